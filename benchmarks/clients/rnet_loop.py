@@ -1,0 +1,20 @@
+"""rnet, on Rust: one client, HTTP/1.1, no cookies, as many connections as workers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import rnet
+
+
+@contextlib.asynccontextmanager
+async def posting(url: str, token: str, workers: int) -> AsyncIterator[Callable[[bytes], Awaitable[tuple[int, bytes]]]]:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Accept-Encoding": "identity"}
+    client = rnet.Client(http1_only=True, cookie_store=False, no_proxy=True, pool_max_size=workers)
+
+    async def post(body: bytes) -> tuple[int, bytes]:
+        reply = await client.post(url, headers=headers, body=body)
+        return reply.status, await reply.bytes()
+
+    yield post

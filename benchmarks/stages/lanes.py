@@ -1,0 +1,184 @@
+"""Stages with an event loop: the engine over lanes that answer by themselves, and a lane over a real connection.
+
+A fake lane answers in the loop's next turn, together with all others that were sent to meanwhile, as 64 connections to
+a near server do.  So the engine's stage holds everything between the ready queue and the outcomes' buffer: dispatching,
+classifying, statistics, control, and groups handed to a journal that keeps nothing; no source, no disk, no network.
+
+A bare lane sends pair after pair and looks at nothing but that a reply came: what an exchange costs at least.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import repeat
+from time import monotonic
+from typing import Any
+
+import uvloop
+
+from bulkwriter.assembly import Assembly
+from bulkwriter.engine.ports import Ports
+from bulkwriter.model import Fault, Intent, Reply
+from bulkwriter.net.api import Api
+from bulkwriter.net.lane import Lane
+from bulkwriter.net.pool import Pool
+from bulkwriter.reconcile.lists import Filters
+from bulkwriter.settings import Limits, Settings
+from bulkwriter.store.journal import SettleRow
+from bulkwriter.store.memory import MemoryJournal
+from bulkwriter.writer import BulkWriter
+
+from ..turns import TOKEN
+from . import Steps, Work
+from .pure import IN_FLIGHT, replies_for
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+def run(main: Callable[[], Awaitable[object]]) -> None:
+    async def whole() -> None:
+        await main()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(whole())
+
+
+class FakeLane:
+    """A connection whose replies are made already."""
+
+    def __init__(self, owner: Any, pool: FakePool) -> None:
+        self._owner, self._pool = owner, pool
+        self.carried: object = None
+        self.history = array("q")
+        self.is_open = True
+        self.sent_at = self.replied_at = monotonic()
+
+    def send(self, request: bytes, carried: object, now: float, deadline: float) -> bool:
+        self.carried, self.sent_at = carried, now
+        self._pool.sent.append(self)
+        if len(self._pool.sent) == 1:
+            asyncio.get_running_loop().call_soon(self._pool.answer)
+        return True
+
+    def is_reusable(self, now: float) -> bool:
+        return self.is_open
+
+    def close(self) -> None:
+        self.is_open = False
+
+    def abort(self, fault: Fault) -> None:
+        self.is_open = False
+
+    def answer(self, reply: Reply) -> None:
+        self.replied_at = monotonic()
+        self._owner.replied(self, reply)
+
+
+class FakePool:
+    """Lanes that answer with these replies, in order."""
+
+    def __init__(self, replies: list[Reply]) -> None:
+        self._replies = iter(replies)
+        self.sent: list[FakeLane] = []
+
+    def answer(self) -> None:
+        lanes, self.sent = self.sent, []
+        for lane in lanes:
+            lane.answer(next(self._replies))
+
+    async def connect(self, owner: Any, *, body_bytes: int) -> FakeLane:
+        return FakeLane(owner, self)
+
+    def sweep(self, now: float) -> None:
+        return None
+
+    async def aclose(self) -> None:
+        return None
+
+
+class NoJournal(MemoryJournal):
+    """Takes outcomes of rows that it was never given."""
+
+    async def settle(self, rows: Sequence[SettleRow]) -> None:
+        return None
+
+
+class FakeNetwork(Assembly):
+    """The real parts but for lanes, lists and the journal."""
+
+    def __init__(self, settings: Settings, replies: list[Reply]) -> None:
+        super().__init__(settings, columns=None)
+        self.store = NoJournal()
+        self._replies = replies
+
+    def _make_ports(self) -> Ports:
+        async def get_page(filters: Filters, page: int) -> Any:
+            raise AssertionError("nothing is listed: no source asks what is there")
+
+        ports = super()._make_ports()
+        ports.pool, ports.get_page = FakePool(self._replies), get_page
+        return ports
+
+
+def engine(work: Work) -> Steps:
+    """Intents in, settled outcomes out."""
+    replies = replies_for(work)
+    settings = Settings(base_url=NOWHERE, token=TOKEN, existing="skip", quota=("none",))
+    intents = [Intent(seq, pair, 0, seq + 2, None) for seq, pair in enumerate(work.pairs)]
+
+    async def dispatch() -> None:
+        async with BulkWriter(settings, assembly=FakeNetwork(settings, replies)) as writer:
+            inside = writer._engine
+            await inside.bearer.begin()
+            inside.dispatcher.add(intents)
+            await inside.until(lambda: inside.is_stopping or inside.outcomes.settled == len(intents))
+            assert inside.error is None, inside.error
+
+    return lambda: run(dispatch)
+
+
+class BareOwner:
+    """Sends the next request as soon as a reply has come."""
+
+    def __init__(self, work: Work) -> None:
+        self._requests = map(Api(work.url).create, repeat(TOKEN), work.pairs)
+        self._left = len(work.pairs)
+        self.is_done = asyncio.Event()
+
+    def next(self, lane: Lane) -> None:
+        request = next(self._requests, None)
+        if request is not None:
+            now = monotonic()
+            lane.send(request, None, now, now + 90)
+
+    def replied(self, lane: Lane, reply: Reply) -> None:
+        assert reply.fault is None, reply
+        self._left -= 1
+        if not self._left:
+            self.is_done.set()
+        self.next(lane)
+
+    def strayed(self, lane: Lane) -> None:
+        raise AssertionError("a stray reply")
+
+    def ended(self, lane: Lane) -> None:
+        return None
+
+    def crashed(self, error: Exception) -> None:
+        raise error
+
+
+def bare_lane(work: Work) -> Steps:
+    """64 lanes, request and reply, nothing else."""
+
+    async def exchange() -> None:
+        pool = Pool(work.url, limits=Limits(lane_requests=10**9))
+        owner = BareOwner(work)
+        for lane in [await pool.connect(owner, body_bytes=1 << 20) for _ in range(IN_FLIGHT)]:
+            owner.next(lane)
+        await owner.is_done.wait()
+        await pool.aclose()
+
+    return lambda: run(exchange)

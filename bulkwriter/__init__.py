@@ -1,0 +1,70 @@
+"""Write (CourseLessonId, CourseMemberId) pairs into the Nexudus REST API: durable, resumable, each exactly once.
+
+    async with BulkWriter(Settings(base_url=..., token=..., journal=Path("run.journal"))) as writer:
+        async for outcome in writer.stream(pairs):
+            ...
+
+The names below are the public face.  They are imported when first used, so that `import bulkwriter` and the command
+line's `--help` stay fast: aiohttp alone takes a quarter of a second.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import events as events
+    from .errors import BulkwriterError as BulkwriterError
+    from .errors import ConfigurationStop as ConfigurationStop
+    from .errors import Exit as Exit
+    from .errors import JournalError as JournalError
+    from .errors import SourceError as SourceError
+    from .errors import TryLater as TryLater
+    from .errors import UsageError as UsageError
+    from .model import Counts as Counts
+    from .model import FieldError as FieldError
+    from .model import Outcome as Outcome
+    from .model import Pair as Pair
+    from .model import Snapshot as Snapshot
+    from .model import State as State
+    from .model import Summary as Summary
+    from .settings import Limits as Limits
+    from .settings import Settings as Settings
+    from .sources import open_source as open_source
+    from .writer import BulkWriter as BulkWriter
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "BulkWriter": "writer",
+    "open_source": "sources",
+    "events": "events",
+    **dict.fromkeys(("Limits", "Settings"), "settings"),
+    **dict.fromkeys(("Counts", "FieldError", "Outcome", "Pair", "Snapshot", "State", "Summary"), "model"),
+    **dict.fromkeys(
+        (
+            "BulkwriterError",
+            "ConfigurationStop",
+            "Exit",
+            "JournalError",
+            "SourceError",
+            "TryLater",
+            "UsageError",
+        ),
+        "errors",
+    ),
+}
+__all__ = [*_HOME, "__version__"]  # noqa: PLE0604 all are strings
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f".{home}", __name__)
+    return module if home == name else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

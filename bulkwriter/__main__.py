@@ -1,0 +1,48 @@
+"""`bulkwriter` and `python -m bulkwriter`: the way in and the way out of the process.
+
+What is here is about the process alone.  Standard streams that the caller closed are opened on the null device, because
+the next file opened (a journal, say) would otherwise become "standard error" and be written to.  And on the way out a
+thread that hangs in a read or a write does not hold the process: by then all that must last is durable.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+
+
+def main() -> None:
+    open_standard_streams()
+    from .cli.main import main as command_line
+
+    leave(command_line(sys.argv[1:]))
+
+
+def open_standard_streams() -> None:
+    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(fd, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  a descriptor, open for good
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 must not make us fall silent
+
+
+def leave(code: int) -> None:
+    """End the process with `code`, whatever state the standard streams and other threads are in."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # else the exit code would become 120
+    if threading.active_count() > 1:  # one hangs in a read or a write, and would hold or even crash an orderly exit
+        os._exit(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

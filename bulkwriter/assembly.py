@@ -1,0 +1,95 @@
+"""Puts the real parts together for one `BulkWriter`, and takes them apart again in the right order.
+
+Opening takes the journal's lock, reads what an earlier start left, and makes the network's parts; nothing is sent and
+no name is looked up until there is something to send.  Closing ends the lanes first, then the journal with a
+checkpoint.  Both are done to their end whoever is cancelled meanwhile: a journal left open would keep its lock.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from types import TracebackType
+from typing import Self, cast
+
+from .connection import COLUMNS, Connection
+from .engine.ports import Ports, Store, Stored
+from .engine.uncancelled import to_its_end
+from .model import Intent
+from .settings import Settings
+from .store.journal import Journal
+from .store.memory import MemoryJournal
+from .store.writer import JournalWriter
+
+
+class Assembly:
+    """An async context manager; `ports` and `stored` are there once it is entered."""
+
+    def __init__(self, settings: Settings, *, columns: tuple[str | None, str | None] | None) -> None:
+        self._settings = settings
+        first, second = columns or (None, None)
+        self._columns = (first or COLUMNS[0], second or COLUMNS[1])
+        self.store: JournalWriter | MemoryJournal = JournalWriter() if settings.journal else MemoryJournal()
+        self.ports: Ports
+        self.stored: Stored
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        try:
+            await self.store.open(
+                settings.journal, base_url=settings.base_url, account=settings.account, columns=self._columns
+            )
+            self.stored = await self._read_stored()
+            self.ports = self._make_ports()
+            if self.ports.quotas:
+                await self.ports.quotas.begin()
+        except BaseException:  # a cancelled `open` opens all the same
+            await to_its_end(self.store.close(checkpoint=False))
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await to_its_end(self._close())
+
+    async def _close(self) -> None:
+        try:
+            await self._connection.aclose()
+        finally:
+            await self.store.close()
+
+    async def _read_stored(self) -> Stored:
+        store = self.store
+        stored = Stored(tally=dict(store.counts), doubts=[], record_ids=[])
+        if isinstance(store, JournalWriter) and store.counts:
+            stored.doubts = await store.run(read_doubts)
+            stored.has_rising_ids = await store.run(lambda journal: journal.meta_get("has_rising_ids")) != "no"
+            stored.record_ids = await store.run(lambda journal: list(journal.record_ids()))
+        return stored
+
+    def _make_ports(self) -> Ports:
+        connection = self._connection = Connection(self._settings)
+        return Ports(
+            pool=connection.pool,
+            store=cast(Store, self.store),  # a MemoryJournal lacks `run`, and is not asked: `is_durable` is False
+            api=connection.api,
+            tokens=connection.tokens,
+            get_page=connection.lister.page,
+            filters_of=connection.filters_of,
+            shifts=lambda: connection.calls.shifts,
+            clock=time.monotonic,
+            wall=time.time,
+            rng=random.Random(),  # noqa: S311 jitter, not a secret
+            quotas=connection.quotas,
+        )
+
+
+def read_doubts(journal: Journal) -> list[Intent]:
+    """What the last process left in doubt: its intents without outcome, and its doubts."""
+    return [
+        Intent(row.seq, row.pair, row.attempts, row.line, row.floor)
+        for rows in journal.doubts()
+        for row in rows
+        if row.pair is not None  # never None: a row that is no pair is settled from the start
+    ]

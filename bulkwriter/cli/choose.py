@@ -1,0 +1,158 @@
+"""From options and environment to `Settings`: what was given, what the environment adds, what cannot go together.
+
+Secrets come from the environment (`BULKWRITER_TOKEN`, `BULKWRITER_PASSWORD`), from files, or from stdin
+(`--token-file -`), never from a flag.  Options win over the environment; a token wins over a user name.  Whatever
+cannot be right is a `UsageError` with the flag to change; ranges are `Settings`' own business.
+
+Pure but for `read_token` and `with_totp`; the environment is an argument.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import SourceError, UsageError
+from ..settings import Settings
+from .options import ENV, METADATA
+from .secret import SECRET_ENV
+
+STDIN = Path("-")
+
+
+def settings_from(
+    given: Mapping[str, Any], env: Mapping[str, str], *, journal: Path | None, token: str | None
+) -> Settings:
+    """Settings from parsed options; what was not given keeps its default.  `token` is one that stdin gave."""
+    chosen = {name: value for name, value in given.items() if name in METADATA and is_given(value)}
+    if given.get("token_file") == STDIN:
+        del chosen["token_file"]
+    chosen.update(doubt_waits(given), journal=journal, retry_rejected=given.get("retry") == "rejected")
+    chosen["token"] = token or env.get("BULKWRITER_TOKEN", "").strip() or None
+    chosen["password"] = env.get("BULKWRITER_PASSWORD") or None
+    if given.get("token_file") is not None:
+        chosen["token"] = token
+    return Settings(**chosen)
+
+
+def is_given(value: Any) -> bool:
+    return value is not None and value is not False and value != ()
+
+
+def doubt_waits(given: Mapping[str, Any]) -> dict[str, float]:
+    """`--doubt-wait S` in its two parts: a list lag of 5 s, or of S/2 if that is less, the rest for late applies."""
+    total = given.get("doubt_wait")
+    if total is None:
+        return {}
+    if given.get("late_apply_s") is not None or given.get("list_lag_s") is not None:
+        raise UsageError(
+            "--doubt-wait sets both --late-apply and --list-lag", hint="give --doubt-wait or the other two"
+        )
+    if not 0 <= total < float("inf"):
+        raise UsageError(f"--doubt-wait {total:g} is not a time", hint="seconds, for example --doubt-wait 65")
+    lag = min(5.0, total / 2)
+    return {"list_lag_s": lag, "late_apply_s": total - lag}
+
+
+def journal_path(source: str, given: Path | None) -> Path:
+    """The journal beside its source, or the one given; stdin has no place beside it."""
+    if given is not None:
+        return given
+    if source == "-":
+        raise UsageError("reading stdin needs --journal PATH", hint="the same journal and the same input resume a run")
+    return Path(source + ".journal")
+
+
+def check_source(source: str, given: Mapping[str, Any]) -> None:
+    """Refuse what can only be a slip: both token and pairs from stdin, or a journal given as the source."""
+    if source == "-" and given.get("token_file") == STDIN:
+        raise UsageError(
+            "stdin cannot give both the token and the pairs", hint="put the token into BULKWRITER_TOKEN or a file"
+        )
+    if source.endswith(".journal"):
+        raise UsageError(
+            f"{source} looks like a journal, not a source",
+            hint=f"did you mean: bulkwriter run {source.removesuffix('.journal')}",
+        )
+
+
+def check_there(source: str) -> None:
+    """Refuse a path that names nothing before a journal is made beside it."""
+    if source != "-" and not Path(source).exists():
+        raise SourceError(f"{source}: there is no such file", hint="check the path; - reads standard input")
+
+
+def check_credentials(settings: Settings) -> None:
+    """Refuse to start without any way to sign in."""
+    if settings.token or settings.token_file:
+        return
+    if settings.username is None:
+        raise UsageError(
+            "no token", hint="set BULKWRITER_TOKEN, or give --token-file PATH, or --username with --password-file"
+        )
+    if not (settings.password or settings.password_file):
+        raise UsageError(
+            f"no password for {settings.username}", hint="set BULKWRITER_PASSWORD, or give --password-file PATH"
+        )
+
+
+def read_token() -> str:
+    """The token from the first line of stdin."""
+    token = (sys.stdin.readline() if sys.stdin else "").strip()
+    if not token:
+        raise UsageError("no token on stdin", hint="--token-file - reads the first line of stdin")
+    return token
+
+
+def with_totp(settings: Settings) -> Settings:
+    """Settings that hold the two-factor code of a sign-in with a password, asked for once where a person can answer."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
+        return settings
+    import getpass
+
+    code = getpass.getpass("Two-factor code (Enter if there is none): ").strip()
+    return dataclasses.replace(settings, totp=lambda: code) if code else settings
+
+
+def secrets_in_files(settings: Settings) -> list[str]:
+    """First lines of the files that hold secrets, so that they can be kept out of what is said; unreadable ones are not
+    complained of here."""
+    found = []
+    for path in (settings.token_file, settings.password_file):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if path is not None and path.is_file():
+                found += path.read_text(encoding="utf-8").splitlines()[:1]
+    return found
+
+
+def columns_of(given: Mapping[str, Any]) -> tuple[str, str]:
+    """Names of the two columns, as asked for or as usual."""
+    return given["lesson_column"] or "CourseLessonId", given["member_column"] or "CourseMemberId"
+
+
+def strange_variables(env: Mapping[str, str], known: Collection[str]) -> list[str]:
+    """A sentence for each `BULKWRITER_*` variable that nothing reads: most likely a slip of the pen."""
+    names = {*known, *SECRET_ENV}
+    sentences = []
+    for name in sorted(n for n in env if n.startswith(ENV) and n not in names):
+        near = difflib.get_close_matches(name, names, n=1)
+        sentences.append(f"{name} is set, but nothing reads it" + (f"; did you mean {near[0]}?" if near else ""))
+    return sentences
+
+
+def without_password(url: str) -> str:
+    """A proxy URL that can be shown: its user and password replaced by words."""
+    try:
+        parts = urlsplit(url)
+        if parts.username is None and parts.password is None:
+            return url
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "URL"
+    return parts._replace(netloc=f"USER:PASSWORD@{host}").geturl()

@@ -1,0 +1,100 @@
+"""The end of a command that reports like a run: whatever happened becomes one `Ending`, told the same way.
+
+`guarded` turns every exception into an `Ending`; `conclude` says it: errors with their hints, the summary and the
+resume command on stderr, and with `--json` one object as the last line of stdout.  A stdout or stderr that is closed,
+or whose reader is gone, changes neither what is done nor the exit code.
+
+`Session` is what one command line has said about itself so far, so that an ending at any point can tell as much as is
+known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..errors import BulkwriterError
+from .ending import Ending, empty_summary, first_of, summary_lines
+from .main import bug
+from .voice import Voice
+
+
+@dataclasses.dataclass(slots=True)
+class Session:
+    """One command line: its source, options, voice, and the command that resumes it."""
+
+    source: str
+    given: Mapping[str, Any]
+    stream: TextIO | None  # what the voice writes to
+    voice: Voice
+    resume: str
+    journal: Path | None = None
+
+    def show(self, env: Mapping[str, str]) -> str:
+        """How to show progress, "rich", "plain" or "none"; sets the screen up for rich."""
+        stream = self.stream
+        choice: str = self.given["progress"]
+        if choice == "auto":
+            is_drawable = stream is not None and stream.isatty() and not env.get("CI") and env.get("TERM") != "dumb"
+            choice = "rich" if is_drawable else "plain"
+        if self.given["log_format"] == "json" and choice == "rich":
+            choice = "plain"
+        if choice == "rich" and stream is not None:
+            from .live import LiveScreen
+
+            self.voice.use(LiveScreen(stream))
+        return choice
+
+    def abort(self) -> None:
+        """Last words before the process is left at once."""
+        self.voice.say(
+            "aborted: what was in flight is in doubt, and the next start looks.  To resume:\n  " + self.resume,
+            event="aborted",
+        )
+        self.voice.close(0.4)
+
+
+def guarded(session: Session, work: Callable[[], Ending]) -> Ending:
+    """What `work` answers, or an `Ending` with what it raised."""
+    try:
+        return work()
+    except (Exception, KeyboardInterrupt) as e:
+        journal = session.journal or session.given.get("journal")
+        return Ending(summary=empty_summary(str(journal) if journal else None), error=e)
+
+
+def conclude(session: Session, ending: Ending) -> None:
+    """Tell how it ended: people first, on stderr, then the object on stdout."""
+    voice = session.voice
+    limit = session.given.get("limit")
+    if limit and ending.summary.attempts >= limit:
+        title = f"Every pair read so far is present; this start sends {limit:,} at most, as --limit says"
+        ending = dataclasses.replace(ending, title=title)
+    summary = dataclasses.replace(ending.summary, exit_code=ending.exit_code)
+    error = None if ending.error is None else first_of(ending.error)
+    if isinstance(error, BulkwriterError):
+        voice.say(f"error: {error}", event="error", message=error.message, hint=error.hint)
+    elif error is not None and not isinstance(error, KeyboardInterrupt):
+        voice.say(bug(error, is_verbose=session.given["verbose"], secrets=[]), event="bug")
+    lines = summary_lines(ending, source=session.source, resume=session.resume)
+    voice.say("\n".join(lines), event="summary", **summary.to_json())
+    voice.close()
+    if session.given["as_json"]:
+        put_json(summary.to_json())
+
+
+def put_json(facts: Mapping[str, Any]) -> None:
+    put(json.dumps(facts))
+
+
+def put(text: str) -> None:
+    """A line on stdout, or nothing where stdout is gone."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return

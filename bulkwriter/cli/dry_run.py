@@ -1,0 +1,130 @@
+"""`run --dry-run`: read the source and the journal, and say what a start would do; write nothing, connect nowhere.
+
+Reads, validates and dedupes the whole source, compares it with an existing journal row by row as a real start does (a
+journal of another host is exit 5, a changed source exit 6), and counts each row as that start would find it: what the
+journal has settled stays so, what it would send, now or again, is `pending`, what it would look up first is
+`in_doubt`. No journal is made and none is changed; what exists on the server is not asked for.  Memory: the same set
+of pairs as a run has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ..dedupe import PairSet
+from ..errors import JournalError, SourceError
+from ..model import Batch, Counts, State, Summary
+from ..settings import Settings
+from . import choose, words
+from .conclude import Session
+from .drive import run_loop
+from .ending import Ending
+
+if TYPE_CHECKING:
+    from ..store.reader import JournalReader
+
+ROWS = 10_000
+SHOWN_BAD = 5
+
+
+@dataclasses.dataclass(slots=True)
+class Tally:
+    """What was found so far: states by seq, pairs seen, and the first bad rows."""
+
+    seen: PairSet = dataclasses.field(default_factory=PairSet)
+    states: Counter[State] = dataclasses.field(default_factory=Counter)
+    bad: list[str] = dataclasses.field(default_factory=list)
+    rows: int = 0
+
+
+def dry_run(session: Session, settings: Settings) -> Ending:
+    """Look, and answer with an `Ending` whose counts are those that a start would begin with."""
+    path = settings.journal
+    with contextlib.ExitStack() as stack:
+        reader = None
+        if path is not None and path.exists():
+            from ..store.reader import JournalReader
+
+            reader = stack.enter_context(JournalReader(path))
+            check_same(reader, settings, choose.columns_of(session.given))
+        tally = run_loop(lambda: count_all(session, settings, reader))
+    counts = Counts.of(tally.states)
+    for text in tally.bad:
+        session.voice.say(text)
+    summary = Summary(counts=counts, journal=str(path))
+    start = session.resume.replace(" --dry-run", "")
+    return Ending(
+        summary=summary,
+        title=title(counts, settings, is_resumed=reader is not None),
+        next=(("start it", start),) if start != session.resume else (),
+    )
+
+
+def title(counts: Counts, settings: Settings, *, is_resumed: bool) -> str:
+    sends = min(counts.pending, settings.limit or counts.pending)
+    looks = f", and look up {words.quantity(counts.in_doubt, 'doubt')} first" if counts.in_doubt else ""
+    where = "go on from the journal and send" if is_resumed else "send"
+    return f"Dry run: a start would {where} {words.quantity(sends, 'pair')} to {settings.base_url}{looks}"
+
+
+def check_same(reader: JournalReader, settings: Settings, columns: tuple[str, str]) -> None:
+    """Refuse a journal that a start would refuse."""
+    from ..store.schema import Identity
+
+    wanted = Identity.of(settings.base_url, settings.account, columns)
+    meta = reader.meta()
+    if (meta["base_url"], meta["account"]) != (wanted.base_url, wanted.account):
+        raise JournalError(f"{reader.path} belongs to {meta['base_url']}, not to {wanted.base_url}")
+
+
+async def count_all(session: Session, settings: Settings, reader: JournalReader | None) -> Tally:
+    from ..sources import open_source
+
+    names = choose.columns_of(session.given)
+    source = open_source(session.source, lesson_column=names[0], member_column=names[1])
+    tally = Tally()
+    async with contextlib.aclosing(source):
+        while batch := await source.read(ROWS):
+            known = reader.read(tally.rows, len(batch.pairs)) if reader else []
+            check_unchanged(session.source, batch, [(row[1], row[2]) for row in known])
+            count_batch(tally, batch, [State(row[3]) for row in known], retry_rejected=settings.retry_rejected)
+            note_bad(tally, batch, session.source, is_strict=settings.strict)
+    left = reader.read(tally.rows, 1) if reader else []
+    if left:
+        raise SourceError(f"{session.source} has changed: it ends before line {left[0][5]} of the run in the journal")
+    return tally
+
+
+def check_unchanged(source: str, batch: Batch, known: list[tuple[int | None, int | None]]) -> None:
+    """Raise for the first row that differs from the journal's."""
+    for place, then in enumerate(known):
+        if (batch.pairs[place] or (None, None)) != then:
+            line = batch.lines[place]
+            raise SourceError(f"{source} has changed: line {line} differs from the run in the journal", line=line)
+
+
+def count_batch(tally: Tally, batch: Batch, known: list[State], *, retry_rejected: bool) -> None:
+    """Count each row in the state that a start would find or give it."""
+    again = {State.FAILED, State.REJECTED} if retry_rejected else {State.FAILED}
+    repeated = set(tally.seen.add_all(batch.pairs))
+    tally.rows += len(batch.pairs)
+    tally.states.update(State.PENDING if state in again else state for state in known)
+    for place in range(len(known), len(batch.pairs)):
+        if batch.pairs[place] is None:
+            tally.states[State.INVALID] += 1
+        else:
+            tally.states[State.DUPLICATE if place in repeated else State.PENDING] += 1
+
+
+def note_bad(tally: Tally, batch: Batch, source: str, *, is_strict: bool) -> None:
+    for place, row in sorted(batch.bad.items()):
+        text = f"{source}, line {batch.lines[place]}: {row.reason}"
+        if is_strict:
+            raise SourceError(
+                text, line=batch.lines[place], hint="without --strict a bad row is counted and passed over"
+            )
+        if len(tally.bad) < SHOWN_BAD:
+            tally.bad.append(text)

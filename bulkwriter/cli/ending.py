@@ -1,0 +1,162 @@
+"""How a run ends for its user: the exit code, the summary in words, the JSON line, and the command that goes on.
+
+`exit_code` obeys the documented order: of all codes that apply, the first in `ORDER`.  `resume_command` is the user's
+own command line, quoted for a shell, with any password in a proxy URL replaced: the same command is always what
+resumes, and no hint here ever suggests another journal or another way to treat what exists.
+
+Pure: text and values in, text out; `run` prints.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import BulkwriterError, Exit
+from ..model import Counts, Summary
+from . import words
+from .choose import without_password
+
+ORDER = (2, 130, 143, 129, 5, 6, 4, 75, 3, 1, 0, 70)
+"""Exit codes, the first that applies first."""
+
+MEANING: dict[int, str] = {
+    0: "every pair is present",
+    1: "ended; some pairs were rejected, failed or invalid",
+    2: "usage: an option or setting cannot be right",
+    3: "ended, but some pairs are in doubt",
+    4: "stopped: authentication or configuration",
+    5: "the journal is locked, unusable, or of another host",
+    6: "the source is unreadable or has changed",
+    70: "a bug of ours",
+    75: "resume later: the server is gone, or a limit is spent",
+    129: "hung up (SIGHUP)",
+    130: "interrupted (SIGINT)",
+    143: "terminated (SIGTERM)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a run came to: its last `summary`, and the error and the signal's exit code that ended it, if any."""
+
+    summary: Summary
+    error: BaseException | None = None
+    signal_code: int | None = None
+    title: str = ""  # the first line of a good ending, where "every pair is present" would not be true
+    next: tuple[tuple[str, str], ...] = ()  # what a person may do then, each with its command
+
+    @property
+    def exit_code(self) -> int:
+        codes = {self.signal_code, code_of(self.error)} - {None}
+        return min(codes or {self.summary.exit_code}, key=lambda c: ORDER.index(c or 0)) or 0
+
+
+def code_of(error: BaseException | None) -> int | None:
+    """The exit code of an exception; of a group, the first of its members' codes; what is not ours is a bug."""
+    if error is None:
+        return None
+    if isinstance(error, BaseExceptionGroup):
+        codes = [code for e in error.exceptions if (code := code_of(e)) is not None]
+        return min(codes, key=ORDER.index)
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return int(error.exit_code) if isinstance(error, BulkwriterError) else int(Exit.BUG)
+
+
+def first_of(error: BaseException) -> BaseException:
+    """The member of an exception group that decides its exit code; any other exception itself."""
+    while isinstance(error, BaseExceptionGroup):
+        code = code_of(error)
+        error = next(e for e in error.exceptions if code_of(e) == code)
+    return error
+
+
+def empty_summary(journal: str | None) -> Summary:
+    """What is known of a run that never began."""
+    return Summary(counts=Counts(), journal=journal)
+
+
+def resume_command(args: Sequence[str]) -> str:
+    """The command line that goes on with this run, safe to paste."""
+    shown = []
+    after = ""
+    for arg in args:
+        flag, equals, value = arg.partition("=")
+        if after == "--proxy":
+            shown.append(without_password(arg))
+        elif flag == "--proxy" and equals:
+            shown.append(f"{flag}={without_password(value)}")
+        else:
+            shown.append(arg)
+        after = arg
+    command = shlex.join(["bulkwriter", *shown])
+    is_fed = "-" in args or "--token-file=-" in args
+    return f"(the same input) | {command}" if is_fed else command
+
+
+def summary_lines(ending: Ending, *, source: str, resume: str) -> list[str]:
+    """The summary for people: how it ended, counts, speed, the journal, and what to do next."""
+    summary = ending.summary
+    lines = [headline(ending)]
+    if summary.counts.pairs:
+        lines += ["", *words.counts_table(summary.counts), ""]
+    if summary.attempts or summary.settled:
+        facts = [
+            words.duration(summary.elapsed_s),
+            words.per_second(summary.pairs_per_s).replace("/s", " pairs/s"),
+            words.quantity(summary.attempts, "attempt"),
+            f"{summary.throttled:,} throttled",
+        ]
+        lines.append(f"  this start {' · '.join(facts)}")
+    if summary.journal and summary.counts.pairs:
+        lines.append(f"  journal    {summary.journal}")
+    for i, (what, command) in enumerate(next_steps(ending, source=source, resume=resume)):
+        lines += [f"  {'' if i else 'next':<9}  {what}:", f"               {command}"]
+    return lines
+
+
+def headline(ending: Ending) -> str:
+    """One line: the outcome by its exit code, and the reason where the run ended early without an error."""
+    if ending.title and not ending.exit_code:
+        return ending.title
+    text = MEANING[ending.exit_code]
+    reason = "" if ending.error else ending.summary.reason
+    return text[0].upper() + text[1:] + (f": {reason}" if reason else "")
+
+
+def next_steps(ending: Ending, *, source: str, resume: str) -> list[tuple[str, str]]:
+    """What a person may do now, each with its command; empty when all is done."""
+    counts = ending.summary.counts
+    steps = list(ending.next)
+    if steps or (ending.exit_code in (Exit.USAGE, Exit.BUG) and not counts.pairs):
+        return steps
+    is_over = ending.exit_code in (Exit.OK, Exit.INCOMPLETE) and not ending.title
+    if not is_over or counts.pending or counts.in_doubt or counts.failed:
+        steps.append((why_again(ending), resume))
+    bad = [s for s in ("rejected", "failed", "invalid") if getattr(counts, s)]
+    if bad and ending.summary.journal:
+        output = export_name(source, bad)
+        command = ["bulkwriter", "export", ending.summary.journal, "--state", ",".join(bad), "--output", output]
+        steps.append(("see what was not written, and why", shlex.join(command)))
+    return steps
+
+
+def why_again(ending: Ending) -> str:
+    counts = ending.summary.counts
+    if ending.exit_code in (Exit.CONFIGURATION, Exit.JOURNAL, Exit.SOURCE):
+        return "once that is put right, the same command goes on"
+    if counts.in_doubt and not counts.pending:
+        return "the same command looks up what is in doubt"
+    if counts.failed and not counts.pending:
+        return "the same command tries the failed pairs again"
+    return "the same command goes on where this ended"
+
+
+def export_name(source: str, states: Sequence[str]) -> str:
+    """A file name beside the source for the export of its bad pairs."""
+    stem = "pairs" if source == "-" else source
+    for suffix in (".gz", ".csv", ".tsv", ".jsonl", ".ndjson"):
+        stem = stem.removesuffix(suffix)
+    return f"{stem}.{'-'.join(states)}.csv"

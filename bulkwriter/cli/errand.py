@@ -1,0 +1,182 @@
+"""One command line of `verify` or `undo`: settings, voice, the first signal, and an end that always reports.
+
+Such a command asks the server about a journal and answers with counts.  Whatever happens once its arguments are parsed
+(an error, a signal, a bug) ends the same way: the error and a summary on stderr, with `--json` one object as the last
+line of stdout, and the first exit code that applies, all as `run` does it.
+
+The first signal does what the command asked for meanwhile (`Errand.meanwhile`), by default cancels it; the second
+leaves at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import anyio
+import click
+
+from ..errors import BulkwriterError
+from ..model import Counts, Summary
+from ..settings import Settings
+from . import choose, options, progress
+from .conclude import put_json
+from .ending import Ending, first_of, resume_command
+from .main import bug
+from .secret import secrets_of
+from .signals import Signals
+from .tell import Teller
+from .voice import Voice, own_stderr
+
+T = TypeVar("T")
+
+
+class Report(Protocol):
+    """What a command found or did so far."""
+
+    @property
+    def exit_code(self) -> int: ...
+    def facts(self) -> dict[str, Any]: ...
+    def lines(self, exit_code: int) -> list[str]: ...
+
+
+class Errand:
+    """What is said and asked on one command line; `again` is that line, safe to paste."""
+
+    def __init__(self, ctx: click.Context, given: Mapping[str, Any]) -> None:
+        self.given = given
+        self.again = resume_command(ctx.find_root().obj or ())
+        self.voice = Voice(own_stderr(), form=given["log_format"], secrets=secrets_of(os.environ))
+        self.tell = Teller(self.voice, is_verbose=given["verbose"], now=time.monotonic)
+        self.signals = Signals(on_first=self._first, on_second=self._second)
+        self._notes = options.not_acted_on(ctx)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._act: Callable[[], object] | None = None
+
+    def settings(self, journal: Path | None) -> Settings:
+        """Settings with a way to sign in, asked for where need be.  Raises `UsageError`."""
+        given, voice = self.given, self.voice
+        for note in self._notes:
+            voice.say(f"note: {note}", event="note")
+        token = choose.read_token() if given["token_file"] == choose.STDIN else None
+        voice.keep_secret(token)
+        settings = choose.settings_from(given, os.environ, journal=journal, token=token)
+        if given.get("dry_run"):
+            return settings
+        choose.check_credentials(settings)
+        for secret in choose.secrets_in_files(settings):
+            voice.keep_secret(secret)
+        if settings.token is None and settings.token_file is None and not settings.totp_file and not given["yes"]:
+            settings = choose.with_totp(settings)
+        return settings
+
+    def conduct(self, report: Report, prepare: Callable[[], T], main: Callable[[T], Coroutine[Any, Any, None]]) -> int:
+        """Run `main` with what `prepare` returns, then tell what `report` has to say.  Returns the exit code.
+
+        Signals are watched while `main` runs; before that a Ctrl-C has its usual meaning, also at a prompt.
+        """
+        error: BaseException | None = None
+        try:
+            prepared = prepare()
+            with self.signals:
+                from .drive import run_loop
+
+                run_loop(lambda: self._in_loop(main(prepared)))
+        except asyncio.CancelledError as e:
+            error = None if self.signals.first else e
+        except (Exception, KeyboardInterrupt) as e:
+            error = e
+        summary = Summary(counts=Counts(), exit_code=report.exit_code)
+        code = Ending(summary=summary, error=error, signal_code=self.signals.exit_code).exit_code
+        self._conclude(report, error, code)
+        return code
+
+    @contextlib.contextmanager
+    def meanwhile(self, act: Callable[[], object]) -> Iterator[None]:
+        """While the block runs, the first signal calls `act`, on the loop, and cancels nothing."""
+        self._act = act
+        try:
+            yield
+        finally:
+            self._act = None
+
+    @contextlib.asynccontextmanager
+    async def saying(self, line: Callable[[], str]) -> AsyncIterator[None]:
+        """Say `line()` at growing intervals while the block runs."""
+        began_at = time.monotonic()
+
+        async def say() -> None:
+            while True:
+                await asyncio.sleep(progress.pause_s(time.monotonic() - began_at))
+                self.voice.say(line(), event="progress")
+
+        task = asyncio.create_task(say(), name="progress")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _in_loop(self, main: Coroutine[Any, Any, None]) -> None:
+        self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
+        if self.signals.first is not None:  # it came before there was a loop to tell
+            self._stop(self.signals.first.name)
+        await main
+
+    def _conclude(self, report: Report, error: BaseException | None, code: int) -> None:
+        voice = self.voice
+        first = None if error is None else first_of(error)
+        if isinstance(first, BulkwriterError):
+            voice.say(f"error: {first}", event="error", message=first.message, hint=first.hint)
+        elif first is not None and not isinstance(first, KeyboardInterrupt):
+            voice.say(bug(first, is_verbose=self.given["verbose"], secrets=secrets_of(os.environ)), event="bug")
+        facts = {**report.facts(), "exit_code": code}
+        if lines := report.lines(code):
+            voice.say("\n".join(lines), event="summary", **facts)
+        voice.close()
+        if self.given["as_json"]:
+            put_json(facts)
+
+    # from the signals' thread
+
+    def _first(self, number: signal.Signals) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop closed just now: there is nothing left to stop
+                self._loop.call_soon_threadsafe(self._stop, number.name)
+
+    def _stop(self, name: str) -> None:
+        if self._act is not None:
+            self.voice.say(
+                f"stopping: {name}; what is on the wire may end, nothing new is sent; once more leaves at once",
+                event="stopping",
+            )
+            self._act()
+        elif self._task is not None:
+            self.voice.say(f"stopping: {name}", event="stopping")
+            self._task.cancel()
+
+    def _second(self) -> None:
+        self.voice.say(f"left at once; the same command goes on:\n  {self.again}", event="aborted")
+        self.voice.close(0.4)
+
+
+async def ask(question: str, voice: Voice) -> bool:
+    """Ask a person; only "y" or "yes" is yes.  May be cancelled: the thread that reads is then left behind."""
+    voice.say(f"{question}  Type yes to go on:")
+    # Unbuffered: a thread that hangs in a buffered read of stdin makes the interpreter abort at exit.
+    said = await anyio.to_thread.run_sync(os.read, sys.stdin.fileno(), 1_000, abandon_on_cancel=True)
+    return said.decode(errors="replace").strip().lower() in ("y", "yes")
+
+
+def can_ask() -> bool:
+    """Whether a person is there to answer."""
+    return bool(sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty())

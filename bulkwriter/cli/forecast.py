@@ -1,0 +1,123 @@
+"""When so many writes will be done: under each quota alone, under all together, and as if nothing had been spent yet.
+
+`plan` and `status` answer with this, progress with the same `core.spending.finish`.  A finish is told as a date with
+its zone and as a duration; the quota that is waited for longest is the one that *binds*.
+
+Pure but for `Outlook.now`, which reads the ledger and the clocks.  Not here: how many writes are needed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from ..core.quota import SLACK, WRITE, concerned, is_short
+from ..core.spending import Finish, Spending, finish
+from ..engine.account import longest_of, placed
+from ..engine.eta import long_of, pace_of
+from ..engine.quota_view import moment
+from ..metering import spent_so_far
+from ..model import Window
+from ..store.boot import boot_clock
+from . import words
+
+LENGTHS = {1.0: "a second", 60.0: "a minute", 3_600.0: "an hour", 86_400.0: "a day"}
+NOUNS = {"write": ("write", "writes"), "read": ("list call", "list calls"), "any": ("request", "requests")}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a forecast starts from.  `rate_per_s` is what we allow ourselves beside the quotas, or infinity."""
+
+    windows: tuple[Window, ...]
+    spending: Spending
+    shown: tuple[Window, ...]  # what throttles have shown of the server's own windows
+    boot: float
+    wall: float
+    rate_per_s: float = math.inf
+
+    @classmethod
+    def now(cls, windows: tuple[Window, ...], ledger: Path, account: str, *, rate_per_s: float = math.inf) -> Outlook:
+        """With what the ledger says at this moment.  Raises `JournalError` where it cannot be read."""
+        boot, wall = boot_clock(), time.time()
+        if not windows:
+            return cls((), Spending(0, epoch=wall - boot), (), boot, wall, rate_per_s)
+        spending, shown = spent_so_far(ledger, account, windows)
+        return cls(windows, spending, tuple(w for kind, w in shown.items() if kind == WRITE), boot, wall, rate_per_s)
+
+    def fresh(self) -> Outlook:
+        """The same with nothing spent, and nothing shown."""
+        nothing, _ = placed(
+            (), boot="", now=self.boot, wall=self.wall, longest_s=longest_of(self.windows), is_sure=True
+        )
+        return dataclasses.replace(self, spending=nothing, shown=())
+
+    def under(self, need: int, window: Window) -> Term:
+        """How long `need` writes take under one window alone."""
+        if is_short(window):
+            seconds = need * window.window_s * (1 + SLACK) / window.count
+            return self._term(Finish(self.boot + seconds, None), window)
+        return self._term(finish(self.spending, [window], need, self.boot), window)
+
+    def together(self, need: int) -> Term:
+        """How long they take under everything."""
+        rate = min(self.rate_per_s, pace_of(self.windows))
+        return self._term(
+            finish(self.spending, [*long_of(self.windows), *self.shown], need, self.boot, rate_per_s=rate)
+        )
+
+    def concerned(self) -> tuple[Window, ...]:
+        """The windows that writes count in."""
+        return (*concerned(self.windows, WRITE), *self.shown)
+
+    def spent(self, window: Window) -> int | None:
+        """How much of a long window is spent now."""
+        return None if is_short(window) else self.spending.spent(window, self.boot)
+
+    def _term(self, end: Finish, window: Window | None = None) -> Term:
+        return Term(end.at - self.boot, self.wall + end.at - self.boot, window or end.window or self._slowest())
+
+    def _slowest(self) -> Window | None:
+        """What paces writes where no long window is waited for; None where it is not a quota."""
+        short = [window for window in concerned(self.windows, WRITE) if is_short(window)]
+        slowest = min(short, key=lambda window: window.count / window.window_s, default=None)
+        return slowest if slowest and pace_of(self.windows) < self.rate_per_s else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Term:
+    """An end: in so many seconds, at this time (epoch seconds), because of this window (None: of no quota)."""
+
+    seconds: float
+    wall: float
+    window: Window | None
+
+    def facts(self) -> dict[str, Any]:
+        """As `--json` has it; null where it never ends."""
+        is_ever = self.seconds < math.inf
+        at = datetime.datetime.fromtimestamp(self.wall, datetime.UTC) if is_ever else None
+        return {
+            "quota": self.window.text if self.window else None,
+            "seconds": round(self.seconds, 1) if is_ever else None,
+            "finish": at.isoformat(timespec="seconds") if at else None,
+        }
+
+    def words(self) -> str:
+        """First value: "40 d 1 h, until 2026-12-24 10:22 CET"."""
+        if self.seconds == math.inf:
+            return "never"
+        return f"{words.duration(self.seconds)}, until {moment(self.wall)}"
+
+
+def window_words(window: Window) -> str:
+    """A window as people say it: "2,500 writes a day", "1 request in 0.1 s"."""
+    kind = window.kind.removeprefix("taken-")
+    noun = NOUNS[kind][window.count != 1]
+    length = LENGTHS.get(window.window_s, f"in {words.duration(window.window_s)}")
+    day = f" from {window.text.partition('@')[2]}" if window.day_at_s is not None else ""
+    shown = " (as the server showed)" if kind != window.kind else ""
+    return f"{window.count:,} {noun} {length}{day}{shown}"

@@ -1,0 +1,58 @@
+"""Finding the journal that a command is about, with a hint where a source was named instead.
+
+`status` and `export` take a JOURNAL.  People name the source, since that is the file they know; so where
+SOURCE.journal lies beside it the message says so.  Opening is `store.reader`'s business; nothing here reads or
+changes a journal.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import JournalError
+
+if TYPE_CHECKING:
+    from ..store.reader import JournalReader
+
+SQLITE = b"SQLite format 3\0"
+
+
+def check_journal(path: Path, command: str) -> None:
+    """Raise `JournalError` with the likely journal's name where `path` cannot be one."""
+    beside = path.with_name(path.name + ".journal")
+    near = f"did you mean: bulkwriter {command} {beside}" if beside.is_file() else ""
+    if not path.exists():
+        raise JournalError(
+            f"there is no journal at {path}", hint=near or "`bulkwriter run SOURCE` makes SOURCE.journal"
+        )
+    if not path.is_file():
+        raise JournalError(f"{path} is no file", hint=near)
+    if near and not begins_with(path, SQLITE):
+        raise JournalError(f"{path} is no journal", hint=near)
+
+
+def begins_with(path: Path, magic: bytes) -> bool:
+    """Whether a file begins so; one that cannot be read may."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(magic)) == magic
+    except OSError:
+        return True
+
+
+def written_at(path: Path) -> datetime.datetime:
+    """When the journal was last written, in UTC: its file or its -wal, whichever is younger."""
+    times = [p.stat().st_mtime for p in (path, path.with_name(path.name + "-wal")) if p.exists()]
+    return datetime.datetime.fromtimestamp(max(times, default=0.0), datetime.UTC)
+
+
+def columns_of(reader: JournalReader) -> tuple[str, str]:
+    """The names that the run's source gave to the two ids."""
+    try:
+        first, second = json.loads(reader.meta()["columns"])
+    except (KeyError, ValueError, TypeError):
+        raise JournalError(f"{reader.path}: the journal is damaged (table meta)") from None
+    return first, second

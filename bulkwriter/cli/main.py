@@ -1,0 +1,129 @@
+"""The group of commands, its lazy table, and the way an exception becomes a message and an exit code.
+
+`COMMANDS` is the whole table: a name, the module that holds `command`, and the line that `--help` shows.  The module
+is imported when the command is used, so that `--help` imports click and nothing heavy.  A command returns its exit
+code.
+
+Exit codes are those of `errors.Exit` and of signals; `help exit-codes` shows them in their order.  A bug of ours
+prints one line and exits with 70; its traceback is shown with `-v` only, and never with a secret of the environment
+in it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from ..errors import BulkwriterError, Exit
+from .secret import scrub, secrets_of
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("run", "write every pair of SOURCE; the same command again resumes"),
+    "plan": ("plan", "how many writes SOURCE needs and how many days they take; writes nothing"),
+    "status": ("status", "how a run stands, from its journal, alive or not"),
+    "export": ("export", "pairs of a journal by state, as a CSV that is a SOURCE again"),
+    "verify": ("verify", "missing and doubled on the server, against a journal or a source"),
+    "undo": ("undo", "delete the records that this run created"),
+    "stub": ("stub", "a local server that behaves like the real one"),
+    "demo": ("demo", "stub, made-up pairs and a run; no account needed"),
+    "help": ("topics", "what replies, settings, exit codes and the rest mean"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"{__package__}.{COMMANDS[cmd_name][0]}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            ctx.fail(f"no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            click.echo(f"bulkwriter {version('bulkwriter')}")
+        except PackageNotFoundError:
+            click.echo("bulkwriter, from a source tree that is not installed")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version."
+)
+def group() -> None:
+    """Write (lesson, member) pairs into the Nexudus REST API: durable, resumable, each exactly once."""
+
+
+def main(args: Sequence[str], env: Mapping[str, str] | None = None) -> int:
+    """Run one command line and return its exit code; everything for people has been said by then."""
+    env = os.environ if env is None else env
+    try:
+        code = group.main(list(args), prog_name="bulkwriter", standalone_mode=False, obj=tuple(args))
+    except click.ClickException as e:
+        show(e)
+        return e.exit_code if e.exit_code != 1 else int(Exit.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        complain("interrupted")
+        return 130
+    except BulkwriterError as e:
+        complain(f"error: {e}")
+        return int(e.exit_code)
+    except Exception as e:
+        complain(bug(e, is_verbose="-v" in args or "--verbose" in args, secrets=secrets_of(env)))
+        return int(Exit.BUG)
+    return code if isinstance(code, int) else int(Exit.OK)
+
+
+def bug(error: BaseException, *, is_verbose: bool, secrets: Sequence[str]) -> str:
+    """One line about a bug of ours, or its traceback; secrets are struck out."""
+    import traceback
+
+    if is_verbose:
+        return scrub("".join(traceback.format_exception(error)), secrets)
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" at {Path(last[0].filename).name}:{last[0].lineno}" if last else ""
+    return f"bug: {type(error).__name__}{place}; this is our fault, please report it (-v shows where it came from)"
+
+
+def show(error: click.ClickException) -> None:
+    try:
+        error.show()
+    except (OSError, ValueError):
+        return
+
+
+def complain(text: str) -> None:
+    """A line on stderr, or nothing where stderr is gone."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return

@@ -1,0 +1,204 @@
+"""Options that commands share, made from the metadata of `Settings`, so that help, range and default are said once.
+
+`option(FLAG, FIELD)` makes a click option whose help is the setting's own reason.  Each option of `run` is also read
+from `BULKWRITER_<NAME>` (`--in-flight` from `BULKWRITER_IN_FLIGHT`); an empty variable counts as not set.  Secrets
+have no option at all: a flag's value shows in the process list.  Ranges are checked by `Settings`, not here.
+
+`NOT_ACTED_ON` is the one table of options that are accepted though what they ask for is not built: their help says
+so, and given explicitly they make a line on stderr.  Delete a row when its feature lands.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..settings import Settings
+
+NOT_ACTED_ON: dict[str, str | None] = {
+    # name of the option's parameter: the value that is not acted on, or None for any
+}
+
+ENV = "BULKWRITER_"
+METADATA = {f.name: f for f in dataclasses.fields(Settings)}
+
+Decorator = Callable[[Any], Any]
+
+
+SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3_600, "hour": 3_600, "d": 86_400, "day": 86_400}
+
+
+def rate(text: str) -> float:
+    """A rate in attempts a second from `50/s`, `0.2/s`, `30/min`, `1000/h`, `2500/day`, or a bare number a second."""
+    count, slash, unit = text.strip().partition("/")
+    try:
+        return float(count) / SECONDS[unit.strip().lower() if slash else "s"]
+    except (ValueError, KeyError):
+        raise click.BadParameter(f"{text!r} is not like 50/s, 0.2/s or 30/min") from None
+
+
+class Option(click.Option):
+    """A click option whose errors name the environment variable when the value came from there."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        hint = super().get_error_hint(ctx)
+        source = ctx.get_parameter_source(self.name) if ctx is not None and self.name else None
+        is_env = source is click.core.ParameterSource.ENVIRONMENT or (source is None and self.is_in_environment(ctx))
+        return f"{hint} (from {self.envvar})" if is_env else hint
+
+    def is_in_environment(self, ctx: click.Context | None) -> bool:
+        return ctx is not None and self.resolve_envvar_value(ctx) is not None
+
+
+def variable(flag: str) -> str:
+    """The environment variable of a flag."""
+    return ENV + flag.removeprefix("--").replace("-", "_").upper()
+
+
+def option(flag: str, field: str, **how: Any) -> Decorator:
+    """An option for one field of `Settings`; its value is None where it was not given."""
+    return plain(flag, describe(METADATA[field]), field, **how)
+
+
+def plain(flag: str, text: str, name: str, *extra: str, **how: Any) -> Decorator:
+    """An option of the command line alone, under parameter `name`."""
+    text += refusal(name)
+    return click.option(flag, *extra, name, cls=Option, envvar=variable(flag), help=text, **how)
+
+
+def refusal(name: str) -> str:
+    if name not in NOT_ACTED_ON:
+        return ""
+    value = NOT_ACTED_ON[name]
+    return f" ({f'{value}: ' if value else ''}accepted; not acted on yet)"
+
+
+def describe(f: dataclasses.Field[Any]) -> str:
+    """A setting's reason with its range and default, as help shows it."""
+    facts = []
+    if "low" in f.metadata:
+        unit = "" if f.metadata["unit"] == "1/s" else f" {f.metadata['unit']}"
+        facts.append(f"{amount(f.metadata['low'])} to {amount(f.metadata['high'])}{unit}")
+    if f.default not in (None, False, (), dataclasses.MISSING):
+        facts.append(f"default {amount(f.default)}")
+    why: str = f.metadata["why"]
+    return why + (f" [{', '.join(facts)}]" if facts else "")
+
+
+def amount(value: object) -> str:
+    """A number without a needless ".0" or exponent; anything else as it is."""
+    if isinstance(value, int | float):
+        return f"{int(value):,}" if value == int(value) else f"{value:g}"
+    return str(value)
+
+
+def several(*decorators: Decorator) -> Decorator:
+    """Options together, shown by help in the order given."""
+
+    def apply(command: Any) -> Any:
+        for decorate in reversed(decorators):
+            command = decorate(command)
+        return command
+
+    return apply
+
+
+PATH = click.Path(path_type=Path)
+
+connection_options = several(
+    option("--base-url", "base_url", metavar="URL"),
+    option("--token-file", "token_file", metavar="PATH|-", type=click.Path(path_type=Path, allow_dash=True)),
+    option("--username", "username", metavar="NAME"),
+    option("--password-file", "password_file", metavar="PATH", type=PATH),
+    option("--totp-file", "totp_file", metavar="PATH", type=PATH),
+    option("--client-id", "client_id", metavar="NAME"),
+    option("--ca-file", "ca_file", metavar="PATH", type=PATH),
+    option("--proxy", "proxy", metavar="URL"),
+    option("--timeout", "timeout_s", metavar="S", type=float),
+)
+"""Where the server is and who we are: for every command that talks to it."""
+
+quota_options = several(
+    option("--quota", "quota", metavar="SPEC", multiple=True),
+    option("--quota-share", "quota_share", metavar="SHARE", type=float),
+    option("--on-quota", "on_quota", type=click.Choice(["wait", "stop"])),
+    option("--account", "account", metavar="NAME"),
+    option("--ledger", "ledger", metavar="PATH", type=PATH),
+)
+
+pace_options = several(
+    option("--in-flight", "in_flight", metavar="N", type=int),
+    option("--rate", "rate", metavar="N/s", type=rate),
+    option("--min-rate", "min_rate", metavar="N/s", type=rate),
+)
+
+wait_options = several(
+    plain("--doubt-wait", "late-apply and list-lag together, as one time", "doubt_wait", metavar="S", type=float),
+    option("--late-apply", "late_apply_s", metavar="S", type=float),
+    option("--list-lag", "list_lag_s", metavar="S", type=float),
+    option("--give-up-after", "give_up_after_s", metavar="S", type=float),
+)
+"""How long to wait for what cannot be known sooner: for every command that looks."""
+
+care_options = several(
+    option("--existing", "existing", type=click.Choice(["check", "skip"])),
+    wait_options,
+    option("--max-attempts", "max_attempts", metavar="N", type=int),
+    option("--max-same-rejections", "max_same_rejections", metavar="N", type=int),
+    plain("--retry", "send pairs again that an earlier start saw rejected", "retry", type=click.Choice(["rejected"])),
+)
+
+column_options = several(
+    plain("--lesson-column", "column of the lesson ids [default CourseLessonId]", "lesson_column", metavar="NAME"),
+    plain("--member-column", "column of the member ids [default CourseMemberId]", "member_column", metavar="NAME"),
+)
+
+source_options = several(
+    plain("--journal", "where to keep what is done [default SOURCE.journal]", "journal", metavar="PATH", type=PATH),
+    column_options,
+    option("--strict", "strict", is_flag=True),
+    option("--limit", "limit", metavar="N", type=int),
+    plain("--dry-run", "read and check the source, say what would be sent, write nothing", "dry_run", is_flag=True),
+)
+
+json_option = plain("--json", "a JSON object as the last line of stdout", "as_json", is_flag=True)
+
+errand_options = several(
+    json_option,
+    plain(
+        "--log-format", "stderr as text or as JSON lines", "log_format",
+        type=click.Choice(["text", "json"]), default="text",
+    ),
+    plain("--verbose", "show every event, and a traceback for a bug", "verbose", "-v", is_flag=True),
+    plain("--yes", "ask nothing, answer yes", "yes", is_flag=True),
+)  # fmt: skip
+"""How to talk to its user: for every command that asks the server."""
+
+talk_options = several(
+    plain(
+        "--progress", "how to show progress [default auto: rich on a terminal, else plain]", "progress",
+        type=click.Choice(["auto", "rich", "plain", "none"]), default="auto",
+    ),
+    errand_options,
+)  # fmt: skip
+
+
+def variables_of(command: click.Command) -> set[str]:
+    """The environment variables that a command reads."""
+    return {p.envvar for p in command.params if isinstance(p.envvar, str)}
+
+
+def not_acted_on(ctx: click.Context) -> list[str]:
+    """A sentence for each option that was given explicitly and that this version does not act on."""
+    explicit = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
+    sentences = []
+    for name, value in NOT_ACTED_ON.items():
+        is_given = name in ctx.params and ctx.get_parameter_source(name) in explicit
+        if is_given and value in (None, ctx.params[name]):
+            flag = "--" + name.replace("_", "-") + (f" {value}" if value else "")
+            sentences.append(f"{flag} is accepted, but this version does not act on it yet")
+    return sentences

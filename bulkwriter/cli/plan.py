@@ -1,0 +1,225 @@
+"""`bulkwriter plan SOURCE`: how many writes a source needs, and how many days they take; writes nothing.
+
+Reads, validates and dedupes the source, compares it with the journal of an earlier start if there is one, lists what
+exists on the server (read calls only, under the quotas), and forecasts the end under each quota, with and without what
+the ledger says was spent.  `--existing skip` plans offline; so does a plan without any token, which says so.
+
+stdout carries the answer, as text or with `--json` as one object; stderr is for people.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..model import Batch, Counts, State
+from ..settings import Settings
+from . import choose, options, words
+from .conclude import put
+from .dry_run import ROWS, Tally, check_same, check_unchanged, count_batch, note_bad
+from .errand import Errand
+
+if TYPE_CHECKING:
+    from ..reconcile.existing import Existing
+    from ..store.reader import JournalReader
+    from .forecast import Outlook, Term
+
+
+@click.command("plan")
+@click.argument("source", metavar="SOURCE")
+@options.plain(
+    "--journal", "journal of an earlier start [default SOURCE.journal]", "journal", metavar="PATH", type=options.PATH
+)
+@options.column_options
+@options.option("--strict", "strict", is_flag=True)
+@options.option("--limit", "limit", metavar="N", type=int)
+@options.option("--rate", "rate", metavar="N/s", type=options.rate)
+@options.option("--existing", "existing", type=click.Choice(["check", "skip"]))
+@options.connection_options
+@options.quota_options
+@options.wait_options
+@options.errand_options
+@click.pass_context
+def command(ctx: click.Context, /, source: str, **given: Any) -> int:
+    """Tell how many writes SOURCE needs, and when they will be done under the quotas.  Writes nothing.
+
+    With a token it lists what exists, as a run does; --existing skip plans offline.
+    """
+    is_offline = given["existing"] == "skip" or (given["existing"] is None and not has_token(given, os.environ))
+    errand = Errand(ctx, {**given, "dry_run": is_offline, "retry": None})
+    report = PlanReport(source, is_offline=is_offline)
+    code = errand.conduct(report, lambda: prepare(errand, report), lambda settings: work(errand, settings, report))
+    if not code and not given["as_json"]:
+        put("\n".join(report.text()))
+    return code
+
+
+def has_token(given: Mapping[str, Any], env: Mapping[str, str]) -> bool:
+    """Whether there is any way to sign in."""
+    return bool(given["token_file"] or given["username"] or env.get("BULKWRITER_TOKEN", "").strip())
+
+
+def prepare(errand: Errand, report: PlanReport) -> Settings:
+    """What can be refused before anything is read."""
+    given = errand.given
+    choose.check_source(report.source, given)
+    journal = given["journal"] or (None if report.source == "-" else choose.journal_path(report.source, None))
+    report.journal = journal if journal is not None and journal.exists() else None
+    if report.is_offline and given["existing"] is None:
+        errand.voice.say("note: no token, so nothing was looked up: pairs that exist count as writes", event="note")
+    return errand.settings(report.journal)
+
+
+async def work(errand: Errand, settings: Settings, report: PlanReport) -> None:
+    from ..metering import ledger_of, windows_for
+    from ..store.ledger import account_key
+    from .forecast import Outlook
+
+    windows = windows_for(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        existing = None if report.is_offline else await look_up(errand, settings, stack)
+        report.tally = await count(errand, settings, report, existing)
+    report.counts = Counts.of(report.tally.states)
+    report.outlook = Outlook.now(
+        windows,
+        ledger_of(settings),
+        account_key(settings.base_url, settings.account),
+        rate_per_s=settings.rate or float("inf"),
+    )
+    report.writes = min(report.counts.pending, settings.limit or report.counts.pending)
+    report.base_url = settings.base_url
+    for text in report.tally.bad:
+        errand.voice.say(text, event="bad_row")
+
+
+async def look_up(errand: Errand, settings: Settings, stack: contextlib.AsyncExitStack) -> Existing:
+    """What tells which pairs are on the server."""
+    from ..connection import Connection
+    from ..reconcile.conversation import Conversation
+    from ..reconcile.existing import Existing
+
+    connection = await stack.enter_async_context(Connection(settings))
+    talk = Conversation(connection, settings, tell=errand.tell)
+    return Existing(
+        talk.lister.page,
+        talk.filters_of,
+        clock=talk.clock,
+        give_up_after_s=settings.give_up_after_s,
+        tell=errand.tell,
+        rng=talk.rng,
+    )
+
+
+async def count(errand: Errand, settings: Settings, report: PlanReport, existing: Existing | None) -> Tally:
+    """Count every row of the source in the state that a start would give it."""
+    from ..sources import open_source
+    from ..store.reader import JournalReader
+
+    names = choose.columns_of(errand.given)
+    tally = Tally()
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(JournalReader(report.journal)) if report.journal else None
+        if reader:
+            check_same(reader, settings, names)
+        source = open_source(report.source, lesson_column=names[0], member_column=names[1])
+
+        def line() -> str:
+            calls = f" · {existing.calls:,} list calls" if existing else ""
+            return f"{words.clock()}  {tally.rows:,} rows read{calls}"
+
+        async with contextlib.aclosing(source), errand.saying(line):
+            while batch := await source.read(ROWS):
+                await count_one(tally, batch, reader, existing, settings, report.source)
+    return tally
+
+
+async def count_one(
+    tally: Tally, batch: Batch, reader: JournalReader | None, existing: Existing | None, settings: Settings, name: str
+) -> None:
+    known = reader.read(tally.rows, len(batch.pairs)) if reader else []
+    check_unchanged(name, batch, [(row[1], row[2]) for row in known])
+    before = len(known)
+    fresh = [pair for pair in batch.pairs[before:] if pair and pair not in tally.seen]
+    count_batch(tally, batch, [State(row[3]) for row in known], retry_rejected=settings.retry_rejected)
+    note_bad(tally, batch, name, is_strict=settings.strict)
+    again = [(row[1] or 0, row[2] or 0) for row in known if State(row[3]) in (State.PENDING, State.FAILED)]
+    if existing:
+        there = await existing.find([*again, *fresh])
+        tally.states[State.PENDING] -= len(there)
+        tally.states[State.EXISTING] += len(there)
+
+
+class PlanReport:
+    """What was counted, and the forecast."""
+
+    def __init__(self, source: str, *, is_offline: bool) -> None:
+        self.source = source
+        self.is_offline = is_offline
+        self.journal: Path | None = None
+        self.base_url = ""
+        self.tally = Tally()
+        self.counts = Counts()
+        self.writes = 0
+        self.outlook: Outlook | None = None
+        self._began_at = time.monotonic()
+
+    exit_code = 0
+
+    def facts(self) -> dict[str, Any]:
+        outlook = self.outlook
+        facts: dict[str, Any] = {**self.counts.to_json(), "writes": self.writes, "checked": not self.is_offline}
+        if outlook:
+            end, fresh = outlook.together(self.writes), outlook.fresh().together(self.writes)
+            facts["quotas"] = [
+                {**outlook.under(self.writes, window).facts(), "spent": outlook.spent(window)}
+                for window in outlook.concerned()
+            ]
+            facts |= {**end.facts(), "with_nothing_spent": fresh.facts()}
+        return {**facts, "journal": str(self.journal) if self.journal else None}
+
+    def lines(self, exit_code: int) -> list[str]:
+        """Nothing: the answer goes to stdout."""
+        return []
+
+    def text(self) -> list[str]:
+        """The answer for people."""
+        outlook = self.outlook
+        assert outlook is not None
+        whose = "would be created" if not self.is_offline else "would be created, as far as none of them exists"
+        lines = [f"{self.source} -> {self.base_url}", "", *words.counts_table(self.counts, always=("pending",)), ""]
+        lines.append(f"{words.quantity(self.writes, 'write')} needed: so many pairs {whose}")
+        if not self.writes:
+            return lines
+        end = outlook.together(self.writes)
+        slowest_first = sorted(outlook.concerned(), key=lambda w: -outlook.under(self.writes, w).seconds)
+        rows = [(window_text(window), self._under(outlook, window)) for window in slowest_first]
+        if rows:
+            lines += ["", *words.columns(rows, 110), ""]
+        return [*lines, *finish_lines(end, outlook.fresh().together(self.writes))]
+
+    def _under(self, outlook: Outlook, window: Any) -> str:
+        spent = outlook.spent(window)
+        return outlook.under(self.writes, window).words() + (f" ({spent:,} spent now)" if spent else "")
+
+
+def window_text(window: Any) -> str:
+    from .forecast import window_words
+
+    return window_words(window)
+
+
+def finish_lines(end: Term, fresh: Term) -> list[str]:
+    """The end of it all, and what binds."""
+    if end.window is None and end.seconds < 1:
+        return ["no quota holds them: as fast as the server takes them"]
+    why = f"{window_text(end.window)} binds" if end.window else "--rate binds"
+    lines = [f"all quotas together: {end.words()}; {why}"]
+    if abs(fresh.seconds - end.seconds) > 60:
+        lines.append(f"with nothing spent before: {fresh.words()}")
+    return lines

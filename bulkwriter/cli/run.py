@@ -1,0 +1,113 @@
+"""`bulkwriter run SOURCE`: write every pair; the same command again resumes.
+
+Thin: options become `Settings` (`choose`), `drive` brings the source to its end, `ending` puts the result into words.
+Once the arguments are parsed every ending, also one by an error, a signal or a bug, prints the summary on stderr, the
+resume command where there is something to resume, and with `--json` one object as the last line of stdout, counts
+zero where they are not known.  stdout carries nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..settings import Settings
+from . import choose, options
+from .conclude import Session, conclude, guarded
+from .ending import Ending, resume_command
+from .secret import secrets_of
+from .signals import Signals
+from .tell import Teller
+from .voice import Voice, own_stderr
+
+if TYPE_CHECKING:
+    from .drive import Job
+
+EPILOG = """Every option is also read from the environment: --in-flight from BULKWRITER_IN_FLIGHT, and so on.  Secrets
+come from there or from files, never from a flag: BULKWRITER_TOKEN, or BULKWRITER_USERNAME and BULKWRITER_PASSWORD.
+More: bulkwriter help settings, help sources, help exit-codes."""
+
+
+@click.command("run", epilog=EPILOG)
+@click.argument("source", metavar="SOURCE")
+@options.source_options
+@options.connection_options
+@options.pace_options
+@options.quota_options
+@options.care_options
+@options.talk_options
+@click.pass_context
+def command(ctx: click.Context, /, source: str, **given: Any) -> int:
+    """Write every pair of SOURCE: .csv, .tsv, .jsonl or .ndjson, each also .gz, or - for stdin.
+
+    Stopped or killed at any moment, the same command resumes: what is done is kept in SOURCE.journal.
+    """
+    stream = own_stderr()
+    session = Session(
+        source=source,
+        given=given,
+        stream=stream,
+        voice=Voice(stream, form=given["log_format"], secrets=secrets_of(os.environ)),
+        resume=resume_command(ctx.find_root().obj or ()),
+    )
+    notes = options.not_acted_on(ctx) + choose.strange_variables(os.environ, options.variables_of(ctx.command))
+    with contextlib.ExitStack() as stack:
+        ending = guarded(session, lambda: work(session, stack, notes))
+        conclude(session, ending)
+    return ending.exit_code
+
+
+def work(session: Session, stack: contextlib.ExitStack, notes: list[str]) -> Ending:
+    """Choose the settings, then run, or only look.  From then on signals are watched until `stack` ends."""
+    given, voice = session.given, session.voice
+    choose.check_source(session.source, given)
+    session.journal = choose.journal_path(session.source, given["journal"])
+    for note in notes:
+        voice.say(f"note: {note}", event="note")
+    token = choose.read_token() if given["token_file"] == choose.STDIN else None
+    voice.keep_secret(token)
+    settings = choose.settings_from(given, os.environ, journal=session.journal, token=token)
+    if given["dry_run"]:
+        from .dry_run import dry_run
+
+        return dry_run(session, settings)
+    choose.check_credentials(settings)
+    choose.check_there(session.source)
+    for secret in choose.secrets_in_files(settings):
+        voice.keep_secret(secret)
+    if settings.token is None and settings.token_file is None and not settings.totp_file and not given["yes"]:
+        settings = choose.with_totp(settings)
+    return run_watched(session, settings, stack)
+
+
+def run_watched(session: Session, settings: Settings, stack: contextlib.ExitStack) -> Ending:
+    from .drive import Drain, drive, run_loop
+
+    voice = session.voice
+    drain = Drain(voice)
+    signals = stack.enter_context(Signals(on_first=drain.request, on_second=session.abort))
+    voice.say(f"bulkwriter: {session.source} -> {settings.base_url}, journal {session.journal}", event="start")
+    job = job_of(session, settings)
+    return run_loop(lambda: drive(job, voice, drain, signals))
+
+
+def job_of(session: Session, settings: Settings) -> Job:
+    """The job of a real run: the library's writer and the source named on the command line."""
+    from ..sources import open_source
+    from ..writer import BulkWriter
+    from .drive import Job
+
+    names = choose.columns_of(session.given)
+    teller = Teller(session.voice, is_verbose=session.given["verbose"], now=time.monotonic)
+    return Job(
+        open_source=lambda: open_source(
+            session.source, lesson_column=names[0], member_column=names[1], line_bytes=settings.limits.line_bytes
+        ),
+        open_writer=lambda source: BulkWriter(settings, observer=teller, columns=names),
+        journal=str(session.journal),
+        show=session.show(os.environ),
+    )

@@ -1,0 +1,83 @@
+"""Events of a run as sentences, and how many of them a person gets to see.
+
+`sentence` is total over `events.Event`.  `Teller` is the observer that the command line gives to a writer: with `-v`
+it says every event.  Without, what a person should know at once is always said (stops, trouble, shifted lanes,
+notes), while throttles and doubts, which a bad hour brings by the hundred, are gathered: the first is said at once,
+then at most one line a kind in `GATHER_S`, with how many there were.  Progress shows their totals all the time
+anyway.
+
+Pure but for the voice it speaks through; the clock is an argument.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+
+from .. import events
+from . import words
+from .voice import Voice
+
+GATHER_S = 30.0
+"""Shortest time between two lines on the same kind of frequent event.  More is quieter."""
+
+FREQUENT = (events.Throttled, events.DoubtsParked, events.DoubtsSettled, events.LookFailed, events.TokenRefreshed)
+
+
+class Teller:
+    """Says events through a voice; callable as an observer."""
+
+    def __init__(self, voice: Voice, *, is_verbose: bool, now: Callable[[], float]) -> None:
+        self._voice = voice
+        self._is_verbose = is_verbose
+        self._now = now
+        self._said_at: dict[type, float] = {}
+        self._unsaid: dict[type, int] = {}
+
+    def __call__(self, event: events.Event) -> None:
+        kind = type(event)
+        more = 0
+        if not self._is_verbose and kind in FREQUENT:
+            now = self._now()
+            if now - self._said_at.get(kind, float("-inf")) < GATHER_S:
+                self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
+                return
+            self._said_at[kind] = now
+            more = self._unsaid.pop(kind, 0)
+        text = sentence(event) + (f" ({more:,} more like this before)" if more else "")
+        self._voice.say(text, event=name(event), **dataclasses.asdict(event), **({"more": more} if more else {}))
+
+
+def name(event: events.Event) -> str:
+    """An event's name in JSON lines: `LaneShifted` is `lane_shifted`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+
+
+def sentence(event: events.Event) -> str:
+    """An event in words, in the present or past tense, without a full stop."""
+    match event:
+        case events.Throttled(pause_s, retry_after_s, limit):
+            asked = " as it asked" if retry_after_s is not None else ""
+            pause = f"nobody sends for {words.duration(pause_s)}{asked}"
+            return f"throttled: {pause}, then at most {limit} in flight"
+        case events.ConnectionTrouble(pause_s, reason):
+            return f"trouble: {reason}; one request tries again in {words.duration(pause_s)}"
+        case events.Recovered(gone_s):
+            return f"the server is back after {words.duration(gone_s)}"
+        case events.DoubtsParked(count, reason):
+            return f"{words.quantity(count, 'pair')} in doubt: {reason}"
+        case events.DoubtsSettled(found, absent):
+            return f"doubts settled: {found:,} found on the server, {absent:,} not there and sent again"
+        case events.LookFailed(reason, pause_s):
+            return f"a look settled nothing: {reason}; again in {words.duration(pause_s)}"
+        case events.LaneShifted(pairs):
+            return (
+                f"a connection answered out of step: the {words.quantity(pairs, 'pair')} it settled are in doubt again"
+            )
+        case events.TokenRefreshed():
+            return "signed in again: a new token is in use"
+        case events.Stopping(reason):
+            return f"stopping: {reason}"
+        case events.Note(text):
+            return f"note: {text}"

@@ -1,0 +1,91 @@
+"""`bulkwriter help TOPIC`: reference text, kept with the code that it is about, and made from it wherever that can be.
+
+Reply table, settings and exit codes are printed from the very tables that the program obeys; journal, sources and
+stub from the documentation of their modules.  `help COMMAND` is `COMMAND --help`.  A topic's module is imported when
+it is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+import shutil
+from collections.abc import Callable
+
+import click
+
+from ..errors import UsageError
+from ..settings import Limits, Settings
+from . import ending, options, words
+from .conclude import put
+
+
+@click.command("help")
+@click.argument("topic", required=False)
+@click.pass_context
+def command(ctx: click.Context, /, topic: str | None) -> int:
+    """Explain TOPIC: a command, or one of the topics that help without a topic lists."""
+    group = ctx.find_root().command
+    assert isinstance(group, click.Group)
+    names = [*TOPICS, *group.list_commands(ctx)]
+    width = min(110, shutil.get_terminal_size((80, 24)).columns)
+    if topic is None:
+        rows = [(name, text) for name, (text, _) in TOPICS.items()]
+        put("\n".join(["bulkwriter help TOPIC, where TOPIC is a command or one of", "", *words.columns(rows, width)]))
+    elif topic in TOPICS:
+        put(TOPICS[topic][1](width))
+    elif (named := group.get_command(ctx, topic)) is not None:
+        put(named.get_help(click.Context(named, info_name=topic, parent=ctx.parent)))
+    else:
+        near = difflib.get_close_matches(topic, names, n=1)
+        raise UsageError(
+            f"no topic {topic!r}" + (f"; did you mean {near[0]!r}?" if near else ""), hint="bulkwriter help"
+        )
+    return 0
+
+
+def replies(width: int) -> str:
+    """The reply table that decides."""
+    table = importlib.import_module("bulkwriter.core.classify").REPLY_TABLE
+    head = "What each reply of the server means for its pair; the first line that fits decides."
+    return "\n".join([head, "", *words.columns(table, width)])
+
+
+def settings(width: int) -> str:
+    """Every setting and every limit, with unit, range, default and reason."""
+    lines = ["Settings of the library; the options of `bulkwriter run` carry the same names.", ""]
+    lines += words.columns([(f.name, options.describe(f)) for f in dataclasses.fields(Settings)], width)
+    lines += ["", "Limits (`Settings(limits=Limits(...))`): bounds that no user should need to change.", ""]
+    lines += words.columns([(f.name, options.describe(f)) for f in dataclasses.fields(Limits)], width)
+    return "\n".join(lines)
+
+
+def exit_codes(width: int) -> str:
+    """Exit codes in the order in which they apply."""
+    head = "Exit codes, in their order: where several apply, the first does."
+    return "\n".join([head, "", *words.columns([(str(code), ending.MEANING[code]) for code in ending.ORDER], width)])
+
+
+def documentation(*modules: str) -> Callable[[int], str]:
+    """A topic that is the documentation of modules."""
+    return lambda width: "\n\n".join(inspect.getdoc(importlib.import_module(m)) or "" for m in modules)
+
+
+def stub(width: int) -> str:
+    text: str = importlib.import_module("bulkwriter.stub").HELP
+    return text.strip()
+
+
+TOPICS: dict[str, tuple[str, Callable[[int], str]]] = {
+    "replies": ("what each reply of the server means", replies),
+    "settings": ("every setting and limit: unit, range, default, reason", settings),
+    "exit-codes": ("exit codes in their order", exit_codes),
+    "sources": ("formats of SOURCE, and what a bad row is", documentation("bulkwriter.sources")),
+    "journal": (
+        "the journal's schema, and what is durable when",
+        documentation("bulkwriter.store.schema", "bulkwriter.store.journal"),
+    ),
+    "stub": ("the local server, its scenarios and its truth", stub),
+}

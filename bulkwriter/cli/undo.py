@@ -1,0 +1,204 @@
+"""`bulkwriter undo JOURNAL`: delete the records that this run created, so that `run` can create them again.
+
+Takes the journal's lock, settles its doubts, says its plan, asks, and deletes (`reconcile.undo` tells how).  Where
+nobody can be asked it needs `--yes`.  `--dry-run` says the plan from the journal alone: it connects nowhere and changes
+nothing.  Stopped or killed, the same command goes on.  stdout carries nothing but the object of `--json`.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import click
+
+from ..errors import Exit, UsageError
+from ..model import State
+from ..settings import Settings
+from . import journals, options, words
+from .errand import Errand, ask, can_ask
+
+if TYPE_CHECKING:
+    from ..reconcile.undo import Undo, UndoPlan
+
+MISMATCH = "record {} holds lesson {}, member {}, not lesson {}, member {}: left alone"
+
+
+@click.command("undo")
+@click.argument("journal", metavar="JOURNAL", type=options.PATH)
+@options.connection_options
+@options.quota_options
+@options.wait_options
+@options.plain("--dry-run", "say what would be deleted, from the journal alone", "dry_run", is_flag=True)
+@options.errand_options
+@click.pass_context
+def command(ctx: click.Context, /, journal: Path, **given: Any) -> int:
+    """Delete the records that this run created, and nothing that was there before.
+
+    Each record is read first and left alone if it holds another pair.  Afterwards `run` creates the pairs again.
+    """
+    errand = Errand(ctx, given)
+    report = UndoReport(journal)
+    return errand.conduct(report, lambda: prepare(errand, journal), lambda settings: work(errand, settings, report))
+
+
+class UndoReport:
+    """What an undo did; `undo` is there once the journal is open, `planned` after a dry run."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._began_at = time.monotonic()
+        self.undo: Undo | None = None
+        self.planned: UndoPlan | None = None
+        self.title = ""
+
+    @property
+    def exit_code(self) -> int:
+        if self.planned:
+            return Exit.DOUBTS if self.planned.doubts else Exit.OK
+        return self.undo.exit_code if self.undo else Exit.OK
+
+    def facts(self) -> dict[str, Any]:
+        undo, plan = self.undo, self.planned
+        tally = undo.tally if undo else None
+        return {
+            "deleted": tally.deleted if tally else 0,
+            "gone": tally.gone if tally else 0,
+            "mismatched": tally.mismatched if tally else 0,
+            "left": undo.left if undo else plan.records if plan else 0,
+            "in_doubt": undo.in_doubt if undo else plan.doubts if plan else 0,
+            "journal": str(self._journal),
+            "elapsed_s": round(time.monotonic() - self._began_at, 3),
+        }
+
+    def lines(self, exit_code: int) -> list[str]:
+        facts, undo = self.facts(), self.undo
+        if undo is None:
+            return [self.title] if self.title else []
+        lines = [self.title or HEADLINES.get(exit_code, "Ended early")]
+        rows = [(name, facts[name], meaning) for name, meaning in MEANING.items() if facts[name] or name == "deleted"]
+        width = max(len(words.number(count)) for _, count, _ in rows)
+        lines += ["", *(f"  {words.state(name):<10}  {count:>{width},}  {text}" for name, count, text in rows), ""]
+        lines += ["  " + MISMATCH.format(record_id, *held, *own) for record_id, own, held in undo.tally.mismatches]
+        if undo.refusal:
+            lines.append(
+                f"  the server refused to delete {words.quantity(undo.tally.refused, 'record')}: {undo.refusal}"
+            )
+        return [*lines, f"  journal     {self._journal}"]
+
+
+HEADLINES: dict[int, str] = {
+    Exit.OK: "Every record that this run created is gone",
+    Exit.INCOMPLETE: "Ended; some records were left",
+    Exit.DOUBTS: "Ended, but for some pairs it is not known whether their record is there",
+}
+MEANING = {
+    "deleted": "records deleted by this command",
+    "gone": "were gone already",
+    "mismatched": "hold another pair than this run wrote, so they were left alone",
+    "left": "records of this run still there",
+    "in_doubt": "may be there or not; the same command goes on",
+}
+
+
+def prepare(errand: Errand, journal: Path) -> Settings:
+    """What can be refused before anything is opened."""
+    given = errand.given
+    if not (given["yes"] or given["dry_run"] or can_ask()):
+        raise UsageError(
+            "undo deletes records, and nobody is here to be asked", hint="add --yes; --dry-run shows what it would do"
+        )
+    journals.check_journal(journal, "undo")
+    return errand.settings(journal)
+
+
+async def work(errand: Errand, settings: Settings, report: UndoReport) -> None:
+    columns = open_and_check(settings, report if errand.given["dry_run"] else None)
+    if report.planned:
+        report.title = f"Dry run: {plan_text(report.planned, settings)}"
+    else:
+        await take_back(errand, settings, columns, report)
+
+
+def open_and_check(settings: Settings, dry_run: UndoReport | None) -> tuple[str, str]:
+    """Raise for a journal of another host; the names of its columns, and for a dry run the plan."""
+    from ..reconcile.undo import UndoPlan
+    from ..store.reader import JournalReader
+
+    assert settings.journal
+    with JournalReader(settings.journal) as reader:
+        columns = journals.columns_of(reader)
+        reader.require(base_url=settings.base_url, account=settings.account, columns=columns)
+        if dry_run:
+            counts = reader.counts()
+            doubts = counts.get(State.IN_DOUBT, 0) + counts.get(State.INTENT, 0)
+            dry_run.planned = UndoPlan(counts.get(State.CREATED, 0), doubts)
+    return columns
+
+
+async def take_back(errand: Errand, settings: Settings, columns: tuple[str, str], report: UndoReport) -> None:
+    """Hold the lock, settle doubts, ask, delete."""
+    from ..connection import Connection
+    from ..reconcile.conversation import Conversation
+    from ..reconcile.undo import Undo
+    from ..store.writer import JournalWriter
+
+    store = JournalWriter()
+    await store.open(settings.journal, base_url=settings.base_url, account=settings.account, columns=columns)
+    try:
+        async with Connection(settings) as connection:
+            talk = Conversation(connection, settings, tell=errand.tell)
+            undo = report.undo = Undo(store, talk, settings)
+            await undo.load()
+            with errand.meanwhile(talk.halt.set):
+                await undo.settle_doubts()
+            if not talk.halt.is_set and await may_go_on(errand, undo, settings, report):
+                async with errand.saying(lambda: progress_line(undo)):
+                    with errand.meanwhile(talk.halt.set):
+                        await undo.run()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await store.close()
+
+
+async def may_go_on(errand: Errand, undo: Undo, settings: Settings, report: UndoReport) -> bool:
+    """Say the plan, and ask unless `--yes` was given; False where there is nothing to do, or nothing may be done."""
+    plan = undo.plan()
+    if plan.doubts:
+        report.title = (
+            f"Nothing was deleted: {words.quantity(plan.doubts, 'pair')} in doubt cannot be told from what was there "
+            "before; the `run` command of this journal settles them, then undo can begin"
+        )
+        return False
+    errand.voice.say(plan_text(plan, settings, undo.expected_s()), event="plan", records=plan.records)
+    if not plan.records or errand.given["yes"]:
+        return bool(plan.records)
+    if await ask(f"Delete {words.quantity(plan.records, 'record')}?", errand.voice):
+        return True
+    report.title = "Nothing was deleted, as you wished"
+    return False
+
+
+def plan_text(plan: UndoPlan, settings: Settings, expected_s: float | None = None) -> str:
+    """How many, and how long: as forecast, else what the quotas take at least."""
+    from ..metering import windows_for
+
+    least_s = plan.least_s(windows_for(settings))
+    time_text = f"at least {words.duration(least_s)} within the quotas" if least_s else "as fast as the server takes it"
+    if expected_s:
+        time_text = f"about {words.duration(expected_s)} within the quotas"
+    doubts = f", after {words.quantity(plan.doubts, 'doubt')} were settled" if plan.doubts else ""
+    return (
+        f"{words.quantity(plan.records, 'record')} that this run created would be deleted from {settings.base_url}"
+        f"{doubts}, with {words.quantity(plan.reads, 'list call')}: {time_text}"
+    )
+
+
+def progress_line(undo: Undo) -> str:
+    now = undo.snapshot()
+    facts = [f"{now.done:,} of {now.total:,} · {words.percent(now.done, now.total)}", words.per_second(now.rate_per_s)]
+    facts += [f"ETA {words.duration(now.eta_s)}"] if now.eta_s is not None else []
+    facts += [f"throttled {now.throttled:,}"] if now.throttled else []
+    return f"{words.clock()}  {' · '.join(facts)}"

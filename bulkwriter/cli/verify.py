@@ -1,0 +1,191 @@
+"""`bulkwriter verify JOURNAL`: hold what a journal (or a source) claims against the server's own lists.
+
+Tells missing pairs, doubled ones with their ids, and strangers; it reads only, so it works beside a run that is at
+work: the journal is opened read-only, as of one moment at a time.  `--source FILE` needs no journal: then every pair of
+the file must be there exactly once.  `--output FILE.csv` lists all missing and doubled pairs, ids first, so that it is
+a SOURCE again.  `--repair` takes the journal's lock, and deletes what this run can claim of doubled pairs.
+
+Exit 0 only if nothing is missing and nothing doubled; 3 where pairs are in doubt, else 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.lowlevel
+import click
+
+from ..errors import UsageError
+from ..settings import Settings
+from . import choose, journals, options, words
+from .errand import Errand, ask, can_ask
+from .export import check_output, write_file
+from .verify_report import VerifyReport, problem_lines
+
+if TYPE_CHECKING:
+    from ..reconcile.claims import Claims
+    from ..reconcile.conversation import Conversation
+    from ..store.writer import JournalWriter
+
+ROWS = 10_000
+
+
+@click.command("verify")
+@click.argument("journal", metavar="[JOURNAL]", type=options.PATH, required=False)
+@options.plain("--source", "every pair of this file must be there exactly once", "source", metavar="FILE|-")
+@options.plain("--repair", "delete what this run can claim of doubled pairs; asks first", "repair", is_flag=True)
+@options.plain("--output", "list all missing and doubled pairs here", "output", metavar="FILE.csv", type=options.PATH)
+@options.plain("--force", "replace FILE.csv if it is there", "force", is_flag=True)
+@options.column_options
+@options.connection_options
+@options.quota_options
+@options.wait_options
+@options.errand_options
+@click.pass_context
+def command(ctx: click.Context, /, journal: Path | None, **given: Any) -> int:
+    """Tell which pairs of a run are missing or doubled on the server.
+
+    Reads only, also beside a run at work.  With --source FILE no JOURNAL is needed.
+    """
+    errand = Errand(ctx, given)
+    report = VerifyReport(journal, given["source"])
+    return errand.conduct(report, lambda: prepare(errand, journal), lambda settings: work(errand, settings, report))
+
+
+def prepare(errand: Errand, journal: Path | None) -> Settings:
+    """What can be refused before anything is opened."""
+    given = errand.given
+    if journal is None and given["source"] is None:
+        raise UsageError("nothing to verify", hint="bulkwriter verify JOURNAL, or bulkwriter verify --source FILE")
+    if given["repair"] and journal is None:
+        raise UsageError("--repair needs the JOURNAL", hint="only a journal can tell which records this run created")
+    if given["repair"] and not (given["yes"] or can_ask()):
+        raise UsageError("--repair deletes records, and nobody is here to be asked", hint="add --yes")
+    if journal is not None:
+        journals.check_journal(journal, "verify")
+    if given["source"] == "-":
+        choose.check_source("-", given)
+    if given["output"] is not None:
+        check_output(given["output"], journal or given["output"].with_suffix(".journal"), force=given["force"])
+    return errand.settings(journal)
+
+
+async def work(errand: Errand, settings: Settings, report: VerifyReport) -> None:
+    from ..connection import Connection
+    from ..reconcile.claims import Claims
+    from ..reconcile.conversation import Conversation
+
+    claims = Claims()
+    columns = choose.columns_of(errand.given)
+    async with contextlib.AsyncExitStack() as stack:
+        store = None
+        if settings.journal:
+            columns, store = await take_journal(settings, claims, stack, is_locked=errand.given["repair"])
+        if errand.given["source"] is not None:
+            await take_source(errand, settings, claims)
+        connection = await stack.enter_async_context(Connection(settings))
+        talk = Conversation(connection, settings, tell=errand.tell)
+        await verify(errand, settings, claims, talk, report)
+        if store is not None and report.doubled:
+            await repair(errand, settings, talk, store, report)
+        report.next = next_step(errand, settings, report)
+    if errand.given["output"] is not None:
+        write_file(errand.given["output"], problem_lines(columns, report))
+
+
+async def take_journal(
+    settings: Settings, claims: Claims, stack: contextlib.AsyncExitStack, *, is_locked: bool
+) -> tuple[tuple[str, str], JournalWriter | None]:
+    """Read the journal's claims; with `is_locked` its lock is taken first, and held until the stack ends."""
+    from ..store.reader import JournalReader
+    from ..store.writer import JournalWriter
+
+    assert settings.journal
+    store = None
+    with JournalReader(settings.journal) as reader:
+        columns = journals.columns_of(reader)
+        reader.require(base_url=settings.base_url, account=settings.account, columns=columns)
+        if is_locked:
+            store = JournalWriter()
+            await store.open(settings.journal, base_url=settings.base_url, account=settings.account, columns=columns)
+            stack.push_async_callback(close, store)
+        is_live = not is_locked and reader.writer() is not None
+        for rows in reader.scan():
+            claims.add_rows(rows, is_live=is_live)
+            await anyio.lowlevel.checkpoint()
+    return columns, store
+
+
+async def close(store: JournalWriter) -> None:
+    with anyio.CancelScope(shield=True):
+        await store.close()
+
+
+async def take_source(errand: Errand, settings: Settings, claims: Claims) -> None:
+    from ..sources import open_source
+
+    names = choose.columns_of(errand.given)
+    source = open_source(
+        errand.given["source"],
+        lesson_column=names[0],
+        member_column=names[1],
+        line_bytes=settings.limits.line_bytes,
+    )
+    bad = 0
+    async with contextlib.aclosing(source):
+        while batch := await source.read(ROWS):
+            claims.add_pairs(batch.pairs)
+            bad += len(batch.bad)
+    if bad:
+        errand.voice.say(f"note: {words.quantity(bad, 'row')} of {source.name} hold no pair", event="note")
+
+
+async def verify(errand: Errand, settings: Settings, claims: Claims, talk: Conversation, report: VerifyReport) -> None:
+    from ..reconcile.verify import Verification
+
+    verification = report.verification = Verification(
+        claims,
+        get_page=talk.lister.page,
+        filters_of=talk.filters_of,
+        persist=talk.persist,
+        list_lag_s=settings.list_lag_s,
+        sleep=talk.halt.sleep,
+    )
+
+    def line() -> str:
+        return f"{words.clock()}  {verification.records:,} records listed · {verification.calls:,} list calls"
+
+    async with errand.saying(line):
+        report.findings = await verification.run()
+
+
+async def repair(
+    errand: Errand, settings: Settings, talk: Conversation, store: JournalWriter, report: VerifyReport
+) -> None:
+    """Delete what can be claimed of doubled pairs, once it was agreed to."""
+    from ..reconcile.repair import Repair
+
+    repair = Repair(store, talk, report.doubled, list_lag_s=settings.list_lag_s)
+    await repair.load()
+    count = words.quantity(repair.claimed, "record")
+    errand.voice.say(f"{count} of doubled pairs can be claimed by this run and deleted", event="plan")
+    if not repair.claimed:
+        return
+    if not errand.given["yes"] and not await ask(f"Delete {count}?", errand.voice):
+        return
+    report.repair = repair
+    with errand.meanwhile(talk.halt.set):
+        await repair.run()
+
+
+def next_step(errand: Errand, settings: Settings, report: VerifyReport) -> str:
+    """What a person may do about what was found."""
+    facts = report.facts()
+    if facts["doubled"] and settings.journal and not errand.given["repair"]:
+        return "add --repair to delete what this run can claim of the doubled pairs"
+    if facts["missing"]:
+        return "--output FILE.csv lists the pairs; `bulkwriter run FILE.csv` creates the missing ones"
+    return ""

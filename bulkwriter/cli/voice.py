@@ -1,0 +1,146 @@
+"""Everything that a running command says on stderr, written by one thread of its own.
+
+A terminal can stop reading (Ctrl-S, a full pipe, a dead ssh) for hours.  If the event loop wrote to it, the run would
+stand still and its requests in flight would become doubts.  So `Voice` only queues; its thread writes, and what it
+cannot write it drops: first progress (only the newest matters), then, past `QUEUE_LINES`, lines.  A stream that fails
+is not tried again.
+
+Two forms: text, where a `Screen` may draw progress below the lines, and JSON lines (`--log-format json`), where
+everything said is an object with `at` and `event`.  No secret that the command knows is ever written (`scrub`).
+
+Invariant: no method but `close` waits, and `close` waits at most the time it is given.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, TextIO
+
+from ..model import Snapshot
+from .secret import scrub
+
+QUEUE_LINES = 2_000
+"""Lines waiting for a stderr that does not read; more are dropped and counted.  About 200 kB."""
+
+
+class Screen(Protocol):
+    """What draws progress.  Called by the voice's thread only."""
+
+    def line(self, text: str) -> None: ...
+    def draw(self, snapshot: Snapshot) -> None: ...
+    def close(self) -> None: ...
+
+
+class Voice:
+    """Queue of what to say, and the thread that says it."""
+
+    def __init__(
+        self, stream: TextIO | None, *, form: Literal["text", "json"] = "text", secrets: Sequence[str] = ()
+    ) -> None:
+        self.form = form
+        self._stream = stream
+        self._secrets = list(secrets)
+        self._screen: Screen = PlainScreen(self._write)
+        self._lines: deque[str] = deque()
+        self._snapshot: Snapshot | None = None
+        self._dropped = 0
+        self._is_closing = False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._speak, name="voice", daemon=True)
+        self._thread.start()
+
+    def use(self, screen: Screen) -> None:
+        """Draw progress with `screen` from now on."""
+        with self._wake:
+            self._screen = screen
+
+    def keep_secret(self, secret: str | None) -> None:
+        if secret:
+            self._secrets.append(secret)
+
+    def say(self, text: str, /, **facts: Any) -> None:
+        """A line (or several) for people; in JSON form an object with the `facts`, its `event` "said" if unnamed."""
+        if self.form == "json":
+            text = json_line({"event": "said", **facts, "text": text})
+        with self._wake:
+            if len(self._lines) >= QUEUE_LINES:
+                self._dropped += 1
+                return
+            self._lines.append(scrub(text, self._secrets))
+            self._wake.notify()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Progress as it stands; replaces one that is not drawn yet."""
+        with self._wake:
+            self._snapshot = snapshot
+            self._wake.notify()
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Say what is queued, but wait no longer than `timeout_s`.  A second call does nothing."""
+        with self._wake:
+            self._is_closing = True
+            self._wake.notify()
+        self._thread.join(timeout_s)
+
+    def _speak(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for `signals`' thread
+        while True:
+            with self._wake:
+                while not (self._lines or self._snapshot or self._is_closing):
+                    self._wake.wait()
+                lines, self._lines = self._lines, deque()
+                snapshot, self._snapshot = self._snapshot, None
+                dropped, self._dropped = self._dropped, 0
+                screen, is_closing = self._screen, self._is_closing
+            for line in lines:
+                screen.line(line)
+            if dropped:
+                screen.line(f"({dropped:,} lines were dropped: nobody read stderr)")
+            if snapshot is not None and not is_closing:
+                screen.draw(snapshot)
+            if is_closing and not lines:
+                screen.close()
+                return
+
+    def _write(self, text: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._stream = None  # closed, or its reader is gone: the run goes on in silence
+
+
+def own_stderr() -> TextIO | None:
+    """A stream of our own onto stderr.  A thread that hangs in a write holds the lock of its stream, and then whoever
+    flushes that stream at exit would hang as well: so it must not be `sys.stderr`."""
+    if sys.stderr is not sys.__stderr__ or sys.stderr is None:
+        return sys.stderr  # a test captures it
+    return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", errors="backslashreplace")
+
+
+class PlainScreen:
+    """Lines and nothing else; progress is said by whoever calls `Voice.say`."""
+
+    def __init__(self, write: Any) -> None:
+        self.line = write
+
+    def draw(self, snapshot: Snapshot) -> None:
+        """Nothing: this screen has no place that is drawn over."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def json_line(facts: Mapping[str, Any]) -> str:
+    """One object on one line, with the time in UTC first."""
+    at = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"at": at, **facts}, ensure_ascii=False, default=str)

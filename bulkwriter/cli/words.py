@@ -1,0 +1,120 @@
+"""How numbers, times and states are written for people, everywhere alike.
+
+Pure: values in, text out.  Nothing here knows a terminal; `wrap` takes the width as an argument, so that a display of
+40 columns can be tested without one.  The words of the states are those of the README and of `--json`, with a space
+for the underscore.
+
+Durations show their two largest units, since nobody acts on the third: "41 s", "3 min 20 s", "2 h 05 min", "12 d 4
+h".
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+
+from ..model import Counts
+
+MEANING = {
+    "created": "records made by this run",
+    "existing": "were there before",
+    "rejected": "refused by the server",
+    "failed": "attempts used up, surely not applied; the next start tries again",
+    "in_doubt": "may have been applied; the next start looks",
+    "pending": "not sent yet",
+    "invalid": "rows that are no pair",
+    "duplicates": "same pair as an earlier row",
+}
+"""States in the order of every table, each with what it means."""
+
+
+def number(value: int) -> str:
+    return f"{value:,}"
+
+
+def quantity(value: int, noun: str) -> str:
+    """A count with its noun: "1 pair", "2,000 pairs"."""
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """First value below a minute: "0.4 s", "12 s"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for unit_s, unit, small_s, small, digits in (
+        (86_400, "d", 3_600, "h", 1),
+        (3_600, "h", 60, "min", 2),
+        (60, "min", 1, "s", 2),
+    ):
+        if whole >= unit_s:
+            return f"{whole // unit_s:,} {unit} {whole % unit_s // small_s:0{digits}d} {small}"
+    return f"{whole} s"
+
+
+def per_second(rate: float) -> str:
+    """Three digits are enough to see a change: "0.85/s", "12.3/s", "1,234/s"."""
+    if rate >= 99.95:
+        return f"{rate:,.0f}/s"
+    return f"{rate:.1f}/s" if rate >= 9.995 else f"{rate:.2f}/s"
+
+
+def percent(part: float, whole: float) -> str:
+    """Rounded down, so that 100% is never shown before the end."""
+    return f"{int(100 * part / whole)}%" if whole else "100%"
+
+
+def when(iso: str) -> str:
+    """An ISO 8601 time as local time to the second, with its zone, as in a letter to a colleague."""
+    return datetime.datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def clock() -> str:
+    """The local time of day, for plain progress lines."""
+    return datetime.datetime.now().astimezone().strftime("%H:%M:%S")
+
+
+def state(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def by_state(counts: Counts) -> dict[str, int]:
+    """Counts under the word of their state, in the order of `MEANING`."""
+    numbers = counts.to_json()
+    return {name: numbers[name] for name in MEANING}
+
+
+def counts_table(counts: Counts, *, always: Sequence[str] = ("created",)) -> list[str]:
+    """Aligned lines of a count, its word and its meaning; zero rows are left out but for those in `always`."""
+    rows = [("pairs", counts.pairs, "rows read")]
+    rows += [(state(n), c, MEANING[n]) for n, c in by_state(counts).items() if c or n in always]
+    width = max(len(number(c)) for _, c, _ in rows)
+    return [f"  {word:<9}  {number(c):>{width}}  {meaning}" for word, c, meaning in rows]
+
+
+def wrap(facts: Iterable[str], width: int, *, indent: str = "  ", between: str = " · ") -> list[str]:
+    """Facts in as few lines of at most `width` columns as their order allows; a fact too long for a line is cut."""
+    lines: list[str] = []
+    for fact in facts:
+        room = max(1, width - len(indent))
+        short = fact if len(fact) <= room else fact[: room - 1] + "…"
+        if lines and len(lines[-1]) + len(between) + len(short) <= width:
+            lines[-1] += between + short
+        else:
+            lines.append(indent + short)
+    return lines
+
+
+def columns(rows: Sequence[tuple[str, str]], width: int, *, indent: str = "  ") -> list[str]:
+    """Two columns, the second wrapped beside the first; what `help TOPIC` prints."""
+    left = min(max((len(a) for a, _ in rows), default=0), max(12, width // 3))
+    lines: list[str] = []
+    for a, b in rows:
+        texts = wrap(b.split(), width - left - len(indent) - 2, indent="", between=" ") or [""]
+        head = f"{indent}{a:<{left}}"
+        if len(a) > left:
+            lines.append(indent + a)
+            head = " " * (len(indent) + left)
+        lines.append(f"{head}  {texts[0]}".rstrip())
+        lines += [" " * (len(indent) + left + 2) + t for t in texts[1:]]
+    return lines

@@ -1,0 +1,99 @@
+"""The parts that talk to one server, put together: lanes, calls, tokens, requests and lists.
+
+A run has them beside its journal (`assembly`); `verify` and `undo`, which send no creates, have nothing else on the
+wire.  Nothing is sent and no name is looked up until something is asked for.  Entering starts a task that sweeps the
+lanes, for those who have no engine that does it; closing ends calls first, then lanes, then the quotas.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+import anyio
+
+from .core.classify import parse_retry_after
+from .engine.turns import Turns
+from .metering import CLOCKS, quotas_for
+from .model import Fault, Reply
+from .net.api import COURSE_COMPLETED_LESSON, Api
+from .net.auth import token_source
+from .net.calls import Calls
+from .net.pool import Pool
+from .reconcile.lister import Lister, Request
+from .settings import Settings
+
+ENTITY: Final = COURSE_COMPLETED_LESSON
+COLUMNS: Final = (ENTITY.first_field, ENTITY.second_field)
+SWEEP_S: Final = 0.5
+
+
+class Connection:
+    """Everything on the wire for one `Settings`.  `lister_over` makes lists over a `request` of the caller's."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout_s = settings.timeout_s
+        self.api = Api(settings.base_url, ENTITY)
+        self.filters_of = ENTITY.filters
+        self.pool = Pool(
+            settings.base_url,
+            ca_file=settings.ca_file,
+            proxy=settings.proxy,
+            limits=settings.limits,
+            timeout_s=settings.timeout_s,
+        )
+        self.calls = Calls(self.pool)
+        self.quotas = quotas_for(settings)
+        """None where nothing is to be counted."""
+        self._ask = Turns(self.calls.request, self.quotas, CLOCKS) if self.quotas else self.calls.request
+        self.tokens = token_source(
+            settings,
+            request=self._ask,
+            token_request=self.api.token_request,
+            parse_retry_after=parse_retry_after,
+        )
+        self.lister = self.lister_over(self.request)
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def request(self, data: bytes) -> Reply:
+        """Send a whole request and return what came back, a fault included.
+
+        While any connection was found to answer out of step, no reply is believed: it may be another one's.
+        """
+        shifts = self.calls.shifts
+        reply = await self._ask(data, deadline_s=self._timeout_s)
+        return reply if self.calls.shifts == shifts else Reply(0, fault=Fault.SHIFTED)
+
+    def lister_over(self, request: Request) -> Lister:
+        return Lister(request, self.api, self.tokens, wall=time.time)
+
+    async def __aenter__(self) -> Self:
+        if self.quotas:
+            await self.quotas.begin()
+        self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            if self._sweeping:
+                self._sweeping.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._sweeping
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """End every call and lane, then write down what they spent."""
+        await self.calls.aclose()
+        await self.pool.aclose()
+        if self.quotas:
+            await self.quotas.aclose()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self.pool.sweep(time.monotonic())

@@ -1,0 +1,292 @@
+"""Decides what a reply to a create means for its pair: one ordered table, read from the top, the first match counts.
+
+`RULES` is the table, `REPLY_TABLE` the same in words for `bulkwriter help replies`.  It ends in a rule that matches
+everything, so it is total over every status, body and fault, and `classify` never raises.
+
+Invariant: only a whole 200 or 201 reply with `WasSuccessful` true and a usable `Value.Id` is CREATED, and nothing that
+was lost after its first byte went out is ever called unsent, throttled or rejected: what is not known is in doubt.
+
+The HTTP status and `WasSuccessful` decide.  The body's own `Status` never does (it says 500 under HTTP 400), nor does
+HTTP 200 alone.  What a server says is quoted cut, without control characters and without whatever looks like a token.
+This module does not retry, pause or count: the engine acts on the verdict.
+
+Source: the API's documentation for the envelopes; RFC 9110, section 10.2.3 for Retry-After and 5.6.7 for its dates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from ..model import ID_MAX, Fault, FieldError, Reply, Verdict, VerdictKind
+
+ERRORS_KEPT: Final = 20  # entries of one reply's `Errors`: a pair has two fields, so more is not about them
+ERROR_CHARS: Final = 300  # of each text of an error, as journals and exports keep it
+QUOTE_CHARS: Final = 200  # of a body that we do not understand
+RETRY_AFTER_MAX_S: Final = 1e11  # 3,000 years: far above any stop rule, and still a date that datetime can hold
+
+UNSENT_FAULTS: Final = frozenset(
+    {Fault.REFUSED, Fault.UNREACHABLE, Fault.NAME, Fault.CONNECT_TIMEOUT, Fault.TLS, Fault.PROXY, Fault.UNSENT}
+)
+NO_JSON: Final = object()
+"""Stands for a body that is not JSON; None is JSON's null."""
+
+
+class Seen(NamedTuple):
+    """A reply as the rules look at it: its status, its body as JSON or `NO_JSON`, and what the process knows."""
+
+    reply: Reply
+    status: int
+    body: Any
+    has_created: bool
+    is_current_token: bool
+    retry_after_s: float | None
+
+
+class Rule(NamedTuple):
+    """One row: when it `holds` (in words: `phrase`), the pair's fate is `kind` (in words: `meaning`).
+
+    `advice` ends the message of a stop: what a person should look at.  `is_slow_down`: everyone pauses.
+    """
+
+    phrase: str
+    kind: VerdictKind
+    meaning: str
+    holds: Callable[[Seen], bool]
+    advice: str = ""
+    is_slow_down: bool = False
+
+
+def created_id(reply: Reply) -> int:
+    """The id of the record that this reply proves to be created, or 0.
+
+    The way of nearly every reply: asked first, it answers as the table would, without walking it or making a Verdict.
+    """
+    if reply.fault is not None or not (reply.status == 200 or reply.status == 201):
+        return 0
+    return _created_id(reply.status, _json(reply.body))
+
+
+def classify(reply: Reply, *, has_created: bool, is_current_token: bool, wall_s: float) -> Verdict:
+    """The verdict on a reply to a create.  Never raises, whatever the reply holds.
+
+    `has_created`: this process has created something, so address and role are right and a 404 is about the pair.
+    `is_current_token`: no newer token has come since the request was sent.  `wall_s`: the time as epoch seconds, used
+    for a Retry-After date where the reply has no usable `Date` of its own.
+    """
+    body = _json(reply.body) if reply.fault is None else NO_JSON
+    retry_after_s = None
+    if reply.retry_after is not None and reply.fault is None:
+        retry_after_s = parse_retry_after(reply.retry_after, reply.date, wall_s)
+    seen = Seen(reply, reply.status, body, has_created, is_current_token, retry_after_s)
+    return _verdict(next(rule for rule in RULES if rule.holds(seen)), seen)
+
+
+def _verdict(rule: Rule, seen: Seen) -> Verdict:
+    errors = _field_errors(seen.body) if rule.kind is VerdictKind.REJECTED else ()
+    return Verdict(
+        rule.kind,
+        record_id=_created_id(seen.status, seen.body) if rule.kind is VerdictKind.CREATED else 0,
+        errors=errors,
+        message=_message(rule, seen, errors),
+        retry_after_s=seen.retry_after_s if rule.is_slow_down else None,
+        is_slow_down=rule.is_slow_down,
+    )
+
+
+# ---- what the rules ask
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:  # too deep, not UTF-8, cut, HTML, empty
+        return NO_JSON
+
+
+def _created_id(status: int, body: Any) -> int:
+    """The new record's id, or 0 where the reply does not prove a creation."""
+    if (status == 200 or status == 201) and type(body) is dict and body.get("WasSuccessful") is True:
+        value = body.get("Value")
+        if type(value) is dict:
+            record_id = value.get("Id")
+            if type(record_id) is int and 0 < record_id <= ID_MAX:  # `type`, since True is an int to isinstance
+                return record_id
+    return 0
+
+
+def _is_envelope(seen: Seen) -> bool:
+    return isinstance(seen.body, dict) and not seen.body.keys().isdisjoint(("Errors", "Message", "WasSuccessful"))
+
+
+def _says_why(seen: Seen) -> bool:
+    return bool(seen.body.get("Errors") or seen.body.get("Message"))
+
+
+def _lists_errors(seen: Seen) -> bool:
+    return isinstance(seen.body, dict) and isinstance(seen.body.get("Errors"), list) and bool(seen.body["Errors"])
+
+
+def _is_html(seen: Seen) -> bool:
+    return seen.reply.body[:100].lstrip()[:1] == b"<"
+
+
+def _is_refused_200(seen: Seen) -> bool:
+    return seen.status == 200 and _is_envelope(seen) and seen.body.get("WasSuccessful") is False and _says_why(seen)
+
+
+# fmt: off
+RULES: Final = (
+    Rule("never connected, or no byte written", VerdictKind.UNSENT, "unsent: try again, no harm done",
+         lambda s: s.reply.fault in UNSENT_FAULTS),
+    Rule("lost after the first byte was written: closed, reset, silent, garbled, cut, oversized, cancelled",
+         VerdictKind.IN_DOUBT, "in doubt", lambda s: s.reply.fault is not None),
+    Rule("200 or 201, WasSuccessful true, Value.Id a positive integer", VerdictKind.CREATED, "created",
+         lambda s: _created_id(s.status, s.body) > 0),
+    Rule("200, WasSuccessful false, with Errors or Message", VerdictKind.REJECTED, "rejected", _is_refused_200),
+    Rule("2xx in any other shape", VerdictKind.IN_DOUBT, "in doubt", lambda s: 200 <= s.status <= 299),
+    Rule("409 with a JSON body that lists Errors", VerdictKind.REJECTED, "rejected",
+         lambda s: s.status == 409 and _lists_errors(s)),
+    Rule("any other 409 (empty, or with Retry-After); 429", VerdictKind.THROTTLED,
+         "throttled: surely not applied; everyone pauses", lambda s: s.status in (409, 429), is_slow_down=True),
+    Rule("400, 413, 415, 422 with the API's JSON envelope", VerdictKind.REJECTED, "rejected",
+         lambda s: s.status in (400, 413, 415, 422) and _is_envelope(s)),
+    Rule("404 with a JSON body, once this process has created something", VerdictKind.REJECTED, "rejected",
+         lambda s: s.status == 404 and s.body is not NO_JSON and s.has_created),
+    Rule("401 on a token older than the current one", VerdictKind.UNSENT, "unsent: again with the current one",
+         lambda s: s.status == 401 and not s.is_current_token),
+    Rule("401 on the current token", VerdictKind.UNAUTHORIZED, "refresh the token once, then stop: authentication",
+         lambda s: s.status == 401,
+         "the token is wrong or expired, or lacks the role CourseCompletedLesson-Create"),
+    Rule("403 with an HTML page", VerdictKind.STOP, "stop: a firewall?", lambda s: s.status == 403 and _is_html(s),
+         "a firewall? An HTML page instead of the API's JSON: check whether the network edge blocks this address"),
+    Rule("any other 403", VerdictKind.STOP, "stop: configuration", lambda s: s.status == 403,
+         "forbidden: check the account's permissions, or ask whether a firewall blocks this address"),
+    Rule("405", VerdictKind.STOP, "stop: configuration", lambda s: s.status == 405,
+         "this address takes no POST: check the base URL, its path prefix too"),
+    Rule("any 3xx", VerdictKind.STOP, "stop: configuration; redirects are never followed",
+         lambda s: 300 <= s.status <= 399,
+         "a redirect, never followed since it could carry the token elsewhere: check the base URL and its scheme"),
+    Rule("any other 404", VerdictKind.STOP, "stop: configuration", lambda s: s.status == 404,
+         "nothing there: check the base URL, its path prefix too"),
+    Rule("400 without the API's JSON envelope", VerdictKind.STOP, "stop: configuration", lambda s: s.status == 400,
+         "not the API's own answer: check the base URL, and any proxy or gateway on the way"),
+    Rule("503 with Retry-After", VerdictKind.IN_DOUBT, "in doubt, and everyone pauses as for a throttle",
+         lambda s: s.status == 503 and s.retry_after_s is not None, is_slow_down=True),
+    Rule("408, 500, 502, 503, 504, 52x, anything else", VerdictKind.IN_DOUBT, "in doubt", lambda s: True),
+)
+# fmt: on
+
+REPLY_TABLE: Final[tuple[tuple[str, str], ...]] = tuple((rule.phrase, rule.meaning) for rule in RULES)
+"""(reply, what it means), in the order in which they are tried."""
+
+
+# ---- what a server said, fit to be shown
+
+_REMOVED: Final = "[removed]"
+_NAMED_SECRETS: Final = re.compile(
+    r"(?i)\bbearer\s+\S+|(?:token|password|secret|authorization|api[_-]?key)[\"']?\s*[:=]\s*[\"']?[^\s\"',}]+"
+)
+_LONG_WORDS: Final = re.compile(r"[\w.~+/=-]{16,}")
+
+
+def printable(text: str, chars: int) -> str:
+    """`text` on one line, at most `chars` long, control characters and whatever looks like a token taken out."""
+    if len(text) > 2 * chars:  # looked at no further, and to the end of a word: half a token does not look like one
+        end = max(text.rfind(" ", 0, 2 * chars), text.rfind("\n", 0, 2 * chars))
+        text = text[: end if end >= 0 else 2 * chars]
+    shown = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    shown = _LONG_WORDS.sub(_without_token, _NAMED_SECRETS.sub(_REMOVED, shown))
+    shown = " ".join(shown.split())
+    return shown if len(shown) <= chars else shown[: chars - 1] + "…"
+
+
+def _without_token(match: re.Match[str]) -> str:
+    """A long word with both letters and digits is opaque, as tokens are (and UUIDs); others are names and addresses."""
+    word = match[0]
+    return _REMOVED if any(c.isdigit() for c in word) and any(c.isalpha() for c in word) else word
+
+
+def _field_errors(body: Any) -> tuple[FieldError, ...]:
+    listed = body.get("Errors") if isinstance(body, dict) else None
+    if not isinstance(listed, list):
+        return ()
+    errors = (_field_error(entry) for entry in listed[:ERRORS_KEPT])
+    return tuple(e for e in errors if e.property_name or e.message)
+
+
+def _field_error(entry: Any) -> FieldError:
+    fields = entry if isinstance(entry, dict) else {"Message": entry}
+    return FieldError(_text(fields.get("PropertyName")), _text(fields.get("Message")))
+
+
+def _text(value: Any) -> str:
+    return printable(value, ERROR_CHARS) if isinstance(value, str) else ""
+
+
+def _message(rule: Rule, seen: Seen, errors: tuple[FieldError, ...]) -> str:
+    """What people are told: the fault, the server's own sentence on a rejection, or the status with a quote."""
+    fault = seen.reply.fault
+    if rule.kind is VerdictKind.CREATED:
+        return ""
+    if fault is not None:
+        detail = printable(seen.reply.detail, QUOTE_CHARS)
+        return f"{fault.value}: {detail}" if detail else fault.value
+    if rule.kind is VerdictKind.REJECTED:
+        if isinstance(seen.body, dict) and (sentence := _text(seen.body.get("Message"))):
+            return sentence
+        if errors:
+            return ": ".join(part for part in errors[0] if part)
+    quote = printable(seen.reply.body[: 8 * QUOTE_CHARS].decode(errors="replace"), QUOTE_CHARS)
+    return "; ".join(part for part in (f"HTTP {seen.status}", rule.advice, quote and f"it said: {quote}") if part)
+
+
+# ---- Retry-After
+
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTH = r"(?P<month>[A-Z][a-z][a-z])"
+_TIME = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
+_DATE_FORMS: Final = (  # RFC 9110, 5.6.7: IMF-fixdate, and the two obsolete forms that a recipient MUST accept
+    re.compile(rf"[A-Z][a-z]{{2}}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} GMT"),
+    re.compile(rf"[A-Z][a-z]{{5,8}}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT"),
+    re.compile(rf"[A-Z][a-z]{{2}} {_MONTH} (?P<day>[0-9 ][0-9]) {_TIME} (?P<year>[0-9]{{4}})"),
+)
+
+
+def parse_retry_after(value: str, date: str | None, wall_s: float) -> float | None:
+    """Seconds to wait by a Retry-After header, 0 for a date in the past, or None for garbage.
+
+    A date counts from the reply's own `date` header, so that a server whose clock is off is still understood, and from
+    `wall_s` where that is missing or garbage.
+    """
+    text = value.strip(" \t")
+    if re.fullmatch("[0-9]+", text):
+        return min(float(text), RETRY_AFTER_MAX_S)  # float, since int() refuses thousands of digits
+    until = _http_date(text, wall_s)
+    if until is None:
+        return None
+    from_s = _http_date(date.strip(" \t"), wall_s) if date else None
+    return min(max(0.0, until - (wall_s if from_s is None else from_s)), RETRY_AFTER_MAX_S)
+
+
+def _http_date(text: str, wall_s: float) -> float | None:
+    """Epoch seconds of an HTTP-date, or None."""
+    match = next((m for form in _DATE_FORMS if (m := form.fullmatch(text))), None)
+    if match is None or match["month"] not in _MONTHS:
+        return None
+    year, month, day = int(match["year"]), _MONTHS.index(match["month"]) + 1, int(match["day"])
+    if len(match["year"]) == 2:
+        this_year = datetime.fromtimestamp(wall_s, UTC).year
+        year += this_year // 100 * 100
+        # "MUST interpret a timestamp that appears to be more than 50 years in the future as representing the most
+        # recent year in the past that had the same last two digits."
+        year -= 100 if year > this_year + 50 else 0
+    second = min(int(match["second"]), 59)  # 60 is a leap second to the RFC and an error to datetime
+    try:
+        return datetime(year, month, day, int(match["hour"]), int(match["minute"]), second, tzinfo=UTC).timestamp()
+    except ValueError:  # such as 31 February
+        return None

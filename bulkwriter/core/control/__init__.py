@@ -1,0 +1,22 @@
+"""Decides how fast to send and how much at once, from replies alone; pure: time and chance are arguments.
+
+    Controller   the seam: told of every request, asked when the next may go; epochs, pauses and the canary
+    Pace         the rate: start, climb, surge, dip                  (pace.py)
+    Limit        what the server allows, measured between refusals   (limit.py)
+    Hold         how long nobody sends after a throttle              (hold.py)
+    Crowd        how many at a time, where the server refuses crowds (crowd.py)
+    Queueing     how many are useful, where the server queues them   (queueing.py)
+    Floor        the least rate that the user wants                  (floor.py)
+    RecentSends  which requests went when, to judge a throttle by    (recent.py)
+    SharedBackoff  something plainer, for the few calls of an undo   (shared.py)
+
+The engine enforces what is decided here; the user's ceiling, quotas and in-flight limit stand above it.  The words:
+an *epoch* ends with a throttle whose request was sent after the last cut; later throttles of earlier requests are
+*echoes* of the same event.  A *hold* is a time in which the server takes nothing.  The *canary* is the one request
+that tries whether a pause is over.  A *surge* is sending faster than the known limit to see whether it still stands.
+"""
+
+from .controller import Controller
+from .shared import SharedBackoff
+
+__all__ = ["Controller", "SharedBackoff"]

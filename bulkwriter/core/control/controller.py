@@ -1,0 +1,298 @@
+"""The seam: hears of every request, says when the next may go, how many at once, and why.
+
+What happens at a throttle, first row that fits:
+
+    sent before the last cut, or before the pause   an echo: nothing, but a Retry-After that reaches further is obeyed
+    it was the canary                               the hold goes on, see `hold.py`
+    Retry-After is stated, or the first request     a hold begins
+    after a cut was refused as well
+    much credit was used                            a hold begins, and its end is known
+    the crowd is to blame (`crowd.py`)              fewer in flight, same rate
+    otherwise                                       the limit is measured anew and the pace dips below it
+
+After a hold one canary goes alone; when it is taken, all go on just below the limit.  With a floor (`floor.py`) there
+are no holds but stated ones: the pace falls to the floor instead.
+
+Invariants: nothing is sent before a stated Retry-After (`paused_until` never falls); at most one cut an epoch;
+1 <= in_flight_limit <= in_flight.  Errors and timeouts are not throttles: they have a breaker (`core.retry`).
+
+Source: see the parts; the epochs are RFC 6582's `recover`.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from typing import Any, Final
+
+from .crowd import Crowd
+from .floor import Floor
+from .hold import Hold
+from .limit import Held, Limit, Mark
+from .pace import SURGE, SURGE_UNSURE, Pace
+from .queueing import Queueing
+from .recent import RecentSends, Refusal
+from .words import held_back, paused
+
+DIP: Final = 0.015  # below what is certainly allowed; credit for a throttle or two is saved on the way back
+LONG_HOLD_S: Final = 0.2  # shorter ones are a bucket that fills again
+LONG_HOLD_GAPS: Final = 3.0
+IDLE_S: Final = 2.0  # a canary that goes so late after its pause had no pair
+EXPECTED_S: Final = 0.2  # a hold that should last longer is not tried at once
+EXPECTED_GAPS: Final = 5.0
+RESTORED: Final = 0.5  # of a remembered limit, to start at
+RESTORED_SPAN_S: Final = 0.8
+RESTORED_AGE_S: Final = 7 * 86_400.0
+TOLD_S: Final = 600.0
+
+
+class Controller:
+    """The pace and the in-flight limit of one server.
+
+    The caller sends only while `now >= next_send_at(now)` and fewer than `in_flight_limit` requests are in flight, and
+    tells of every request: `on_sent`, then exactly one of `on_good` (any whole reply but a throttle), `on_throttle`
+    (also for a 503 that states Retry-After) and `note_error` (everything else).
+    """
+
+    __slots__ = ("_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold", "_in_flight", "_is_canary",
+                 "_left_over", "_limit", "_most", "_note", "_pace", "_peak", "_queue", "_recent",
+                 "_refused", "_replied", "_restored", "_throttled_at", "_trip_at", "_trip_sent", "in_flight_limit",
+                 "paused_until")  # fmt: skip
+
+    def __init__(self, in_flight: int, *, pause_cap_s: float, rng: random.Random, min_rate: float = 0.0) -> None:
+        self._most = in_flight
+        self._pace, self._limit = Pace(min_rate), Limit(min_rate)
+        self._crowd, self._queue = Crowd(in_flight), Queueing(in_flight)
+        self._hold, self._recent, self._floor = Hold(pause_cap_s, rng), RecentSends(), Floor(min_rate)
+        self._note, self._replied = self._recent.add, self._queue.replied  # once a pair: bound once
+        self.paused_until = 0.0
+        self.in_flight_limit = 1
+        """How many may be in flight now: after a pause one more than is left over from before it."""
+        self._has_begun = False  # a first request was taken
+        self._is_canary = True  # after a pause, until a request sent since then succeeds
+        self._in_flight = self._left_over = self._peak = 0
+        self._cut_at, self._cut_sent = -math.inf, 0
+        self._refused: tuple[Mark, float] | None = None  # the throttle that began the hold, and the rate then
+        self._trip_at, self._trip_sent = 0.0, 0  # a round trip ends with the first good reply to a request sent since
+        self._restored = 0.0
+        self._throttled_at: deque[float] = deque(maxlen=1000)  # for people
+
+    def next_send_at(self, now: float) -> float:
+        """When the next request may go; not after `now` means at once."""
+        at, paused_until = self._pace.next_at, self.paused_until
+        if at <= paused_until or self._floor.owed:
+            return paused_until
+        return at
+
+    def on_sent(self, now: float) -> None:
+        others = self._in_flight
+        self._note(now, others)
+        self._in_flight = others + 1
+        if others >= self._peak:
+            self._peak = others + 1
+        if self._floor.owed:
+            self._floor.owed -= 1
+        elif self._pace.gap_s:
+            self._pace.sent(now)
+
+    def on_good(self, now: float, sent_at: float, latency_s: float) -> None:
+        """A whole reply that is no throttle."""
+        self._in_flight -= 1
+        if self._left_over:
+            self._end_left_over(sent_at)
+        self._replied(sent_at, latency_s)
+        if self._floor.per_s:
+            self._floor.taken()
+        if sent_at >= self._trip_at:
+            self._end_trip(now, sent_at, latency_s)
+
+    def note_error(self, now: float, sent_at: float) -> None:
+        """The exchange ended in some other way, which says nothing about the server's limits."""
+        self._in_flight -= 1
+        if self._left_over:
+            self._end_left_over(sent_at)
+
+    def on_throttle(self, now: float, sent_at: float, retry_after_s: float | None) -> float:
+        """Returns until when everyone pauses.  A Retry-After of 0 s states nothing: it was too fast all the same."""
+        retry_after_s = retry_after_s or None
+        self.note_error(now, sent_at)
+        self._throttled_at.append(now)
+        refusal = self._recent.refuse(sent_at, self._queue.round_trip_s)
+        if refusal is None or sent_at <= self._cut_at or sent_at < self.paused_until:
+            if retry_after_s is not None:
+                self._pause_until(now, now + retry_after_s)
+        elif self._is_canary:
+            self._begin_hold(now, retry_after_s)
+        else:
+            self._end_epoch(now, sent_at, retry_after_s, refusal)
+        if self._floor.per_s:
+            self._floor.refused(self._queue.delivered_now(now))
+        return self.paused_until
+
+    def _end_left_over(self, sent_at: float) -> None:
+        if sent_at < self.paused_until:
+            self._left_over -= 1
+            if self._is_canary:
+                self.in_flight_limit = self._left_over + 1
+
+    def _end_trip(self, now: float, sent_at: float, latency_s: float) -> None:
+        if self._is_canary:
+            self._is_canary = False
+            self._resume(now, sent_at) if self._has_begun else self._begin(now, sent_at, latency_s)
+        else:
+            self._judge_trip(now, latency_s)
+        self.in_flight_limit = self._most_now()
+        self._trip_at, self._trip_sent, self._peak = now, self._recent.sent, self._in_flight
+
+    def _begin(self, now: float, sent_at: float, latency_s: float) -> None:
+        self._has_begun = True
+        self._hold.end(sent_at)
+        self._queue.begin(now, latency_s)
+        self._limit.begin(Mark(sent_at, 0))
+        self._pace.begin(now, latency_s)
+        if self._restored:
+            self._limit.top = self._restored
+            self._pace.dip(now, RESTORED * self._restored, top=self._restored, span_s=RESTORED_SPAN_S)
+            self._pace.is_starting = True
+
+    def _judge_trip(self, now: float, latency_s: float) -> None:
+        pace, queue, limit = self._pace, self._queue, self._limit
+        span_s, sends = now - self._trip_at, self._recent.sent - self._trip_sent
+        is_full = self._peak >= self.in_flight_limit
+        is_used = pace.was_used(sends, span_s, is_full=is_full)
+        self._crowd.end_trip(now, self._peak, queue.round_trip_s)
+        is_queue = queue.end_trip(now, self._peak, is_starting=pace.is_starting, is_paced=pace.is_known)
+        if (is_queue or (is_full and not is_used)) and pace.is_starting:
+            pace.free()
+        elif pace.is_free:
+            return
+        elif not is_used:
+            pace.stand(now, span_s)
+            if not is_full:
+                limit.begin(Mark(now, self._recent.taken))
+        elif pace.is_starting and not self._restored:
+            if not queue.is_slow(latency_s):
+                pace.grow(queue.round_trip_s)
+        else:
+            first = max(SURGE, SURGE_UNSURE / limit.trust)
+            pace.climb(now, first_surge=first, patience_s=limit.patience_s, round_trip_s=queue.round_trip_s)
+
+    def _most_now(self) -> int:
+        return int(min(self._crowd.limit, self._queue.limit))
+
+    def _end_epoch(self, now: float, sent_at: float, retry_after_s: float | None, refusal: Refusal) -> None:
+        pace, limit = self._pace, self._limit
+        was_starting = pace.is_starting
+        pace.is_starting = False
+        if pace.is_free:
+            pace.set(self._queue.delivered_now(now))
+        mark = Mark(sent_at, refusal.taken_before)
+        span_s, sends = sent_at - self._trip_at, refusal.sent_before - self._trip_sent
+        if span_s > 0 and not pace.was_used(sends, span_s, is_full=False):
+            limit.begin(mark)  # few pairs came lately, which says nothing about the limit
+        is_again = refusal.sent_before <= self._cut_sent and not was_starting
+        self._cut_at, self._cut_sent = now, self._recent.sent
+        left_s = limit.hold_left_s(now, self._recent.taken)
+        if is_again:
+            limit.revoke()
+        else:
+            self._refused = mark, pace.rate
+        can_tell = not (was_starting or is_again)
+        is_crowded = can_tell and self._crowd.is_to_blame(now, refusal, self._queue.round_trip_s)
+        if retry_after_s is not None or is_again:
+            self._begin_hold(now, retry_after_s)
+        elif not was_starting and not self._floor.per_s and left_s > max(EXPECTED_S, EXPECTED_GAPS * pace.gap_s):
+            self._begin_hold(now, None)
+        elif is_crowded:
+            self.in_flight_limit = self._most_now()
+            pace.next_at = now + pace.gap_s
+        else:
+            rate = limit.refused_first(mark, pace.rate) if was_starting else limit.refused(mark, pace.rate)
+            self._dip(now, rate * (1 - DIP) if rate == limit.safe else rate)
+
+    def _dip(self, now: float, rate: float) -> None:
+        pace, limit = self._pace, self._limit
+        span_s = limit.span_s(self._queue.round_trip_s)
+        limit.account(self._recent.refused, is_whole=now - pace.since >= 0.3 * span_s)
+        due_at = pace.next_at
+        pace.dip(now, rate, top=limit.top, span_s=limit.span_s(self._queue.round_trip_s))
+        if self._floor.per_s:
+            self._crowd.least = self._queue.least = self._floor.in_flight(self._queue.round_trip_s, self._most)
+            pace.next_at = max(due_at, now)  # throttles that come faster than its gap must not put the floor off
+
+    def _begin_hold(self, now: float, retry_after_s: float | None) -> None:
+        """A hold begins or goes on; with a floor only a stated one."""
+        if self._floor.per_s and retry_after_s is None:
+            self._keep_floor(now)
+            return
+        self._cut_at, self._cut_sent = now, self._recent.sent
+        left_s = self._limit.hold_left_s(now, self._recent.taken)
+        until = self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, left_s=left_s)
+        self._pause_until(now, until)
+
+    def _keep_floor(self, now: float) -> None:
+        """Nothing was taken, and yet the floor is promised: no pause and no canary, only the least rate."""
+        self._cut_at, self._cut_sent = now, self._recent.sent
+        if not self._has_begun:
+            self._begin(now, now, self._queue.round_trip_s)
+        self._is_canary = False
+        self.in_flight_limit = self._most_now()
+        self._limit.guess(self._pace.rate)
+        self._dip(now, self._floor.per_s)
+
+    def _pause_until(self, now: float, end: float) -> None:
+        if end <= self.paused_until or end <= now:
+            return
+        self.paused_until = self._trip_at = end
+        self._is_canary = True
+        self._left_over = self._in_flight
+        self.in_flight_limit = self._left_over + 1
+
+    def _resume(self, now: float, sent_at: float) -> None:
+        pace, limit, hold = self._pace, self._limit, self._hold
+        is_stated, refused = hold.is_stated, hold.refused
+        held_s, unsure_s = hold.end(sent_at)
+        limit.cost_s = self._crowd.cost_s = held_s + (now - sent_at) if is_stated else 0.0
+        limit.guess(pace.rate)
+        is_long = held_s > max(LONG_HOLD_S, LONG_HOLD_GAPS / limit.top) and (refused > 0 or is_stated)
+        mark = Mark(sent_at, self._recent.taken - 1)
+        if sent_at > self.paused_until + IDLE_S:  # nothing was there to send: the pause was not so long
+            limit.begin(mark)
+            limit.cost_s = self._crowd.cost_s = 0.0
+            rate = pace.rate
+        elif limit.resumed(mark, Held(held_s, unsure_s, is_stated, is_long), self._refused):
+            near = limit.safe if is_stated else (limit.safe + limit.top) / 2  # a throttle costs a second, or little
+            rate = min(pace.rate, limit.top * (1 - 2 * DIP), near * (1 - DIP))
+        else:
+            rate = limit.fall(pace.rate, mark)
+        self._refused = None
+        self._dip(now, rate)
+        pace.next_at = max(now, sent_at + pace.gap_s)
+
+    def learnt(self) -> dict[str, Any]:
+        """What is worth remembering for the next run; empty while nothing was learnt."""
+        found = {"rate_per_s": self._limit.safe} if self._limit.safe else {}
+        return found | ({"in_flight": self._most_now()} if self._crowd.is_capped else {})
+
+    def restore(self, learnt: dict[str, Any], age_s: float) -> None:
+        """Start from what an earlier run learnt `age_s` ago; call it before anything is sent."""
+        rate, is_young = learnt.get("rate_per_s"), 0.0 <= age_s < RESTORED_AGE_S
+        self._restored = rate if isinstance(rate, float) and 0.0 < rate < math.inf and is_young else 0.0
+
+    def explain(self, now: float) -> str:
+        """What it believes, and what holds the run back, for people."""
+        if not self._has_begun:
+            return "one request goes first"
+        throttles = sum(at >= now - TOLD_S for at in self._throttled_at)
+        if now < self.paused_until or self._is_canary:
+            return paused(self.paused_until - now, throttles, is_stated=self._hold.is_stated)
+        return held_back(now, throttles, pace=self._pace, limit=self._limit, crowd=self._crowd, queue=self._queue)
+
+    def check(self) -> None:
+        """Invariants, for simulation."""
+        for part in (self._pace, self._limit, self._crowd, self._queue, self._hold, self._recent, self._floor):
+            part.check()
+        assert 0 <= self._left_over <= self._in_flight <= self._peak
+        assert self.in_flight_limit >= 1
+        assert self._is_canary or self.in_flight_limit <= self._most

@@ -1,0 +1,70 @@
+"""How many requests the server takes at a time, where it refuses crowds: learnt from who is refused.
+
+A rate limit refuses whoever comes too early, a concurrency cap whoever meets a crowd.  So each throttle brings its
+*rank* (`recent.py`), averaged with weight 1/4 from 0.5 on: above `BLAME` the crowd is to blame, and there is room for
+as many as were in flight when the refused one went, and no more.  A rate limit reaches that by chance once in some
+forty throttles, and a limit learnt so hardly binds.
+
+When the limit is what holds the run back it is tried to be one more, every 250 requests (at least 2 s, and 200 times
+what a stated pause costs), and twice as many more each two round trips that none is refused.
+
+Invariant: 1 <= limit <= the user's limit, and never below what the user's floor needs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .recent import Refusal
+
+BLAME: Final = 0.7
+WEIGHT: Final = 0.25
+ROOMY: Final = 3.0  # more than so many places free is no crowd
+ROOMY_SHARE: Final = 0.4
+PROBE_REQUESTS: Final = 250  # a throttle each is 0.4 %
+PROBE_MIN_S: Final = 2.0
+PROBE_COST: Final = 200.0
+
+
+class Crowd:
+    """The in-flight limit that throttles teach; `is_capped` once there is one."""
+
+    __slots__ = ("_blame", "_grows_at", "_most", "_step", "cost_s", "is_capped", "least", "limit")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.limit = float(most)
+        self.least = 1.0
+        """What the user's floor needs."""
+        self.is_capped = False
+        self.cost_s = 0.0
+        """What the last stated pause cost."""
+        self._blame = 0.5
+        self._step = 1
+        self._grows_at = 0.0
+
+    def is_to_blame(self, now: float, refusal: Refusal, round_trip_s: float) -> bool:
+        """A throttle: was it the crowd?  Then the limit falls."""
+        if self.is_capped and self.limit - refusal.others > max(ROOMY, ROOMY_SHARE * self.limit):
+            self._blame /= 2  # refused though there was room: it is not the crowd, or not the crowd alone
+            return False
+        self._blame += WEIGHT * (refusal.rank - self._blame)
+        if self._blame <= BLAME or refusal.others < 1:
+            return False
+        self.is_capped = True
+        self.limit = max(self.least, min(self.limit, float(refusal.others)))
+        requests_s = PROBE_REQUESTS * round_trip_s / self.limit
+        self._grows_at = now + max(PROBE_MIN_S, requests_s, PROBE_COST * self.cost_s)
+        self._step = 1
+        return True
+
+    def end_trip(self, now: float, peak: int, round_trip_s: float) -> None:
+        """A round trip went well with `peak` in flight at most."""
+        if self.is_capped and now >= self._grows_at and peak >= int(self.limit):
+            self.limit = min(self._most, self.limit + self._step)
+            self._step *= 2
+            self._grows_at = now + 2 * round_trip_s
+
+    def check(self) -> None:
+        assert 1.0 <= self.limit <= self._most
+        assert 0.0 <= self._blame <= 1.0

@@ -1,0 +1,78 @@
+"""How long nobody sends, once the server takes nothing: until a stated time, or by canaries at growing distances.
+
+    stated     what Retry-After says, never less, and up to 2 % or 2 s more, so that clients come back one by one; when
+               the fourth canary in a row is refused at its stated time, our own delay if that is longer
+    unstated   0.03 s (up to 0.1 s at low rates) · 1.5**n, ±10 %, and never above the user's cap: 0.03, 0.045, 0.07, …
+    expected   where a hold was seen before, its end is known from the limit: the canary goes after 86 % of the time,
+               and the next ones at 7 % steps, growing, so that the end is met within some percent and learnt anew
+
+Invariant: `until` of a stated hold is never before the stated time.  Whether there is a hold at all, and who is the
+canary, is decided by the controller.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+FIRST_S: Final = 0.03
+FIRST_MAX_S: Final = 0.1
+GROWTH: Final = 1.5
+LEVEL_MAX: Final = 40  # 1.5**40 is above any cap
+JITTER: Final = 0.1
+STATED_JITTER: Final = 0.02
+STATED_JITTER_MAX_S: Final = 2.0
+STATED_TRIES: Final = 4
+AIM: Final = 0.86
+STEP: Final = 0.07
+
+
+class Hold:
+    """One hold at a time; `since` is None while there is none."""
+
+    __slots__ = ("_cap_s", "_level", "_rng", "_step_s", "is_stated", "refused", "refused_at", "since")
+
+    def __init__(self, cap_s: float, rng: random.Random) -> None:
+        self._cap_s, self._rng = cap_s, rng
+        self.since: float | None = None
+        self.refused = 0
+        """Canaries refused in this hold."""
+        self.refused_at = 0.0
+        self.is_stated = False
+        self._level = 0
+        self._step_s = 0.0
+
+    def refuse(self, now: float, *, gap_s: float, stated_s: float | None, left_s: float) -> float:
+        """A throttle: returns when the next canary may go.  `left_s`: how long the hold should last, 0 if unknown."""
+        if self.since is None:
+            self.since, self.refused, self._level, self._step_s = now, 0, 0, 0.0
+        else:
+            self.refused += 1
+        self.refused_at, self.is_stated = now, stated_s is not None
+        delay_s = self._next_s(gap_s, left_s)
+        if stated_s is None:
+            return now + delay_s
+        extra_s = self._rng.uniform(0.0, min(STATED_JITTER * stated_s, STATED_JITTER_MAX_S))
+        own_s = delay_s if self.refused >= STATED_TRIES else 0.0
+        return now + max(stated_s + extra_s, own_s)
+
+    def _next_s(self, gap_s: float, left_s: float) -> float:
+        own_s = max(FIRST_S, min(2 * gap_s, FIRST_MAX_S)) * GROWTH ** min(self._level, LEVEL_MAX)
+        own_s = min(self._cap_s, own_s * self._rng.uniform(1 - JITTER, 1 + JITTER))
+        self._level += 1
+        if self._step_s:
+            own_s, self._step_s = self._step_s, GROWTH * self._step_s
+        elif left_s > own_s:
+            own_s, self._step_s = AIM * left_s, STEP * left_s
+        return min(own_s, self._cap_s)
+
+    def end(self, sent_at: float) -> tuple[float, float]:
+        """A request sent at `sent_at` was taken: how long it lasted, and how long before that it may have ended."""
+        held_s = sent_at - self.since if self.since is not None else 0.0
+        unsure_s = 0.0 if self.is_stated or self.since is None else sent_at - self.refused_at
+        self.since = None
+        return held_s, unsure_s
+
+    def check(self) -> None:
+        assert self.refused >= 0
+        assert self._level >= 0

@@ -1,0 +1,223 @@
+"""What the server allows a second, measured between two moments at which it refused.
+
+Between two refusals a bucket, a window or a log gives exactly its rate, and what it had saved cancels out; so
+
+    safe = requests taken between them / time        the server certainly allows so much
+    top  = the rate at which it refused              it hardly allows more
+
+A bucket that saves nothing loses what is not used and shows in `top`, one that saves shows in `safe`; the pace begins
+below `safe` and climbs to `top`, and each round brings the two closer.
+
+After a *hold*, a time in which nothing was taken, the limit is a window, and what counts is the time from the end of
+one hold to the end of the next.  Its true end lies between the last refused canary and the one that was taken: `safe`
+takes the middle, `top` the earlier.  A stated pause (Retry-After, in whole seconds) may be longer than the server
+needed: then `low` counts it and `high` does not.  The one that changes less from time to time is right: `low` for a
+window, `high` for a bucket.
+
+    credit   what the server let through above `safe` before it refused: much for a window that is used up early.  While
+             it lasts, no throttle means nothing: a surge waits `CREDIT_PATIENCE` · credit / top before it grows
+    trust    doubled by each measurement within 5 % of the last, halved by one within 20 %, 1 after any other
+    span     how long to climb before the next surge: `SPAN_MIN_S`, and `SPAN_REQUESTS` a throttle that it will cost, so
+             that about 0.75 % are throttled; after stated pauses `SPAN_COST` times what they cost.  While trust is low
+             much shorter, for a limit hardly known is worth a throttle.
+
+Invariants: 0 <= safe <= top once known; trust >= 1; credit >= 0.  Whoever paces decides what to do with all this.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+COUNTED: Final = 10  # requests taken, or a rate is not measured: ±10 % of a bucket's
+COUNTED_ROUGHLY: Final = 4
+COUNTED_SHORT: Final = 30  # the same when nothing but a short hold ends the measurement
+SAME: Final = 0.05
+OTHER: Final = 0.20
+CREDIT_PATIENCE: Final = 1.2
+CREDIT_PATIENCE_MAX_S: Final = 70.0  # a window of a minute, and some
+CREDIT_MUCH: Final = 3.0  # requests; less may be chance
+HOLD_SHARE: Final = 0.5  # of the time since the last: no hold is expected to be longer
+CREDIT_KEPT: Final = 0.8  # a share of the old credit is believed after an epoch without a hold
+CREDIT_KEPT_HOLD: Final = 0.95  # and after one with
+SPAN_MIN_S: Final = 2.4  # a doubled limit must be found within about 3 s
+SPAN_REQUESTS: Final = 135.0
+SPAN_COST: Final = 200.0  # pauses take half a percent of the time then
+SPAN_UNSURE_S: Final = 2.0
+SPAN_COUNTED: Final = 15.0  # requests that a climb lasts at least, or nothing is measured
+SPAN_TRIPS: Final = 4.0
+STATED_LONG_S: Final = 3.5  # a rate limit rounded up to seconds states 1 or 2, so this is a window's
+CLOSE: Final = 1.05  # after a short hold the rate at which it began says little
+NEAR: Final = 1.3  # `high` within this of `low` may both be true
+
+
+class Mark(NamedTuple):
+    """A moment, and how many requests the server had taken before it."""
+
+    at: float
+    taken: int
+
+
+class Held(NamedTuple):
+    """A hold that is over."""
+
+    lasted_s: float
+    unsure_s: float
+    """How long before the first taken request it may have ended."""
+    is_stated: bool
+    is_long: bool
+
+
+class Limit:
+    """The measured limit and how far it can be trusted."""
+
+    __slots__ = ("_accounted", "_before", "_ends", "_floor", "_hold_ends", "_is_rough", "_off", "_pending",
+                 "_throttles", "_was", "cost_s", "credit", "known_at", "safe", "top", "trust")  # fmt: skip
+
+    def __init__(self, floor_per_s: float) -> None:
+        self._floor = floor_per_s
+        self.safe = 0.0
+        self.top = math.inf
+        self.trust = 1.0
+        self.credit = 0.0
+        self.cost_s = 0.0
+        """What the last stated pause cost."""
+        self.known_at = -math.inf
+        self._ends = self._hold_ends = Mark(0.0, 0)  # of the last epoch, of the last hold
+        self._is_rough = True  # counting began while the server did not refuse
+        self._before: tuple[Mark, float, float, float, float] | None = None
+        self._off = [1.0, 0.9]  # how far `low` and `high` were off lately; `high` has the benefit of the doubt
+        self._was: tuple[float, float] | None = None
+        self._throttles = 1.0  # that an epoch costs
+        self._accounted = self._pending = 0
+
+    def begin(self, mark: Mark) -> None:
+        """Count from here: the server was not refusing, so the first measurement may read too high."""
+        self._ends = self._hold_ends = mark
+        self._is_rough = True
+
+    def guess(self, rate: float) -> None:
+        """Refused at this rate before anything was learnt."""
+        if self.top == math.inf:
+            self.top = rate
+
+    @property
+    def patience_s(self) -> float:
+        return min(CREDIT_PATIENCE * self.credit / self.top, CREDIT_PATIENCE_MAX_S)
+
+    def span_s(self, round_trip_s: float) -> float:
+        wanted = max(SPAN_REQUESTS * self._throttles / self.top, SPAN_COST * self.cost_s)
+        unsure = self.trust * max(SPAN_UNSURE_S, SPAN_COUNTED / self.top)
+        return max(SPAN_MIN_S, SPAN_COUNTED / self.top, SPAN_TRIPS * round_trip_s, min(unsure, wanted))
+
+    def refused(self, mark: Mark, rate: float) -> float:
+        """An epoch ended at `mark`, at this rate.  Returns the rate to go on at."""
+        self._before = self._ends, self.safe, self.top, self.trust, self.credit
+        self.credit *= CREDIT_KEPT
+        taken, span_s = mark.taken - self._ends.taken, mark.at - self._ends.at
+        if taken >= COUNTED and span_s > 0:
+            self._learn(taken / span_s, rate, taken)
+            self.known_at = mark.at
+            self._ends, self._is_rough = mark, False
+            return self.safe
+        return self.fall(rate, mark)
+
+    def fall(self, rate: float, mark: Mark) -> float:
+        """Refused again so soon: the limit fell, or the last measurement was wrong.  Returns a lower rate to go on at.
+
+        Counting goes on until there is enough.
+        """
+        taken, span_s = mark.taken - self._ends.taken, mark.at - self._ends.at
+        self.trust = 1.0
+        self.top = min(self.top, rate)
+        lower = 0.7 * rate
+        if taken >= COUNTED_ROUGHLY and span_s > 0:
+            lower = max(rate / 2, min(lower, taken / span_s))
+        lower = min(0.98 * rate, max(lower, self.safe / 4))
+        self.safe = min(self.safe, self.top)
+        return lower
+
+    def refused_first(self, mark: Mark, rate: float) -> float:
+        """The first throttle of all: half the rate, and the climb will tell."""
+        self._before = self._ends, self.safe, self.top, self.trust, self.credit
+        self._ends, self.top = mark, rate
+        return rate / 2
+
+    def revoke(self) -> None:
+        """The last epoch was the beginning of a hold: what was measured at it did not count the hold."""
+        if self._before:
+            self._ends, self.safe, self.top, self.trust, self.credit = self._before
+            self._before = None
+
+    def hold_left_s(self, now: float, taken: int) -> float:
+        """How much longer the server will take nothing if it is a window and `safe` is right; 0 if that is not so.
+
+        It was exhausted early, by credit: what was taken since the last hold is what `safe` gives until the next one.
+        """
+        if self.credit < CREDIT_MUCH:
+            return 0.0
+        passed_s = now - self._ends.at
+        return min((taken - self._ends.taken) / self.safe - passed_s, HOLD_SHARE * passed_s)
+
+    def resumed(self, mark: Mark, hold: Held, refused: tuple[Mark, float] | None) -> bool:
+        """A hold ended: the request sent at `mark` was taken.  False if nothing could be learnt from it.
+
+        `refused` is the throttle that began it, and the rate at which it came.
+        """
+        since = self._hold_ends if hold.is_long else self._ends
+        taken, span_s = mark.taken - since.taken, mark.at - hold.unsure_s / 2 - since.at
+        is_known = taken >= COUNTED and span_s > 0
+        if is_known:
+            low = taken / span_s
+            at, rate = refused or (mark, low)
+            if hold.is_stated:
+                high = taken / (at.at - since.at) if at.at > since.at else low
+                self._learn_stated(hold.lasted_s, low, high, rate, taken)
+            elif hold.is_long:
+                self._learn(low, taken / (span_s - hold.unsure_s / 2) if span_s > hold.unsure_s else low, taken)
+            elif taken >= COUNTED_SHORT or not self.safe:
+                self._learn(low, min(rate, CLOSE * low), taken)
+            given = taken - self.safe * (at.at - since.at) if refused else 0.0
+            self.credit = max(CREDIT_KEPT_HOLD * self.credit, given)
+            self.known_at = mark.at
+        if hold.is_long:
+            self._hold_ends = mark
+        if is_known or hold.is_long:
+            self._ends, self._is_rough = mark, False
+        self._before = None
+        return is_known
+
+    def _learn_stated(self, lasted_s: float, low: float, high: float, rate: float, taken: int) -> None:
+        is_long = lasted_s > STATED_LONG_S
+        if self._is_rough and not is_long:
+            self._learn(high, max(high, rate), taken)
+            return
+        if self._was:
+            for n, value in enumerate((low, high)):
+                self._off[n] = self._off[n] / 2 + abs(math.log(value / self._was[n]))
+        self._was = low, high
+        if is_long or self._off[0] < self._off[1]:
+            self._learn(low, high if high < NEAR * low else low, taken)
+        else:
+            self._learn(high, max(high, rate), taken)
+
+    def _learn(self, safe: float, top: float, taken: int) -> None:
+        off = abs(math.log(safe / self.safe)) if self.safe else math.inf
+        if off < max(SAME, 1.0 / taken):  # one request more or less is chance
+            self.trust = min(2 * self.trust, 1e4)
+        else:
+            self.trust = max(1.0, self.trust / 2) if off < OTHER else 1.0
+        self.safe = max(safe, self._floor)
+        self.top = max(top, self.safe)
+
+    def account(self, refused: int, *, is_whole: bool) -> None:
+        """A climb ended with so many throttles since the start; `is_whole` unless it was cut short by the next one."""
+        spent, self._accounted = refused - self._accounted + self._pending, refused
+        self._pending = 0 if is_whole else spent
+        if is_whole:
+            self._throttles = max(1.0, (self._throttles + spent) / 2)
+
+    def check(self) -> None:
+        assert 0.0 <= self.safe <= self.top
+        assert self.trust >= 1.0
+        assert self.credit >= 0.0

@@ -1,0 +1,81 @@
+"""Remembers the last sends, so that a throttle can be judged by the moment its request was *sent*, not answered.
+
+For each of the last `KEPT` requests: when it went, and how many others were in flight then.  A refused one is taken
+out, so that what remains is what the server took (or has not answered yet).  From that comes
+
+    taken_before   how many requests the server had taken before the refused one: what a limit is measured by
+    rank           the share of requests, among those of about the last round trip, that were sent with fewer others in
+                   flight; ties count half.  A concurrency cap refuses the crowded ones (near 1), a rate limit refuses
+                   whoever comes too early (0.5 on average)
+
+Requests that were lost count as taken: what the server did with them is not known.
+Invariant: `refused` <= `sent`.  Costs one append a request; everything else only at a throttle.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, NamedTuple
+
+KEPT: Final = 1024  # some round trips at 3,000/s and 0.1 s; an older throttle is treated as an echo
+RANKED: Final = 16  # compare with at least so many, however long ago
+RANKED_MIN: Final = 5  # with fewer nothing can be said
+
+
+class Refusal(NamedTuple):
+    """What is known about a refused request at the moment it was sent."""
+
+    others: int
+    sent_before: int
+    taken_before: int
+    rank: float
+
+
+class RecentSends:
+    """The last requests in the order of sending, and totals since the start."""
+
+    __slots__ = ("_others", "_times", "refused", "sent")
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=KEPT)
+        self._others: deque[int] = deque(maxlen=KEPT)
+        self.sent = 0
+        self.refused = 0
+
+    @property
+    def taken(self) -> int:
+        """Requests that the server took, as far as is known now."""
+        return self.sent - self.refused
+
+    def add(self, now: float, others: int) -> None:
+        self._times.append(now)
+        self._others.append(others)
+        self.sent += 1
+
+    def refuse(self, sent_at: float, round_trip_s: float) -> Refusal | None:
+        """Take a refused request out; None if it went too long ago to be remembered."""
+        times = self._times
+        refused_before, self.refused = self.refused, self.refused + 1
+        back = len(times) - 1
+        while back >= 0 and times[back] > sent_at:
+            back -= 1
+        if back < 0 or times[back] != sent_at:
+            return None
+        others, sent_before = self._others[back], self.sent - (len(times) - back)
+        rank = self._rank(others, sent_at - round_trip_s)
+        del times[back], self._others[back]
+        return Refusal(others, sent_before, max(0, sent_before - refused_before), rank)
+
+    def _rank(self, others: int, since: float) -> float:
+        fewer, as_many, seen = 0, 0, 0
+        for at, n in zip(reversed(self._times), reversed(self._others), strict=True):
+            if seen >= RANKED and at < since:
+                break
+            seen += 1
+            fewer += n < others
+            as_many += n == others
+        return (fewer + as_many / 2) / seen if seen >= RANKED_MIN else 0.5
+
+    def check(self) -> None:
+        assert 0 <= self.refused <= self.sent
+        assert len(self._times) == len(self._others)

@@ -1,0 +1,177 @@
+"""Decides when to try again: backoff, a budget that stops storms of re-sends, and a breaker for a server that is gone.
+
+    Backoff      how long after the n-th failure of one thing
+    RetryBudget  how many re-sends all pairs together may make
+    Breaker      whether anybody but one probe may send at all
+
+Throttles are none of this: they are answers, and `core.control` deals with them.  Whether a pair may be sent again is
+not decided here either (`core.classify`, and the looks that settle doubts), only when and how many at once.
+
+Invariants: a delay is within its documented range; the budget is never below 0, never above its capacity, and never
+empty for longer than 1 / `per_s`; while the breaker is open at most one probe is out.  Time and chance are arguments.
+
+Source: "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015) for full jitter; the retry budget of Finagle and
+of the AWS SDKs, whose Go edition once had one that never filled again; "Release It!" (Nygard) for the breaker.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+from typing import Final
+
+DOUBLINGS_MAX: Final = 64  # 2^64 times any base is above any cap; more would only overflow a float
+
+RESENDS: Final = 100.0  # a burst of so many re-sends is always allowed: 64 lanes that die at once, and some
+RESENDS_PER_S: Final = 10.0  # never empty for longer than 0.1 s, whatever happens
+RESENDS_PER_SUCCESS: Final = 1.0  # a server that answers may be sent what it lost, as fast as it answers
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Full jitter: `delay(n)` is uniform in [0, min(cap_s, base_s * 2**n)]; the first, n = 0, is in [0, base_s]."""
+
+    base_s: float
+    cap_s: float
+    rng: random.Random
+
+    def delay(self, attempt: int) -> float:
+        """Seconds to wait after failure number `attempt`, counted from 0."""
+        return self.rng.uniform(0.0, min(self.cap_s, math.ldexp(self.base_s, min(attempt, DOUBLINGS_MAX))))
+
+
+class RetryBudget:
+    """A token bucket of re-sends, full at first.  A first attempt is free, a re-send takes 1.
+
+    It fills by `per_s` each second and by `per_success` with each success, up to `capacity`.
+    """
+
+    __slots__ = ("_at", "_capacity", "_left", "_per_s", "_per_success")
+
+    def __init__(
+        self, *, capacity: float = RESENDS, per_s: float = RESENDS_PER_S, per_success: float = RESENDS_PER_SUCCESS
+    ) -> None:
+        if capacity < 1 or per_s <= 0 or per_success < 0:
+            raise ValueError("a budget that can stay empty would stop the run for ever")
+        self._capacity, self._per_s, self._per_success = capacity, per_s, per_success
+        self._left = capacity
+        self._at = -math.inf
+
+    def take(self, now: float) -> bool:
+        """Take one re-send if there is one."""
+        self._fill(now)
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
+
+    def ready_at(self, now: float) -> float:
+        """The instant from which `take` will answer True without further successes; `now` if it would at once."""
+        self._fill(now)
+        # A billionth more than needed, so that rounding cannot leave the bucket a hair below 1 at that instant.
+        return now if self._left >= 1.0 else now + (1.0 - self._left) / self._per_s + 1e-9
+
+    def note_success(self, count: int = 1) -> None:
+        self._left = min(self._capacity, self._left + count * self._per_success)
+
+    def _fill(self, now: float) -> None:
+        if now > self._at:
+            self._left = min(self._capacity, self._left + (now - self._at) * self._per_s)
+            self._at = now
+
+    def check(self) -> None:
+        assert 0.0 <= self._left <= self._capacity
+
+
+class Breaker:
+    """Opens after `failures` bad exchanges in a row; then one probe at a time, with growing pauses, until a good one.
+
+    Bad is an exchange that ended lost, in doubt or without a connection.  Good is every other whole reply, a rejection
+    or a throttle too: the server answers.  The pause before probe n = 0, 1, 2, … is uniform in [d/2, d] with
+    d = min(cap_s, pause_s * 2**n): the first, for pause_s 0.5, in [0.25 s, 0.5 s].  Not less, since each probe may
+    leave a doubt; not more, since a gateway that restarts is back within a second or two.
+
+    Whoever sees `is_open` asks `may_probe(now)`, which is True once per probe; its end is told by `record_bad` or
+    `record_good`, or by `give_back` if it was not sent after all.
+    """
+
+    __slots__ = ("_bad", "_cap_s", "_failures", "_pause_s", "_probe_at", "_probe_out_at", "_probes", "_rng",
+                 "gone_since", "is_open", "reason")  # fmt: skip
+
+    def __init__(self, failures: int, *, pause_s: float = 0.5, cap_s: float, rng: random.Random) -> None:
+        self._failures, self._pause_s, self._cap_s, self._rng = failures, pause_s, cap_s, rng
+        self._bad = 0  # in a row
+        self._probes = 0  # failed since it opened
+        self._probe_at = -math.inf
+        self._probe_out_at: float | None = None
+        self.is_open = False
+        self.gone_since: float | None = None
+        """When the first bad exchange since the last good one ended; None while all is well."""
+        self.reason = ""
+        """What the last bad exchange said."""
+
+    def record_bad(self, now: float, reason: str, *, began_at: float | None = None) -> bool:
+        """Count a bad exchange; True if this one opened the breaker.
+
+        `began_at` is when it was sent.  While open, one that began before the probe is a left-over: it neither ends the
+        probe nor lengthens the pause.  Without it the exchange is taken for the probe.
+        """
+        self._bad += 1
+        self.reason = reason
+        if self.gone_since is None:
+            self.gone_since = now
+        if self.is_open:
+            out_at = self._probe_out_at
+            if out_at is not None and (began_at is None or began_at >= out_at):
+                self._probe_out_at = None
+                self._probes += 1
+                self._probe_at = now + self._pause()
+            return False
+        if self._bad < self._failures:
+            return False
+        self.is_open = True
+        self._probes = 0
+        self._probe_at = now + self._pause()
+        return True
+
+    def record_good(self, now: float) -> float:
+        """The server answers: close.  Returns for how long it was gone, 0.0 if the breaker was closed."""
+        if not self._bad:  # nearly always, once a pair
+            return 0.0
+        gone_s = self.gone_s(now)
+        self._bad = 0
+        self.gone_since = None
+        self._probe_out_at = None
+        self.is_open = False
+        return gone_s
+
+    def may_probe(self, now: float) -> bool:
+        """Take the probe if it is due and none is out; the caller sends exactly one request then."""
+        if not self.is_open or now < self.next_probe_at(now):
+            return False
+        self._probe_out_at = now
+        return True
+
+    def give_back(self) -> None:
+        """The probe was not sent after all; the next one is due at once."""
+        self._probe_out_at = None
+
+    def next_probe_at(self, now: float) -> float:
+        """When the next probe may go: infinity while one is out, `now` while the breaker is closed."""
+        if not self.is_open:
+            return now
+        return math.inf if self._probe_out_at is not None else self._probe_at
+
+    def gone_s(self, now: float) -> float:
+        """For how long no good reply has come; 0.0 unless open, as a few losses around a long quiet are no outage."""
+        return now - self.gone_since if self.is_open and self.gone_since is not None else 0.0
+
+    def check(self) -> None:
+        assert (self.gone_since is None) == (self._bad == 0)
+        assert self.is_open == (self._bad >= self._failures)
+        assert self.is_open or self._probe_out_at is None
+
+    def _pause(self) -> float:
+        d = min(self._cap_s, math.ldexp(self._pause_s, min(self._probes, DOUBLINGS_MAX)))
+        return self._rng.uniform(d / 2, d)

@@ -1,0 +1,205 @@
+"""The heart of a run: ready pairs meet free lanes, replies become outcomes.  Synchronous; it never waits.
+
+`pump` sends while there is a ready pair, a free lane, and nothing that holds the run back; whatever may have changed
+one of these calls it again.  `replied` is called by a lane for each reply: classify, record, give the lane back, pump.
+No task, future or timer is made per pair.  What a reply does is in `replies`.
+
+What holds the run back, in the order in which `opens_at` asks: a stop or drain, a full outcome buffer, a token being
+refreshed, a pause after throttles, a server that is gone (one lane alone probes), the user's ceiling, the quotas.
+Until the first `created` of a process one lane alone sends (canary), so that a wrong setting costs one request at a
+time.
+
+Invariants (`check`): a pair is in exactly one place: ready, in flight, parked as a doubt, or handed to `outcomes`; it
+is sent only from `ready`, where it comes only with a durable intent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from ..core.classify import created_id
+from ..errors import BulkwriterError
+from ..model import Fault, Intent, Reply
+from ..settings import Settings
+from . import stops
+from .lanes import LaneLike, LaneStock
+from .parts import Parts
+from .quotas import CONTENDED_S
+from .replies import Replies
+
+
+class Host(Protocol):
+    """What the dispatcher asks of the engine around it.  All return at once."""
+
+    def open_lanes(self, count: int) -> None: ...
+    def wake_at(self, at: float) -> None: ...
+    def refresh_token(self) -> None: ...
+    def stop(self, error: BulkwriterError) -> None: ...
+    def crashed(self, error: BaseException) -> None: ...
+
+
+class Dispatcher:
+    """Sends what is ready as far as the parts allow, and turns each reply into an outcome."""
+
+    def __init__(self, settings: Settings, parts: Parts, *, host: Host, clock: Callable[[], float]) -> None:
+        self._timeout_s = settings.timeout_s
+        self._control, self._breaker, self._ceiling = parts.control, parts.breaker, parts.ceiling
+        self._stats, self._outcomes, self._quotas = parts.stats, parts.outcomes, parts.quotas
+        self._host = host
+        self._clock = clock
+        self.encode: Callable[[tuple[int, int]], bytes]
+        self.lanes = LaneStock()
+        self.ready: deque[Intent] = deque()
+        self.replies = Replies(settings, parts, self.ready, host=host)
+        self.low_water = 1
+        self.hungry: Callable[[], None] = lambda: None
+        self.in_flight = 0
+        self.is_stopped = False
+        self._has_connected = False
+        self._has_probe = False  # taken from the breaker, not sent yet: a lane is being opened for it
+
+    # sending
+
+    def add(self, intents: Iterable[Intent]) -> None:
+        """Take pairs whose intents are durable, and send what may be sent."""
+        self.ready.extend(intents)
+        self.pump()
+
+    def limit(self) -> int:
+        """How many requests may be in flight right now."""
+        if self.replies.has_created and not self._breaker.is_open:
+            return self._control.in_flight_limit
+        return 1
+
+    def opens_at(self, now: float) -> float:
+        """When the next request may go: a time not after `now` means at once, infinity that an event will tell."""
+        if self.is_stopped or self._outcomes.is_full or self.replies.token_since == math.inf:
+            return math.inf
+        at = self._control.next_send_at(now)
+        if self._breaker.is_open and not self._has_probe:
+            at = max(at, self._breaker.next_probe_at(now))
+        if self._ceiling and at <= now:
+            at = self._ceiling.opens_at(now)
+        if self._quotas and at <= now:
+            at = self._quotas.opens_at(now)
+        return at
+
+    def pump(self) -> None:
+        """Send while a pair is ready, a lane is free and nothing holds the run back."""
+        ready, now = self.ready, self._clock()
+        while ready and self.in_flight < self.limit():
+            at = self.opens_at(now)
+            if at > now:
+                if at < math.inf:
+                    self._host.wake_at(at)
+                break
+            if self._breaker.is_open and not self._has_probe:
+                self._has_probe = self._breaker.may_probe(now)
+            lane = self.lanes.take(now)
+            if lane is None:
+                more = self.lanes.missing(min(self.limit(), self.in_flight + len(ready)))
+                if more:
+                    self._host.open_lanes(more)
+                break
+            if not self._send(lane, now):
+                break
+        if len(ready) <= self.low_water:
+            self.hungry()
+
+    def _send(self, lane: LaneLike, now: float) -> bool:
+        """Send the next ready pair on a free lane.  False if another process has the quota this very moment."""
+        quotas = self._quotas
+        if quotas and not quotas.take():
+            self.lanes.give_back(lane, now)
+            self._host.wake_at(now + CONTENDED_S)
+            return False
+        intent = self.ready.popleft()
+        if not lane.send(self.encode(intent.pair), intent, now, now + self._timeout_s):
+            self.ready.appendleft(intent)
+            if quotas:
+                quotas.untake()
+            return True
+        self.in_flight += 1
+        self._has_probe = False
+        self._stats.attempts += 1
+        self._control.on_sent(now)
+        if self._ceiling:
+            self._ceiling.book(now)
+        return True
+
+    # lanes
+
+    def lane_opened(self, lane: LaneLike) -> None:
+        self._has_connected = True
+        self._stats.connects += 1
+        self.lanes.opened(lane)
+        self.pump()
+
+    def lane_failed(self, fault: Fault, detail: str) -> None:
+        """A connection could not be made: no pair was harmed."""
+        self.lanes.failed_to_open()
+        self._has_probe = False
+        self._stats.connect_failures += 1
+        error = stops.at_connect(fault, detail, has_connected=self._has_connected)
+        if error:
+            self._host.stop(error)
+        else:
+            self.replies.bad(None, self._clock(), f"{fault.value}: {detail}" if detail else fault.value)
+        self.pump()
+
+    def ended(self, lane: LaneLike) -> None:
+        self.lanes.ended(lane)
+        self.pump()
+
+    def strayed(self, lane: LaneLike) -> None:
+        self.replies.strayed(lane, self._clock())
+
+    def crashed(self, error: Exception) -> None:
+        self._host.crashed(error)
+
+    def token_changed(self, encode: Callable[[tuple[int, int]], bytes], *, is_refreshed: bool) -> None:
+        """Requests are made by `encode` from now on; `is_refreshed` when the server refused the token before."""
+        self.encode = encode
+        self.replies.token_changed(self._clock(), is_refreshed=is_refreshed)
+        self.pump()
+
+    def replied(self, lane: LaneLike, reply: Reply) -> None:
+        """One request of `lane` was answered, or is known to be lost."""
+        now, intent = lane.replied_at, lane.carried
+        assert type(intent) is Intent
+        self.in_flight -= 1
+        if self._quotas:
+            self._quotas.ended()
+        record_id = created_id(reply)
+        if record_id:
+            self.replies.created(lane, intent, record_id, reply.status, now)
+        else:
+            self.replies.other(lane, intent, reply, now)
+        if reply.fault is None:
+            self._use_again(lane, now)
+        else:
+            self.pump()
+
+    def _use_again(self, lane: LaneLike, now: float) -> None:
+        """Send the next pair on the lane just freed, without the stock and `pump` in between: 1.5 µs a pair less."""
+        ready = self.ready
+        may_send = ready and lane.is_open and not self._breaker.is_open and self.in_flight < self.limit()
+        if not may_send or self.opens_at(now) > now:
+            self.lanes.give_back(lane, now)
+            self.pump()
+            return
+        self._send(lane, now)
+        if self.in_flight < self.limit():
+            self.pump()
+        elif len(ready) <= self.low_water:
+            self.hungry()
+
+    def check(self) -> None:
+        """Invariants, for simulation."""
+        assert self.in_flight >= 0
+        assert len({intent.seq for intent in self.ready}) == len(self.ready)
+        self._control.check()
+        self._breaker.check()

@@ -1,0 +1,286 @@
+"""The engine waits and acts: it owns the only task group, and moves pairs from source to journal to lanes to journal.
+
+    intake ──append──> journal ──> Dispatcher.ready ──> lanes ──replies──> Outcomes ──settle──> journal ──> delivery
+                                        ^                                     │ in doubt
+                                        └────────── Settlement <── Looker <───┘
+
+Decisions are made elsewhere, by synchronous objects that this file wakes up: when a reply comes, when a timer it set
+for them ends, when a commit is durable, at each tick.  Tasks: one that commits outcomes, one that looks, one that
+ticks, one that feeds the ceiling, one for each connection being opened; never one a pair.
+
+An error ends the run in one way only: `stop` keeps the first one, nothing new is sent, requests in flight may end, and
+whatever was not sent goes back to `pending`.  A failed commit (`JournalError`) is the exception to the last step: after
+it the journal is not touched again, and its intents are doubts for the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..errors import BulkwriterError, JournalError, TryLater
+from ..events import DoubtsParked, Event, Stopping
+from ..model import Fault, Intent, State
+from ..net.pool import ConnectFailure
+from ..reconcile.doubts import Doubts
+from ..reconcile.looks import Looker, LookPolicy
+from ..settings import Settings
+from . import stops
+from .bearer import Bearer
+from .commits import Commits
+from .dispatch import Dispatcher
+from .eta import Eta
+from .held import quiet_s
+from .known import KnownRecords, existing_of, forget_floors
+from .parts import parts_for
+from .ports import Ports, Stored
+from .settlement import Settlement
+
+TICK_S: Final = 0.25
+"""Time between two sweeps for deadlines and lingering lanes; a deadline below 2 s is swept 8 times in its length."""
+
+
+class Engine:
+    """One run in one process.  `start` it in a task group, give it sources or single pairs, then `settle_down`."""
+
+    def __init__(self, settings: Settings, ports: Ports, stored: Stored, *, tell: Callable[[Event], None]) -> None:
+        self.settings = settings
+        self.ports = ports
+        self.tell = tell
+        self.error: BulkwriterError | None = None
+        self.stopping = anyio.Event()
+        self.on_halt: Callable[[], None] = lambda: None
+        """Set by whoever takes a source, to be told that no more rows are wanted."""
+        clock = ports.clock
+        self.started_at = clock()
+        self.parts = parts = parts_for(settings, ports, stored)
+        self.stats, self.outcomes, self.eta = parts.stats, parts.outcomes, Eta(parts.quotas)
+        self.dispatcher = Dispatcher(settings, parts, host=self, clock=clock)
+        self.settlement = Settlement(
+            self.dispatcher,
+            self.outcomes,
+            max_attempts=settings.max_attempts,
+            budget=parts.budget,
+            ids=parts.record_ids,
+            is_checked=settings.existing == "check",
+            clock=clock,
+        )
+        self.looker = Looker(
+            Doubts(late_apply_s=settings.late_apply_s, list_lag_s=settings.list_lag_s),
+            LookPolicy(settings.late_apply_s, settings.list_lag_s),
+            get_page=ports.get_page,
+            filters_of=lambda pair: ports.filters_of(*pair),
+            settling=self.settlement,
+            shifts=ports.shifts,
+            clock=clock,
+            tell=tell,
+            rng=ports.rng,
+        )
+        self.commits = Commits(ports.store, self.dispatcher, self.outcomes, self.looker, settings)
+        self._wire(stored)
+
+    def _wire(self, stored: Stored) -> None:
+        d, ports = self.dispatcher, self.ports
+        self.settlement.looker = self.looker
+        d.replies.parking, d.replies.tell, d.replies.wall = self.settlement, self.tell, ports.wall
+        self.bearer = Bearer(ports.tokens, ports.api, d, tell=self.tell, quiet_s=lambda: quiet_s(self))
+        if ports.quotas:
+            ports.quotas.wake, ports.quotas.stop, ports.quotas.tell = d.pump, self.stop, self.tell
+        self.known = KnownRecords(
+            self.parts.record_ids,
+            existing=existing_of(self.settings, ports, self.tell),
+            get_page=ports.get_page,
+            begin=self.bearer.begin,
+            has_sent=lambda: self.stats.attempts > 0,
+            unkept=self.commits.unkept,
+        )
+        self.settlement.run_floor = lambda: self.known.run_floor
+        self._changed = anyio.Event()
+        self._returning = anyio.Lock()
+        self._keeps_floors = stored.has_rising_ids
+        self._heard = 0  # attempts made when the lanes were last heard out
+        self._metered = 0  # settled pairs that the rate meter has counted
+        self._wake_timer: asyncio.TimerHandle | None = None
+        now = ports.clock()
+        for intent in stored.doubts:
+            self.outcomes.odd[intent.seq] = int(State.IN_DOUBT)
+            self.looker.park(intent, now)
+        # The journal counts intents apart from doubts; from here on both are doubts.
+        self.outcomes.tally[int(State.IN_DOUBT)] += self.outcomes.tally.pop(int(State.INTENT), 0)
+        if stored.doubts:
+            self.tell(DoubtsParked(len(stored.doubts), "left by an earlier start"))
+
+    # tasks
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Start the background tasks; they end when `tasks` is cancelled."""
+        self._tasks = tasks
+        self._background(self.outcomes.run, self._after_commit)
+        self._background(self.looker.run)
+        self._background(self.bearer.renew)
+        self._background(self._tick)
+        if self.parts.ceiling:
+            self._background(self.parts.ceiling.feed, self.dispatcher.pump)
+
+    def spawn(self, step: Callable[..., Any], *args: Any) -> anyio.CancelScope:
+        """Run something of a caller's beside; cancel what this returns to end it."""
+        scope = anyio.CancelScope()
+
+        async def scoped() -> None:
+            with scope:
+                await step(*args)
+
+        self._background(scoped)
+        return scope
+
+    def _background(self, step: Callable[..., Any], *args: Any) -> None:
+        async def guarded() -> None:
+            try:
+                await step(*args)
+            except BulkwriterError as error:
+                self.stop(error)
+            except Exception as error:
+                self.crashed(error)
+
+        self._tasks.start_soon(guarded)
+
+    async def _tick(self) -> None:
+        tick_s = min(TICK_S, self.settings.timeout_s / 8)
+        while True:
+            await anyio.sleep(max(tick_s, quiet_s(self)))
+            now = self.ports.clock()
+            self.ports.pool.sweep(now)
+            self.settlement.release()
+            self._check_gone(now)
+            self._poke()
+
+    def _check_gone(self, now: float) -> None:
+        breaker = self.parts.breaker
+        error = stops.at_gone(breaker.gone_s(now), breaker.reason, self.settings)
+        if error and (self.dispatcher.ready or self.dispatcher.in_flight):
+            self.stop(error)
+        looker = self.looker
+        if looker.failing_since is not None and now - looker.failing_since > self.settings.give_up_after_s:
+            message = f"list calls have failed for {now - looker.failing_since:,.0f} s: {looker.last_failure}"
+            self.stop(TryLater(message, hint="the same command later settles the doubts"))
+
+    # the dispatcher's host
+
+    def open_lanes(self, count: int) -> None:
+        for _ in range(count):
+            self._background(self._open_lane)
+
+    async def _open_lane(self) -> None:
+        try:
+            lane = await self.ports.pool.connect(self.dispatcher, body_bytes=self.settings.limits.body_bytes)
+        except ConnectFailure as failure:
+            self.dispatcher.lane_failed(failure.fault, failure.detail)
+        else:
+            self.dispatcher.lane_opened(lane)
+
+    def wake_at(self, at: float) -> None:
+        if self._wake_timer:
+            self._wake_timer.cancel()
+        delay_s = max(0.0, at - self.ports.clock())
+        self._wake_timer = asyncio.get_running_loop().call_later(delay_s, self.dispatcher.pump)
+
+    def stop(self, error: BulkwriterError) -> None:
+        """End the run early with `error`: nothing new is sent.  The first error counts."""
+        if self.error is None:
+            self.error = error
+            self.tell(Stopping(error.message))
+        self.halt()
+
+    def crashed(self, error: BaseException) -> None:
+        """A bug of ours: keep what is known and end the run."""
+        bug = BulkwriterError(f"a bug of ours: {type(error).__name__}", hint="please report it, with -v's output")
+        bug.__cause__ = error
+        self.stop(bug)
+
+    def halt(self) -> None:
+        """No new attempts from here on."""
+        self.dispatcher.is_stopped = True
+        self.stopping.set()
+        self.on_halt()
+        self._poke()
+
+    # waiting
+
+    def _poke(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+    def _after_commit(self) -> None:
+        self.stats.settled.add(self.ports.clock(), self.outcomes.settled - self._metered)
+        if self._keeps_floors and not self.parts.record_ids.are_rising:
+            self._keeps_floors = False
+            if self.ports.store.is_durable:  # or the next start would trust the floors of its doubts
+                self._background(self.ports.store.run, forget_floors)
+        self.parts.budget.note_success(max(0, self.outcomes.settled - self._metered))
+        self._metered = self.outcomes.settled
+        self.dispatcher.pump()
+        if not self.dispatcher.in_flight or self.is_stopping:
+            self._poke()
+
+    @property
+    def is_stopping(self) -> bool:
+        return self.stopping.is_set()
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until `is_so()`; it is asked after commits, stops and ticks."""
+        while not is_so():
+            await self._changed.wait()
+
+    async def finish(self) -> None:
+        """Wait until all that was given is settled, as far as it can be: doubts stay where lists are forbidden."""
+        self.looker.wake()
+        while True:
+            await self.until(lambda: self.is_stopping or self._is_done())
+            await self._listen()
+            if self.is_stopping or self._is_done():
+                return
+
+    async def _listen(self) -> None:
+        """Hear the lanes out: one that is out of step has a reply too many, which comes last."""
+        if self._heard != (attempts := self.stats.attempts):
+            await anyio.sleep(self.settings.limits.linger_s)
+            self._heard = attempts  # not before: a cancelled wait has heard nothing
+
+    def _is_done(self) -> bool:
+        d = self.dispatcher
+        if d.ready or d.in_flight or self.settlement.released or not self.outcomes.is_empty:
+            return False
+        return not self.looker.doubts or bool(self.looker.forbidden)
+
+    async def settle_down(self) -> list[Intent]:
+        """Let requests in flight end, commit outcomes, and make unsent pairs `pending`; returns these."""
+        self.halt()
+        d = self.dispatcher
+        with anyio.move_on_after(self.settings.limits.drain_s):
+            await self.until(lambda: d.in_flight == 0)
+        if d.in_flight:
+            d.lanes.abort_all(Fault.CANCELLED)
+        await self._listen()
+        return await self.return_unsent(lambda intent: True)
+
+    async def return_unsent(self, is_wanted: Callable[[Intent], bool]) -> list[Intent]:
+        """Return ready pairs that `is_wanted` to `pending`, after all outcomes so far are committed."""
+        d, released = self.dispatcher, self.settlement.released
+        async with self._returning:  # who comes second waits until what the first one took is returned
+            unsent = [intent for intent in (*d.ready, *released) if is_wanted(intent)]
+            kept = [intent for intent in d.ready if not is_wanted(intent)]
+            d.ready.clear()
+            d.ready.extend(kept)
+            released[:] = [intent for intent in released if not is_wanted(intent)]
+            if not isinstance(self.error, JournalError):
+                await self.until(lambda: self.outcomes.is_empty or isinstance(self.error, JournalError))
+                if not isinstance(self.error, JournalError):
+                    await self.commits.return_unsent(unsent)
+        return unsent
+
+    def refresh_token(self) -> None:
+        self._background(self.bearer.refresh)

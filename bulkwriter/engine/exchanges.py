@@ -1,0 +1,165 @@
+"""Exchanges with the ledger, one at a time: what was spent goes in, what may be spent comes out.  Runs beside the loop.
+
+Whoever needs more of a kind says `ask`; while an exchange is on its way further wishes are gathered for the next one.
+Every exchange carries all that happened since the last: requests that ended, blocks not used, what throttles showed.
+
+The wall clock is corrected here by the first `Date` that a reply carries (`saw`), because what an earlier boot spent is
+placed by it.  Until a reply was seen, and where such rows exist, `is_guess` is true and writes must wait.
+
+Invariant: what an answer grants is durable.  An exchange that fails ends it all: `on_error` is told once, and nothing
+is granted any more.  Not here: what a grant allows (`engine.quotas`), how it is decided (`engine.account`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from ..core.throttles import Spent
+from ..errors import BulkwriterError
+from .account import Account, Answer, Ask
+from .reserve import Reserve
+
+SAME_S: Final = 2.0
+"""A wall clock that differs by less from the server's `Date` (whole seconds, and the way here) is right."""
+
+
+class LedgerLike(Protocol):
+    """See `store.ledger_thread.LedgerThread`."""
+
+    def post(self, step: Callable[[Any], Any]) -> asyncio.Future[Any]: ...
+    async def close(self) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Clocks:
+    """The engine's clock, the clock since boot on which windows are counted, and epoch seconds."""
+
+    clock: Callable[[], float]
+    boot: Callable[[], float]
+    wall: Callable[[], float]
+
+
+class Exchanges:
+    """See the module.  `on_answer` is called with each answer, after the reserves have it."""
+
+    def __init__(self, account: Account, ledger: LedgerLike, reserves: Mapping[str, Reserve], clocks: Clocks) -> None:
+        self._account = account
+        self._ledger = ledger
+        self._reserves = reserves
+        self._clocks = clocks
+        self.on_answer: Callable[[Answer], None]
+        self.on_error: Callable[[BulkwriterError], None]
+        self.is_sure = False
+        self.is_broken = False
+        self._offset_s = 0.0
+        self._wanted: set[str] = set()
+        self._spent: dict[str, Spent] = {}
+        self._good: set[str] = set()
+        self._has_news = False
+        self._going: asyncio.Future[Answer] | None = None
+
+    def wall(self) -> float:
+        """Epoch seconds, by the server's clock as far as it is known."""
+        return self._clocks.wall() + self._offset_s
+
+    def ask(self, kind: str) -> None:
+        """More of this kind is wanted, now or soon."""
+        self._wanted.add(kind)
+        self._go()
+
+    def report(self) -> None:
+        """Write down what was spent so far."""
+        self._has_news = True
+        self._go()
+
+    def note_spent(self, kind: str, news: Spent) -> None:
+        """Throttles show that a long window of the server is spent."""
+        self._spent[kind] = news
+        self._good.discard(kind)
+        self.report()
+
+    def note_good(self, kind: str) -> None:
+        """A try was taken by the server: what throttles had shown is over."""
+        self._good.add(kind)
+        self.report()
+
+    def saw(self, date: str | None) -> bool:
+        """A reply came, with this `Date`.  True if it was the first that tells: the clocks are compared now."""
+        if self.is_sure:
+            return False
+        at = seconds_of(date)
+        offset_s = at - self._clocks.wall() if at is not None else 0.0
+        self._offset_s = offset_s if abs(offset_s) > SAME_S else 0.0
+        self.is_sure = True
+        return True
+
+    async def aclose(self) -> None:
+        """Give back what is reserved, write down what was spent, and close the ledger."""
+        if self._going is not None:
+            await asyncio.wait([self._going])
+        for reserve in self._reserves.values():
+            reserve.give_back()
+        self._wanted.clear()
+        if not self.is_broken and any(reserve.changes for reserve in self._reserves.values()):
+            self._has_news = True
+            self._go()
+            if self._going is not None:
+                await asyncio.wait([self._going])
+        await self._ledger.close()
+
+    def _go(self) -> None:
+        if self._going is not None or self.is_broken:
+            return
+        ask = self._next()
+        account = self._account
+        self._going = self._ledger.post(lambda ledger: ledger.exchange(lambda book: account.exchange(book, ask)))
+        self._going.add_done_callback(lambda future: self._done(future, ask))
+
+    def _next(self) -> Ask:
+        now = self._clocks.boot()
+        reserves = self._reserves
+        for reserve in reserves.values():
+            reserve.has_some(now)  # what belongs to a minute that is over is given back
+        ask = Ask(
+            now=now,
+            wall=self.wall(),
+            is_sure=self.is_sure,
+            wants={kind: wants for kind in sorted(self._wanted) if (wants := reserves[kind].wants(now)) > 0},
+            minute=next(iter(reserves.values())).books_in(now),
+            changes={key: count for reserve in reserves.values() for key, count in reserve.changes.items() if count},
+            spent=self._spent,
+            good=frozenset(self._good),
+        )
+        for reserve in reserves.values():
+            reserve.changes.clear()
+        self._wanted, self._spent, self._good, self._has_news = set(), {}, set(), False
+        return ask
+
+    def _done(self, future: asyncio.Future[Answer], ask: Ask) -> None:
+        self._going = None
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is not None:
+            self.is_broken = True
+            bug = BulkwriterError(f"a bug of ours: {type(error).__name__}")
+            self.on_error(error if isinstance(error, BulkwriterError) else bug)
+            return
+        answer = future.result()
+        for kind, grant in answer.grants.items():
+            self._reserves[kind].granted(grant, ask.now, is_try=kind in answer.tries)
+        self.on_answer(answer)
+        if self._wanted or self._has_news:
+            self._go()
+
+
+def seconds_of(date: str | None) -> float | None:
+    """Epoch seconds of an HTTP date, or None."""
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp() if date else None
+    except ValueError:
+        return None

@@ -1,0 +1,111 @@
+"""What is known of the server's records before pairs are sent: which exist, and the highest record id so far.
+
+With `--existing check` both come from `reconcile.existing`.  With `skip` nothing is looked up, but one list call before
+the first write tells the highest id, so that a later look can tell this run's records from older ones; where the server
+does not answer it, the id of the first created record serves from then on.
+
+The highest id is a *floor*: of a pair sent later, a record with a higher id was made by this run.  That rests on the
+server giving rising ids; `RecordIds` notices when it does not, and then no floor is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import anyio
+
+from ..events import Event
+from ..reconcile.existing import Existing
+from ..reconcile.lists import GetPage, ListFailed, is_newest_first, top_page
+from ..settings import Settings
+from .ids import RecordIds
+from .ports import Ports
+from .unkept import Unkept
+
+
+class KnownRecords:
+    """Answers `find` and `floor` for intake and single writes; `begin` is awaited before the first call goes out."""
+
+    def __init__(
+        self,
+        ids: RecordIds,
+        *,
+        existing: Existing | None,
+        get_page: GetPage,
+        begin: Callable[[], Awaitable[None]],
+        has_sent: Callable[[], bool],
+        unkept: Unkept | None,
+    ) -> None:
+        self._ids = ids
+        self._existing = existing
+        self._get_page = get_page
+        self._begin = begin
+        self._has_sent = has_sent
+        self._unkept = unkept
+        self._lock = anyio.Lock()
+        self._watermark: int | None = None
+        self._has_begun = False
+        self.is_listing = False
+        self.run_floor: int | None = ids.newest or None
+        """A floor from before the first write of this process."""
+
+    async def find(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
+        """Those of `pairs` that are on the server, with the record id or 0."""
+        if not pairs:
+            return {}
+        await self._begin()
+        self.is_listing = True
+        there = await self._existing.find(pairs) if self._existing else {}
+        self.is_listing = False
+        async with self._lock:  # a second caller waits for the first one's look, or it had no floor
+            if not self._has_begun:
+                await self._begin_floors()
+        return there | await self._unkept.find(pairs) if self._unkept else there
+
+    @property
+    def calls(self) -> int:
+        """List calls made to find what exists."""
+        return self._existing.calls if self._existing else 0
+
+    def floor(self) -> int | None:
+        """The highest record id known, or None."""
+        if not self._ids.are_rising:
+            return None
+        known = self._existing.newest_id if self._existing else self._watermark
+        newest = self._ids.newest
+        return max(known, newest) if known is not None else newest or None
+
+    async def _begin_floors(self) -> None:
+        if not self._existing:
+            await self._look_at_top()
+        self._has_begun = True
+        if not self._has_sent():  # doubts of an earlier start may have been, while the first lists were read
+            self.run_floor = self.floor()
+
+    async def _look_at_top(self) -> None:
+        try:
+            page = await top_page(self._get_page)
+        except ListFailed:
+            return
+        if is_newest_first(page):
+            self._watermark = page.records[0][0] if page.records else 0
+
+
+def existing_of(settings: Settings, ports: Ports, tell: Callable[[Event], None]) -> Existing | None:
+    """The look-up that `--existing` asks for, or None for `skip`."""
+    if settings.existing == "skip":
+        return None
+    return Existing(
+        ports.get_page,
+        ports.filters_of,
+        clock=ports.clock,
+        give_up_after_s=settings.give_up_after_s,
+        tell=tell,
+        rng=ports.rng,
+    )
+
+
+def forget_floors(journal: Any) -> None:
+    """Keep in the journal that floors tell nothing, or the next start would trust those of its doubts."""
+    journal.meta_set("has_rising_ids", "no")

@@ -1,0 +1,104 @@
+"""The lanes of a run: which are idle, how many to open, and what their failures to connect mean.
+
+The dispatcher takes a lane for each request and gives it back after the reply.  Idle lanes are a stack, so that the one
+used last is used next and the others grow old: a lane idle for longer than servers keep it is closed rather than used.
+Opening is a task of the engine; here is only the counting.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Protocol
+
+from ..model import Fault, Intent
+
+
+class LaneLike(Protocol):
+    """What the engine asks of one connection; see `net.lane.Lane`."""
+
+    carried: object
+    is_open: bool
+    sent_at: float
+    replied_at: float
+    history: array[int]
+
+    def send(self, request: bytes, carried: object, now: float, deadline: float) -> bool: ...
+    def is_reusable(self, now: float) -> bool: ...
+    def close(self) -> None: ...
+    def abort(self, fault: Fault) -> None: ...
+
+
+class LaneStock:
+    """Idle lanes as a stack, and how many are open or on the way.  A lane told to close no longer counts."""
+
+    def __init__(self) -> None:
+        self._idle: list[LaneLike] = []
+        self._open: set[LaneLike] = set()
+        self._opening = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._open
+
+    def take(self, now: float) -> LaneLike | None:
+        """The idle lane used last, or None; lanes that are too old are closed on the way."""
+        while self._idle:
+            lane = self._idle.pop()
+            if lane.is_reusable(now):
+                return lane
+            self._close(lane)
+        return None
+
+    def give_back(self, lane: LaneLike, now: float) -> None:
+        """The lane's request was answered: it may carry another, or has served its time."""
+        if lane.is_reusable(now):
+            self._idle.append(lane)
+        else:
+            self._close(lane)
+
+    def opened(self, lane: LaneLike) -> None:
+        self._opening -= 1
+        self._open.add(lane)
+        self._idle.append(lane)
+
+    def failed_to_open(self) -> None:
+        self._opening -= 1
+
+    def ended(self, lane: LaneLike) -> None:
+        """The connection is gone, for whatever reason."""
+        self._open.discard(lane)
+        if lane in self._idle:
+            self._idle.remove(lane)
+
+    def missing(self, wanted: int) -> int:
+        """How many more lanes to open so that `wanted` exist; they count as opening from now on."""
+        more = max(0, wanted - len(self._open) - self._opening)
+        self._opening += more
+        return more
+
+    def abort_all(self, fault: Fault) -> None:
+        """Reset every connection; requests in flight are answered with `fault`."""
+        for lane in list(self._open):
+            lane.abort(fault)
+
+    def _close(self, lane: LaneLike) -> None:
+        self._open.discard(lane)
+        lane.close()
+
+
+LANE_HISTORY = 1_000_000
+"""Pairs that all lanes together remember, at 32 bytes each, so that a shifted lane can put them in doubt: a lane serves
+at most this ÷ in_flight requests before it is renewed."""
+
+
+def lane_history(lane: LaneLike) -> list[tuple[Intent, int]]:
+    """What the lane settled, as intents with the state that each was given; the history is empty afterwards.
+
+    The dispatcher notes four words a pair: seq, both ids, and attempts with the state in the lowest 4 bits.
+    """
+    words = list(lane.history)
+    del lane.history[:]
+    return [
+        (Intent(seq, (first, second), packed >> 4, None, None), packed & 15)
+        for seq, first, second, packed in zip(*[iter(words)] * 4, strict=True)
+    ]

@@ -1,0 +1,56 @@
+"""The deciding objects of a run, made by the engine and put to work by the dispatcher and what acts on replies.
+
+Each decides from what it is told and an instant, and is ignorant of the others: the control of throttles, the breaker
+of losses, the ceiling of the user's rate, the budget of re-sends.  Statistics, outcomes and record ids are what they
+leave behind; the quotas are made outside, because calls obey them too.  They stand together so that simulation can look
+at each after every event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..core.control import Controller, SharedBackoff
+from ..core.retry import Breaker, RetryBudget
+from ..core.stats import Stats
+from ..settings import Settings
+from .ceiling import Ceiling
+from .ids import RecordIds
+from .outcomes import Outcomes
+from .ports import Ports, Stored
+from .quotas import Quotas
+
+
+@dataclass(slots=True)
+class Parts:
+    """The deciding objects that a dispatcher puts to work."""
+
+    control: Controller | SharedBackoff
+    breaker: Breaker
+    ceiling: Ceiling | None
+    stats: Stats
+    outcomes: Outcomes
+    record_ids: RecordIds
+    budget: RetryBudget
+    quotas: Quotas | None
+
+
+def parts_for(settings: Settings, ports: Ports, stored: Stored) -> Parts:
+    """The parts of a run that begins now, with what an earlier start has left."""
+    limits, rng = settings.limits, ports.rng
+    record_ids = RecordIds(are_rising=stored.has_rising_ids)
+    for ids in stored.record_ids:
+        for record_id in ids:
+            record_ids.note(record_id)
+    return Parts(
+        control=Controller(
+            settings.in_flight, pause_cap_s=limits.throttle_pause_s, rng=rng, min_rate=settings.min_rate
+        ),
+        breaker=Breaker(limits.breaker_failures, cap_s=limits.probe_pause_s, rng=rng),
+        ceiling=Ceiling(settings.rate) if settings.rate else None,
+        stats=Stats(ports.clock()),
+        outcomes=Outcomes(ports.store, most=limits.outcome_rows, tally=stored.tally),
+        record_ids=record_ids,
+        budget=RetryBudget(),
+        quotas=ports.quotas,
+    )

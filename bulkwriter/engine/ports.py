@@ -1,0 +1,83 @@
+"""What an engine stands on, named so that simulation can put its own in place: lanes, journal, lists, clocks.
+
+Each is a small Protocol beside its consumer; the real ones are `net.pool.Pool`, `store.writer.JournalWriter`,
+`reconcile.lister.Lister` and `net.auth.TokenSource`, put together by `assembly`.  Time and chance are among them, so
+that one seed decides a whole simulated run.
+
+Not here: what the engine decides with (`parts`), and what a caller chooses (`settings`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from ..model import Intent, State
+from ..reconcile.lister import Tokens
+from ..reconcile.lists import Filters, GetPage
+from .intake import AppendRow
+from .lanes import LaneLike
+from .outcomes import SettleRow
+from .quotas import Quotas
+
+T = TypeVar("T")
+
+
+class LanePool(Protocol):
+    """Makes connections and resets those whose deadline has passed."""
+
+    async def connect(self, owner: Any, *, body_bytes: int) -> LaneLike: ...
+    def sweep(self, now: float) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+class Store(Protocol):
+    """The journal behind its writer; every call returns when it is durable."""
+
+    async def append(self, rows: list[AppendRow]) -> None: ...
+    async def settle(self, rows: list[SettleRow]) -> None: ...
+    async def mark(self, seqs: list[int], state: State) -> None: ...
+    async def run(self, step: Callable[[Any], T], /) -> T: ...
+
+    @property
+    def is_durable(self) -> bool: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def next_single_seq(self) -> int: ...
+
+
+class Encoder(Protocol):
+    """Makes the request that creates a pair's record."""
+
+    def create(self, token: str, pair: tuple[int, int]) -> bytes: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Ports:
+    """Everything outside that an engine acts on."""
+
+    pool: LanePool
+    store: Store
+    api: Encoder
+    tokens: Tokens
+    get_page: GetPage
+    filters_of: Callable[[int | None, int | None], Filters]
+    shifts: Callable[[], int]
+    """How many connections for calls were found out of step so far."""
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    rng: random.Random
+    quotas: Quotas | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Stored:
+    """What the journal holds when an engine starts: rows by state, the doubts among them, and created record ids."""
+
+    tally: dict[State, int]
+    doubts: list[Intent]
+    record_ids: list[list[int]]
+    has_rising_ids: bool = True

@@ -1,0 +1,71 @@
+"""What quotas look like from outside: what holds writes back and until when, in words, and what was spent.
+
+For progress lines, forecasts, and the engine's own rest.  Everything here only looks.  Times are told as local time
+with date and zone, since they may be days away and read in a log, and never too early: whoever comes back then may
+write.
+
+Invariant: nothing is said that is not so at this moment.  Not here: durations in words (`cli.words`).
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+from ..core.quota import WRITE
+from ..core.spending import Spending
+from ..model import Window
+
+if TYPE_CHECKING:
+    from .quotas import Quotas
+
+
+def moment(wall: float) -> str:
+    """Local time to the minute, rounded up: "2026-11-12 08:15 CET"."""
+    at = datetime.datetime.fromtimestamp(wall + 59.9, datetime.UTC).astimezone()
+    return at.strftime("%Y-%m-%d %H:%M %Z").rstrip()
+
+
+def spent_words(window: Window, until: str) -> str:
+    return f"the quota {window.text} is spent until {until}"
+
+
+def block_of(quotas: Quotas) -> tuple[Window, float] | None:
+    """The spent window that writes wait for and for how many seconds more, or None."""
+    reserve, boot = quotas.sides[WRITE].reserve, quotas.boot()
+    blocked = reserve.blocked
+    if blocked is None or blocked.window is None or reserve.has_some(boot) or blocked.opens_at <= boot:
+        return None
+    return blocked.window, blocked.opens_at - boot
+
+
+def blocked_by(quotas: Quotas) -> tuple[str, float | None] | None:
+    """What holds writes back for long, in words, and for how many seconds more."""
+    boot, side = quotas.boot(), quotas.sides[WRITE]
+    if block := block_of(quotas):
+        return spent_words(block[0], moment(quotas.exchanges.wall() + block[1])), block[1]
+    if side.hold_until > boot:
+        return "the server throttles, though the quota has room", side.hold_until - boot
+    if quotas.is_guess:
+        return "a first reply must tell the server's time, to judge what was spent before this boot", None
+    return None
+
+
+def paced_by(quotas: Quotas) -> str:
+    """The short window that paces writes right now, in words, or ""."""
+    window = quotas.sides[WRITE].slowest(quotas.boot())
+    return f"quota {window.text}" if window else ""
+
+
+def quiet_for(quotas: Quotas) -> float:
+    """For how many seconds surely no write will be sent."""
+    return quotas.sides[WRITE].reserve.recheck_at - quotas.boot() if block_of(quotas) else 0.0
+
+
+def spending_of(quotas: Quotas) -> Spending | None:
+    """What the account has spent, as of the last exchange, without what is only reserved here; None before."""
+    if quotas.latest is None:
+        return None
+    spending = quotas.latest.spending.copy()
+    quotas.sides[WRITE].reserve.forget_in(spending)
+    return spending

@@ -1,0 +1,113 @@
+"""Between dispatcher, looker and outcomes: parks doubts, and acts on what looks find.
+
+A doubt's row in the journal stays `in_doubt` until it is settled.  When looks show that it was not applied, the pair
+goes back to the head of the ready queue without a new commit, because `in_doubt` already says that it may be applied;
+after `max_attempts` it is failed instead.  Re-sends take from the retry budget, so that a server which loses everything
+is not sent everything again at once.
+
+Invariant: a pair that waits here (`released`) is in no other place, and its row is in doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import orjson
+
+from ..core.retry import RetryBudget
+from ..model import Intent, State
+from ..reconcile.looks import Looker
+from .dispatch import Dispatcher
+from .ids import RecordIds
+from .outcomes import IN_DOUBT, INTENT, Outcomes
+
+PENDING, CREATED, EXISTING, FAILED = int(State.PENDING), int(State.CREATED), int(State.EXISTING), int(State.FAILED)
+
+
+class Settlement:
+    """Where doubts go and how they come back."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        outcomes: Outcomes,
+        *,
+        max_attempts: int,
+        budget: RetryBudget,
+        ids: RecordIds,
+        is_checked: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self._ids = ids
+        self._is_checked = is_checked
+        self._dispatcher = dispatcher
+        self._outcomes = outcomes
+        self._max_attempts = max_attempts
+        self._budget = budget
+        self._clock = clock
+        self.looker: Looker
+        self.run_floor: Callable[[], int | None]
+        self.is_source_ended = True
+        self.released: list[Intent] = []
+        """Pairs shown not to be applied that wait for the retry budget."""
+
+    # for the dispatcher
+
+    def park(self, intent: Intent, now: float) -> None:
+        """The pair's attempt ended in doubt; its outcome says so already."""
+        self.looker.park(intent, now)
+
+    def recall(self, settled: Iterable[tuple[Intent, int]], now: float) -> None:
+        """A lane was out of step: what it settled is in doubt again, each pair with the state it was given."""
+        ready, floor = self._dispatcher.ready, self.run_floor()
+        words = "the connection that answered for it was out of step"
+        for intent, state in settled:
+            doubt = intent._replace(floor=floor)
+            if state == PENDING:  # sent back to the queue, and perhaps sent again since: then nothing can be done
+                waiting = next((i for i in ready if i.seq == intent.seq), None)
+                if waiting is None:
+                    continue
+                ready.remove(waiting)
+                doubt, state = waiting, self._outcomes.odd.get(intent.seq, INTENT)
+            self._outcomes.odd[intent.seq] = state
+            detail = orjson.dumps({"message": words, "floor": doubt.floor}).decode()
+            self._outcomes.add(doubt, (doubt.seq, IN_DOUBT, doubt.attempts, None, None, detail))
+            self.looker.park(doubt, now)
+
+    # for the looker
+
+    def found(self, intent: Intent, record_id: int) -> None:
+        """A record of the pair is there: ours if it is newer than the floor, or if a check before had not found it."""
+        floor = intent.floor if self._ids.are_rising else None
+        is_ours = self._is_checked if floor is None else record_id > floor
+        state = CREATED if is_ours else EXISTING
+        # An intent of a dead process has no attempt counted, and its record shows that there was one.
+        self._outcomes.add(intent, (intent.seq, state, max(intent.attempts, 1), record_id, None, None))
+
+    def absent(self, intent: Intent) -> None:
+        if intent.attempts >= self._max_attempts:
+            detail = orjson.dumps({"message": f"{intent.attempts} attempts, none of them applied"}).decode()
+            self._outcomes.add(intent, (intent.seq, FAILED, intent.attempts, None, None, detail))
+        else:
+            self.released.append(intent)
+            self.release()
+
+    def release(self) -> None:
+        """Send released pairs again as far as the retry budget allows; called again as time passes."""
+        now = self._clock()
+        # What a dead process may never have sent is no re-send: a thousand of those are no storm.
+        while self.released and (not self.released[-1].attempts or self._budget.take(now)):
+            self._dispatcher.ready.appendleft(self.released.pop())
+        self._dispatcher.pump()
+
+    def newest_id(self) -> int | None:
+        """The highest record id given so far, or None where ids do not rise, so that floors tell nothing."""
+        return self._ids.newest if self._ids.are_rising else None
+
+    def created_count(self) -> int:
+        return self._outcomes.tally[CREATED]
+
+    def is_winding_up(self) -> bool:
+        """Whether nothing but doubts is left to do."""
+        d = self._dispatcher
+        return self.is_source_ended and not d.ready and not d.in_flight

@@ -1,0 +1,80 @@
+"""When a run must stop, and in which words: the same rejection again and again, refused connections, long waits.
+
+Pure: each function looks at what came and returns the error to stop with, or None.  Every hint says what to do next,
+and none suggests to start over with a fresh journal.
+
+What stops at once by its status alone (403, redirects, a token refused twice) is in the table of `core.classify`; which
+of several errors decides the exit code, in `errors`.
+"""
+
+from __future__ import annotations
+
+from ..errors import BulkwriterError, ConfigurationStop, TryLater
+from ..model import Fault, Verdict
+from ..settings import Settings
+
+FATAL_AT_CONNECT = {
+    Fault.TLS: "check --base-url, --ca-file and this machine's clock",
+    Fault.NAME: "check --base-url, and that this machine can look up names",
+    Fault.PROXY: "check --proxy, HTTPS_PROXY and NO_PROXY",
+}
+"""Failures to connect that show a wrong setting, as long as no connection has ever been made."""
+
+GO_ON = "nothing is lost: the same command goes on where this one ended"
+NO_ROLE = "a fresh token was refused as well: its user needs the role CourseCompletedLesson-Create"
+
+STOP_WAIT_S = 60.0
+"""With `--on-quota stop`, a server that asks for a longer wait than this ends the run."""
+
+
+class RejectionStreak:
+    """Counts rejections in a row that say the same: a wrong setting must not burn a day's budget of writes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._last: object = None
+        self._count = 0
+
+    def broken(self) -> None:
+        """Something else than a rejection came."""
+        self._count = 0
+
+    def add(self, status: int, verdict: Verdict) -> BulkwriterError | None:
+        what = (status, verdict.errors, verdict.message)
+        self._count = self._count + 1 if what == self._last else 1
+        self._last = what
+        if self._count < self._most:
+            return None
+        words = "; ".join(f"{e.property_name}: {e.message}".strip(": ") for e in verdict.errors) or verdict.message
+        return ConfigurationStop(
+            f"{self._count} pairs in a row were rejected with the same words: {words}",
+            hint="if a setting is wrong, mend it and add --retry rejected to the command; "
+            "if these pairs are to be rejected, raise --max-same-rejections",
+        )
+
+
+def at_connect(fault: Fault, detail: str, *, has_connected: bool) -> BulkwriterError | None:
+    """The stop that a failure to connect calls for: a certificate always, the others only before the first success."""
+    hint = FATAL_AT_CONNECT.get(fault)
+    if hint is None or (has_connected and fault is not Fault.TLS):
+        return None
+    return ConfigurationStop(f"{fault.value}: {detail}", hint=hint)
+
+
+def at_long_wait(stated_s: float | None, settings: Settings, wall_s: float) -> BulkwriterError | None:
+    """The stop that a `Retry-After` of `stated_s` calls for."""
+    longest_s = settings.limits.retry_after_stop_s if settings.on_quota == "wait" else STOP_WAIT_S
+    if stated_s is None or stated_s <= longest_s:
+        return None
+    return TryLater(
+        f"the server asks to wait {stated_s:,.0f} s",
+        hint="the same command after that time goes on",
+        retry_at=wall_s + stated_s,
+    )
+
+
+def at_gone(gone_s: float, reason: str, settings: Settings) -> BulkwriterError | None:
+    """The stop for a server of which nothing good was heard for `gone_s`."""
+    if gone_s < settings.give_up_after_s:
+        return None
+    return TryLater(f"no good reply for {gone_s:,.0f} s (last: {reason})", hint="the same command later goes on")

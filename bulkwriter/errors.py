@@ -1,0 +1,84 @@
+"""What can go wrong, by whose fault it is, with the exit code of each and a hint that names the next step.
+
+The tree is short on purpose: a caller acts on the type, a person on the hint.
+
+    BulkwriterError                exit 70   a bug of ours, when it is raised as itself
+     ├─ UsageError                      2   a setting or option cannot be right
+     ├─ JournalError                    5   journal locked, unusable, or of another host
+     ├─ SourceError                     6   source unreadable, without its columns, or changed
+     ├─ ConfigurationStop               4   bad token, role, host, TLS name, or the same refusal again and again
+     └─ TryLater                       75   the server is gone, or asks to wait for more than we may
+
+Exceptions of aiohttp and sqlite3 are translated where they arise, in `net` and `store`.  No message ever holds a token:
+what a server sends back is quoted only as far as `classify` cut it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line; when several apply, `README`, "Exit codes" says which comes first."""
+
+    OK = 0  # every pair present
+    INCOMPLETE = 1  # ended, with some rejected, failed or invalid
+    USAGE = 2
+    DOUBTS = 3
+    CONFIGURATION = 4
+    JOURNAL = 5
+    SOURCE = 6
+    BUG = 70
+    TRY_LATER = 75
+
+
+class BulkwriterError(Exception):
+    """Root of all errors that this package raises on purpose.  `hint` names what to do next, or is empty."""
+
+    exit_code: Exit = Exit.BUG
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+class UsageError(BulkwriterError):
+    """A setting or option cannot be right."""
+
+    exit_code = Exit.USAGE
+
+
+class JournalError(BulkwriterError):
+    """The journal is locked, unusable, of another host, or its disk failed.  Nothing is sent after it is raised."""
+
+    exit_code = Exit.JOURNAL
+
+
+class SourceError(BulkwriterError):
+    """The source cannot be read, lacks its columns, or differs from the journal.  `line` is 1-based, or None."""
+
+    exit_code = Exit.SOURCE
+
+    def __init__(self, message: str, *, hint: str = "", line: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.line = line
+
+
+class ConfigurationStop(BulkwriterError):
+    """The server shows that a setting is wrong, so that no other pair could fare better."""
+
+    exit_code = Exit.CONFIGURATION
+
+
+class TryLater(BulkwriterError):
+    """The server is gone or asks for a long wait; the same command later goes on.  `retry_at`: epoch s, or None."""
+
+    exit_code = Exit.TRY_LATER
+
+    def __init__(self, message: str, *, hint: str = "", retry_at: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_at = retry_at

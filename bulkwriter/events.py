@@ -1,0 +1,92 @@
+"""What an observer is told: frozen events of a run, for logs and metrics.
+
+An observer is any callable that takes one event.  It is called on the event loop, between two replies, so it must
+return at once; what it raises ends the run.  Events are rare (throttles, pauses, doubts, stops), never one a pair: for
+pairs use `BulkWriter.stream`.  Nothing in an event is secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """The server said "too fast".  Nobody sends for `pause_s`; `retry_after_s` is what it asked for, or None."""
+
+    pause_s: float
+    retry_after_s: float | None
+    in_flight_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTrouble:
+    """Nothing but lost connections or doubts came lately.  One lane alone tries again after `pause_s`."""
+
+    pause_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A good reply after `ConnectionTrouble`."""
+
+    gone_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtsParked:
+    """`count` pairs became doubts together, for example at once after a lost connection or a resumed crash."""
+
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtsSettled:
+    """A look settled doubts: `found` were applied, `absent` were not and are sent again."""
+
+    found: int
+    absent: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookFailed:
+    """A list call did not answer usably, so it settles nothing; it is made again after `pause_s`."""
+
+    reason: str
+    pause_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LaneShifted:
+    """A connection answered out of step: all `pairs` that it settled since it opened are in doubt again."""
+
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRefreshed:
+    """A new token is in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """No new attempts from here on; those in flight may end.  `reason` is a sentence for people."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something a person should know and need not act on, such as an option that this version does not act on yet."""
+
+    text: str
+
+
+Event = (
+    Throttled | ConnectionTrouble | Recovered | DoubtsParked | DoubtsSettled | LookFailed | LaneShifted
+    | TokenRefreshed | Stopping | Note
+)  # fmt: skip
+Observer = Callable[[Event], None]

@@ -1,0 +1,84 @@
+"""Puts the parts of the quotas together: which windows, which ledger, which page, which clocks.
+
+One `Quotas` for everything that a process has on the wire for one account.  Where nothing is to be counted (`--quota
+none`, the default on loopback) there is no object at all, and sending costs nothing more.
+
+Nothing is written here but the page and the till, which are made if need be; the ledger is opened by `Quotas.begin`.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from .core.quota import is_short, windows_of
+from .core.spending import Spending
+from .engine.account import day_of, longest_of, placed
+from .engine.exchanges import Clocks
+from .engine.quotas import Quotas
+from .engine.sides import cells_for, clear
+from .model import Window
+from .settings import Settings
+from .store.boot import boot_clock, boot_id
+from .store.ledger import Ledger, account_key, default_path
+from .store.ledger_reader import read_ledger
+from .store.ledger_thread import LedgerThread
+from .store.page import MemoryPage, Page
+from .store.till import Till
+
+CLOCKS: Final = Clocks(clock=time.monotonic, boot=boot_clock, wall=time.time)
+
+
+def windows_for(settings: Settings) -> tuple[Window, ...]:
+    """The quotas that the settings ask for.  Raises `UsageError`."""
+    return windows_of(settings.quota, is_loopback=settings.is_loopback, share=settings.quota_share)
+
+
+def quotas_for(settings: Settings) -> Quotas | None:
+    """The quotas of this process, or None where there are none.  Raises `UsageError`; `JournalError` for the page."""
+    windows = windows_for(settings)
+    if not windows:
+        return None
+    path = ledger_of(settings)
+    account, boot = account_key(settings.base_url, settings.account), boot_id()
+    cells = cells_for(windows)
+    page = (
+        Page.open(path, account, page_name(windows), cells=cells, boot=boot, clear=partial(clear, windows=windows))
+        if cells
+        else MemoryPage(0)
+    )
+    return Quotas(
+        windows,
+        ledger=LedgerThread(partial(opened, path, account, boot)),
+        page=page,
+        till=Till(path, account, boot),
+        clocks=CLOCKS,
+        hold_s=settings.timeout_s + settings.limits.connect_timeout_s,
+        stops=settings.on_quota == "stop",
+    )
+
+
+def spent_so_far(path: Path, account: str, windows: tuple[Window, ...]) -> tuple[Spending, dict[str, Window]]:
+    """What the ledger says now, for a forecast: the counts, and what throttles have shown of the server's windows."""
+    boot, now, wall = boot_id(), boot_clock(), time.time()
+    rows, learnt = read_ledger(path, account, boot)
+    spending, _ = placed(rows, boot=boot, now=now, wall=wall, longest_s=longest_of(windows), is_sure=True)
+    return spending, {kind: day_of(kind, row[0]) for kind, row in learnt.items()}
+
+
+def ledger_of(settings: Settings) -> Path:
+    return (settings.ledger or default_path()).expanduser().resolve()
+
+
+def opened(path: Path, account: str, boot: str) -> Ledger:
+    """The ledger, with what dead processes have left given back."""
+    ledger = Ledger.open(path, account=account, boot=boot)
+    ledger.settle_tills()
+    return ledger
+
+
+def page_name(windows: tuple[Window, ...]) -> str:
+    """What tells pages of different short windows apart."""
+    return " ".join(f"{w.kind}:{w.count}/{w.window_s!r}" for w in windows if is_short(w))

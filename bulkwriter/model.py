@@ -1,0 +1,293 @@
+"""The nouns: pairs, outcomes, replies, verdicts and counts, frozen and without behaviour of their own.
+
+Every other module speaks in these words, and each word has one meaning (README, "Words").  The way of a pair through
+them is:
+
+    Pair  -> (one request on the wire) -> Reply  -> core.classify ->  Verdict  -> the engine ->  Outcome
+
+A `Reply` says only what was seen on the wire, a `Verdict` only what that means, an `Outcome` only what became of the
+pair.  Nothing here imports anything of ours, so that `core`, `net` and `store` can share it.
+
+Where a value is made once a pair it is a tuple or a slotted object: a frozen dataclass costs about 0.5 µs more each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import NamedTuple
+
+ID_MAX = 2**63 - 1
+"""The largest id: the API's ids are signed 64-bit, and positive."""
+
+
+class Pair(NamedTuple):
+    """One input record; both ids are 1 to 2^63-1.  `member_id` is the enrolment (CourseMember), not the person."""
+
+    lesson_id: int
+    member_id: int
+
+
+class State(IntEnum):
+    """What is known of a pair.  The numbers are stored in journals and never change their meaning."""
+
+    PENDING = 0  # read, not sent yet
+    INTENT = 1  # may be sent at any moment: after a crash this is a doubt, and it is shown to people as one
+    IN_DOUBT = 2  # may have been applied, not known
+    CREATED = 3  # this run made the record
+    EXISTING = 4  # was there before this run
+    REJECTED = 5  # the server refuses this pair
+    FAILED = 6  # attempts used up, surely not applied; the next start tries again
+    INVALID = 7  # the row is not a pair
+    DUPLICATE = 8  # the same pair as an earlier row
+
+    @property
+    def word(self) -> str:
+        """The state as people, JSON and `--state` name it."""
+        return "in_doubt" if self is State.INTENT else self.name.lower()
+
+
+SETTLED = frozenset({State.CREATED, State.EXISTING, State.REJECTED, State.INVALID, State.DUPLICATE})
+"""States that a restart leaves alone."""
+
+
+class FieldError(NamedTuple):
+    """One entry of the API's `Errors` list; either part may be empty, never both."""
+
+    property_name: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one pair, as the journal has it when this is delivered.
+
+    `seq` is the 0-based place in the source (single writes count from `SINGLE_SEQ`).  `pair` is None for a bad row.
+    `attempts` counts requests of which at least one byte was written.  `http_status` is that of the last whole reply.
+    """
+
+    seq: int
+    pair: Pair | None
+    state: State
+    record_id: int | None = None
+    attempts: int = 0
+    http_status: int | None = None
+    errors: tuple[FieldError, ...] = ()
+    message: str = ""
+    line: int | None = None
+
+
+SINGLE_SEQ = 1 << 40
+"""First seq of pairs given to `BulkWriter.write` one by one: they never stand in the way of a source's own rows."""
+
+
+class Fault(Enum):
+    """How an exchange failed.  The value is the phrase shown to people."""
+
+    REFUSED = "connection refused"
+    UNREACHABLE = "cannot reach the host"
+    NAME = "host name not found"
+    CONNECT_TIMEOUT = "no connection in time"
+    TLS = "TLS certificate not accepted"
+    PROXY = "the proxy refused the tunnel"
+    UNSENT = "the connection ended before a byte was written"
+    LOST = "the connection ended before the reply"
+    SILENT = "no reply in time"
+    GARBLED = "the reply is not HTTP"
+    CUT = "the reply ended early"
+    OVERSIZED = "the reply is too long"
+    ENCODED = "the reply is encoded though none was asked for"
+    CANCELLED = "cancelled before the reply"
+    SHIFTED = "the connection answered out of step"
+
+
+class Reply(NamedTuple):
+    """What came back for one request: a whole reply, or the way it failed.
+
+    With a `fault`, `status` is 0 and nothing of the reply is to be believed.  `body` is bytes as received (identity
+    encoding).  `retry_after` and `date` are the raw header values or None.  `detail` is for people, never a secret.
+    """
+
+    status: int
+    body: bytes = b""
+    retry_after: str | None = None
+    date: str | None = None
+    fault: Fault | None = None
+    detail: str = ""
+
+
+class VerdictKind(Enum):
+    """What a reply means for its pair."""
+
+    CREATED = "created"
+    REJECTED = "rejected"
+    IN_DOUBT = "in doubt"
+    UNSENT = "unsent"  # surely not applied, and nobody's fault: try again
+    THROTTLED = "throttled"  # surely not applied; everyone slows down
+    UNAUTHORIZED = "unauthorized"  # 401 on the current token: refresh once, then stop
+    STOP = "stop"  # a wrong setting: no other pair can fare better
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The meaning of one reply.  `retry_after_s` is None where none was stated; `is_slow_down` asks everyone to pause
+    whatever the pair's own fate (a throttle, or a 503 with Retry-After)."""
+
+    kind: VerdictKind
+    record_id: int = 0
+    errors: tuple[FieldError, ...] = ()
+    message: str = ""
+    retry_after_s: float | None = None
+    is_slow_down: bool = False
+
+
+class Intent(NamedTuple):
+    """A pair on its way: what the ready queue holds and a lane carries.
+
+    `attempts` counts those already made.  `floor` is the highest record id known to be on the server before the intent
+    was committed, or None where none was known: a record of this pair with a higher id was made by this run.
+    """
+
+    seq: int
+    pair: tuple[int, int]
+    attempts: int
+    line: int | None
+    floor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A quota: at most `count` requests of `kind` ("write", "read", "any") in any `window_s`; or, where `day_at_s` is
+    not None, in each day that begins so many seconds after midnight UTC.  `text` is how people write it."""
+
+    text: str
+    kind: str
+    count: int
+    window_s: float
+    day_at_s: float | None = None
+
+
+class BadRow(NamedTuple):
+    """A row of a source that is no pair: why, in words, and its text as read, cut to 500 characters."""
+
+    reason: str
+    raw: str
+
+
+class Batch(NamedTuple):
+    """Some consecutive records of a source, by column because a row object each would cost more than reading them.
+
+    `pairs[i]` is (lesson_id, member_id), or None where the row is bad and `bad[i]` says why.  `lines[i]` is the 1-based
+    line on which record i starts; for iterables, its 1-based position.
+    """
+
+    pairs: list[tuple[int, int] | None]
+    lines: Sequence[int]
+    bad: Mapping[int, BadRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Pairs by state; `pairs`, the rows read, is always their sum."""
+
+    created: int = 0
+    existing: int = 0
+    rejected: int = 0
+    failed: int = 0
+    in_doubt: int = 0
+    pending: int = 0
+    invalid: int = 0
+    duplicates: int = 0
+
+    @property
+    def pairs(self) -> int:
+        return (
+            self.created + self.existing + self.rejected + self.failed
+            + self.in_doubt + self.pending + self.invalid + self.duplicates
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, by_state: Mapping[State, int]) -> Counts:
+        """Counts from rows by state; intents are doubts until their outcome is known."""
+        get = by_state.get
+        return cls(
+            created=get(State.CREATED, 0),
+            existing=get(State.EXISTING, 0),
+            rejected=get(State.REJECTED, 0),
+            failed=get(State.FAILED, 0),
+            in_doubt=get(State.IN_DOUBT, 0) + get(State.INTENT, 0),
+            pending=get(State.PENDING, 0),
+            invalid=get(State.INVALID, 0),
+            duplicates=get(State.DUPLICATE, 0),
+        )
+
+    def to_json(self) -> dict[str, int]:
+        return {
+            "pairs": self.pairs,
+            "created": self.created,
+            "existing": self.existing,
+            "rejected": self.rejected,
+            "failed": self.failed,
+            "in_doubt": self.in_doubt,
+            "pending": self.pending,
+            "invalid": self.invalid,
+            "duplicates": self.duplicates,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a run stands: `counts` over all its processes, the rest of this process alone.
+
+    `exit_code` is the documented one (README, "Exit codes"); `reason` says in words why the run ended early, or "".
+    """
+
+    counts: Counts
+    attempts: int = 0
+    throttled: int = 0
+    elapsed_s: float = 0.0
+    journal: str | None = None
+    exit_code: int = 0
+    reason: str = ""
+    settled: int = 0  # pairs settled by this process
+
+    @property
+    def pairs_per_s(self) -> float:
+        return self.settled / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    def to_json(self) -> dict[str, int | float | str | None]:
+        return {
+            **self.counts.to_json(),
+            "attempts": self.attempts,
+            "throttled": self.throttled,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "pairs_per_s": round(self.pairs_per_s, 1),
+            "journal": self.journal,
+            "exit_code": self.exit_code,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How a run stands this moment, for progress lines; numbers of this process unless said otherwise.
+
+    `done` counts settled rows of the whole run, `total` the source's rows (None while unknown, `is_total_exact` False
+    for an estimate from the bytes read).  `latency_s` holds quantiles such as {0.5: 0.02, 0.99: 0.1}.  `held_by` says
+    in words what holds the run back right now, and `holds_until_s` for how many more seconds, where that is known.
+    """
+
+    counts: Counts
+    done: int
+    total: int | None
+    is_total_exact: bool
+    in_flight: int
+    in_flight_limit: int
+    attempts: int
+    throttled: int
+    rate_per_s: float
+    elapsed_s: float
+    eta_s: float | None
+    latency_s: Mapping[float, float] = field(default_factory=dict)
+    held_by: str = ""
+    holds_until_s: float | None = None

@@ -1,0 +1,237 @@
+"""Requests and replies of one entity of the API: bytes out, values in.  It sends nothing and waits for nothing.
+
+A request is one byte string, head and body.  The head of a create is kept by body length while the token stays the
+same, so a create costs one formatting and one concatenation.  Every request says `Accept-Encoding: identity` and no
+`Connection`: keep-alive is what HTTP/1.1 means.
+
+A page of a list is believed only if it is shaped as documented: records with integer ids, `HasNextPage`, `TotalItems`,
+and the page's number and size (also under their older names).  Anything else is `BadList`: a list that cannot be read
+must never look like an empty one.  Records are not compared with the filters here; the caller does.
+
+What is special to course completions is the value `COURSE_COMPLETED_LESSON`; another entity of the same API with two
+ids is another value.  Source: developers.nexudus.com as of November 2026; RFC 9112, 3.2 (Host); RFC 6750, 2.1 (what a
+bearer token may be: here a little more is let through).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+import orjson
+
+from .. import __version__
+from ..errors import UsageError
+from ..model import ID_MAX
+
+IDS_PER_CALL: Final = 50
+"""Most ids for one `by_ids`: 20 digits each stay well under the 2,048 characters that IIS allows a query by default."""
+
+TOKEN: Final = re.compile(r"[!-~]{1,16384}")
+"""What goes into a header whole: visible ASCII without spaces; so no line end can smuggle in another header."""
+DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+
+Record = tuple[int, tuple[int, int]]
+
+
+class BadList(ValueError):
+    """A list's body is not what the API documents, so it says nothing, least of all that nothing is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A resource whose records link two ids: its path, the ids' fields, and the list filters for each."""
+
+    path: str
+    first_field: str
+    second_field: str
+    first_filter: str
+    second_filter: str
+
+    def filters(self, first: int | None, second: int | None) -> dict[str, str]:
+        """List filters for records with these ids; None filters nothing."""
+        chosen = ((self.first_filter, first), (self.second_filter, second))
+        return {name: str(value) for name, value in chosen if value is not None}
+
+
+COURSE_COMPLETED_LESSON: Final = Entity(
+    path="/api/content/coursecompletedlessons",
+    first_field="CourseLessonId",
+    second_field="CourseMemberId",
+    first_filter="CourseCompletedLesson_CourseLesson",
+    second_filter="CourseCompletedLesson_CourseMember",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: (record id, pair) in the order received, and what the envelope says of the whole list."""
+
+    records: list[Record]
+    page: int
+    page_size: int
+    total: int
+    has_next: bool
+
+
+class Api:
+    """Requests to one base URL, which may hold a port and a path prefix.  A bad token is a UsageError."""
+
+    def __init__(self, base_url: str, entity: Entity = COURSE_COMPLETED_LESSON) -> None:
+        parts = urlsplit(base_url)
+        self.entity = entity
+        self._prefix = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=-._~")
+        self._path = self._prefix + entity.path
+        self._common = (
+            f"Host: {host_header(parts.scheme, parts.hostname or '', parts.port)}\r\n"
+            "Accept: application/json\r\n"
+            "Accept-Encoding: identity\r\n"
+            f"User-Agent: bulkwriter/{__version__}\r\n"
+        )
+        self._body = b'{"%b":%%d,"%b":%%d}' % (entity.first_field.encode(), entity.second_field.encode())
+        self._token = ""
+        self._create_heads: dict[int, bytes] = {}
+
+    def create(self, token: str, pair: tuple[int, int]) -> bytes:
+        """The request that makes a record of `pair`."""
+        body = self._body % pair
+        if token != self._token:
+            self._create_heads.clear()
+            self._token = token
+        head = self._create_heads.get(len(body))
+        if head is None:
+            head = self._create_heads[len(body)] = self._head(
+                "POST", self._path, token=token, length=len(body), content_type="application/json"
+            )
+        return head + body
+
+    def list_page(
+        self,
+        token: str,
+        *,
+        filters: Mapping[str, object] | None = None,
+        page: int = 1,
+        size: int = 1_000,
+        order_by: str = "Id",
+        direction: int = 1,
+    ) -> bytes:
+        """The request for one page, from 1; `direction` 1 is ascending, -1 descending."""
+        query = {**(filters or {}), "page": page, "size": size, "orderBy": order_by, "dir": direction}
+        return self._head("GET", f"{self._path}?{urlencode(query)}", token=token)
+
+    def by_ids(self, token: str, ids: Iterable[int]) -> bytes:
+        """The request for the records with these ids, at most `IDS_PER_CALL`; `parse_records` reads the reply."""
+        chosen = ",".join(map(str, ids))
+        return self._head("GET", f"{self._path}/?id=%5B{chosen}%5D", token=token)
+
+    def delete(self, token: str, record_id: int) -> bytes:
+        """The request that deletes one record."""
+        return self._head("DELETE", f"{self._path}/{record_id}", token=token)
+
+    def token_request(self, form: Mapping[str, str], client_id: str | None = None) -> bytes:
+        """The request for an access token, by password or by refresh token."""
+        body = urlencode(form).encode()
+        extra = ""
+        if client_id is not None:
+            extra = f"client_id: {check_header(client_id, 'client id')}\r\n"
+        return (
+            self._head(
+                "POST",
+                f"{self._prefix}/api/token",
+                length=len(body),
+                content_type="application/x-www-form-urlencoded",
+                extra=extra,
+            )
+            + body
+        )
+
+    def parse_page(self, body: bytes) -> Page:
+        """Read a list's reply.  Raises BadList."""
+        envelope = load(body)
+        if not isinstance(envelope, dict):
+            raise BadList("the list is not a JSON object")
+        has_next = envelope.get("HasNextPage")
+        if not isinstance(has_next, bool):
+            raise BadList("the list has no HasNextPage")
+        return Page(
+            records=self._records(envelope.get("Records")),
+            page=count_of(envelope, "CurrentPage", "PageNumber"),
+            page_size=count_of(envelope, "CurrentPageSize", "PageSize"),
+            total=count_of(envelope, "TotalItems"),
+            has_next=has_next,
+        )
+
+    def parse_records(self, body: bytes) -> list[Record]:
+        """Read the reply to `by_ids`, a bare array.  Raises BadList."""
+        return self._records(load(body))
+
+    def _records(self, rows: Any) -> list[Record]:
+        if not isinstance(rows, list):
+            raise BadList("the list has no Records")
+        first, second = self.entity.first_field, self.entity.second_field
+        records = []
+        for row in rows:
+            try:
+                ids = row["Id"], row[first], row[second]
+            except (TypeError, KeyError):
+                raise BadList(f"a record has no Id, {first} or {second}") from None
+            for value in ids:
+                if type(value) is not int or not 0 < value <= ID_MAX:
+                    raise BadList("a record has an id that is no positive 64-bit integer")
+            records.append((ids[0], (ids[1], ids[2])))
+        return records
+
+    def _head(
+        self,
+        method: str,
+        target: str,
+        *,
+        token: str | None = None,
+        length: int | None = None,
+        content_type: str = "",
+        extra: str = "",
+    ) -> bytes:
+        head = f"{method} {target} HTTP/1.1\r\n{self._common}"
+        if token is not None:
+            head += f"Authorization: Bearer {check_header(token, 'token')}\r\n"
+        if length is not None:
+            head += f"Content-Type: {content_type}\r\nContent-Length: {length}\r\n"
+        return f"{head}{extra}\r\n".encode("ascii")
+
+
+def host_header(scheme: str, host: str, port: int | None) -> str:
+    """The Host field: IDNA, brackets around IPv6, no port where it is the scheme's own."""
+    name = f"[{host}]" if ":" in host else host.encode("idna").decode("ascii")
+    return name if port in (None, DEFAULT_PORTS[scheme]) else f"{name}:{port}"
+
+
+def check_header(value: str, what: str) -> str:
+    """`value`, if it can stand in a header.  The error never shows it."""
+    if not TOKEN.fullmatch(value):
+        raise UsageError(
+            f"the {what} is empty, too long, or holds a space, line end or other character that no {what} has",
+            hint=f"look at where the {what} comes from; it is not shown here",
+        )
+    return value
+
+
+def load(body: bytes) -> Any:
+    """JSON, or BadList."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise BadList("the list is not JSON") from None
+
+
+def count_of(envelope: dict[str, Any], *names: str) -> int:
+    """The first of these fields that is there, which must be a count."""
+    for name in names:
+        value = envelope.get(name)
+        if value is not None:
+            if type(value) is not int or value < 0:
+                raise BadList(f"the list's {name} is not a count")
+            return value
+    raise BadList(f"the list has no {names[0]}")

@@ -1,0 +1,242 @@
+"""Where bearer tokens come from: a fixed one, a caller's function, a file, or a sign-in that is renewed in time.
+
+`current` answers from memory until 80 % of the token's life have passed; `refresh` is asked for when the server refused
+a token, and answers at once if a newer one is there.  However many ask at once, one exchange is made (single flight)
+and all share what comes of it, a failure too: 64 lanes with a wrong password sign in once.  A renewal that fails while
+the token is still good harms nobody.
+
+Invariants: generations count up by one; a token is never handed out that cannot stand in a header; no secret is part
+of an error or of a `repr`.  Whether a 401 on a *fresh* token ends the run is the engine's business, as is every pause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import math
+import random
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Final, Protocol
+
+from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
+from ..settings import Settings, TokenCall
+from .api import check_header
+from .signin import Login, ParseRetryAfter, RequestCall, SignIn, TokenEndpoint, TokenRequest, obtain
+
+RENEW_SHARE: Final = (
+    0.8  # of a token's life, then a new one is asked for: a day and more before the documented week ends
+)
+RENEW_MIN_S: Final = 1.0  # but not sooner, or a token of a moment's life would be renewed without end
+RENEW_AGAIN_S: Final = 60.0  # until a renewal is tried again that failed because the server was gone
+STOP_WAIT_S: Final = 60.0  # with `--on-quota stop`, a longer Retry-After ends the run
+LINE_BYTES: Final = 65_536  # of a file's first line; tokens and passwords are far shorter
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token; `generation` counts those before it."""
+
+    value: str = field(repr=False)
+    generation: int
+
+
+class Supply(Protocol):
+    """Makes token values: `is_first` when none was made yet, else because the last one is refused or nears its end.
+
+    Answers with the value and for how many seconds it is good, infinity where that is not known.  Raises
+    `ConfigurationStop` where no other is to be had, `TryLater` where none is to be had now.
+    """
+
+    async def __call__(self, *, is_first: bool) -> tuple[str, float]: ...
+
+
+class TokenSource:
+    """The tokens of one account.  Its methods may be cancelled: whoever waits beside then makes the token."""
+
+    def __init__(self, supply: Supply, *, clock: Callable[[], float] = monotonic) -> None:
+        self._supply = supply
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._token: Token | None = None
+        self._renew_at = math.inf
+        self._failure: BulkwriterError | None = None
+        self._failures = 0
+
+    async def current(self) -> Token:
+        """The token to use now.  Waits for the server at first, and when most of the token's life has passed."""
+        token = self._token
+        if token is None:
+            return await self._make(-1)
+        if self._clock() >= self._renew_at and not self._lock.locked():
+            try:
+                return await self._make(token.generation)
+            except TryLater:
+                self._renew_at = self._clock() + RENEW_AGAIN_S
+            except BulkwriterError:
+                # The next word is the server's 401: a wrong password asked again and again could lock the account.
+                self._renew_at = math.inf
+        return token
+
+    async def refresh(self, stale_generation: int) -> Token:
+        """A token newer than `stale_generation`, which the server refused; at once if there is one."""
+        token = self._token
+        if token is not None and token.generation > stale_generation:
+            return token
+        return await self._make(stale_generation)
+
+    async def _make(self, stale_generation: int) -> Token:
+        failures = self._failures
+        async with self._lock:
+            token = self._token
+            if token is not None and token.generation > stale_generation:
+                return token
+            if self._failure is not None and self._failures > failures:
+                raise copy.copy(self._failure)  # of the exchange that was waited for
+            try:
+                value, life_s = await self._supply(is_first=token is None)
+                check_header(value, "token")
+            except BulkwriterError as error:
+                self._failure = copy.copy(error)
+                self._failures += 1
+                raise
+            self._token = made = Token(value, token.generation + 1 if token else 0)
+            self._renew_at = self._clock() + max(RENEW_MIN_S, RENEW_SHARE * life_s)
+            return made
+
+
+class FixedToken:
+    """A token given as text: there is no other when the server refuses it.  Raises `UsageError` if it cannot be one."""
+
+    def __init__(self, value: str) -> None:
+        self._value = check_header(value, "token")
+
+    async def __call__(self, *, is_first: bool) -> tuple[str, float]:
+        if not is_first:
+            raise refused("the token was refused (401)")
+        return self._value, math.inf
+
+
+class CalledToken:
+    """A function of the caller's is asked for every token; one that answers with the same again has no other."""
+
+    def __init__(self, call: TokenCall) -> None:
+        self._call = call
+        self._last: str | None = None
+
+    async def __call__(self, *, is_first: bool) -> tuple[str, float]:
+        value = await obtain(self._call, "token")
+        if not isinstance(value, str):
+            raise UsageError(f"the function that gives tokens answered with {type(value).__name__}, not with text")
+        if value == self._last:
+            raise refused("the token was refused (401), and the function that gives tokens gave the same one again")
+        self._last = value
+        return value, math.inf
+
+
+class FileToken:
+    """The first line of a file, read again when the server refuses it: whoever renews the file renews the run."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last = check_header(first_line(path, "token"), "token")
+
+    async def __call__(self, *, is_first: bool) -> tuple[str, float]:
+        if is_first:
+            return self._last, math.inf
+        try:
+            value = await asyncio.to_thread(self._read_again)
+        except UsageError as error:
+            raise refused(f"the token was refused (401), and there is no other: {error.message}") from None
+        if value == self._last:
+            raise refused(f"the token in {self._path} was refused (401)")
+        self._last = value
+        return value, math.inf
+
+    def _read_again(self) -> str:
+        # A pipe, such as a shell's <(…), gave its line already: reading it again would wait for ever.
+        if self._path.exists() and not self._path.is_file():
+            return self._last
+        return check_header(first_line(self._path, "token"), "token")
+
+
+def token_source(
+    settings: Settings,
+    *,
+    request: RequestCall,
+    token_request: TokenRequest,
+    parse_retry_after: ParseRetryAfter,
+    rng: random.Random | None = None,
+) -> TokenSource:
+    """The source of tokens that the settings call for: `token`, else `token_file`, else `username`.
+
+    Reads the files of token and password now, once.  Raises `UsageError` where they are missing, empty or unusable, and
+    where no token is to be had.  Nothing is sent before the first `current`.
+    """
+    supply: Supply
+    if isinstance(settings.token, str):
+        supply = FixedToken(settings.token)
+    elif settings.token is not None:
+        supply = CalledToken(settings.token)
+    elif settings.token_file is not None:
+        supply = FileToken(settings.token_file)
+    elif settings.username is not None:
+        longest_wait_s = min(settings.limits.retry_after_stop_s, settings.give_up_after_s)
+        endpoint = TokenEndpoint(
+            request=request,
+            token_request=token_request,
+            parse_retry_after=parse_retry_after,
+            client_id=check_header(settings.client_id or f"bulkwriter-{secrets.token_hex(8)}", "client id"),
+            deadline_s=settings.timeout_s,
+            longest_wait_s=longest_wait_s if settings.on_quota == "wait" else STOP_WAIT_S,
+            rng=rng or random.Random(),  # noqa: S311 jitter, not a secret
+        )
+        supply = SignIn(Login(settings.username, password_of(settings), totp_of(settings)), endpoint)
+    else:
+        raise UsageError(
+            "no token",
+            hint="set BULKWRITER_TOKEN, or give --token-file PATH, or --username with --password-file PATH",
+        )
+    return TokenSource(supply)
+
+
+def password_of(settings: Settings) -> str:
+    if settings.password is not None:
+        return settings.password
+    if settings.password_file is not None:
+        return first_line(settings.password_file, "password")
+    raise UsageError(
+        f"no password for {settings.username}", hint="set BULKWRITER_PASSWORD, or give --password-file PATH"
+    )
+
+
+def totp_of(settings: Settings) -> Callable[[], str] | None:
+    path = settings.totp_file
+    if settings.totp is not None or path is None:
+        return settings.totp
+    return lambda: first_line(path, "two-factor code")
+
+
+def first_line(path: Path, what: str) -> str:
+    """The first line of a file, without white space around it.  Raises `UsageError` where there is none."""
+    try:
+        with path.open("rb") as file:
+            raw = file.readline(LINE_BYTES)
+    except OSError as error:
+        raise UsageError(f"the {what} cannot be read from {path}: {error.strerror}") from None
+    # Not decoded strictly: a UnicodeDecodeError would carry the secret.
+    line = raw.decode("utf-8-sig", errors="replace").strip()
+    if not line:
+        raise UsageError(f"the first line of {path} is empty; it must hold the {what}")
+    if "\N{REPLACEMENT CHARACTER}" in line:
+        raise UsageError(f"the first line of {path} is not text; it must hold the {what}")
+    return line
+
+
+def refused(message: str) -> ConfigurationStop:
+    return ConfigurationStop(
+        message, hint="it is wrong or expired, or its user lacks the role CourseCompletedLesson-Create"
+    )

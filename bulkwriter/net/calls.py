@@ -1,0 +1,123 @@
+"""Single requests and their replies, for everything but creates: lists, deletes, tokens.
+
+A call takes one of a few lanes of its own, or opens one, sends, and waits.  Nothing is retried here, GET and DELETE as
+little as POST: each request on the wire is counted, and the caller decides.  A failure is a `Reply` with a fault, of a
+connection that could not be made too; only a cancel is an exception, and it cuts the lane.
+
+Replies do not name their request, so a lane that turns out to have answered out of step makes the replies before it
+doubtful too.  `shifts` counts such lanes: a caller that builds on several replies, or on one that says that something
+is absent, compares it before and after, and asks again if it rose.
+
+Invariant: a lane is in `_idle` or serves one call, never both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import Final, Protocol
+
+from ..model import Fault, Reply
+from ..settings import Limits
+from .dial import ConnectFailure
+from .framing import failed
+from .lane import Lane, Owner
+
+LANES: Final = 4
+"""Calls in flight at most: they are few, and dear ones (lists) are hard on a server."""
+
+
+class LaneSource(Protocol):
+    """Where lanes come from: `net.pool.Pool`."""
+
+    @property
+    def limits(self) -> Limits: ...
+    async def connect(self, owner: Owner, *, body_bytes: int) -> Lane: ...
+
+
+class Calls:
+    """Makes calls through `pool`, at most `LANES` at once; others wait for their turn.
+
+    `requests` counts those of which a byte was written, `shifts` the lanes that answered out of step.
+    """
+
+    def __init__(self, pool: LaneSource) -> None:
+        self._pool = pool
+        self._turns = asyncio.Semaphore(LANES)
+        self._idle: list[Lane] = []
+        self._waiting: dict[Lane, tuple[asyncio.Future[Reply], asyncio.TimerHandle]] = {}
+        self._crash: Exception | None = None
+        self.requests = 0
+        self.shifts = 0
+
+    async def request(self, data: bytes, *, deadline_s: float) -> Reply:
+        """Send `data`, a whole request, and return what came back.
+
+        `deadline_s` counts from the first byte written; before it come the wait for a turn and the connecting, which
+        has its own limit.  Safe to cancel: the request may have had its effect all the same.
+        """
+        async with self._turns:
+            if self._crash is not None:
+                raise self._crash
+            try:
+                lane = self._take() or await self._pool.connect(self, body_bytes=self._pool.limits.list_body_bytes)
+            except ConnectFailure as e:
+                return failed(e.fault, e.detail)
+            now = monotonic()
+            if not lane.send(data, None, now, now + deadline_s):
+                return failed(Fault.UNSENT)
+            self.requests += 1
+            return await self._wait(lane, deadline_s)
+
+    async def aclose(self) -> None:
+        """Close idle lanes, and cut those that a call still waits for; the pool waits for their end."""
+        for lane in [*self._idle]:
+            lane.close()
+        for lane in [*self._waiting]:
+            lane.abort(Fault.CANCELLED)
+
+    async def _wait(self, lane: Lane, deadline_s: float) -> Reply:
+        # A timer of its own, since calls are few and nobody may be sweeping yet (signing in) or any more (undo).
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Reply] = loop.create_future()
+        self._waiting[lane] = future, loop.call_later(deadline_s, lane.abort, Fault.SILENT)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if lane in self._waiting:
+                lane.abort(Fault.CANCELLED)
+            raise
+
+    def _take(self) -> Lane | None:
+        now = monotonic()
+        while self._idle:
+            lane = self._idle.pop()
+            if lane.is_reusable(now):
+                return lane
+            lane.close()
+        return None
+
+    # What lanes call.
+
+    def replied(self, lane: Lane, reply: Reply, /) -> None:
+        future, timer = self._waiting.pop(lane)
+        timer.cancel()  # here and not by the caller, since the lane may carry another call before that one wakes up
+        if not future.done():
+            future.set_result(reply)
+        if lane.is_open:
+            self._idle.append(lane)
+
+    def strayed(self, lane: Lane, /) -> None:
+        self.shifts += 1
+
+    def ended(self, lane: Lane, /) -> None:
+        if lane in self._idle:
+            self._idle.remove(lane)
+
+    def crashed(self, error: Exception, /) -> None:
+        self._crash = error
+        for future, timer in self._waiting.values():
+            timer.cancel()
+            if not future.done():
+                future.set_exception(error)
+        self._waiting.clear()

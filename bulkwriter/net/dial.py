@@ -1,0 +1,198 @@
+"""Opens connections through aiohttp's TCPConnector and says plainly why one could not be opened.
+
+aiohttp does name look-up, happy eyeballs, TLS and CONNECT proxies.  The connector never pools, queues (`limit=0`) or
+sends anything of ours, so a proxy never sees our Authorization header.
+
+Invariant: for what a network, a server or a proxy can do, `dial` raises nothing but `ConnectFailure`, and then not a
+byte of a request was written, whatever its fault.  Exceptions of aiohttp, ssl and the OS end here; no message of theirs
+is passed on where it could hold a proxy's password.
+
+TLS is 1.2 or later and always verified: against the system's authorities (or those of `SSL_CERT_FILE`), or against
+those of `ca_file` alone.  A proxy is the one given, else that of HTTPS_PROXY and NO_PROXY (lower case first); loopback
+is never reached through a proxy, whatever the settings say.
+
+aiohttp is imported by the constructor: that takes 0.2 s, which `bulkwriter --help` must not.
+Source: aiohttp 3.14 connector.py, client_exceptions.py; OpenSSL x509_vfy.h for the codes of TLS_REASONS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
+
+from ..errors import UsageError
+from ..model import Fault
+from ..settings import LOOPBACK_HOSTS
+
+if TYPE_CHECKING:
+    from aiohttp import TCPConnector
+    from aiohttp.connector import Connection
+
+TLS_REASONS: Final = {
+    9: "is not valid yet (is this machine's clock right?)",
+    10: "has expired",
+    18: "is self-signed",
+    19: "is signed by an authority that is not trusted here (--ca-file names others)",
+    20: "is signed by an authority that is not known here (--ca-file names others)",
+    21: "is signed by an authority that is not known here (--ca-file names others)",
+    62: "is for another host name",
+    64: "is for another address",
+}
+"""By OpenSSL's verify code: what is wrong with the certificate."""
+
+
+class ConnectFailure(Exception):
+    """No connection, so nothing was sent.  `detail` names host and port and says why, for people.
+
+    TLS and PROXY stay as they are until somebody changes a setting; the others may pass.
+    """
+
+    def __init__(self, fault: Fault, detail: str) -> None:
+        super().__init__(f"{fault.value}: {detail}")
+        self.fault = fault
+        self.detail = detail
+
+
+class Dialer:
+    """Opens connections to one host, each within `timeout_s` for look-up, TCP, proxy and TLS together."""
+
+    def __init__(self, base_url: str, *, ca_file: Path | None, proxy: str | None, timeout_s: float) -> None:
+        import aiohttp  # here, because it is slow: see the module
+        from yarl import URL
+
+        self._aiohttp = aiohttp
+        self._timeout_s = timeout_s
+        self._url = URL(base_url)
+        self._target = f"{self._url.raw_host}:{self._url.port}"
+        chosen = choose_proxy(base_url, proxy)
+        self._proxy = URL(chosen) if chosen else None
+        self._tls = make_tls_context(ca_file) if self._url.scheme == "https" else None
+        self._connector: TCPConnector | None = None
+
+    async def dial(self) -> Connection:
+        """Open one connection.  Safe to cancel."""
+        aiohttp = self._aiohttp
+        if self._connector is None:
+            self._connector = aiohttp.TCPConnector(limit=0, resolver=aiohttp.ThreadedResolver())
+        request = aiohttp.ClientRequest(
+            "GET",
+            self._url,
+            ssl=self._tls or True,
+            proxy=self._proxy,
+            loop=asyncio.get_running_loop(),
+        )
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._connector.connect(request, [], aiohttp.ClientTimeout())
+        except (aiohttp.ClientError, OSError) as e:
+            raise self._explain(e) from None
+
+    async def aclose(self) -> None:
+        if self._connector is not None:
+            await self._connector.close()
+
+    def _explain(self, error: Exception) -> ConnectFailure:
+        aiohttp, target = self._aiohttp, self._target
+        match error:
+            case aiohttp.ClientHttpProxyError():
+                return self._explain_proxy(error.status)
+            case aiohttp.ClientResponseError():
+                return ConnectFailure(Fault.PROXY, f"{self._proxy_name()} does not answer in HTTP")
+            case aiohttp.ClientConnectorCertificateError():
+                return ConnectFailure(Fault.TLS, explain_certificate(error.certificate_error, target))
+            case aiohttp.ClientConnectorSSLError():
+                reason = (getattr(error.os_error, "reason", None) or "").replace("_", " ").lower()
+                return ConnectFailure(Fault.TLS, f"{target}: TLS 1.2 or later could not be agreed: {reason}")
+            case aiohttp.ClientConnectorDNSError():
+                return ConnectFailure(Fault.NAME, error.host)
+            case aiohttp.ClientProxyConnectionError():
+                return explain_os_error(error.os_error, self._proxy_name())
+            case aiohttp.ClientConnectorError():
+                return explain_os_error(error.os_error, target)
+            case TimeoutError():
+                return ConnectFailure(Fault.CONNECT_TIMEOUT, f"{target}, {self._timeout_s:g} s")
+            case aiohttp.InvalidURL():
+                return ConnectFailure(Fault.NAME, f"{target}: {error.description or 'not a host name'}")
+            case _ if self._proxy is not None:
+                return ConnectFailure(Fault.UNREACHABLE, f"{self._proxy_name()} hung up")
+            case _:
+                return ConnectFailure(Fault.UNREACHABLE, f"{target}: {type(error).__name__}")
+
+    def _explain_proxy(self, status: int) -> ConnectFailure:
+        name = self._proxy_name()
+        if status == 407:
+            return ConnectFailure(Fault.PROXY, f"{name} wants a user name and password, or others (407)")
+        if status >= 500:  # the proxy did not reach the host either: that may pass
+            return ConnectFailure(Fault.UNREACHABLE, f"{name} cannot reach {self._target} ({status})")
+        return ConnectFailure(Fault.PROXY, f"{name} answered {status}")
+
+    def _proxy_name(self) -> str:
+        return f"proxy {self._proxy.raw_host}:{self._proxy.port}" if self._proxy else "proxy"
+
+
+def choose_proxy(base_url: str, proxy: str | None) -> str | None:
+    """The proxy to tunnel through, or None: that given, else the environment's; never for loopback."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if parts.scheme != "https" or host in LOOPBACK_HOSTS:
+        return None
+    if proxy is None:
+        proxies = getproxies_environment()
+        proxy = proxies.get("https")
+        if not proxy or proxy_bypass(f"{host}:{parts.port or 443}", proxies):
+            return None
+    if "://" not in proxy:
+        proxy = "http://" + proxy
+    if not is_proxy_url(proxy):  # not quoted: it may hold a password
+        raise UsageError("the proxy is not like http://[USER:PASSWORD@]HOST:PORT", hint="see --proxy and HTTPS_PROXY")
+    return proxy
+
+
+def is_proxy_url(url: str) -> bool:
+    """Whether it names an http(s) proxy, with a user that Basic authentication can carry (RFC 7617: no colon)."""
+    try:
+        parts = urlsplit(url)
+        user = unquote(parts.username or "")
+        (user + unquote(parts.password or "")).encode("latin-1")
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and ":" not in user
+    except ValueError:
+        return False
+
+
+def make_tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Verifying, TLS 1.2 or later, HTTP/1.1 only; reads files, so it is made once, before any connection."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as e:
+        reason = "no certificate in it" if isinstance(e, ssl.SSLError) else e.strerror
+        raise UsageError(f"CA file {ca_file}: {reason}", hint="--ca-file wants a PEM file of certificates") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def explain_certificate(error: Exception, target: str) -> str:
+    """What is wrong with a server's certificate, in words."""
+    code = getattr(error, "verify_code", 0)
+    told = getattr(error, "verify_message", "") or "cannot be verified"
+    return f"{target}: the certificate {TLS_REASONS.get(code) or f'is refused: {told}'}"
+
+
+def explain_os_error(error: OSError, target: str) -> ConnectFailure:
+    """An OSError while connecting, by its number."""
+    match error.errno:
+        case errno.ECONNREFUSED:
+            return ConnectFailure(Fault.REFUSED, target)
+        case errno.ETIMEDOUT:
+            return ConnectFailure(Fault.CONNECT_TIMEOUT, target)
+        case None:
+            return ConnectFailure(Fault.UNREACHABLE, f"{target}: the connection ended before it stood")
+        case _:
+            # Not strerror: asyncio puts the address into it, in its own notation.
+            return ConnectFailure(Fault.UNREACHABLE, f"{target}: {os.strerror(error.errno)}")

@@ -1,0 +1,263 @@
+"""One connection with at most one request on it, and exact knowledge of what was written and what came back.
+
+A lane is an asyncio protocol put straight onto a connected transport: no task, timer or future a request.  Its owner
+sends bytes and is called back from inside the event loop's `data_received`; it may send the next request right there.
+
+    send -> False                nothing was written, and nothing will be: the pair is unsent
+    send -> True, then replied   exactly once a request: a whole reply, or a fault, which leaves the pair in doubt
+    strayed                      bytes that no request explains: replies may have been shifted since the lane opened,
+                                 so everything in `history` is in doubt (replies do not name their request)
+    ended                        exactly once, last: the connection is gone
+
+Invariants: `is_busy` from a `send` that returned True until its `replied`; after `is_open` is False no byte is written.
+A lane is never pipelined, follows no redirect and retries nothing.  What it promises about the wire:
+
+- An aborted request leaves the kernel at once: SO_LINGER(1, 0), set by the pool, turns the close into a reset, which
+  drops the send queue.  Without it megabytes of a "lost" request still arrive.  An idle lane closes in good order.
+- Write buffers may be full (`pause_writing`): what was handed to the transport counts as written all the same.
+- A lane that has answered something listens for `linger_s` more before it closes, since a reply too many comes last.
+- Deadlines, idle limits and lingering are looked after by `sweep`, called by the pool for all lanes together.
+
+An exception out of an owner's callback aborts the lane and goes to `Owner.crashed`; the event loop would only log it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from array import array
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Final, Protocol
+
+from ..model import Fault, Reply
+from .framing import ReplyReader, failed
+from .idle import IdleLimit
+
+LINGER_OFF: Final = struct.pack("ii", 0, 0)
+SHUTDOWN_S: Final = 1.0
+"""How long an orderly close may take before the lane is cut: a TLS peer need not answer `close_notify`."""
+
+
+class Owner(Protocol):
+    """Who a lane answers to.  All calls are synchronous, on the event loop."""
+
+    def replied(self, lane: Lane, reply: Reply, /) -> None:
+        """The reply to `lane.carried`, at `lane.replied_at`; `lane.send` is allowed if `lane.is_open`."""
+
+    def strayed(self, lane: Lane, /) -> None:
+        """The lane answered out of step: put all that it settled in doubt.  The lane is closed already."""
+
+    def ended(self, lane: Lane, /) -> None:
+        """The lane is gone for good; called once, after everything else."""
+
+    def crashed(self, error: Exception, /) -> None:
+        """A callback of this owner raised: a bug.  End the run with it; must not raise."""
+
+
+class Closable(Protocol):
+    """What holds the connection for its connector: aiohttp's Connection."""
+
+    def close(self) -> None: ...
+
+
+class Lane(asyncio.BufferedProtocol):
+    """See the module.  Attributes without underscore are for the owner to read; `history` is the owner's to fill."""
+
+    __slots__ = (
+        "_buffer", "_close_at", "_connection", "_deadline", "_forget", "_idle", "_linger_s", "_max_requests", "_owner",
+        "_reader", "_socket", "_transport", "carried", "history", "is_busy", "is_open", "opened_at", "replied_at",
+        "requests", "sent_at",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        owner: Owner,
+        *,
+        transport: asyncio.Transport,
+        connection: Closable,
+        reader: ReplyReader,
+        idle: IdleLimit,
+        buffer_bytes: int,
+        max_requests: int,
+        linger_s: float,
+        forget: Callable[[Lane], None],
+    ) -> None:
+        self._owner = owner
+        self._transport = transport
+        self._socket: socket.socket | None = transport.get_extra_info("socket")
+        self._connection = connection
+        self._reader = reader
+        self._buffer = memoryview(bytearray(buffer_bytes))
+        self._idle = idle
+        self._max_requests = max_requests
+        self._linger_s = linger_s
+        self._forget = forget
+        self._deadline = 0.0
+        self._close_at = 0.0
+        self.carried: object = None
+        self.history = array("q")
+        self.is_busy = False
+        self.is_open = True
+        self.requests = 0
+        self.opened_at = self.sent_at = self.replied_at = monotonic()
+
+    def send(self, request: bytes, carried: object, now: float, deadline: float) -> bool:
+        """Write one request.  False: nothing was or will be written, and `ended` follows or has come.
+
+        The lane must not be busy.  `deadline` is on the clock of `now`, which is `time.monotonic`.
+        """
+        assert not self.is_busy, "one request at a time"
+        if not self.is_open or self._transport.is_closing():
+            self.is_open = False
+            return False
+        self.is_busy = True
+        self.carried = carried
+        self.sent_at = now
+        self._deadline = deadline
+        self.requests += 1
+        self._transport.write(request)
+        return True
+
+    def is_reusable(self, now: float) -> bool:
+        """Whether a request may be sent now with little danger that the server is closing this very moment."""
+        if not self.is_open or self.is_busy or self._transport.is_closing():
+            return False
+        limit_s, stated_s = self._idle.s, self._reader.keep_alive_s
+        if stated_s is not None:  # a second less than the server says, for the way there
+            limit_s = min(limit_s, max(stated_s - 1, stated_s / 2))
+        return now - self.replied_at < limit_s
+
+    def close(self) -> None:
+        """Take no more requests.  A busy lane ends after its reply, an idle one after listening for a stray."""
+        self.is_open = False
+        if not self.is_busy and not self._close_at:
+            self._close_at = monotonic() + self._linger_s
+            if not self.requests:
+                self.hang_up()
+
+    def abort(self, fault: Fault) -> None:
+        """Cut the connection now, by reset; an outstanding request is replied to with `fault` before this returns."""
+        self.is_open = False
+        self._cut()
+        if self.is_busy:
+            self._reply(failed(fault))
+
+    def hang_up(self) -> None:
+        """Close an idle lane now, in good order: FIN instead of reset, and `close_notify` where there is TLS."""
+        self.is_open = False
+        self._close_at = monotonic() + SHUTDOWN_S
+        self._end_softly()
+        self._connection.close()
+
+    def sweep(self, now: float) -> None:
+        """Do what is due: abort an overdue request, close a lane idle for too long, end a lingering one."""
+        if self.is_busy:
+            if now >= self._deadline:
+                self.abort(Fault.SILENT)
+        elif self.is_open:
+            if not self.is_reusable(now):
+                self.close()
+        elif self._close_at and now >= self._close_at:
+            if self._transport.is_closing():
+                self._cut()
+            else:
+                self.hang_up()
+
+    # What the event loop calls.
+
+    # A buffer of our own because of TLS: without it the loop takes 256 KiB from the kernel and gives them back for each
+    # reply, which was half of a TLS request's cost.  Plain connections do not care.
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self.is_busy:
+            reply = self._reader.feed(self._buffer[:nbytes])
+            if reply is not None:
+                self._reply(reply)
+        elif not self._transport.is_closing():
+            self._stray()
+
+    def eof_received(self) -> None:
+        if self.is_busy:
+            self._end_busy(is_clean=True)
+        else:
+            self._server_closed()
+            self._end_softly()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.is_busy:
+            self._end_busy(is_clean=False)
+        else:
+            self._server_closed()
+        self._connection.close()
+        self._reader.close()
+        self._forget(self)
+        try:
+            self._owner.ended(self)
+        except Exception as e:
+            self._owner.crashed(e)
+
+    def _reply(self, reply: Reply) -> None:
+        fault = reply.fault
+        self.is_busy = False
+        self.replied_at = monotonic()
+        if fault is not None:
+            self.is_open = False
+            self._cut()
+        elif not self._reader.keeps_open or self.requests >= self._max_requests or self._idle.is_once:
+            self.is_open = False
+        elif self.requests == 2:
+            self._idle.answered_second()
+        try:
+            self._owner.replied(self, reply)
+            if fault is Fault.SHIFTED:
+                self._owner.strayed(self)
+        except Exception as e:
+            self._crash(e)
+        if not self.is_busy:
+            self.carried = None
+            if not self.is_open:
+                self.close()
+
+    def _stray(self) -> None:
+        self.is_open = False
+        self._cut()
+        try:
+            self._owner.strayed(self)
+        except Exception as e:
+            self._crash(e)
+
+    def _crash(self, error: Exception) -> None:
+        # Not through abort(): the owner that just raised is not asked again about a request that it may have sent.
+        self.is_busy = self.is_open = False
+        self._cut()
+        self._owner.crashed(error)
+
+    def _end_busy(self, *, is_clean: bool) -> None:
+        self.is_open = False
+        reply = self._reader.end(is_clean=is_clean)
+        if reply.fault is Fault.LOST and self.requests == 2:
+            self._idle.lost_second(monotonic())
+        self._reply(reply)
+
+    def _server_closed(self) -> None:
+        if self.is_open and self.requests:
+            now = monotonic()
+            self._idle.learn(now - self.replied_at, now)
+        self.is_open = False
+
+    def _cut(self) -> None:
+        # The connector is told at once: it waits for connections that it knows, and this one no more answers to it.
+        self._transport.abort()
+        self._connection.close()
+
+    def _end_softly(self) -> None:
+        # Never on a transport that closes: its file number may be another connection's by now.
+        if self._socket is not None and not self._transport.is_closing():
+            with suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_OFF)

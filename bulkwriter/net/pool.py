@@ -1,0 +1,141 @@
+"""Makes lanes and looks after them all: connecting, deadlines, idle limits, closing.
+
+The pool hands out lanes and forgets none before it has ended.  Who may be busy when is its callers' business, so one
+pool serves several owners (the engine's lanes, and those of `Calls`) and has no limit of its own.
+
+`sweep` stands in for timers: one pass over the lanes a few times a second costs less than one timer a request (a timer
+handle takes about 1 µs, a tenth of a request).  A deadline is met to the sweep's interval.
+
+Invariant: after `aclose` no lane is left, the connector knows of no connection, and every owner has had its `ended`.
+A connection taken from aiohttp must go back through its `Connection.close()`: else the connector's own close waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from ..model import Fault
+from ..settings import Limits
+from .dial import ConnectFailure, Dialer
+from .framing import ReplyReader
+from .idle import IdleLimit
+from .lane import SHUTDOWN_S, Lane, Owner
+
+__all__ = ["ConnectFailure", "Pool"]
+
+LINGER_RESET: Final = struct.pack("ii", 1, 0)
+
+
+class Pool:
+    """Lanes to one host.  `timeout_s` is a request's deadline, for the kernel's own (TCP_USER_TIMEOUT)."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        ca_file: Path | None = None,
+        proxy: str | None = None,
+        limits: Limits | None = None,
+        timeout_s: float = 90.0,
+    ) -> None:
+        self.limits = limits = limits or Limits()
+        self._dialer = Dialer(base_url, ca_file=ca_file, proxy=proxy, timeout_s=limits.connect_timeout_s)
+        self._timeout_s = timeout_s
+        self._idle = IdleLimit(limits.idle_s)
+        self._lanes: set[Lane] = set()
+        self._is_closed = False
+
+    async def connect(self, owner: Owner, *, body_bytes: int) -> Lane:
+        """Open a lane for `owner`, which believes reply bodies up to `body_bytes`.
+
+        Raises ConnectFailure: nothing was sent, whatever the fault.  Safe to cancel.
+        """
+        if self._is_closed:
+            raise ConnectFailure(Fault.UNSENT, "the pool is closed")
+        connection = await self._dialer.dial()
+        transport, first = connection.transport, connection.protocol
+        if transport is None or first is None or transport.is_closing() or first.should_close or self._is_closed:
+            # aiohttp's protocol has bytes or an end already: the server closed, or spoke before it was asked.
+            if transport is not None:
+                transport.abort()
+            connection.close()
+            raise ConnectFailure(Fault.UNSENT, "the server closed, or spoke before it was asked")
+        tune(transport, timeout_s=self._timeout_s)
+        lane = Lane(
+            owner,
+            transport=transport,
+            connection=connection,
+            reader=ReplyReader(head_bytes=self.limits.head_bytes, body_bytes=body_bytes),
+            idle=self._idle,
+            buffer_bytes=buffer_bytes(body_bytes),
+            max_requests=self.limits.lane_requests,
+            linger_s=self.limits.linger_s,
+            forget=self._lanes.discard,
+        )
+        transport.set_protocol(lane)
+        self._lanes.add(lane)
+        return lane
+
+    def sweep(self, now: float) -> None:
+        """Abort overdue requests, close lanes that idled too long, end lingering ones; call it a few times a second."""
+        self._idle.relax(now)
+        for lane in tuple(self._lanes):
+            lane.sweep(now)
+
+    async def aclose(self) -> None:
+        """Close all lanes: busy ones are cut (CANCELLED), the others listen once more, together, for a stray reply.
+
+        Takes `linger_s`, and up to a second more where a TLS peer does not answer.  If cancelled, it cuts what is left.
+        """
+        self._is_closed = True
+        try:
+            for lane in tuple(self._lanes):
+                if lane.is_busy:
+                    lane.abort(Fault.CANCELLED)
+                else:
+                    lane.close()
+            if any(lane.requests for lane in self._lanes):
+                await asyncio.sleep(self.limits.linger_s)
+            for lane in tuple(self._lanes):
+                lane.hang_up()
+            await self._wait_for_end()
+        finally:
+            for lane in tuple(self._lanes):
+                lane.abort(Fault.CANCELLED)
+            await self._wait_for_end()
+            await self._dialer.aclose()
+
+    async def _wait_for_end(self) -> None:
+        # Polled, for at most a second, once a run: a future would have to be looked after by every lane.
+        for _ in range(round(SHUTDOWN_S / 0.01)):
+            await asyncio.sleep(0)
+            if not self._lanes:
+                return
+            await asyncio.sleep(0.01)
+
+
+def buffer_bytes(body_bytes: int) -> int:
+    """A lane's read buffer: 8 KiB for creates, of which there may be thousands; 64 KiB for lists."""
+    return min(1 << 16, max(1 << 12, body_bytes >> 7))
+
+
+def tune(transport: asyncio.Transport, *, timeout_s: float) -> None:
+    """Set on a new connection what its lane relies on.
+
+    TCP_USER_TIMEOUT (Linux) makes the kernel too give up on unacknowledged bytes at the deadline, not after 15 minutes.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
+    with suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, round(timeout_s * 1000)))

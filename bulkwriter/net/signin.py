@@ -1,0 +1,210 @@
+"""Signs in with a password at /api/token, and lives on refresh tokens from then on.
+
+    TokenEndpoint  one form in, one answer out; asks again where the endpoint is busy or gone, within limits
+    SignIn         refresh token first, password where there is none or it is refused; makes token values
+
+A refresh token works once and is replaced with each answer.  One that is spent, cancelled or expired leads to one new
+sign-in with the password, for which a two-factor code is asked for again.  The client id is our own, since another
+sign-in under the same id would cancel our refresh token.
+
+Invariant: no secret is ever part of an error: a server's words are quoted without the secrets that were sent to it.  A
+refused login is a `ConfigurationStop` after one request; an endpoint that is busy or gone is asked a few times, never
+before its Retry-After, and is then a `TryLater`.
+
+Source: the API's documentation of /api/token; RFC 6749, sections 4.3, 5.2 and 6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+from urllib.parse import quote_plus
+
+import orjson
+
+from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
+from ..model import Fault, Reply
+from .api import check_header
+
+TRIES: Final = 5  # requests for one token; with their pauses up to 15 s of an endpoint that is gone
+FIRST_PAUSE_S: Final = 1.0  # longest pause after the first try; doubled with each
+QUOTE_CHARS: Final = 200
+BUSY: Final = frozenset({408, 409, 425, 429})  # 4xx that say "later" rather than "no"
+FATAL_FAULTS: Final = {
+    Fault.TLS: "check --base-url, --ca-file and this machine's clock",
+    Fault.NAME: "check --base-url, and that this machine can look up names",
+    Fault.PROXY: "check --proxy, HTTPS_PROXY and NO_PROXY",
+}
+"""Failures that show a wrong setting: a certificate always, the others as long as the endpoint has never answered."""
+
+TokenRequest = Callable[[Mapping[str, str], str | None], bytes]
+"""`token_request(form, client_id)`: the whole request; see `net.api.Api`."""
+ParseRetryAfter = Callable[[str, str | None, float], float | None]
+"""`parse_retry_after(value, date, wall_s)`: seconds, or None for garbage; see `core.classify`."""
+
+
+class RequestCall(Protocol):
+    """Sends a whole request; a failure is a reply with a fault.  See `net.calls.Calls.request`."""
+
+    async def __call__(self, data: bytes, *, deadline_s: float) -> Reply: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenEndpoint:
+    """`/api/token` of one host, asked under one client id.  `longest_wait_s`: a longer Retry-After is a `TryLater`."""
+
+    request: RequestCall
+    token_request: TokenRequest
+    parse_retry_after: ParseRetryAfter
+    client_id: str
+    deadline_s: float
+    longest_wait_s: float
+    rng: random.Random
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    wall: Callable[[], float] = time.time
+
+    async def ask(self, form: Mapping[str, str], *, has_answered: bool) -> Reply:
+        """The endpoint's answer, yes or no.  Raises `TryLater`, or `ConfigurationStop` if it cannot be reached so."""
+        data = self.token_request({**form, "client_id": self.client_id}, self.client_id)
+        said = ""
+        for attempt in range(TRIES):
+            reply = await self.request(data, deadline_s=self.deadline_s)
+            if reply.fault is None and not (reply.status in BUSY or reply.status >= 500):
+                return reply
+            if reply.fault in FATAL_FAULTS and (reply.fault is Fault.TLS or not has_answered):
+                detail = f": {reply.detail}" if reply.detail else ""
+                raise ConfigurationStop(f"{reply.fault.value}{detail}", hint=FATAL_FAULTS[reply.fault])
+            said = reply.fault.value if reply.fault else f"HTTP {reply.status}"
+            pause_s = self._pause_s(reply, attempt)
+            if attempt + 1 < TRIES:
+                await self.sleep(pause_s)
+        raise TryLater(f"the sign-in got no answer ({said})", hint="the same command later goes on")
+
+    def _pause_s(self, reply: Reply, attempt: int) -> float:
+        """What the endpoint states, and after it full jitter: uniform in [0, 1 s * 2**attempt], first in [0, 1 s]."""
+        stated_s = 0.0
+        if reply.fault is None and reply.retry_after is not None:
+            stated_s = self.parse_retry_after(reply.retry_after, reply.date, self.wall()) or 0.0
+        if stated_s > self.longest_wait_s:
+            raise TryLater(
+                f"the sign-in was put off for {stated_s:,.0f} s",
+                hint="the same command after that time goes on",
+                retry_at=self.wall() + stated_s,
+            )
+        return stated_s + self.rng.uniform(0.0, FIRST_PAUSE_S * 2**attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Whom to sign in.  `totp` is called for a two-factor code at each sign-in, in a thread: it may ask a person."""
+
+    username: str
+    password: str = field(repr=False)
+    totp: Callable[[], str] | None = field(default=None, repr=False)
+
+
+class SignIn:
+    """A supply of token values (see `net.auth.Supply`): by refresh token while one works, else by password."""
+
+    def __init__(self, login: Login, endpoint: TokenEndpoint) -> None:
+        self._login = login
+        self._endpoint = endpoint
+        self._refresh_token = ""
+        self._has_answered = False
+
+    async def __call__(self, *, is_first: bool) -> tuple[str, float]:
+        if refresh_token := self._refresh_token:
+            answer = await self._ask({"grant_type": "refresh_token", "refresh_token": refresh_token})
+            if token := self._take(answer):
+                return token
+            self._refresh_token = ""
+        form = {"grant_type": "password", "username": self._login.username, "password": self._login.password}
+        totp = self._login.totp
+        if totp is not None:
+            form["totp"] = await obtain(lambda: asyncio.to_thread(totp), "two-factor code")
+        answer = await self._ask(form)
+        if token := self._take(answer):
+            return token
+        raise refusal(answer, secrets=(self._login.password, form.get("totp", ""), refresh_token))
+
+    async def _ask(self, form: Mapping[str, str]) -> Reply:
+        answer = await self._endpoint.ask(form, has_answered=self._has_answered)
+        self._has_answered = True
+        return answer
+
+    def _take(self, answer: Reply) -> tuple[str, float] | None:
+        """The token in an answer and for how long it is good; None where the answer is none or no."""
+        granted = json_object(answer.body) if answer.status == 200 else {}
+        value, refresh_token = granted.get("access_token"), granted.get("refresh_token")
+        if not isinstance(value, str) or not is_usable(value):
+            return None
+        self._refresh_token = refresh_token if isinstance(refresh_token, str) else ""
+        return value, life_of(granted.get("expires_in"))
+
+
+async def obtain(call: Callable[[], Awaitable[str]], what: str) -> str:
+    """What a function of the caller's answers.  Its failure is told by kind only, since its words may hold a secret."""
+    stop: BulkwriterError
+    try:
+        return await call()
+    except BulkwriterError:
+        raise
+    except OSError as e:  # also a timeout, and aiohttp's failures to connect
+        stop = TryLater(f"no {what}: {type(e).__name__}", hint="the same command later goes on")
+    except Exception as e:
+        stop = ConfigurationStop(f"no {what}: {type(e).__name__}", hint=f"the function that gives the {what} raised it")
+    raise stop  # out here, so that the failure is not its context
+
+
+def refusal(answer: Reply, *, secrets: tuple[str, ...]) -> ConfigurationStop:
+    """The stop after an answer that gave no token to a password."""
+    if answer.status in (400, 401):
+        words = json_object(answer.body)
+        said = words.get("error_description") or words.get("error")
+        quote = f": {without(secrets, said)}" if isinstance(said, str) else ""
+        return ConfigurationStop(
+            f"the sign-in was refused (HTTP {answer.status}){quote}",
+            hint="check user name, password and, where the account uses it, the two-factor code",
+        )
+    what = "without a usable token" if answer.status == 200 else f"with HTTP {answer.status}"
+    return ConfigurationStop(f"the sign-in was answered {what}", hint="check --base-url: is it the API's own address?")
+
+
+def without(secrets: tuple[str, ...], text: str) -> str:
+    """`text` on one line and cut, without the secrets, plain or as they stand in a form."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "[removed]").replace(quote_plus(secret), "[removed]")
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= QUOTE_CHARS else line[: QUOTE_CHARS - 1] + "…"
+
+
+def is_usable(value: str) -> bool:
+    """Whether a token can stand in a header."""
+    try:
+        check_header(value, "token")
+    except UsageError:
+        return False
+    return True
+
+
+def life_of(expires_in: Any) -> float:
+    """Seconds for which a token is good; infinity where that is not told, since the server says so in time: 401."""
+    try:
+        life_s = math.inf if isinstance(expires_in, bool) else float(expires_in)
+    except (TypeError, ValueError, OverflowError):
+        return math.inf
+    return life_s if life_s > 0 else math.inf
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

@@ -1,0 +1,35 @@
+"""Which doubts of a look are found by reading the newest records, and which by a list of their own.  Pure.
+
+Reading the newest records down to a floor settles every doubt whose floor is not lower, for one call a thousand
+records; a list by lesson and member settles one doubt for one call.  So the doubts are ordered by floor, highest
+first, and cut where the sum of calls is least:
+
+    calls(k) = 1 + min(newest id - floor of doubt k, most) // 1000  for the first k,  + 1 for each of the rest
+
+Ids bound the records above a floor where they are dense; `most`, what is known to be there of ours, does where they are
+not.  Doubts without a floor always have a list of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .doubts import Doubt
+from .lists import PAGE_SIZE
+
+
+def part(batch: Sequence[Doubt], *, newest_id: int, most: int) -> tuple[list[Doubt], list[Doubt]]:
+    """(doubts to find among the newest records, doubts to look up one by one)."""
+    floored = sorted((d for d in batch if d.intent.floor is not None), key=floor_of, reverse=True)
+    best_calls, best = len(floored), 0
+    for k, doubt in enumerate(floored, start=1):
+        calls = 1 + min(max(0, newest_id - floor_of(doubt)), most) // PAGE_SIZE + len(floored) - k
+        if calls < best_calls:
+            best_calls, best = calls, k
+    among_newest = floored[:best]
+    chosen = {doubt.intent.seq for doubt in among_newest}
+    return among_newest, [doubt for doubt in batch if doubt.intent.seq not in chosen]
+
+
+def floor_of(doubt: Doubt) -> int:
+    return doubt.intent.floor or 0

@@ -1,0 +1,75 @@
+"""What `verify` and `undo` have on the wire beside each other's logic: lists, reads and deletes that share one pace.
+
+All of it obeys one `halt`, one pause after throttles, and one rule for what fails: it is made again with growing
+pauses, until it succeeds, is forbidden, or has failed for `give_up_after_s`.
+
+It decides nothing: what a list shows, and what may be deleted, is for those who ask.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+
+from ..connection import Connection
+from ..engine.eta import Eta
+from ..events import Event
+from ..settings import Settings
+from .deletes import Deleter
+from .halt import Halt
+from .lists import Record, scan
+from .paced import PacedRequests
+from .persist import Persistence
+
+
+class Conversation:
+    """Made of one `Connection`; parts are attributes."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        *,
+        tell: Callable[[Event], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.rng = random.Random()  # noqa: S311 jitter, not a secret
+        self.tell = tell
+        self.clock = clock
+        self.halt = Halt()
+        if connection.quotas:
+            self.halt.also, connection.quotas.tell = connection.quotas.halt, tell
+        self.eta = Eta(connection.quotas)
+        self.filters_of = connection.filters_of
+        self.shifts: Callable[[], int] = lambda: connection.calls.shifts
+        self.paced = PacedRequests(
+            connection.request, settings, clock=clock, wall=time.time, tell=tell, rng=self.rng, halt=self.halt
+        )
+        self.lister = connection.lister_over(self.paced)
+        self.persist = Persistence(
+            clock=clock, give_up_after_s=settings.give_up_after_s, tell=tell, rng=self.rng, sleep=self.halt.sleep
+        )
+        self.deleter = Deleter(
+            self.paced, connection.api, connection.tokens, settings,
+            clock=clock, tell=tell, rng=self.rng, halt=self.halt,
+        )  # fmt: skip
+
+    async def read(self, ids: list[int]) -> list[Record]:
+        """The records with these ids that a read shows; one that is not shown may be there all the same."""
+        return await self.persist(partial(self.lister.records, ids))
+
+    async def list_ids(self, pair: tuple[int, int]) -> set[int]:
+        """The ids of all records of `pair`, from a list that is known to be whole."""
+
+        async def step() -> set[int]:
+            ids: set[int] = set()
+
+            def take(records: list[Record]) -> None:
+                ids.update(record_id for record_id, its_pair in records if its_pair == pair)
+
+            await scan(self.lister.page, self.filters_of(*pair), take=take)
+            return ids
+
+        return await self.persist(step)

@@ -1,0 +1,83 @@
+"""Which doubts there are, when a look may settle them, and what a look says of each.  Pure; `reconcile.looks` acts.
+
+A doubt is parked when its attempt has ended and may have been applied.  A record found by a look settles it at any
+time. That there is none counts only from a look that *began* at least `late_apply_s + list_lag_s` after the attempt
+ended, and only when a second such look, begun at least `list_lag_s` after the first had ended, agrees: the server may
+apply a lost request late, and a list may lag behind.  Then the pair was surely not applied and may be sent again.
+
+    parked --look: there--------------------------------------> found
+    parked --look begun too early: not there------------------> parked
+    parked --look: not there--> absent once --look: there-----> found
+                                absent once --look: not there-> absent
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..model import Intent
+
+
+@dataclass(slots=True)
+class Doubt:
+    """One pair that may have been applied.  `ended_at` is when its last attempt ended (or the journal was reopened)."""
+
+    intent: Intent
+    ended_at: float
+    absent_at: float | None = None  # when the first look ended that was late enough and did not see it
+
+
+class Doubts:
+    """The doubts of a run by seq."""
+
+    def __init__(self, *, late_apply_s: float, list_lag_s: float) -> None:
+        self._wait_s = late_apply_s + list_lag_s
+        self._lag_s = list_lag_s
+        self._doubts: dict[int, Doubt] = {}
+
+    def __len__(self) -> int:
+        return len(self._doubts)
+
+    def __iter__(self) -> Iterator[Doubt]:
+        return iter(list(self._doubts.values()))
+
+    def __contains__(self, seq: int) -> bool:
+        return seq in self._doubts
+
+    def park(self, intent: Intent, ended_at: float) -> None:
+        """Take a pair in doubt; a later attempt's doubt replaces an earlier one's."""
+        self._doubts[intent.seq] = Doubt(intent, ended_at)
+
+    def due_at(self, doubt: Doubt) -> float:
+        """When the next look may begin that brings this doubt forward even if it finds nothing."""
+        if doubt.absent_at is None:
+            return doubt.ended_at + self._wait_s
+        return doubt.absent_at + self._lag_s
+
+    def next_due_at(self) -> float | None:
+        return min(map(self.due_at, self._doubts.values()), default=None)
+
+    def due(self, now: float) -> list[Doubt]:
+        """Doubts that a look begun at `now` may settle either way, oldest first."""
+        return sorted((d for d in self if self.due_at(d) <= now), key=lambda d: d.ended_at)
+
+    def found(self, doubt: Doubt) -> None:
+        """A look saw the record."""
+        self._doubts.pop(doubt.intent.seq, None)
+
+    def not_seen(self, doubt: Doubt, *, began_at: float, ended_at: float) -> bool:
+        """A look did not see the record.  True when that settles it: it was not applied."""
+        if self._doubts.get(doubt.intent.seq) is not doubt or began_at < self.due_at(doubt):
+            return False
+        if doubt.absent_at is None:
+            doubt.absent_at = ended_at
+            return False
+        del self._doubts[doubt.intent.seq]
+        return True
+
+    def check(self) -> None:
+        """Invariants, for simulation."""
+        for seq, doubt in self._doubts.items():
+            assert doubt.intent.seq == seq
+            assert doubt.absent_at is None or doubt.absent_at >= doubt.ended_at + self._wait_s

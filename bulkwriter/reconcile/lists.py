@@ -1,0 +1,208 @@
+"""List calls that can be believed: one page, or a scan of many that shows when it has missed nothing.
+
+`scan` reads newest first (by record id, descending).  Records that others insert meanwhile push the rest to later
+pages, so pages then overlap; records that others delete pull the rest to earlier pages, so that some would be missed.
+Between two pages nothing was missed if they overlap, or if `TotalItems` did not change: with no overlap the shift was
+not forward, and with as many inserts (all at the top) as deletes it was not backward.  Otherwise the scan goes back a
+page until it overlaps again.  At the end as many different ids must have come as the first page's total said, less by
+what the total was seen to fall meanwhile; what is inserted meanwhile is newer than the first page, and no part of it.
+
+A server that does not sort newest first is read to its end twice, and believed only if both times the same came.
+
+What a scan has seen is there; what it has not seen counts as absent only after `scan` has returned.  Anything else is a
+`ListFailed`, which settles nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import anyio
+
+PAGE_SIZE: Final = 1_000
+"""Records asked for a page: the API's maximum by its older documentation; a server that caps lower is noticed."""
+PAGE_TRIES: Final = 4
+PAGE_PAUSE_S: Final = 0.1
+"""A page that fails or is flawed is asked for again after 0.1, 0.2 and 0.3 s, then the scan fails."""
+STEPS_BACK: Final = 50
+"""Pages to go back in all before a scan gives up: somebody deletes faster than we read."""
+
+Record = tuple[int, tuple[int, int]]
+Filters = Mapping[str, str]
+
+
+class ListFailed(Exception):
+    """A list call or scan that must not be believed.  `is_forbidden`: this token will never be allowed to list."""
+
+    def __init__(self, reason: str, *, is_forbidden: bool = False, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_forbidden = is_forbidden
+        self.retry_after_s = retry_after_s
+
+
+class PageLike(Protocol):
+    """One page of a list, see `net.api.Page`."""
+
+    @property
+    def records(self) -> list[Record]: ...
+    @property
+    def page_size(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def has_next(self) -> bool: ...
+
+
+GetPage = Callable[[Filters, int], Awaitable[PageLike]]
+"""(filters, page from 1) -> that page, newest first; raises `ListFailed`."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What a scan has seen so far.  `low` is the lowest id of a run of ids without gaps from the newest."""
+
+    seen: int = 0
+    newest: int = 0
+    low: int | None = None
+    first_total: int | None = None
+    total: int = 0
+    lost: int = 0  # by how much the total fell from page to page, all falls together
+
+
+async def scan(
+    get_page: GetPage,
+    filters: Filters,
+    *,
+    take: Callable[[list[Record]], None],
+    down_to: int | None = None,
+) -> int:
+    """Give all records that match to `take`, newest first, down to and including ids ≤ `down_to` (None: to the end).
+
+    Returns the newest id seen, or 0.  Raises `ListFailed` unless nothing can have been missed; what `take` got is there
+    in any case.
+    """
+    progress = _Progress()
+    number, steps_back, must_overlap = 1, 0, False
+    while True:
+        page = await _good_page(get_page, filters, number, progress)
+        ids = [record_id for record_id, _ in page.records]
+        if number == 1 and not is_newest_first(page):
+            return await _scan_unsorted(get_page, filters, take)
+        if number > 1 and not _joins(progress, ids, page.total, must_overlap=must_overlap):
+            number, steps_back, must_overlap = number - 1, steps_back + 1, True
+            if steps_back > STEPS_BACK:
+                raise ListFailed("records vanish from the list faster than it can be read")
+            continue
+        must_overlap = False
+        _advance(progress, page, take)
+        if down_to is not None and progress.low is not None and progress.low <= down_to:
+            return progress.newest
+        if not page.has_next:
+            return progress.newest
+        number += 1
+
+
+async def top_page(get_page: GetPage) -> PageLike:
+    """The first page of all records, whole.  Raises `ListFailed`."""
+    return await _good_page(get_page, {}, 1, _Progress())
+
+
+def is_newest_first(page: PageLike) -> bool:
+    """Whether the list that this page begins may be sorted by falling id; some servers may not heed the order asked."""
+    ids = [record_id for record_id, _ in page.records]
+    return ids == sorted(ids, reverse=True)
+
+
+async def _good_page(get_page: GetPage, filters: Filters, number: int, progress: _Progress) -> PageLike:
+    """The page, asked for again where it fails or is flawed: a long scan need not begin anew for one bad page."""
+    for attempt in range(PAGE_TRIES):
+        if attempt:
+            await anyio.sleep(PAGE_PAUSE_S * attempt)
+        try:
+            page = await get_page(filters, number)
+        except ListFailed as failure:
+            if failure.is_forbidden or failure.retry_after_s is not None:
+                raise
+            flaw = failure.reason
+        else:
+            flaw = _flaw(page, number, progress)
+            if not flaw:
+                return page
+    raise ListFailed(flaw)
+
+
+def _flaw(page: PageLike, number: int, progress: _Progress) -> str:
+    """What shows that this page lacks records, or empty."""
+    ids = [record_id for record_id, _ in page.records]
+    if len(set(ids)) < len(ids):
+        return "the list has a record twice"
+    if number > 1 and not is_newest_first(page):  # a first page in another order is for `_scan_unsorted` to judge
+        return "the list is not sorted by Id throughout"
+    if len(ids) < min(page.page_size, page.total - (number - 1) * page.page_size):
+        return f"page {number} of the list holds {len(ids)} records, too few for {page.total} in all"
+    if page.has_next:
+        if len(ids) < page.page_size or not ids:
+            return f"page {number} of the list holds {len(ids)} records instead of {page.page_size}"
+        return ""
+    there = page.total if progress.first_total is None else progress.first_total
+    lost = progress.lost + max(0, progress.total - page.total)
+    seen = progress.seen + sum(progress.low is None or i < progress.low for i in ids)
+    if seen + lost < there:
+        return f"the list says {there} records, but its pages hold {seen}"
+    return ""
+
+
+def _joins(progress: _Progress, ids: list[int], total: int, *, must_overlap: bool) -> bool:
+    """Whether nothing can have been missed between what was seen and this page."""
+    overlaps = bool(ids) and progress.low is not None and ids[0] >= progress.low
+    return overlaps or (not must_overlap and total == progress.total)
+
+
+def _advance(progress: _Progress, page: PageLike, take: Callable[[list[Record]], None]) -> None:
+    low = progress.low
+    fresh = page.records if low is None else [record for record in page.records if record[0] < low]
+    take(fresh)
+    progress.seen += len(fresh)
+    if fresh:
+        progress.low = fresh[-1][0]
+        progress.newest = progress.newest or fresh[0][0]
+    if progress.first_total is None:
+        progress.first_total = page.total
+    else:
+        progress.lost += max(0, progress.total - page.total)
+    progress.total = page.total
+
+
+async def _scan_unsorted(get_page: GetPage, filters: Filters, take: Callable[[list[Record]], None]) -> int:
+    """Read every page of a list in whatever order, twice; believe it only if both times the same ids came.
+
+    Once would not do: a record deleted from a page already read pulls one that was not over the edge between two pages,
+    and an insert keeps the total.  But the deleted one is missing when the list is read again.
+    """
+    ids = await _read_all(get_page, filters, take)
+    if ids != await _read_all(get_page, filters, take):
+        raise ListFailed("the list changed while it was read, and is not sorted newest first")
+    return max(ids, default=0)
+
+
+async def _read_all(get_page: GetPage, filters: Filters, take: Callable[[list[Record]], None]) -> set[int]:
+    ids: set[int] = set()
+    number, total = 0, None
+    while True:
+        number += 1
+        page = await get_page(filters, number)
+        take(page.records)
+        ids.update(record_id for record_id, _ in page.records)
+        total = page.total if total is None else total
+        if page.total != total:
+            raise ListFailed("the list changed while it was read, and is not sorted newest first")
+        if not page.has_next:
+            break
+        if not page.records:
+            raise ListFailed(f"page {number} of the list is empty")
+    if len(ids) != total:
+        raise ListFailed(f"the list says {total} records, but its pages hold {len(ids)}")
+    return ids

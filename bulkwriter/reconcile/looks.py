@@ -1,0 +1,228 @@
+"""Looks: list calls that settle doubts, many together where that is cheaper, and what to do when a list fails.
+
+A look reads either the newest records down to the floor of the oldest doubt in it (one call brings a thousand records),
+or, for few doubts, the list of each pair by lesson and member: whichever is expected to need fewer calls.  Which answer
+may settle what is decided by `Doubts`; a look that fails settles nothing and is made again after a growing pause.
+
+Looks go on beside the run and never hold up its sending.  They are made no more often than `LOOKS_PER_WAIT` times in
+the time that a doubt has to wait anyway, so that they come in batches; once nothing else is left to do, an early look
+settles at once what was applied, and only what was not has to wait.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import anyio
+
+from ..core.retry import Backoff
+from ..events import DoubtsSettled, Event, LookFailed
+from ..model import Intent
+from .batches import part
+from .doubts import Doubt, Doubts
+from .lists import Filters, GetPage, ListFailed, Record, scan
+
+LOOKS_PER_WAIT: Final = 5
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 60.0
+EACH_AT_ONCE: Final = 50
+"""Doubts looked up one by one that are settled together."""
+STRAY_S: Final = 0.05
+"""How long a look waits for a stray reply before it is believed: a connection out of step has one reply too many, which
+comes last.  Replies do not name their request, so a list of another pair could pass for this one's."""
+
+Seen = dict[tuple[int, int], int]
+"""Record id by pair, of the pairs that a look found."""
+Look = Callable[[list[Doubt]], Awaitable[Seen]]
+
+
+class Settling(Protocol):
+    """What the engine does with a doubt that is settled, and what it knows."""
+
+    def found(self, intent: Intent, record_id: int) -> None: ...
+    def absent(self, intent: Intent) -> None: ...
+    def newest_id(self) -> int | None: ...
+    def created_count(self) -> int: ...
+    def is_winding_up(self) -> bool: ...
+
+
+@dataclass(slots=True)
+class LookPolicy:
+    """The waits that looks keep, in seconds; see `Settings`."""
+
+    late_apply_s: float
+    list_lag_s: float
+
+    @property
+    def every_s(self) -> float:
+        return max(self.list_lag_s, (self.late_apply_s + self.list_lag_s) / LOOKS_PER_WAIT, 0.05)
+
+
+class Looker:
+    """Settles the doubts of one run for as long as `run` runs."""
+
+    def __init__(
+        self,
+        doubts: Doubts,
+        policy: LookPolicy,
+        *,
+        get_page: GetPage,
+        filters_of: Callable[[tuple[int, int]], Filters],
+        settling: Settling,
+        shifts: Callable[[], int],
+        clock: Callable[[], float],
+        tell: Callable[[Event], None],
+        rng: random.Random,
+    ) -> None:
+        self.doubts = doubts
+        self._policy = policy
+        self._get_page = get_page
+        self._filters_of = filters_of
+        self._settling = settling
+        self._shifts = shifts
+        self._clock = clock
+        self._tell = tell
+        self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, rng)
+        self._parked_at = 0.0
+        self._has_read = False  # since the last failure a list was read whole
+        self._looked_early_at = -1.0
+        self._changed = anyio.Event()
+        self.forbidden = ""
+        """Why looks will never work with this token, or empty."""
+        self.failing_since: float | None = None
+        self.last_failure = ""
+
+    def park(self, intent: Intent, ended_at: float) -> None:
+        """Take a doubt whose attempt ended at `ended_at`."""
+        self.doubts.park(intent, ended_at)
+        self._parked_at = ended_at
+        self.wake()
+
+    def wake(self) -> None:
+        """Something changed that a look may have waited for."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Look for ever, whenever a doubt is due."""
+        failures = 0
+        while True:
+            await self._until_due()
+            self._has_read = False
+            try:
+                await self._look()
+                self._has_read = True
+            except ListFailed as failure:
+                if self._has_read:
+                    failures, self.failing_since = 0, None
+                await self._failed(failure, failures)
+                failures += 1
+            else:
+                failures, self.failing_since = 0, None
+
+    async def _until_due(self) -> None:
+        while True:
+            self._changed = anyio.Event()
+            now = self._clock()
+            at = self._next_at(now)
+            if at is not None and at <= now:
+                return
+            with anyio.move_on_after(None if at is None else at - now):
+                await self._changed.wait()
+
+    def _next_at(self, now: float) -> float | None:
+        """When to look next, or None while there is nothing to look for."""
+        if self.forbidden or not self.doubts:
+            return None
+        at = self.doubts.next_due_at()
+        assert at is not None
+        if self._settling.is_winding_up():
+            if self._looked_early_at < self._parked_at:
+                at = min(at, self._parked_at + self._policy.list_lag_s)
+            return at
+        # While the run goes on, wait until the batch is worth a look.
+        return at + self._policy.every_s
+
+    async def _look(self) -> None:
+        began_at = self._clock()
+        batch = list(self.doubts) if self._settling.is_winding_up() else self.doubts.due(began_at)
+        newest, each = self._part(batch)
+        if newest:
+            await self._look_and_settle(newest, self._look_newest, began_at)
+        for i in range(0, len(each), EACH_AT_ONCE):  # settled by and by: a list that fails later takes nothing back
+            await self._look_and_settle(each[i : i + EACH_AT_ONCE], self._look_each, self._clock())
+        self._looked_early_at = began_at  # one that failed is made again before the doubts are due
+
+    async def _look_and_settle(self, batch: list[Doubt], look: Look, began_at: float) -> None:
+        shifts = self._shifts()
+        seen = await look(batch)
+        ended_at = self._clock()
+        await anyio.sleep(STRAY_S)
+        if self._shifts() != shifts:
+            raise ListFailed("a connection for list calls answered out of step")
+        self._settle(batch, seen, began_at=began_at, ended_at=ended_at)
+        self._has_read = True
+
+    def _part(self, batch: list[Doubt]) -> tuple[list[Doubt], list[Doubt]]:
+        newest_id = self._settling.newest_id()
+        if newest_id is None:
+            return [], batch
+        return part(batch, newest_id=newest_id, most=self._settling.created_count() + len(self.doubts))
+
+    async def _look_newest(self, batch: list[Doubt]) -> Seen:
+        wanted = {doubt.intent.pair: doubt.intent.floor or 0 for doubt in batch}
+        seen: Seen = {}
+
+        def take(records: list[Record]) -> None:
+            for record_id, pair in records:
+                if pair in wanted and record_id > wanted[pair]:
+                    seen[pair] = min(record_id, seen.get(pair, record_id))
+
+        await scan(self._get_page, {}, take=take, down_to=min(wanted.values()))
+        return seen
+
+    async def _look_each(self, batch: list[Doubt]) -> Seen:
+        seen: Seen = {}
+        for doubt in batch:
+            if record_id := await self._look_at(doubt.intent.pair, doubt.intent.floor or 0):
+                seen[doubt.intent.pair] = record_id
+        return seen
+
+    async def _look_at(self, pair: tuple[int, int], floor: int) -> int | None:
+        """The id of the pair's first record above the floor, or of any, or None."""
+        ids: list[int] = []
+
+        def take(records: list[Record]) -> None:
+            ids.extend(record_id for record_id, its_pair in records if its_pair == pair)
+
+        await scan(self._get_page, self._filters_of(pair), take=take)
+        return min([i for i in ids if i > floor] or ids, default=None)
+
+    def _settle(self, batch: list[Doubt], seen: Seen, *, began_at: float, ended_at: float) -> None:
+        found = absent = 0
+        for doubt in batch:
+            intent = doubt.intent
+            record_id = seen.get(intent.pair)
+            if intent.seq not in self.doubts:
+                continue
+            if record_id is not None:
+                found += 1
+                self.doubts.found(doubt)
+                self._settling.found(intent, record_id)
+            elif self.doubts.not_seen(doubt, began_at=began_at, ended_at=ended_at):
+                absent += 1
+                self._settling.absent(intent)
+        if found or absent:
+            self._tell(DoubtsSettled(found, absent))
+
+    async def _failed(self, failure: ListFailed, failures: int) -> None:
+        if failure.is_forbidden:
+            self.forbidden = failure.reason
+        self.last_failure = failure.reason
+        if self.failing_since is None:
+            self.failing_since = self._clock()
+        pause_s = max(self._backoff.delay(failures), failure.retry_after_s or 0.0, 0.1)
+        self._tell(LookFailed(failure.reason, pause_s))
+        await anyio.sleep(pause_s)

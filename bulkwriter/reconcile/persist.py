@@ -1,0 +1,67 @@
+"""Makes a step of list calls again until it succeeds, with growing pauses, and says so; or stops with the right error.
+
+A failed list settles nothing and never counts as "nothing there".  What can end the trying is only a server that will
+never let this token list (exit 4), or failures for `give_up_after_s` on end (exit 75).  A step is made again whole, so
+whatever it noted in a failed try must do no harm, or be forgotten when the next one begins.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+
+from ..core.retry import Backoff
+from ..errors import ConfigurationStop, TryLater
+from ..events import Event, LookFailed
+from .lists import ListFailed
+
+T = TypeVar("T")
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 60.0
+
+NEEDS_LIST = "give the user the role CourseCompletedLesson-List"
+
+
+class Persistence:
+    """`await persist(step)` returns what `step` returned when it first succeeded."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        give_up_after_s: float,
+        tell: Callable[[Event], None],
+        rng: random.Random,
+        hint: str = NEEDS_LIST,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._give_up_after_s = give_up_after_s
+        self._tell = tell
+        self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, rng)
+        self._hint = hint
+        self._sleep = sleep
+
+    async def __call__(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Raises `ConfigurationStop` where lists are forbidden, `TryLater` where they keep failing."""
+        began_at, failures = self._clock(), 0
+        while True:
+            try:
+                return await step()
+            except ListFailed as failure:
+                if failure.is_forbidden:
+                    raise ConfigurationStop(
+                        f"the server does not let this token list what exists: {failure.reason}", hint=self._hint
+                    ) from None
+                if self._clock() - began_at > self._give_up_after_s:
+                    raise TryLater(
+                        f"what exists cannot be listed: {failure.reason}", hint="the same command later goes on"
+                    ) from None
+                failures += 1
+                pause_s = max(self._backoff.delay(failures), failure.retry_after_s or 0.0)
+                self._tell(LookFailed(failure.reason, pause_s))
+                await self._sleep(pause_s)

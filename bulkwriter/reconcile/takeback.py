@@ -1,0 +1,179 @@
+"""Takes back some records that the run created: read, compare, note, delete, read again, note.
+
+    1. read the records by their ids, and compare their pairs with the journal's
+    2. note `in_doubt` with the record id in the journal, durably: it may be gone from now on
+    3. delete each
+    4. read them again: what a DELETE was answered for and the list does not show any more is gone
+    5. note `pending` without a record id: the next run creates it again
+
+Invariants: no id is deleted unless a read of this process showed it with its own pair; nothing is noted as gone on one
+sign alone.  A process killed between 2 and 5 leaves doubts that are told by their record id: the next undo goes through
+the same steps with them, and the next run looks for them, as for every doubt (their floor is one below the id).
+A record that is not shown at first (1) is neither deleted nor believed to be gone here: it is given back as absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final, Protocol
+
+import orjson
+
+from ..model import Pair, State
+from .deletes import Fate
+from .halt import Halt
+from .lists import Record
+
+ROUNDS: Final = 3
+"""DELETEs of one id that are answered while lists still show it, `list_lag_s` apart, before it is left in doubt."""
+EXAMPLES: Final = 20
+CHUNK_ROWS: Final = 5_000
+"""Rows read from the journal at a time."""
+
+SettleRow = tuple[int, int, int, int | None, int | None, str | None]
+
+
+class CreatedRow(Protocol):
+    """A row of the journal that names a record; see `store.schema.ExportRow`."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def pair(self) -> Pair | None: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def record_id(self) -> int | None: ...
+    @property
+    def http_status(self) -> int | None: ...
+
+
+class Settles(Protocol):
+    """The part of the journal that takes outcomes."""
+
+    async def settle(self, rows: Sequence[SettleRow]) -> None: ...
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of records; `mismatches` are examples: record id, the run's pair, the pair that it holds."""
+
+    deleted: int = 0
+    gone: int = 0
+    mismatched: int = 0
+    refused: int = 0
+    mismatches: list[tuple[int, tuple[int, int], tuple[int, int]]] = field(default_factory=list)
+
+    @property
+    def done(self) -> int:
+        return self.deleted + self.gone + self.mismatched + self.refused
+
+
+class TakeBack:
+    """Deletes records of some rows; several calls may run at once on different rows."""
+
+    def __init__(
+        self,
+        store: Settles,
+        *,
+        read: Callable[[list[int]], Awaitable[list[Record]]],
+        delete: Callable[[int], Awaitable[Fate]],
+        list_lag_s: float,
+        halt: Halt,
+    ) -> None:
+        self._store = store
+        self._read = read
+        self._delete = delete
+        self._list_lag_s = list_lag_s
+        self._halt = halt
+        self.tally = Tally()
+
+    async def batch(self, rows: Sequence[CreatedRow]) -> list[CreatedRow]:
+        """Take back the records of at most `IDS_PER_CALL` rows; returns the rows whose records a read did not show."""
+        shown = await self._shown(rows)
+        matched, absent = [], []
+        for row in rows:
+            pair = shown.get(row.record_id or 0)
+            if pair is None:
+                absent.append(row)
+            elif pair == row.pair:
+                matched.append(row)
+            else:
+                await self.leave(row, pair)
+        await self.take(matched)
+        return absent
+
+    async def take(self, rows: Sequence[CreatedRow]) -> None:
+        """Delete the records of these rows, each shown with its own pair by a read just before."""
+        if not rows or self._halt.is_set:
+            return
+        await self._store.settle([as_being_deleted(row) for row in rows])
+        own: set[int] = set()  # seqs of records that we, and nobody else, have deleted
+        for _ in range(ROUNDS):
+            answered = await self._delete_each(rows, own)
+            shown = await self._shown(answered) if answered else {}
+            await self._note_gone([row for row in answered if row.record_id not in shown], own)
+            rows = [row for row in answered if row.record_id in shown]
+            if not rows or not await self._halt.pause(self._list_lag_s):
+                return
+
+    async def gone(self, rows: Sequence[CreatedRow]) -> None:
+        """Note that the records of these rows are not there, as lists that can be believed have shown."""
+        await self._note_gone(rows, set())
+
+    async def _shown(self, rows: Sequence[CreatedRow]) -> dict[int, tuple[int, int]]:
+        return dict(await self._read([row.record_id or 0 for row in rows]))
+
+    async def _delete_each(self, rows: Sequence[CreatedRow], own: set[int]) -> list[CreatedRow]:
+        """One DELETE each; the rows for which it was answered that the record is not there any more."""
+        answered, kept = [], []
+        for row in rows:
+            assert row.record_id is not None
+            fate = await self._delete(row.record_id)
+            if fate is Fate.DELETED:
+                own.add(row.seq)
+            if fate in (Fate.DELETED, Fate.GONE):
+                answered.append(row)
+            elif fate in (Fate.REFUSED, Fate.UNSENT):
+                kept.append(row)
+                self.tally.refused += fate is Fate.REFUSED
+        await self._store.settle([as_created(row) for row in kept if row.seq not in own])
+        return answered
+
+    async def _note_gone(self, rows: Sequence[CreatedRow], own: set[int]) -> None:
+        if rows:
+            await self._store.settle([as_pending(row) for row in rows])
+        deleted = sum(row.seq in own for row in rows)
+        self.tally.deleted += deleted
+        self.tally.gone += len(rows) - deleted
+
+    async def leave(self, row: CreatedRow, pair: tuple[int, int]) -> None:
+        """Note that the record holds another pair than the run's: it is not ours to delete."""
+        self.tally.mismatched += 1
+        if len(self.tally.mismatches) < EXAMPLES and row.record_id and row.pair:
+            self.tally.mismatches.append((row.record_id, row.pair, pair))
+        if row.state is not State.CREATED:
+            await self._store.settle([as_created(row)])
+
+
+def as_being_deleted(row: CreatedRow) -> SettleRow:
+    """In doubt from now on: a record of the pair that is newer than the floor is the one that was to be deleted."""
+    detail = orjson.dumps({"message": "undo began to delete the record", "floor": (row.record_id or 0) - 1}).decode()
+    return (row.seq, State.IN_DOUBT, row.attempts, row.record_id, row.http_status, detail)
+
+
+def as_created(row: CreatedRow) -> SettleRow:
+    return (row.seq, State.CREATED, row.attempts, row.record_id, row.http_status, None)
+
+
+def as_pending(row: CreatedRow) -> SettleRow:
+    return (row.seq, State.PENDING, 0, None, None, None)
+
+
+def read_created(journal: Any, *, first_seq: int) -> list[Any]:
+    """Up to `CHUNK_ROWS` whole created rows from `first_seq` on; for the journal's thread."""
+    return list(islice(journal.export((State.CREATED,), first_seq), CHUNK_ROWS))

@@ -1,0 +1,257 @@
+"""Takes back what a run made: settles its doubts, then deletes the records that it created, and no others.
+
+    doubts of a dead process  --looks-->  created, existing or pending       (`leftovers`)
+    created, and doubts that a killed undo left with their record id
+        --read by id, compare, delete, read again-->  pending                (`takeback`)
+        --not shown by id-->  lists that can be believed, at least `list_lag_s` after the start:
+                              there after all: as above;  not there: pending
+
+`existing` rows are never touched.  Durable and resumable: each step is in the journal before the next depends on it,
+so the same command after a kill comes to the same end, and a later `run` creates the pairs again.  Some workers take
+batches of ids side by side; pace, pauses and refreshes are shared (`paced`, `deletes`).  An error or a Ctrl-C sets
+`halt`: what is on the wire ends, what was not sent stays `created`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+import anyio
+
+from ..core.quota import WRITE, concerned
+from ..core.stats import RateMeter
+from ..errors import BulkwriterError, Exit
+from ..model import Intent, State, Window
+from ..net.api import IDS_PER_CALL
+from ..net.calls import LANES
+from ..settings import Settings
+from .conversation import Conversation
+from .coverage import Coverage
+from .halt import Halted
+from .leftovers import Leftovers
+from .lists import Record
+from .takeback import CreatedRow, TakeBack, Tally, read_created
+
+T = TypeVar("T")
+
+COVER_PAIRS: Final = 1_000
+"""Pairs of absent records looked up at a time, from which lists are chosen."""
+
+
+HAS_RISING_IDS: Final = "has_rising_ids"
+"""Key of the journal's meta: "no" once a run saw that the server's ids do not rise."""
+
+
+class UndoStore(Protocol):
+    """The journal behind its writer."""
+
+    @property
+    def counts(self) -> Mapping[State, int]: ...
+    async def settle(self, rows: Sequence[Any]) -> None: ...
+    async def run(self, fn: Callable[[Any], T], /) -> T: ...
+
+
+@dataclass(frozen=True, slots=True)
+class UndoPlan:
+    """What an undo is about to do: settle `doubts`, then delete `records`."""
+
+    records: int
+    doubts: int
+
+    @property
+    def reads(self) -> int:
+        """List calls for the deletes: each record is read before and after."""
+        return 2 * -(-self.records // IDS_PER_CALL)
+
+    def least_s(self, windows: Iterable[Window]) -> float:
+        """The shortest time in which quotas allow the deletes; first value: 2,501 at 2,500 a day take one day."""
+        spans = (max(0, self.records - 1) // w.count * w.window_s for w in concerned(windows, WRITE))
+        return max(spans, default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class UndoSnapshot:
+    """How an undo stands: `done` of `total` records, however they ended."""
+
+    done: int
+    total: int
+    rate_per_s: float
+    eta_s: float | None
+    throttled: int
+
+
+class Undo:
+    """One undo in one process: `load`, `settle_doubts`, then `run`; setting the talk's `halt` drains it at any time."""
+
+    def __init__(self, store: UndoStore, talk: Conversation, settings: Settings) -> None:
+        self._store = store
+        self._talk = talk
+        self._halt = talk.halt
+        self._settings = settings
+        self._clock = talk.clock
+        self._started_at = talk.clock()
+        self._leftovers = Leftovers(
+            store, settings, get_page=talk.lister.page, filters_of=talk.filters_of, shifts=talk.shifts,
+            clock=talk.clock, tell=talk.tell, rng=talk.rng, halt=talk.halt,
+        )  # fmt: skip
+        self._takeback = TakeBack(
+            store, read=talk.read, delete=talk.deleter.delete, list_lag_s=settings.list_lag_s, halt=talk.halt
+        )
+        self._doubts: list[Intent] = []
+        self._resumed = 0  # records that a killed undo was about to delete
+        self._rate = RateMeter(self._started_at)
+        self._metered = 0
+        self._total = 0
+
+    # how it stands
+
+    @property
+    def tally(self) -> Tally:
+        return self._takeback.tally
+
+    @property
+    def refusal(self) -> str:
+        """What the server last refused a delete with, or empty."""
+        return self._talk.deleter.refusal
+
+    @property
+    def in_doubt(self) -> int:
+        counts = self._store.counts
+        return counts.get(State.IN_DOUBT, 0) + counts.get(State.INTENT, 0)
+
+    @property
+    def left(self) -> int:
+        """Records of this run that are still there and hold the run's pair, as far as is known."""
+        return self._store.counts.get(State.CREATED, 0) - self.tally.mismatched
+
+    @property
+    def exit_code(self) -> Exit:
+        if self.in_doubt:
+            return Exit.DOUBTS
+        return Exit.INCOMPLETE if self.left or self.tally.mismatched else Exit.OK
+
+    def plan(self) -> UndoPlan:
+        return UndoPlan(self._store.counts.get(State.CREATED, 0) + self._resumed, len(self._doubts))
+
+    def expected_s(self) -> float | None:
+        """How long the deletes will take under the quotas and what is spent of them; None where nothing is known."""
+        return self._talk.eta.seconds(self.plan().records, 0.0, self._clock())
+
+    def snapshot(self) -> UndoSnapshot:
+        now, done = self._clock(), self.tally.done
+        self._rate.add(now, done - self._metered)
+        self._metered = done
+        rate = self._rate.per_s(now)
+        eta_s = self._talk.eta.seconds(self._total - done, rate, now)
+        return UndoSnapshot(done, self._total, rate, eta_s, self._talk.paced.throttled)
+
+    # what it does
+
+    async def load(self) -> None:
+        """Read what is in doubt: what a run left, and what an undo left that was killed."""
+        rows = await self._store.run(lambda journal: [row for rows in journal.doubts() for row in rows])
+        self._resumed = sum(row.record_id is not None for row in rows)
+        self._doubts = [
+            Intent(row.seq, row.pair, row.attempts, row.line, row.floor) for row in rows if row.record_id is None
+        ]
+
+    async def settle_doubts(self) -> None:
+        """Look until no doubt of a run is left that can be told; `plan().doubts` are left.  Returns early when halted.
+
+        Raises what makes looks impossible.
+        """
+        leftovers = self._leftovers
+        if self._doubts:
+            has_floors = await self._store.run(lambda journal: journal.meta_get(HAS_RISING_IDS)) != "no"
+            created = self._store.counts.get(State.CREATED, 0)
+            await leftovers.settle(self._doubts, has_floors=has_floors, created=created)
+            self._doubts = [*leftovers.undecided, *(doubt.intent for doubt in leftovers.looker.doubts)]
+        self._raise()
+
+    async def run(self) -> None:
+        """Delete what the run created.  Raises the error that stopped it; the tally is right even then."""
+        self._total = self.plan().records
+        first_seq = 0
+        while not self._halt.is_set:
+            rows = await self._store.run(partial(read_created, first_seq=first_seq))
+            if not rows:
+                break
+            first_seq = rows[-1].seq + 1
+            await self._chunk(rows)
+        await self._try_doubts_again()
+        self._raise()
+
+    async def _try_doubts_again(self) -> None:
+        """Go through what an undo has left in doubt, this one or one that was killed, as long as that helps."""
+        rows, before = await self._being_deleted(), sys.maxsize
+        while rows and len(rows) < before and not self._halt.is_set:
+            before = len(rows)
+            await self._chunk(rows)
+            rows = await self._being_deleted()
+
+    async def _being_deleted(self) -> list[Any]:
+        doubts = await self._store.run(lambda journal: [row for rows in journal.doubts() for row in rows])
+        return [row for row in doubts if row.record_id is not None]
+
+    async def _chunk(self, rows: Sequence[CreatedRow]) -> None:
+        absent: list[CreatedRow] = []
+        batches = (rows[at : at + IDS_PER_CALL] for at in range(0, len(rows), IDS_PER_CALL))
+        async with anyio.create_task_group() as tasks:
+            for _ in range(min(LANES, -(-len(rows) // IDS_PER_CALL))):
+                tasks.start_soon(self._work, batches, absent)
+        if absent and not self._halt.is_set:
+            await self._guarded(self._settle_absent(absent))
+
+    async def _work(self, batches: Iterator[Sequence[CreatedRow]], absent: list[CreatedRow]) -> None:
+        for batch in batches:
+            if self._halt.is_set:
+                return
+            absent += await self._guarded(self._takeback.batch(batch)) or []
+
+    async def _guarded(self, step: Any) -> Any:
+        """What `step` returns, or None where an error or a halt ended it."""
+        try:
+            return await step
+        except Halted:
+            return None
+        except BulkwriterError as error:
+            self._halt.set(error)
+            return None
+
+    async def _settle_absent(self, rows: Sequence[CreatedRow]) -> None:
+        """Reads by id did not show these: find out by lists that can be believed, once they show all that was made."""
+        await self._halt.sleep(max(0.0, self._started_at + self._settings.list_lag_s - self._clock()))
+        by_id = {row.record_id: row for row in rows}
+        shifts = -1
+        while shifts != self._talk.shifts():  # else a list may have been another one's, and empty for that reason
+            shifts = self._talk.shifts()
+            shown = await self._find(by_id)
+        await self._takeback.gone([row for row in rows if row.record_id not in shown])
+        for record_id, pair in shown.items():
+            if pair != by_id[record_id].pair:
+                await self._takeback.leave(by_id[record_id], pair)
+        there = [by_id[record_id] for record_id, pair in shown.items() if pair == by_id[record_id].pair]
+        for at in range(0, len(there), IDS_PER_CALL):
+            await self._takeback.take(there[at : at + IDS_PER_CALL])
+
+    async def _find(self, by_id: Mapping[int | None, CreatedRow]) -> dict[int, tuple[int, int]]:
+        """Which of these records whole lists show, and with which pair."""
+        shown: dict[int, tuple[int, int]] = {}
+
+        def take(records: list[Record]) -> None:
+            shown.update((record_id, pair) for record_id, pair in records if record_id in by_id)
+
+        coverage = Coverage(self._talk.lister.page, self._talk.filters_of, take=take, persist=self._talk.persist)
+        await coverage.begin()
+        pairs = [row.pair for row in by_id.values() if row.pair]
+        for at in range(0, len(pairs), COVER_PAIRS):
+            await coverage.cover(pairs[at : at + COVER_PAIRS])
+        return shown
+
+    def _raise(self) -> None:
+        if self._halt.error:
+            raise self._halt.error

@@ -1,0 +1,163 @@
+"""Every limit and choice of a run, each with its unit, range, reason, and which way it pushes.
+
+`Settings` holds what a user may choose; the command line's options carry the same names.  `Limits` holds the bounds
+that keep memory and waits finite whatever a server or a source does; they are settable so that tests can reach them,
+not because a user should need to.  Both are frozen and checked once, where they are made: a wrong value is a `UsageError`
+that names the setting.  Secrets are left out of `repr`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from .errors import UsageError
+
+DEFAULT_BASE_URL: Final = "https://spaces.nexudus.com"
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+TokenCall = Callable[[], Awaitable[str]]
+
+
+def bound(default: Any, unit: str, low: float, high: float, why: str) -> Any:
+    """A field whose value is a number from `low` to `high`, or None where that is the default."""
+    return dataclasses.field(default=default, metadata={"unit": unit, "low": low, "high": high, "why": why})
+
+
+def choice(default: Any, why: str, *, secret: bool = False, words: tuple[str, ...] = ()) -> Any:
+    """A field that is not a number, one of `words` where there are any; `secret` keeps it out of `repr`."""
+    return dataclasses.field(default=default, repr=not secret, metadata={"why": why, "words": words})
+
+
+# fmt: off
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on memory and waits that no user should need to change."""
+
+    head_bytes: int = bound(65_536, "bytes", 512, 2**24, "a reply's status line and headers; more is not believed")
+    body_bytes: int = bound(1 << 20, "bytes", 512, 2**28, "a create's or delete's reply body; more is not believed")
+    list_body_bytes: int = bound(32 << 20, "bytes", 4_096, 2**30, "a list's body: 1,000 records are about 1 MB")
+    idle_s: float = bound(4.0, "s", 0.01, 3_600, "servers close idle connections after 5 s or more; a close that crosses a POST is a doubt")
+    lane_requests: int = bound(5_000, "requests", 1, 10**9, "a lane is renewed after so many, so that a shifted one puts few pairs in doubt")
+    connect_timeout_s: float = bound(30.0, "s", 0.01, 3_600, "name look-up, TCP, proxy and TLS together")
+    chunk_rows: int = bound(2_000, "rows", 1, 100_000, "most intents in one commit; more means more doubts after a crash")
+    chunk_s: float = bound(1.0, "s", 0.001, 3_600, "a chunk is about what this much time sends; less means more commits")
+    outcome_rows: int = bound(10_000, "rows", 1, 10**6, "outcomes waiting for the disk or the caller before sending stops")
+    line_bytes: int = bound(65_536, "bytes", 64, 2**28, "a longer line of the source is a bad row")
+    breaker_failures: int = bound(8, "replies", 1, 10**6, "so many lost or doubtful replies in a row, and one lane alone tries")
+    probe_pause_s: float = bound(60.0, "s", 0.001, 3_600, "longest pause between tries of a server that is gone")
+    throttle_pause_s: float = bound(60.0, "s", 0.001, 3_600, "longest pause of ours after throttles that state none")
+    retry_after_stop_s: float = bound(172_800.0, "s", 1, 10**9, "a longer Retry-After ends the run with 75")
+    linger_s: float = bound(0.05, "s", 0, 60, "how long a finished lane listens for a stray reply before it closes")
+    drain_s: float = bound(20.0, "s", 0.01, 3_600, "how long a first Ctrl-C waits for requests in flight; their pairs are doubts then")
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a user may choose.  Durations are seconds, rates attempts a second, sizes bytes."""
+
+    base_url: str = choice(DEFAULT_BASE_URL, "scheme, host, port and path prefix of the API; http only to loopback")
+    token: str | TokenCall | None = choice(None, "bearer token, or an async callable that returns the current one", secret=True)
+    token_file: Path | None = choice(None, "file whose first line is the token; read again when the server refuses it")
+    username: str | None = choice(None, "sign in with user name and password instead of a token")
+    password: str | None = choice(None, "see username", secret=True)
+    password_file: Path | None = choice(None, "file whose first line is the password")
+    totp: Callable[[], str] | None = choice(None, "called for a two-factor code at each sign-in", secret=True)
+    totp_file: Path | None = choice(None, "file whose first line is the current two-factor code")
+    client_id: str | None = choice(None, "name of this sign-in; a new sign-in with the same name cancels the earlier one's refresh token")
+    ca_file: Path | None = choice(None, "PEM file of certificate authorities to trust instead of the system's")
+    proxy: str | None = choice(None, "http(s) proxy to tunnel through; default from HTTPS_PROXY and NO_PROXY, never for loopback")
+
+    journal: Path | None = choice(None, "SQLite file that remembers every pair; None keeps nothing: a restart sends again")
+    existing: Literal["check", "skip"] = choice("check", "look up what is there before writing, or trust that nothing is", words=("check", "skip"))
+    retry_rejected: bool = choice(False, "send pairs again that an earlier start saw rejected")
+    strict: bool = choice(False, "stop at the first bad row")
+    limit: int | None = bound(None, "pairs", 1, 10**12, "send at most so many pairs in this start")
+
+    in_flight: int = bound(64, "requests", 1, 4_096, "most requests in flight; more is faster on slow links and harder on the server")
+    rate: float | None = bound(None, "1/s", 1e-4, 1e6, "never more attempts than this in any second (below 1: never two within 1/rate)")
+    min_rate: float = bound(0.0, "1/s", 0, 1e6, "floor for the adaptive pace beside impolite neighbours")
+    quota: tuple[str, ...] = choice((), "windows such as write:2500/day; nexudus and none are profiles")
+    quota_share: float = bound(1.0, "share", 0.01, 1, "share of each quota that this run may use")
+    on_quota: Literal["wait", "stop"] = choice("wait", "wait for a spent window's end, or stop with 75", words=("wait", "stop"))
+    account: str | None = choice(None, "name under which quotas are counted; default: the base URL")
+    ledger: Path | None = choice(None, "file that counts spent quotas; default in the user's state folder")
+
+    timeout_s: float = bound(90.0, "s", 0.01, 86_400, "a request's deadline; above the usual gateway's 60 s, so that the gateway gives up first")
+    late_apply_s: float = bound(60.0, "s", 0, 864_000, "a request that we lost is applied within this time or never")
+    list_lag_s: float = bound(5.0, "s", 0, 86_400, "a list shows every committed record within this time")
+    max_attempts: int = bound(5, "attempts", 1, 1_000, "requests with bytes written for one pair before it is failed")
+    give_up_after_s: float = bound(3_600.0, "s", 0.01, 10**9, "the server is gone for so long: exit 75")
+    max_same_rejections: int = bound(50, "replies", 1, 10**9, "the same rejection so often in a row is a wrong setting: exit 4")
+    limits: Limits = dataclasses.field(default_factory=Limits, metadata={"why": "bounds on memory and waits"})
+    # fmt: on
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        check_words(self)
+        make_paths(self)
+        check_base_url(self.base_url)
+
+    @property
+    def is_loopback(self) -> bool:
+        return (urlsplit(self.base_url).hostname or "") in LOOPBACK_HOSTS
+
+
+def check_bounds(settings: Any) -> None:
+    """Raise `UsageError` for the first field of a settings object that is outside its range."""
+    for f in dataclasses.fields(settings):
+        value = getattr(settings, f.name)
+        if "low" not in f.metadata or value is None:
+            continue
+        low, high, unit = f.metadata["low"], f.metadata["high"], f.metadata["unit"]
+        if str(f.type).startswith("int") and type(value) is not int:
+            raise UsageError(f"{f.name} = {value!r} is not a whole number of {unit}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise UsageError(
+                f"{f.name} = {value!r} is not between {low:g} and {high:g} {unit}",
+                hint=f"{f.name}: {f.metadata['why']}",
+            )
+
+
+def check_words(settings: Any) -> None:
+    """Raise `UsageError` for the first field that is none of its words, or a string where several are wanted."""
+    for f in dataclasses.fields(settings):
+        value, words = getattr(settings, f.name), f.metadata.get("words")
+        if words and value not in words:
+            raise UsageError(f"{f.name} = {value!r} is not {' or '.join(words)}", hint=f"{f.name}: {f.metadata['why']}")
+    if isinstance(settings.quota, str):
+        raise UsageError(f"quota = {settings.quota!r} is not a tuple", hint=f"write ({settings.quota!r},)")
+
+
+def make_paths(settings: Any) -> None:
+    """Turn strings that name files into paths: callers without a type checker write journal="run.journal"."""
+    for f in dataclasses.fields(settings):
+        value = getattr(settings, f.name)
+        if str(f.type).startswith("Path") and value is not None and not isinstance(value, Path):
+            if not isinstance(value, str):
+                raise UsageError(f"{f.name} = {value!r} is not a path")
+            object.__setattr__(settings, f.name, Path(value))  # frozen, but for this moment
+
+
+def check_base_url(url: str) -> None:
+    """Raise `UsageError` unless `url` is https, or http to loopback, without user, query or fragment."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as e:
+        raise UsageError(f"base URL {url!r} is not a URL: {e}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise UsageError(f"base URL {url!r} is not like https://HOST", hint=f"the default is {DEFAULT_BASE_URL}")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UsageError("the base URL must not hold a user name, password, query or fragment")
+    if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
+        raise UsageError(
+            f"http to {host} would show the token to the network", hint="use https; http is for loopback only"
+        )

@@ -1,0 +1,31 @@
+"""Where pairs come from: CSV, TSV and JSON Lines files, standard input, and iterables, as batches of rows.
+
+**CSV** (`.csv`, `.tsv`).  UTF-8, with or without a byte order mark; lines end with LF or CRLF.  The first line that is
+not blank names the columns, and tells which of `,` `;` and tab parts them, whatever the file's suffix.  Names may be in
+any case and order; white space around them and all other columns are ignored; each wanted one must be there once.
+Fields may be quoted, and other columns may then hold line ends (RFC 4180, strictly: text behind a closing quote makes a
+bad row).  Blank lines are no rows.  A row with more fields than the header is bad, since a stray delimiter may have
+moved the ids into each other's place; fewer fields will do as long as both ids are there.
+
+**JSON Lines** (`.jsonl`, `.ndjson`).  One object a line, keys as CSV's columns; a key that is there twice is a bad row.
+
+**Ids** are whole numbers from 1 to 2^63-1 in ASCII digits, white space around them allowed, leading zeros too ("007"
+is 7).  No sign, point, exponent or underscore.  In JSON a number or a string of digits; from iterables an integer.
+
+Each name may end with `.gz`.  `-` and pipes without a suffix are CSV, or JSON Lines where the first byte is `{` or `[`.
+
+A row that is no pair never stops anything: it is a `BadRow` with its reason, and what follows is read on.  A record
+longer than `line_bytes` is bad too; after it, and after broken quotes, reading goes on with the next line.  Only a
+source as a whole raises `SourceError`: unreadable, cut, or without its columns.  Rows before a read error still come.
+
+Invariant: which rows come, their order and lines depend on the bytes alone, never on how they were cut into reads; the
+journal of a resumed run rests on that.
+"""
+
+from __future__ import annotations
+
+from .batches import Source
+from .files import open_source
+from .iterables import iterable_source
+
+__all__ = ["Source", "iterable_source", "open_source"]

@@ -1,0 +1,156 @@
+"""Files, pipes and standard input as sources: what a path means, opening it, and decompressing.
+
+Files are opened unbuffered and in the reading thread (threaded.py): opening may hang as reading may, and a thread that
+dies inside a *buffered* read of standard input holds its lock, so that the interpreter aborts at exit.  An unbuffered
+read also returns what a pipe has, instead of waiting until a block is full.
+
+Invariant: every failure of the operating system or of gzip ends here, as a `SourceError` that names the file.
+
+What it does not do: look into the bytes (reader.py).
+"""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import io
+import os
+import select
+import stat
+import sys
+import zlib
+from pathlib import Path
+from typing import Final
+
+from ..errors import SourceError
+from .batches import Source
+from .columns import LESSON_COLUMN, MEMBER_COLUMN, Columns
+from .csvrows import CsvRows
+from .jsonrows import JsonRows
+from .reader import Reader, RowParser, Stream
+from .threaded import ThreadSource
+
+LINE_BYTES: Final = 65_536
+FEWEST_LINE_BYTES: Final = 64
+"""csvrows.py rests on a line of two ids and what parts them (42 bytes) never being too long."""
+FORMATS: Final[dict[str, type[CsvRows] | type[JsonRows]]] = {
+    ".csv": CsvRows,
+    ".tsv": CsvRows,
+    ".jsonl": JsonRows,
+    ".ndjson": JsonRows,
+}
+STDIN: Final = "standard input"
+
+
+def open_source(
+    path: str, *, lesson_column: str | None = None, member_column: str | None = None, line_bytes: int = LINE_BYTES
+) -> Source:
+    """A source that reads the file `path`, or standard input for `-`.  README, "Sources" lists the formats.
+
+    Returns at once: the file is opened by the first `read`, which raises `SourceError` where it cannot be.  Raises
+    `UsageError` for columns that cannot be.  `line_bytes`, at least 64, bounds one record.
+    """
+    assert line_bytes >= FEWEST_LINE_BYTES
+    columns = Columns(lesson_column or LESSON_COLUMN, member_column or MEMBER_COLUMN)
+    name = STDIN if path == "-" else path
+    return ThreadSource(make_reader(FileStream(path, name), path, columns=columns, line_bytes=line_bytes), name)
+
+
+def make_reader(stream: Stream, path: str, *, columns: Columns, line_bytes: int) -> Reader:
+    """A reader of `stream` in the format that `path` tells, or else the first byte."""
+    name = STDIN if path == "-" else path
+
+    def parser_for(first: bytes) -> RowParser:
+        rows = format_of(path) or (JsonRows if first in (b"{", b"[") else CsvRows)
+        return rows(name, columns, line_bytes)
+
+    return Reader(stream, parser_for, name=name, line_bytes=line_bytes)
+
+
+def format_of(path: str) -> type[CsvRows] | type[JsonRows] | None:
+    """The format that the name tells, or None."""
+    return FORMATS.get(Path(path.lower().removesuffix(".gz")).suffix)
+
+
+class FileStream:
+    """The bytes of one file, decompressed; blocking.  `name` is for people."""
+
+    def __init__(self, path: str, name: str) -> None:
+        self._path = path
+        self._name = name
+        self._file: io.FileIO | None = None
+        self._gzip: gzip.GzipFile | None = None
+        self._compressed: io.BufferedReader | None = None
+        self._start = 0
+        self._size: int | None = None
+
+    def read(self, size: int) -> bytes:
+        try:
+            if self._file is None:
+                self._file = self._open()
+            if self._gzip is not None:
+                return self._gzip.read1(size)
+            return read_some(self._file, size)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise SourceError(
+                f"{self._name}: damaged or cut short (gzip: {error})", hint="make or copy the file again"
+            ) from error
+        except OSError as error:
+            raise unreadable(self._name, error) from error
+
+    def share(self) -> float | None:
+        if self._file is None or self._size is None:
+            return None
+        place = (self._compressed or self._file).tell() - self._start
+        return min(1.0, place / self._size) if self._size else 1.0
+
+    def close(self) -> None:
+        if self._gzip is not None:
+            self._gzip.close()
+        if self._file is not None:
+            self._file.close()
+
+    def _open(self) -> io.FileIO:
+        if self._path == "-" and sys.stdin is None:  # closed by the caller: descriptor 0 is another file by now
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        file = io.FileIO(0, closefd=False) if self._path == "-" else io.FileIO(self._path)
+        status = os.fstat(file.fileno())
+        if stat.S_ISREG(status.st_mode):
+            self._start = file.tell()  # standard input may be a file that another read from
+            self._size = status.st_size - self._start
+            if self._path != "-" and format_of(self._path) is None:
+                file.close()
+                raise unknown_format(self._name)
+        if self._path.lower().endswith(".gz"):
+            # Buffered, since gzip's own parser of heads takes a short read for the end.
+            self._compressed = io.BufferedReader(file)
+            self._gzip = gzip.GzipFile(fileobj=self._compressed, mode="rb")
+        return file
+
+
+def read_some(file: io.FileIO, size: int) -> bytes:
+    """Up to `size` bytes as soon as there are any."""
+    while (data := file.read(size)) is None:  # standard input may be set to non-blocking by whoever shares it
+        select.select([file], [], [])
+    return data
+
+
+def unreadable(name: str, error: OSError) -> SourceError:
+    match error:
+        case FileNotFoundError():
+            return SourceError(f"{name}: there is no such file", hint="check the path; - reads standard input")
+        case IsADirectoryError():
+            return SourceError(f"{name} is a directory", hint="name the file in it")
+        case PermissionError():
+            return SourceError(f"{name} may not be read by this user", hint=f"check its permissions: ls -l {name}")
+        case _:
+            reason = error.strerror or str(error)
+            return SourceError(f"{name} cannot be read: {reason}", hint="the same command goes on when it can be read")
+
+
+def unknown_format(name: str) -> SourceError:
+    known = ", ".join(FORMATS)
+    return SourceError(
+        f"{name}: the name does not tell the format",
+        hint=f"it must end with one of {known}, or these with .gz; or pipe it: bulkwriter run - < {name}",
+    )

@@ -1,0 +1,164 @@
+"""A stream of bytes to batches of rows: blocks, lines, line numbers, and what the first bytes tell.
+
+A block is what one read brings, up to `BLOCK_BYTES`, behind the rest of the block before.  Its whole lines go to the
+parser of the format; what the parser does not use, and the incomplete last line, wait for the next block.  A line that
+grows beyond `line_bytes` is one bad row, and its rest is thrown away as it comes, so memory is bounded by
+`BLOCK_BYTES + 2 * line_bytes` and the rows of one block.
+
+Invariant: the bytes decide which rows come; how reads cut them does not.
+
+What it does not do: wait without blocking (see files.py) or know what a row is (csvrows.py, jsonrows.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from ..errors import SourceError
+from ..model import BadRow, Batch
+from .batches import RAW_BYTES, Rows
+from .header import SAVE_AS_UTF8
+from .ids import WHITE_BYTES
+
+BLOCK_BYTES: Final = 65_536
+"""About 5,000 rows.  Four times as much is no faster, and what is read ahead costs memory."""
+UTF8_BOM: Final = b"\xef\xbb\xbf"
+# What files that are no UTF-8 text begin with.
+MAGICS: Final = (
+    (b"\xff\xfe", "UTF-16 text", SAVE_AS_UTF8),
+    (b"\xfe\xff", "UTF-16 text", SAVE_AS_UTF8),
+    (b"\0\0\xfe\xff", "UTF-32 text", SAVE_AS_UTF8),
+    (b"\x1f\x8b", "compressed (gzip)", "end its name with .gz, or pipe it: gzip -dc FILE | bulkwriter run -"),
+    (b"PK\x03\x04", "a ZIP archive or spreadsheet", SAVE_AS_UTF8),
+)
+LONGEST_MAGIC: Final = 4
+
+
+class Stream(Protocol):
+    """Bytes that come when they come."""
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes as soon as there are any, b"" at the end; raises `SourceError`."""
+
+    def share(self) -> float | None:
+        """The share of the stream that has been read; None where its size is unknown."""
+
+    def close(self) -> None: ...
+
+
+class RowParser(Protocol):
+    """What knows a format: text to rows.  See csvrows.py for the meaning."""
+
+    def parse(self, block: bytes, rows: Rows, *, line: int, is_last: bool) -> int: ...
+
+    def too_long(self, head: bytes, line: int) -> BadRow: ...
+
+    def finish(self) -> None: ...
+
+
+class Reader:
+    """Rows of one stream; blocking, for one thread.  `parser_for` is given the first byte that is not white space."""
+
+    def __init__(self, stream: Stream, parser_for: Callable[[bytes], RowParser], *, name: str, line_bytes: int) -> None:
+        self._stream = stream
+        self._parser_for = parser_for
+        self._parser: RowParser | None = None
+        self._name = name
+        self._line_bytes = line_bytes
+        self._buffer = b""
+        self._line = 1  # of the buffer's first byte
+        self._bytes_in = 0
+        self._is_ended = False
+        self._is_fresh = False  # something was read that the parser has not seen
+        self._reached = 0.0  # what a compressed stream has read ahead makes fraction() jump
+        self._error: SourceError | None = None
+
+    def read(self) -> Batch | None:
+        """The rows of the next block that has any; None at the end.
+
+        Raises `SourceError` when the rows before the trouble have been returned, and again whenever it is called again.
+        """
+        parser = self._parser or self._begin()
+        while True:
+            rows = Rows()
+            if self._is_fresh:
+                self._parse(parser, rows)
+            if rows:
+                return rows.batch()
+            if self._error is not None:
+                raise self._error
+            if self._is_ended:
+                parser.finish()
+                return None
+            self._fill()
+
+    def fraction(self) -> float | None:
+        """The share of the stream whose rows have been returned; of its compressed bytes where it is compressed."""
+        share = self._stream.share()
+        if share is None:
+            return None
+        waiting = len(self._buffer) / self._bytes_in if self._bytes_in else 0.0
+        self._reached = max(self._reached, share * (1.0 - min(1.0, waiting)))
+        return self._reached
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _begin(self) -> RowParser:
+        """Look at the first bytes; the parser for what they are."""
+        while len(self._buffer) < LONGEST_MAGIC and self._fill():
+            pass
+        for magic, what, hint in MAGICS:
+            if self._buffer.startswith(magic):
+                raise SourceError(f"{self._name} is {what}, not UTF-8 text", hint=hint, line=1)
+        self._buffer = self._buffer.removeprefix(UTF8_BOM)
+        while not self._buffer.lstrip(WHITE_BYTES) and len(self._buffer) <= self._line_bytes and self._fill():
+            pass
+        if self._error is not None and not self._buffer:
+            raise self._error
+        self._parser = self._parser_for(self._buffer.lstrip(WHITE_BYTES)[:1])
+        return self._parser
+
+    def _fill(self) -> bool:
+        """Read on; False at the end, or where reading failed."""
+        if self._is_ended or self._error is not None:
+            return False
+        try:
+            block = self._stream.read(BLOCK_BYTES)
+        except SourceError as error:
+            self._error = error  # raised when the rows before it are delivered
+            return False
+        self._bytes_in += len(block)
+        self._buffer += block
+        self._is_fresh = True
+        if not block:
+            self._is_ended = True
+            if self._buffer and not self._buffer.endswith(b"\n"):
+                self._buffer += b"\n"  # the last line's end may be missing
+        return bool(block)
+
+    def _parse(self, parser: RowParser, rows: Rows) -> None:
+        """Turn the buffer's whole lines into rows, and an over-long line into a bad one."""
+        self._is_fresh = False
+        end = self._buffer.rfind(b"\n") + 1
+        is_too_long = len(self._buffer) - end > self._line_bytes
+        if end:
+            block = self._buffer[:end]
+            used = parser.parse(block, rows, line=self._line, is_last=self._is_ended or is_too_long)
+            self._line += block.count(b"\n", 0, used)
+            self._buffer = self._buffer[used:]
+        if is_too_long:
+            row = parser.too_long(self._buffer[:RAW_BYTES], self._line)
+            rows.add_bad(row, self._line)
+            self._skip_line()
+            self._is_fresh = True  # lines may have come behind it
+
+    def _skip_line(self) -> None:
+        """Throw away the rest of a line."""
+        while (end := self._buffer.find(b"\n") + 1) == 0:
+            self._buffer = b""
+            if not self._fill():
+                break
+        self._buffer = self._buffer[end:]
+        self._line += 1

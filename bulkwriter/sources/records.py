@@ -1,0 +1,103 @@
+"""One CSV record out of physical lines: RFC 4180 read strictly, bounded, and honest about where it ends.
+
+The csv module parses; what it is fed is counted here, so that a quote that never ends costs at most `line_bytes` and
+not the rest of the file.  Where a record ends is told by its structure alone: bytes that are no UTF-8 and NULs spoil
+their record but do not move its end, otherwise a line inside a quoted field could pass for a row of its own.
+
+The outcome is one of
+  - the fields, and the index behind the record's last line;
+  - the reason why there are none, and where to go on: behind the record if its end is known, else its first line;
+  - None: the record goes on beyond `lines`, ask again with more of them (never when `is_last`).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+UNENDED: Final = "a quoted field does not end"
+# The csv module's own words speak to programmers; the first match is what people read.
+CSV_REASONS: Final = (
+    ("new-line character", "a carriage return in the middle of a line"),
+    ("expected after", "text behind a closing quote"),
+    ("unexpected end of data", UNENDED),
+    ("field larger than", "a field is too long"),
+)
+
+
+class Record(NamedTuple):
+    """Fields, or a reason and no fields; `end` is the index of the line to go on with."""
+
+    fields: list[str] | None
+    reason: str
+    end: int
+
+
+class Feed:
+    """Lines as text for the csv module, up to a number of bytes."""
+
+    def __init__(self, lines: Sequence[bytes], at: int, room: int) -> None:
+        self._lines = lines
+        self._room = room + 1  # the last line's end does not count
+        self.at = at
+        self.is_over = False
+        self.taint = ""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self.at == len(self._lines):
+            raise StopIteration
+        line = self._lines[self.at]
+        self._room -= len(line) + 1
+        if self._room < 0:
+            self.is_over = True
+            raise StopIteration
+        self.at += 1
+        if b"\0" in line:
+            self.taint = "holds a NUL byte"
+        try:
+            return line.decode() + "\n"
+        except UnicodeDecodeError:
+            self.taint = "is not UTF-8"
+            return line.decode("utf-8", "replace") + "\n"
+
+
+def parse(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    """Records of `lines`; the one way that CSV is parsed here."""
+    return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+
+
+def take_record(lines: Sequence[bytes], at: int, *, delimiter: str, line_bytes: int, is_last: bool) -> Record | None:
+    """The record that starts with `lines[at]`, as the module says.  Lines come without their line ends."""
+    if len(lines[at]) > line_bytes:
+        return Record(None, too_long(line_bytes), at + 1)
+    feed = Feed(lines, at, line_bytes)
+    try:
+        fields = next(parse(feed, delimiter))
+    except csv.Error as error:
+        if is_unended(error) and not feed.is_over and not is_last:
+            return None
+        return Record(None, reason_of(error, line_bytes), at + 1)
+    if feed.taint:
+        return Record(None, feed.taint, feed.at)
+    return Record(fields, "", feed.at)
+
+
+def is_unended(error: csv.Error) -> bool:
+    return "unexpected end of data" in str(error)
+
+
+def reason_of(error: csv.Error, line_bytes: int) -> str:
+    reason = next((ours for theirs, ours in CSV_REASONS if theirs in str(error)), str(error))
+    return f"{reason} within {line_bytes} bytes" if reason == UNENDED else reason
+
+
+def too_long(line_bytes: int) -> str:
+    return f"longer than {line_bytes} bytes"
+
+
+def has_long_line(block: bytes, line_bytes: int) -> bool:
+    return len(block) > line_bytes and max(map(len, block.split(b"\n"))) > line_bytes

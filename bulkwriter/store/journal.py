@@ -1,0 +1,278 @@
+"""The journal: every row of a source and what became of it, in one SQLite file that only one process writes.
+
+Append a chunk of rows, then settle them by seq; each call is one transaction, or part of the caller's `transaction()`.
+When a commit has returned, the rows are on the disk (`synchronous=FULL`, WAL).  Append and settle together cost about
+4 µs a row at 1,000 rows a commit, most of it without the GIL (`bulk` has the figures).
+
+Invariants
+- acknowledged is durable: after kill, power cut or a torn -wal every committed row is there, whole;
+- rows are contiguous: the source's from 0, single ones from `SINGLE_SEQ`; none is ever deleted;
+- the state column in memory equals the table whenever no transaction is open;
+- a failed transaction ends it: the journal refuses everything from then on, since a second fsync may "succeed" without
+  the data that the first one lost (PostgreSQL, 2018).  Rows of that transaction may or may not be found later.
+The format is described in `store/schema.py`, whole.  The database is never opened by a descriptor of ours.
+Not here: threads and futures (`writer`), reading (`rows`), what states mean for sending (the engine).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from ..errors import BulkwriterError, JournalError
+from ..model import ID_MAX, State
+from .bulk import Bulk
+from .faults import damaged, journal_error
+from .lock import FileLock
+from .opening import check_place, open_writer
+from .rows import SCAN_ROWS, JournalRows
+from .schema import CREATE_PAIR_INDEX, EXPORT_COLUMNS, ExportRow, Identity, export_row
+from .states import StateColumn
+
+AppendRow = tuple[int, int | None, int | None, int | None, int, str | None]
+"""seq, the two ids (None, None where the row is no pair), line, state, detail."""
+SettleRow = tuple[int, int, int, int | None, int | None, str | None]
+"""seq, state, attempts, record id, HTTP status, detail."""
+
+CHECKPOINT_BUSY_MS: Final = 1_000  # a reader may be at work; what is left in the -wal is read from there
+
+_APPEND: Final = Bulk(
+    "INSERT INTO pair(seq, id_a, id_b, line, state, detail)", width=6, tail="ON CONFLICT(seq) DO NOTHING"
+)
+_SETTLE: Final = Bulk(
+    "INSERT INTO pair(seq, state, attempts, record_id, http_status, detail)",
+    width=6,
+    tail="ON CONFLICT(seq) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,"
+    " record_id = excluded.record_id, http_status = excluded.http_status, detail = excluded.detail",
+)
+_MARK: Final = Bulk(
+    "INSERT INTO pair(seq, state)", width=2, tail="ON CONFLICT(seq) DO UPDATE SET state = excluded.state"
+)
+
+
+class Journal(JournalRows):
+    """An open journal.  Blocking, and to be used in the thread that opened it."""
+
+    def __init__(self, db: sqlite3.Connection, *, path: Path | None, lock: FileLock | None) -> None:
+        self.path = path
+        self._db = db
+        self._lock = lock
+        self._broken: JournalError | None = None
+        self._has_index = False
+        try:
+            self._states = StateColumn.load(db)
+        except ValueError as e:
+            raise damaged(path, str(e)) from e
+
+    @classmethod
+    def open(
+        cls, path: str | Path | None, *, base_url: str, account: str | None, columns: tuple[str, str]
+    ) -> Journal:  # fmt: skip
+        """Take the lock, then open the journal at `path`, or create it; None or ":memory:" keeps it in memory.
+
+        `JournalError`: held by someone else, unusable, or of another base URL or account.  `SourceError`: made from
+        other columns.  Reading the states of 10^7 rows takes about 2 s.
+        """
+        identity = Identity.of(base_url, account, columns)
+        if path is None or str(path) == ":memory:":
+            return cls(open_writer(None, identity), path=None, lock=None)
+        file = Path(path).resolve()  # so that a link to a journal has the same lock
+        check_place(file)
+        lock = FileLock.acquire(file)
+        db = None
+        try:
+            db = open_writer(file, identity)
+            return cls(db, path=file, lock=lock)
+        except (sqlite3.Error, OSError) as e:
+            _give_up(db, lock)
+            raise journal_error(e, file) from e
+        except BaseException:
+            _give_up(db, lock)
+            raise
+
+    @property
+    def rows(self) -> int:
+        """Rows of the source, single ones not counted; also the next seq."""
+        return self._states.rows
+
+    @property
+    def next_single_seq(self) -> int:
+        return self._states.next_single_seq
+
+    @property
+    def broken(self) -> JournalError | None:
+        """Why everything is refused, or None."""
+        return self._broken
+
+    def counts(self) -> dict[State, int]:
+        """Rows by state, single ones included; states without rows left out."""
+        return self._states.counts()
+
+    def states_of(self, first_seq: int, limit: int) -> bytes:
+        """The states of up to `limit` rows from `first_seq` on, a byte each, without touching the disk."""
+        return self._states.slice(first_seq, limit)
+
+    def seqs(self, states: Collection[State], first_seq: int = 0, end_seq: int = ID_MAX) -> Iterator[int]:
+        """Seqs before `end_seq` of rows in these states as they are now, ascending, without touching the disk."""
+        return self._states.seqs(states, first_seq, end_seq)
+
+    def doubts(self) -> Iterator[list[ExportRow]]:
+        """Rows in INTENT or IN_DOUBT as they are now, in lists; right after opening, the doubts of the last process."""
+        seqs = list(self.seqs((State.INTENT, State.IN_DOUBT)))
+        for at in range(0, len(seqs), SCAN_ROWS):
+            wanted = orjson.dumps(seqs[at : at + SCAN_ROWS]).decode()
+            yield self._whole("seq IN (SELECT value FROM json_each(?))", (wanted,))
+
+    def find(self, pair: tuple[int, int]) -> ExportRow | None:
+        """The newest row of this pair that is no duplicate, by value.
+
+        The first call makes an index (about 1 µs a row); from then on appends cost several times as much.
+        """
+        if not self._has_index:
+            with self._writing():
+                self._db.execute(CREATE_PAIR_INDEX)
+            self._has_index = True
+        return self._one("id_a = ? AND id_b = ? AND state <> 8 ORDER BY seq DESC LIMIT 1", pair)
+
+    def row(self, seq: int) -> ExportRow | None:
+        """The whole row of this seq."""
+        return self._one("seq = ?", (seq,))
+
+    def append(self, rows: Sequence[AppendRow]) -> None:
+        """Add rows whose seqs follow `rows`, or `next_single_seq`."""
+        if not rows:
+            return
+        first = rows[0][0]
+        if [row[0] for row in rows] != list(range(first, first + len(rows))):
+            raise ValueError("seqs of appended rows are not contiguous")
+        with self._writing():
+            self._states.extend(first, bytes([row[4] for row in rows]))
+            if _APPEND.execute(self._db, rows) != len(rows):
+                raise damaged(self.path, f"a row from {first} on was there already")
+
+    def settle(self, rows: Sequence[SettleRow]) -> None:
+        """Give existing rows new outcomes.  A row may come twice: the last one holds."""
+        with self._writing():
+            self._states.replace([row[0] for row in rows], [row[1] for row in rows])
+            _SETTLE.execute(self._db, rows)
+
+    def mark(self, seqs: Sequence[int], state: State) -> None:
+        """Give existing rows a new state and leave the rest of them alone."""
+        with self._writing():
+            self._states.replace(seqs, [state] * len(seqs))
+            _MARK.execute(self._db, [(seq, int(state)) for seq in seqs])
+
+    def claim(self, rows: Sequence[SettleRow], was: Sequence[int]) -> list[int]:
+        """Settle those of these rows that are still in the state `was` that they were read in, and return their seqs.
+
+        So a pair that two callers found unsent is sent by one of them.
+        """
+        free = [row for row, state in zip(rows, was, strict=True) if self._states.slice(row[0], 1)[0] == state]
+        self.settle(free)
+        return [row[0] for row in free]
+
+    def meta_set(self, key: str, value: str) -> None:
+        """Keep `value` under `key`; never a secret."""
+        with self._writing():
+            self._db.execute("REPLACE INTO meta(key, value) VALUES (?, ?)", (key, value))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make everything inside durable together when the block ends.
+
+        An exception inside it, or a commit that fails, undoes the block, ends the journal and is raised, SQLite's own
+        as `JournalError`.
+        """
+        self._refuse_if_broken()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except BaseException as e:
+            self._broken = self._reason(e)
+            self._roll_back()
+            if isinstance(e, sqlite3.Error):
+                raise self._broken from e
+            raise
+
+    def reopened(self) -> Journal:
+        """The journal in memory as a new process would find it: what was not committed is gone, this object too."""
+        assert self.path is None, "a file is reopened by `open`"
+        self._roll_back()
+        self._broken = JournalError("the journal was opened again elsewhere")
+        return Journal(self._db, path=None, lock=None)
+
+    def close(self, *, checkpoint: bool = True) -> None:
+        """Let go of the file and the lock; harmless when repeated.
+
+        With `checkpoint` the -wal is first written back and cut to nothing, unless a reader is in the way, and a disk
+        that fails at that is a `JournalError`.  Without, that is left to SQLite, which says nothing.
+        """
+        closed = JournalError("the journal is closed")
+        try:
+            if checkpoint and not self._broken and self.path is not None:
+                with self._guard():
+                    self._db.execute(f"PRAGMA busy_timeout = {CHECKPOINT_BUSY_MS}")
+                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            self._broken = self._broken or closed
+            self._roll_back()
+            _give_up(self._db, self._lock)
+
+    def check(self) -> None:
+        """Assert the invariant of the state column, against the table."""
+        self._states.check()
+        assert self._states.counts() == StateColumn.load(self._db).counts()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Part of the caller's transaction, or one of its own."""
+        self._refuse_if_broken()
+        if self._db.in_transaction:
+            yield
+        else:
+            with self.transaction():
+                yield
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        self._refuse_if_broken()
+        with super()._guard():
+            yield
+
+    def _refuse_if_broken(self) -> None:
+        if self._broken:
+            raise JournalError(self._broken.message, hint=self._broken.hint)
+
+    def _one(self, where: str, values: tuple[int, ...]) -> ExportRow | None:
+        with self._guard():
+            row = self._db.execute(f"SELECT {EXPORT_COLUMNS} FROM pair WHERE {where}", values).fetchone()  # noqa: S608
+        return None if row is None else export_row(row)
+
+    def _reason(self, error: BaseException) -> JournalError:
+        if isinstance(error, sqlite3.Error):
+            return journal_error(error, self.path)
+        if isinstance(error, BulkwriterError):
+            return JournalError(error.message, hint=error.hint)
+        return JournalError(f"{self.path}: writing was broken off ({type(error).__name__})")
+
+    def _roll_back(self) -> None:
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass  # SQLite has rolled back by itself, or the connection is closed; either way nothing is half done
+
+
+def _give_up(db: sqlite3.Connection | None, lock: FileLock | None) -> None:
+    try:
+        if db is not None:
+            db.close()
+    finally:
+        if lock is not None:
+            lock.release()

@@ -1,0 +1,184 @@
+"""The ledger: what was spent of every account's quotas, durable before it is spent, shared by this machine's processes.
+
+One SQLite file in the user's state folder (`$XDG_STATE_HOME` or `~/.local/state`, then `bulkwriter/ledger`; `--ledger`
+names another), 0600, in rollback-journal mode because several processes write it.  Anyone can read it:
+
+    table `spent`    requests by account, boot, minute since that boot, and kind (write, read; write-refused and
+                     read-refused are those among them that the server throttled); `ended` is the minute's end as epoch
+                     seconds.  A request counts in the minute in which it ended; one on its way, and one that is only
+                     reserved, in the minute of its latest possible end
+    table `learnt`   what a server showed of its own limit by throttling, see `core.throttles`
+    table `settled`  tills (`store.till`) of dead processes whose rest was given back
+
+An account is its `--account` name, or else the base URL.  `exchange` is the only way in: one transaction that gives
+back, books and reserves together, and returns only when that is on the disk.  So a request is sent only from what a
+commit has reserved, at most 20 of a kind at a time; whatever a power cut leaves reserved stays booked, and what a kill
+leaves is given back by the next process (`store.till`).
+
+The clock is the machine's own since boot, which nobody can step.  Only rows of earlier boots are placed by the wall
+clock, compared with the server's `Date` before the first write.  What a clock stepped during a reboot can still do:
+- Rows are stamped with the wall clock of then, corrected by the server's `Date` once one was seen.  If that clock was
+  wrong and the power went before the first reply of the first process, the block it had reserved (20 at most of each
+  kind) is taken for older or younger than it is.
+- If the server never sends a `Date`, rows of earlier boots are placed by our wall clock alone.  Set back, it makes us
+  wait longer; set forward by up to a window, it lets us send up to what the window holds that much too early.
+Nothing worse: what was spent before this boot is never taken for younger than the boot, and what was spent since is
+not touched by any step.
+
+Invariants: counts are never negative; a failed commit ends the ledger, and everything after it fails alike.
+Not here: what may be spent (`core.spending`), which clock says what (`engine.account`).
+Source: sqlite.org/lockingv3.html; for the mode, sqlite.org/wal.html, "The WAL Reset Bug".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from ..errors import JournalError
+from .ledger_book import APPLICATION_ID, CREATE, FORMAT, Book
+from .schema import normal_url
+from .till import dead_tills
+
+T = TypeVar("T")
+
+BUSY_S: Final = 10.0  # others hold the lock for a commit; longer is somebody's sqlite3 shell
+HINT: Final = "nothing is sent that is not counted first: mend that, or name another file with --ledger"
+
+
+def default_path(env: dict[str, str] | os._Environ[str] = os.environ) -> Path:
+    """The ledger in the user's state folder."""
+    state = env.get("XDG_STATE_HOME", "")
+    folder = Path(state) if state.startswith("/") else Path("~/.local/state").expanduser()
+    return folder / "bulkwriter" / "ledger"
+
+
+def account_key(base_url: str, account: str | None) -> str:
+    """Under which name an account's quotas are counted."""
+    return account or normal_url(base_url)
+
+
+class Ledger:
+    """An open ledger, of which one account is used.  Blocking, and to be used in the thread that opened it."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path, *, account: str, boot: str) -> None:
+        self.path = path
+        self.account = account
+        self.boot = boot
+        self._db = db
+        self._book = Book(db, account, boot)
+        self._version: int | None = None
+        self._broken: JournalError | None = None
+
+    @classmethod
+    def open(cls, path: Path, *, account: str, boot: str, synchronous: str = "FULL") -> Ledger:
+        """Open or create the ledger.  Raises `JournalError` where it cannot be used."""
+        path = path.expanduser().resolve()
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(path)
+            db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+        except (sqlite3.Error, OSError) as e:
+            raise ledger_error(e, path) from e
+        try:
+            prepare(db, path, synchronous)
+        except sqlite3.Error as e:
+            db.close()
+            raise ledger_error(e, path) from e
+        except BaseException:
+            db.close()
+            raise
+        return cls(db, path, account=account, boot=boot)
+
+    def exchange(self, step: Callable[[Book], T]) -> T:
+        """Run `step` in one transaction and return its result when that is durable.
+
+        Raises `JournalError` when it cannot be made so, and from then on always.
+        """
+        if self._broken:
+            raise JournalError(self._broken.message, hint=self._broken.hint)
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            version = self._db.execute("PRAGMA data_version").fetchone()[0]
+            self._book.has_changed, self._version = version != self._version, version
+            result = step(self._book)
+            self._db.execute("COMMIT")
+        except BaseException as e:
+            self._broken = ledger_error(e, self.path) if isinstance(e, sqlite3.Error) else broken_off(e, self.path)
+            self._roll_back()
+            if isinstance(e, sqlite3.Error):
+                raise self._broken from e
+            raise
+        return result
+
+    def settle_tills(self) -> None:
+        """Give back what dead processes of this account have left.  To be called before the first exchange."""
+        dead = list(dead_tills(self.path, self.account, self.boot))
+        if dead:
+            self.exchange(lambda book: book.settle(dead))
+            self._version = None  # whoever counts in memory has to read
+        for till in dead:
+            till.remove()
+
+    def close(self) -> None:
+        """Let go of the file; harmless when repeated."""
+        self._broken = self._broken or JournalError("the ledger is closed")
+        self._roll_back()
+        self._db.close()
+
+    def _roll_back(self) -> None:
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass  # it is closed, or SQLite has rolled back by itself; either way nothing is half done
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file that only its owner may read, unless there is one."""
+    if not path.exists():  # or else closing it would drop the locks that another connection of this process holds
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def prepare(db: sqlite3.Connection, path: Path, synchronous: str) -> None:
+    """Bring a connection into our mode, and make the tables in a new file."""
+    db.execute("PRAGMA journal_mode = PERSIST")  # a rollback journal whose file stays: fewer changes to the folder
+    db.execute(f"PRAGMA synchronous = {synchronous}")
+    db.execute("PRAGMA fullfsync = ON")
+    db.execute("BEGIN IMMEDIATE")
+    if not check_ours(db, path):
+        for statement in CREATE:
+            db.execute(statement)
+    db.execute("COMMIT")
+
+
+def check_ours(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether this is a ledger; False for an empty database.  Raises `JournalError` for anything else."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if not ours and (version or db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]):
+        raise JournalError(f"{path} is no ledger of bulkwriter", hint="name another file with --ledger")
+    if ours and version != FORMAT:
+        raise JournalError(
+            f"{path} has format {version}; this version knows format {FORMAT}",
+            hint="use the bulkwriter that wrote it, or name another file with --ledger",
+        )
+    return bool(ours)
+
+
+def ledger_error(error: BaseException, path: Path) -> JournalError:
+    """What SQLite or the system says of the ledger, with a next step."""
+    if isinstance(error, OSError):
+        reason = os.strerror(error.errno) if error.errno else str(error)
+    else:
+        reason = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
+    return JournalError(f"quota ledger {path}: {reason}", hint=HINT)
+
+
+def broken_off(error: BaseException, path: Path) -> JournalError:
+    return JournalError(f"quota ledger {path}: writing was broken off ({type(error).__name__})", hint=HINT)

@@ -1,0 +1,94 @@
+"""One account's part of the ledger inside a transaction, and the tables it is in; `store.ledger` tells what they mean.
+
+Rows are small and few: a row a minute and kind.  Counts change by what is added or taken back, so that processes which
+share an account never overwrite each other.
+
+Invariant: a count is never negative.  Not here: transactions, files, locks (`store.ledger`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from .till import DeadTill
+
+APPLICATION_ID: Final = 0x62776C67  # "bwlg"
+FORMAT: Final = 1
+CREATE: Final = (
+    """CREATE TABLE spent(account TEXT, boot TEXT, minute INTEGER, kind TEXT, count INTEGER NOT NULL,
+        ended REAL NOT NULL, PRIMARY KEY(account, boot, minute, kind)) WITHOUT ROWID""",
+    """CREATE TABLE learnt(account TEXT, kind TEXT, most INTEGER NOT NULL, until REAL NOT NULL, try_at REAL NOT NULL,
+        tries INTEGER NOT NULL, stretch INTEGER NOT NULL, PRIMARY KEY(account, kind)) WITHOUT ROWID""",
+    "CREATE TABLE settled(till TEXT PRIMARY KEY) WITHOUT ROWID",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {FORMAT}",
+)
+ADD: Final = """INSERT INTO spent(account, boot, minute, kind, count, ended) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET count = count + excluded.count, ended = excluded.ended"""
+TAKE_BACK: Final = """UPDATE spent SET count = max(0, count - ?)
+    WHERE account = ? AND boot = ? AND minute = ? AND kind = ?"""
+
+
+class SpentRow(NamedTuple):
+    """`requests` that ended in a minute of a boot; `ended` is that minute's end, in epoch seconds."""
+
+    boot: str
+    minute: int
+    kind: str
+    requests: int
+    ended: float
+
+
+LearntRow = tuple[int, float, float, int, int]
+"""most, until, try_at, tries, stretch: see `core.throttles.Learnt`."""
+
+
+class Book:
+    """One account's pages of the ledger inside a transaction; only `Ledger.exchange` makes it."""
+
+    def __init__(self, db: sqlite3.Connection, account: str, boot: str) -> None:
+        self._db = db
+        self._account = account
+        self.boot = boot
+        self.has_changed = True
+        """Whether another process may have written since the last transaction of this one."""
+
+    def rows(self) -> list[SpentRow]:
+        """Everything this account has spent that was not forgotten."""
+        found = self._db.execute(
+            "SELECT boot, minute, kind, count, ended FROM spent WHERE account = ?", (self._account,)
+        )
+        return [SpentRow(*row) for row in found]
+
+    def add(self, kind: str, minute: int, count: int, ended: float) -> None:
+        """Count `count` more requests, or fewer, in a minute of this boot."""
+        if count > 0:
+            self._db.execute(ADD, (self._account, self.boot, minute, kind, count, ended))
+        else:
+            self._db.execute(TAKE_BACK, (-count, self._account, self.boot, minute, kind))
+
+    def settle(self, dead: Sequence[DeadTill]) -> None:
+        """Give back what these have left, each once."""
+        for till in dead:
+            noted = self._db.execute("INSERT OR IGNORE INTO settled VALUES (?)", (till.path.name,))
+            if noted.rowcount:
+                for kind, minute, count in till.left:
+                    self.add(kind, minute, -count, 0.0)
+
+    def forget_before(self, minute: int, ended: float | None) -> None:
+        """Drop minutes of this boot before `minute`, and of others that ended before `ended`, if that is given."""
+        mine = (self._account, self.boot)
+        self._db.execute("DELETE FROM spent WHERE account = ? AND boot = ? AND minute < ?", (*mine, minute))
+        if ended is not None:
+            self._db.execute("DELETE FROM spent WHERE account = ? AND boot <> ? AND ended < ?", (*mine, ended))
+
+    def learnt(self) -> dict[str, LearntRow]:
+        """What is learnt, by kind."""
+        asked = "SELECT kind, most, until, try_at, tries, stretch FROM learnt WHERE account = ?"
+        return {kind: row for kind, *row in self._db.execute(asked, (self._account,))}
+
+    def learn(self, kind: str, row: LearntRow) -> None:
+        """Keep what is learnt of a kind."""
+        self._db.execute("REPLACE INTO learnt VALUES (?, ?, ?, ?, ?, ?, ?)", (self._account, kind, *row))

@@ -1,0 +1,140 @@
+"""One writer a journal: an advisory `flock` on FILE.lock, which tells others who holds it.
+
+Invariant: whoever holds a `FileLock` is the only writer of FILE on this machine; the kernel lets go when the process
+ends, however it ends.  The lock is a file of its own since opening and closing the database by a second descriptor
+would drop SQLite's own lock (fcntl(2): closing any descriptor of a file releases all its locks).  FILE.lock holds one
+line of JSON (pid, host, since); it is never removed, as two processes could then lock two files of one name.
+A look at the lock takes a shared one for microseconds, so acquiring tries again for a moment before it believes that
+someone else is there.
+Not here: locks between hosts.  A network file system without flock is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import socket
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from ..errors import JournalError
+from .faults import journal_error
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
+TRIES: Final = 10  # with pauses of 20 ms: longer than any look at the lock, too short for a person to notice
+PAUSE_S: Final = 0.02
+_UNSUPPORTED: Final = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock; `since` is UTC as ISO 8601.  pid 0: someone whose line could not be read."""
+
+    pid: int = 0
+    host: str = "?"
+    since: str = "?"
+
+    def __str__(self) -> str:
+        return f"pid {self.pid or '?'} on {self.host} since {self.since}"
+
+
+class FileLock:
+    """A held lock; made by `acquire`."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @classmethod
+    def acquire(cls, file: Path) -> FileLock:
+        """Hold the lock of `file`, or raise `JournalError` that says who does."""
+        fd = _open(file, os.O_RDWR | os.O_CREAT)
+        try:
+            if not _flock(fd, file, is_exclusive=True, tries=TRIES):
+                raise JournalError(
+                    f"{file} is held by {_read(fd)}", hint="wait for it, or stop it; two writers would double records"
+                )
+            # The line is a courtesy: on a full disk the lock holds all the same, and the database will say so.
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, 0)
+                since = datetime.now(UTC).isoformat(timespec="seconds")
+                line = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
+                os.pwrite(fd, f"{line}\n".encode(), 0)
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls(fd)
+
+    def release(self) -> None:
+        """Let go; harmless when repeated."""
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, 0)
+            os.close(self._fd)
+            self._fd = -1
+
+
+def holder(file: Path) -> Holder | None:
+    """Who holds the lock of `file` right now, or None.  Does not disturb them."""
+    try:
+        fd = os.open(_lock_path(file), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as e:
+        raise journal_error(e, _lock_path(file)) from e
+    try:
+        return None if _flock(fd, file, is_exclusive=False, tries=1) else _read(fd)
+    finally:
+        os.close(fd)
+
+
+def _lock_path(file: Path) -> Path:
+    return file.with_name(file.name + ".lock")
+
+
+def _open(file: Path, flags: int) -> int:
+    path = _lock_path(file)
+    try:
+        return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as e:
+        raise journal_error(e, path) from e
+
+
+def _flock(fd: int, file: Path, *, is_exclusive: bool, tries: int) -> bool:
+    if fcntl is None:  # pragma: no cover - Windows
+        raise JournalError("this system has no flock", hint="a journal needs Linux, macOS or another Unix")
+    mode = (fcntl.LOCK_EX if is_exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB
+    for left in range(tries - 1, -1, -1):
+        try:
+            fcntl.flock(fd, mode)
+        except BlockingIOError:
+            if left:
+                time.sleep(PAUSE_S)
+        except OSError as e:
+            if e.errno in _UNSUPPORTED:
+                raise JournalError(
+                    f"{file}: the file system cannot lock files ({os.strerror(e.errno)})",
+                    hint="put the journal on a local disk with --journal",
+                ) from e
+            raise journal_error(e, file) from e
+        else:
+            return True
+    return False
+
+
+def _read(fd: int) -> Holder:
+    try:
+        said = json.loads(os.pread(fd, 4_096, 0))
+        return Holder(int(said["pid"]), str(said["host"]), str(said["since"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Holder()

@@ -1,0 +1,204 @@
+"""Opens, creates and judges the file of a journal, before anything in it is believed.
+
+    no file, or an empty one           created, 0600, in WAL mode
+    not SQLite, or another database    refused and left as it is
+    a newer format                     refused: this version cannot know what it means
+    another base URL or account        refused (exit 5): a stub's journal must never answer for the real host
+    other columns of the source        refused (exit 6): the same seqs would mean other pairs
+    damaged                            refused, with what may save it
+
+Invariant: a connection that leaves here is a journal of this identity with `synchronous=FULL`.  A crash while creating
+leaves an empty database, which counts as no file.  The caller holds the lock (`lock`) before a writer is opened.
+Not here: reading rows.  Source: DESIGN section 10; sqlite.org/wal.html for what a read-only connection can do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from ..errors import JournalError, SourceError
+from .bulk import VARIABLES
+from .faults import ELSEWHERE, damaged, journal_error
+from .lock import holder
+from .schema import APPLICATION_ID, CREATE, FORMAT, Identity
+
+SQLITE_OLDEST: Final = (3, 32)  # upsert (3.24), 32,766 variables a statement (3.32); JSON functions are asked for
+BUSY_S: Final = 10.0  # others only read: they keep a lock for the moment of a recovery at most
+# temp_store and secure_delete: ids are no secret, and overwriting freed bytes costs updates 25%.  fullfsync: what macOS
+# needs for a sync that reaches the disk.  The rest is the promise.
+_WRITER: Final = (
+    "PRAGMA synchronous = FULL", "PRAGMA fullfsync = ON", "PRAGMA checkpoint_fullfsync = ON",
+    "PRAGMA temp_store = MEMORY", "PRAGMA secure_delete = OFF",
+)  # fmt: skip
+
+
+def check_place(path: Path) -> None:
+    """Raise `JournalError` where no journal can be: a folder that is missing or a path that is no file."""
+    if not path.parent.is_dir():
+        raise JournalError(f"{path}: the folder does not exist", hint=f"create {path.parent}, or {ELSEWHERE}")
+    if path.exists() and not path.is_file():
+        raise JournalError(f"{path} is no file", hint=ELSEWHERE)
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise JournalError(f"{path} cannot be written", hint=f"give write permission, or {ELSEWHERE}")
+
+
+def open_writer(path: Path | None, identity: Identity) -> sqlite3.Connection:
+    """A connection that may write, to the journal at `path` (None: in memory), created if need be."""
+    _check_sqlite()
+    if path is not None and not path.exists():
+        # Made here for its mode; -wal and -shm get theirs from it.  Nobody has it open: we hold the lock, it is new.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    db = sqlite3.connect(":memory:" if path is None else path, timeout=BUSY_S, isolation_level=None)
+    try:
+        is_new = _is_empty(db)
+        if not is_new:
+            _check_format(db, path)
+        mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal" and path is not None:
+            raise JournalError(f"{path}: no WAL mode here", hint="put the journal on a local disk with --journal")
+        for pragma in _WRITER:
+            db.execute(pragma)
+        if is_new:
+            _create(db, path, identity)
+        elif is_unused(db):
+            _adopt(db, identity)
+        else:
+            check_identity(dict(db.execute("SELECT key, value FROM meta")), path, identity)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that only reads, beside a live writer or after a crash, and never checkpoints."""
+    _check_sqlite()
+    if not path.is_file():
+        raise JournalError(f"there is no journal at {path}", hint="`bulkwriter run SOURCE` makes SOURCE.journal")
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+    try:
+        return _checked(uri, path)
+    except sqlite3.Error as e:
+        if getattr(e, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise journal_error(e, path) from e
+    # The folder cannot be written, so SQLite cannot make its -shm.  With nothing in a -wal and no writer the file alone
+    # is the journal, and only then may SQLite be told that it does not change.  (A writer that starts while we read is
+    # another user's; what we then read is as of its last checkpoint.)
+    wal = path.with_name(path.name + "-wal")
+    if (wal.exists() and wal.stat().st_size) or holder(path) is not None:
+        raise JournalError(
+            f"{path} cannot be read in a folder without write permission while it has a -wal",
+            hint="copy the journal and its -wal together to a folder of yours, and read it there",
+        )
+    try:
+        return _checked(f"{uri}&immutable=1", path)
+    except sqlite3.Error as e:
+        raise journal_error(e, path) from e
+
+
+def _checked(uri: str, path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
+    try:
+        _check_format(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check_sqlite() -> None:
+    if sqlite3.sqlite_version_info < SQLITE_OLDEST:
+        raise JournalError(
+            f"SQLite {sqlite3.sqlite_version} is too old for a journal",
+            hint=f"use a Python with SQLite {'.'.join(map(str, SQLITE_OLDEST))} or newer",
+        )
+    db = sqlite3.connect(":memory:")
+    try:
+        if db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) < VARIABLES:
+            raise JournalError("this SQLite allows too few variables", hint="use a Python with a standard SQLite")
+        db.execute("SELECT json_group_array(1)")
+    except sqlite3.Error as e:
+        raise JournalError("this SQLite has no JSON functions", hint="use a Python with a standard SQLite") from e
+    finally:
+        db.close()
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    objects = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return not objects and not _pragma(db, "application_id") and not _pragma(db, "user_version")
+
+
+def _check_format(db: sqlite3.Connection, path: Path | None) -> None:
+    version = _pragma(db, "user_version")
+    if _pragma(db, "application_id") != APPLICATION_ID:
+        raise JournalError(f"{path} is no journal of bulkwriter", hint=ELSEWHERE)
+    if version != FORMAT:
+        raise JournalError(
+            f"{path} has format {version}; this version knows format {FORMAT}", hint="use the bulkwriter that wrote it"
+        )
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    return int(db.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _meta_of(identity: Identity) -> dict[str, str]:
+    return {
+        "base_url": identity.base_url,
+        "account": identity.account,
+        "columns": json.dumps(identity.columns),
+    }
+
+
+def _create(db: sqlite3.Connection, path: Path | None, identity: Identity) -> None:
+    meta = {**_meta_of(identity), "created_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    db.execute("BEGIN IMMEDIATE")
+    for statement in CREATE:
+        db.execute(statement)
+    db.executemany("INSERT INTO meta(key, value) VALUES (?, ?)", meta.items())
+    db.execute("COMMIT")
+    if path is not None:
+        path.chmod(0o600)  # an empty file of the user's may have had another mode
+
+
+def is_unused(db: sqlite3.Connection) -> bool:
+    """Whether no row was ever read into it: a start that failed before that (a wrong URL, say) binds nothing."""
+    return db.execute("SELECT 1 FROM pair LIMIT 1").fetchone() is None
+
+
+def _adopt(db: sqlite3.Connection, identity: Identity) -> None:
+    """Make a journal without rows that of another host, account or pair of columns."""
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("DELETE FROM meta WHERE key <> 'created_at'")
+    db.executemany("INSERT INTO meta(key, value) VALUES (?, ?)", _meta_of(identity).items())
+    db.execute("COMMIT")
+
+
+def check_identity(meta: Mapping[str, str], path: Path | None, wanted: Identity) -> None:
+    """Raise `JournalError` or `SourceError` where a journal with this meta is not to be used for `wanted`."""
+    try:
+        columns = json.loads(meta["columns"])
+        found = Identity(meta["base_url"], meta["account"], (columns[0], columns[1]))
+    except (KeyError, ValueError, IndexError, TypeError) as e:
+        raise damaged(path, "table meta") from e
+    if (found.base_url, found.account) != (wanted.base_url, wanted.account):
+        raise JournalError(
+            f"{path} belongs to {_place(found)}, not to {_place(wanted)}",
+            hint="name that --base-url and --account again, or another file with --journal",
+        )
+    if not found.has_columns(wanted.columns):
+        raise SourceError(
+            f"{path} was made from the columns {', '.join(found.columns)}, not {', '.join(wanted.columns)}",
+            hint="name the same --lesson-column and --member-column again, or another file with --journal",
+        )
+
+
+def _place(identity: Identity) -> str:
+    return identity.base_url + (f" (account {identity.account})" if identity.account else "")

@@ -1,0 +1,182 @@
+"""A page of numbers that processes of one machine share, beside the ledger: what the short windows have spent.
+
+A file of doubles in native order, mapped into memory, and an `flock` on it that is never waited for on an event loop.
+What a process wrote is there after it was killed; after a power cut it may not be, and need not: a page of another boot
+is cleared, as no short window outlasts a boot.  One page for each account and set of windows:
+
+    cell 0      number of this boot, 52 bits of the SHA-256 of its id: another one and the page is cleared
+    cell 1      when the last request that was booked here has surely ended (boot clock)
+    cells 2...  `cells`, the caller's, see `core.pace`
+
+A new page beside another one of the same account begins as if all were spent until that one's cell 1: a changed
+`--quota` does not start afresh.  Processes that run *at the same time* with different quotas on one account do not see
+each other's short windows; the long ones they share.
+
+Invariant: only the holder of the lock books; only the process that booked a request changes its number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, Protocol
+
+from ..errors import JournalError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
+HEAD: Final = 2
+DOUBLE: Final = 8
+
+
+class PageLike(Protocol):
+    """Cells and their lock; `MemoryPage` and `Page`."""
+
+    cells: memoryview[float]
+
+    def try_lock(self) -> bool: ...
+    def unlock(self) -> None: ...
+    def note_end(self, at: float) -> None: ...
+    def close(self) -> None: ...
+
+
+class Page:
+    """A page that is open; see `open`."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
+        self._map = mmap.mmap(fd, size)
+        self._bytes = memoryview(self._map)
+        self._all = self._bytes.cast("d")
+        self.cells = self._all[HEAD:]
+
+    @classmethod
+    def open(
+        cls,
+        ledger: Path,
+        account: str,
+        windows: str,
+        *,
+        cells: int,
+        boot: str,
+        clear: Callable[[memoryview[float], float], None],
+    ) -> Page:
+        """Open or make the page for these windows; `clear(cells, free_at)` makes the caller's cells empty.
+
+        Blocks for as long as another process does this.  Raises `JournalError` where there can be no such file.
+        """
+        stem = f"{ledger.name}-{digest(account)[:12]}-"  # as that of tills, `store.till`
+        path = ledger.with_name(f"{stem}{digest(windows)[:8]}.pace")
+        size = (HEAD + cells) * DOUBLE
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as e:
+            raise page_error(path, e) from e
+        try:
+            flock(fd, path)
+            is_new = os.fstat(fd).st_size != size
+            if is_new:
+                os.ftruncate(fd, 0)
+                os.ftruncate(fd, size)
+            page = cls(fd, size)
+            number = float(int(digest(boot)[:13], 16)) if boot else 1.0
+            if is_new or page._all[0] != number:
+                ended = last_end(path.parent.glob(stem + "*.pace"), number)
+                page._all[1] = ended
+                clear(page.cells, ended)
+                page._all[0] = number
+            page.unlock()
+        except OSError as e:
+            os.close(fd)
+            raise page_error(path, e) from e
+        except BaseException:
+            os.close(fd)
+            raise
+        return page
+
+    def try_lock(self) -> bool:
+        """Take the lock if nobody has it."""
+        return try_flock(self._fd)
+
+    def unlock(self) -> None:
+        unflock(self._fd)
+
+    def note_end(self, at: float) -> None:
+        """A request that is booked now has ended by then."""
+        self._all[1] = at
+
+    def close(self) -> None:
+        """Let go of the file; harmless when repeated.  Views that others still hold keep the memory mapped."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class MemoryPage:
+    """Cells of one process alone."""
+
+    def __init__(self, cells: int) -> None:
+        self.cells = memoryview(bytearray(cells * DOUBLE)).cast("d")
+
+    def try_lock(self) -> bool:
+        return True
+
+    def unlock(self) -> None:
+        """Nobody else is there."""
+
+    def note_end(self, at: float) -> None:
+        """Nobody comes after."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def flock(fd: int, path: Path) -> None:
+    """Wait for the lock of an open file; closing the file lets go of it."""
+    if fcntl is None:  # pragma: no cover - Windows
+        raise JournalError("this system has no flock", hint="quotas need Linux, macOS or another Unix; or --quota none")
+    fcntl.flock(fd, fcntl.LOCK_EX)
+
+
+def try_flock(fd: int) -> bool:
+    """Take the lock of an open file unless somebody has it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def unflock(fd: int) -> None:
+    fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def last_end(pages: Iterable[Path], number: float) -> float:
+    """When the last request booked in any of these pages of this boot has surely ended; 0 if there is none."""
+    last = 0.0
+    for path in pages:
+        with path.open("rb") as file:
+            head = file.read(HEAD * DOUBLE)
+        if len(head) == HEAD * DOUBLE:
+            words = memoryview(head).cast("d")
+            if words[0] == number:
+                last = max(last, words[1])
+    return last
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def page_error(path: Path, error: OSError) -> JournalError:
+    return JournalError(
+        f"{path}: {os.strerror(error.errno or 0)}",
+        hint="nothing is sent that is not counted first: name a ledger that can be written with --ledger",
+    )

@@ -1,0 +1,121 @@
+"""The journal's format, version 1.  Anyone can read it:  sqlite3 -readonly FILE 'SELECT * FROM outcome LIMIT 9'
+
+`PRAGMA application_id` is 0x62776A6C, `PRAGMA user_version` the format's version; a reader refuses a newer one.
+
+table `pair`, one row a record of the source, never deleted
+    seq          0-based place in the source; contiguous.  Pairs given one by one count from 2^40
+    state        0 pending, 1 intent, 2 in doubt, 3 created, 4 existing, 5 rejected, 6 failed, 7 invalid, 8 duplicate
+    id_a, id_b   the two ids, in the order of meta `columns` (lesson, member); NULL where the row is no pair
+    line         1-based line of the source on which the record starts, or NULL
+    attempts     requests of which at least one byte was written
+    record_id    the server's id of the record, where it is known; in a doubt: an undo began to delete that record
+    http_status  of the last whole reply, or NULL
+    detail       JSON, or NULL: {"errors": [[property, message], …], "message": …} of what the server said;
+                 {"reason": …, "raw": …} of an invalid row; {"floor": …} of an intent, also in a doubt's: the highest
+                 record id on the server known before it was sent, so that a newer record of the pair is this run's
+view `outcome`   the same with states in words; an intent reads as `in_doubt`, since only its sender knows better
+table `meta`     key, value (text): base_url, account ("" for none), columns (JSON list of two), created_at, and what
+                 the engine keeps there: run (JSON: how large the source is, how fast the run goes, its quotas),
+                 has_rising_ids ("no" once a newer record had a lower id)
+index `pair_by_ids`  exists only once pairs were given one by one
+
+Nothing here is secret, and no token is ever stored.  WAL mode: a copy needs FILE and FILE-wal together.
+Not here: how rows are written (`journal`) and read (`rows`).  Source: DESIGN section 10; sqlite.org/fileformat2.html.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from ..model import BadRow, FieldError, Pair, State
+
+APPLICATION_ID: Final = 0x62776A6C  # "bwjl"
+FORMAT: Final = 1
+
+_WORDS: Final = " ".join(f"WHEN {s.value} THEN '{s.word}'" for s in State)
+CREATE: Final = (
+    """CREATE TABLE pair(
+        seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, id_a INTEGER, id_b INTEGER, line INTEGER,
+        attempts INTEGER NOT NULL DEFAULT 0, record_id INTEGER, http_status INTEGER, detail TEXT)""",
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    f"""CREATE VIEW outcome AS
+        SELECT seq, line, id_a, id_b, CASE state {_WORDS} END AS state, attempts, record_id, http_status, detail
+        FROM pair""",  # noqa: S608 our own words
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {FORMAT}",
+)
+CREATE_PAIR_INDEX: Final = "CREATE INDEX IF NOT EXISTS pair_by_ids ON pair(id_a, id_b)"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a journal belongs to.  `base_url` is normalised; `columns` are the source's names of the two ids."""
+
+    base_url: str
+    account: str
+    columns: tuple[str, str]
+
+    @classmethod
+    def of(cls, base_url: str, account: str | None, columns: tuple[str, str]) -> Identity:
+        return cls(normal_url(base_url), account or "", columns)
+
+    def has_columns(self, columns: tuple[str, str]) -> bool:
+        """Whether these are the same columns, in any case, as sources compare them."""
+        return [c.strip().casefold() for c in self.columns] == [c.strip().casefold() for c in columns]
+
+
+def normal_url(base_url: str) -> str:
+    """The URL with scheme and host in lower case, without default port and trailing slash."""
+    parts = urlsplit(base_url)
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+
+
+class ExportRow(NamedTuple):
+    """A whole row as people want it.  `message` is the server's, or why the row is no pair; `raw` is its text."""
+
+    seq: int
+    line: int | None
+    pair: Pair | None
+    state: State
+    attempts: int
+    record_id: int | None
+    http_status: int | None
+    errors: tuple[FieldError, ...]
+    message: str
+    raw: str
+    floor: int | None
+
+
+EXPORT_COLUMNS: Final = "seq, line, id_a, id_b, state, attempts, record_id, http_status, detail"
+
+
+def export_row(row: Sequence[int | str | None]) -> ExportRow:
+    """An `ExportRow` from the columns `EXPORT_COLUMNS`."""
+    seq, line, id_a, id_b, state, attempts, record_id, http_status, detail = row
+    pair = None if id_a is None or id_b is None else Pair(id_a, id_b)  # type: ignore[arg-type]
+    said = json.loads(detail) if isinstance(detail, str) else {}
+    errors = tuple(FieldError(*e) for e in said.get("errors", ()))
+    message = said.get("reason") or said.get("message", "")
+    raw, floor = said.get("raw", ""), said.get("floor")
+    return ExportRow(
+        seq, line, pair, State(state), attempts, record_id, http_status, errors, message, raw, floor  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def outcome_detail(errors: Sequence[FieldError], message: str) -> str | None:
+    """The `detail` of what the server said, or None for nothing.  ASCII JSON, so that any text can be stored."""
+    if not errors and not message:
+        return None
+    return json.dumps({"errors": errors, "message": message})
+
+
+def bad_row_detail(bad: BadRow) -> str:
+    """The `detail` of a row that is no pair."""
+    return json.dumps({"reason": bad.reason, "raw": bad.raw})

@@ -1,0 +1,249 @@
+"""The journal for asyncio: one daemon thread that owns it, and group commit.
+
+As soon as the thread is free it takes everything that was handed in meanwhile, carries it out in order in one
+transaction, commits once, and then resolves all of it with one `call_soon_threadsafe`.  So the busier the disk, the
+larger the groups; nobody waits for a timer.  An operation given to `run` ends a group: it sees what was handed in
+before, durably, and may open a transaction of its own.
+
+Invariants
+- an operation is acknowledged only when its commit has returned;
+- operations take effect in the order in which they were handed in, each wholly or not at all, whether or not somebody
+  still waits: cancelling a waiter takes nothing back;
+- when a group fails, all of it fails, and everything after it fails with the same reason;
+- `counts`, `rows` and `next_single_seq` are those of the last commit that was acknowledged.
+The thread is a daemon and `close` waits only so long: a disk that hangs cannot keep the process from ending.
+With `inline=True` there is no thread and every call has happened when it returns: for virtual time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from ..errors import JournalError
+from ..model import SINGLE_SEQ, State
+from .journal import AppendRow, Journal, SettleRow
+
+T = TypeVar("T")
+
+CLOSE_S: Final = 10.0  # a checkpoint of some MB on a slow disk; longer is a disk that hangs
+
+
+class _Standing(NamedTuple):
+    """How the journal stands after a group."""
+
+    rows: int
+    next_single_seq: int
+    counts: dict[State, int]
+
+
+class _Operation:
+    """Something to do with the journal, and who waits for it.  `kind`: "write", "run", "open" or "close"."""
+
+    __slots__ = ("call", "error", "future", "kind", "result")
+
+    def __init__(self, kind: str, call: Callable[[Journal], Any], future: asyncio.Future[Any]) -> None:
+        self.kind, self.call, self.future = kind, call, future
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class JournalWriter:
+    """A `Journal` used from an event loop.  All methods but `open` want it open; none blocks the loop (inline ones do).
+
+    Each may be cancelled: what it was asked to do happens all the same, so after a cancelled `open` call `close`.
+    """
+
+    is_durable: Final = True
+    _loop: asyncio.AbstractEventLoop
+
+    def __init__(self, *, inline: bool = False, close_s: float = CLOSE_S) -> None:
+        self.rows = 0
+        self.next_single_seq = SINGLE_SEQ
+        self.counts: dict[State, int] = {}
+        self.queued = 0  # operations handed in and not yet resolved
+        self._inline = inline
+        self._close_s = close_s
+        self._journal: Journal | None = None  # the thread's alone, unless inline
+        self._operations: queue.SimpleQueue[_Operation] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    async def open(
+        self, path: str | Path | None, *, base_url: str, account: str | None, columns: tuple[str, str]
+    ) -> None:
+        """Open or create the journal, as `Journal.open` does."""
+
+        def opening() -> Journal:
+            return Journal.open(path, base_url=base_url, account=account, columns=columns)
+
+        if self._inline:
+            self.adopt(opening())
+            return
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._serve, args=(opening,), name="journal", daemon=True)
+        self._thread.start()
+        try:
+            await self._hand_in("open", lambda journal: None)
+        except Exception:
+            await self.close()  # ends the thread
+            raise
+
+    def adopt(self, journal: Journal) -> None:
+        """Inline only: use a journal that is open already, such as one in memory `reopened` after a made-up crash."""
+        assert self._inline
+        self._journal = journal
+        self._stand(_standing(journal))
+
+    async def append(self, rows: Sequence[AppendRow]) -> None:
+        """`Journal.append`; returns when the rows are durable."""
+        await self._hand_in("write", lambda journal: journal.append(rows))
+
+    async def settle(self, rows: Sequence[SettleRow]) -> None:
+        """`Journal.settle`; returns when the outcomes are durable."""
+        await self._hand_in("write", lambda journal: journal.settle(rows))
+
+    async def mark(self, seqs: Sequence[int], state: State) -> None:
+        """`Journal.mark`; returns when it is durable."""
+        await self._hand_in("write", lambda journal: journal.mark(seqs, state))
+
+    async def run(self, fn: Callable[[Journal], T]) -> T:
+        """Call `fn` with the journal, in its thread and outside any transaction, and return what it returns.
+
+        What `fn` raises is raised here and hurts nobody else, unless it came from inside a `Journal.transaction()`.
+        An iterator of the journal must be used up inside `fn`; commits wait for it, so read thousands of rows, not all.
+        """
+        result: T = await self._hand_in("run", fn)
+        return result
+
+    async def close(self, *, checkpoint: bool = True) -> None:
+        """Finish what was handed in, close the journal and let go of its lock; harmless when repeated.
+
+        `JournalError` when the disk fails, or does not answer within `close_s`: the thread is then left behind.
+        """
+        if self._is_closed:
+            return
+        if self._inline or self._thread is None:
+            self._is_closed = True
+            if self._journal is not None:
+                self._journal.close(checkpoint=checkpoint)
+            return
+        closing = self._post("close", lambda journal: journal.close(checkpoint=checkpoint))
+        self._is_closed = True
+        done, _ = await asyncio.wait([closing], timeout=self._close_s)
+        if not done:
+            closing.cancel()
+            raise JournalError(
+                f"the journal's disk has not answered for {self._close_s:g} s",
+                hint="see to the disk, then give the same command again; what was acknowledged before is kept",
+            )
+        closing.result()
+
+    async def _hand_in(self, kind: str, call: Callable[[Journal], Any]) -> Any:
+        if self._inline:
+            return self._at_once(kind, call)
+        return await self._post(kind, call)
+
+    def _post(self, kind: str, call: Callable[[Journal], Any]) -> asyncio.Future[Any]:
+        if self._is_closed or self._thread is None:
+            raise JournalError("the journal is not open")
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.queued += 1
+        self._operations.put(_Operation(kind, call, future))
+        return future
+
+    def _at_once(self, kind: str, call: Callable[[Journal], Any]) -> Any:
+        journal = self._journal
+        if self._is_closed or journal is None:
+            raise JournalError("the journal is not open")
+        if kind == "write":
+            with journal.transaction():
+                result = call(journal)
+        else:
+            result = call(journal)
+        self._stand(_standing(journal))
+        return result
+
+    def _resolve(self, operations: list[_Operation], standing: _Standing | None) -> None:
+        """On the loop: tell everyone who still waits."""
+        self.queued -= len(operations)
+        if standing is not None:
+            self._stand(standing)
+        for operation in operations:
+            if operation.future.done():
+                continue
+            if operation.error is None:
+                operation.future.set_result(operation.result)
+            else:
+                operation.future.set_exception(operation.error)
+
+    def _stand(self, standing: _Standing) -> None:
+        self.rows, self.next_single_seq, self.counts = standing
+
+    # From here on: in the thread.
+
+    def _serve(self, opening: Callable[[], Journal]) -> None:
+        try:
+            journal = opening()
+        except BaseException as e:
+            self._fail_all(e)
+            return
+        while True:
+            for kind, group in groupby(self._take(), key=lambda operation: operation.kind):
+                operations = list(group)
+                carry_out_group(journal, operations, is_write=kind == "write")
+                self._tell(operations, None if journal.broken else _standing(journal))
+                if kind == "close":
+                    return
+
+    def _fail_all(self, error: BaseException) -> None:
+        """The journal could not be opened: answer whatever comes until `close`."""
+        while True:
+            operations = self._take()
+            for operation in operations:
+                operation.error = None if operation.kind == "close" else error
+            self._tell(operations, None)
+            if any(operation.kind == "close" for operation in operations):
+                return
+
+    def _take(self) -> list[_Operation]:
+        """Everything that was handed in; waits for the first."""
+        taken = [self._operations.get()]
+        while True:
+            try:
+                taken.append(self._operations.get_nowait())
+            except queue.Empty:
+                return taken
+
+    def _tell(self, operations: list[_Operation], standing: _Standing | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._resolve, operations, standing)
+
+
+def carry_out_group(journal: Journal, operations: Iterable[_Operation], *, is_write: bool) -> None:
+    """Do all operations, writes in one transaction, and leave result or error in each."""
+    operations = list(operations)
+    if not is_write:
+        for operation in operations:
+            try:
+                operation.result = operation.call(journal)
+            except BaseException as e:
+                operation.error = e
+        return
+    try:
+        with journal.transaction():
+            for operation in operations:
+                operation.result = operation.call(journal)
+    except BaseException as e:
+        for operation in operations:
+            operation.error = e
+
+
+def _standing(journal: Journal) -> _Standing:
+    return _Standing(journal.rows, journal.next_single_seq, journal.counts())

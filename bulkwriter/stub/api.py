@@ -1,0 +1,183 @@
+"""The API's sense: a whole request in, an answer out, and the table changed on the way.
+
+One `Api` is one server's memory: records, tokens, and the wording of replies.  It knows no connection, no throttle and
+no fault; whoever calls `answer` decides when the request is applied, and whether anybody is told.
+
+Order of judgement, as by the real one: path and method, token and role (401 for both), sense of the body (400),
+duplicates.  Pure: `now` is an argument.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from ..model import ID_MAX
+from .fields import Ranges
+from .listing import BadParameter, Listing, parse_ids, parse_query
+from .records import Records
+from .replies import (
+    ENTITY,
+    NO_SUCH_METHOD,
+    NO_SUCH_PATH,
+    NOT_FOUND,
+    UNAUTHORIZED,
+    Answer,
+    Replies,
+    as_json,
+    envelope,
+    refusal,
+)
+from .request import COLLECTION, TOKEN, Request
+from .scenario import Scenario
+from .tokens import Grants
+
+EXISTING_AGE_S = 86_400.0
+"""Existing records were made a day before the stub started."""
+
+
+class Api:
+    """One server's memory and manners."""
+
+    def __init__(self, scenario: Scenario, *, now: float, wall_s: float) -> None:
+        offset_s = wall_s - now
+        self.records = Records(scenario.first_id)
+        self.records.seed(scenario.existing_pairs(), now - EXISTING_AGE_S)
+        self.grants = Grants(
+            scenario.tokens, scenario.users, token_life_s=scenario.token_life_s,
+            refresh_life_s=scenario.refresh_life_s, rng=scenario.rng("tokens"),
+        )  # fmt: skip
+        self._offset_s = offset_s
+        self._answers: dict[str, Callable[[Request, float], Answer]] = {
+            "create": self._create, "list": self._list, "read": self._read, "delete": self._delete,
+            "token": self._token, "other": self._other,
+        }  # fmt: skip
+        self.retune(scenario)
+
+    def retune(self, scenario: Scenario) -> None:
+        """Follow another scenario from now on; records and issued tokens stay."""
+        self._scenario = scenario
+        self.replies = Replies(self._offset_s, scenario.clock_skew_s)
+        self._listing = Listing(self.records, self.replies, offset_s=self._offset_s)
+        self._has_rules = (
+            scenario.unique != "no" or scenario.known_lessons is not None or scenario.known_members is not None
+        )
+        self.grants.retune(
+            scenario.tokens, scenario.users,
+            token_life_s=scenario.token_life_s, refresh_life_s=scenario.refresh_life_s,
+        )  # fmt: skip
+
+    def answer(self, request: Request, now: float) -> Answer:
+        """Apply a request and say what became of it."""
+        return self._answers[request.head.operation](request, now)
+
+    def _create(self, request: Request, now: float) -> Answer:
+        if not self.grants.allows(request.head.authorization, "Create", now):
+            return UNAUTHORIZED
+        try:
+            fields = orjson.loads(request.body)
+            lesson_id, member_id = fields["CourseLessonId"], fields["CourseMemberId"]
+        except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+            return self._refuse(request.body)
+        is_whole = type(lesson_id) is int and type(member_id) is int  # a bool is an int, but not by `type`
+        if not is_whole or not 0 < lesson_id <= ID_MAX or not 0 < member_id <= ID_MAX:
+            return self._refuse(request.body)
+        if self._has_rules:
+            refused = self._judge(lesson_id, member_id)
+            if refused is not None:
+                return refused
+        return self.replies.created(self.records.add(lesson_id, member_id, now), now)
+
+    def _judge(self, lesson_id: int, member_id: int) -> Answer | None:
+        """The refusal of a well-formed pair, if the scenario has a rule against it."""
+        scenario = self._scenario
+        errors: list[tuple[str, str, Any]] = []
+        if not _is_known(lesson_id, scenario.known_lessons):
+            errors.append(("CourseLessonId", "does not exist", lesson_id))
+        if not _is_known(member_id, scenario.known_members):
+            errors.append(("CourseMemberId", "does not exist", member_id))
+        if errors:
+            return self._rejection(400, *errors)
+        if scenario.unique != "no" and self.records.has_pair(lesson_id, member_id):
+            return self._rejection(
+                int(scenario.unique), ("CourseMemberId", "has already completed this lesson", member_id)
+            )
+        return None
+
+    def _refuse(self, body: bytes) -> Answer:
+        """Say what is wrong with a body that holds no pair."""
+        try:
+            fields = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return self._rejection(400, ("", "The request body is not valid JSON.", None))
+        if not isinstance(fields, dict):
+            return self._rejection(400, ("", "The request body is not a JSON object.", None))
+        errors: list[tuple[str, str, Any]] = []
+        for name in ("CourseLessonId", "CourseMemberId"):
+            value = fields.get(name)
+            if value is None:
+                errors.append((name, "is a required field", None))
+            elif type(value) is not int:
+                errors.append((name, "is not a number", value))
+            elif not 0 < value <= ID_MAX:
+                errors.append((name, "is out of range", value))
+        return self._rejection(400, *errors)
+
+    def _rejection(self, status: int, *errors: tuple[str, str, Any]) -> Answer:
+        body = refusal(*errors)
+        return as_json(status, {"Status": 500} | body if self._scenario.status_in_rejections else body)
+
+    def _list(self, request: Request, now: float) -> Answer:
+        if not self.grants.allows(request.head.authorization, "List", now):
+            return UNAUTHORIZED
+        scenario, raw = self._scenario, request.head.query
+        before = now - scenario.list_lag_s
+        try:
+            ids = parse_ids(raw)
+            if ids is not None:
+                return as_json(200, self._listing.by_ids(ids, before=before))
+            query = parse_query(raw, size_max=scenario.page_size_max, zone_offset_s=scenario.zone_offset_s)
+            return as_json(200, self._listing.page(query, before=before, is_exact=scenario.text_filter == "exact"))
+        except BadParameter as e:
+            return self._rejection(400, ("", str(e), None))
+
+    def _read(self, request: Request, now: float) -> Answer:
+        if not self.grants.allows(request.head.authorization, "Read", now):
+            return UNAUTHORIZED
+        position = self.records.position(_id_in(request.head.path))
+        return NOT_FOUND if position is None else as_json(200, self._listing.record(position))
+
+    def _delete(self, request: Request, now: float) -> Answer:
+        if not self.grants.allows(request.head.authorization, "Delete", now):
+            return UNAUTHORIZED
+        if not self.records.remove(_id_in(request.head.path)):
+            return NOT_FOUND
+        return as_json(200, envelope(f"{ENTITY} was successfully deleted.", None, self.replies.stamp(now)))
+
+    def _token(self, request: Request, now: float) -> Answer:
+        headers = request.head.headers
+        status, value = self.grants.exchange(
+            headers.get(b"content-type", b""), request.body,
+            client_id=headers.get(b"client_id", b"").decode("latin-1"), now=now,
+        )  # fmt: skip
+        return as_json(status, value)
+
+    def _other(self, request: Request, now: float) -> Answer:
+        is_ours = request.head.path.startswith(COLLECTION) or request.head.path == TOKEN
+        return NO_SUCH_METHOD if is_ours else NO_SUCH_PATH
+
+
+def _id_in(path: bytes) -> int:
+    """The id behind the collection's path, or 0, which no record has."""
+    last = path.rsplit(b"/", 1)[1]
+    return int(last) if last.isdigit() and len(last) <= 19 else 0
+
+
+def _is_known(value: int, known: Ranges | None) -> bool:
+    if known is None:
+        return True
+    place = bisect_right(known, (value, ID_MAX)) - 1
+    return place >= 0 and value <= known[place][1]

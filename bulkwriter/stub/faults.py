@@ -1,0 +1,202 @@
+"""Decides which request meets which fault; `enact` then makes it happen on the wire.
+
+Every kind of fault is one row of `KINDS`.  Its name ends in `_before` when the create is not applied and in `_after`
+when it is although the client cannot know; kinds without such an ending answer truly, in an unusual way, or refuse.
+A rule deals its kind to a `share` of the requests of one operation, by one draw a request from a generator of its own:
+the same seed and the same order of admitted requests give the same faults, whatever the timing.  Throttled requests
+take no part.  `skip` and `limit` place a fault exactly: {"kind": "rst_after", "skip": 4, "limit": 1} hits the fifth.
+
+Pure: chance is an argument.  Nothing here knows a connection.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..errors import UsageError
+from .fields import check, header_text, knob, made_of, maybe, number, one_of, whole
+
+OPERATIONS = ("create", "list", "read", "delete", "token")
+
+
+class Kind(NamedTuple):
+    """`applies`: the request takes effect before the fault.  `delay_s` is the rule's default."""
+
+    text: str
+    applies: bool = False
+    on: str = "create"
+    delay_s: float = 0.0
+
+
+_AFTER = True
+
+# fmt: off
+KINDS: Mapping[str, Kind] = {
+    # the connection goes away
+    "connect_fin":         Kind("closed as soon as it is accepted", on="connect"),
+    "connect_rst":         Kind("reset as soon as it is accepted", on="connect"),
+    "connect_silence":     Kind("accepted and never answered", on="connect"),
+    "fin_mid_request":     Kind("closed after the head, before the body is read"),
+    "rst_mid_request":     Kind("reset after the head, before the body is read"),
+    "fin_before":          Kind("closed without a reply, not applied"),
+    "rst_before":          Kind("reset without a reply, not applied"),
+    "fin_after":           Kind("applied, then closed without a reply", _AFTER),
+    "rst_after":           Kind("applied, then reset without a reply", _AFTER),
+    "late_apply":          Kind("reset without a reply, and applied delay_s later", delay_s=0.5),
+    "silence_before":      Kind("never answered, not applied"),
+    "silence_after":       Kind("applied, never answered", _AFTER),
+    "continue_fin_before": Kind("100 Continue, then closed, not applied"),
+    "continue_fin_after":  Kind("applied; 100 Continue, then closed", _AFTER),
+    # what comes back is not a whole, plain reply
+    "garbage_before":      Kind("bytes that are not HTTP, not applied"),
+    "garbage_after":       Kind("applied, then bytes that are not HTTP", _AFTER),
+    "half_status_before":  Kind("half a status line, then closed, not applied"),
+    "half_status_after":   Kind("applied; half a status line, then closed", _AFTER),
+    "bad_length_after":    Kind("applied; the reply's Content-Length is no number", _AFTER),
+    "cut_body_after":      Kind("applied; half the body that Content-Length says, then closed", _AFTER),
+    "long_head_after":     Kind("applied; a header of size_bytes", _AFTER),
+    "long_body_after":     Kind("applied; the body goes on with size_bytes of blanks", _AFTER),
+    "gzip_after":          Kind("applied; the reply is gzip although identity was asked for", _AFTER),
+    "gzip_bomb_after":     Kind("applied; gzip that unpacks to 1 GB", _AFTER),
+    "empty_after":         Kind("applied; 200 with an empty body", _AFTER),
+    "odd_after":           Kind("applied; 200 with JSON of another shape", _AFTER),
+    # servers and what stands before them
+    "500_before":          Kind("500 as the API words it, not applied"),
+    "500_after":           Kind("applied, then 500 as the API words it", _AFTER),
+    "502_before":          Kind("502 with HTML, not applied"),
+    "502_after":           Kind("applied, then 502 with HTML", _AFTER),
+    "503_before":          Kind("503 with HTML, not applied"),
+    "503_after":           Kind("applied, then 503 with HTML", _AFTER),
+    "504_before":          Kind("504 with HTML, not applied"),
+    "504_after":           Kind("applied, then 504 with HTML", _AFTER),
+    "503_wait_before":     Kind("503 with Retry-After (retry_after, else 1), not applied"),
+    "503_wait_after":      Kind("applied, then 503 with Retry-After (retry_after, else 1)", _AFTER),
+    "status_before":       Kind("any status, body and Retry-After of the rule, not applied"),
+    "status_after":        Kind("applied, then any status, body and Retry-After of the rule", _AFTER),
+    "unsuccessful":        Kind("200 with WasSuccessful false and Errors, not applied"),
+    "expired_401":         Kind("401 as if the token expired (an issued one does), only to tokens good before"),
+    "forbidden_403":       Kind("403 with HTML, as from a firewall, not applied"),
+    "redirect_307":        Kind("307 to location, not applied"),
+    # true replies in unusual form
+    "slow":                Kind("answered delay_s later than else", delay_s=1.0),
+    "slices":              Kind("sent byte by byte (long ones in 4,096 pieces)", _AFTER),
+    "chunked":             Kind("Transfer-Encoding: chunked, in small chunks", _AFTER),
+    "close_delimited":     Kind("HTTP/1.0: the body ends where the connection does", _AFTER),
+    "continue_first":      Kind("100 Continue before the reply", _AFTER),
+    "trailing":            Kind("more bytes right behind the reply", _AFTER),
+    "unsolicited":         Kind("the reply once more, delay_s later, on the idle connection", _AFTER, delay_s=0.02),
+    "stray":               Kind("the reply again as the next request comes, its own later", _AFTER, delay_s=0.005),
+    # lists
+    "list_empty":          Kind("no records, though TotalItems counts them", on="list"),
+    "list_short":          Kind("a third of the page's records are left out", on="list"),
+    "list_miscount":       Kind("TotalItems is one too high", on="list"),
+    "list_overlap":        Kind("the page's last record is left out and its first comes twice", on="list"),
+}
+# fmt: on
+EARLY = frozenset({"fin_mid_request", "rst_mid_request"})
+"""Dealt when a request's head is read; all others when it is whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRule:
+    """One fault of a scenario."""
+
+    kind: str = knob(..., one_of(*KINDS), "one of the kinds below")
+    share: float = knob(1.0, number(0, 1), "share of the operation's requests that meet it")
+    on: str = knob(
+        "",
+        one_of("", *OPERATIONS, "connect", "any"),
+        f"{' | '.join(OPERATIONS)} | any of these; default by kind, mostly create",
+    )
+    skip: int = knob(0, whole(0, 10**12), "so many requests of the operation pass first")
+    limit: int | None = knob(None, maybe(whole(0, 10**12)), "dealt at most so often; null: no limit")
+    delay_s: float | None = knob(None, maybe(number(0, 10**6)), "s, for kinds that name it; null: the kind's own")
+    status: int = knob(500, whole(200, 999), "for status_before and status_after")
+    body: str = knob("json", one_of("json", "html", "empty"), "for status_before and status_after")
+    retry_after: str = knob("", header_text, "Retry-After as it is sent, for status_* and 503_wait_*; any text")
+    location: str = knob("http://127.0.0.1:9/", header_text, "for redirect_307")
+    size_bytes: int = knob(2 << 20, whole(1, 2**30), "for long_head_after and long_body_after")
+
+    def __post_init__(self) -> None:
+        check(self)
+        kind = KINDS[self.kind]
+        if not self.on:
+            object.__setattr__(self, "on", kind.on)
+        if self.delay_s is None:
+            object.__setattr__(self, "delay_s", kind.delay_s)
+        if (kind.on in ("connect", "list") or self.on == "connect") and self.on != kind.on:
+            raise UsageError(f"a fault {self.kind!r} cannot be dealt on {self.on!r}", hint=f"its own is {kind.on!r}")
+
+    @property
+    def wait_s(self) -> float:
+        assert self.delay_s is not None, "filled in when made"
+        return self.delay_s
+
+
+class Dealer:
+    """Deals the faults of some rules; one draw a request, the rules side by side in [0, 1)."""
+
+    def __init__(self, rules: Iterable[FaultRule], rng: random.Random) -> None:
+        self._rng = rng
+        self._slots: dict[str, list[_Slot]] = {}
+        for rule in rules:
+            for operation in OPERATIONS if rule.on == "any" else (rule.on,):
+                slots = self._slots.setdefault(operation, [])
+                slots.append(_Slot(rule, (slots[-1].upper if slots else 0.0) + rule.share))
+        self._seen = dict.fromkeys(self._slots, 0)
+        self._left = {id(slot.rule): slot.rule.limit for slots in self._slots.values() for slot in slots}
+
+    def deal(self, operation: str) -> FaultRule | None:
+        """The fault that this request meets, or None."""
+        slots = self._slots.get(operation)
+        if slots is None:
+            return None
+        self._seen[operation] += 1
+        draw = self._rng.random()
+        for rule, upper in slots:
+            if draw < upper:
+                return rule if self._take(rule, operation) else None
+        return None
+
+    def _take(self, rule: FaultRule, operation: str) -> bool:
+        left = self._left[id(rule)]
+        if self._seen[operation] <= rule.skip or left == 0:
+            return False
+        if left is not None:
+            self._left[id(rule)] = left - 1
+        return True
+
+
+class _Slot(NamedTuple):
+    rule: FaultRule
+    upper: float
+
+
+def read_rules(value: Any) -> tuple[FaultRule, ...]:
+    """Rules from a list of them, or from {kind: share}; the shares of one operation must fit into 1.
+
+    Rules with a `limit` or `skip` may overlap others' shares only within that sum, too: one draw decides.
+    """
+    if isinstance(value, Mapping):
+        value = [{"kind": kind, "share": share} for kind, share in value.items()]
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{value!r} is neither a list of faults nor a mapping of kinds to shares")
+    read = made_of(FaultRule)
+    rules: tuple[FaultRule, ...] = tuple(read(rule) for rule in value)
+    for early in (False, True):
+        _check_shares([rule for rule in rules if (rule.kind in EARLY) is early])
+    return rules
+
+
+def _check_shares(rules: Sequence[FaultRule]) -> None:
+    for operation in (*OPERATIONS, "connect"):
+        total = sum(
+            rule.share
+            for rule in rules
+            if rule.on in (operation, "any") and not (rule.on == "any" and operation == "connect")
+        )
+        if total > 1 + 1e-9:
+            raise ValueError(f"the shares of faults on {operation!r} add up to {total:g}, more than 1")

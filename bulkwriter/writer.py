@@ -1,0 +1,230 @@
+"""`BulkWriter`: the library's face.  It owns the lifetime of the parts, and runs sources and single pairs through them.
+
+The task group lives from `__aenter__` to `__aexit__`, in a task of its own, never across a `yield`.  Nothing global is
+touched: no signal handlers, no logging set-up, no loop policy.  Leaving the block early, by an exception or a cancel,
+ends in good order: requests in flight may end within `limits.drain_s`, what was not sent is `pending` again, and the
+journal tells the truth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from types import TracebackType
+from typing import Final, Self
+
+import anyio
+
+from .assembly import Assembly
+from .engine.delivery import Delivery
+from .engine.engine import Engine
+from .engine.notes import keep_notes
+from .engine.singles import Singles
+from .engine.uncancelled import to_its_end
+from .errors import BulkwriterError, TryLater, UsageError
+from .events import Event, Observer, Stopping
+from .given import PairLike, Pairs, as_source, checked_pair
+from .model import Outcome, Snapshot, Summary
+from .settings import Settings
+from .standing import snapshot_of, summary_of
+from .taking import Taking, states_sent_again
+
+ENDS: Final = "give the pair again after the next start; what had been sent of it is in the journal"
+LEAVING_S: Final = 5.0
+"""How long the next source waits for the one before it to be left: a commit or two."""
+
+
+class BulkWriter:
+    """Writes pairs to the server, each exactly once, remembering them in a journal.
+
+    Use it as an async context manager, on asyncio (uvloop or not).  One `stream` or `write_all` runs at a time; any
+    number of `write` calls may run beside it.  `observer` is called with `events`.  `columns` are the names of the
+    source's two columns, kept in the journal so that another start reads the same ones.  `assembly` is what the writer
+    stands on, where that is not the network and the disk (simulation).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        observer: Observer | None = None,
+        columns: tuple[str | None, str | None] | None = None,
+        assembly: Assembly | None = None,
+    ) -> None:
+        self._settings = settings
+        self._observer = observer
+        self._assembly = assembly or Assembly(settings, columns=columns)
+        self._living: asyncio.Task[None] | None = None
+        self._is_left = asyncio.Event()
+        self._engine: Engine
+        self._singles: Singles
+        self._began_at = time.monotonic()
+        self._taking: Taking
+        self._last_summary: Summary | None = None
+
+    # lifetime
+
+    async def __aenter__(self) -> Self:
+        """Open the journal and take its lock.  Raises `JournalError` (locked, unusable, of another host)."""
+        if self._living:
+            raise UsageError("a writer is used once", hint="make another BulkWriter with the same settings")
+        self._began_at = time.monotonic()
+        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._living = asyncio.create_task(self._live(opened), name="bulkwriter")
+        try:
+            await asyncio.wait([opened, self._living], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._living.cancel()
+            await to_its_end(asyncio.wait([self._living]))
+            raise
+        if self._living.done():
+            self._living.result()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._living
+        self._is_left.set()
+        self._engine.halt()
+        await to_its_end(asyncio.wait([self._living]))
+        self._living.result()
+
+    async def _live(self, opened: asyncio.Future[None]) -> None:
+        """Hold the parts and the task group until the block is left: in a task of its own, so that no cancelled scope
+        around the block ends the tasks that its good end needs."""
+        error = None
+        async with self._assembly as assembly:
+            self._make_parts(assembly)
+            async with anyio.create_task_group() as tasks:
+                self._engine.start(tasks)
+                self._engine.spawn(self._end_singles)
+                self._engine.spawn(keep_notes, self._engine, self._taking.total)
+                opened.set_result(None)
+                await self._is_left.wait()
+                try:
+                    await self._end_singles()
+                except BulkwriterError as failure:  # raised behind the group, which would wrap it
+                    error = failure
+                self._last_summary = self.summary()
+                tasks.cancel_scope.cancel()
+        if error:
+            raise error
+
+    def _make_parts(self, assembly: Assembly) -> None:
+        store = assembly.ports.store
+        engine = self._engine = Engine(self._settings, assembly.ports, assembly.stored, tell=self._tell)
+        self._singles = Singles(
+            engine.commits,
+            store if store.is_durable else None,
+            known=engine.known,
+            next_seq=store.next_single_seq,
+            again=states_sent_again(self._settings),
+        )
+        self._taking = Taking(engine, self._settings, self._singles)
+
+    # writing
+
+    async def write_all(self, pairs: Pairs) -> Summary:
+        """Write every pair and return how the run stands; the same pairs again after any ending go on from there.
+
+        Waits for lanes, pace, quotas, the disk, and for doubts to be settled.  Safe to cancel.  Raises the
+        `BulkwriterError` that stopped the run; `summary()` is right even then.
+        """
+        self._require_open()
+        source = as_source(pairs)
+        await self._taking.begin()
+        await self._taking.run(source, None)
+        self._raise()
+        return self.summary()
+
+    async def stream(self, pairs: Pairs) -> AsyncGenerator[Outcome, None]:
+        """Write every pair and yield one outcome for each, as they settle (not in the order of the input).
+
+        Pairs that an earlier start settled come with the outcome of then.  A slow consumer slows the source.  Leaving
+        the loop early is safe: what was not sent is `pending` again.  Should a connection be found to have answered out
+        of step, what it answered is looked up, and those pairs come a second time.  Raises as `write_all` does, after
+        the last outcome.
+        """
+        self._require_open()
+        source = as_source(pairs)
+        delivery = Delivery(self._settings.limits.outcome_rows, states_sent_again(self._settings))
+        await self._taking.begin()
+        feeding = self._engine.spawn(self._taking.run, source, delivery)
+        try:
+            async for outcome in delivery.outcomes():
+                yield outcome
+        finally:
+            feeding.cancel()
+        if delivery.error:
+            raise delivery.error
+        self._raise()
+
+    async def write(self, pair: PairLike) -> Outcome:
+        """Write one pair and return its outcome; a pair that the journal has settled is not sent again.
+
+        Shares lanes, quotas and journal with everything else; many calls may run at once.  If the attempt ends in
+        doubt this waits for the looks that settle it, about `late_apply_s` + 2 `list_lag_s`.  After a cancel the pair
+        goes on, and the journal has its outcome.  Raises the `BulkwriterError` that stopped the run.
+        """
+        self._require_open()
+        self._raise()
+        checked = checked_pair(pair)
+        try:
+            return await self._singles.write(checked)
+        except BulkwriterError as error:
+            if error is not self._singles.closed:
+                self._engine.stop(error)
+            raise
+
+    def drain(self, reason: str) -> None:
+        """Begin no new attempt; `write_all` returns once those in flight have ended, with the rest `pending`."""
+        self._tell(Stopping(reason))
+        self._engine.halt()
+
+    async def _end_singles(self) -> None:
+        """Once no attempt is begun any more: end single writes too, whose callers would wait for ever."""
+        engine = self._engine
+        await engine.stopping.wait()
+        await self._taking.is_free.wait()
+        await engine.settle_down()
+        await self._singles.aclose(engine.error or TryLater("the writer ends", hint=ENDS))
+        await engine.return_unsent(lambda intent: True)
+
+    # how it stands
+
+    def summary(self) -> Summary:
+        """How the run stands, as the journal has it; also after the block has ended."""
+        return self._last_summary or summary_of(self._engine, elapsed_s=time.monotonic() - self._began_at)
+
+    def snapshot(self) -> Snapshot:
+        """How the run stands this moment; cheap enough to ask a few times a second."""
+        total, is_exact = self._taking.total()
+        elapsed_s = time.monotonic() - self._began_at
+        return snapshot_of(self._engine, elapsed_s=elapsed_s, total=total, is_total_exact=is_exact)
+
+    def _require_open(self) -> None:
+        if self._living is None or self._is_left.is_set():
+            raise UsageError(
+                "the writer is not open", hint="use it inside `async with BulkWriter(settings) as writer:`"
+            )
+
+    def _raise(self) -> None:
+        if self._engine.error:
+            raise self._engine.error
+
+    def _tell(self, event: Event) -> None:
+        if not self._observer:
+            return
+        try:
+            self._observer(event)
+        except Exception as error:  # it may be called anywhere, inside a connection's callback too
+            self._observer = None
+            failure = UsageError(
+                f"the observer raised {error!r}", hint="an observer returns at once and raises nothing"
+            )
+            failure.__cause__ = error
+            if not hasattr(self, "_engine"):
+                raise failure from error
+            self._engine.stop(failure)

@@ -1,0 +1,81 @@
+"""What every test runs under: an isolated environment, and a look for the canary token wherever a test could leave it.
+
+Tests that need a token use `CANARY`, or the fixture `canary_env` which also puts it into `BULKWRITER_TOKEN`.  After
+each test everything it printed or logged, and every file under its `tmp_path` (journals, exports, reports), is
+searched for it; finding it fails the test.  Only files that a test itself makes to hold a secret may hold it: those
+with "token", "secret" or "password" in their name.  At the end the home and state folders are searched too.
+
+Not searched: what a test keeps in memory, and output under `pytest -s`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CANARY = "canary-token-8c1f"
+MAY_HOLD_SECRETS = ("token", "secret", "password")
+
+home = tempfile.TemporaryDirectory(prefix="bulkwriter-home-")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No setting, proxy or state of the person who runs the tests may reach them, nor theirs reach that person."""
+    for name in list(os.environ):
+        if name.startswith("BULKWRITER_") or name.lower() in (
+            "http_proxy",
+            "https_proxy",
+            "all_proxy",
+            "no_proxy",
+            "ci",
+        ):
+            del os.environ[name]
+    os.environ.update(HOME=home.name, XDG_STATE_HOME=str(Path(home.name, "state")), XDG_CONFIG_HOME=home.name)
+    logging.getLogger().setLevel(logging.DEBUG)  # so that debug lines of any library are captured, and searched
+
+
+@pytest.fixture
+def canary_env(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The canary as `BULKWRITER_TOKEN`, for this process and those it starts."""
+    monkeypatch.setenv("BULKWRITER_TOKEN", CANARY)
+    return CANARY
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    folder = getattr(item, "funcargs", {}).get("tmp_path")
+    yield
+    if isinstance(folder, Path):
+        found = [str(path.relative_to(folder)) for path in holders(folder)]
+        assert not found, f"the canary token is in {', '.join(found)}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    report = yield
+    found = [title for title, text in report.sections if CANARY in text]
+    if found and report.passed:
+        report.outcome = "failed"
+        report.longrepr = f"the canary token is in: {', '.join(found)}"
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    found = [str(path) for path in holders(Path(home.name))]
+    home.cleanup()
+    if found:
+        raise pytest.UsageError(f"the canary token was left in {', '.join(found)}")
+
+
+def holders(folder: Path) -> Iterator[Path]:
+    """Files below `folder` that hold the canary and should not."""
+    for path in folder.rglob("*"):
+        may_hold = any(word in path.name.lower() for word in MAY_HOLD_SECRETS)
+        if not may_hold and path.is_file() and not path.is_symlink() and CANARY.encode() in path.read_bytes():
+            yield path

@@ -1,0 +1,1 @@
+"""Simulation of the whole engine in virtual time; see `tests/README.md`."""

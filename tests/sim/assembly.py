@@ -1,0 +1,84 @@
+"""The real `Assembly` with another network and another disk: what a `BulkWriter` under simulation stands on."""
+
+from __future__ import annotations
+
+import random
+
+from bulkwriter.assembly import Assembly
+from bulkwriter.engine.ports import Ports
+from bulkwriter.net.api import COURSE_COMPLETED_LESSON, Api
+from bulkwriter.reconcile.lister import Lister
+from bulkwriter.settings import Settings
+from bulkwriter.store.journal import Journal
+
+from .disk import Disk, VirtualWriter
+from .lists import SimTokens
+from .pool import SimPool
+from .process import Process
+from .server import Server
+from .watch import Watch
+from .weather import Weather
+from .world import JOURNAL
+
+WALL_S = 1_764_000_000.0
+"""What the wall clock says at virtual time 0."""
+
+
+class SimNetwork:
+    """Pool and calls of one process; stands for `Connection`."""
+
+    def __init__(self, pool: SimPool) -> None:
+        self.pool = pool
+        self.calls = pool.calls()
+
+    async def aclose(self) -> None:
+        await self.calls.aclose()
+        await self.pool.aclose()
+
+
+class SimAssembly(Assembly):
+    """`journal` None is a run that keeps nothing."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        process: Process,
+        server: Server,
+        weather: Weather,
+        watch: Watch,
+        journal: Journal | None,
+        disk: Disk,
+        rng: random.Random,
+    ) -> None:
+        super().__init__(settings, columns=None)
+        self._process = process
+        self._weather = weather
+        self._rng = rng
+        self._server = server
+        if journal is not None:
+            assert settings.journal == JOURNAL, "nothing is opened there"
+            self.store = VirtualWriter(process, journal, disk, rng)
+        self.pool = SimPool(process, server, weather, watch, limits=settings.limits, rng=rng)
+
+    def _make_ports(self) -> Ports:
+        network = self._connection = SimNetwork(self.pool)  # type: ignore[assignment]
+        api = Api(self._settings.base_url, COURSE_COMPLETED_LESSON)
+        tokens = SimTokens(self._server, self._weather)
+        clock = self._process.loop.time
+
+        def wall() -> float:
+            return WALL_S + clock()
+
+        return Ports(
+            pool=self.pool,
+            store=self.store,  # type: ignore[arg-type]
+            api=api,
+            tokens=tokens,
+            get_page=Lister(network.calls.request, api, tokens, wall=wall).page,
+            filters_of=COURSE_COMPLETED_LESSON.filters,
+            shifts=lambda: 0,
+            clock=clock,
+            wall=wall,
+            rng=self._rng,
+        )

@@ -1,0 +1,47 @@
+"""Puts broken twins in place, and tells how many worlds it takes to notice them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import count
+
+from .drive import Simulation
+from .twins import TWINS
+from .world import draw_world
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """By which seed a twin was caught, after how many that concern it, and how."""
+
+    seed: int
+    tried: int
+    what: str
+
+
+@contextmanager
+def broken(name: str) -> Iterator[None]:
+    """Everything in this block runs with the twin of this name."""
+    with ExitStack() as stack:
+        for change in TWINS[name].make():
+            stack.enter_context(change)
+        yield
+
+
+def caught_by(name: str, most: int) -> Caught | None:
+    """The first seed that catches a twin, among the first `most` that concern it."""
+    tried = 0
+    for seed in count():
+        world = draw_world(seed)
+        if not TWINS[name].concerns(world):
+            continue
+        tried += 1
+        if tried > most:
+            return None
+        with broken(name):
+            result = Simulation(world).run()
+        if result.wrong:
+            return Caught(seed, tried, result.wrong[0])
+    raise AssertionError

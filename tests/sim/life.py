@@ -1,0 +1,127 @@
+"""What one process does with a `BulkWriter`: the ways in which a program uses the library, and leaves it.
+
+An expected end is a value (`Ended`), an unexpected one an exception.  Outcomes that were delivered are kept, since a
+caller acts on them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field, replace
+
+import anyio
+
+from bulkwriter.errors import BulkwriterError
+from bulkwriter.model import Outcome, Summary
+from bulkwriter.writer import BulkWriter
+
+from .assembly import SimAssembly
+from .process import Process
+from .server import Pair
+from .source import SimSource
+from .watch import Watch
+from .world import Life, World
+
+
+@dataclass(slots=True)
+class Ended:
+    """How a process ended, by itself."""
+
+    summary: Summary | None = None
+    error: BulkwriterError | None = None
+    asked_at: float | None = None
+    """When it was drained or cancelled."""
+    is_cancelled: bool = False
+    is_whole: bool = False
+    """Whether its source was read and all was settled that could be."""
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+async def live(life: Life, world: World, *, process: Process, assembly: SimAssembly, watch: Watch) -> Ended:
+    """One process from its start to its end."""
+    ended = Ended()
+    settings = replace(world.settings, limit=life.limit)
+    writer = BulkWriter(settings, observer=watch.tell, assembly=assembly)
+    task = asyncio.get_running_loop().create_task(use(writer, life, world, process, watch, ended))
+    if life.ending == "cancel":
+        process.when(life.at_event, lambda: process.loop.call_soon(cancel, task, ended))
+    try:
+        await task
+    except asyncio.CancelledError:
+        ended.is_cancelled = True
+    except BulkwriterError as error:
+        process.note(f"ended with {type(error).__name__}: {error.message}")
+        ended.error = error
+    return ended
+
+
+async def use(writer: BulkWriter, life: Life, world: World, process: Process, watch: Watch, ended: Ended) -> None:
+    rng = random.Random(f"life {world.seed} {process.loop.time()}")
+    try:
+        async with writer:
+            watch.engine = writer._engine
+            if life.ending == "drain":
+                process.when(life.at_event, lambda: process.loop.call_soon(drain, writer, ended))
+            await WAYS[life.use](writer, life, world, rng, ended)
+    finally:
+        if hasattr(writer, "_engine"):
+            ended.summary = writer.summary()
+
+
+def drain(writer: BulkWriter, ended: Ended) -> None:
+    if not writer._engine.is_stopping:
+        ended.asked_at = writer._engine.ports.clock()
+        writer.drain("asked to end")
+
+
+def cancel(task: asyncio.Task[None], ended: Ended) -> None:
+    if task.cancel():
+        ended.asked_at = task.get_loop().time()
+
+
+async def write_all(writer: BulkWriter, life: Life, world: World, rng: random.Random, ended: Ended) -> None:
+    await writer.write_all(SimSource(world.rows, rng))
+    ended.is_whole = ended.asked_at is None and life.limit is None
+
+
+async def stream(writer: BulkWriter, life: Life, world: World, rng: random.Random, ended: Ended) -> None:
+    is_slow = rng.random() < 0.3
+    async for outcome in writer.stream(SimSource(world.rows, rng)):
+        ended.outcomes.append(outcome)
+        if is_slow:
+            await anyio.sleep(rng.expovariate(20))
+        if life.left_after is not None and len(ended.outcomes) > life.left_after:
+            return
+    ended.is_whole = ended.asked_at is None and life.limit is None
+
+
+async def singles(writer: BulkWriter, life: Life, world: World, rng: random.Random, ended: Ended) -> None:
+    """Pairs one by one, some at the same time, beside the source."""
+
+    async def one(pair: Pair) -> None:
+        await anyio.sleep(rng.expovariate(2))
+        outcome = await writer.write(pair)
+        assert outcome.pair == pair
+        ended.outcomes.append(outcome)
+
+    failed: BulkwriterError | None = None
+    try:
+        async with anyio.create_task_group() as tasks:
+            for pair in world.singles:
+                tasks.start_soon(one, pair)
+            await anyio.sleep(rng.expovariate(2))
+            await writer.write_all(SimSource(world.rows, rng))
+    except* BulkwriterError as group:
+        failed = first_of(group)
+    if failed:
+        raise failed
+    ended.is_whole = ended.asked_at is None and life.limit is None
+
+
+def first_of(group: BaseExceptionGroup[BulkwriterError]) -> BulkwriterError:
+    error = group.exceptions[0]
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+WAYS = {"write_all": write_all, "stream": stream, "singles": singles}

@@ -1,0 +1,157 @@
+"""The network of one process: opens lanes, gives each create and each list call its fate, and carries it out.
+
+Requests go to the model server with a latency; what the client sees of them is scheduled here, on the process's loop,
+and never reaches a process that is dead.  What is on its way when a lane is lost stays on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+from bulkwriter.model import Fault, Reply
+from bulkwriter.net.dial import ConnectFailure
+from bulkwriter.settings import Limits
+
+from . import fates
+from .fates import CONNECT_FAULTS, DATE, KINDS, Does, Kind, draw
+from .lanes import SimLane
+from .lists import SimCalls
+from .process import Process
+from .server import Answer, Request, Server
+from .watch import Watch
+from .weather import Weather
+from .wire import create_reply, read_create
+
+OTHERS = 2_000_000
+"""Members of records that others' replies tell of; never in a source."""
+PLAIN = Kind(Does.TAKES)
+
+
+class SimPool:
+    """Stands for `net.pool.Pool`."""
+
+    def __init__(
+        self, process: Process, server: Server, weather: Weather, watch: Watch, *, limits: Limits, rng: random.Random
+    ) -> None:
+        self.process = process
+        self.server = server
+        self.weather = weather
+        self.watch = watch
+        self.limits = limits
+        self.rng = rng
+        self._lanes: dict[SimLane, None] = {}
+        self._numbers = 0
+        self._is_closed = False
+
+    async def connect(self, owner: Any, *, body_bytes: int) -> SimLane:
+        delay_s = self.weather.latency()
+        is_out = self.weather.is_out(self.process.now)
+        fails = is_out or self.rng.random() < self.weather.odds.connects
+        await asyncio.sleep(min(delay_s * 3, self.limits.connect_timeout_s) if fails else delay_s)
+        if fails or self._is_closed:
+            raise ConnectFailure(self.rng.choice(CONNECT_FAULTS), "sim.test")
+        self._numbers += 1
+        lane = SimLane(self, owner, self._numbers)
+        self._lanes[lane] = None
+        self.process.note(f"{lane} opens")
+        return lane
+
+    def sweep(self, now: float) -> None:
+        for lane in list(self._lanes):
+            lane.sweep(now)
+
+    async def aclose(self) -> None:
+        self._is_closed = True
+        for lane in list(self._lanes):
+            if lane.is_busy:
+                lane.abort(Fault.CANCELLED)
+            else:
+                lane.close()
+        await asyncio.sleep(self.limits.linger_s)
+        for lane in list(self._lanes):
+            lane.cut()
+        while self._lanes:
+            await asyncio.sleep(0.01)
+
+    def calls(self) -> SimCalls:
+        """What makes list calls over this network."""
+        return SimCalls(self.process, self.server, self.weather, self.watch)
+
+    # for lanes
+
+    def sent(self, lane: SimLane, request: bytes) -> None:
+        """The lane has written a create."""
+        token, pair = read_create(request)
+        if not self.process.event(f"{lane} sends {lane.carried.seq} {pair}"):
+            return
+        self.watch.sent(lane)
+        now, up_s, down_s = self.process.now, self.weather.latency(), self.weather.latency()
+        kind, does = self._fate(lane, now)
+        if lane.is_shifted:  # or the reply too many comes when nobody listens any more
+            up_s = down_s = self.limits.linger_s / 4
+        heard_at = now + up_s + down_s
+        is_silent = kind is KINDS["silence"]
+        lost_at = lane.deadline if is_silent else heard_at
+        at = self.rng.uniform(now, lost_at + self.weather.late_apply_s) if does is Does.TAKES_LATE else now + up_s
+        lane.request = self.server.submit(pair, token, at)
+        lane.request.is_dropped = does is Does.DROPS
+        if not is_silent:
+            asyncio.get_running_loop().call_at(heard_at, self._deliver, lane, kind, lane.request)
+        self.process.event("sent")
+
+    def _fate(self, lane: SimLane, now: float) -> tuple[Kind, Does]:
+        if lane.is_shifted:
+            return PLAIN, PLAIN.does
+        is_out = self.weather.is_out(now)
+        name = "silence" if is_out else draw(self.rng, self.weather.odds.creates)
+        if name is None:
+            return PLAIN, PLAIN.does
+        kind = KINDS[name]
+        does = self.rng.choice((Does.TAKES, Does.DROPS, Does.TAKES_LATE)) if kind.does is Does.MAY_TAKE else kind.does
+        self.process.note(f"fate of {lane.carried.seq}: {name}, {does.value}")
+        return kind, does
+
+    def lost(self, lane: SimLane) -> None:
+        """The lane's request will not be answered any more."""
+        if lane.request:
+            self.server.lose(lane.request, self.process.now, self.weather.late_apply_s)
+
+    def heard(self, lane: SimLane, reply: Reply) -> None:
+        """The lane's owner is about to be told."""
+        self.watch.heard(lane, reply)
+        event = None if lane.is_shifted else draw(self.rng, self.weather.odds.lanes)
+        loop, after_s = asyncio.get_running_loop(), self.rng.expovariate(20)
+        match event:
+            case "close after the reply":
+                lane.is_open = False
+            case "closed when idle":
+                loop.call_later(after_s, lane.server_closes)
+            case "stray bytes":
+                loop.call_later(after_s, self._stray, lane)
+            case fates.SHIFT:
+                lane.is_shifted = True
+                other = self.server.add((1, OTHERS + self.server.next_id), self.process.now)
+                loop.call_later(after_s, lane.deliver, create_reply(Answer(200, other.record_id)))
+            case "repeated reply" if b'"Id"' in reply.body:
+                loop.call_later(after_s, lane.deliver, reply)
+
+    def forget(self, lane: SimLane) -> None:
+        self._lanes.pop(lane, None)
+
+    def _stray(self, lane: SimLane) -> None:
+        if not lane.is_busy:
+            lane.deliver(Reply(408))
+
+    def _deliver(self, lane: SimLane, kind: Kind, request: Request) -> None:
+        self.server.advance(self.process.now)
+        if kind.fault:
+            reply = Reply(0, fault=kind.fault)
+        elif kind.status:
+            date = DATE if kind.retry_after else None
+            reply = Reply(kind.status, kind.body, retry_after=kind.retry_after, date=date)
+        else:
+            assert request.answer
+            reply = create_reply(request.answer)
+        lane.deliver(reply)

@@ -1,0 +1,262 @@
+"""Broken twins: for each mechanism of the promise a variant without it, put in place of the real one inside tests only.
+
+A suite that does not catch them would not catch the mistake that they stand for.  Each is a function that makes patches
+for our own classes, and says in its docstring what it leaves out; nothing in production code knows of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from bulkwriter.core import classify as classifying
+from bulkwriter.core.control import Controller
+from bulkwriter.dedupe import PairSet
+from bulkwriter.engine import commits, replies
+from bulkwriter.engine.bearer import Bearer
+from bulkwriter.engine.ceiling import Ceiling
+from bulkwriter.engine.commits import Commits, append_settled, existing_row
+from bulkwriter.engine.dispatch import Dispatcher
+from bulkwriter.engine.outcomes import Outcomes
+from bulkwriter.engine.replies import Replies
+from bulkwriter.engine.settlement import Settlement
+from bulkwriter.engine.singles import Singles
+from bulkwriter.model import Fault, Intent, State, Verdict, VerdictKind
+from bulkwriter.net.api import Page
+from bulkwriter.reconcile.doubts import Doubt, Doubts
+from bulkwriter.reconcile.lister import Lister
+from bulkwriter.reconcile.lists import ListFailed
+
+from .fates import SHIFT
+from .twin import TWINS, twin
+from .world import World
+
+__all__ = ["TWINS"]
+
+
+def has_singles(world: World) -> bool:
+    return sum(life.use == "singles" for life in world.lives) > 1
+
+
+@twin()
+def no_intent_before_the_send() -> list[Any]:
+    """Pairs are sent first and noted afterwards."""
+
+    async def commit(self: Commits, rows: Any, intents: Any, there: Any) -> None:
+        self._outcomes.tally[int(State.INTENT)] += len(intents)
+        self._hand_over(intents)
+        await real(self, rows, [], there)
+        self._outcomes.tally[int(State.INTENT)] -= len(intents)
+
+    real = Commits._commit_new
+    return [patch.object(Commits, "_commit_new", commit)]
+
+
+@twin()
+def outcome_before_the_send() -> list[Any]:
+    """A pair is settled when it is sent, not when it is answered."""
+
+    def send(self: Dispatcher, lane: Any, now: float) -> None:
+        intent = self.ready[0]
+        self._outcomes.add(intent, (intent.seq, int(State.CREATED), intent.attempts + 1, None, None, None))
+        real(self, lane, now)
+
+    real = Dispatcher._send
+    return [patch.object(Dispatcher, "_send", send)]
+
+
+@twin()
+def sent_again_after_a_500() -> list[Any]:
+    """A server error is taken for "not applied"."""
+
+    def classify(reply: Any, **known: Any) -> Verdict:
+        verdict = real(reply, **known)
+        if reply.status >= 500 and verdict.kind is VerdictKind.IN_DOUBT:
+            return replace(verdict, kind=VerdictKind.UNSENT)
+        return verdict
+
+    real = classifying.classify
+    return [patch.object(replies, "classify", classify)]
+
+
+@twin()
+def sent_again_after_a_lost_reply() -> list[Any]:
+    """A lost connection is taken for "not sent"."""
+
+    def classify(reply: Any, **known: Any) -> Verdict:
+        verdict = real(reply, **known)
+        return replace(verdict, kind=VerdictKind.UNSENT) if reply.fault is Fault.LOST else verdict
+
+    real = classifying.classify
+    return [patch.object(replies, "classify", classify)]
+
+
+@twin(lambda world: "old picture" in world.odds.lists)
+def one_look_only() -> list[Any]:
+    """The first look that does not see a record settles that there is none."""
+
+    def not_seen(self: Doubts, doubt: Doubt, *, began_at: float, ended_at: float) -> bool:
+        if not real(self, doubt, began_at=began_at, ended_at=ended_at) and doubt.absent_at is None:
+            return False
+        self._doubts.pop(doubt.intent.seq, None)
+        return True
+
+    real = Doubts.not_seen
+    return [patch.object(Doubts, "not_seen", not_seen)]
+
+
+@twin(lambda world: world.settings.late_apply_s > 0)
+def a_look_too_early() -> list[Any]:
+    """Looks do not wait until a lost request can no longer be applied."""
+
+    def due_at(self: Doubts, doubt: Doubt) -> float:
+        return doubt.ended_at if doubt.absent_at is None else doubt.absent_at
+
+    return [patch.object(Doubts, "due_at", due_at), patch.object(Doubts, "check", lambda self: None)]
+
+
+@twin()
+def a_failed_list_is_an_empty_one() -> list[Any]:
+    """What cannot be read is taken for "nothing there"."""
+
+    async def page(self: Lister, filters: Any, number: int) -> Any:
+        try:
+            return await real(self, filters, number)
+        except ListFailed:
+            return Page([], number, 1_000, 0, has_next=False)
+
+    real = Lister.page
+    return [patch.object(Lister, "page", page)]
+
+
+@twin(lambda world: "repeated reply" in world.odds.lanes or world.is_shifty)
+def a_lane_out_of_step_is_believed() -> list[Any]:
+    """Neither an id that comes twice nor bytes that nobody asked for put anything in doubt."""
+
+    def created(self: Replies, lane: Any, intent: Intent, record_id: int, status: int, now: float) -> None:
+        self._record_ids.add = lambda record_id, floor: True  # type: ignore[method-assign]
+        real(self, lane, intent, record_id, status, now)
+
+    real = Replies.created
+    return [
+        patch.object(Replies, "created", created),
+        patch.object(Replies, "strayed", lambda self, lane, now: None),
+    ]
+
+
+@twin(lambda world: SHIFT in world.odds.lanes)
+def a_stray_puts_nothing_in_doubt() -> list[Any]:
+    """A lane that is found out of step is closed, and what it said before is kept."""
+    return [patch.object(Settlement, "recall", lambda self, settled, now: None)]
+
+
+@twin()
+def ids_packed_into_one_word() -> list[Any]:
+    """Both ids of a pair share 64 bits."""
+
+    def word(pair: tuple[int, int]) -> tuple[int, int]:
+        return 0, (pair[0] << 32 | pair[1]) % 2**64 % 2**63
+
+    def add_all(self: PairSet, pairs: Any) -> list[int]:
+        return [i for i, pair in enumerate(pairs) if pair is not None and not self.add(pair)]
+
+    has, add = PairSet.__contains__, PairSet.add
+    return [
+        patch.object(PairSet, "__contains__", lambda self, pair: has(self, word(pair))),
+        patch.object(PairSet, "add", lambda self, pair: add(self, word(pair))),
+        patch.object(PairSet, "add_all", add_all),
+    ]
+
+
+@twin(lambda world: bool(world.token_lost_at))
+def an_old_token_s_401_stops() -> list[Any]:
+    """A 401 counts against the current token whatever token the request carried."""
+
+    def classify(reply: Any, **known: Any) -> Verdict:
+        return real(reply, **{**known, "is_current_token": True})
+
+    real = classifying.classify
+    return [patch.object(replies, "classify", classify)]
+
+
+@twin()
+def a_stated_wait_is_not_kept() -> list[Any]:
+    """`Retry-After` is read and forgotten."""
+
+    def on_throttle(self: Controller, now: float, sent_at: float, retry_after_s: float | None) -> float:
+        return real(self, now, sent_at, None)
+
+    real = Controller.on_throttle
+    return [patch.object(Controller, "on_throttle", on_throttle)]
+
+
+@twin(lambda world: world.settings.rate is not None)
+def the_ceiling_is_only_an_average() -> list[Any]:
+    """The limiter alone paces; no guard keeps the promise for every second."""
+    return [patch.object(Ceiling, "opens_at", opens_by_permit)]
+
+
+def opens_by_permit(self: Ceiling, now: float) -> float:
+    if self._permits == 0:
+        self._wanted.set()
+        return float("inf")
+    return now
+
+
+@twin()
+def an_outcome_is_known_before_it_is_durable() -> list[Any]:
+    """Outcomes are counted and delivered as they come, and committed at the end of the run."""
+
+    def add(self: Outcomes, intent: Intent, row: Any) -> None:
+        real(self, intent, row)
+        self._count([row], [])
+
+    real = Outcomes.add
+    return [patch.object(Outcomes, "add", add)]
+
+
+@twin(lambda world: any(life.ending == "cancel" for life in world.lives))
+def a_cancel_breaks_a_commit() -> list[Any]:
+    """A commit and its hand-over are not one step."""
+
+    async def at_once(step: Any) -> Any:
+        return await step
+
+    return [patch.object(commits, "to_its_end", at_once)]
+
+
+@twin()
+def a_single_write_knows_no_source() -> list[Any]:
+    """A source that is being taken and single writes do not tell each other of their pairs."""
+
+    def claim(self: Singles, pair: Any, taken: Any) -> bool:
+        return True
+
+    return [patch.object(Singles, "_claim", claim)]
+
+
+@twin()
+def doubts_alone_get_no_token() -> list[Any]:
+    """Only a source's pairs ask for a token."""
+
+    async def renew(self: Bearer) -> None:
+        return
+
+    return [patch.object(Bearer, "renew", renew)]
+
+
+@twin(has_singles)
+def a_row_is_claimed_twice() -> list[Any]:
+    """Nobody looks whether a stored row is still unsent."""
+
+    async def commit(self: Commits, intents: Any, was: Any, there: Any) -> None:
+        rows = [commits.intent_row(intent) for intent in intents]
+        await self._store.run(lambda journal: append_settled(journal, rows=[], settled=rows))
+        self._outcomes.tally.subtract([*was, *(state for _, state, _ in there)])
+        self._outcomes.tally[int(State.INTENT)] += len(intents)
+        await self._store.settle([existing_row(found) for found in there])
+        self._found(there)
+        self._hand_over(intents)
+
+    return [patch.object(Commits, "_commit_again", commit)]

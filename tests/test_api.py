@@ -1,0 +1,252 @@
+"""Requests to the byte, and lists believed only in the shape that is documented."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httptools
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulkwriter import __version__
+from bulkwriter.errors import UsageError
+from bulkwriter.net.api import COURSE_COMPLETED_LESSON, IDS_PER_CALL, Api, BadList, Entity
+
+BASE = "https://spaces.nexudus.com"
+TOKEN = "canary-token-8c1f"
+PATH = "/api/content/coursecompletedlessons"
+ids = st.integers(1, 2**63 - 1)
+
+
+class Parsed:
+    """A request as a server reads it."""
+
+    def __init__(self, request: bytes) -> None:
+        self.target, self.body, self.headers = "", b"", {}
+        self.is_whole = False
+        self.names: list[str] = []
+        parser = httptools.HttpRequestParser(self)
+        parser.feed_data(request)
+        self.method = parser.get_method().decode()
+        assert parser.should_keep_alive()
+        assert self.is_whole
+        assert len(set(self.names)) == len(self.names)
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url.decode()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.names.append(name.decode().lower())
+        self.headers[name.decode().lower()] = value.decode()
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        assert not self.is_whole
+        self.is_whole = True
+
+    headers: dict[str, str]
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.target).query, strict_parsing=True))
+
+
+def test_a_create_to_the_byte() -> None:
+    assert Api(BASE, COURSE_COMPLETED_LESSON).create(TOKEN, (11, 42)) == (
+        b"POST /api/content/coursecompletedlessons HTTP/1.1\r\n"
+        b"Host: spaces.nexudus.com\r\n"
+        b"Accept: application/json\r\n"
+        b"Accept-Encoding: identity\r\n"
+        b"User-Agent: bulkwriter/" + __version__.encode() + b"\r\n"
+        b"Authorization: Bearer canary-token-8c1f\r\n"
+        b"Content-Type: application/json\r\n"
+        b"Content-Length: 41\r\n\r\n"
+        b'{"CourseLessonId":11,"CourseMemberId":42}'
+    )
+
+
+@given(first=ids, second=ids)
+def test_a_create_holds_its_pair(first: int, second: int) -> None:
+    parsed = Parsed(Api(BASE).create(TOKEN, (first, second)))
+    assert json.loads(parsed.body) == {"CourseLessonId": first, "CourseMemberId": second}
+    assert parsed.headers["content-length"] == str(len(parsed.body))
+
+
+def test_the_head_follows_the_token_and_the_length() -> None:
+    api = Api(BASE)
+    requests = [api.create(token, pair) for token in ("one", "two", "one") for pair in ((1, 2), (10, 2), (1, 2))]
+    heads = [(Parsed(r).headers["authorization"][7:], Parsed(r).headers["content-length"]) for r in requests]
+    assert heads == [(t, n) for t in ("one", "two", "one") for n in ("39", "40", "39")]
+
+
+def test_another_entity_of_the_same_api() -> None:
+    api = Api(BASE, Entity("/api/x/ys", "AId", "BId", "Y_A", "Y_B"))
+    parsed = Parsed(api.create(TOKEN, (1, 2)))
+    assert (parsed.target, parsed.body) == ("/api/x/ys", b'{"AId":1,"BId":2}')
+    assert api.parse_records(b'[{"Id":3,"AId":1,"BId":2}]') == [(3, (1, 2))]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "host", "path"),
+    [
+        ("https://spaces.nexudus.com", "spaces.nexudus.com", ""),
+        ("https://spaces.nexudus.com:443/", "spaces.nexudus.com", ""),
+        ("https://Spaces.Nexudus.com:8443", "spaces.nexudus.com:8443", ""),
+        ("http://localhost:80", "localhost", ""),
+        ("http://localhost:443", "localhost:443", ""),
+        ("http://127.0.0.1:8080/a/b/", "127.0.0.1:8080", "/a/b"),
+        ("http://[::1]:8080", "[::1]:8080", ""),
+        ("https://bücher.example", "xn--bcher-kva.example", ""),
+        ("https://a.example/ö%20 x", "a.example", "/%C3%B6%20%20x"),
+    ],
+)
+def test_host_and_path_prefix(base_url: str, host: str, path: str) -> None:
+    api = Api(base_url)
+    requests = {
+        path + PATH: api.create(TOKEN, (1, 2)),
+        f"{path}{PATH}?page=1&size=1000&orderBy=Id&dir=1": api.list_page(TOKEN),
+        path + PATH + "/7": api.delete(TOKEN, 7),
+        path + "/api/token": api.token_request({"grant_type": "password"}),
+    }
+    for target, request in requests.items():
+        parsed = Parsed(request)
+        assert (parsed.target, parsed.headers["host"]) == (target, host)
+
+
+def test_a_list_request() -> None:
+    request = Api(BASE).list_page(
+        TOKEN, filters=COURSE_COMPLETED_LESSON.filters(2**40, 7), page=3, size=500, order_by="CreatedOn", direction=-1
+    )
+    parsed = Parsed(request)
+    assert parsed.method == "GET"
+    assert parsed.query == {
+        "CourseCompletedLesson_CourseLesson": str(2**40),
+        "CourseCompletedLesson_CourseMember": "7",
+        "page": "3",
+        "size": "500",
+        "orderBy": "CreatedOn",
+        "dir": "-1",
+    }
+    assert parsed.headers["authorization"] == f"Bearer {TOKEN}"
+    assert "content-length" not in parsed.headers
+    assert parsed.body == b""
+
+
+def test_filters_of_what_is_known() -> None:
+    filters = COURSE_COMPLETED_LESSON.filters
+    assert filters(None, None) == {}
+    assert filters(5, None) == {"CourseCompletedLesson_CourseLesson": "5"}
+    assert filters(None, 6) == {"CourseCompletedLesson_CourseMember": "6"}
+    text = Parsed(Api(BASE).list_page(TOKEN, filters={"A_Title": "a&b=c \u00e9\r\n"}))
+    assert text.query["A_Title"] == "a&b=c \u00e9\r\n"
+
+
+def test_the_records_of_some_ids() -> None:
+    parsed = Parsed(Api(BASE).by_ids(TOKEN, [1, 2, 2**63 - 1]))
+    assert (parsed.method, urlsplit(parsed.target).path) == ("GET", PATH + "/")
+    assert parsed.query == {"id": f"[1,2,{2**63 - 1}]"}
+    assert len(Api(BASE).by_ids(TOKEN, [2**63 - 1] * IDS_PER_CALL)) < 2_000
+
+
+def test_a_delete() -> None:
+    parsed = Parsed(Api(BASE).delete(TOKEN, 9))
+    assert (parsed.method, parsed.target, parsed.body) == ("DELETE", PATH + "/9", b"")
+
+
+@pytest.mark.parametrize("client_id", [None, "bulkwriter-1"])
+def test_a_token_request(client_id: str | None) -> None:
+    form = {"grant_type": "password", "username": "a@b.c", "password": "p&=\r\n\u00e4 %"}
+    parsed = Parsed(Api(BASE).token_request(form, client_id))
+    assert parsed.method == "POST"
+    assert dict(parse_qsl(parsed.body.decode())) == form
+    assert parsed.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert parsed.headers.get("client_id") == client_id
+    assert "authorization" not in parsed.headers
+
+
+BAD = ["", "a b", "a\r\nX: y", "a\n", "\ta", "gehei\u00f1", "t\u0416", "a\0", "x" * 20_000]
+
+
+@pytest.mark.parametrize("token", BAD)
+def test_a_token_that_fits_no_header_is_not_shown(token: str) -> None:
+    api = Api(BASE)
+    requests: list[Any] = [
+        lambda: api.create(token, (1, 2)),
+        lambda: api.list_page(token),
+        lambda: api.delete(token, 1),
+        lambda: api.by_ids(token, [1]),
+        lambda: api.token_request({}, token),
+    ]
+    for request in requests * 2:  # twice: nothing of a refused token is kept
+        with pytest.raises(UsageError) as info:
+            request()
+        assert not token or token not in str(info.value)
+        assert not token or token not in repr(info.value)
+
+
+RECORD = {"Id": 7, "CourseLessonId": 1, "CourseMemberId": 2, "CourseLessonTitle": "x"}
+PAGE = {"Records": [RECORD], "CurrentPage": 2, "CurrentPageSize": 25, "TotalItems": 26, "HasNextPage": False}
+
+
+def test_a_page() -> None:
+    page = Api(BASE).parse_page(json.dumps(PAGE).encode())
+    assert page.records == [(7, (1, 2))]
+    assert (page.page, page.page_size, page.total, page.has_next) == (2, 25, 26, False)
+
+
+def test_a_page_in_older_words() -> None:
+    older = {k: v for k, v in PAGE.items() if not k.startswith("Current")} | {"PageNumber": 3, "PageSize": 10}
+    page = Api(BASE).parse_page(json.dumps(older).encode())
+    assert (page.page, page.page_size) == (3, 10)
+
+
+def test_an_empty_list_says_so_in_full() -> None:
+    page = Api(BASE).parse_page(json.dumps(PAGE | {"Records": [], "TotalItems": 0}).encode())
+    assert (page.records, page.total, page.has_next) == ([], 0, False)
+
+
+MISSING = object()
+WRONG: dict[str, list[Any]] = {
+    "Records": [MISSING, None, {}, "[]", [None], [7], [[]], ["x"]],
+    "HasNextPage": [MISSING, None, 0, "false"],
+    "TotalItems": [MISSING, None, "26", -1, 26.0, True],
+    "CurrentPage": [MISSING, "2", -1],
+    "CurrentPageSize": [MISSING, None, "25"],
+}
+WRONG_IDS = [MISSING, None, "7", 7.0, True, 0, -7, 2**63]
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in WRONG.items() for v in values])
+def test_an_envelope_that_is_not_as_documented(name: str, value: object) -> None:
+    page = {k: v for k, v in PAGE.items() if k != name} if value is MISSING else PAGE | {name: value}
+    with pytest.raises(BadList):
+        Api(BASE).parse_page(json.dumps(page).encode())
+
+
+@pytest.mark.parametrize("name", ["Id", "CourseLessonId", "CourseMemberId"])
+@pytest.mark.parametrize("value", WRONG_IDS)
+def test_a_record_that_is_not_as_documented(name: str, value: object) -> None:
+    record = {k: v for k, v in RECORD.items() if k != name} if value is MISSING else RECORD | {name: value}
+    with pytest.raises(BadList):
+        Api(BASE).parse_page(json.dumps(PAGE | {"Records": [RECORD, record]}).encode())
+    with pytest.raises(BadList):
+        Api(BASE).parse_records(json.dumps([record]).encode())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=60) | st.recursive(st.none() | st.integers() | st.text(max_size=3), st.lists).map(
+    lambda v: json.dumps(v).encode()))  # fmt: skip
+def test_nothing_a_server_sends_is_an_empty_list_by_accident(body: bytes) -> None:
+    with pytest.raises(BadList):
+        Api(BASE).parse_page(body)
+
+
+def test_the_ids_of_two_to_the_sixty_three_survive() -> None:
+    big = 2**63 - 1
+    record = {"Id": big, "CourseLessonId": big, "CourseMemberId": big - 1}
+    assert Api(BASE).parse_records(json.dumps([record]).encode()) == [(big, (big, big - 1))]

@@ -1,0 +1,100 @@
+"""What benchmarks leave behind: results that are kept, compared and drawn, and the gate's bars.
+
+No figure is judged here, and nothing is measured.
+"""
+
+from __future__ import annotations
+
+import tomllib
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import __main__ as command_line
+from benchmarks import gate, machine, plot, record
+from benchmarks.children import Cores
+from benchmarks.figures import Row
+from benchmarks.turns import Findings, Plan
+
+
+def words(text: str) -> str:
+    """Text without its columns."""
+    return " ".join(text.split())
+
+
+def made(folder: Path, *, cpu_us: float = 10.0, **other: Any) -> record.Result:
+    plan = Plan(folder=folder, cores=Cores())
+    rows: list[Row] = [
+        {"name": "bulkwriter", "cpu_us": cpu_us, "pairs_per_s": 50_000.0},
+        {"name": "<slow>", "cpu_us": 90.0},
+    ]
+    found = Findings(runs=[*rows], rows=rows, keys=("cpu_us", "pairs_per_s"), ratios={"ours / theirs": 0.11})
+    return {**record.result_of("peers", plan, found, record.where_and_when(plan)), **other}
+
+
+def test_a_result_is_kept_whole_and_shown(tmp_path: Path) -> None:
+    result = made(tmp_path)
+    assert record.load(record.save(result, tmp_path / "results")) == result
+    assert record.newest("peers", tmp_path / "results") is not None
+    assert "ours / theirs 0.11" in words(record.shown(result))
+
+
+def test_two_results_of_one_machine_stand_side_by_side(tmp_path: Path) -> None:
+    text = record.compared(made(tmp_path), made(tmp_path, cpu_us=15.0))
+    assert "bulkwriter CPU a pair, µs 10.0 15.0 1.50 worse" in words(text)
+
+
+def test_figures_of_different_machines_are_not_compared(tmp_path: Path) -> None:
+    other = made(tmp_path, machine={**machine.machine(), "machine_id": "another"})
+    with pytest.raises(record.NotComparable, match="different machines"):
+        record.compared(made(tmp_path), other)
+    with pytest.raises(record.NotComparable, match="different things"):
+        record.compared(made(tmp_path), made(tmp_path, benchmark="scale"))
+
+
+def test_this_machine_has_a_name_and_a_disk(tmp_path: Path) -> None:
+    assert machine.machine() == machine.machine()
+    assert isinstance(machine.file_system(tmp_path), str)
+    assert machine.versions()["orjson"]
+
+
+def test_a_plot_is_an_svg_with_everything_escaped(tmp_path: Path) -> None:
+    source = record.save(made(tmp_path), tmp_path)
+    text = plot.draw(source, None).read_text(encoding="utf-8")
+    found = ET.fromstring(text)
+    assert [bar.get("class") for bar in found.iter("{http://www.w3.org/2000/svg}rect")] == ["ours"]
+    assert "50,000 a second · 10.0 µs CPU" in text
+    whole = plot.svg({**made(tmp_path), "benchmark": "scale"})
+    assert "&lt;slow&gt;" in whole
+
+
+def test_every_benchmark_can_be_drawn() -> None:
+    assert set(plot.CHARTS) == set(command_line.BENCHMARKS)
+
+
+def test_the_gate_divides_what_a_pair_costs_without_the_start() -> None:
+    def run(cpu_s: float, pairs: int) -> Row:
+        return {"cpu_s": cpu_s, "pairs": pairs}
+
+    turn = {
+        "bulkwriter, start": run(0.5, 1),
+        "bulkwriter": run(0.7, 10_001),
+        "ClientSession loop, start": run(0.25, 1),
+        "ClientSession loop": run(0.65, 5_001),
+    }
+    found = gate.ratios_of([turn, turn])
+    assert found == {"pair": pytest.approx(20 / 80), "start": pytest.approx(2.0)}
+    assert [bar.name for bar in gate.broken([gate.Bar("pair", "", 0.2), gate.Bar("start", "", 2.1)], found)] == ["pair"]
+
+
+def test_every_bar_has_room_and_a_reason() -> None:
+    told = tomllib.loads(gate.BARS.read_text(encoding="utf-8"))
+    for bar in told["bar"]:
+        assert bar["meaning"]
+        for entry in bar["history"]:
+            assert entry["measured"] < entry["most"] <= 1.5 * entry["measured"]
+            assert entry["on"]
+            assert len(entry["why"]) > 10
+    assert {bar.name for bar in gate.read_bars()} == {"pair", "start"}

@@ -1,0 +1,125 @@
+"""The group: fast help, slips, near names, topics, bugs that keep secrets, and processes without streams."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bulkwriter.cli import ending
+from bulkwriter.cli.main import COMMANDS, bug, main
+from bulkwriter.cli.topics import TOPICS
+from tests.conftest import CANARY
+
+HEAVY = ("asyncio", "aiohttp", "rich", "orjson", "sqlite3", "anyio", "uvloop", "httptools", "pyroaring", "ssl")
+
+
+def loaded_by(*args: str) -> set[str]:
+    """Top-level modules that a command line imports, told by `-X importtime`."""
+    command = [sys.executable, "-X", "importtime", "-m", "bulkwriter", *args]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("args", [["--help"], ["run", "--help"], ["run", "--rate=x", "p.csv"]], ids=" ".join)
+def test_help_and_slips_import_nothing_heavy(args: list[str]) -> None:
+    loaded = loaded_by(*args)
+    assert "click" in loaded
+    assert not loaded & set(HEAVY)
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (["rnu"], 2, "did you mean 'run'?"),
+        (["run"], 2, "Missing argument 'SOURCE'"),
+        (["run", "--nope", "p.csv"], 2, "--nope"),
+        (["run", "--progress=loud", "p.csv"], 2, "loud"),
+        (["run", "--rate=fast", "p.csv"], 2, "'fast' is not like 50/s"),
+        (["help", "reply"], 2, "did you mean 'replies'?"),
+    ],
+)
+def test_slips_are_usage(capsys: pytest.CaptureFixture[str], args: list[str], code: int, said: str) -> None:
+    assert main(args) == code
+    out, err = capsys.readouterr()
+    assert said in err
+    assert out == ""
+
+
+def test_a_bad_variable_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BULKWRITER_RATE", "fast")
+    assert main(["run", "p.csv"]) == 2
+    assert "'--rate' (from BULKWRITER_RATE): 'fast' is not like" in capsys.readouterr().err
+
+
+def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"  {name} " in out for name in COMMANDS)
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("bulkwriter")
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_every_topic_says_something(capsys: pytest.CaptureFixture[str], topic: str) -> None:
+    assert main(["help", topic]) == 0
+    assert capsys.readouterr().out.count("\n") > 5
+
+
+def test_topics_are_listed_and_commands_are_topics(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help"]) == 0
+    assert all(topic in capsys.readouterr().out or topic for topic in TOPICS)
+    assert main(["help", "run"]) == 0
+    assert "--in-flight" in capsys.readouterr().out
+
+
+def test_exit_codes_are_shown_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["help", "exit-codes"])
+    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert shown == [str(code) for code in ending.ORDER]
+
+
+def test_a_bug_is_one_line_and_its_traceback_holds_no_secret() -> None:
+    def fail() -> None:
+        raise ValueError(f"Authorization: Bearer {CANARY}")
+
+    with pytest.raises(ValueError, match="Bearer") as caught:
+        fail()
+    short = bug(caught.value, is_verbose=False, secrets=[])
+    assert "\n" not in short
+    assert short.startswith("bug: ValueError at test_cli_main.py:")
+    long = bug(caught.value, is_verbose=True, secrets=[CANARY])
+    assert "Bearer (secret)" in long
+    assert CANARY not in short + long
+
+
+def test_a_bug_in_a_command_exits_with_70(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COMMANDS, "broken", ("broken", "a command that does not exist"))
+    assert main(["broken"]) == 70
+    assert capsys.readouterr().err.startswith("bug: ModuleNotFoundError")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_change_no_exit_code(closed: str) -> None:
+    command = f"{sys.executable} -m bulkwriter run --json --rate=x p.csv {closed}"
+    assert subprocess.run(["sh", "-c", command], capture_output=True, timeout=60, check=False).returncode == 2
+    command = f"{sys.executable} -m bulkwriter run --json p.csv {closed}"  # no token
+    assert subprocess.run(["sh", "-c", command], capture_output=True, timeout=60, check=False).returncode == 2
+
+
+@pytest.mark.slow
+def test_a_reader_that_left_changes_no_exit_code() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "bulkwriter", "run", "--json", "p.csv"]
+    done = subprocess.run(command, stdout=write_end, stderr=write_end, timeout=60, check=False)
+    os.close(write_end)
+    assert done.returncode == 2

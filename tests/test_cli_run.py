@@ -1,0 +1,179 @@
+"""`bulkwriter run` against a stub, called in this process: what it does, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli_process import Here, stub, write_pairs
+from tests.conftest import CANARY
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, canary_env: str) -> Here:
+    return Here(capsys, monkeypatch)
+
+
+def test_every_pair_once_and_the_second_start_writes_nothing(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 500)
+    with stub() as server:
+        first = here.run(source, server)
+        assert (first.code, first.counts("pairs", "created")) == (0, (500, 500))
+        assert first.json["journal"] == f"{source}.journal"
+        assert first.json["pairs_per_s"] > 0
+        again = here.run(source, server)
+        truth = server.truth()
+    assert (again.code, again.counts("pairs", "created", "attempts")) == (0, (500, 500, 0))
+    assert (truth["records"], truth["doubles"], truth["creates_applied"]) == (500, 0, 500)
+    assert "Every pair is present" in first.err
+
+
+def test_rejected_pairs_are_exported_and_can_be_tried_again(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 60)
+    source.write_text(source.read_text(encoding="ascii") + "1,1\nno,pair\n", encoding="ascii")
+    with stub(known_lessons=5) as server:
+        done = here.run(source, server)
+        assert (done.code, done.counts("created", "rejected", "invalid", "duplicates")) == (1, (30, 30, 1, 1))
+        output = tmp_path / "bad.csv"
+        assert here("export", f"{source}.journal", "--state", "rejected,invalid", "--output", str(output)).code == 0
+        assert output.read_text(encoding="utf-8").count("\n") == 32
+        server.set_scenario(tokens=[CANARY])
+        assert here.run(source, server).counts("rejected", "attempts") == (30, 0)
+        assert here.run(source, server, "--retry=rejected").counts("created", "rejected") == (60, 0)
+        assert server.truth()["doubles"] == 0
+    assert "bulkwriter export" in done.err
+
+
+def test_the_same_rejection_again_and_again_is_a_wrong_setting(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 100)
+    with stub(known_members=[10**9]) as server:
+        done = here.run(source, server, "--max-same-rejections=7")
+        posts = server.truth()["requests"]["POST"]
+    assert done.code == 4
+    assert 7 <= posts <= 14
+    assert "bulkwriter run" in done.err
+
+
+def test_a_bad_token_stops_after_a_handful_of_requests(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 100)
+    with stub(tokens=["another-token"]) as server:
+        done = here.run(source, server)
+        assert sum(server.truth()["requests"].values()) <= 5
+    assert (done.code, done.json["created"]) == (4, 0)
+
+
+def test_user_name_and_password_sign_in(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 20)
+    (tmp_path / "password").write_text("stub-password\n", encoding="ascii")
+    who = ("--username=admin@example.com", f"--password-file={tmp_path / 'password'}")
+    with stub() as server:
+        here.env("BULKWRITER_TOKEN", "")
+        assert here.run(source, server, *who).code == 0
+        (tmp_path / "password").write_text("wrong\n", encoding="ascii")
+        done = here.run(source, server, *who, "--journal", str(tmp_path / "j2"))
+    assert done.code == 4
+
+
+def test_a_server_that_is_gone_is_resumed_later(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 20)
+    with stub() as server:
+        url = server.base_url
+    done = here.run(source, url, "--give-up-after=0.5")
+    assert (done.code, done.counts("created", "in_doubt")) == (75, (0, 0))
+    assert f"bulkwriter run {source} --base-url {url}" in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "pairs.csv"),
+        ("", "column"),
+        ("LessonId,CourseMemberId\n1,1\n", "LessonId"),
+        ("CourseLessonId,CourseMemberId\n1,9\n", "line 2"),
+    ],
+    ids=["missing", "empty", "without its column", "changed"],
+)
+def test_a_source_that_cannot_be(here: Here, tmp_path: Path, text: str | None, said: str) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 3)
+    with stub() as server:
+        assert here.run(source, server).code == 0
+        source.unlink()
+        if text is not None:
+            source.write_text(text, encoding="ascii")
+        done = here.run(source, server)
+        assert server.truth()["records"] == 3
+    assert done.code == 6
+    assert done.json["exit_code"] == 6
+    assert said in done.err
+    assert "--existing skip" not in done.err
+
+
+def test_appended_rows_go_on(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 30)
+    with stub() as server:
+        assert here.run(source, server).code == 0
+        write_pairs(source, 50)
+        assert here.run(source, server).counts("pairs", "created", "attempts") == (50, 50, 20)
+
+
+def test_a_journal_of_another_host_is_refused(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 10)
+    with stub() as one, stub() as other:
+        assert here.run(source, one).code == 0
+        done = here.run(source, other)
+        assert other.truth()["records"] == 0
+    assert (done.code, done.json["created"]) == (5, 0)
+    assert one.base_url in done.err
+
+
+def test_limit_sends_so_many_and_the_next_start_goes_on(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 50)
+    with stub() as server:
+        done = here.run(source, server, "--limit=20")
+        assert server.truth()["records"] == 20
+        assert "--limit" in done.err
+        assert "Every pair is present" not in done.err
+        assert here.run(source, server).counts("created", "attempts") == (50, 30)
+
+
+def test_strict_stops_at_a_bad_row(here: Here, tmp_path: Path) -> None:
+    source = tmp_path / "pairs.csv"
+    source.write_text("CourseLessonId,CourseMemberId\n1,1\n2,x\n3,1\n", encoding="ascii")
+    with stub() as server:
+        done = here.run(source, server, "--strict")
+    assert done.code == 6
+    assert "line 3" in done.err
+
+
+def test_other_columns_and_a_compressed_source(here: Here, tmp_path: Path) -> None:
+    source = tmp_path / "pairs.tsv.gz"
+    source.write_bytes(gzip.compress(b"Member\tLesson\n7\t1\n8\t1\n"))
+    with stub() as server:
+        done = here.run(source, server, "--lesson-column=lesson", "--member-column=MEMBER")
+        assert (done.code, [r[1:] for r in server.records()]) == (0, [(1, 7), (1, 8)])
+
+
+def test_a_slip_is_usage_and_still_one_object(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 1)
+    done = here.run(source, "http://example.com")
+    assert (done.code, done.json["pairs"]) == (2, 0)
+    assert "use https" in done.err
+    here.env("BULKWRITER_TOKEN", "")
+    assert here.run(source, "https://127.0.0.1:9").code == 2
+
+
+def test_stderr_as_json_lines_is_json_throughout(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 200)
+    limit = {"kind": "bucket", "count": 400, "window_s": 1, "burst": 40, "retry_after": "none"}
+    with stub(limits=[limit]) as server:
+        done = here.run(source, server, "--log-format=json", "-v", "--account=x")
+    assert done.code == 0
+    events = [json.loads(line)["event"] for line in done.err.splitlines()]
+    assert events[0] == "note" or events[0] == "start"
+    assert "throttled" in events
+    assert events[-1] == "summary"

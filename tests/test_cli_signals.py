@@ -1,0 +1,102 @@
+"""The first signal asks, the second leaves, also while the main thread hangs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from bulkwriter.cli.signals import WATCHED, Signals
+
+
+def send(number: int) -> None:
+    """To the thread that waits for signals: one sent to the process could reach a thread that others left behind."""
+    (ident,) = (t.ident for t in threading.enumerate() if t.name == "signals")
+    assert ident is not None
+    signal.pthread_kill(ident, number)
+
+
+class Heard:
+    """What the callbacks were told, with events to wait on."""
+
+    def __init__(self) -> None:
+        self.first: list[signal.Signals] = []
+        self.left: list[int] = []
+        self.is_first = threading.Event()
+        self.is_left = threading.Event()
+        self.last_words = 0
+
+    def signals(self) -> Signals:
+        return Signals(on_first=self.on_first, on_second=self.on_second, leave=self.leave)
+
+    def on_first(self, number: signal.Signals) -> None:
+        self.first.append(number)
+        self.is_first.set()
+
+    def on_second(self) -> None:
+        self.last_words += 1
+
+    def leave(self, code: int) -> None:
+        self.left.append(code)
+        self.is_left.set()
+
+
+@pytest.mark.parametrize("number", WATCHED)
+def test_first_asks_and_second_leaves_with_the_code_of_the_first(number: signal.Signals) -> None:
+    heard = Heard()
+    with heard.signals() as signals:
+        assert signals.exit_code is None
+        send(number)
+        assert heard.is_first.wait(5)
+        assert not heard.left
+        send(signal.SIGTERM)
+        assert heard.is_left.wait(5)
+    assert heard.first == [number]
+    assert heard.left == [128 + number] == [signals.exit_code]
+    assert heard.last_words == 1
+
+
+def test_afterwards_signals_do_what_they_did_before() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    heard = Heard()
+    with heard.signals():
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+    assert not heard.first
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+HANGING = """
+import os, signal, sys, time
+from bulkwriter.cli.signals import Signals
+def first(number):
+    print("first", flush=True)
+    os.kill(os.getpid(), signal.SIGINT)
+with Signals(on_first=first, on_second=lambda: time.sleep(60)) as s:
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    os.read(os.pipe()[0], 1)   # the main thread hangs in the kernel for good
+"""
+
+
+@pytest.mark.slow
+def test_the_second_leaves_though_the_main_thread_and_the_last_words_hang() -> None:
+    done = subprocess.run([sys.executable, "-c", HANGING], capture_output=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout) == (130, b"first\n")
+
+
+@pytest.mark.slow
+def test_nohup_keeps_its_meaning() -> None:
+    code = (
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from bulkwriter.cli.signals import Signals\n"
+        "with Signals(on_first=lambda n: os._exit(9), on_second=lambda: None):\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+        "    time.sleep(0.1)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=20, check=False).returncode == 0

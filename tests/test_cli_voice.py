@@ -1,0 +1,165 @@
+"""The voice never makes a run wait, outlives a dead stderr, and says no secret; events are told in a sane amount."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from bulkwriter import events
+from bulkwriter.cli.secret import scrub
+from bulkwriter.cli.tell import GATHER_S, Teller, name, sentence
+from bulkwriter.cli.voice import QUEUE_LINES, Voice
+from bulkwriter.model import Snapshot
+from tests.conftest import CANARY
+from tests.test_cli_words import QUIET
+
+EXAMPLES: list[tuple[events.Event, str]] = [
+    (events.Throttled(1.0, 1.0, 8), "throttled: nobody sends for 1.0 s as it asked, then at most 8 in flight"),
+    (events.Throttled(1.5, None, 8), "throttled: nobody sends for 1.5 s, then at most 8 in flight"),
+    (
+        events.ConnectionTrouble(2.0, "connection refused"),
+        "trouble: connection refused; one request tries again in 2.0 s",
+    ),
+    (events.Recovered(61), "the server is back after 1 min 01 s"),
+    (events.DoubtsParked(1, "no reply in time"), "1 pair in doubt: no reply in time"),
+    (events.DoubtsSettled(3, 1), "doubts settled: 3 found on the server, 1 not there and sent again"),
+    (events.LookFailed("HTTP 500", 5.0), "a look settled nothing: HTTP 500; again in 5.0 s"),
+    (
+        events.LaneShifted(195),
+        "a connection answered out of step: the 195 pairs it settled are in doubt again",
+    ),
+    (events.TokenRefreshed(), "signed in again: a new token is in use"),
+    (events.Stopping("401"), "stopping: 401"),
+    (events.Note("something"), "note: something"),
+]
+
+
+class Said:
+    """A stderr that can hang, and that tells what it was given."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.gate.wait(5)
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+@pytest.mark.parametrize(("event", "text"), EXAMPLES, ids=lambda e: name(e) if not isinstance(e, str) else "")
+def test_every_event_is_a_sentence(event: events.Event, text: str) -> None:
+    assert sentence(event) == text
+
+
+def test_no_event_is_forgotten() -> None:
+    assert {type(e) for e, _ in EXAMPLES} == set(events.Event.__args__)
+
+
+def test_json_lines_hold_the_event_and_its_facts() -> None:
+    said = io.StringIO()
+    voice = Voice(said, form="json")
+    teller = Teller(voice, is_verbose=True, now=lambda: 0.0)
+    for event, _ in EXAMPLES:
+        teller(event)
+    voice.close()
+    lines = [json.loads(line) for line in said.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == [name(e) for e, _ in EXAMPLES]
+    assert lines[0]["pause_s"] == 1.0
+    assert lines[0]["at"].endswith("Z")
+
+
+def test_frequent_events_are_gathered_and_rare_ones_are_not() -> None:
+    said, now = io.StringIO(), [0.0]
+    voice = Voice(said)
+    teller = Teller(voice, is_verbose=False, now=lambda: now[0])
+    for _ in range(5):
+        teller(events.Throttled(1.0, None, 8))
+        teller(events.Stopping("x"))
+    now[0] = GATHER_S
+    teller(events.Throttled(1.0, None, 8))
+    voice.close()
+    lines = said.getvalue().splitlines()
+    assert len([line for line in lines if line.startswith("throttled")]) == 2
+    assert lines[-1].endswith("(4 more like this before)")
+    assert lines.count("stopping: x") == 5
+
+
+def test_a_stderr_that_hangs_holds_nobody_up_and_memory_stays_bounded() -> None:
+    said = Said()
+    said.gate.clear()
+    voice = Voice(said)  # type: ignore[arg-type]
+    started = time.monotonic()
+    for i in range(3 * QUEUE_LINES):
+        voice.say(f"line {i}")
+    voice.close(0.01)
+    assert time.monotonic() - started < 2
+    said.gate.set()
+    voice.close()
+    assert "lines were dropped" in said.text
+    # those that wait, those taken together with the first, the one in hand, and the word of those that were dropped
+    assert said.text.count("\n") <= 2 * QUEUE_LINES + 2
+
+
+@pytest.mark.parametrize("kind", ["none", "closed", "broken pipe"])
+def test_a_stderr_that_is_gone_is_no_error(kind: str) -> None:
+    read_end, write_end = os.pipe()
+    stream: Any = None if kind == "none" else os.fdopen(write_end, "w")
+    os.close(read_end)
+    if kind == "closed":
+        stream.close()
+    voice = Voice(stream)
+    for _ in range(3):
+        voice.say("hello")
+    voice.close()
+    if kind == "none":
+        os.close(write_end)
+    elif kind == "broken pipe":
+        with pytest.raises(BrokenPipeError):
+            stream.close()
+
+
+def test_progress_that_nobody_drew_yet_is_replaced() -> None:
+    drawn: list[Snapshot] = []
+    gate = threading.Event()
+
+    class Slow:
+        def line(self, text: str) -> None:
+            gate.wait(5)
+
+        def draw(self, snapshot: Snapshot) -> None:
+            drawn.append(snapshot)
+
+        def close(self) -> None:
+            """Nothing is held."""
+
+    voice = Voice(io.StringIO())
+    voice.use(Slow())
+    voice.say("hold")
+    for _ in range(100):
+        voice.show(QUIET)
+    gate.set()
+    while not drawn:
+        time.sleep(0.001)
+    voice.close()
+    assert len(drawn) <= 2
+
+
+def test_no_secret_is_said() -> None:
+    said = io.StringIO()
+    voice = Voice(said, secrets=[CANARY])
+    voice.keep_secret("other-secret-0b7d")
+    voice.say(f"a {CANARY} and other-secret-0b7d")
+    voice.close()
+    assert said.getvalue() == "a (secret) and (secret)\n"
+    assert scrub("abc", ["", "abc"]) == "abc"  # too short to be one

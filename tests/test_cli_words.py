@@ -1,0 +1,127 @@
+"""Numbers, times, tables and progress as people read them: at the edges of each unit, and at any width."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkwriter.cli import progress, words
+from bulkwriter.model import Counts, Snapshot
+
+QUIET = Snapshot(
+    counts=Counts(created=1_234, pending=3_766),
+    done=1_234,
+    total=5_000,
+    is_total_exact=True,
+    in_flight=64,
+    in_flight_limit=64,
+    attempts=1_298,
+    throttled=0,
+    rate_per_s=612.3,
+    elapsed_s=2.0,
+    eta_s=6.15,
+)
+BUSY = dataclasses.replace(
+    QUIET,
+    counts=Counts(created=1_200, existing=20, rejected=9, failed=1, in_doubt=4, pending=3_766),
+    throttled=12,
+    is_total_exact=False,
+    held_by="the server said too fast",
+    holds_until_s=12.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0.0 s"),
+        (0.44, "0.4 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (200.0, "3 min 20 s"),
+        (3_599.7, "1 h 00 min"),
+        (7_500.0, "2 h 05 min"),
+        (86_400.0, "1 d 0 h"),
+        (40 * 86_400 + 4 * 3_600, "40 d 4 h"),
+    ],
+)
+def test_a_duration_shows_its_two_largest_units(seconds: float, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(0.0, "0.00/s"), (0.853, "0.85/s"), (12.34, "12.3/s"), (99.96, "100/s"), (1_234.4, "1,234/s")]
+)
+def test_a_rate_has_three_digits(rate: float, text: str) -> None:
+    assert words.per_second(rate) == text
+
+
+def test_percent_is_never_100_before_the_end() -> None:
+    assert words.percent(99_999, 100_000) == "99%"
+    assert words.percent(5, 5) == "100%"
+    assert words.percent(0, 0) == "100%"
+
+
+def test_the_table_is_aligned_and_leaves_out_what_is_zero() -> None:
+    assert words.counts_table(Counts(created=11_000, rejected=7)) == [
+        "  pairs      11,007  rows read",
+        "  created    11,000  records made by this run",
+        "  rejected        7  refused by the server",
+    ]
+
+
+def test_states_cover_every_count() -> None:
+    assert sum(words.by_state(Counts(1, 2, 4, 8, 16, 32, 64, 128)).values()) == 255
+
+
+@given(st.lists(st.text("abc ", min_size=1, max_size=60), max_size=12), st.integers(8, 120))
+def test_no_wrapped_line_is_wider_than_the_terminal(facts: list[str], width: int) -> None:
+    assert all(len(line) <= width for line in words.wrap(facts, width))
+
+
+@pytest.mark.parametrize("width", [40, 50, 80, 120])
+@pytest.mark.parametrize("snapshot", [QUIET, BUSY])
+def test_live_lines_fit_and_lose_nothing(snapshot: Snapshot, width: int) -> None:
+    lines = progress.live_lines(snapshot, width)
+    assert all(len(line) <= width for line in lines)
+    text = " · ".join(line.strip() for line in lines)
+    for fact in [*progress.outcome_facts(snapshot), *progress.pace_facts(snapshot)]:
+        assert fact in text
+
+
+def test_a_plain_line_says_all_that_matters() -> None:
+    line = progress.plain_line(BUSY).split("  ", 1)[1]
+    assert line == (
+        "1,234 of about 5,000 · 24% · created 1,200 · existing 20 · rejected 9 · failed 1 · in doubt 4 · 612 pairs/s · "
+        "ETA 6.2 s · in flight 64/64 · throttled 12 · held back: the server said too fast, 12 s more"
+    )
+
+
+def test_a_reason_that_says_how_long_is_not_told_twice() -> None:
+    assert progress.held_by(dataclasses.replace(BUSY, held_by="pausing 12 s more, as it asked")).count("12 s") == 1
+    assert progress.held_by(QUIET) == ""
+
+
+def test_an_unknown_total_has_no_percentage() -> None:
+    assert progress.headline(dataclasses.replace(QUIET, total=None)) == "1,234 done"
+    assert progress.fraction(dataclasses.replace(QUIET, total=None)) is None
+
+
+@pytest.mark.parametrize(("elapsed", "pause"), [(0, 5), (30, 5), (60, 10), (360, 60), (1e6, 60)])
+def test_plain_lines_come_less_and_less_often(elapsed: float, pause: float) -> None:
+    assert progress.pause_s(elapsed) == pause
+
+
+def test_help_columns_wrap_beside_each_other() -> None:
+    assert words.columns([("a", "one two three"), ("a-long-name-here", "x")], 21) == [
+        "  a             one",
+        "                two",
+        "                three",
+        "  a-long-name-here",
+        "                x",
+    ]

@@ -1,0 +1,87 @@
+"""Which proxy is used, and whose certificates are trusted; connections themselves are in `wire`."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from bulkwriter.errors import UsageError
+from bulkwriter.net.dial import choose_proxy, make_tls_context
+
+API = "https://api.test"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "given", "environment", "chosen"),
+    [
+        (API, None, {}, None),
+        (API, "http://p:1", {}, "http://p:1"),
+        (API, "p:1", {}, "http://p:1"),
+        (API, "https://u:s@p:1", {"HTTPS_PROXY": "http://q:2"}, "https://u:s@p:1"),
+        (API, None, {"HTTPS_PROXY": "http://q:2"}, "http://q:2"),
+        (API, None, {"https_proxy": "q:2", "HTTPS_PROXY": "http://r:3"}, "http://q:2"),
+        (API, None, {"HTTP_PROXY": "http://q:2", "ALL_PROXY": "http://q:2"}, None),
+        (API, None, {"HTTPS_PROXY": "http://q:2", "NO_PROXY": "other.test,.test"}, None),
+        (API, None, {"HTTPS_PROXY": "http://q:2", "no_proxy": "api.test:443"}, None),
+        (API, None, {"HTTPS_PROXY": "http://q:2", "no_proxy": "api.test:444"}, "http://q:2"),
+        (API, "http://p:1", {"NO_PROXY": "*"}, "http://p:1"),
+        (API, None, {"HTTPS_PROXY": "http://q:2", "NO_PROXY": "*"}, None),
+        ("http://127.0.0.1:8", "http://p:1", {"HTTPS_PROXY": "http://q:2"}, None),
+        ("https://localhost", "http://p:1", {"HTTPS_PROXY": "http://q:2"}, None),
+        ("https://[::1]:8", None, {"HTTPS_PROXY": "http://q:2"}, None),
+    ],
+)
+def test_the_proxy_chosen(
+    base_url: str, given: str | None, environment: dict[str, str], chosen: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert choose_proxy(base_url, given) == chosen
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://p:1",
+        "http://:8",
+        "http://p:none",
+        "http://p:0",
+        "http://a%3Ab:x@p:1",
+        "http://\u0416:x@p:1",
+        "nowhere://",
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_not_quoted(proxy: str) -> None:
+    with pytest.raises(UsageError) as info:
+        choose_proxy(API, proxy)
+    assert proxy not in str(info.value)
+
+
+def test_tls_is_verified_and_never_old(tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(ca_file))
+    for context in (make_tls_context(None), make_tls_context(ca_file)):
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.check_hostname
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert len(make_tls_context(ca_file).get_ca_certs()) == 1
+
+
+def test_the_authorities_file_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ca_file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(ca_file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    assert len(make_tls_context(None).get_ca_certs()) == 1
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not PEM"])
+def test_an_authorities_file_that_is_none(content: bytes | None, tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    if content is not None:
+        ca_file.write_bytes(content)
+    with pytest.raises(UsageError, match=r"ca\.pem"):
+        make_tls_context(ca_file)

@@ -1,0 +1,38 @@
+"""How long chunks of intents are: about what a second sends, found by doubling and halving."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkwriter.engine.chunks import FIRST_ROWS, ChunkSize
+
+
+def test_the_first_chunk_puts_few_pairs_at_stake() -> None:
+    assert ChunkSize(most=2_000, chunk_s=1.0).next(100.0) == FIRST_ROWS
+    assert ChunkSize(most=3, chunk_s=1.0).next(100.0) == 3
+
+
+def test_chunks_that_are_used_up_quickly_double_up_to_the_most() -> None:
+    chunk = ChunkSize(most=2_000, chunk_s=1.0)
+    assert [chunk.next(i * 0.01) for i in range(10)] == [8, 16, 32, 64, 128, 256, 512, 1_024, 2_000, 2_000]
+
+
+def test_one_that_lasts_too_long_halves_the_next_and_one_in_between_changes_nothing() -> None:
+    chunk = ChunkSize(most=2_000, chunk_s=1.0)
+    for i in range(5):
+        chunk.next(i * 0.1)
+    assert chunk.next(2.0) == 128  # 1.6 s: between half and twice
+    assert chunk.next(5.0) == 64  # 3 s
+    assert [chunk.next(t) for t in (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0)] == [32, 16, 8, 4, 2, 1, 1]
+
+
+@given(rate=st.floats(0.1, 1e5), most=st.integers(1, 5_000))
+def test_a_steady_rate_ends_within_a_factor_of_four_of_a_second(rate: float, most: int) -> None:
+    """Each chunk lasts as long as its rows take at this rate."""
+    chunk, now = ChunkSize(most=most, chunk_s=1.0), 0.0
+    for _ in range(40):
+        now += chunk.next(now) / rate
+    lasts_s = chunk.rows / rate
+    assert chunk.rows in (1, most) or 0.25 <= lasts_s <= 4
+    assert 1 <= chunk.rows <= most

@@ -1,0 +1,106 @@
+"""Which replies to a list call are believed, which are asked for again, and which end the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bulkwriter.errors import ConfigurationStop
+from bulkwriter.model import Fault, Reply
+from bulkwriter.net.api import Api
+from bulkwriter.reconcile.lister import Lister
+from bulkwriter.reconcile.lists import ListFailed
+
+
+@dataclass
+class Token:
+    value: str
+    generation: int = 0
+
+
+class Tokens:
+    """Gives one token, and a second one when the first is refused, if there is one."""
+
+    def __init__(self, *values: str) -> None:
+        self.values = list(values)
+
+    async def current(self) -> Token:
+        return Token(self.values[0])
+
+    async def refresh(self, stale_generation: int) -> Token:
+        if len(self.values) == 1:
+            raise ConfigurationStop("the server refused the token")
+        self.values.pop(0)
+        return Token(self.values[0], 1)
+
+
+def page(number: int = 1, rows: tuple[tuple[int, int, int], ...] = ()) -> bytes:
+    records = [{"Id": i, "CourseLessonId": a, "CourseMemberId": b} for i, a, b in rows]
+    envelope = {"Records": records, "CurrentPage": number, "CurrentPageSize": 1_000, "TotalItems": len(rows)}
+    return json.dumps({**envelope, "HasNextPage": False}).encode()
+
+
+def lister_of(*replies: Reply, tokens: Tokens | None = None) -> Lister:
+    rest = iter(replies)
+
+    async def request(data: bytes) -> Reply:
+        return next(rest)
+
+    return Lister(request, Api("https://example.test"), tokens or Tokens("a"), wall=lambda: 0.0)
+
+
+async def test_a_page_and_records_by_ids() -> None:
+    rows = ((9, 1, 2), (8, 1, 3))
+    body = json.dumps(json.loads(page(rows=rows))["Records"]).encode()
+    lister = lister_of(Reply(200, page(rows=rows)), Reply(200, body))
+    assert (await lister.page({}, 1)).records == [(9, (1, 2)), (8, (1, 3))]
+    assert await lister.records([8, 9, 10]) == [(9, (1, 2)), (8, (1, 3))]
+    assert lister.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "ask", "said"),
+    [
+        (Reply(0, fault=Fault.LOST), "page", "ended before the reply"),
+        (Reply(500), "page", "HTTP 500"),
+        (Reply(200, b"<html>"), "page", "not JSON"),
+        (Reply(200, page(2)), "page", "page 2 came for page 1"),
+        (Reply(200, b'[{"Id": 7, "CourseLessonId": 1, "CourseMemberId": 2}]'), "records", "not asked for"),
+        (Reply(200, page()), "records", "no Records"),
+    ],
+)
+async def test_what_answers_something_else_settles_nothing(reply: Reply, ask: str, said: str) -> None:
+    lister = lister_of(reply)
+    with pytest.raises(ListFailed, match=said) as failed:
+        await (lister.page({}, 1) if ask == "page" else lister.records([8]))
+    assert not failed.value.is_forbidden
+
+
+async def test_an_expired_token_is_refreshed_once() -> None:
+    assert (await lister_of(Reply(401), Reply(200, page()), tokens=Tokens("a", "b")).page({}, 1)).total == 0
+    for tokens, count in ((Tokens("a", "b"), 2), (Tokens("a"), 1)):
+        with pytest.raises(ListFailed) as failed:
+            await lister_of(*[Reply(401)] * count, tokens=tokens).page({}, 1)
+        assert failed.value.is_forbidden
+
+
+@pytest.mark.parametrize("fault", [Fault.TLS, Fault.NAME, Fault.PROXY])
+async def test_a_wrong_setting_stops_before_the_first_answer_only(fault: Fault) -> None:
+    bad = Reply(0, fault=fault, detail="of test")
+    with pytest.raises(ConfigurationStop, match="of test"):
+        await lister_of(bad).page({}, 1)
+    lister = lister_of(Reply(503), bad)
+    for _ in range(2):
+        with pytest.raises(ListFailed):
+            await lister.page({}, 1)
+
+
+@pytest.mark.parametrize("build", [lambda: Reply(0, fault=Fault.REFUSED), lambda: Reply(429, retry_after="3")])
+async def test_a_server_that_is_away_or_busy_is_asked_again(build: Callable[[], Any]) -> None:
+    with pytest.raises(ListFailed) as failed:
+        await lister_of(build()).page({}, 1)
+    assert failed.value.retry_after_s == (3.0 if build().status else None)

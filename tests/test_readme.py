@@ -1,0 +1,110 @@
+"""The README keeps its word: its examples run as printed, and every command, option, topic and script in it exists.
+
+That it names every command is tested in test_tidy.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from bulkwriter.cli.ending import MEANING
+from bulkwriter.cli.main import COMMANDS, group
+from bulkwriter.cli.topics import TOPICS
+from tests.cli_process import stub
+from tests.conftest import CANARY
+from tests.library import on_loop, truth
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+CONSOLE = "\n".join(text for kind, text in BLOCKS if kind == "console")
+
+
+def command(name: str) -> click.Command:
+    found = group.get_command(click.Context(group), name)
+    assert found, name
+    return found
+
+
+def flags(name: str) -> set[str]:
+    return {flag for param in command(name).params for flag in (*param.opts, *param.secondary_opts)}
+
+
+def test_the_example_of_the_library_runs_as_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = (text for kind, text in BLOCKS if kind == "python")
+    names: dict[str, object] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    main = names["main"]
+    assert callable(main)
+    with stub() as server:
+        on_loop(lambda: main(server.base_url, CANARY, tmp_path), server=server)
+        assert truth(server) == (101, 0)
+    assert capsys.readouterr().out.startswith("Counts(created=100, ")
+    assert (tmp_path / "run.journal").exists()
+
+
+def test_every_command_line_has_real_commands_and_options() -> None:
+    lines = re.findall(r"\bbulkwriter (\w+)([^\n`]*)", CONSOLE)
+    assert len(lines) > 5
+    for name, rest in lines:
+        assert name in COMMANDS, name
+        assert set(re.findall(r"--[a-z][\w-]*", rest.partition("#")[0])) <= flags(name), f"{name}{rest}"
+
+
+def test_every_option_named_in_passing_is_one_of_some_command() -> None:
+    known = set().union(*(flags(name) for name in COMMANDS)) | {"--help", "--version"}
+    others = {"--count"}  # of scripts
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", README)) <= known | others
+
+
+def test_every_topic_exists() -> None:
+    assert set(re.findall(r"bulkwriter help ([\w-]+)", README)) <= {*TOPICS, *COMMANDS}
+
+
+def test_every_script_exists_and_can_be_run() -> None:
+    for name in set(re.findall(r"\bscripts/(\w+)", README)):
+        script = ROOT / "scripts" / name
+        assert script.is_file(), name
+        assert script.stat().st_mode & 0o111, name
+
+
+def test_exit_codes_are_all_there_in_their_order() -> None:
+    table = README.partition("## Exit codes")[2].partition("\n## ")[0]
+    told = [int(code) for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for code in row.split(",")]
+    assert sorted(told) == sorted(MEANING)
+
+
+def test_it_is_short() -> None:
+    assert len(README.splitlines()) <= 250
+
+
+@pytest.mark.slow
+def test_the_quick_start_works_as_printed(tmp_path: Path) -> None:
+    """The lines that start a stub, make a file and run it, given to a shell; only the port is another."""
+    (quick,) = (text for kind, text in BLOCKS if kind == "console" and "stub --port" in text)
+    port = re.search(r"--port (\d+)", quick)
+    assert port
+    with stub() as server:  # only for a port that is free
+        free = server.base_url.rpartition(":")[2]
+    script = quick.replace(port[1], free).replace("&\n", "& stub=$!\nsleep 1\n") + "\nkill $stub; wait $stub || true\n"
+    shell, python = shutil.which("sh"), shutil.which("python")
+    assert shell
+    assert python
+    prelude = f'set -eu\nbulkwriter() {{ "{python}" -m bulkwriter "$@"; }}\n'
+    # Run from a folder of its own, so that the journal is there; PYTHONPATH finds the package in a source tree.
+    done = subprocess.run(
+        [shell, "-c", prelude + script.replace("bulkwriter stub", f'"{python}" -m bulkwriter stub')],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "pairs.csv.journal").exists()

@@ -1,0 +1,196 @@
+"""Backoff, budget and breaker: tables by hand in virtual time, and properties over random events."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulkwriter.core.retry import Backoff, Breaker, RetryBudget
+
+
+class Highest(random.Random):
+    """Chance at its highest: uniform(a, b) is b."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+class Lowest(random.Random):
+    """Chance at its lowest: uniform(a, b) is a."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return a
+
+
+# ---- backoff
+
+
+def test_backoff_doubles_up_to_its_cap() -> None:
+    backoff = Backoff(0.5, 10.0, Highest())
+    assert [backoff.delay(n) for n in range(7)] == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+    assert backoff.delay(10**9) == 10.0
+
+
+@given(st.floats(1e-6, 100), st.floats(1e-6, 1e5), st.integers(0, 10_000), st.integers())
+def test_a_delay_is_within_its_formula(base_s: float, cap_s: float, attempt: int, seed: int) -> None:
+    delay_s = Backoff(base_s, cap_s, random.Random(seed)).delay(attempt)
+    assert 0 <= delay_s <= cap_s
+    assert delay_s <= base_s * 2.0 ** min(attempt, 64)
+
+
+def test_the_same_seed_gives_the_same_delays() -> None:
+    one, two = (Backoff(1, 60, random.Random(7)) for _ in range(2))
+    assert [one.delay(n) for n in range(9)] == [two.delay(n) for n in range(9)]
+
+
+# ---- budget
+
+
+def test_a_spent_budget_refills_with_time_and_with_successes() -> None:
+    budget = RetryBudget(capacity=2, per_s=10, per_success=0.5)
+    assert [budget.take(0.0) for _ in range(3)] == [True, True, False]
+    assert budget.ready_at(0.0) == pytest.approx(0.1)
+    assert budget.take(budget.ready_at(0.0))
+    budget.note_success()
+    assert not budget.take(0.1)
+    budget.note_success()
+    assert budget.take(0.1)
+    for _ in range(99):
+        budget.note_success()
+    assert [budget.take(0.1) for _ in range(3)] == [True, True, False]  # never above its capacity
+
+
+@pytest.mark.parametrize("wrong", [{"capacity": 0.5}, {"per_s": 0}, {"per_success": -1}])
+def test_a_budget_that_could_stay_empty_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="for ever"):
+        RetryBudget(**wrong)
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.sampled_from("tws")), max_size=60), st.floats(0.01, 1000))
+@settings(max_examples=150)
+def test_a_budget_is_never_empty_for_long_and_never_overspent(events: list[tuple[float, str]], per_s: float) -> None:
+    budget, now, taken, successes = RetryBudget(capacity=5, per_s=per_s, per_success=0.5), 0.0, 0, 0
+    for wait_s, event in events:
+        now += wait_s
+        if event == "t":
+            taken += budget.take(now)
+        elif event == "s":
+            budget.note_success()
+            successes += 1
+        else:
+            ready_at = budget.ready_at(now)
+            assert now <= ready_at <= now + 1 / per_s + 1e-6
+            now = ready_at
+            assert budget.take(now)
+            taken += 1
+        budget.check()
+        assert taken <= 5 + now * per_s + successes * 0.5 + 1e-6
+
+
+# ---- breaker
+
+
+def breaker(rng: random.Random | None = None, failures: int = 3) -> Breaker:
+    return Breaker(failures, pause_s=0.5, cap_s=4.0, rng=rng or Highest())
+
+
+def test_it_opens_after_so_many_bad_replies_in_a_row() -> None:
+    b = breaker()
+    assert [b.record_bad(t, "lost") for t in (1.0, 2.0)] == [False, False]
+    b.record_good(2.5)
+    assert [b.record_bad(t, "lost") for t in (3.0, 4.0, 5.0, 6.0)] == [False, False, True, False]
+    assert b.is_open
+    assert b.gone_since == 3.0
+    assert b.gone_s(10.0) == 7.0
+    assert b.reason == "lost"
+    b.check()
+
+
+def test_probes_go_one_at_a_time_with_growing_pauses() -> None:
+    b = breaker(failures=1)
+    b.record_bad(0.0, "refused")
+    pauses, now = [], 0.0
+    for _ in range(6):
+        due = b.next_probe_at(now)
+        pauses.append(due - now)
+        assert not b.may_probe(due - 0.001)
+        assert b.may_probe(due)
+        assert not b.may_probe(due + 100)  # one is out
+        assert b.next_probe_at(due) == math.inf
+        now = due
+        b.record_bad(now, "refused", began_at=due)
+        b.check()
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 4.0, 4.0]
+
+
+def test_the_first_pause_is_between_a_quarter_and_half_a_second() -> None:
+    b = breaker(Lowest(), failures=1)
+    b.record_bad(0.0, "refused")
+    assert b.next_probe_at(0.0) == 0.25
+
+
+def test_a_left_over_neither_ends_the_probe_nor_lengthens_the_pause() -> None:
+    b = breaker(failures=1)
+    b.record_bad(0.0, "lost")
+    b.record_bad(0.1, "lost", began_at=-1.0)
+    assert b.next_probe_at(0.1) == 0.5
+    assert b.may_probe(0.5)
+    b.record_bad(0.6, "lost", began_at=-1.0)
+    assert b.next_probe_at(0.6) == math.inf
+    b.record_bad(0.7, "lost", began_at=0.5)
+    assert b.next_probe_at(0.7) == 0.7 + 1.0
+
+
+def test_any_good_reply_closes_it_and_the_next_outage_starts_afresh() -> None:
+    b = breaker(failures=1)
+    b.record_bad(1.0, "lost")
+    assert b.may_probe(1.5)
+    b.record_bad(2.0, "lost")
+    assert b.record_good(3.0) == 2.0
+    assert not b.is_open
+    assert b.gone_since is None
+    assert b.next_probe_at(3.0) == 3.0
+    assert not b.may_probe(3.0)  # closed: no probes, everybody sends
+    b.record_bad(10.0, "lost")
+    assert b.next_probe_at(10.0) == 10.5
+    assert b.record_good(11.0) == 1.0
+    assert b.record_good(12.0) == 0.0
+
+
+def test_a_probe_that_was_not_sent_is_given_back() -> None:
+    b = breaker(failures=1)
+    b.record_bad(0.0, "lost")
+    assert b.may_probe(1.0)
+    b.give_back()
+    assert b.may_probe(1.0)
+
+
+def test_a_long_quiet_between_two_losses_is_no_outage() -> None:
+    b = breaker()
+    b.record_bad(0.0, "lost")
+    assert b.gone_s(86_400.0) == 0.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.sampled_from("bgp")), max_size=80), st.integers(0, 2**32))
+@settings(max_examples=150)
+def test_a_breaker_keeps_its_promises(events: list[tuple[float, str]], seed: int) -> None:
+    b, now, is_out = breaker(random.Random(seed)), 0.0, False
+    for wait_s, event in events:
+        now += wait_s
+        if event == "p":
+            took = b.may_probe(now)
+            assert not (took and is_out)
+            is_out = is_out or took
+        elif event == "b":
+            b.record_bad(now, "lost")
+            is_out = False
+        else:
+            b.record_good(now)
+            assert not b.is_open
+            is_out = False
+        b.check()
+        assert is_out or b.next_probe_at(now) <= now + 4.0

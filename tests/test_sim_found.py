@@ -1,0 +1,140 @@
+"""What simulation has found, each as a small world of its own: named, so that nobody breaks it again unnoticed.
+
+Each world is run under some seeds, which draw latencies and moments; the broken twins in `tests/sim/twins.py` stand for
+the same mistakes in the large.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from bulkwriter.engine.engine import Engine
+
+from .sim.drive import Simulation
+from .sim.fates import Odds
+from .sim.loop import run_virtual
+from .sim.server import Pair
+from .sim.world import Life, World, plain_world
+
+pytestmark = pytest.mark.slow
+PAIRS: list[Pair] = [(lesson, member) for lesson in range(1, 4) for member in range(1, 5)]
+FAIR = Odds({}, {}, {}, 0.0, 0.0)
+
+
+def require_right(world: World, *, seeds: int = 12) -> int:
+    """Run a world under some seeds; returns the attempts of all."""
+    attempts = 0
+    for seed in range(seeds):
+        result = Simulation(replace(world, seed=seed)).run()
+        assert not result.wrong, (seed, result.wrong, "\n".join(result.lines[-40:]))
+        attempts += result.attempts
+    return attempts
+
+
+def killed_at(event: int) -> Life:
+    return Life("write_all", ending="kill", at_event=event)
+
+
+def test_doubts_of_an_earlier_start_get_a_token_though_the_source_holds_nothing_new() -> None:
+    """Nothing asked for a token before a pair of the source came up: what looks gave back waited for ever."""
+    for event in range(6, 20):
+        require_right(plain_world([(1, 1), (1, 2)], lives=[killed_at(event), Life("write_all")]), seeds=1)
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_pair_given_one_by_one_and_by_a_source_at_once_has_one_row(is_known: bool) -> None:
+    """Each made a row of its own and sent it."""
+    lives = [Life("singles"), Life("singles")]
+    existing = PAIRS[:6] if is_known else []
+    world = plain_world([*PAIRS], lives=lives, singles=PAIRS, existing=existing, jitter_s=0.05)
+    assert require_right(world) == 12 * (len(PAIRS) - len(existing))
+
+
+def test_a_row_found_on_the_server_by_two_at_once_is_counted_once() -> None:
+    """Rows that were given back as pending, and appeared on the server: a source and a single write found them."""
+    lives = [Life("write_all", ending="drain", at_event=9), Life("singles"), Life("singles")]
+    require_right(plain_world([*PAIRS], lives=lives, singles=PAIRS[:8], existing=PAIRS[2:9], jitter_s=0.05))
+
+
+@pytest.mark.parametrize("ending", ["drain", "cancel"])
+def test_single_writes_end_with_the_run(ending: str) -> None:
+    """They waited for outcomes that nobody would bring any more; during an outage this is all that can end them."""
+    lives = [Life("singles", ending=ending, at_event=event) for event in (4, 8, 16)]  # type: ignore[arg-type]
+    world = plain_world([*PAIRS], lives=lives, singles=[(7, 7), (8, 8)], outages=((0.1, 12.0),))
+    require_right(world, seeds=4)
+
+
+def test_a_cancel_in_the_middle_of_a_commit_leaves_nothing_that_nobody_knows_of() -> None:
+    """asyncio's own cancellation reaches into anyio's shields: rows were durable and neither sent nor given back."""
+    for event in range(1, 30):
+        lives = [Life("write_all", ending="cancel", at_event=event)]
+        require_right(plain_world([*PAIRS], lives=lives), seeds=1)
+
+
+def test_a_recalled_pair_is_known_as_ours_after_a_kill() -> None:
+    """Its row lost the floor when the pair was put in doubt, so that the next start called it somebody else's."""
+    odds = replace(FAIR, lanes={"repeated reply": 0.7})
+    for event in range(20, 80, 3):
+        world = plain_world([*PAIRS], lives=[killed_at(event), Life("write_all")], strangers=[(9, 10_001)], odds=odds)
+        require_right(world, seeds=2)
+
+
+def test_the_floor_of_a_start_is_from_before_its_first_write() -> None:
+    """While the first rows wait for room, doubts of the start before may be sent; a floor taken after that was above
+    their records, and those that were recalled from a lane out of step were not found."""
+    settings = plain_world([], lives=[]).settings
+    settings = replace(settings, limits=replace(settings.limits, outcome_rows=2))
+    odds = replace(FAIR, lanes={"repeated reply": 0.8})
+    for event in range(25, 60, 3):
+        lives = [killed_at(event), Life("write_all"), Life("write_all")]
+        require_right(plain_world([*PAIRS], lives=lives, settings=settings, odds=odds), seeds=4)
+
+
+def test_single_writes_that_begin_together_all_have_a_floor() -> None:
+    """With `--existing skip` only the first one waited for the look that tells the newest id."""
+    settings = replace(plain_world([], lives=[]).settings, existing="skip")
+    odds = replace(FAIR, creates={"oversized": 0.5, "408": 0.2})
+    lives = [Life("singles"), Life("write_all")]
+    require_right(plain_world([], lives=lives, settings=settings, singles=PAIRS, odds=odds, jitter_s=0.02))
+
+
+def test_a_reply_too_many_that_comes_last_is_heard_before_the_run_ends() -> None:
+    """What its lane had said was believed, since it was heard only when the last commit was done."""
+    odds = replace(FAIR, lanes={"somebody else's reply": 0.3})
+    for use in ("write_all", "stream"):
+        lives = [Life(use), Life(use, left_after=2)]
+        require_right(plain_world([*PAIRS], lives=lives, is_shifty=True, odds=odds, latency_s=0.001))
+
+
+def test_an_empty_first_page_under_a_total_gives_no_floor() -> None:
+    """A floor of 0 made other people's records ours."""
+    settings = replace(plain_world([], lives=[]).settings, existing="skip")
+    odds = Odds({"reset after": 0.3}, {}, {"empty page": 0.5, "short page": 0.2}, 0.0, 0.0)
+    lives = [Life("write_all"), Life("write_all")]
+    require_right(plain_world([*PAIRS], lives=lives, settings=settings, existing=PAIRS[:6], odds=odds))
+
+
+def test_all_who_wait_for_news_are_told() -> None:
+    """Each new waiter took the place of the one before, who then waited for ever."""
+
+    async def main() -> None:
+        engine = object.__new__(Engine)
+        engine._changed = anyio.Event()
+        there: set[str] = set()
+
+        async def wait(name: str) -> None:
+            await engine.until(lambda: name in there)
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                for name in "abc":
+                    tasks.start_soon(wait, name)
+                for name in "abc":
+                    await anyio.sleep(1)
+                    there.add(name)
+                    engine._poke()
+
+    run_virtual(main)

@@ -1,0 +1,170 @@
+"""The house rules that a reader relies on: who may import whom, how long things are, what is documented.
+
+Each rule is a plain walk over the syntax trees of the tree as it stands; a new file is under the rules without being
+named here.  The limits are those of the house style: 300 lines a file, 70 a function.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+
+from bulkwriter.cli.main import COMMANDS, LazyGroup, group
+from bulkwriter.settings import Limits, Settings
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "bulkwriter"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+FILES = [*MODULES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
+
+FILE_LINES = 300
+FUNCTION_LINES = 70
+DOCSTRING_LINES = 5
+TRIVIAL_LINES = 20
+"""An `__init__.py` shorter than this may do with a docstring of one line, or none."""
+
+SHARED = {"model", "errors", "settings"}
+ONLY_IN = {"aiohttp": {"net"}, "sqlite3": {"store"}, "httptools": {"net", "stub"}, "rich": {"cli"}, "click": {"cli"}}
+
+# fmt: off
+RUN_OPTIONS = {
+    "--base-url", "--journal", "--in-flight", "--rate", "--quota", "--quota-share", "--on-quota", "--account",
+    "--ledger", "--existing", "--doubt-wait", "--late-apply", "--list-lag", "--timeout", "--max-attempts",
+    "--max-same-rejections", "--give-up-after", "--min-rate", "--lesson-column", "--member-column", "--strict",
+    "--limit", "--dry-run", "--retry", "--token-file", "--username", "--password-file", "--totp-file",
+    "--client-id", "--ca-file", "--proxy", "--progress", "--json", "--log-format", "--verbose", "-v", "--yes",
+}
+# fmt: on
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def part_of(path: Path) -> str:
+    """The folder of the package that a module belongs to, or the module's own name at the top."""
+    inside = path.relative_to(PACKAGE).parts
+    return inside[0] if len(inside) > 1 else path.stem
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute dotted names of all that a module imports, wherever in it; ours start with `bulkwriter.`."""
+    package = ("bulkwriter", *path.relative_to(PACKAGE).parts[:-1])
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *(node.module or "").split("."))).strip(".")
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def imported_parts(path: Path) -> set[str]:
+    """Our own folders and top modules that a module imports from."""
+    return {name.split(".")[1] for name in imports(path) if name.startswith("bulkwriter.")}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_file_is_short_and_so_are_its_functions(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").count("\n")
+    assert lines <= FILE_LINES, f"{lines} lines: split it by sense"
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length <= FUNCTION_LINES, f"{node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_says_what_it_is(path: Path) -> None:
+    if path.name == "__init__.py" and path.read_text(encoding="utf-8").count("\n") < TRIVIAL_LINES:
+        return
+    docstring = ast.get_docstring(tree(path)) or ""
+    assert docstring.count("\n") + 1 >= DOCSTRING_LINES, "what it does, its invariant, what it does not do"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_nothing_is_left_for_later(path: Path) -> None:
+    if path == Path(__file__):
+        return
+    found = re.search(r"\b(TODO|FIXME|XXX|HACK)\b", path.read_text(encoding="utf-8"))
+    assert not found, f"{found and found[0]}: do it, or open an issue"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if part_of(p) != "cli"], ids=name_of)
+def test_only_the_command_line_prints(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        assert not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"), (
+            node.lineno
+        )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_library_is_named_only_in_its_house(path: Path) -> None:
+    for library, houses in ONLY_IN.items():
+        if part_of(path) not in houses:
+            assert library not in {name.split(".")[0] for name in imports(path)}, f"only {houses} may name {library}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=name_of)
+def test_core_decides_alone(path: Path) -> None:
+    assert imported_parts(path) <= SHARED
+    assert not {"asyncio", "anyio", "time", "socket"} & {name.split(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize(("part", "never"), [("net", "store"), ("store", "net"), ("net", "core"), ("store", "core")])
+def test_parts_that_never_import_each_other(part: str, never: str) -> None:
+    for path in sorted((PACKAGE / part).rglob("*.py")):
+        assert never not in imported_parts(path), name_of(path)
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if part_of(p) not in ("cli", "__main__")], ids=name_of)
+def test_nothing_of_the_library_stands_on_the_command_line(path: Path) -> None:
+    assert "cli" not in imported_parts(path)
+
+
+@pytest.mark.parametrize("holder", [Settings, Limits])
+def test_every_setting_says_why(holder: type) -> None:
+    for field in dataclasses.fields(holder):
+        assert field.metadata.get("why"), field.name
+
+
+def flags(command: click.Command) -> set[str]:
+    return {flag for p in command.params if isinstance(p, click.Option) for flag in (*p.opts, *p.secondary_opts)}
+
+
+def commands() -> dict[str, click.Command]:
+    assert isinstance(group, LazyGroup)
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in COMMANDS}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+def test_run_has_exactly_the_documented_options() -> None:
+    assert flags(commands()["run"]) == RUN_OPTIONS
+
+
+def test_every_command_and_option_explains_itself() -> None:
+    for name, command in commands().items():
+        assert command.help, name
+        for p in command.params:
+            assert not isinstance(p, click.Option) or p.hidden or p.help, f"{name} {p.name}"
+
+
+@pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="no README yet")
+def test_the_readme_names_every_command() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in COMMANDS:
+        assert f"bulkwriter {name}" in readme, name
