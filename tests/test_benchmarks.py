@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import os
+import resource
 import sys
 import tomllib
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from benchmarks import __main__ as command_line
 from benchmarks import counters, figures, inputs, peers, resume, servers
-from benchmarks.children import BenchmarkFailed, Cores, Ended, bound_to, check_ended, run_child
+from benchmarks.children import BenchmarkFailed, Cores, Ended, bound_to, check_ended, peak_bytes, run_child
 from benchmarks.clients import CLIENTS
 from benchmarks.commands import read_wrk, remove_journal
 from benchmarks.figures import Row
@@ -59,9 +60,10 @@ def test_a_child_is_counted_by_itself() -> None:
 
 
 def test_a_childs_peak_is_told_where_it_is_not_ours() -> None:
-    large = run_child([PYTHON, "-c", "b' ' * 120_000_000"])
+    larger = peak_bytes(resource.getrusage(resource.RUSAGE_SELF)) + 20_000_000
+    large = run_child([PYTHON, "-c", f"b' ' * {larger}"])
     assert large.rss_bytes is not None
-    assert large.rss_bytes > 120_000_000
+    assert large.rss_bytes > larger
     assert run_child(["true"]).rss_bytes is None
 
 

@@ -107,7 +107,7 @@ def test_the_end_of_the_block_ends_those_who_wait(tmp_path: Path) -> None:
     async def main() -> None:
         async with BulkWriter(settings_for(server, tmp_path / "j", in_flight=1)) as writer:
             tasks = [asyncio.create_task(writer.write(pair)) for pair in some_pairs(20)]
-            await asyncio.sleep(0.1)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         done = await asyncio.gather(*tasks, return_exceptions=True)
         assert any(isinstance(each, Outcome) for each in done)
         assert {type(each) for each in done} == {Outcome, TryLater}
