@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self, cast
 
 from .connection import COLUMNS, Connection
+from .cpu import cpu_times
 from .engine.ports import Ports, Store, Stored
 from .engine.uncancelled import to_its_end
 from .model import Intent
@@ -81,6 +82,7 @@ class Assembly:
             clock=time.monotonic,
             wall=time.time,
             rng=random.Random(),  # noqa: S311 jitter, not a secret
+            cpu_times=cpu_times,
             quotas=connection.quotas,
         )
 

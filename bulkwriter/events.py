@@ -85,8 +85,20 @@ class Note:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """Something else holds the run back now: `by` is its kind ("limit", "quota", "ceiling", "in flight", "cpu", …),
+    `words` says it, `more_s` for how much longer, where that is known.  `believes` is what the server is held to allow.
+    """
+
+    by: str
+    words: str
+    more_s: float | None
+    believes: str
+
+
 Event = (
-    Throttled | ConnectionTrouble | Recovered | DoubtsParked | DoubtsSettled | LookFailed | LaneShifted
+    HeldBack | Throttled | ConnectionTrouble | Recovered | DoubtsParked | DoubtsSettled | LookFailed | LaneShifted
     | TokenRefreshed | Stopping | Note
 )  # fmt: skip
 Observer = Callable[[Event], None]

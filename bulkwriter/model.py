@@ -274,7 +274,8 @@ class Snapshot:
 
     `done` counts settled rows of the whole run, `total` the source's rows (None while unknown, `is_total_exact` False
     for an estimate from the bytes read).  `latency_s` holds quantiles such as {0.5: 0.02, 0.99: 0.1}.  `held_by` says
-    in words what holds the run back right now, and `holds_until_s` for how many more seconds, where that is known.
+    in words what holds the run back right now (`held_kind` in one or two), and `holds_until_s` for how many more
+    seconds, where that is known; `believes` says what the server is held to allow.
     """
 
     counts: Counts
@@ -289,5 +290,7 @@ class Snapshot:
     elapsed_s: float
     eta_s: float | None
     latency_s: Mapping[float, float] = field(default_factory=dict)
+    held_kind: str = ""
     held_by: str = ""
     holds_until_s: float | None = None
+    believes: str = ""

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 
 from .engine.engine import Engine
-from .engine.held import held_by
 from .engine.intake import INTENT, PENDING
 from .errors import Exit
 from .model import Counts, Snapshot, State, Summary
@@ -51,7 +50,7 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, total: int | None, is_total
     counts = Counts.of({State(state): n for state, n in tally.items()})
     done = counts.pairs - counts.pending - counts.in_doubt
     rate = engine.stats.settled.per_s(now)
-    held, until_s = held_by(engine, now)
+    held = engine.brake.now(now)
     under_way = counts.in_doubt + engine.dispatcher.in_flight
     return Snapshot(
         counts=counts,
@@ -66,6 +65,8 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, total: int | None, is_total
         elapsed_s=elapsed_s,
         eta_s=None if total is None else engine.eta.seconds(total - done, rate, now, under_way=under_way),
         latency_s=engine.stats.latency.quantiles(0.5, 0.95, 0.99),
-        held_by=held,
-        holds_until_s=until_s,
+        held_kind=held.kind,
+        held_by=held.words,
+        holds_until_s=held.more_s,
+        believes=engine.parts.control.explain(now),
     )

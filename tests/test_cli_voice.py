@@ -20,6 +20,15 @@ from tests.conftest import CANARY
 from tests.test_cli_words import QUIET
 
 EXAMPLES: list[tuple[events.Event, str]] = [
+    (
+        events.HeldBack("limit", "the server's limit", None, "the server allows about 98/s"),
+        "held back: the server's limit; the server allows about 98/s",
+    ),
+    (
+        events.HeldBack("pause", "the server asked for a pause", 12.0, "the server has shown no limit"),
+        "held back: the server asked for a pause, 12 s more; the server has shown no limit",
+    ),
+    (events.Throttled(0.0, None, 8), "throttled: slower from here on, at most 8 in flight"),
     (events.Throttled(1.0, 1.0, 8), "throttled: nobody sends for 1.0 s as it asked, then at most 8 in flight"),
     (events.Throttled(1.5, None, 8), "throttled: nobody sends for 1.5 s, then at most 8 in flight"),
     (
@@ -75,8 +84,18 @@ def test_json_lines_hold_the_event_and_its_facts() -> None:
     voice.close()
     lines = [json.loads(line) for line in said.getvalue().splitlines()]
     assert [line["event"] for line in lines] == [name(e) for e, _ in EXAMPLES]
-    assert lines[0]["pause_s"] == 1.0
+    assert lines[0]["by"] == "limit"
     assert lines[0]["at"].endswith("Z")
+
+
+def test_what_progress_shows_anyway_is_said_in_text_only_when_asked_for() -> None:
+    event = events.HeldBack("cpu", "this machine's CPU", None, "the server has shown no limit")
+    for form, is_verbose, count in (("text", False, 0), ("text", True, 1), ("json", False, 1)):
+        said = io.StringIO()
+        voice = Voice(said, form=form)  # type: ignore[arg-type]
+        Teller(voice, is_verbose=is_verbose, now=lambda: 0.0)(event)
+        voice.close()
+        assert len(said.getvalue().splitlines()) == count
 
 
 def test_frequent_events_are_gathered_and_rare_ones_are_not() -> None:

@@ -233,26 +233,6 @@ def test_errors_are_not_throttles() -> None:
     assert c.paused_until == 0.0
 
 
-# ---- words
-
-
-def test_it_explains_itself() -> None:
-    c = control(rng=Lowest())
-    assert c.explain(0.0) == "starting: 4 requests in flight at most, doubling each round trip"
-    end = throttle(c, 9.99, 4.0)
-    assert c.explain(12.8) == "the server throttled 2.8 s ago; pausing 1.2 s more, as it asked"
-    assert c.explain(end) == "the server throttled 4.0 s ago; one request tries whether it takes more"
-    round_trip(c, end, 1)
-    assert (
-        c.explain(end + 600)
-        == "the server throttled 10 min ago; 2 requests in flight at most, one more each round trip"
-    )
-    assert c.explain(end + 8_000).startswith("the server throttled 2.2 h ago")
-    throttle(c, 900.0)
-    assert c.explain(900.02) == "the server throttled 0.0 s ago; pausing 0.0 s more"
-    assert grown(64).explain(1.0) == "64 requests in flight at most, as set"
-
-
 def test_the_same_seed_gives_the_same_pauses() -> None:
     one, two = (control(rng=random.Random(5)) for _ in range(2))
     for c in (one, two):

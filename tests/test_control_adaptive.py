@@ -1,7 +1,7 @@
 """The adaptive controller: what it decides by hand in virtual time, and what it never does against any server.
 
 The control matrix (`test_control_matrix.py`) says how good it is; here is what must hold whatever the server does, and
-the few rules that a person relies on: Retry-After, one canary, the floor, memory, words.
+the few rules that a person relies on: Retry-After, one canary, the floor, memory.  Its words: `test_control_words.py`.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def test_errors_are_not_throttles() -> None:
     assert trace.most_in_flight == 64
 
 
-# ---- the floor, memory and words
+# ---- the floor and memory
 
 
 def test_a_floor_is_kept_though_most_are_refused() -> None:
@@ -255,18 +255,6 @@ def test_nonsense_is_not_remembered(learnt: dict[str, object]) -> None:
     c = controller()
     c.restore(learnt, 60.0)
     assert len(drive(c, Server(lambda now, inside: True), 1.0).sent) > 50
-
-
-def test_it_says_what_it_believes() -> None:
-    c = controller()
-    assert c.explain(0.0) == "one request goes first"
-    trace = drive(c, Server(Bucket(100, 10)), 0.35)
-    assert c.explain(0.35).startswith("starting: ")
-    drive(c, Server(Bucket(100, 10)), 30.0, trace)
-    assert c.explain(trace.now).startswith("the server allows about ")
-    c.on_sent(trace.now + 1)
-    c.on_throttle(trace.now + 1.02, trace.now + 1, 30.0)
-    assert c.explain(trace.now + 2).startswith("the server asked for a pause: 29 s more")
 
 
 # ---- whatever the server does

@@ -55,8 +55,8 @@ def pace_facts(s: Snapshot) -> list[str]:
 
 
 def held_by(s: Snapshot) -> str:
-    """What holds the run back right now and for how much longer, or ""; some reasons say the latter themselves."""
-    if s.holds_until_s is None or not s.held_by or " more" in s.held_by:
+    """What holds the run back right now and for how much longer, or ""."""
+    if s.holds_until_s is None or not s.held_by:
         return s.held_by
     return f"{s.held_by}, {words.duration(s.holds_until_s)} more"
 
@@ -64,6 +64,8 @@ def held_by(s: Snapshot) -> str:
 def plain_line(s: Snapshot) -> str:
     """One line for a log."""
     facts = [headline(s), *outcome_facts(s), *pace_facts(s)]
+    if s.believes:
+        facts.append(s.believes)
     if s.held_by:
         facts.append(f"held back: {held_by(s)}")
     return f"{words.clock()}  {' · '.join(facts)}"
@@ -72,6 +74,8 @@ def plain_line(s: Snapshot) -> str:
 def live_lines(s: Snapshot, width: int) -> list[str]:
     """The lines under the bar of a live display, none longer than `width`."""
     lines = [*words.wrap(outcome_facts(s), width), *words.wrap(pace_facts(s), width)]
+    if s.believes:
+        lines += words.wrap(s.believes.split(), width, between=" ")
     if s.held_by:
         lines += words.wrap(f"held back: {held_by(s)}".split(), width, between=" ")
     return lines
@@ -93,6 +97,8 @@ def json_facts(s: Snapshot) -> dict[str, Any]:
         "elapsed_s": round(s.elapsed_s, 3),
         "eta_s": None if s.eta_s is None else round(s.eta_s, 1),
         "latency_s": {f"{q:g}": round(v, 6) for q, v in s.latency_s.items()},
+        "held_kind": s.held_kind,
         "held_by": s.held_by,
-        "holds_until_s": s.holds_until_s,
+        "holds_until_s": None if s.holds_until_s is None else round(s.holds_until_s, 1),
+        "believes": s.believes,
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,14 @@ def facts(reader: JournalReader, counts: Counts) -> dict[str, Any]:
     noted = notes_of(reader)
     is_alive = reader.writer() is not None
     rate = noted.get("rate_per_s") if is_alive else None
-    found: dict[str, Any] = {"rows": noted.get("rows"), "rate_per_s": rate, "end": None, "quotas": [], "trouble": ""}
+    held = held_now(noted) if is_alive else {}
+    found: dict[str, Any] = held | {
+        "rows": noted.get("rows"),
+        "rate_per_s": rate,
+        "end": None,
+        "quotas": [],
+        "trouble": "",
+    }
     try:
         outlook = outlook_of(reader, noted)
     except BulkwriterError as error:
@@ -48,6 +56,20 @@ def notes_of(reader: JournalReader) -> dict[str, Any]:
     text = reader.meta().get("run")
     noted = json.loads(text) if text else {}
     return noted if isinstance(noted, dict) else {}
+
+
+def held_now(noted: dict[str, Any]) -> dict[str, Any]:
+    """What a living run said last of what holds it back; nothing of a run that began with an older version."""
+    if not noted.get("held_by"):
+        return {}
+    now, until = time.time(), noted.get("holds_until")
+    return {
+        "held_kind": noted["held_kind"],
+        "held_by": noted["held_by"],
+        "holds_until_s": round(until - now, 1) if until and until > now else None,
+        "believes": noted.get("believes", ""),
+        "said_s": round(max(0.0, now - noted["at"]), 1),
+    }
 
 
 def outlook_of(reader: JournalReader, noted: dict[str, Any]) -> Outlook | None:
@@ -91,6 +113,10 @@ def lines(facts: dict[str, Any]) -> list[str]:
     rows = []
     if facts["rate_per_s"]:
         rows.append(("pace", words.per_second(facts["rate_per_s"]).replace("/s", " pairs/s")))
+    if facts.get("held_by"):
+        rows.append(("believes", f"{facts['believes']} (said {words.duration(facts['said_s'])} ago)"))
+        more = facts["holds_until_s"]
+        rows.append(("held back", facts["held_by"] + ("" if more is None else f", {words.duration(more)} more")))
     if end := facts["end"]:
         about = "" if end.get("is_exact", True) else "about "
         why = f"; {end['quota']} binds" if end.get("quota") else ""

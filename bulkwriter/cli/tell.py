@@ -24,6 +24,9 @@ GATHER_S = 30.0
 
 FREQUENT = (events.Throttled, events.DoubtsParked, events.DoubtsSettled, events.LookFailed, events.TokenRefreshed)
 
+SHOWN_ANYWAY = (events.HeldBack,)
+"""Progress shows these all the time; in text they are said with `-v` only."""
+
 
 class Teller:
     """Says events through a voice; callable as an observer."""
@@ -37,6 +40,8 @@ class Teller:
 
     def __call__(self, event: events.Event) -> None:
         kind = type(event)
+        if kind in SHOWN_ANYWAY and not self._is_verbose and self._voice.form == "text":
+            return
         more = 0
         if not self._is_verbose and kind in FREQUENT:
             now = self._now()
@@ -57,7 +62,12 @@ def name(event: events.Event) -> str:
 def sentence(event: events.Event) -> str:
     """An event in words, in the present or past tense, without a full stop."""
     match event:
+        case events.HeldBack(_, by, more_s, believes):
+            more = "" if more_s is None else f", {words.duration(more_s)} more"
+            return f"held back: {by}{more}; {believes}"
         case events.Throttled(pause_s, retry_after_s, limit):
+            if pause_s <= 0:
+                return f"throttled: slower from here on, at most {limit} in flight"
             asked = " as it asked" if retry_after_s is not None else ""
             pause = f"nobody sends for {words.duration(pause_s)}{asked}"
             return f"throttled: {pause}, then at most {limit} in flight"

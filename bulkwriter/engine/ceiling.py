@@ -52,6 +52,12 @@ class Ceiling:
         sent_at = self._sent_at
         return sent_at[0] + self._window_s if len(sent_at) == sent_at.maxlen else now
 
+    def is_waited_for(self, now: float) -> bool:
+        """Whether somebody wants to send and has to wait for it; only looks."""
+        if self._permits == 0:
+            return self._wanted.is_set()
+        return self.opens_at(now) > now
+
     def book(self, now: float) -> None:
         """Count one request that was sent at `now`."""
         self._permits -= 1

@@ -9,6 +9,7 @@ Also here: waiting for room, since the same three things bound the intake: ready
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
@@ -44,6 +45,8 @@ class Commits:
         self.unkept = None if store.is_durable else Unkept(lambda: looker.forbidden)
         self.waiters = Waiters()
         self.delivery: Delivery | None = None
+        self.is_committing = False
+        """Whether what is to be sent next waits for the disk."""
         dispatcher.hungry = self._hungry
         outcomes.deliver = self._deliver
 
@@ -77,15 +80,22 @@ class Commits:
         return rows
 
     async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None:
-        await to_its_end(self._commit_new(rows, intents, there))
+        await self._commit(self._commit_new(rows, intents, there))
 
     async def commit_again(self, intents: list[Intent], was: list[int], there: There) -> None:
         """Make stored rows intents again, or `existing`: those that nobody else has claimed meanwhile."""
-        await to_its_end(self._commit_again(intents, was, there))
+        await self._commit(self._commit_again(intents, was, there))
 
     async def return_unsent(self, intents: list[Intent]) -> None:
         """Make intents that were surely not sent, or surely not applied, `pending` again."""
         await to_its_end(self._return_unsent(intents))
+
+    async def _commit(self, step: Coroutine[Any, Any, None]) -> None:
+        self.is_committing = True
+        try:
+            await to_its_end(step)
+        finally:
+            self.is_committing = False
 
     async def _commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None:
         await self._append(rows, list(map(existing_row, there)))

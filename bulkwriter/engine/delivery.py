@@ -104,9 +104,14 @@ class Delivery:
         self.is_ended = True
         self._some.set()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the consumer has to catch up."""
+        return len(self._queue) >= self._most
+
     async def room(self) -> None:
         """Wait until the consumer has caught up."""
-        while len(self._queue) >= self._most:
+        while self.is_full:
             self._room = anyio.Event()
             await self._room.wait()
 

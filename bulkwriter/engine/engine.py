@@ -34,7 +34,7 @@ from .bearer import Bearer
 from .commits import Commits
 from .dispatch import Dispatcher
 from .eta import Eta
-from .held import quiet_s
+from .held import Brake, quiet_s
 from .known import KnownRecords, existing_of, forget_floors
 from .parts import parts_for
 from .ports import Ports, Stored
@@ -99,6 +99,7 @@ class Engine:
             unkept=self.commits.unkept,
         )
         self.settlement.run_floor = lambda: self.known.run_floor
+        self.brake = Brake(self)
         self._changed = anyio.Event()
         self._returning = anyio.Lock()
         self._keeps_floors = stored.has_rising_ids
@@ -156,6 +157,7 @@ class Engine:
             self.ports.pool.sweep(now)
             self.settlement.release()
             self._check_gone(now)
+            self.brake.look(now)
             self._poke()
 
     def _check_gone(self, now: float) -> None:

@@ -1,15 +1,27 @@
-"""What holds a run back right now, in words for progress lines, and for how much longer, where that is known.
+"""What holds a run back right now, in words, and for how much longer, where that is known.
 
-Asked in the order in which the dispatcher asks: a stop, doubts that wait to be looked up, a server that is gone, a
-pause after throttles, the ceiling, the quotas; else whatever shapes the number in flight.  It only reads, a few times a
-second, and says nothing that is not so at this moment.  A spent quota of hours is also why the engine may rest.
+What lasts is told at once, in the order in which the dispatcher asks: a stop, doubts that wait to be looked up, a
+server that is gone, a spent quota, a pause after throttles.  What holds back a run at speed changes from one request to
+the next; so at each tick it is looked at which condition keeps the next pair from being sent, and the one seen most
+often in the last `SEEN` looks counts:
+
+    nothing is ready   the source, lists of what exists, the disk, whoever takes the outcomes, or it is the end
+    no lane is free    the server's limit on requests at once, its queue, or latency × in-flight
+    not yet            the server's limit, the ceiling, a short quota
+
+Where the event loop used or waited for the processor nearly all the time (`BUSY`), it is this machine's CPU instead:
+then replies wait for us, and every lane is busy whatever the latency is.
+
+It only reads.  A spent quota of hours is also why the engine may rest (`quiet_s`).
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..events import HeldBack
 from .quota_view import blocked_by, paced_by, quiet_for
 
 if TYPE_CHECKING:
@@ -17,30 +29,140 @@ if TYPE_CHECKING:
 
 QUIET_S: Final = 60.0
 """Longest rest; a minute of a day is soon enough for whatever else may come up."""
+SEEN: Final = 8
+"""Looks, one a tick: two seconds."""
+BUSY: Final = 0.9
+OTHERS: Final = 0.2
+"""Share of the time that the loop waited for the processor from which other programs are named."""
+TELL_S: Final = 5.0
+"""Shortest time between two events."""
+SLACKEN: Final = frozenset({"source", "end", "in flight", "crowd", "queue", "disk", "connecting"})
+"""What may be no more than our own slowness."""
 
 
-def held_by(engine: Engine, now: float) -> tuple[str, float | None]:
-    """The first thing, in the order in which the dispatcher asks, that keeps more pairs from being sent."""
+class Held(NamedTuple):
+    """What holds back: its kind in a word or two, in words, and for how many more seconds."""
+
+    kind: str
+    words: str
+    more_s: float | None = None
+
+
+class Brake:
+    """Finds what holds one run back.  `look` at each tick; ask `now` at any time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._seen: deque[Held] = deque(maxlen=SEEN)
+        self._cpu: deque[tuple[float, float, float]] = deque(maxlen=SEEN)
+        self._told = ""
+        self._told_at = -math.inf
+
+    def look(self, now: float) -> None:
+        """Look once, and tell an observer when it has become something else."""
+        engine = self._engine
+        self._seen.append(at_speed(engine, now))
+        self._cpu.append((now, *engine.ports.cpu_times()))
+        held = self.now(now)
+        if held.kind != self._told and now >= self._told_at + TELL_S:
+            self._told, self._told_at = held.kind, now
+            engine.tell(HeldBack(held.kind, held.words, held.more_s, engine.parts.control.explain(now)))
+
+    def now(self, now: float) -> Held:
+        """The first thing that keeps more pairs from being sent."""
+        if lasting := lasts(self._engine, now):
+            return lasting
+        current = at_speed(self._engine, now)
+        kind = Counter(held.kind for held in self._seen).most_common(1)[0][0] if self._seen else current.kind
+        if kind in SLACKEN and (cpu := self._at_cpu()):
+            return cpu
+        return next((held for held in (current, *reversed(self._seen)) if held.kind == kind), current)
+
+    def _at_cpu(self) -> Held | None:
+        if len(self._cpu) < 2:
+            return None
+        (since, used, waited), (now, used_now, waited_now) = self._cpu[0], self._cpu[-1]
+        span_s, waited_s = now - since, waited_now - waited
+        busy_s = used_now - used + waited_s
+        if span_s <= 0 or busy_s < BUSY * span_s:
+            return None
+        others = ", which other programs use as well" if waited_s > OTHERS * span_s else ""
+        return Held("cpu", f"this machine's CPU{others}: busy {min(1.0, busy_s / span_s):.0%} of the time")
+
+
+def lasts(engine: Engine, now: float) -> Held | None:
+    """What holds the run back for a while, and is so at this moment."""
     d, parts = engine.dispatcher, engine.parts
     if engine.is_stopping:
-        return f"stopping: {d.in_flight} requests may still end", None
+        return Held("stopping", f"stopping: {d.in_flight} requests may still end")
     if engine.settlement.is_winding_up() and engine.looker.doubts:
         due = engine.looker.doubts.next_due_at()
-        return f"{len(engine.looker.doubts)} doubts wait to be looked up", max(0.0, due - now) if due else None
+        words = f"{len(engine.looker.doubts)} doubts wait to be looked up"
+        return Held("doubts", words, max(0.0, due - now) if due else None)
     if parts.breaker.is_open:
         at = parts.breaker.next_probe_at(now)
-        return f"the server is gone: {parts.breaker.reason}", max(0.0, at - now) if at < math.inf else None
+        return Held(
+            "gone", f"the server is gone: {parts.breaker.reason}", max(0.0, at - now) if at < math.inf else None
+        )
     if parts.quotas and (block := blocked_by(parts.quotas)):
-        return block
-    if parts.control.paused_until > now:
-        return parts.control.explain(now), parts.control.paused_until - now
+        return Held("quota", *block)
     if engine.known.is_listing and not d.ready and not d.in_flight:
-        return f"listing what exists: {engine.known.calls:,} calls so far", None
-    if parts.ceiling and d.ready:
-        return f"--rate {parts.ceiling.rate_per_s:g}/s", None
-    if parts.quotas and d.ready and (pace := paced_by(parts.quotas)):
-        return pace, None
-    return parts.control.explain(now), None
+        return Held("lists", f"listing what exists: {engine.known.calls:,} calls so far")
+    if parts.control.paused_until > now:
+        return Held(*parts.control.holding(now, is_full=False), parts.control.paused_until - now)
+    return None
+
+
+def at_speed(engine: Engine, now: float) -> Held:
+    """What keeps the next pair from being sent at this very moment."""
+    d, parts = engine.dispatcher, engine.parts
+    if engine.outcomes.is_full:
+        return Held("disk", "the disk: replies wait to be written down")
+    if not d.ready:
+        return upstream(engine)
+    if d.replies.token_since == math.inf:
+        return Held("token", "a new token is awaited")
+    if d.in_flight >= d.limit():
+        return crowded(engine, now)
+    if parts.control.next_send_at(now) > now:
+        return Held(*parts.control.holding(now, is_full=False))
+    if parts.ceiling and parts.ceiling.is_waited_for(now):
+        return Held("ceiling", f"the ceiling, --rate {parts.ceiling.rate_per_s:g}/s")
+    if parts.quotas and (pace := paced_by(parts.quotas)):
+        return Held("quota", pace)
+    return Held("connecting", "connections are being made")
+
+
+def upstream(engine: Engine) -> Held:
+    """Nothing is ready: what brings no more."""
+    doubts = len(engine.looker.doubts)
+    if engine.known.is_listing:
+        return Held("lists", f"listing what exists: {engine.known.calls:,} calls so far")
+    if engine.commits.is_committing:
+        return Held("disk", "the disk: what is to be sent next is written down first")
+    if engine.commits.delivery and engine.commits.delivery.is_full:
+        return Held("taker", "whoever takes the outcomes")
+    if doubts >= engine.settings.limits.outcome_rows:
+        return Held("doubts", f"{doubts:,} doubts: no more are risked")
+    if not engine.settlement.is_source_ended:
+        return Held("source", "the source: no pair is there to be sent")
+    return Held("end", "nothing: the last requests are under way" if engine.dispatcher.in_flight else "nothing to send")
+
+
+def crowded(engine: Engine, now: float) -> Held:
+    """As many requests are in flight as may be."""
+    d = engine.dispatcher
+    if not d.replies.has_created:
+        return Held("start", "one request at a time until a first pair is created")
+    held = Held(*engine.parts.control.holding(now, is_full=True))
+    latency_s = engine.stats.latency.quantile(0.5)
+    if held.kind != "in flight" or not latency_s:
+        return held
+    return Held(held.kind, f"{held.words}: {d.limit():,} requests of about {span(latency_s)} each, as --in-flight says")
+
+
+def span(latency_s: float) -> str:
+    return f"{latency_s * 1_000:.2g} ms" if latency_s < 0.0995 else f"{latency_s:.2g} s"
 
 
 def quiet_s(engine: Engine) -> float:

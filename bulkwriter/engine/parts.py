@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..core.control import Controller, SharedBackoff
+from ..core.control import Controller
 from ..core.retry import Breaker, RetryBudget
 from ..core.stats import Stats
 from ..settings import Settings
@@ -25,7 +25,7 @@ from .quotas import Quotas
 class Parts:
     """The deciding objects that a dispatcher puts to work."""
 
-    control: Controller | SharedBackoff
+    control: Controller
     breaker: Breaker
     ceiling: Ceiling | None
     stats: Stats

@@ -70,6 +70,8 @@ class Ports:
     clock: Callable[[], float]
     wall: Callable[[], float]
     rng: random.Random
+    cpu_times: Callable[[], tuple[float, float]]
+    """Seconds for which the loop's thread ran, and for which it had to wait for a processor; see `cpu`."""
     quotas: Quotas | None = None
 
 

@@ -8,6 +8,7 @@
     Queueing     how many are useful, where the server queues them   (queueing.py)
     Floor        the least rate that the user wants                  (floor.py)
     RecentSends  which requests went when, to judge a throttle by    (recent.py)
+    Told         what only people are told: throttles, the window    (told.py)
     SharedBackoff  something plainer, for the few calls of an undo   (shared.py)
 
 The engine enforces what is decided here; the user's ceiling, quotas and in-flight limit stand above it.  The words:
@@ -18,5 +19,6 @@ that tries whether a pause is over.  A *surge* is sending faster than the known 
 
 from .controller import Controller
 from .shared import SharedBackoff
+from .words import Holding
 
-__all__ = ["Controller", "SharedBackoff"]
+__all__ = ["Controller", "Holding", "SharedBackoff"]

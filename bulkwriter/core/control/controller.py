@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections import deque
 from typing import Any, Final
 
 from .crowd import Crowd
@@ -33,7 +32,8 @@ from .limit import Held, Limit, Mark
 from .pace import SURGE, SURGE_UNSURE, Pace
 from .queueing import Queueing
 from .recent import RecentSends, Refusal
-from .words import held_back, paused
+from .told import Told
+from .words import Holding, believed, held, paused
 
 DIP: Final = 0.015  # below what is certainly allowed; credit for a throttle or two is saved on the way back
 LONG_HOLD_S: Final = 0.2  # shorter ones are a bucket that fills again
@@ -43,8 +43,6 @@ EXPECTED_S: Final = 0.2  # a hold that should last longer is not tried at once
 EXPECTED_GAPS: Final = 5.0
 RESTORED: Final = 0.5  # of a remembered limit, to start at
 RESTORED_SPAN_S: Final = 0.8
-RESTORED_AGE_S: Final = 7 * 86_400.0
-TOLD_S: Final = 600.0
 
 
 class Controller:
@@ -57,7 +55,7 @@ class Controller:
 
     __slots__ = ("_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold", "_in_flight", "_is_canary",
                  "_left_over", "_limit", "_most", "_note", "_pace", "_peak", "_queue", "_recent",
-                 "_refused", "_replied", "_restored", "_throttled_at", "_trip_at", "_trip_sent", "in_flight_limit",
+                 "_refused", "_replied", "_restored", "_told", "_trip_at", "_trip_sent", "in_flight_limit",
                  "paused_until")  # fmt: skip
 
     def __init__(self, in_flight: int, *, pause_cap_s: float, rng: random.Random, min_rate: float = 0.0) -> None:
@@ -76,7 +74,7 @@ class Controller:
         self._refused: tuple[Mark, float] | None = None  # the throttle that began the hold, and the rate then
         self._trip_at, self._trip_sent = 0.0, 0  # a round trip ends with the first good reply to a request sent since
         self._restored = 0.0
-        self._throttled_at: deque[float] = deque(maxlen=1000)  # for people
+        self._told = Told()
 
     def next_send_at(self, now: float) -> float:
         """When the next request may go; not after `now` means at once."""
@@ -117,7 +115,7 @@ class Controller:
         """Returns until when everyone pauses.  A Retry-After of 0 s states nothing: it was too fast all the same."""
         retry_after_s = retry_after_s or None
         self.note_error(now, sent_at)
-        self._throttled_at.append(now)
+        self._told.throttled(now)
         refusal = self._recent.refuse(sent_at, self._queue.round_trip_s)
         if refusal is None or sent_at <= self._cut_at or sent_at < self.paused_until:
             if retry_after_s is not None:
@@ -257,6 +255,8 @@ class Controller:
         limit.guess(pace.rate)
         is_long = held_s > max(LONG_HOLD_S, LONG_HOLD_GAPS / limit.top) and (refused > 0 or is_stated)
         mark = Mark(sent_at, self._recent.taken - 1)
+        if is_long:
+            self._told.hold_ended(sent_at - unsure_s / 2, held_s, mark.taken, is_stated=is_stated)
         if sent_at > self.paused_until + IDLE_S:  # nothing was there to send: the pause was not so long
             limit.begin(mark)
             limit.cost_s = self._crowd.cost_s = 0.0
@@ -277,20 +277,21 @@ class Controller:
 
     def restore(self, learnt: dict[str, Any], age_s: float) -> None:
         """Start from what an earlier run learnt `age_s` ago; call it before anything is sent."""
-        rate, is_young = learnt.get("rate_per_s"), 0.0 <= age_s < RESTORED_AGE_S
-        self._restored = rate if isinstance(rate, float) and 0.0 < rate < math.inf and is_young else 0.0
+        self._restored = self._told.restore(learnt, age_s)
 
     def explain(self, now: float) -> str:
-        """What it believes, and what holds the run back, for people."""
-        if not self._has_begun:
-            return "one request goes first"
-        throttles = sum(at >= now - TOLD_S for at in self._throttled_at)
+        """What it believes of the server, for people."""
+        return believed(now, self._told, pace=self._pace, limit=self._limit, crowd=self._crowd, queue=self._queue)
+
+    def holding(self, now: float, *, is_full: bool) -> Holding:
+        """What of it holds the run back, for people; `is_full`: as many are in flight as may be."""
         if now < self.paused_until or self._is_canary:
-            return paused(self.paused_until - now, throttles, is_stated=self._hold.is_stated)
-        return held_back(now, throttles, pace=self._pace, limit=self._limit, crowd=self._crowd, queue=self._queue)
+            return paused(self.paused_until - now, is_stated=self._hold.is_stated, has_begun=self._has_begun)
+        return held(self._pace, self._crowd, self._queue, is_full=is_full)
 
     def check(self) -> None:
         """Invariants, for simulation."""
+        self._told.check()
         for part in (self._pace, self._limit, self._crowd, self._queue, self._hold, self._recent, self._floor):
             part.check()
         assert 0 <= self._left_over <= self._in_flight <= self._peak

@@ -43,7 +43,7 @@ class SharedBackoff:
     a 503 that states Retry-After) and `note_error` (everything else).
     """
 
-    __slots__ = ("_cap", "_epoch_at", "_in_flight", "_is_asked", "_is_canary", "_is_starting", "_left_over", "_level",
+    __slots__ = ("_cap", "_epoch_at", "_in_flight", "_is_canary", "_is_starting", "_left_over", "_level",
                  "_pause_cap_s", "_peak", "_rng", "_round_at", "limit", "paused_until")  # fmt: skip
 
     def __init__(self, in_flight: int, *, pause_cap_s: float, rng: random.Random) -> None:
@@ -53,7 +53,6 @@ class SharedBackoff:
         self.paused_until = 0.0
         self._epoch_at = -math.inf  # the last throttle that was no echo
         self._level = 0  # n of the delay
-        self._is_asked = False  # whether the pause is the server's wish or ours
         self._is_starting = True
         self._is_canary = False  # after a pause, until a request sent since then succeeds
         self._in_flight = 0
@@ -94,7 +93,7 @@ class SharedBackoff:
         self._end(sent_at)
         if sent_at <= self._epoch_at:  # at the same instant means before: nobody sends between a cut and its pause
             if retry_after_s is not None:
-                self._pause_until(now, now + retry_after_s, is_asked=True)
+                self._pause_until(now, now + retry_after_s)
             return self.paused_until
         if not self._is_canary:
             self.limit = max(1, self.limit // 2)
@@ -104,22 +103,8 @@ class SharedBackoff:
         stated_s = 0.0
         if retry_after_s is not None:
             stated_s = retry_after_s + self._rng.uniform(0.0, min(STATED_JITTER * retry_after_s, STATED_JITTER_MAX_S))
-        self._pause_until(now, now + max(delay_s, stated_s), is_asked=stated_s > delay_s)
+        self._pause_until(now, now + max(delay_s, stated_s))
         return self.paused_until
-
-    def explain(self, now: float) -> str:
-        """What holds the run back, for people."""
-        throttled = f"the server throttled {_span(now - self._epoch_at)} ago"
-        if now < self.paused_until:
-            asked = ", as it asked" if self._is_asked else ""
-            return f"{throttled}; pausing {_span(self.paused_until - now)} more{asked}"
-        if self._is_canary:
-            return f"{throttled}; one request tries whether it takes more"
-        if self.limit == self._cap:
-            return f"{self._cap} requests in flight at most, as set"
-        if self._is_starting:
-            return f"starting: {self.limit} requests in flight at most, doubling each round trip"
-        return f"{throttled}; {self.limit} requests in flight at most, one more each round trip"
 
     def check(self) -> None:
         assert 1 <= self.limit <= self._cap
@@ -146,19 +131,9 @@ class SharedBackoff:
             self._level += 1
         return self._rng.uniform(min(PAUSE_FLOOR_S, top_s), top_s)
 
-    def _pause_until(self, now: float, end: float, *, is_asked: bool) -> None:
+    def _pause_until(self, now: float, end: float) -> None:
         if end <= self.paused_until or end <= now:
             return
         self.paused_until = self._round_at = end
-        self._is_asked = is_asked
         self._is_canary = True
         self._left_over = self._in_flight
-
-
-def _span(seconds: float) -> str:
-    """A duration in words: 0.3 s, 45 s, 12 min, 3.5 h."""
-    if seconds < 9.95:
-        return f"{max(0.0, seconds):.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"

@@ -1,50 +1,100 @@
-"""Says what the controller believes, in a sentence for people; no decision.
+"""Says what the controller believes of the server, and what of it holds the run back, in words; no decision.
 
-    paused      the server asked for a pause: 4.2 s more
-                the server takes nothing; one request tries again in 0.3 s
-    canary      one request tries whether the server takes more
-    starting    starting: 80/s, doubling each round trip until the server's limit shows
-    a rate      the server allows about 98/s, some 800 of them at once; learnt 40 s ago; 3 throttles in 10 min
-    a cap       the server takes 20 requests at a time; 3 throttles in 10 min
-    a queue     the server answers slower with more than 24 requests in flight
-    no limit    64 requests in flight at most, as set
+    believes   the server allows about 98/s, a window of 10 s; learnt 40 s ago; 3 throttles in 10 min
+               the server allows about 98/s, some 800 of them at once; learnt 40 s ago
+               the server takes 20 requests at a time; 3 throttles in 10 min
+               the server answers slower with more than 24 requests in flight
+               the server refused 190/s, and its limit is not measured yet; 2 throttles in 10 min
+               the server has shown no limit
+               an earlier run found 98/s, 3 h ago
+    held       start      one request goes first; then faster each round trip until the limit shows
+               pause      the server asked for a pause, or takes nothing
+               limit      the server's limit
+               crowd      how many requests the server takes at a time
+               queue      how many requests the server works on at a time: more would wait there
+               in flight  latency × in-flight: as many are out as may be
 
-It reads no clock and keeps nothing.
+It reads no clock and keeps nothing.  For how much longer a pause lasts is told beside these words, not in them.
 """
 
 from __future__ import annotations
+
+import math
+from typing import NamedTuple
 
 from .crowd import Crowd
 from .limit import Limit
 from .pace import Pace
 from .queueing import Queueing
+from .told import Told
+
+USUAL_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600)
+"""Lengths of windows that people choose."""
+NEAR = 0.15
 
 
-def paused(left_s: float, throttles: int, *, is_stated: bool) -> str:
+class Holding(NamedTuple):
+    """What holds back: one of the kinds above, and in words."""
+
+    kind: str
+    words: str
+
+
+FIRST = Holding("start", "one request goes first")
+CLIMB = Holding("start", "the start: faster each round trip until the server's limit shows")
+STATED = Holding("pause", "the server asked for a pause")
+REFUSED = Holding("pause", "the server takes nothing; one request tries again")
+CANARY = Holding("pause", "one request tries whether the server takes more")
+LIMIT = Holding("limit", "the server's limit")
+CROWD = Holding("crowd", "how many requests the server takes at a time")
+QUEUE = Holding("queue", "how many requests the server works on at a time: more would wait there")
+IN_FLIGHT = Holding("in flight", "latency × in-flight")
+
+
+def paused(left_s: float, *, is_stated: bool, has_begun: bool) -> Holding:
     """While nobody sends, or the canary is out."""
     if left_s <= 0:
-        return "one request tries whether the server takes more"
-    if is_stated:
-        return f"the server asked for a pause: {span(left_s)} more{lately(throttles)}"
-    return f"the server takes nothing; one request tries again in {span(left_s)}{lately(throttles)}"
+        return CANARY if has_begun else FIRST
+    return STATED if is_stated else REFUSED
 
 
-def held_back(now: float, throttles: int, *, pace: Pace, limit: Limit, crowd: Crowd, queue: Queueing) -> str:
-    """What keeps more from being sent while all is well."""
+def held(pace: Pace, crowd: Crowd, queue: Queueing, *, is_full: bool) -> Holding:
+    """While all is well; `is_full`: as many are in flight as may be."""
+    if is_full:
+        return CROWD if crowd.is_capped and crowd.limit <= queue.limit else QUEUE if queue.is_found else IN_FLIGHT
+    return CLIMB if pace.is_starting else LIMIT
+
+
+def believed(now: float, told: Told, *, pace: Pace, limit: Limit, crowd: Crowd, queue: Queueing) -> str:
+    """What the server is held to allow."""
+    throttles = told.throttles(now)
     at_once = int(min(crowd.limit, queue.limit))
     if crowd.is_capped:
         return f"the server takes {at_once:,} request{'s' * (at_once != 1)} at a time{lately(throttles)}"
     if queue.is_found:
         return f"the server answers slower with more than {at_once:,} requests in flight{lately(throttles)}"
-    if pace.is_free:
-        return f"{at_once:,} requests in flight at most, as set{lately(throttles)}"
-    if pace.is_starting:
-        return f"starting: {per_s(pace.rate)}, doubling each round trip until the server's limit shows"
-    if not limit.safe:
-        return f"looking for the server's limit: {per_s(pace.rate)} now{lately(throttles)}"
-    burst = f", some {limit.credit:,.0f} of them at once" if limit.credit > limit.safe else ""
-    learnt = f"learnt {span(now - limit.known_at)} ago"
-    return f"the server allows about {per_s(limit.safe)}{burst}; {learnt}{lately(throttles)}"
+    if limit.safe and not pace.is_free:
+        learnt = f"learnt {span(now - limit.known_at)} ago"
+        return f"the server allows about {per_s(limit.safe)}{shape(limit, told)}; {learnt}{lately(throttles)}"
+    if throttles and not pace.is_free:
+        refused = f"refused {per_s(limit.top)}" if limit.top < math.inf else "refuses"
+        return f"the server {refused}, and its limit is not measured yet{lately(throttles)}"
+    if told.found and pace.is_starting:
+        return f"an earlier run found {per_s(told.found[0])}, {span(told.found[1])} ago"
+    return f"the server has shown no limit{lately(throttles)}"
+
+
+def shape(limit: Limit, told: Told) -> str:
+    """What kind of limit it is, where that shows."""
+    if window_s := told.window_s(limit.safe):
+        return f", a window of {span(rounded(window_s))}"
+    return f", some {limit.credit:,.0f} of them at once" if limit.credit > limit.safe else ""
+
+
+def rounded(window_s: float) -> float:
+    """The usual length that is near: a hold's end is known to some percent."""
+    near = min(USUAL_S, key=lambda s: abs(math.log(window_s / s)))
+    return near if abs(math.log(window_s / near)) < NEAR else window_s
 
 
 def lately(throttles: int) -> str:
@@ -56,9 +106,11 @@ def per_s(rate: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """0.3 s, 12 s, 5 min, 2.2 h."""
-    if seconds < 10:
+    """0.3 s, 12 s, 5 min, 2.2 h, 3 days."""
+    if seconds < 10 and seconds != int(seconds):
         return f"{max(0.0, seconds):.1f} s"
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"
+    if seconds < 172_800:
+        return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"
+    return f"{seconds / 86_400:.0f} days"
