@@ -135,13 +135,13 @@ def test_the_first_pause_is_between_a_quarter_and_half_a_second() -> None:
 
 def test_a_left_over_neither_ends_the_probe_nor_lengthens_the_pause() -> None:
     b = breaker(failures=1)
-    b.record_bad(0.0, "lost")
-    b.record_bad(0.1, "lost", began_at=-1.0)
+    assert b.record_bad(0.0, "lost")
+    assert not b.record_bad(0.1, "lost", began_at=-1.0)
     assert b.next_probe_at(0.1) == 0.5
     assert b.may_probe(0.5)
-    b.record_bad(0.6, "lost", began_at=-1.0)
+    assert not b.record_bad(0.6, "lost", began_at=-1.0)
     assert b.next_probe_at(0.6) == math.inf
-    b.record_bad(0.7, "lost", began_at=0.5)
+    assert b.record_bad(0.7, "lost", began_at=0.5)
     assert b.next_probe_at(0.7) == 0.7 + 1.0
 
 

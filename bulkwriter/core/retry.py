@@ -112,7 +112,7 @@ class Breaker:
         """What the last bad exchange said."""
 
     def record_bad(self, now: float, reason: str, *, began_at: float | None = None) -> bool:
-        """Count a bad exchange; True if this one opened the breaker.
+        """Count a bad exchange; True if this one opened the breaker, or was its probe: then the next pause begins.
 
         `began_at` is when it was sent.  While open, one that began before the probe is a left-over: it neither ends the
         probe nor lengthens the pause.  Without it the exchange is taken for the probe.
@@ -127,6 +127,7 @@ class Breaker:
                 self._probe_out_at = None
                 self._probes += 1
                 self._probe_at = now + self._pause()
+                return True
             return False
         if self._bad < self._failures:
             return False

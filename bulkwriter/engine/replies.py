@@ -175,9 +175,8 @@ class Replies:
         breaker = self._breaker
         if lane:
             self._control.note_error(now, lane.sent_at)
-        breaker.record_bad(now, reason, began_at=lane.sent_at if lane else None)
-        if breaker.is_open and (at := breaker.next_probe_at(now)) < math.inf:
-            self.tell(ConnectionTrouble(max(0.0, at - now), reason))
+        if breaker.record_bad(now, reason, began_at=lane.sent_at if lane else None):
+            self.tell(ConnectionTrouble(max(0.0, breaker.next_probe_at(now) - now), reason))
 
     def _doubt(self, intent: Intent, reason: str, now: float) -> None:
         tried = intent._replace(attempts=intent.attempts + 1)
