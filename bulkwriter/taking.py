@@ -86,10 +86,14 @@ class Taking:
             await to_its_end(self._leave(source, delivery))
 
     async def _leave(self, source: Source, delivery: Delivery | None) -> None:
-        """The source is left: whatever fails, it is closed, and another may begin."""
+        """The source is left: whatever fails, it is closed, its stream ends, and another may begin."""
         try:
             await self._return_rest(delivery)
+        except BulkwriterError as error:
+            self._engine.stop(error)
         finally:
+            if delivery:
+                delivery.end()
             self._source = None
             self.is_free.set()
             await source.aclose()
@@ -109,7 +113,6 @@ class Taking:
                 delivery.put(unsettled(intent, State.PENDING))
             for doubt in engine.looker.doubts:
                 delivery.put(unsettled(doubt.intent, State.IN_DOUBT))
-            delivery.end()
 
     def _intake_of(self, source: Source, taken: PairSet) -> Intake:
         engine, settings, store = self._engine, self._settings, self._engine.ports.store

@@ -170,9 +170,8 @@ def test_a_server_that_is_gone_for_a_while(tmp_path: Path) -> None:
     url = servers[0].base_url
 
     def gone() -> None:
-        first = servers[0].records()
         servers[0].stop()
-        there = [[lesson, member] for _, lesson, member in first]
+        there = [[lesson, member] for _, lesson, member in servers[0].records()]  # what it took up to its very end
         again = StubThread({"tokens": [CANARY], "existing": there}, port=int(url.rpartition(":")[2]))
         servers.append(again.start())
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from bulkwriter import State
-from tests.library import on_loop, settings_for, some_pairs, states, wholly
+from tests.cli_process import stub
+from tests.library import on_loop, settings_for, some_pairs, states, truth, wholly
 from tests.stranger import Manner, Stranger
 
 PAIRS = some_pairs(400)
@@ -53,3 +55,22 @@ def test_every_pair_once(tmp_path: Path, name: str, existing: str) -> None:
             assert summary.counts.existing == len(there)
         else:  # without a look before, and without rising ids, a doubt that is found may have been there before
             assert summary.counts.existing <= 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unique", ["400", "409"])
+def test_a_server_that_refuses_doubles(tmp_path: Path, unique: str) -> None:
+    """What it refuses because it is there counts as existing, with its record; what it does not know as rejected."""
+    there = [list(pair) for pair in PAIRS[:30]]
+    rules = {"unique": unique, "existing": there, "known_members": ["1-35"], "list_lag_s": 0.03}
+    with stub(**rules, faults={"rst_after": 0.05, "500_after": 0.05}, seed=3) as server:
+        settings = settings_for(server, tmp_path / "j", existing="skip", in_flight=8, max_same_rejections=100)
+        summary = on_loop(lambda: wholly(PAIRS, settings))
+        ids = {record_id: (lesson, member) for record_id, lesson, member in server.records()}
+        assert truth(server) == (350, 0)
+    assert (summary.counts.existing, summary.counts.rejected, summary.counts.created) == (30, 50, 320)
+    with sqlite3.connect(f"file:{tmp_path / 'j'}?mode=ro", uri=True) as db:
+        told = db.execute("SELECT record_id, id_a, id_b FROM pair WHERE state = ?", [int(State.EXISTING)]).fetchall()
+    db.close()
+    assert len(told) == 30
+    assert all(ids[record_id] == pair for record_id, *_ in told for pair in [tuple(_)])

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from bulkwriter.engine.engine import Engine
+from bulkwriter.model import State
 
 from .sim.drive import Simulation
 from .sim.fates import Odds
@@ -115,6 +116,28 @@ def test_an_empty_first_page_under_a_total_gives_no_floor() -> None:
     odds = Odds({"reset after": 0.3}, {}, {"empty page": 0.5, "short page": 0.2}, 0.0, 0.0)
     lives = [Life("write_all"), Life("write_all")]
     require_right(plain_world([*PAIRS], lives=lives, settings=settings, existing=PAIRS[:6], odds=odds))
+
+
+@pytest.mark.parametrize("ending", ["drain", "itself", "cancel"])
+def test_a_stream_ends_though_the_disk_fails_while_it_is_left(ending: str) -> None:
+    """What was unsent could not be returned, and the consumer waited for ever for the end of its stream."""
+    for commit in range(2, 16):
+        for event in (14, 24, 34, 44) if ending != "itself" else (0,):
+            life = Life("stream", ending=ending, at_event=event, disk_fails_at=commit)  # type: ignore[arg-type]
+            require_right(plain_world([*PAIRS], lives=[life, Life("write_all")]), seeds=1)
+
+
+def test_a_pair_that_another_has_written_meanwhile_is_existing_where_the_server_refuses_it() -> None:
+    """It was called rejected, though it is there: with `--existing skip`, or written by others after the check."""
+    settings = replace(plain_world([], lives=[]).settings, existing="skip", max_same_rejections=1_000)
+    changes = {"settings": settings, "is_unique": True, "refused": {PAIRS[-1], PAIRS[-2]}}
+    for existing, use in ((PAIRS[:7], "write_all"), (PAIRS[3:9], "stream"), (PAIRS[:5], "singles")):
+        world = plain_world([*PAIRS], lives=[Life(use)], existing=existing, singles=PAIRS, **changes)  # type: ignore[arg-type]
+        for seed in range(6):
+            result = Simulation(replace(world, seed=seed)).run()
+            assert not result.wrong
+            told = [result.states.get(state) for state in (State.EXISTING, State.REJECTED, State.CREATED)]
+            assert told == [len(existing), 2, 10 - len(existing)]
 
 
 def test_all_who_wait_for_news_are_told() -> None:

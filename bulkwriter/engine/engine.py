@@ -38,6 +38,7 @@ from .held import Brake, quiet_s
 from .known import KnownRecords, existing_of, forget_floors
 from .parts import parts_for
 from .ports import Ports, Stored
+from .refusals import Refusals
 from .settlement import Settlement
 
 TICK_S: Final = 0.25
@@ -86,6 +87,7 @@ class Engine:
     def _wire(self, stored: Stored) -> None:
         d, ports = self.dispatcher, self.ports
         self.settlement.looker = self.looker
+        self.settlement.refusals = Refusals(self.outcomes, self.looker)
         d.replies.parking, d.replies.tell, d.replies.wall = self.settlement, self.tell, ports.wall
         self.bearer = Bearer(ports.tokens, ports.api, d, tell=self.tell, quiet_s=lambda: quiet_s(self))
         if ports.quotas:
@@ -156,6 +158,8 @@ class Engine:
             now = self.ports.clock()
             self.ports.pool.sweep(now)
             self.settlement.release()
+            if self.looker.forbidden:
+                self.settlement.refusals.give_up()
             self._check_gone(now)
             self.brake.look(now)
             self._poke()
@@ -273,6 +277,7 @@ class Engine:
         """Return ready pairs that `is_wanted` to `pending`, after all outcomes so far are committed."""
         d, released = self.dispatcher, self.settlement.released
         async with self._returning:  # who comes second waits until what the first one took is returned
+            self.settlement.refusals.give_up()
             unsent = [intent for intent in (*d.ready, *released) if is_wanted(intent)]
             kept = [intent for intent in d.ready if not is_wanted(intent)]
             d.ready.clear()

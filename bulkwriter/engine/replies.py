@@ -24,6 +24,7 @@ from ..model import Fault, Intent, Reply, State, Verdict, VerdictKind
 from ..settings import Settings
 from . import stops
 from .lanes import LaneLike, lane_history
+from .outcomes import SettleRow
 from .parts import Parts
 from .stops import RejectionStreak
 
@@ -39,9 +40,10 @@ class Host(Protocol):
 
 
 class Parking(Protocol):
-    """Where doubts go; `reconcile.looks` settles them."""
+    """Where doubts and refused pairs go; `reconcile.looks` settles them."""
 
     def park(self, intent: Intent, now: float) -> None: ...
+    def refuse(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float) -> None: ...
     def recall(self, intents: Iterable[tuple[Intent, int]], now: float) -> None: ...
 
 
@@ -119,7 +121,7 @@ class Replies:
     def _rejected(self, lane: LaneLike, intent: Intent, verdict: Verdict, status: int, now: float) -> None:
         attempts = intent.attempts + 1
         detail = orjson.dumps({"errors": list(map(tuple, verdict.errors)), "message": verdict.message}).decode()
-        self._outcomes.add(intent, (intent.seq, REJECTED, attempts, None, status, detail))
+        self.parking.refuse(intent, (intent.seq, REJECTED, attempts, None, status, detail), verdict, now)
         self._is_refreshed = False
         self._good(lane, now)
         lane.history.extend((intent.seq, *intent.pair, attempts << 4 | REJECTED))

@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable
 import orjson
 
 from ..core.retry import RetryBudget
-from ..model import Intent, State
+from ..model import Intent, State, Verdict
 from ..reconcile.looks import Looker
 from .dispatch import Dispatcher
 from .ids import RecordIds
-from .outcomes import IN_DOUBT, INTENT, Outcomes
+from .outcomes import IN_DOUBT, INTENT, Outcomes, SettleRow
+from .refusals import REJECTED, Refusals
 
 PENDING, CREATED, EXISTING, FAILED = int(State.PENDING), int(State.CREATED), int(State.EXISTING), int(State.FAILED)
 
@@ -46,6 +47,7 @@ class Settlement:
         self._budget = budget
         self._clock = clock
         self.looker: Looker
+        self.refusals: Refusals
         self.run_floor: Callable[[], int | None]
         self.is_source_ended = True
         self.released: list[Intent] = []
@@ -56,6 +58,10 @@ class Settlement:
     def park(self, intent: Intent, now: float) -> None:
         """The pair's attempt ended in doubt; its outcome says so already."""
         self.looker.park(intent, now)
+
+    def refuse(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float) -> None:
+        """The server refused the pair, perhaps because it is there; else `row` is its outcome."""
+        self.refusals.take(intent, row, verdict, now)
 
     def recall(self, settled: Iterable[tuple[Intent, int]], now: float) -> None:
         """A lane was out of step: what it settled is in doubt again, each pair with the state it was given."""
@@ -69,6 +75,8 @@ class Settlement:
                     continue
                 ready.remove(waiting)
                 doubt, state = waiting, self._outcomes.odd.get(intent.seq, INTENT)
+            elif state == REJECTED:
+                state = self.refusals.recalled(intent.seq)
             self._outcomes.odd[intent.seq] = state
             detail = orjson.dumps({"message": words, "floor": doubt.floor}).decode()
             self._outcomes.add(doubt, (doubt.seq, IN_DOUBT, doubt.attempts, None, None, detail))
@@ -78,6 +86,8 @@ class Settlement:
 
     def found(self, intent: Intent, record_id: int) -> None:
         """A record of the pair is there: ours if it is newer than the floor, or if a check before had not found it."""
+        if self.refusals.found(intent.seq, record_id):
+            return
         floor = intent.floor if self._ids.are_rising else None
         is_ours = self._is_checked if floor is None else record_id > floor
         state = CREATED if is_ours else EXISTING
@@ -85,6 +95,8 @@ class Settlement:
         self._outcomes.add(intent, (intent.seq, state, max(intent.attempts, 1), record_id, None, None))
 
     def absent(self, intent: Intent) -> None:
+        if self.refusals.absent(intent.seq):
+            return
         if intent.attempts >= self._max_attempts:
             detail = orjson.dumps({"message": f"{intent.attempts} attempts, none of them applied"}).decode()
             self._outcomes.add(intent, (intent.seq, FAILED, intent.attempts, None, None, detail))

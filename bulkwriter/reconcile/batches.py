@@ -7,7 +7,7 @@ first, and cut where the sum of calls is least:
     calls(k) = 1 + min(newest id - floor of doubt k, most) // 1000  for the first k,  + 1 for each of the rest
 
 Ids bound the records above a floor where they are dense; `most`, what is known to be there of ours, does where they are
-not.  Doubts without a floor always have a list of their own.
+not.  Doubts without a floor, and refused pairs, always have a list of their own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from .lists import PAGE_SIZE
 
 def part(batch: Sequence[Doubt], *, newest_id: int, most: int) -> tuple[list[Doubt], list[Doubt]]:
     """(doubts to find among the newest records, doubts to look up one by one)."""
-    floored = sorted((d for d in batch if d.intent.floor is not None), key=floor_of, reverse=True)
+    floored = [d for d in batch if d.intent.floor is not None and not d.is_refused]
+    floored.sort(key=floor_of, reverse=True)
     best_calls, best = len(floored), 0
     for k, doubt in enumerate(floored, start=1):
         calls = 1 + min(max(0, newest_id - floor_of(doubt)), most) // PAGE_SIZE + len(floored) - k

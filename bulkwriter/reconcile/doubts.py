@@ -9,6 +9,9 @@ apply a lost request late, and a list may lag behind.  Then the pair was surely 
     parked --look begun too early: not there------------------> parked
     parked --look: not there--> absent once --look: there-----> found
                                 absent once --look: not there-> absent
+
+A refused pair (`engine.refusals`) waits here as well: surely not applied, but perhaps refused because a record of it is
+there.  That record was there before the refusal, so one look begun `list_lag_s` after it tells.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ class Doubt:
     intent: Intent
     ended_at: float
     absent_at: float | None = None  # when the first look ended that was late enough and did not see it
+    is_refused: bool = False
 
 
 class Doubts:
@@ -45,12 +49,18 @@ class Doubts:
     def __contains__(self, seq: int) -> bool:
         return seq in self._doubts
 
-    def park(self, intent: Intent, ended_at: float) -> None:
+    def park(self, intent: Intent, ended_at: float, *, is_refused: bool = False) -> None:
         """Take a pair in doubt; a later attempt's doubt replaces an earlier one's."""
-        self._doubts[intent.seq] = Doubt(intent, ended_at)
+        self._doubts[intent.seq] = Doubt(intent, ended_at, is_refused=is_refused)
+
+    def drop(self, seq: int) -> None:
+        """Forget a pair, if it is here: no look is needed any more."""
+        self._doubts.pop(seq, None)
 
     def due_at(self, doubt: Doubt) -> float:
         """When the next look may begin that brings this doubt forward even if it finds nothing."""
+        if doubt.is_refused:
+            return doubt.ended_at + self._lag_s
         if doubt.absent_at is None:
             return doubt.ended_at + self._wait_s
         return doubt.absent_at + self._lag_s
@@ -67,10 +77,10 @@ class Doubts:
         self._doubts.pop(doubt.intent.seq, None)
 
     def not_seen(self, doubt: Doubt, *, began_at: float, ended_at: float) -> bool:
-        """A look did not see the record.  True when that settles it: it was not applied."""
+        """A look did not see the record.  True when that settles it: it was not applied, or there was none before."""
         if self._doubts.get(doubt.intent.seq) is not doubt or began_at < self.due_at(doubt):
             return False
-        if doubt.absent_at is None:
+        if doubt.absent_at is None and not doubt.is_refused:
             doubt.absent_at = ended_at
             return False
         del self._doubts[doubt.intent.seq]

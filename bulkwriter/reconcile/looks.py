@@ -95,9 +95,9 @@ class Looker:
         self.failing_since: float | None = None
         self.last_failure = ""
 
-    def park(self, intent: Intent, ended_at: float) -> None:
-        """Take a doubt whose attempt ended at `ended_at`."""
-        self.doubts.park(intent, ended_at)
+    def park(self, intent: Intent, ended_at: float, *, is_refused: bool = False) -> None:
+        """Take a doubt whose attempt ended at `ended_at`; or a refused pair, that may have a record of whatever age."""
+        self.doubts.park(intent, ended_at, is_refused=is_refused)
         self._parked_at = ended_at
         self.wake()
 
@@ -208,11 +208,11 @@ class Looker:
             if intent.seq not in self.doubts:
                 continue
             if record_id is not None:
-                found += 1
+                found += not doubt.is_refused
                 self.doubts.found(doubt)
                 self._settling.found(intent, record_id)
             elif self.doubts.not_seen(doubt, began_at=began_at, ended_at=ended_at):
-                absent += 1
+                absent += not doubt.is_refused
                 self._settling.absent(intent)
         if found or absent:
             self._tell(DoubtsSettled(found, absent))

@@ -4,7 +4,8 @@
         requests.post(stub.base_url + ..., headers={"Authorization": f"Bearer {stub.token}"})
 
 Runs on uvloop where it is installed, unless `loop_factory` makes another loop.  Every method may be called from any
-thread but the stub's, and waits until it is done there.  `stop` always ends the thread; it is safe to call twice.
+thread but the stub's, and waits until it is done there.  `stop` always ends the thread; it is safe to call twice, and
+what the stub holds can still be asked for.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ class StubThread:
             return question(self._started.result())
 
         assert self._loop is not None, "not started"
+        if not self._thread.is_alive():  # stopped: it keeps what it had, and nobody else asks it
+            return question(self._started.result())
         return asyncio.run_coroutine_threadsafe(answer(), self._loop).result()
 
     def _live(self) -> None:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import random
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, JournalError, TryLater
+from bulkwriter.model import State
 from bulkwriter.store.journal import Journal
 
 from .assembly import SimAssembly
@@ -48,6 +50,8 @@ class Result:
     attempts: int = 0
     list_calls: int = 0
     lines: list[str] = field(default_factory=list)
+    states: Mapping[State, int] = field(default_factory=dict)
+    """How many rows of each state the journal holds at the end."""
 
 
 def simulate(seed: int, *, keeps_all: bool = False) -> Result:
@@ -67,6 +71,7 @@ class Simulation:
             list_lag_s=world.settings.list_lag_s,
             page_cap=world.page_cap,
             refused=world.refused,
+            is_unique=world.is_unique,
         )
         for pair in [*world.strangers, *world.existing]:
             self.server.add(pair, 0.0, is_old=True)
@@ -92,6 +97,7 @@ class Simulation:
         if not result.wrong and self.journal:
             self._calm_down()
         if self.journal:
+            result.states = self.journal.counts()
             self.journal.close()
         result.digest, result.virtual_s, result.events = self.trace.digest, self.now, self.trace.count
         result.lines = list(self.trace.lines)

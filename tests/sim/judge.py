@@ -125,7 +125,8 @@ class Judge:
                 if not any(r.pair == pair and not r.is_ours for r in records.values()):
                     yield "existing? nobody else made it"
             case State.REJECTED:
-                if pair not in self._world.refused:
+                is_double = self._world.is_unique and any(r.pair == pair for r in records.values())
+                if pair not in self._world.refused and not is_double:
                     yield "rejected? the server would take it"
             case State.PENDING | State.FAILED:
                 if ours[pair]:

@@ -127,6 +127,7 @@ class SimLane:
         """The connection is gone; the owner is told in a later turn."""
         if not self._is_cut:
             self._is_cut = True
+            self._pool.lost(self)  # also what seemed answered, by a reply that was another's
             self._loop.call_soon(self._ended)
 
     # inside

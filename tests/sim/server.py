@@ -78,11 +78,14 @@ class Limit:
 class Server:
     """One account's records."""
 
-    def __init__(self, *, rng: random.Random, list_lag_s: float, page_cap: int, refused: set[Pair]) -> None:
+    def __init__(
+        self, *, rng: random.Random, list_lag_s: float, page_cap: int, refused: set[Pair], is_unique: bool = False
+    ) -> None:
         self._rng = rng
         self._lag_s = list_lag_s
         self._page_cap = page_cap
         self._refused = refused
+        self._is_unique = is_unique
         self._requests: list[Request] = []
         self._numbers = 0
         self.records: dict[int, Record] = {}
@@ -131,6 +134,8 @@ class Server:
             return refusal
         if request.pair in self._refused:
             return Answer(400)
+        if self._is_unique and any(r.pair == request.pair and r.gone_at > request.at for r in self.records.values()):
+            return Answer(422)
         return Answer(200, self.add(request.pair, request.at, is_ours=True).record_id)
 
     # records

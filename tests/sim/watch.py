@@ -87,6 +87,7 @@ class Watch:
         places += [lane.carried.seq for lane in self._busy if lane.carried]
         places += [doubt.intent.seq for doubt in engine.looker.doubts]
         places += [intent.seq for intent in engine.settlement.released]
+        engine.settlement.refusals.check()
         self._require(len(places) == len(set(places)), f"a pair is in two places: {sorted(places)}")
 
     def _is_durable(self, intent: Intent) -> bool:

@@ -15,6 +15,12 @@ LESSON, MEMBER = "CourseCompletedLesson_CourseLesson", "CourseCompletedLesson_Co
 ERRORS = [{"PropertyName": "CourseMemberId", "Message": "does not exist"}]
 REFUSED = {"Status": 500, "Message": "CourseMemberId: does not exist", "Value": None, "Errors": ERRORS,
            "WasSuccessful": False}  # fmt: skip
+DOUBLE: dict[str, object] = {
+    "Message": "this lesson is completed already",
+    "Value": None,
+    "Errors": None,
+    "WasSuccessful": False,
+}
 
 
 class Ask(NamedTuple):
@@ -69,6 +75,8 @@ def create_reply(answer: Answer) -> Reply:
             body = {"Status": 200, "Value": {"Id": answer.record_id}, "Errors": None, "WasSuccessful": True}
         case 400:
             body = REFUSED
+        case 422:
+            body = DOUBLE
         case 401:
             return Reply(401, b'{"Message":"Authorization has been denied for this request."}')
         case _:

@@ -65,6 +65,8 @@ class World:
     existing: list[Pair]
     strangers: list[Pair]
     refused: set[Pair]
+    is_unique: bool
+    """Whether the server refuses a second record of a pair."""
     is_shifty: bool
     """Whether replies of others come on our lanes.  The engine finds that out at the latest when a lane falls idle, and
     not at all if it is killed, or the lane lost, or a reply sends a pair back, before: none of these comes then."""
@@ -98,8 +100,11 @@ def draw_world(seed: int) -> World:
     existing = pairs[: rng.choice((0, 0, len(pairs) // 10, len(pairs) // 2, len(pairs)))]
     rest = pairs[len(existing) :]
     is_shifty = rng.random() < 0.1
+    is_unique = random.Random(f"unique {seed}").random() < 0.25  # on its own, so that worlds stay what they were
     latency_s, jitter_s = rng.choice((0.001, 0.02, 0.2)), rng.choice((0.0, 0.005, 0.2))
     settings = draw_settings(rng, len(rows), is_slow=latency_s + jitter_s > 0.1)
+    if is_unique and settings.existing == "skip":
+        settings = replace(settings, max_same_rejections=1_000)
     return World(
         seed=seed,
         settings=settings,
@@ -108,6 +113,7 @@ def draw_world(seed: int) -> World:
         existing=existing,
         strangers=[(rng.choice(WIDE), STRANGERS + i) for i in range(rng.choice((0, 0, 5, 40, 150)))],
         refused=set(rest[: rng.choice((0, 0, 0, len(rest) // 4))]),
+        is_unique=is_unique,
         is_shifty=is_shifty,
         limit=None if is_shifty else draw_limit(rng),
         page_cap=rng.choice((1_000, 1_000, 25, 7, 3)),
@@ -141,6 +147,7 @@ def plain_world(rows: list[Pair | None], *, lives: list[Life], **changes: Any) -
         existing=[],
         strangers=[],
         refused=set(),
+        is_unique=False,
         is_shifty=False,
         limit=None,
         page_cap=1_000,
