@@ -14,7 +14,7 @@ Where a value is made once a pair it is a tuple or a slotted object: a frozen da
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
@@ -115,6 +115,12 @@ class Reply(NamedTuple):
     date: str | None = None
     fault: Fault | None = None
     detail: str = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why this is not the answer that was wanted: the fault with its detail, or the status."""
+        what = self.fault.value if self.fault else f"HTTP {self.status}"
+        return f"{what}: {self.detail}" if self.detail else what
 
 
 class VerdictKind(Enum):
@@ -223,17 +229,7 @@ class Counts:
         )
 
     def to_json(self) -> dict[str, int]:
-        return {
-            "pairs": self.pairs,
-            "created": self.created,
-            "existing": self.existing,
-            "rejected": self.rejected,
-            "failed": self.failed,
-            "in_doubt": self.in_doubt,
-            "pending": self.pending,
-            "invalid": self.invalid,
-            "duplicates": self.duplicates,
-        }
+        return {"pairs": self.pairs, **asdict(self)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,17 @@ def test_options_not_acted_on_are_said_only_when_given() -> None:
         ]
 
 
-def test_a_proxy_is_shown_without_its_password() -> None:
-    assert choose.without_password(f"http://u:{CANARY}@p:1/x") == "http://USER:PASSWORD@p:1/x"
-    assert choose.without_password("http://p:1") == "http://p:1"
+@pytest.mark.parametrize(
+    ("proxy", "shown"),
+    [
+        (f"http://u:{CANARY}@p:1/x", "http://USER:PASSWORD@p:1/x"),
+        (f"u:{CANARY}@p:1", "USER:PASSWORD@p:1"),  # without a scheme it is a proxy all the same
+        (f"http://u:{CANARY}@{CANARY}@p:1", "http://USER:PASSWORD@p:1"),
+        (f"http://u:{CANARY}/@p:1", "http://USER:PASSWORD@p:1"),  # a password that is not quoted as it must be
+        (f"http://u:{CANARY}@[p:1", "http://USER:PASSWORD@[p:1"),
+        ("http://p:1", "http://p:1"),
+        ("p:1", "p:1"),
+    ],
+)
+def test_a_proxy_is_shown_without_its_password(proxy: str, shown: str) -> None:
+    assert choose.without_password(proxy) == shown

@@ -133,10 +133,10 @@ def test_a_wrong_setting_is_a_stop_and_its_pair_stays_unsent(reply: Reply) -> No
 def test_the_same_rejection_again_and_again_is_a_stop_another_one_is_not() -> None:
     stage = Stage(Settings(in_flight=1, max_same_rejections=3))
     stage.give(*range(9))
-    for seq, message in enumerate(("a", "a", "b", "a", "a")):
+    for seq, message in enumerate(("a", "a", "b", "member 41: none", "member 42: none")):
         stage.lane_of(seq).answer(rejected(message))
     assert stage.stops == []
-    stage.lane_of(5).answer(rejected("a"))
+    stage.lane_of(5).answer(rejected("member 7: none"))
     assert isinstance(stage.stops[0], ConfigurationStop)
     assert stage.settled()[5] is State.REJECTED
 

@@ -66,7 +66,9 @@ async def test_a_page_and_records_by_ids() -> None:
     ("reply", "ask", "said"),
     [
         (Reply(0, fault=Fault.LOST), "page", "ended before the reply"),
-        (Reply(500), "page", "HTTP 500"),
+        (Reply(0, fault=Fault.REFUSED, detail="proxy h:1"), "page", "connection refused: proxy h:1"),
+        (Reply(500), "page", "HTTP 500$"),
+        (Reply(500, b'{"Message":"An error has\nocc."}'), "page", 'HTTP 500; it said: {"Message":"An error has occ."}'),
         (Reply(200, b"<html>"), "page", "not JSON"),
         (Reply(200, page(2)), "page", "page 2 came for page 1"),
         (Reply(200, b'[{"Id": 7, "CourseLessonId": 1, "CourseMemberId": 2}]'), "records", "not asked for"),
@@ -86,6 +88,18 @@ async def test_an_expired_token_is_refreshed_once() -> None:
         with pytest.raises(ListFailed) as failed:
             await lister_of(*[Reply(401)] * count, tokens=tokens).page({}, 1)
         assert failed.value.is_forbidden
+
+
+@pytest.mark.parametrize(
+    ("status", "is_forbidden", "is_misplaced"),
+    [(403, True, False), (404, True, True), (405, True, True), (302, True, True), (400, False, False)],
+)
+async def test_a_wrong_address_is_not_taken_for_a_missing_role(
+    status: int, is_forbidden: bool, is_misplaced: bool
+) -> None:
+    with pytest.raises(ListFailed) as failed:
+        await lister_of(Reply(status)).page({}, 1)
+    assert (failed.value.is_forbidden, failed.value.is_misplaced) == (is_forbidden, is_misplaced)
 
 
 @pytest.mark.parametrize("fault", [Fault.TLS, Fault.NAME, Fault.PROXY])

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulkwriter.engine.stops import at_long_wait
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
 from bulkwriter.events import Event, LookFailed
 from bulkwriter.reconcile.existing import FRESHEN_S, Existing
 from bulkwriter.reconcile.lists import ListFailed
+from bulkwriter.settings import Settings
 
 from .list_server import ListServer, filters_of
 from .sim.loop import run_virtual
@@ -28,6 +30,7 @@ def existing_over(server: ListServer, events: list[Event] | None = None, *, give
         give_up_after_s=give_up_after_s,
         tell=(events if events is not None else []).append,
         rng=random.Random(1),
+        at_long_wait=lambda stated_s: at_long_wait(stated_s, Settings(), wall_s=0.0),
     )
 
 
@@ -158,10 +161,23 @@ def test_a_stated_wait_is_kept_between_two_tries() -> None:
     assert len(server.calls) <= 3
 
 
+def test_a_wait_longer_than_is_kept_is_a_stop_at_once() -> None:
+    server = ListServer(fails=lambda call: ListFailed("HTTP 429", retry_after_s=200_000.0))
+
+    async def main() -> float:
+        with pytest.raises(TryLater, match="200,000 s") as raised:
+            await existing_over(server).find([(1, 1)])
+        assert raised.value.retry_at == 200_000
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(main) < 1
+
+
 @pytest.mark.parametrize(
     ("failure", "stop", "words"),
     [
         (ListFailed("HTTP 403", is_forbidden=True), ConfigurationStop, "-List"),
+        (ListFailed("HTTP 404", is_misplaced=True), ConfigurationStop, "--base-url"),
         (ListFailed("HTTP 500"), TryLater, "later"),
     ],
 )

@@ -16,7 +16,6 @@ import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..errors import SourceError, UsageError
 from ..settings import Settings
@@ -147,12 +146,7 @@ def strange_variables(env: Mapping[str, str], known: Collection[str]) -> list[st
 
 
 def without_password(url: str) -> str:
-    """A proxy URL that can be shown: its user and password replaced by words."""
-    try:
-        parts = urlsplit(url)
-        if parts.username is None and parts.password is None:
-            return url
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return "URL"
-    return parts._replace(netloc=f"USER:PASSWORD@{host}").geturl()
+    """A proxy URL that can be shown: whatever stands before an "@", with a scheme or without, replaced by words."""
+    scheme, between, rest = url.rpartition("://")
+    _, at, host = rest.rpartition("@")
+    return f"{scheme}{between}USER:PASSWORD@{host}" if at else url

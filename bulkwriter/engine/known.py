@@ -21,6 +21,7 @@ from ..reconcile.lists import GetPage, ListFailed, is_newest_first, top_page
 from ..settings import Settings
 from .ids import RecordIds
 from .ports import Ports
+from .stops import at_long_wait
 from .unkept import Unkept
 
 
@@ -103,6 +104,7 @@ def existing_of(settings: Settings, ports: Ports, tell: Callable[[Event], None])
         give_up_after_s=settings.give_up_after_s,
         tell=tell,
         rng=ports.rng,
+        at_long_wait=lambda stated_s: at_long_wait(stated_s, settings, ports.wall()),
     )
 
 

@@ -9,13 +9,15 @@ of several errors decides the exit code, in `errors`.
 
 from __future__ import annotations
 
+import re
+
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..model import Fault, Verdict
 from ..settings import Settings
 
 FATAL_AT_CONNECT = {
     Fault.TLS: "check --base-url, --ca-file and this machine's clock",
-    Fault.NAME: "check --base-url, and that this machine can look up names",
+    Fault.NAME: "check --base-url and --proxy, and that this machine can look up names",
     Fault.PROXY: "check --proxy, HTTPS_PROXY and NO_PROXY",
 }
 """Failures to connect that show a wrong setting, as long as no connection has ever been made."""
@@ -27,8 +29,14 @@ STOP_WAIT_S = 60.0
 """With `--on-quota stop`, a server that asks for a longer wait than this ends the run."""
 
 
+NUMBER = re.compile(r"\d+")
+
+
 class RejectionStreak:
-    """Counts rejections in a row that say the same: a wrong setting must not burn a day's budget of writes."""
+    """Counts rejections in a row that say the same: a wrong setting must not burn a day's budget of writes.
+
+    Words that differ only in numbers are the same: they name the pair that was refused.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -40,7 +48,7 @@ class RejectionStreak:
         self._count = 0
 
     def add(self, status: int, verdict: Verdict) -> BulkwriterError | None:
-        what = (status, verdict.errors, verdict.message)
+        what = (status, NUMBER.sub("0", repr((verdict.errors, verdict.message))))
         self._count = self._count + 1 if what == self._last else 1
         self._last = what
         if self._count < self._most:

@@ -110,7 +110,8 @@ class Dialer:
                 reason = (getattr(error.os_error, "reason", None) or "").replace("_", " ").lower()
                 return ConnectFailure(Fault.TLS, f"{target}: TLS 1.2 or later could not be agreed: {reason}")
             case aiohttp.ClientConnectorDNSError():
-                return ConnectFailure(Fault.NAME, error.host)
+                is_proxy = self._proxy is not None and error.host == self._proxy.raw_host
+                return ConnectFailure(Fault.NAME, f"{error.host} (the proxy)" if is_proxy else error.host)
             case aiohttp.ClientProxyConnectionError():
                 return explain_os_error(error.os_error, self._proxy_name())
             case aiohttp.ClientConnectorError():

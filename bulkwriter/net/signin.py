@@ -37,7 +37,7 @@ QUOTE_CHARS: Final = 200
 BUSY: Final = frozenset({408, 409, 425, 429})  # 4xx that say "later" rather than "no"
 FATAL_FAULTS: Final = {
     Fault.TLS: "check --base-url, --ca-file and this machine's clock",
-    Fault.NAME: "check --base-url, and that this machine can look up names",
+    Fault.NAME: "check --base-url and --proxy, and that this machine can look up names",
     Fault.PROXY: "check --proxy, HTTPS_PROXY and NO_PROXY",
 }
 """Failures that show a wrong setting: a certificate always, the others as long as the endpoint has never answered."""
@@ -77,9 +77,8 @@ class TokenEndpoint:
             if reply.fault is None and not (reply.status in BUSY or reply.status >= 500):
                 return reply
             if reply.fault in FATAL_FAULTS and (reply.fault is Fault.TLS or not has_answered):
-                detail = f": {reply.detail}" if reply.detail else ""
-                raise ConfigurationStop(f"{reply.fault.value}{detail}", hint=FATAL_FAULTS[reply.fault])
-            said = reply.fault.value if reply.fault else f"HTTP {reply.status}"
+                raise ConfigurationStop(reply.trouble, hint=FATAL_FAULTS[reply.fault])
+            said = reply.trouble
             pause_s = self._pause_s(reply, attempt)
             if attempt + 1 < TRIES:
                 await self.sleep(pause_s)

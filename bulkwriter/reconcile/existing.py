@@ -20,7 +20,7 @@ from ..dedupe import PairSet
 from ..events import Event
 from .coverage import Coverage, FiltersOf
 from .lists import GetPage, Record
-from .persist import NEEDS_LIST, Persistence
+from .persist import NEEDS_LIST, LongWait, Persistence
 
 MOST_IDS: Final = 200_000
 FRESHEN_S: Final = 3_600.0
@@ -38,6 +38,7 @@ class Existing:
         give_up_after_s: float,
         tell: Callable[[Event], None],
         rng: random.Random,
+        at_long_wait: LongWait = lambda stated_s: None,
     ) -> None:
         persist = Persistence(
             clock=clock,
@@ -45,6 +46,7 @@ class Existing:
             tell=tell,
             rng=rng,
             hint=f"{NEEDS_LIST}; or, only if surely none of the pairs is there, use --existing skip",
+            at_long_wait=at_long_wait,
         )
         self._coverage = Coverage(get_page, filters_of, take=self._take, persist=persist)
         self._clock = clock

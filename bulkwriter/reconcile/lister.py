@@ -2,9 +2,9 @@
 
 A reply that is not a whole 200 with a list in it settles nothing, nor does one that answers another question: replies
 do not name their request, so a page must say its number, and records by ids must be among those asked for.  A 401 may
-be an expired token: it is refreshed once and asked again; a 401 on a fresh token, a 403, 404, 405 or a redirect mean
-that this token may not list.  A failure to connect that shows a wrong setting (certificate, host name, proxy) before
-anything was ever answered is a `ConfigurationStop`: trying again would not help.
+be an expired token: it is refreshed once and asked again; a 401 on a fresh token or a 403 mean that this token may not
+list, a 404, 405, 501 or a redirect that the address is wrong.  A failure to connect that shows a wrong setting
+(certificate, host name, proxy) before anything was ever answered is a `ConfigurationStop`: trying again would not help.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
-from ..core.classify import UNSENT_FAULTS, parse_retry_after
+from ..core.classify import UNSENT_FAULTS, parse_retry_after, printable
 from ..engine.stops import at_connect
 from ..errors import ConfigurationStop
 from ..model import Reply
 from ..net.api import Api, BadList
 from .lists import PAGE_SIZE, Filters, ListFailed, PageLike, Record
 
-FORBIDDEN = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 405, 501})
+FORBIDDEN = frozenset({401, 403})
+MISPLACED = frozenset({300, 301, 302, 303, 304, 307, 308, 404, 405, 501})
+SAID_BYTES = 800  # of what a server said instead of a list, looked at
+SAID_CHARS = 120  # of that, shown: a failed look is told often
 
 T = TypeVar("T")
 
@@ -104,11 +107,12 @@ class Lister:
         else:
             self._has_connected = True
         if reply.fault:
-            raise ListFailed(f"list call: {reply.fault.value}")
+            raise ListFailed(f"list call: {reply.trouble}")
         if reply.status != 200:
-            wait = reply.retry_after
+            wait, said = reply.retry_after, printable(reply.body[:SAID_BYTES].decode(errors="replace"), SAID_CHARS)
             raise ListFailed(
-                f"list call: HTTP {reply.status}",
+                f"list call: {reply.trouble}" + (f"; it said: {said}" if said else ""),
                 is_forbidden=reply.status in FORBIDDEN,
+                is_misplaced=reply.status in MISPLACED,
                 retry_after_s=parse_retry_after(wait, reply.date, self._wall()) if wait else None,
             )

@@ -34,12 +34,24 @@ Filters = Mapping[str, str]
 
 
 class ListFailed(Exception):
-    """A list call or scan that must not be believed.  `is_forbidden`: this token will never be allowed to list."""
+    """A list call or scan that must not be believed.
 
-    def __init__(self, reason: str, *, is_forbidden: bool = False, retry_after_s: float | None = None) -> None:
+    `is_forbidden`: asking again will not help, since this token may not list; `is_misplaced`: it will not help either,
+    since there is no list at this address.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        is_forbidden: bool = False,
+        is_misplaced: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.is_forbidden = is_forbidden
+        self.is_forbidden = is_forbidden or is_misplaced
+        self.is_misplaced = is_misplaced
         self.retry_after_s = retry_after_s
 
 

@@ -1,8 +1,9 @@
 """Makes a step of list calls again until it succeeds, with growing pauses, and says so; or stops with the right error.
 
 A failed list settles nothing and never counts as "nothing there".  What can end the trying is only a server that will
-never let this token list (exit 4), or failures for `give_up_after_s` on end (exit 75).  A step is made again whole, so
-whatever it noted in a failed try must do no harm, or be forgotten when the next one begins.
+never let this token list or has no list at this address (exit 4), one that asks for a longer wait than is kept, or
+failures for `give_up_after_s` on end (exit 75).  A step is made again whole, so whatever it noted in a failed try must
+do no harm, or be forgotten when the next one begins.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TypeVar
 import anyio
 
 from ..core.retry import Backoff
-from ..errors import ConfigurationStop, TryLater
+from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..events import Event, LookFailed
 from .lists import ListFailed
 
@@ -23,7 +24,10 @@ T = TypeVar("T")
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
 
-NEEDS_LIST = "give the user the role CourseCompletedLesson-List"
+NEEDS_LIST = "check the token, and that its user has the role CourseCompletedLesson-List"
+
+LongWait = Callable[[float | None], BulkwriterError | None]
+"""The stop that a stated `Retry-After` calls for, or None where it is short enough to be kept."""
 
 
 class Persistence:
@@ -38,6 +42,7 @@ class Persistence:
         rng: random.Random,
         hint: str = NEEDS_LIST,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        at_long_wait: LongWait = lambda stated_s: None,
     ) -> None:
         self._clock = clock
         self._give_up_after_s = give_up_after_s
@@ -45,6 +50,7 @@ class Persistence:
         self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, rng)
         self._hint = hint
         self._sleep = sleep
+        self._at_long_wait = at_long_wait
 
     async def __call__(self, step: Callable[[], Awaitable[T]]) -> T:
         """Raises `ConfigurationStop` where lists are forbidden, `TryLater` where they keep failing."""
@@ -54,9 +60,9 @@ class Persistence:
                 return await step()
             except ListFailed as failure:
                 if failure.is_forbidden:
-                    raise ConfigurationStop(
-                        f"the server does not let this token list what exists: {failure.reason}", hint=self._hint
-                    ) from None
+                    raise self._forbidden(failure) from None
+                if error := self._at_long_wait(failure.retry_after_s):
+                    raise error from None
                 if self._clock() - began_at > self._give_up_after_s:
                     raise TryLater(
                         f"what exists cannot be listed: {failure.reason}", hint="the same command later goes on"
@@ -65,3 +71,12 @@ class Persistence:
                 pause_s = max(self._backoff.delay(failures), failure.retry_after_s or 0.0)
                 self._tell(LookFailed(failure.reason, pause_s))
                 await self._sleep(pause_s)
+
+    def _forbidden(self, failure: ListFailed) -> ConfigurationStop:
+        if failure.is_misplaced:
+            return ConfigurationStop(
+                f"what exists cannot be listed: {failure.reason}", hint="check --base-url, its path prefix too"
+            )
+        return ConfigurationStop(
+            f"the server does not let this token list what exists: {failure.reason}", hint=self._hint
+        )

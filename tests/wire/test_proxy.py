@@ -189,9 +189,16 @@ def test_a_bad_certificate_behind_a_tunnel(loop: str, certificates: Certificates
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_proxy_that_is_not_there(loop: str) -> None:
+@pytest.mark.parametrize(
+    ("proxy", "fault", "detail"),
+    [
+        ("http://127.0.0.1:1", Fault.REFUSED, "proxy 127.0.0.1:1"),
+        ("http://no-such-proxy.invalid:1", Fault.NAME, "no-such-proxy.invalid (the proxy)"),
+    ],
+)
+def test_a_proxy_that_is_not_there(loop: str, proxy: str, fault: Fault, detail: str) -> None:
     async def main() -> ConnectFailure:
-        pool = Pool(f"https://{TUNNELLED}", proxy="http://127.0.0.1:1")
+        pool = Pool(f"https://{TUNNELLED}", proxy=proxy)
         try:
             with pytest.raises(ConnectFailure) as info:
                 await pool.connect(Ear(), body_bytes=BODY_BYTES)
@@ -200,4 +207,4 @@ def test_a_proxy_that_is_not_there(loop: str) -> None:
         return info.value
 
     failure = run_on(loop, main())
-    assert (failure.fault, failure.detail) == (Fault.REFUSED, "proxy 127.0.0.1:1")
+    assert (failure.fault, failure.detail) == (fault, detail)
