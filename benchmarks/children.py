@@ -1,32 +1,35 @@
 """Runs one child process to its end and says what it took: CPU, peak memory, wall time, and what it said.
 
 CPU comes from `wait4` on this very child, so it holds user and system time of all its threads from its first
-instruction on, and nothing of anybody else.  Peak memory does too, but a child starts as a copy of us: it never reads
-less than this process has, which therefore imports nothing big.  A peak that may be ours is not told.
+instruction on, and nothing of anybody else.  Peak memory does too; a small process of its own makes the child, or the
+peak would never be less than ours (see `launcher`).  A peak that may be the launcher's is not told.
 
 A child is bound to cores by binding ourselves while it is started, since affinity is inherited and a hook between fork
 and exec is not safe everywhere.  Where the system cannot bind (macOS), nothing is bound, and the result says so.
 Output goes to files, so that a child that talks cannot hang, and a time limit ends one that does not come back.  For
-the main thread only: the limit is an alarm, which alone interrupts `wait4` without a thread that looks on.
+the main thread only: the limit is an alarm, which alone interrupts a wait without a thread that looks on.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
+LAUNCHER = Path(__file__).with_name("launcher.py")
 ERR_CHARS = 2_000
+PEAK_UNIT = 1 if sys.platform == "darwin" else 1_024
+LAUNCHER_BYTES = 16_000_000
+"""A peak below it may be the launcher's own: twice what that has."""
 
 
 class BenchmarkFailed(Exception):
@@ -35,7 +38,7 @@ class BenchmarkFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A child's end.  `began_at` is on the monotonic clock; `rss_bytes` is its peak, None where that may be ours."""
+    """A child's end.  `began_at` is on the monotonic clock; `rss_bytes` is its peak, None where that is not known."""
 
     began_at: float
     exit_code: int
@@ -116,34 +119,35 @@ def run_child(
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(tempfile.TemporaryFile())
         err = stack.enter_context(tempfile.TemporaryFile())
+        report = stack.enter_context(tempfile.TemporaryFile())
         given = stack.enter_context((stdin or Path(os.devnull)).open("rb"))
         stack.enter_context(time_limit(limit_s, argv[0]))
         with bound_to(cores):
-            began_at = time.monotonic()
-            process = subprocess.Popen(argv, stdin=given, stdout=out, stderr=err, env={**os.environ, **(env or {})})
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(LAUNCHER), str(report.fileno()), *argv],
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                env={**os.environ, **(env or {})},
+                pass_fds=(report.fileno(),),
+                process_group=0,  # so that launcher and child can be ended together
+            )
         try:
-            _, status, usage = os.wait4(process.pid, 0)
+            process.wait()
         except BaseException:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
-        wall_s = time.monotonic() - began_at
-        own = resource.getrusage(resource.RUSAGE_SELF)
-        process.returncode = os.waitstatus_to_exitcode(status)  # it is gone already: nothing is left to wait for
-        return Ended(
-            began_at=began_at,
-            exit_code=process.returncode,
-            out=all_of(out),
-            err=all_of(err),
-            wall_s=wall_s,
-            user_s=usage.ru_utime,
-            system_s=usage.ru_stime,
-            rss_bytes=peak_bytes(usage) if peak_bytes(usage) > peak_bytes(own) else None,
-        )
+        return ended_by(all_of(report), all_of(out), all_of(err))
 
 
-def peak_bytes(usage: resource.struct_rusage) -> int:
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1_024)
+def ended_by(report: str, out: str, err: str) -> Ended:
+    """A child's end, by the launcher's report.  Raises `BenchmarkFailed` where there is none."""
+    if not report:
+        raise BenchmarkFailed(f"the launcher failed: {err[-ERR_CHARS:].strip()}")
+    told = json.loads(report)
+    peak_bytes = told.pop("peak") * PEAK_UNIT
+    return Ended(out=out, err=err, rss_bytes=peak_bytes if peak_bytes > LAUNCHER_BYTES else None, **told)
 
 
 def all_of(file: IO[bytes]) -> str:

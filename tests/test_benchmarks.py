@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import os
-import resource
 import sys
 import tomllib
 from pathlib import Path
@@ -19,7 +18,7 @@ from hypothesis import strategies as st
 
 from benchmarks import __main__ as command_line
 from benchmarks import counters, figures, inputs, peers, resume, servers
-from benchmarks.children import BenchmarkFailed, Cores, Ended, bound_to, check_ended, peak_bytes, run_child
+from benchmarks.children import BenchmarkFailed, Cores, Ended, bound_to, check_ended, run_child
 from benchmarks.clients import CLIENTS
 from benchmarks.commands import read_wrk, remove_journal
 from benchmarks.figures import Row
@@ -59,12 +58,18 @@ def test_a_child_is_counted_by_itself() -> None:
     assert idle.wall_s >= 0.15
 
 
-def test_a_childs_peak_is_told_where_it_is_not_ours() -> None:
-    larger = peak_bytes(resource.getrusage(resource.RUSAGE_SELF)) + 20_000_000
-    large = run_child([PYTHON, "-c", f"b' ' * {larger}"])
+def test_a_childs_peak_is_its_own() -> None:
+    ours = b" " * 400_000_000  # a child would start with that, were it made by this process
+    large = run_child([PYTHON, "-c", "b' ' * 120_000_000"])
     assert large.rss_bytes is not None
-    assert large.rss_bytes > larger
+    assert 120_000_000 < large.rss_bytes < 240_000_000 < len(ours)
     assert run_child(["true"]).rss_bytes is None
+
+
+def test_a_command_that_is_not_there_ends_as_in_a_shell() -> None:
+    missing = run_child(["no-such-command"])
+    assert missing.exit_code == 127
+    assert "no-such-command" in missing.err
 
 
 def test_a_failed_child_is_no_figure() -> None:

@@ -74,19 +74,41 @@ def test_every_benchmark_can_be_drawn() -> None:
     assert set(plot.CHARTS) == set(command_line.BENCHMARKS)
 
 
-def test_the_gate_divides_what_a_pair_costs_without_the_start() -> None:
+def turn_of(our_us: float, *, loop_us: float = 80.0) -> gate.Turn:
+    """Starts of 0.5 and 0.25 s of CPU, and what each pair costs."""
+
     def run(cpu_s: float, pairs: int) -> Row:
         return {"cpu_s": cpu_s, "pairs": pairs}
 
-    turn = {
+    return {
         "bulkwriter, start": run(0.5, 1),
-        "bulkwriter": run(0.7, 10_001),
+        "bulkwriter": run(0.5 + our_us / 100, 10_001),
         "ClientSession loop, start": run(0.25, 1),
-        "ClientSession loop": run(0.65, 5_001),
+        "ClientSession loop": run(0.25 + loop_us / 200, 5_001),
     }
-    found = gate.ratios_of([turn, turn])
+
+
+def test_the_gate_divides_what_a_pair_costs_without_the_start() -> None:
+    found = gate.ratios_of([turn_of(20.0), turn_of(20.0)])
     assert found == {"pair": pytest.approx(20 / 80), "start": pytest.approx(2.0)}
     assert [bar.name for bar in gate.broken([gate.Bar("pair", "", 0.2), gate.Bar("start", "", 2.1)], found)] == ["pair"]
+
+
+@pytest.mark.parametrize(
+    ("costs_us", "turns", "holds"),
+    [
+        ([20.0] * 9, 3, True),
+        ([90.0, 20.0, 20.0, 20.0], 3, True),  # a neighbour in one turn
+        ([90.0, 90.0, 20.0, 20.0, 20.0, 20.0], 5, True),  # in two: more turns are needed, and taken
+        ([26.0] * 7, 7, False),  # dearer by 30 %, which is the same in every turn
+    ],
+)
+def test_the_gate_waits_out_neighbours_but_no_regression(costs_us: list[float], turns: int, holds: bool) -> None:
+    said: list[str] = []
+    bars = [gate.Bar("pair", "", 0.3), gate.Bar("start", "", 2.1)]
+    assert gate.judge(bars, map(turn_of, costs_us), say=said.append) is holds
+    assert sum(line.startswith("  turn") for line in said) == turns
+    assert any(line.startswith("broken: pair") for line in said) is not holds
 
 
 def test_every_bar_has_room_and_a_reason() -> None:
