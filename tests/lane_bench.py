@@ -10,7 +10,7 @@ from typing import Any
 from bulkwriter.model import Reply
 from bulkwriter.net.framing import ReplyReader
 from bulkwriter.net.idle import IdleLimit
-from bulkwriter.net.lane import Lane
+from bulkwriter.net.lane import BufferedLane, Lane
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -66,17 +66,17 @@ class Bench:
         self.idle = IdleLimit(idle_s)
         self.forgotten: list[Lane] = []
         self.closed = 0
-        self.lane = Lane(
+        self.lane = BufferedLane(
             self.owner,
             transport=self.wire,
             connection=self,
             reader=ReplyReader(head_bytes=4_096, body_bytes=4_096),
             idle=self.idle,
-            buffer_bytes=16,
             max_requests=max_requests,
             linger_s=linger_s,
             forget=self.forgotten.append,
         )
+        self.lane.buffer = memoryview(bytearray(16))
 
     def close(self) -> None:
         """What aiohttp's Connection does."""

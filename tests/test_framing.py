@@ -76,6 +76,17 @@ def test_a_whole_reply_is_read_whatever_its_slices(name: str, size: int | None) 
         assert r.keeps_open
 
 
+@given(st.integers(0, len(OK) - 1), st.integers(0, 255), st.booleans())
+@settings(max_examples=300)
+def test_a_reply_nearly_like_the_last_is_read_as_if_there_was_none(at: int, byte: int, grows: bool) -> None:
+    data = OK[:at] + bytes([byte]) + OK[at + (not grows) :]
+    used, other = reader(), reader()
+    for _ in range(3):
+        assert read(OK, into=used) == read(OK.replace(b"OK", b"Fine"), into=other) == Reply(200, BODY)
+    assert used.feed(data) == other.feed(data)
+    assert used.keeps_open == other.keeps_open
+
+
 BROKEN = {
     "garbage": (b"\x16\x03\x01\x02\x00", Fault.GARBLED),
     "HTML without head": (b"<html><body>502</body></html>", Fault.GARBLED),

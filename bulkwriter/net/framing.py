@@ -14,9 +14,13 @@ what llhttp leaves open:
 
 Invariant: one Reply at most for each request, whatever the slicing; after a fault the reader is spent.
 
-Nearly every reply is a 200 in one segment that needs nothing from its head, so the parser makes no call a header: that
-halves what a reply of five headers costs.  All others, and the first of a connection, take the slow way, which keeps
-the head's bytes and splits them once the parser has accepted them.
+Three ways, each giving what the one below it would give:
+
+    same     the bytes of the head, and how many follow, are those of the plain reply before: then so is their meaning,
+             and the parser need not see them.  0.4 µs less of 0.8; servers change their head (Date) once a second
+    plain    a 200 or 201 in one segment that needs nothing from its head: the parser makes no call a header, which
+             halves what a reply of five headers costs
+    slow     all others, and the first of a connection: the head's bytes are kept and split once the parser took them
 """
 
 from __future__ import annotations
@@ -58,7 +62,8 @@ class ReplyReader:
 
     __slots__ = (
         "_body", "_body_bytes", "_feed", "_head", "_head_bytes", "_headers", "_parser", "_passed", "_pieces",
-        "_plain_bytes", "_stage", "_status", "keep_alive_s", "keeps_open", "on_body",
+        "_plain_bytes", "_same_bytes", "_same_head", "_same_status", "_stage", "_status", "keep_alive_s", "keeps_open",
+        "on_body",
     )  # fmt: skip
 
     def __init__(self, *, head_bytes: int, body_bytes: int) -> None:
@@ -67,6 +72,7 @@ class ReplyReader:
         self._plain_bytes = min(head_bytes, body_bytes)
         self._stage = NOTHING
         self._status = 0
+        self._same_head, self._same_bytes, self._same_status = b"", -1, 0
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # the parser calls it
         self._parser = httptools.HttpResponseParser(self)
@@ -76,8 +82,13 @@ class ReplyReader:
         self._reset()
         self._head: bytearray | None = bytearray()  # so that the first reply takes the slow way, for its Keep-Alive
 
-    def feed(self, data: bytes | memoryview) -> Reply | None:
+    def feed(self, data: bytes) -> Reply | None:
         """Take bytes as received, never none.  The Reply, once it is whole or can no more be believed."""
+        if len(data) == self._same_bytes and data.startswith(self._same_head):
+            body = data[len(self._same_head) :]
+            if body[0] in JSON_STARTS and self._stage == NOTHING and self._head is None:
+                self.keeps_open = True
+                return new_tuple(Reply, (self._same_status, body, None, None, None, ""))
         try:
             if data[-1] > 13:
                 self._feed(data)
@@ -90,6 +101,9 @@ class ReplyReader:
             body = pieces.pop()
             if body[0] in JSON_STARTS and data[0] == LETTER_H:
                 self._stage = NOTHING
+                if self.keeps_open and data.endswith(body):  # not so of a chunk
+                    self._same_head, self._same_bytes = data[: -len(body)], len(data)
+                    self._same_status = self._status
                 return new_tuple(Reply, (self._status, body, None, None, None, ""))
             pieces.append(body)
         return self._feed_slowly(data)
@@ -116,13 +130,13 @@ class ReplyReader:
         self._head = None  # bytes up to the final head's end
         self._headers: dict[bytes, bytes] | None = None  # of the final head, once that is complete
 
-    def _feed_to_last(self, data: bytes | memoryview) -> None:
+    def _feed_to_last(self, data: bytes) -> None:
         self._feed(data[:-1])
         if self._stage >= PLAIN:
             self._stage = SHIFTED
         self._feed(data[-1:])
 
-    def _feed_slowly(self, data: bytes | memoryview) -> Reply | None:
+    def _feed_slowly(self, data: bytes) -> Reply | None:
         if self._stage == SHIFTED:
             return failed(Fault.SHIFTED, "bytes behind the reply")
         if self._headers is None:

@@ -24,7 +24,7 @@ from ..settings import Limits
 from .dial import ConnectFailure, Dialer
 from .framing import ReplyReader
 from .idle import IdleLimit
-from .lane import SHUTDOWN_S, Lane, Owner
+from .lane import SHUTDOWN_S, BufferedLane, Lane, Owner
 
 __all__ = ["ConnectFailure", "Pool"]
 
@@ -66,17 +66,18 @@ class Pool:
             connection.close()
             raise ConnectFailure(Fault.UNSENT, "the server closed, or spoke before it was asked")
         tune(transport, timeout_s=self._timeout_s)
-        lane = Lane(
+        lane = (Lane if has_shared_buffer(transport) else BufferedLane)(
             owner,
             transport=transport,
             connection=connection,
             reader=ReplyReader(head_bytes=self.limits.head_bytes, body_bytes=body_bytes),
             idle=self._idle,
-            buffer_bytes=buffer_bytes(body_bytes),
             max_requests=self.limits.lane_requests,
             linger_s=self.limits.linger_s,
             forget=self._lanes.discard,
         )
+        if isinstance(lane, BufferedLane):
+            lane.buffer = memoryview(bytearray(buffer_bytes(body_bytes)))
         transport.set_protocol(lane)
         self._lanes.add(lane)
         return lane
@@ -117,6 +118,11 @@ class Pool:
             if not self._lanes:
                 return
             await asyncio.sleep(0.01)
+
+
+def has_shared_buffer(transport: asyncio.Transport) -> bool:
+    """Whether the event loop reads this connection into a buffer that all connections share, as uvloop does."""
+    return type(transport).__module__.startswith("uvloop") and transport.get_extra_info("sslcontext") is None
 
 
 def buffer_bytes(body_bytes: int) -> int:
