@@ -15,7 +15,9 @@ from typing import Self, cast
 from .connection import COLUMNS, Connection
 from .cpu import cpu_times
 from .engine.ports import Ports, Store, Stored
+from .engine.remember import Remembering
 from .engine.uncancelled import to_its_end
+from .metering import learnt_for
 from .model import Intent
 from .settings import Settings
 from .store.journal import Journal
@@ -44,6 +46,8 @@ class Assembly:
             self.ports = self._make_ports()
             if self.ports.quotas:
                 await self.ports.quotas.begin()
+            if self.ports.remembering:
+                await self.ports.remembering.begin()
         except BaseException:  # a cancelled `open` opens all the same
             await to_its_end(self.store.close(checkpoint=False))
             raise
@@ -84,6 +88,7 @@ class Assembly:
             rng=random.Random(),  # noqa: S311 jitter, not a secret
             cpu_times=cpu_times,
             quotas=connection.quotas,
+            remembering=Remembering(kept, time.time) if (kept := learnt_for(self._settings)) else None,
         )
 
 

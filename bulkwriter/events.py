@@ -97,8 +97,23 @@ class HeldBack:
     believes: str
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """An earlier run of this account found that the server allows `rate_per_s`; this one starts at half of it."""
+
+    rate_per_s: float
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NotRemembered:
+    """What is learnt of the server could not be read, or not be kept; the run goes on as well without."""
+
+    reason: str
+
+
 Event = (
     HeldBack | Throttled | ConnectionTrouble | Recovered | DoubtsParked | DoubtsSettled | LookFailed | LaneShifted
-    | TokenRefreshed | Stopping | Note
+    | TokenRefreshed | Remembered | NotRemembered | Stopping | Note
 )  # fmt: skip
 Observer = Callable[[Event], None]

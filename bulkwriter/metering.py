@@ -22,6 +22,7 @@ from .engine.sides import cells_for, clear
 from .model import Window
 from .settings import Settings
 from .store.boot import boot_clock, boot_id
+from .store.learnt import LearntFile
 from .store.ledger import Ledger, account_key, default_path
 from .store.ledger_reader import read_ledger
 from .store.ledger_thread import LedgerThread
@@ -58,6 +59,17 @@ def quotas_for(settings: Settings) -> Quotas | None:
         hold_s=settings.timeout_s + settings.limits.connect_timeout_s,
         stops=settings.on_quota == "stop",
     )
+
+
+def learnt_for(settings: Settings) -> LearntFile | None:
+    """Where what is learnt of the server is kept: beside the ledger, for every host but loopback.
+
+    What listens on a port of this machine is another server tomorrow; where an account, a ledger or a quota is named it
+    is remembered all the same.
+    """
+    if settings.is_loopback and not (settings.account or settings.ledger or windows_for(settings)):
+        return None
+    return LearntFile(ledger_of(settings), account_key(settings.base_url, settings.account))
 
 
 def spent_so_far(path: Path, account: str, windows: tuple[Window, ...]) -> tuple[Spending, dict[str, Window]]:

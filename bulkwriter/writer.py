@@ -101,12 +101,16 @@ class BulkWriter:
                 self._engine.start(tasks)
                 self._engine.spawn(self._end_singles)
                 self._engine.spawn(keep_notes, self._engine, self._taking.total)
+                if remembering := assembly.ports.remembering:
+                    self._engine.spawn(remembering.keep, self._engine)
                 opened.set_result(None)
                 await self._is_left.wait()
                 try:
                     await self._end_singles()
                 except BulkwriterError as failure:  # raised behind the group, which would wrap it
                     error = failure
+                if remembering:
+                    await remembering.keep_now(self._engine)
                 self._last_summary = self.summary()
                 tasks.cancel_scope.cancel()
         if error:

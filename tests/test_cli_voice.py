@@ -44,6 +44,11 @@ EXAMPLES: list[tuple[events.Event, str]] = [
         "a connection answered out of step: the 195 pairs it settled are in doubt again",
     ),
     (events.TokenRefreshed(), "signed in again: a new token is in use"),
+    (
+        events.Remembered(98.2, 7_200.0),
+        "an earlier run found that the server allows about 98.2/s, 2 h 00 min ago; this one starts at half of it",
+    ),
+    (events.NotRemembered("x: full"), "what is learnt of the server is not remembered: x: full"),
     (events.Stopping("401"), "stopping: 401"),
     (events.Note("something"), "note: something"),
 ]

@@ -24,8 +24,8 @@ GATHER_S = 30.0
 
 FREQUENT = (events.Throttled, events.DoubtsParked, events.DoubtsSettled, events.LookFailed, events.TokenRefreshed)
 
-SHOWN_ANYWAY = (events.HeldBack,)
-"""Progress shows these all the time; in text they are said with `-v` only."""
+ASKED_FOR = (events.HeldBack, events.Remembered, events.NotRemembered)
+"""Shown by progress all the time, or of no consequence: in text they are said with `-v` only."""
 
 
 class Teller:
@@ -40,7 +40,7 @@ class Teller:
 
     def __call__(self, event: events.Event) -> None:
         kind = type(event)
-        if kind in SHOWN_ANYWAY and not self._is_verbose and self._voice.form == "text":
+        if kind in ASKED_FOR and not self._is_verbose and self._voice.form == "text":
             return
         more = 0
         if not self._is_verbose and kind in FREQUENT:
@@ -87,6 +87,11 @@ def sentence(event: events.Event) -> str:
             )
         case events.TokenRefreshed():
             return "signed in again: a new token is in use"
+        case events.Remembered(rate_per_s, age_s):
+            rate, age = words.per_second(rate_per_s), words.duration(age_s)
+            return f"an earlier run found that the server allows about {rate}, {age} ago; this one starts at half of it"
+        case events.NotRemembered(reason):
+            return f"what is learnt of the server is not remembered: {reason}"
         case events.Stopping(reason):
             return f"stopping: {reason}"
         case events.Note(text):

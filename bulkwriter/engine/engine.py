@@ -108,6 +108,8 @@ class Engine:
         self._heard = 0  # attempts made when the lanes were last heard out
         self._metered = 0  # settled pairs that the rate meter has counted
         self._wake_timer: asyncio.TimerHandle | None = None
+        if ports.remembering:
+            ports.remembering.restore(self)
         now = ports.clock()
         for intent in stored.doubts:
             self.outcomes.odd[intent.seq] = int(State.IN_DOUBT)

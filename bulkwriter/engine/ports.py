@@ -21,6 +21,7 @@ from .intake import AppendRow
 from .lanes import LaneLike
 from .outcomes import SettleRow
 from .quotas import Quotas
+from .remember import Remembering
 
 T = TypeVar("T")
 
@@ -73,6 +74,7 @@ class Ports:
     cpu_times: Callable[[], tuple[float, float]]
     """Seconds for which the loop's thread ran, and for which it had to wait for a processor; see `cpu`."""
     quotas: Quotas | None = None
+    remembering: Remembering | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,6 +8,7 @@
     Queueing     how many are useful, where the server queues them   (queueing.py)
     Floor        the least rate that the user wants                  (floor.py)
     RecentSends  which requests went when, to judge a throttle by    (recent.py)
+    Memory       what an earlier run found, until this knows better  (memory.py)
     Told         what only people are told: throttles, the window    (told.py)
     SharedBackoff  something plainer, for the few calls of an undo   (shared.py)
 

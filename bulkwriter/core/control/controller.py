@@ -23,12 +23,13 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Any, Final
+from typing import Final
 
 from .crowd import Crowd
 from .floor import Floor
 from .hold import Hold
 from .limit import Held, Limit, Mark
+from .memory import HALF, SPAN_S, Memory
 from .pace import SURGE, SURGE_UNSURE, Pace
 from .queueing import Queueing
 from .recent import RecentSends, Refusal
@@ -41,8 +42,6 @@ LONG_HOLD_GAPS: Final = 3.0
 IDLE_S: Final = 2.0  # a canary that goes so late after its pause had no pair
 EXPECTED_S: Final = 0.2  # a hold that should last longer is not tried at once
 EXPECTED_GAPS: Final = 5.0
-RESTORED: Final = 0.5  # of a remembered limit, to start at
-RESTORED_SPAN_S: Final = 0.8
 
 
 class Controller:
@@ -54,9 +53,9 @@ class Controller:
     """
 
     __slots__ = ("_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold", "_in_flight", "_is_canary",
-                 "_left_over", "_limit", "_most", "_note", "_pace", "_peak", "_queue", "_recent",
-                 "_refused", "_replied", "_restored", "_told", "_trip_at", "_trip_sent", "in_flight_limit",
-                 "paused_until")  # fmt: skip
+                 "_left_over", "_limit", "_memory", "_most", "_note", "_pace", "_peak", "_queue", "_recent",
+                 "_refused", "_replied", "_told", "_trip_at", "_trip_sent", "in_flight_limit",
+                 "paused_until", "restore")  # fmt: skip
 
     def __init__(self, in_flight: int, *, pause_cap_s: float, rng: random.Random, min_rate: float = 0.0) -> None:
         self._most = in_flight
@@ -73,8 +72,9 @@ class Controller:
         self._cut_at, self._cut_sent = -math.inf, 0
         self._refused: tuple[Mark, float] | None = None  # the throttle that began the hold, and the rate then
         self._trip_at, self._trip_sent = 0.0, 0  # a round trip ends with the first good reply to a request sent since
-        self._restored = 0.0
-        self._told = Told()
+        self._memory, self._told = Memory(), Told()
+        self.restore = self._memory.restore
+        """Start from what an earlier run learnt so many seconds ago; call it before anything is sent."""
 
     def next_send_at(self, now: float) -> float:
         """When the next request may go; not after `now` means at once."""
@@ -149,9 +149,9 @@ class Controller:
         self._queue.begin(now, latency_s)
         self._limit.begin(Mark(sent_at, 0))
         self._pace.begin(now, latency_s)
-        if self._restored:
-            self._limit.top = self._restored
-            self._pace.dip(now, RESTORED * self._restored, top=self._restored, span_s=RESTORED_SPAN_S)
+        if found := self._memory.rate:
+            self._limit.top = found
+            self._pace.dip(now, HALF * found, top=found, span_s=SPAN_S)
             self._pace.is_starting = True
 
     def _judge_trip(self, now: float, latency_s: float) -> None:
@@ -169,7 +169,7 @@ class Controller:
             pace.stand(now, span_s)
             if not is_full:
                 limit.begin(Mark(now, self._recent.taken))
-        elif pace.is_starting and not self._restored:
+        elif pace.is_starting and not self._memory.holds(limit, pace.rate):
             if not queue.is_slow(latency_s):
                 pace.grow(queue.round_trip_s)
         else:
@@ -206,7 +206,8 @@ class Controller:
             self.in_flight_limit = self._most_now()
             pace.next_at = now + pace.gap_s
         else:
-            rate = limit.refused_first(mark, pace.rate) if was_starting else limit.refused(mark, pace.rate)
+            first = self._memory.refused_first
+            rate = first(limit, mark, pace.rate) if was_starting else limit.refused(mark, pace.rate)
             self._dip(now, rate * (1 - DIP) if rate == limit.safe else rate)
 
     def _dip(self, now: float, rate: float) -> None:
@@ -270,18 +271,16 @@ class Controller:
         self._dip(now, rate)
         pace.next_at = max(now, sent_at + pace.gap_s)
 
-    def learnt(self) -> dict[str, Any]:
-        """What is worth remembering for the next run; empty while nothing was learnt."""
-        found = {"rate_per_s": self._limit.safe} if self._limit.safe else {}
-        return found | ({"in_flight": self._most_now()} if self._crowd.is_capped else {})
-
-    def restore(self, learnt: dict[str, Any], age_s: float) -> None:
-        """Start from what an earlier run learnt `age_s` ago; call it before anything is sent."""
-        self._restored = self._told.restore(learnt, age_s)
+    def learnt(self) -> dict[str, float]:
+        """What is worth remembering for the next run: a rate, or 0 where a remembered one was too low; or nothing."""
+        rate = max(self._limit.safe, self._queue.delivered if self._crowd.is_capped else 0.0)
+        return {"rate_per_s": rate} if rate > 0 or self._memory.is_wrong else {}
 
     def explain(self, now: float) -> str:
         """What it believes of the server, for people."""
-        return believed(now, self._told, pace=self._pace, limit=self._limit, crowd=self._crowd, queue=self._queue)
+        return believed(
+            now, self._told, self._memory, pace=self._pace, limit=self._limit, crowd=self._crowd, queue=self._queue
+        )
 
     def holding(self, now: float, *, is_full: bool) -> Holding:
         """What of it holds the run back, for people; `is_full`: as many are in flight as may be."""
@@ -292,6 +291,7 @@ class Controller:
     def check(self) -> None:
         """Invariants, for simulation."""
         self._told.check()
+        self._memory.check()
         for part in (self._pace, self._limit, self._crowd, self._queue, self._hold, self._recent, self._floor):
             part.check()
         assert 0 <= self._left_over <= self._in_flight <= self._peak

@@ -1,4 +1,4 @@
-"""What only people are told: throttles of late, what an earlier run found, and how long the server's window is.
+"""What only people are told: throttles of late, and how long the server's window is.
 
 A window that is used up early refuses until it ends, a log until its oldest request is as old as the window.  So a hold
 that was a good part of the time since the one before (`SHARE`) shows the window twice: from the end of one hold to the
@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any, Final
+from typing import Final
 
 SHARE: Final = 0.15
 KEPT: Final = 4
-OLD_S: Final = 7 * 86_400.0
 LATELY_S: Final = 600.0
 STATED_LONG_S: Final = 3.5
 THROTTLES_KEPT: Final = 1000
@@ -30,29 +29,19 @@ THROTTLES_KEPT: Final = 1000
 class Told:
     """Notes of one controller."""
 
-    __slots__ = ("_at_once", "_ended_at", "_holds", "_lengths", "_taken", "_throttled_at", "found")
+    __slots__ = ("_at_once", "_ended_at", "_holds", "_lengths", "_taken", "_throttled_at")
 
     def __init__(self) -> None:
         self._ended_at = -math.inf
         self._at_once = self._taken = self._holds = 0
         self._lengths: deque[float] = deque(maxlen=KEPT)
         self._throttled_at: deque[float] = deque(maxlen=THROTTLES_KEPT)
-        self.found: tuple[float, float] | None = None
-        """The rate that an earlier run found, and how many seconds ago."""
 
     def window_s(self, rate: float) -> float:
         """How long the server's window is where it allows `rate`; 0.0 while that is not known."""
         if self._lengths:
             return min(self._lengths)
         return self._at_once / rate if self._holds > 1 else 0.0
-
-    def restore(self, learnt: dict[str, Any], age_s: float) -> float:
-        """The rate that an earlier run found `age_s` ago; 0 where it found none, or too long ago."""
-        rate, is_young = learnt.get("rate_per_s"), 0.0 <= age_s < OLD_S
-        if not (is_young and isinstance(rate, float) and 0.0 < rate < math.inf):
-            return 0.0
-        self.found = rate, age_s
-        return rate
 
     def throttled(self, now: float) -> None:
         self._throttled_at.append(now)

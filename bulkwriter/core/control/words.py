@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from .crowd import Crowd
 from .limit import Limit
+from .memory import Memory
 from .pace import Pace
 from .queueing import Queueing
 from .told import Told
@@ -65,9 +66,11 @@ def held(pace: Pace, crowd: Crowd, queue: Queueing, *, is_full: bool) -> Holding
     return CLIMB if pace.is_starting else LIMIT
 
 
-def believed(now: float, told: Told, *, pace: Pace, limit: Limit, crowd: Crowd, queue: Queueing) -> str:
+def believed(now: float, told: Told, memory: Memory, *, pace: Pace, limit: Limit, crowd: Crowd, queue: Queueing) -> str:
     """What the server is held to allow."""
     throttles = told.throttles(now)
+    if not throttles and memory.rate and pace.is_starting:
+        return f"an earlier run found {per_s(memory.rate)}, {span(memory.age_s)} ago"
     at_once = int(min(crowd.limit, queue.limit))
     if crowd.is_capped:
         return f"the server takes {at_once:,} request{'s' * (at_once != 1)} at a time{lately(throttles)}"
@@ -79,8 +82,6 @@ def believed(now: float, told: Told, *, pace: Pace, limit: Limit, crowd: Crowd, 
     if throttles and not pace.is_free:
         refused = f"refused {per_s(limit.top)}" if limit.top < math.inf else "refuses"
         return f"the server {refused}, and its limit is not measured yet{lately(throttles)}"
-    if told.found and pace.is_starting:
-        return f"an earlier run found {per_s(told.found[0])}, {span(told.found[1])} ago"
     return f"the server has shown no limit{lately(throttles)}"
 
 
