@@ -87,5 +87,9 @@ TOPICS: dict[str, tuple[str, Callable[[int], str]]] = {
         "the journal's schema, and what is durable when",
         documentation("bulkwriter.store.schema", "bulkwriter.store.journal"),
     ),
+    "quotas": (
+        "quotas, the ledger that counts them, what throttles teach, and what a stepped clock can do",
+        documentation("bulkwriter.core.quota", "bulkwriter.store.ledger", "bulkwriter.core.throttles"),
+    ),
     "stub": ("the local server, its scenarios and its truth", stub),
 }

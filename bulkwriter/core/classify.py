@@ -266,15 +266,15 @@ def parse_retry_after(value: str, date: str | None, wall_s: float) -> float | No
     text = value.strip(" \t")
     if re.fullmatch("[0-9]+", text):
         return min(float(text), RETRY_AFTER_MAX_S)  # float, since int() refuses thousands of digits
-    until = _http_date(text, wall_s)
+    until = http_date(text, wall_s)
     if until is None:
         return None
-    from_s = _http_date(date.strip(" \t"), wall_s) if date else None
+    from_s = http_date(date.strip(" \t"), wall_s) if date else None
     return min(max(0.0, until - (wall_s if from_s is None else from_s)), RETRY_AFTER_MAX_S)
 
 
-def _http_date(text: str, wall_s: float) -> float | None:
-    """Epoch seconds of an HTTP-date, or None."""
+def http_date(text: str, wall_s: float) -> float | None:
+    """Epoch seconds of an HTTP-date in any of its three forms, or None."""
     match = next((m for form in _DATE_FORMS if (m := form.fullmatch(text))), None)
     if match is None or match["month"] not in _MONTHS:
         return None

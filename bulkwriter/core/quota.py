@@ -52,7 +52,7 @@ UNITS: Final = {
 EXAMPLE: Final = (
     "a quota is like write:60/min, any:1/100ms or write:2500/day@00:00+00:00; nexudus and none are profiles"
 )
-_SPEC: Final = re.compile(r"([a-z]+):([0-9][0-9_,]*)/([0-9]*)([a-z]+)(?:@(.+))?")
+_SPEC: Final = re.compile(r"([a-z]+):([0-9][0-9_,]{0,15})/([0-9]{0,9})([a-z]+)(?:@(.+))?")
 _DAY_AT: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])(?:(z)|([+-])([01][0-9]):?([0-5][0-9]))?")
 
 
@@ -119,7 +119,16 @@ def shared(window: Window, share: float) -> Window:
         raise UsageError(
             f"a share of {share:g} of {window.text} is less than one request", hint="a larger --quota-share"
         )
-    return dataclasses.replace(window, count=1, window_s=window.window_s / (share * window.count))
+    return one_in(window, window.window_s / (share * window.count))
+
+
+def one_in(window: Window, window_s: float) -> Window:
+    """The window stretched until one request is the whole share of it."""
+    if window_s > LONGEST_S:
+        raise UsageError(
+            f"so small a share of {window.text} is less than one request in 31 days", hint="a larger --quota-share"
+        )
+    return dataclasses.replace(window, count=1, window_s=window_s)
 
 
 def concerned(windows: Iterable[Window], kind: str) -> tuple[Window, ...]:

@@ -175,7 +175,9 @@ def finish(
     """
     spending = spending.copy()
     windows = [window for window in windows if spending.may_bind(window, rate_per_s, now)]
-    longest_s = max((window.window_s for window in windows), default=math.inf)
+    if not windows:
+        return Finish(now + max(0, need) / rate_per_s, None)
+    longest_s = max(window.window_s for window in windows)
     at, skipped_s, carry = now, 0.0, 0.0
     mark: tuple[float, int] | None = None  # the steady pattern is measured from here
     waited: dict[Window, float] = {}

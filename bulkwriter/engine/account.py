@@ -5,7 +5,7 @@ what was not used, note what throttles have shown, then reserve as much of each 
 has room for.  The counts are kept in memory between exchanges, and read anew when another process has written.
 
 Rows of earlier boots are placed on this boot's clock by the wall clock, and never later than the boot began.  Until
-that clock was compared with the server's, `is_guess` says that they matter and that their place is a guess.
+that clock was compared with the server's, they count as spent when the boot began, and `is_guess` says so.
 
 Invariant: what is answered as granted is in the transaction's rows, in the minute of its latest possible end.
 Not here: sending, waiting (`engine.quotas`), the file (`store.ledger`).

@@ -168,11 +168,13 @@ class Dispatcher:
 
     def replied(self, lane: LaneLike, reply: Reply) -> None:
         """One request of `lane` was answered, or is known to be lost."""
-        now, intent = lane.replied_at, lane.carried
+        now, intent, quotas = lane.replied_at, lane.carried, self._quotas
         assert type(intent) is Intent
         self.in_flight -= 1
-        if self._quotas:
-            self._quotas.ended()
+        if quotas:
+            quotas.ended()
+            if not quotas.is_told and reply.fault is None:
+                quotas.saw(reply.date)
         record_id = created_id(reply)
         if record_id:
             self.replies.created(lane, intent, record_id, reply.status, now)

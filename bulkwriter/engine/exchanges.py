@@ -3,8 +3,9 @@
 Whoever needs more of a kind says `ask`; while an exchange is on its way further wishes are gathered for the next one.
 Every exchange carries all that happened since the last: requests that ended, blocks not used, what throttles showed.
 
-The wall clock is corrected here by the first `Date` that a reply carries (`saw`), because what an earlier boot spent is
-placed by it.  Until a reply was seen, and where such rows exist, `is_guess` is true and writes must wait.
+Epoch seconds are taken from the first `Date` that a reply carries (`saw`), because calendar days begin and what an
+earlier boot spent is placed by them.  From then on they go with the boot clock, so that no step of the wall clock moves
+anything; until then, and with a server that sends no `Date`, the wall clock counts.
 
 Invariant: what an answer grants is durable.  An exchange that fails ends it all: `on_error` is told once, and nothing
 is granted any more.  Not here: what a grant allows (`engine.quotas`), how it is decided (`engine.account`).
@@ -13,18 +14,18 @@ is granted any more.  Not here: what a grant allows (`engine.quotas`), how it is
 from __future__ import annotations
 
 import asyncio
-import email.utils
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from ..core.classify import http_date
 from ..core.throttles import Spent
 from ..errors import BulkwriterError
 from .account import Account, Answer, Ask
 from .reserve import Reserve
 
 SAME_S: Final = 2.0
-"""A wall clock that differs by less from the server's `Date` (whole seconds, and the way here) is right."""
+"""A clock that differs by less from the server's `Date` (whole seconds, and the way here) is right."""
 
 
 class LedgerLike(Protocol):
@@ -55,7 +56,7 @@ class Exchanges:
         self.on_error: Callable[[BulkwriterError], None]
         self.is_sure = False
         self.is_broken = False
-        self._offset_s = 0.0
+        self._epoch: float | None = None  # of the boot clock's zero, once a `Date` has told it
         self._wanted: set[str] = set()
         self._spent: dict[str, Spent] = {}
         self._good: set[str] = set()
@@ -64,7 +65,7 @@ class Exchanges:
 
     def wall(self) -> float:
         """Epoch seconds, by the server's clock as far as it is known."""
-        return self._clocks.wall() + self._offset_s
+        return self._clocks.wall() if self._epoch is None else self._epoch + self._clocks.boot()
 
     def ask(self, kind: str) -> None:
         """More of this kind is wanted, now or soon."""
@@ -88,14 +89,16 @@ class Exchanges:
         self.report()
 
     def saw(self, date: str | None) -> bool:
-        """A reply came, with this `Date`.  True if it was the first that tells: the clocks are compared now."""
-        if self.is_sure:
-            return False
-        at = seconds_of(date)
-        offset_s = at - self._clocks.wall() if at is not None else 0.0
-        self._offset_s = offset_s if abs(offset_s) > SAME_S else 0.0
-        self.is_sure = True
-        return True
+        """A reply came, with this `Date`.  True if it was the first reply: the clocks are compared now."""
+        wall = self.wall()
+        at = http_date(date, wall) if date else None
+        if at is not None:
+            if abs(at - wall) <= SAME_S:
+                at = wall  # a `Date` tells whole seconds; ours is finer
+            if self._epoch is None or at != wall:
+                self._epoch = at - self._clocks.boot()
+        is_first, self.is_sure = not self.is_sure, True
+        return is_first
 
     async def aclose(self) -> None:
         """Give back what is reserved, write down what was spent, and close the ledger."""
@@ -155,11 +158,3 @@ class Exchanges:
         self.on_answer(answer)
         if self._wanted or self._has_news:
             self._go()
-
-
-def seconds_of(date: str | None) -> float | None:
-    """Epoch seconds of an HTTP date, or None."""
-    try:
-        return email.utils.parsedate_to_datetime(date).timestamp() if date else None
-    except ValueError:
-        return None

@@ -41,13 +41,13 @@ def block_of(quotas: Quotas) -> tuple[Window, float] | None:
 
 def blocked_by(quotas: Quotas) -> tuple[str, float | None] | None:
     """What holds writes back for long, in words, and for how many seconds more."""
-    boot, side = quotas.boot(), quotas.sides[WRITE]
-    if block := block_of(quotas):
+    boot, side, block = quotas.boot(), quotas.sides[WRITE], block_of(quotas)
+    if block and quotas.is_guess:
+        return "a first reply must tell the server's time, to judge what was spent before this boot", None
+    if block:
         return spent_words(block[0], moment(quotas.exchanges.wall() + block[1])), block[1]
     if side.hold_until > boot:
         return "the server throttles, though the quota has room", side.hold_until - boot
-    if quotas.is_guess:
-        return "a first reply must tell the server's time, to judge what was spent before this boot", None
     return None
 
 

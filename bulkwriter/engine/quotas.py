@@ -77,7 +77,10 @@ class Quotas:
         self.exchanges.on_answer, self.exchanges.on_error = self._answered, self._failed
         self.is_halted = False
         self.is_guess = False
-        """Whether what an earlier boot spent cannot be judged yet."""
+        """Whether what an earlier boot spent cannot be judged yet: until a reply came it counts as spent just now."""
+        self.is_told = False
+        """Whether a reply has told the server's time."""
+        self._is_deaf = False
         self.latest: Answer | None = None
         """What the ledger said last."""
         self._waiting = 0
@@ -97,8 +100,6 @@ class Quotas:
         boot, side = self.boot(), self.sides[kind]
         if not side.reserve.has_some(boot):
             return self._reserved_at(side, boot, now)
-        if self.is_guess and not is_call:
-            return math.inf
         at = side.opens_at(boot)
         if self._waiting and not is_call:
             at += POLITE_S
@@ -180,11 +181,21 @@ class Quotas:
             side.hold_until = max(side.hold_until, self.boot() + news)
 
     def saw(self, date: str | None) -> None:
-        """A reply came; the first one's `Date` sets the clock right by which earlier boots are judged."""
-        if self.exchanges.saw(date) and self.is_guess:
+        """A reply came; its `Date` sets the clock right by which earlier boots are judged and calendar days begin.
+
+        What was reserved by the clock before is given back; but for a try, which would be lost.
+        """
+        if self.exchanges.saw(date):
+            self.is_told = True
             for side in self.sides.values():
+                if not side.reserve.is_try:
+                    side.reserve.give_back()
                 side.reserve.recheck_at = -math.inf
             self.exchanges.report()
+
+    def heard_nothing(self) -> None:
+        """A call failed: if the quota is spent as far as is known, there is nothing to wait for."""
+        self._is_deaf = True
 
     # for people and for the engine around
 
@@ -219,7 +230,7 @@ class Quotas:
         assert blocked.window is not None
         wait_s = blocked.opens_at - boot
         wall = self.exchanges.wall() + wait_s
-        if self._stops and wait_s > STOP_WAIT_S and not self.is_guess:
+        if self._stops and wait_s > STOP_WAIT_S and (self._is_deaf or not self.is_guess):
             words = spent_words(blocked.window, moment(wall))
             error = TryLater(words, hint="the same command then goes on; cron can give it", retry_at=wall)
             self._spent[side.kind] = error

@@ -51,6 +51,8 @@ class Turns:
             self._quotas.ended(kind)
         if reply.fault is None:
             self._heard(kind, reply, sent_at)
+        else:
+            self._quotas.heard_nothing()
         return reply
 
     async def _turn(self, kind: str) -> bool:

@@ -119,7 +119,7 @@ class Ledger:
         """Give back what dead processes of this account have left.  To be called before the first exchange."""
         dead = list(dead_tills(self.path, self.account, self.boot))
         if dead:
-            self.exchange(lambda book: book.settle(dead))
+            self.exchange(lambda book: book.settle(dead, is_there=lambda name: self.path.with_name(name).exists()))
             self._version = None  # whoever counts in memory has to read
         for till in dead:
             till.remove()

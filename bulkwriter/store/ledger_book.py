@@ -9,7 +9,7 @@ Invariant: a count is never negative.  Not here: transactions, files, locks (`st
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from .till import DeadTill
@@ -27,7 +27,7 @@ CREATE: Final = (
 )
 ADD: Final = """INSERT INTO spent(account, boot, minute, kind, count, ended) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET count = count + excluded.count, ended = excluded.ended"""
-TAKE_BACK: Final = """UPDATE spent SET count = max(0, count - ?)
+TAKE_BACK: Final = """UPDATE spent SET count = max(0, count - ?), ended = coalesce(?, ended)
     WHERE account = ? AND boot = ? AND minute = ? AND kind = ?"""
 
 
@@ -62,27 +62,32 @@ class Book:
         )
         return [SpentRow(*row) for row in found]
 
-    def add(self, kind: str, minute: int, count: int, ended: float) -> None:
-        """Count `count` more requests, or fewer, in a minute of this boot."""
+    def add(self, kind: str, minute: int, count: int, ended: float | None) -> None:
+        """Count `count` more requests, or fewer, in a minute of this boot; `ended` is its end by today's best clock."""
         if count > 0:
             self._db.execute(ADD, (self._account, self.boot, minute, kind, count, ended))
         else:
-            self._db.execute(TAKE_BACK, (-count, self._account, self.boot, minute, kind))
+            self._db.execute(TAKE_BACK, (-count, ended, self._account, self.boot, minute, kind))
 
-    def settle(self, dead: Sequence[DeadTill]) -> None:
-        """Give back what these have left, each once."""
+    def settle(self, dead: Sequence[DeadTill], *, is_there: Callable[[str], bool]) -> None:
+        """Give back what these have left, each once; names of tills that are gone for good are dropped."""
+        names = [name for (name,) in self._db.execute("SELECT till FROM settled")]
+        gone = [(name,) for name in names if not is_there(name)]
+        self._db.executemany("DELETE FROM settled WHERE till = ?", gone)
         for till in dead:
             noted = self._db.execute("INSERT OR IGNORE INTO settled VALUES (?)", (till.path.name,))
             if noted.rowcount:
                 for kind, minute, count in till.left:
-                    self.add(kind, minute, -count, 0.0)
+                    self.add(kind, minute, -count, None)
 
     def forget_before(self, minute: int, ended: float | None) -> None:
-        """Drop minutes of this boot before `minute`, and of others that ended before `ended`, if that is given."""
-        mine = (self._account, self.boot)
-        self._db.execute("DELETE FROM spent WHERE account = ? AND boot = ? AND minute < ?", (*mine, minute))
+        """Drop minutes of this boot before `minute`, and of others that ended before `ended`, if that is given.
+
+        Of all accounts: one that is never used again must not stay for ever.
+        """
+        self._db.execute("DELETE FROM spent WHERE boot = ? AND minute < ?", (self.boot, minute))
         if ended is not None:
-            self._db.execute("DELETE FROM spent WHERE account = ? AND boot <> ? AND ended < ?", (*mine, ended))
+            self._db.execute("DELETE FROM spent WHERE boot <> ? AND ended < ?", (self.boot, ended))
 
     def learnt(self) -> dict[str, LearntRow]:
         """What is learnt, by kind."""

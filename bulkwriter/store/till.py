@@ -104,8 +104,10 @@ def read(fd: int) -> list[Left]:
     if len(raw) < CELLS * DOUBLE:
         return []
     cells = memoryview(raw).cast("d")
+    if not all(map(math.isfinite, cells)):
+        return []
     found = [Left(kind, int(cells[2 * i]), int(cells[2 * i + 1])) for i, kind in enumerate(KINDS)]
-    return [left for left in found if left.requests > 0 and math.isfinite(left.minute)]
+    return [left for left in found if left.requests > 0]
 
 
 def stem(ledger: Path, account: str) -> str:

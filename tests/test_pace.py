@@ -1,0 +1,156 @@
+"""Short windows: first values by hand, and for any arrivals and replies no span of a window's length holds too many."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulkwriter.core.pace import CATCH_UP, HEAD, MOST_SLOTS, Pace
+from bulkwriter.core.quota import parse
+from bulkwriter.model import Window
+
+HOLD_S = 5.0
+
+
+def cells_of(window: Window) -> memoryview[float]:
+    cells = memoryview(bytearray(8 * Pace.cells_for(window))).cast("d")
+    Pace.clear(cells, 0.0)
+    return cells
+
+
+def pace(spec: str, *, cells: memoryview[float] | None = None, slack: float = 0.0) -> Pace:
+    window = parse(spec)
+    return Pace(window, cells_of(window) if cells is None else cells, slack=slack, hold_s=HOLD_S)
+
+
+def test_requests_keep_an_even_distance() -> None:
+    ten = pace("write:10/s")
+    sent, now = [], 100.0
+    for _ in range(25):
+        now = max(now, ten.opens_at(now))
+        ten.take(now)
+        sent.append(now)
+        ten.ended(now)  # answered at once
+    gaps = [b - a for a, b in pairwise(sent)]
+    assert sorted(gaps)[len(gaps) // 2] == pytest.approx(0.1)
+    # the second may be a twentieth of a window early, and then the first of the next window is as much later
+    assert min(gaps) >= 0.1 - CATCH_UP - 1e-9
+    assert max(gaps) <= 0.1 + CATCH_UP + 1e-9
+    assert sent[24] - sent[0] == pytest.approx(2.4, abs=CATCH_UP + 1e-9)
+
+
+def test_a_unit_is_free_one_window_after_its_reply() -> None:
+    one = pace("write:1/s")
+    one.take(0.0)
+    assert one.opens_at(0.5) == pytest.approx(1.5)  # asked again then: nothing tells when others' replies come
+    one.ended(0.8)
+    assert one.opens_at(0.9) == pytest.approx(1.8)
+
+
+def test_one_that_is_never_answered_is_free_a_window_after_its_deadline() -> None:
+    one = pace("write:1/s")
+    one.take(0.0)
+    assert one.opens_at(5.5) == HOLD_S + 1.0
+    assert one.opens_at(6.0) <= 6.0
+
+
+def test_replies_out_of_order_free_the_oldest_unit() -> None:
+    two = pace("write:2/s")
+    two.take(0.0)
+    two.take(0.5)
+    two.ended(0.6)  # whichever it was
+    two.check(0.6)
+    assert two.opens_at(0.7) == pytest.approx(1.6)
+
+
+def test_a_unit_that_was_not_used_is_there_again() -> None:
+    one = pace("write:1/min")
+    one.take(0.0)
+    one.give_back()
+    assert one.opens_at(0.0) <= 0.0
+
+
+def test_a_late_wake_up_is_caught_up_only_a_little() -> None:
+    ten = pace("write:10/s")
+    for now in (0.0, 5.0):
+        ten.take(now)
+        ten.ended(now)
+    assert ten.opens_at(5.0) == pytest.approx(5.0 + 0.1 - CATCH_UP)
+
+
+def test_a_process_that_comes_after_a_kill_goes_on_from_the_cells() -> None:
+    window = parse("write:2/s")
+    cells = cells_of(window)
+    dead = pace("write:2/s", cells=cells)
+    dead.take(0.0)
+    dead.take(0.5)
+    heir = pace("write:2/s", cells=cells)
+    assert heir.opens_at(1.0) > 1.0
+    assert heir.opens_at(HOLD_S + 1.0) <= HOLD_S + 1.0
+
+
+def test_above_a_thousand_units_some_share_a_slot() -> None:
+    window = parse("write:50000/s")
+    assert Pace.cells_for(window) <= HEAD + MOST_SLOTS
+    fast = pace("write:50000/s")
+    sent, now = 0, 0.0
+    while now < 2.0:
+        now = max(now + 1e-6, fast.opens_at(now))
+        fast.take(now)
+        fast.ended(now)
+        sent += 1
+    assert 97_000 <= sent <= 105_000
+
+
+# ---- any arrivals, any replies, several processes
+
+
+def worst(arrivals: Sequence[float], window: Window) -> bool:
+    """Whether some span of the window's length holds more than it may."""
+    ordered = sorted(arrivals)
+    spans = zip(ordered, ordered[window.count :], strict=False)
+    return any(last - first < window.window_s * (1 - 1e-9) for first, last in spans)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    spec=st.sampled_from(["write:1/100ms", "write:5/s", "write:7/2s", "write:30/s", "write:1500/s", "write:3/min"]),
+    processes=st.integers(1, 3),
+    seed=st.integers(0, 2**32),
+    loss=st.sampled_from([0.0, 0.1]),
+)
+def test_no_span_holds_too_many_neither_sent_nor_arrived(spec: str, processes: int, seed: int, loss: float) -> None:
+    """Processes ask at random times; a request arrives somewhere between sending and reply, or never ends."""
+    chance, window = random.Random(seed), parse(spec)
+    cells = cells_of(window)
+    paces = [pace(spec, cells=cells) for _ in range(processes)]
+    sent, arrived = [], []
+    ends: list[tuple[float, int]] = []
+    now = 0.0
+    for _ in range(400):
+        now += chance.expovariate(1.0) * window.window_s / window.count / processes
+        while ends and ends[0][0] <= now:
+            at, which = heapq.heappop(ends)
+            paces[which].ended(at)
+        if chance.random() < 0.02:  # killed; what it had on its way may still arrive, and nobody hears the replies
+            which = chance.randrange(processes)
+            paces[which] = pace(spec, cells=cells)
+            ends = [end for end in ends if end[1] != which]
+            heapq.heapify(ends)
+        which = chance.randrange(processes)
+        if paces[which].opens_at(now) > now:
+            continue
+        paces[which].take(now)
+        took_s = HOLD_S if chance.random() < loss else chance.random() * min(HOLD_S, window.window_s)
+        sent.append(now)
+        arrived.append(now + chance.random() * took_s)
+        heapq.heappush(ends, (now + took_s, which))
+    assert not worst(sent, window)
+    assert not worst(arrived, window)
+    assert sent

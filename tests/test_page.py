@@ -1,0 +1,100 @@
+"""Pages of short windows: shared by the living, kept through kills, cleared by a boot, handed on to new quotas."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from bulkwriter.errors import JournalError
+from bulkwriter.store.page import MemoryPage, Page
+
+CELLS = 4
+
+
+def clear(cells: memoryview[float], free_at: float) -> None:
+    for i in range(len(cells)):
+        cells[i] = free_at
+
+
+def opened(folder: Path, *, account: str = "a", windows: str = "write:1/s", boot: str = "boot-1") -> Page:
+    return Page.open(folder / "ledger", account, windows, cells=CELLS, boot=boot, clear=clear)
+
+
+def test_processes_see_each_other_s_numbers(tmp_path: Path) -> None:
+    one, other = opened(tmp_path), opened(tmp_path)
+    one.cells[2] = 17.5
+    assert other.cells[2] == 17.5
+    one.close()
+    one.close()
+    other.close()
+
+
+def test_numbers_are_there_after_a_kill(tmp_path: Path) -> None:
+    opened(tmp_path).cells[1] = 3.0  # never closed
+    assert opened(tmp_path).cells[1] == 3.0
+
+
+def test_only_one_books_at_a_time(tmp_path: Path) -> None:
+    one, other = opened(tmp_path), opened(tmp_path)
+    assert one.try_lock()
+    assert not other.try_lock()
+    one.unlock()
+    assert other.try_lock()
+    assert not one.try_lock()
+    other.unlock()
+
+
+def test_a_page_of_another_boot_is_cleared(tmp_path: Path) -> None:
+    page = opened(tmp_path)
+    page.cells[0] = 5.0
+    page.note_end(100.0)
+    assert list(opened(tmp_path, boot="boot-2").cells) == [0.0] * CELLS
+
+
+def test_a_page_of_another_size_is_made_anew(tmp_path: Path) -> None:
+    opened(tmp_path).cells[0] = 5.0
+    (path,) = tmp_path.glob("*.pace")
+    path.write_bytes(path.read_bytes()[:-8])
+    assert list(opened(tmp_path).cells) == [0.0] * CELLS
+
+
+def test_new_quotas_begin_as_if_all_were_spent_until_what_was_sent_has_ended(tmp_path: Path) -> None:
+    opened(tmp_path, windows="write:1/s").note_end(100.0)
+    opened(tmp_path, windows="write:2/s").note_end(90.0)
+    opened(tmp_path, windows="write:3/s", account="b").note_end(500.0)
+    assert list(opened(tmp_path, windows="write:4/s").cells) == [100.0] * CELLS
+
+
+def test_what_an_earlier_boot_noted_is_not_handed_on(tmp_path: Path) -> None:
+    opened(tmp_path, boot="boot-0").note_end(100.0)
+    assert list(opened(tmp_path, windows="write:2/s").cells) == [0.0] * CELLS
+
+
+def test_a_torn_file_beside_is_passed_over(tmp_path: Path) -> None:
+    page = opened(tmp_path)
+    (path,) = tmp_path.glob("*.pace")
+    path.with_name(path.name.replace(path.name.split("-")[2], "torn.pace")).write_bytes(struct.pack("d", 1.0))
+    assert list(opened(tmp_path, windows="write:2/s").cells) == [0.0] * CELLS
+    page.close()
+
+
+def test_it_is_private_and_no_link_is_followed(tmp_path: Path) -> None:
+    opened(tmp_path)
+    (path,) = tmp_path.glob("*.pace")
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(JournalError) as error:
+        opened(tmp_path)
+    assert "--ledger" in error.value.hint
+
+
+def test_a_page_in_memory_is_one_s_own() -> None:
+    page = MemoryPage(CELLS)
+    assert page.try_lock()
+    assert list(page.cells) == [0.0] * CELLS
+    page.unlock()
+    page.note_end(1.0)
+    page.close()
