@@ -29,8 +29,8 @@ class Heard:
         self.is_left = threading.Event()
         self.last_words = 0
 
-    def signals(self) -> Signals:
-        return Signals(on_first=self.on_first, on_second=self.on_second, leave=self.leave)
+    def signals(self, echo_s: float = 0.0) -> Signals:
+        return Signals(on_first=self.on_first, on_second=self.on_second, leave=self.leave, echo_s=echo_s)
 
     def on_first(self, number: signal.Signals) -> None:
         self.first.append(number)
@@ -59,6 +59,19 @@ def test_first_asks_and_second_leaves_with_the_code_of_the_first(number: signal.
     assert heard.last_words == 1
 
 
+def test_an_echo_of_the_first_is_no_second_but_another_signal_is() -> None:
+    heard = Heard()
+    with heard.signals(echo_s=60):
+        send(signal.SIGTERM)
+        assert heard.is_first.wait(5)
+        send(signal.SIGTERM)
+        assert not heard.is_left.wait(0.2)
+        send(signal.SIGINT)
+        assert heard.is_left.wait(5)
+    assert heard.left == [143]
+    assert heard.last_words == 1
+
+
 def test_afterwards_signals_do_what_they_did_before() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     heard = Heard()
@@ -76,7 +89,7 @@ from bulkwriter.cli.signals import Signals
 def first(number):
     print("first", flush=True)
     os.kill(os.getpid(), signal.SIGINT)
-with Signals(on_first=first, on_second=lambda: time.sleep(60)) as s:
+with Signals(on_first=first, on_second=lambda: time.sleep(60), echo_s=0) as s:
     os.kill(os.getpid(), signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, [])
     os.read(os.pipe()[0], 1)   # the main thread hangs in the kernel for good

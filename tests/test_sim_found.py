@@ -161,3 +161,26 @@ def test_all_who_wait_for_news_are_told() -> None:
                     engine._poke()
 
     run_virtual(main)
+
+
+def test_refused_pairs_do_not_wait_for_lists_that_never_work() -> None:
+    """A run with one refused pair waited as long for its look as for a doubt's: an hour."""
+    settings = replace(plain_world([], lives=[]).settings, existing="skip", give_up_after_s=3_600.0)
+    odds = Odds({}, {}, {"500": 1.0}, 0.0, 0.0)
+    world = plain_world([*PAIRS], lives=[Life("write_all")], settings=settings, refused=set(PAIRS[4:6]), odds=odds)
+    for seed in range(4):
+        result = Simulation(replace(world, seed=seed)).run()
+        assert not result.wrong
+        assert result.states == {State.CREATED: 10, State.REJECTED: 2}
+        assert result.virtual_s < 15
+
+
+def test_a_look_comes_at_once_when_nothing_else_is_left_though_replies_came_after_the_last_row() -> None:
+    """The looker was told once that the source had ended; with requests still in flight it went on waiting for company."""
+    settings = replace(plain_world([], lives=[]).settings, late_apply_s=50.0, timeout_s=40.0)
+    odds = replace(FAIR, creates={"reset after": 0.5})
+    world = plain_world([*PAIRS], lives=[Life("write_all")], settings=settings, odds=odds, latency_s=1.0, jitter_s=1.0)
+    for seed in range(6):
+        result = Simulation(replace(world, seed=seed)).run()
+        assert not result.wrong
+        assert result.virtual_s < 60

@@ -7,6 +7,9 @@ quick); any later one calls `on_second` in yet another thread, waits for it half
 can hang too, and leaves with `os._exit`: nothing is flushed, and nothing needs to be, because whatever counts is
 durable before it is told.
 
+The first signal may come twice: `timeout` sends it to the process and to its group, and wrappers pass on what the
+terminal sent to all.  So the same signal again within `ECHO_S` is its echo; no person is so fast.
+
 A SIGHUP that the caller ignores (nohup) stays ignored.  An ignored SIGINT does not: shells ignore it for every
 background job of a script, and whoever sends one to such a job by its number means it.
 
@@ -19,11 +22,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 
 WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LAST_WORDS_S = 0.5
+ECHO_S = 0.1
 
 
 class Signals:
@@ -35,11 +40,13 @@ class Signals:
         on_first: Callable[[signal.Signals], None],
         on_second: Callable[[], None],
         leave: Callable[[int], object] = os._exit,
+        echo_s: float = ECHO_S,
     ) -> None:
         self.first: signal.Signals | None = None
         self._on_first = on_first
         self._on_second = on_second
         self._leave = leave
+        self._echo_s = echo_s
         self._is_over = False
         is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         self._watched = [s for s in WATCHED if not (is_nohup and s is signal.SIGHUP)]
@@ -66,13 +73,17 @@ class Signals:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._old_mask)
 
     def _watch(self) -> None:
+        echo_until = 0.0
         while True:
             number = signal.sigwait(self._watched)
             if self._is_over:
                 return
             if self.first is None:
                 self.first = signal.Signals(number)
+                echo_until = time.monotonic() + self._echo_s
                 self._on_first(self.first)
+                continue
+            if number == self.first and time.monotonic() < echo_until:
                 continue
             last_words = threading.Thread(target=self._on_second, daemon=True)
             last_words.start()

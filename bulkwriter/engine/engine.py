@@ -43,6 +43,8 @@ from .settlement import Settlement
 
 TICK_S: Final = 0.25
 """Time between two sweeps for deadlines and lingering lanes; a deadline below 2 s is swept 8 times in its length."""
+REFUSED_S: Final = 10.0
+"""At the end of a run refused pairs wait no longer for lists that fail: the server has said that it refuses them."""
 
 
 class Engine:
@@ -160,7 +162,10 @@ class Engine:
             now = self.ports.clock()
             self.ports.pool.sweep(now)
             self.settlement.release()
-            if self.looker.forbidden:
+            is_late = self.settlement.is_winding_up()
+            if is_late:
+                self.looker.wake()  # its looks wait for company only while the run goes on
+            if self.looker.forbidden or (is_late and self.looker.failing_s(now) >= REFUSED_S):
                 self.settlement.refusals.give_up()
             self._check_gone(now)
             self.brake.look(now)
@@ -171,9 +176,9 @@ class Engine:
         error = stops.at_gone(breaker.gone_s(now), breaker.reason, self.settings)
         if error and (self.dispatcher.ready or self.dispatcher.in_flight):
             self.stop(error)
-        looker = self.looker
-        if looker.failing_since is not None and now - looker.failing_since > self.settings.give_up_after_s:
-            message = f"list calls have failed for {now - looker.failing_since:,.0f} s: {looker.last_failure}"
+        failing_s = self.looker.failing_s(now)
+        if failing_s > self.settings.give_up_after_s:
+            message = f"list calls have failed for {failing_s:,.0f} s: {self.looker.last_failure}"
             self.stop(TryLater(message, hint="the same command later settles the doubts"))
 
     # the dispatcher's host

@@ -105,6 +105,10 @@ class Looker:
         """Something changed that a look may have waited for."""
         self._changed.set()
 
+    def failing_s(self, now: float) -> float:
+        """For how long looks have failed; 0 while they work."""
+        return 0.0 if self.failing_since is None else now - self.failing_since
+
     async def run(self) -> None:
         """Look for ever, whenever a doubt is due."""
         failures = 0
