@@ -176,7 +176,7 @@ def test_refused_pairs_do_not_wait_for_lists_that_never_work() -> None:
 
 
 def test_a_look_comes_at_once_when_nothing_else_is_left_though_replies_came_after_the_last_row() -> None:
-    """The looker was told once that the source had ended; with requests still in flight it went on waiting for company."""
+    """The looker was told once that the source had ended, while requests were in flight, and waited on for company."""
     settings = replace(plain_world([], lives=[]).settings, late_apply_s=50.0, timeout_s=40.0)
     odds = replace(FAIR, creates={"reset after": 0.5})
     world = plain_world([*PAIRS], lives=[Life("write_all")], settings=settings, odds=odds, latency_s=1.0, jitter_s=1.0)
