@@ -5,6 +5,9 @@ each test everything it printed or logged, and every file under its `tmp_path` (
 searched for it; finding it fails the test.  Only files that a test itself makes to hold a secret may hold it: those
 with "token", "secret" or "password" in their name.  At the end the home and state folders are searched too.
 
+Properties are tried on the same examples each time and against no clock: a run of the suite says something about the
+change, not about chance or how busy the machine is.  Other examples are what the campaigns in `scripts` are for.
+
 Not searched: what a test keeps in memory, and output under `pytest -s`.
 """
 
@@ -18,6 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "house", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("house")
 
 CANARY = "canary-token-8c1f"
 MAY_HOLD_SECRETS = ("token", "secret", "password")
