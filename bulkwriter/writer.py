@@ -19,7 +19,7 @@ import anyio
 from .assembly import Assembly
 from .engine.delivery import Delivery
 from .engine.engine import Engine
-from .engine.notes import keep_notes
+from .engine.notes import keep_notes, note_at_end
 from .engine.singles import Singles
 from .engine.uncancelled import to_its_end
 from .errors import BulkwriterError, TryLater, UsageError
@@ -109,6 +109,7 @@ class BulkWriter:
                     await self._end_singles()
                 except BulkwriterError as failure:  # raised behind the group, which would wrap it
                     error = failure
+                await note_at_end(self._engine, self._taking.total)
                 if remembering:
                     await remembering.keep_now(self._engine)
                 self._last_summary = self.summary()

@@ -85,9 +85,15 @@ def test_it_is_private(ledger: Path) -> None:
 
 
 def test_where_there_can_be_no_file_the_hint_names_another(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
     with pytest.raises(JournalError) as error:
-        Till(tmp_path / "missing" / "ledger", "a", BOOT)
+        Till(tmp_path / "file" / "ledger", "a", BOOT)
     assert "--ledger" in error.value.hint
+
+
+def test_it_makes_its_folder(tmp_path: Path) -> None:
+    till(tmp_path / "state" / "bulkwriter" / "ledger").close()
+    assert (tmp_path / "state" / "bulkwriter").stat().st_mode & 0o777 == 0o700
 
 
 # ---- given back to the ledger

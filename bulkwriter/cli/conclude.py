@@ -11,13 +11,15 @@ known.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import BulkwriterError
+from ..errors import BulkwriterError, TryLater
 from .ending import Ending, empty_summary, first_of, summary_lines
 from .main import bug
 from .voice import Voice
@@ -80,11 +82,20 @@ def conclude(session: Session, ending: Ending) -> None:
         voice.say(f"error: {error}", event="error", message=error.message, hint=error.hint)
     elif error is not None and not isinstance(error, KeyboardInterrupt):
         voice.say(bug(error, is_verbose=session.given["verbose"], secrets=[]), event="bug")
+    facts = {**summary.to_json(), **time_to_come_back(error)}
     lines = summary_lines(ending, source=session.source, resume=session.resume)
-    voice.say("\n".join(lines), event="summary", **summary.to_json())
+    voice.say("\n".join(lines), event="summary", **facts)
     voice.close()
     if session.given["as_json"]:
-        put_json(summary.to_json())
+        put_json(facts)
+
+
+def time_to_come_back(error: BaseException | None) -> dict[str, str]:
+    """`retry_at` for scripts, in UTC, where an end with 75 knows when going on makes sense."""
+    at = error.retry_at if isinstance(error, TryLater) else None
+    if at is None:
+        return {}
+    return {"retry_at": datetime.datetime.fromtimestamp(math.ceil(at), datetime.UTC).isoformat()}
 
 
 def put_json(facts: Mapping[str, Any]) -> None:

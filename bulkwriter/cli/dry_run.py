@@ -92,10 +92,15 @@ async def count_all(session: Session, settings: Settings, reader: JournalReader 
             check_unchanged(session.source, batch, [(row[1], row[2]) for row in known])
             count_batch(tally, batch, [State(row[3]) for row in known], retry_rejected=settings.retry_rejected)
             note_bad(tally, batch, session.source, is_strict=settings.strict)
+    check_whole(session.source, tally, reader)
+    return tally
+
+
+def check_whole(source: str, tally: Tally, reader: JournalReader | None) -> None:
+    """Raise where the source ends before the run in the journal does."""
     left = reader.read(tally.rows, 1) if reader else []
     if left:
-        raise SourceError(f"{session.source} has changed: it ends before line {left[0][5]} of the run in the journal")
-    return tally
+        raise SourceError(f"{source} has changed: it ends before line {left[0][5]} of the run in the journal")
 
 
 def check_unchanged(source: str, batch: Batch, known: list[tuple[int | None, int | None]]) -> None:

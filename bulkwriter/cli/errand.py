@@ -27,7 +27,7 @@ from ..errors import BulkwriterError
 from ..model import Counts, Summary
 from ..settings import Settings
 from . import choose, options, progress
-from .conclude import put_json
+from .conclude import put_json, time_to_come_back
 from .ending import Ending, first_of, resume_command
 from .main import bug
 from .secret import secrets_of
@@ -139,7 +139,7 @@ class Errand:
             voice.say(f"error: {first}", event="error", message=first.message, hint=first.hint)
         elif first is not None and not isinstance(first, KeyboardInterrupt):
             voice.say(bug(first, is_verbose=self.given["verbose"], secrets=secrets_of(os.environ)), event="bug")
-        facts = {**report.facts(), "exit_code": code}
+        facts = {**report.facts(), **time_to_come_back(first), "exit_code": code}
         if lines := report.lines(code):
             voice.say("\n".join(lines), event="summary", **facts)
         voice.close()

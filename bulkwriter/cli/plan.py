@@ -22,7 +22,7 @@ from ..model import Batch, Counts, State
 from ..settings import Settings
 from . import choose, options, words
 from .conclude import put
-from .dry_run import ROWS, Tally, check_same, check_unchanged, count_batch, note_bad
+from .dry_run import ROWS, Tally, check_same, check_unchanged, check_whole, count_batch, note_bad
 from .errand import Errand
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ async def count(errand: Errand, settings: Settings, report: PlanReport, existing
         async with contextlib.aclosing(source), errand.saying(line):
             while batch := await source.read(ROWS):
                 await count_one(tally, batch, reader, existing, settings, report.source)
+        check_whole(report.source, tally, reader)
     return tally
 
 

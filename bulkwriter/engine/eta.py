@@ -42,9 +42,10 @@ class Eta:
         quotas = self._quotas
         if quotas is None or need <= 0:
             return eta_s(need, rate_per_s)
-        self._note(rate_per_s, now, is_held=blocked_by(quotas) is not None)
+        is_held = blocked_by(quotas) is not None
+        self._note(rate_per_s, now, is_held=is_held)
         if self._known is None or now > self._known[0] + ANEW_S or abs(need - self._known[1]) > need / 50:
-            seconds = self._forecast(quotas, max(1, need - under_way))
+            seconds = self._forecast(quotas, max(1, need - under_way), is_held=is_held)
             if seconds is None:
                 return None
             self._known = now, need, now + seconds
@@ -59,13 +60,13 @@ class Eta:
         if self._steady_since is not None and (self._rate is None or now > self._steady_since + STEADY_S):
             self._rate = rate_per_s
 
-    def _forecast(self, quotas: Quotas, need: int) -> float | None:
+    def _forecast(self, quotas: Quotas, need: int, *, is_held: bool) -> float | None:
         rate = min(self._rate or math.inf, pace_of(quotas.windows))
         long = long_of(quotas.windows)
         if quotas.latest and WRITE in quotas.latest.shown:
             long.append(quotas.latest.shown[WRITE])
         spending, boot = spending_of(quotas), quotas.boot()
-        if spending is None or (rate == math.inf and self._rate is None):
+        if spending is None or (rate == math.inf and not is_held):  # held from the start: the windows alone tell
             return None
         end = finish(spending, long, need, boot, rate_per_s=rate).at
         return None if end == math.inf else end - boot

@@ -4,19 +4,23 @@ One row of `meta`, key `run`, JSON: `rows` (of the source; estimated unless `is_
 `rate_per_s` and when it was measured (`at`, epoch seconds), `held_kind` and `held_by` (what holds it back),
 `holds_until` (epoch seconds, or null), `believes` (of the server), `quota`, `quota_share` and `ledger` as they were
 set.  Written a second after the start and then at growing intervals up to a minute when a number changed by more than a
-hundredth; and within `HELD_S` when something else holds the run back.  A run that waits for days writes nothing.
+hundredth; and within `HELD_S` when something else holds the run back.  Once
+more at the end.  A run that waits for days writes nothing.
 
 Invariant: nothing depends on it; a run without it goes on as well.  Nothing in it is secret.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import orjson
+
+from ..errors import JournalError
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -46,6 +50,16 @@ async def keep_notes(engine: Engine, total: Callable[[], tuple[int | None, bool]
         noted, noted_at, pause_s = (held.kind, rows, is_exact, rate), now, min(LONGEST_S, pause_s * 2)
         text = orjson.dumps(facts(engine, held, rows, is_exact=is_exact, rate=rate)).decode()
         await store.run(partial(write, text=text))
+
+
+async def note_at_end(engine: Engine, total: Callable[[], tuple[int | None, bool]]) -> None:
+    """Note it a last time, so that a start of less than a second tells `status` as much."""
+    if not engine.ports.store.is_durable or isinstance(engine.error, JournalError):
+        return
+    now, (rows, is_exact) = engine.ports.clock(), total()
+    told = facts(engine, engine.brake.now(now), rows, is_exact=is_exact, rate=engine.stats.settled.per_s(now))
+    with contextlib.suppress(JournalError):  # nothing depends on it
+        await engine.ports.store.run(partial(write, text=orjson.dumps(told).decode()))
 
 
 def write(journal: Any, *, text: str) -> None:

@@ -14,6 +14,7 @@ import re
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..model import Fault, Verdict
 from ..settings import Settings
+from .quota_view import moment
 
 FATAL_AT_CONNECT = {
     Fault.TLS: "check --base-url, --ca-file and this machine's clock",
@@ -24,6 +25,11 @@ FATAL_AT_CONNECT = {
 
 GO_ON = "nothing is lost: the same command goes on where this one ended"
 NO_ROLE = "a fresh token was refused as well: its user needs the role CourseCompletedLesson-Create"
+
+REFUSED_S = 90.0
+"""More than a minute, so that a limit of a minute has surely let something through."""
+REFUSALS = 5
+"""Fewer throttles may be an accident."""
 
 STOP_WAIT_S = 60.0
 """With `--on-quota stop`, a server that asks for a longer wait than this ends the run."""
@@ -75,10 +81,34 @@ def at_long_wait(stated_s: float | None, settings: Settings, wall_s: float) -> B
     if stated_s is None or stated_s <= longest_s:
         return None
     return TryLater(
-        f"the server asks to wait {stated_s:,.0f} s",
+        f"the server asks to wait {stated_s:,.0f} s, until {moment(wall_s + stated_s)}",
         hint="the same command after that time goes on",
         retry_at=wall_s + stated_s,
     )
+
+
+class Refusals:
+    """Throttles with nothing taken in between, where no quota learns from them and `--on-quota stop` is to end a run.
+
+    A limit of up to a minute lets something through within a minute; one that does not is a longer one.
+    """
+
+    def __init__(self) -> None:
+        self._created = -1
+        self._since = 0.0
+        self._throttles = 0
+
+    def add(self, now: float, created: int) -> BulkwriterError | None:
+        """A throttle came when so many pairs had been created."""
+        if created != self._created:
+            self._created, self._since, self._throttles = created, now, 0
+        self._throttles += 1
+        if now - self._since < REFUSED_S or self._throttles < REFUSALS:
+            return None
+        return TryLater(
+            f"the server throttled every request for {now - self._since:,.0f} s: a longer limit of it is spent",
+            hint="the same command later goes on",
+        )
 
 
 def at_gone(gone_s: float, reason: str, settings: Settings) -> BulkwriterError | None:

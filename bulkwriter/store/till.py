@@ -47,6 +47,7 @@ class Till:
         name = f"{stem(ledger, account)}{digest(boot)[:8]}-{secrets.token_hex(8)}.till"
         self.path = ledger.with_name(name)
         try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             flock(self._fd, self.path)
             os.ftruncate(self._fd, CELLS * DOUBLE)
