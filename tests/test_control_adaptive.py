@@ -221,6 +221,26 @@ def test_a_floor_is_kept_though_most_are_refused() -> None:
     assert count(trace.good, 10.0, 60.0) >= 0.9 * 500
 
 
+class Hammered:
+    """A bucket of about 100/s at which neighbours knock at random, so many times a second."""
+
+    def __init__(self, knocks_per_s: float) -> None:
+        self.bucket, self.knocks_per_s = Bucket(97.3, 10), knocks_per_s
+        self.rng, self.next_at = random.Random(2), 0.0
+
+    def __call__(self, now: float, inside: int) -> bool:
+        while self.next_at <= now:
+            self.bucket(self.next_at, 0)
+            self.next_at += self.rng.expovariate(self.knocks_per_s)
+        return self.bucket(now, 0)
+
+
+@pytest.mark.parametrize(("floor", "knocks_per_s"), [(5.0, 1_500.0), (20.0, 750.0), (50.0, 200.0)])
+def test_a_floor_is_kept_beside_neighbours_that_take_all_there_is(floor: float, knocks_per_s: float) -> None:
+    trace = drive(controller(min_rate=floor), Server(Hammered(knocks_per_s), latency_s=0.05), 20.0)
+    assert count(trace.good, 5.0, 20.0) >= 0.95 * 15 * floor
+
+
 def test_a_floor_does_not_storm_a_server_that_takes_nothing() -> None:
     trace = drive(controller(min_rate=10.0), Server(lambda now, inside: False), 60.0)
     assert len(trace.sent) <= 600 + 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bulkwriter.core.control.told import Told
 from tests.test_control_adaptive import Bucket, Server, controller, drive
 
 
@@ -49,3 +50,11 @@ def test_it_says_what_an_earlier_run_found_until_it_knows_better() -> None:
     assert c.explain(0.0) == "an earlier run found 98/s, 2.0 h ago"
     trace = drive(c, Server(Bucket(50, 5)), 20.0)
     assert c.explain(trace.now).startswith("the server allows about ")
+
+
+def test_many_throttles_are_counted_and_old_ones_forgotten() -> None:
+    told = Told()
+    for i in range(9_000):
+        told.throttled(i / 10)
+    assert told.throttles(900.0) == pytest.approx(6_000, abs=100)
+    assert told.throttles(2_000.0) == 0

@@ -1,44 +1,71 @@
 """The least rate that the user wants beside impolite neighbours (`--min-rate`), counted in requests that are *taken*.
 
-While fewer are taken than that, a refused request is made up for by another at once, outside the pace.  So that a
-server that takes nothing is not stormed, each one taken allows `MADE_UP` such requests, and never more than
-`MADE_UP_MAX` are allowed: with nine of ten refused the floor still holds, with none taken it ends after a hundred.
+    debt     grows by the floor each second, falls by 1 with each request that is taken; no more than `DEBT_S` of it is
+             kept, either way, and a quiet of more than `QUIET_S` makes none
+    owed     while the debt is 1 or more, requests go outside the pace as well
+    gap      between those: share taken / (`AIM` · floor).  With a tenth of ours taken lately and a floor of 20/s they
+             go every 3.3 ms; not at once, for where neighbours take whatever is free the very next one is refused again
 
-Invariant: 0 <= owed.  Without a floor (0) nothing of this happens.  A stated Retry-After stands above it.
+The share is averaged with weight 1/`WEIGHT`, and counts as no less than 1/`MADE_UP`.  So that a server that takes
+nothing is not stormed, each one taken allows `MADE_UP` such requests, and never more than `MADE_UP_MAX` are allowed:
+with nine of ten refused the floor still holds, with none taken it ends after a hundred.
+
+Invariant: what is allowed is never negative.  Without a floor (0) nothing of this happens.  A stated Retry-After stands
+above it.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-MADE_UP: Final = 20
+MADE_UP: Final = 30
 MADE_UP_MAX: Final = 100
-NEAR: Final = 1.1  # of the floor is taken now: enough
+DEBT_S: Final = 2.0
+QUIET_S: Final = 0.5
+AIM: Final = 1.5
+WEIGHT: Final = 64
+CATCH_UP_S: Final = 0.004  # as in `pace`
 
 
 class Floor:
-    """`owed` requests may go at once, whatever the pace says."""
+    """While `owed`, requests may go from `next_at` on, whatever the pace says."""
 
-    __slots__ = ("_allowed", "owed", "per_s")
+    __slots__ = ("_allowed", "_at", "_debt", "_share", "next_at", "owed", "per_s")
 
     def __init__(self, per_s: float) -> None:
         self.per_s = per_s
-        self.owed = 0
+        self.owed = False
+        self.next_at = 0.0
         self._allowed = MADE_UP_MAX
+        self._at = 0.0
+        self._debt = 0.0
+        self._share = 1.0
 
     def in_flight(self, round_trip_s: float, most: int) -> float:
         """How many must be allowed in flight for it: twice what it needs on average."""
-        return min(float(most), 1.0 + 2 * self.per_s * round_trip_s)
+        return min(float(most), 1.0 + 2 * self.per_s * round_trip_s / self._share)
 
-    def taken(self) -> None:
+    def sent(self, now: float) -> None:
+        """One that was owed went."""
+        self.next_at = max(self.next_at, now - CATCH_UP_S) + self._share / (AIM * self.per_s)
+        self._allowed -= 1
+        self.owed = self._allowed > 0
+
+    def taken(self, now: float) -> None:
         self._allowed = min(MADE_UP_MAX, self._allowed + MADE_UP)
+        self._share += (1.0 - self._share) / WEIGHT
+        self._settle(now, 1.0)
 
-    def refused(self, taken_per_s: float) -> None:
-        """One request was refused while so many a second are taken."""
-        if self._allowed and taken_per_s < NEAR * self.per_s:
-            self._allowed -= 1
-            self.owed += 1
+    def refused(self, now: float) -> None:
+        self._share = max(1.0 / MADE_UP, self._share * (1.0 - 1.0 / WEIGHT))
+        self._settle(now, 0.0)
+
+    def _settle(self, now: float, paid: float) -> None:
+        most = DEBT_S * self.per_s + 1.0
+        debt = self._debt + min(now - self._at, QUIET_S) * self.per_s - paid
+        self._debt, self._at = max(-most, min(most, debt)), now
+        self.owed = self._debt >= 1.0 and self._allowed > 0
 
     def check(self) -> None:
-        assert self.owed >= 0
         assert 0 <= self._allowed <= MADE_UP_MAX
+        assert 0.0 < self._share <= 1.0

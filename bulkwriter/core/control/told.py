@@ -23,19 +23,19 @@ SHARE: Final = 0.15
 KEPT: Final = 4
 LATELY_S: Final = 600.0
 STATED_LONG_S: Final = 3.5
-THROTTLES_KEPT: Final = 1000
+SLOT_S: Final = 10.0  # throttles are counted by so much, or a bad hour would fill a memory
 
 
 class Told:
     """Notes of one controller."""
 
-    __slots__ = ("_at_once", "_ended_at", "_holds", "_lengths", "_taken", "_throttled_at")
+    __slots__ = ("_at_once", "_ended_at", "_holds", "_lengths", "_taken", "_throttles")
 
     def __init__(self) -> None:
         self._ended_at = -math.inf
         self._at_once = self._taken = self._holds = 0
         self._lengths: deque[float] = deque(maxlen=KEPT)
-        self._throttled_at: deque[float] = deque(maxlen=THROTTLES_KEPT)
+        self._throttles: deque[list[int]] = deque(maxlen=round(LATELY_S / SLOT_S))  # slot, count
 
     def window_s(self, rate: float) -> float:
         """How long the server's window is where it allows `rate`; 0.0 while that is not known."""
@@ -44,11 +44,14 @@ class Told:
         return self._at_once / rate if self._holds > 1 else 0.0
 
     def throttled(self, now: float) -> None:
-        self._throttled_at.append(now)
+        slot = int(now / SLOT_S)
+        if not self._throttles or self._throttles[-1][0] != slot:
+            self._throttles.append([slot, 0])
+        self._throttles[-1][1] += 1
 
     def throttles(self, now: float) -> int:
         """How many came lately."""
-        return sum(at >= now - LATELY_S for at in self._throttled_at)
+        return sum(count for slot, count in self._throttles if slot > (now - LATELY_S) / SLOT_S - 1)
 
     def hold_ended(self, at: float, lasted_s: float, taken: int, *, is_stated: bool) -> None:
         """A long hold ended; `taken`: requests that the server took so far."""
