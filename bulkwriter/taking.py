@@ -90,7 +90,8 @@ class Taking:
         try:
             await self._return_rest(delivery)
         except BulkwriterError as error:
-            self._engine.stop(error)
+            self._engine.stop(error)  # before the stream ends, or its consumer would not be told
+            raise
         finally:
             if delivery:
                 delivery.end()

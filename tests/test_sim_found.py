@@ -18,7 +18,7 @@ from .sim.drive import Simulation
 from .sim.fates import Odds
 from .sim.loop import run_virtual
 from .sim.server import Pair
-from .sim.world import Life, World, plain_world
+from .sim.world import Life, Use, World, plain_world
 
 pytestmark = pytest.mark.slow
 PAIRS: list[Pair] = [(lesson, member) for lesson in range(1, 4) for member in range(1, 5)]
@@ -125,6 +125,20 @@ def test_a_stream_ends_though_the_disk_fails_while_it_is_left(ending: str) -> No
         for event in (14, 24, 34, 44) if ending != "itself" else (0,):
             life = Life("stream", ending=ending, at_event=event, disk_fails_at=commit)  # type: ignore[arg-type]
             require_right(plain_world([*PAIRS], lives=[life, Life("write_all")]), seeds=1)
+
+
+@pytest.mark.parametrize("use", ["write_all", "stream"])
+def test_a_run_whose_server_and_then_whose_disk_is_gone_ends_with_the_disk(use: Use) -> None:
+    """The first error counted, so that the last commit was waited for though it had failed."""
+    settings = replace(plain_world([], lives=[]).settings, give_up_after_s=2.0, in_flight=2)
+    seen = set()
+    for commit in range(2, 16):
+        life = Life(use, disk_fails_at=commit)
+        world = plain_world([*PAIRS], lives=[life, Life("write_all")], settings=settings, outages=((0.15, 14.0),))
+        result = Simulation(world).run()
+        assert not result.wrong, (commit, result.wrong)
+        seen |= {line.split("ended with ")[1].split(":")[0] for line in result.lines if "ended with " in line}
+    assert seen == {"TryLater", "JournalError"}
 
 
 def test_a_pair_that_another_has_written_meanwhile_is_existing_where_the_server_refuses_it() -> None:
