@@ -20,6 +20,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -29,6 +30,8 @@ settings.register_profile(
 settings.load_profile("house")
 
 CANARY = "canary-token-8c1f"
+hypothesis.settings.register_profile("without deadlines", deadline=None)  # this machine may be busy with other things
+hypothesis.settings.load_profile("without deadlines")
 MAY_HOLD_SECRETS = ("token", "secret", "password")
 
 home = tempfile.TemporaryDirectory(prefix="bulkwriter-home-")
