@@ -202,8 +202,7 @@ class Engine:
         self._wake_timer = asyncio.get_running_loop().call_later(delay_s, self.dispatcher.pump)
 
     def stop(self, error: BulkwriterError) -> None:
-        """End the run early with `error`: nothing new is sent.  The first error counts, but a failed disk always does,
-        since then nobody may wait for it any more."""
+        """End the run early with `error`: nothing new is sent.  The first error counts, or that of a failed disk."""
         if self.error is None or (isinstance(error, JournalError) and not isinstance(self.error, JournalError)):
             self.error = error
             self.tell(Stopping(error.message))

@@ -106,6 +106,8 @@ class Settlement:
 
     def release(self) -> None:
         """Send released pairs again as far as the retry budget allows; called again as time passes."""
+        if self.looker.forbidden:
+            self.refusals.give_up()
         now = self._clock()
         # What a dead process may never have sent is no re-send: a thousand of those are no storm.
         while self.released and (not self.released[-1].attempts or self._budget.take(now)):
