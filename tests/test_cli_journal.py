@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from bulkwriter.errors import UsageError
 from bulkwriter.model import BadRow, FieldError, State
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.schema import bad_row_detail, outcome_detail
+
+from .conftest import CANARY
 
 URL = "http://127.0.0.1:1"
 HEADER = "CourseLessonId,CourseMemberId\n"
@@ -60,6 +63,20 @@ def test_status_as_json(capsys: Captured, journal: Path) -> None:
     }  # fmt: skip
     assert (said["invalid"], said["duplicates"], said["base_url"], said["writer"]) == (1, 1, URL, None)
     assert said["written_at"].startswith("20")
+
+
+@pytest.mark.parametrize("command", ["status {}", "run {} --dry-run --journal {}.journal", "verify {} --yes"])
+@pytest.mark.parametrize("damage", ["DELETE FROM meta WHERE key = 'base_url'", "UPDATE meta SET value = '['"])
+def test_a_journal_that_does_not_say_whose_it_is_is_damaged(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, journal: Path, damage: str, command: str
+) -> None:
+    monkeypatch.setenv("BULKWRITER_TOKEN", CANARY)
+    with sqlite3.connect(journal) as db:
+        db.execute(damage)
+    db.close()
+    named = journal if command.startswith(("status", "verify")) else journal.with_name("pairs.csv")
+    assert main([*command.format(named, named).split()]) == 5
+    assert "damaged (table meta)" in capsys.readouterr().err
 
 
 def test_status_for_people(capsys: Captured, journal: Path) -> None:
@@ -219,5 +236,7 @@ def test_a_dry_run_refuses_what_a_start_would_refuse(capsys: Captured, journal: 
     source = str(journal.with_name("pairs.csv"))
     assert main(["run", source, "--dry-run", "--base-url", "http://127.0.0.1:2"]) == 5
     assert "belongs to" in capsys.readouterr().err
+    assert main(["run", source, "--dry-run", "--base-url", URL, "--member-column", "Other"]) == 6
+    assert "was made from the columns" in capsys.readouterr().err
     assert main(["run", source, "--dry-run", "--base-url", URL, "--strict"]) == 6
     assert "line 8" in capsys.readouterr().err

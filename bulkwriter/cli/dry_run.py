@@ -15,7 +15,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..dedupe import PairSet
-from ..errors import JournalError, SourceError
+from ..errors import SourceError
 from ..model import Batch, Counts, State, Summary
 from ..settings import Settings
 from . import choose, words
@@ -49,7 +49,8 @@ def dry_run(session: Session, settings: Settings) -> Ending:
             from ..store.reader import JournalReader
 
             reader = stack.enter_context(JournalReader(path))
-            check_same(reader, settings, choose.columns_of(session.given))
+            names = choose.columns_of(session.given)
+            reader.require(base_url=settings.base_url, account=settings.account, columns=names)
         tally = run_loop(lambda: count_all(session, settings, reader))
     counts = Counts.of(tally.states)
     for text in tally.bad:
@@ -68,16 +69,6 @@ def title(counts: Counts, settings: Settings, *, is_resumed: bool) -> str:
     looks = f", and look up {words.quantity(counts.in_doubt, 'doubt')} first" if counts.in_doubt else ""
     where = "go on from the journal and send" if is_resumed else "send"
     return f"Dry run: a start would {where} {words.quantity(sends, 'pair')} to {settings.base_url}{looks}"
-
-
-def check_same(reader: JournalReader, settings: Settings, columns: tuple[str, str]) -> None:
-    """Refuse a journal that a start would refuse."""
-    from ..store.schema import Identity
-
-    wanted = Identity.of(settings.base_url, settings.account, columns)
-    meta = reader.meta()
-    if (meta["base_url"], meta["account"]) != (wanted.base_url, wanted.account):
-        raise JournalError(f"{reader.path} belongs to {meta['base_url']}, not to {wanted.base_url}")
 
 
 async def count_all(session: Session, settings: Settings, reader: JournalReader | None) -> Tally:

@@ -8,14 +8,9 @@ changes a journal.
 from __future__ import annotations
 
 import datetime
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import JournalError
-
-if TYPE_CHECKING:
-    from ..store.reader import JournalReader
 
 SQLITE = b"SQLite format 3\0"
 
@@ -47,12 +42,3 @@ def written_at(path: Path) -> datetime.datetime:
     """When the journal was last written, in UTC: its file or its -wal, whichever is younger."""
     times = [p.stat().st_mtime for p in (path, path.with_name(path.name + "-wal")) if p.exists()]
     return datetime.datetime.fromtimestamp(max(times, default=0.0), datetime.UTC)
-
-
-def columns_of(reader: JournalReader) -> tuple[str, str]:
-    """The names that the run's source gave to the two ids."""
-    try:
-        first, second = json.loads(reader.meta()["columns"])
-    except (KeyError, ValueError, TypeError):
-        raise JournalError(f"{reader.path}: the journal is damaged (table meta)") from None
-    return first, second

@@ -22,7 +22,7 @@ from ..model import Batch, Counts, State
 from ..settings import Settings
 from . import choose, options, words
 from .conclude import put
-from .dry_run import ROWS, Tally, check_same, check_unchanged, check_whole, count_batch, note_bad
+from .dry_run import ROWS, Tally, check_unchanged, check_whole, count_batch, note_bad
 from .errand import Errand
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ async def count(errand: Errand, settings: Settings, report: PlanReport, existing
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(JournalReader(report.journal)) if report.journal else None
         if reader:
-            check_same(reader, settings, names)
+            reader.require(base_url=settings.base_url, account=settings.account, columns=names)
         source = open_source(report.source, lesson_column=names[0], member_column=names[1])
 
         def line() -> str:

@@ -39,13 +39,13 @@ def command(journal: Path, as_json: bool) -> int:
 
 def status_of(reader: JournalReader, journal: Path) -> dict[str, Any]:
     """All but the counts, as `--json` has it; times are UTC."""
-    meta, writer = reader.meta(), reader.writer()
+    meta, writer, identity = reader.meta(), reader.writer(), reader.identity()
     return {
         "journal": str(journal),
         "source": meta.get("source"),
-        "base_url": meta.get("base_url"),
-        "account": meta.get("account") or None,
-        "columns": json.loads(meta.get("columns", "null")),
+        "base_url": identity.base_url,
+        "account": identity.account or None,
+        "columns": list(identity.columns),
         "created_at": meta.get("created_at"),
         "written_at": journals.written_at(reader.path).isoformat(timespec="seconds"),
         "writer": writer and {"pid": writer.pid, "host": writer.host, "since": writer.since},

@@ -129,7 +129,7 @@ def open_and_check(settings: Settings, dry_run: UndoReport | None) -> tuple[str,
 
     assert settings.journal
     with JournalReader(settings.journal) as reader:
-        columns = journals.columns_of(reader)
+        columns = reader.identity().columns
         reader.require(base_url=settings.base_url, account=settings.account, columns=columns)
         if dry_run:
             counts = reader.counts()

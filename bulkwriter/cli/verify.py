@@ -106,7 +106,7 @@ async def take_journal(
     assert settings.journal
     store = None
     with JournalReader(settings.journal) as reader:
-        columns = journals.columns_of(reader)
+        columns = reader.identity().columns
         reader.require(base_url=settings.base_url, account=settings.account, columns=columns)
         if is_locked:
             store = JournalWriter()

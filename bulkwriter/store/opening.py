@@ -181,13 +181,18 @@ def _adopt(db: sqlite3.Connection, identity: Identity) -> None:
     db.execute("COMMIT")
 
 
-def check_identity(meta: Mapping[str, str], path: Path | None, wanted: Identity) -> None:
-    """Raise `JournalError` or `SourceError` where a journal with this meta is not to be used for `wanted`."""
+def identity_of(meta: Mapping[str, str], path: Path | None) -> Identity:
+    """What a journal with this meta belongs to.  Raises `JournalError` where it does not say."""
     try:
         columns = json.loads(meta["columns"])
-        found = Identity(meta["base_url"], meta["account"], (columns[0], columns[1]))
+        return Identity(meta["base_url"], meta["account"], (columns[0], columns[1]))
     except (KeyError, ValueError, IndexError, TypeError) as e:
         raise damaged(path, "table meta") from e
+
+
+def check_identity(meta: Mapping[str, str], path: Path | None, wanted: Identity) -> None:
+    """Raise `JournalError` or `SourceError` where a journal with this meta is not to be used for `wanted`."""
+    found = identity_of(meta, path)
     if (found.base_url, found.account) != (wanted.base_url, wanted.account):
         raise JournalError(
             f"{path} belongs to {_place(found)}, not to {_place(wanted)}",

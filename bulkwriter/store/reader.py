@@ -17,7 +17,7 @@ from typing import Self
 from ..model import State
 from .faults import damaged
 from .lock import Holder, holder
-from .opening import check_identity, is_unused, open_reader
+from .opening import check_identity, identity_of, is_unused, open_reader
 from .rows import JournalRows
 from .schema import Identity
 from .states import StateColumn
@@ -49,6 +49,10 @@ class JournalReader(JournalRows):
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+
+    def identity(self) -> Identity:
+        """What this journal belongs to.  Raises `JournalError` where it is too damaged to say."""
+        return identity_of(self.meta(), self.path)
 
     def require(self, *, base_url: str, account: str | None, columns: tuple[str, str]) -> None:
         """Raise what `Journal.open` would raise, `JournalError` or `SourceError`, if this journal is not of these."""
