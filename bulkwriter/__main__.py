@@ -11,12 +11,15 @@ import io
 import os
 import sys
 import threading
+from typing import NoReturn
 
 
 def main() -> None:
     open_standard_streams()
-    from .cli.main import main as command_line
-
+    try:
+        from .cli.main import main as command_line
+    except KeyboardInterrupt:  # nothing has begun, so there is nothing to say
+        leave(130)
     leave(command_line(sys.argv[1:]))
 
 
@@ -32,7 +35,7 @@ def open_standard_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 must not make us fall silent
 
 
-def leave(code: int) -> None:
+def leave(code: int) -> NoReturn:
     """End the process with `code`, whatever state the standard streams and other threads are in."""
     for stream in (sys.stdout, sys.stderr):
         try:

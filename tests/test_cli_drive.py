@@ -95,7 +95,7 @@ class Stage:
         voice = Voice(text)
         drain = Drain(voice)
         job = Job(open_source=self.open_source, open_writer=self.open_writer, journal="j", show=self.show)
-        with Signals(on_first=drain.request, on_second=lambda: None) as signals:
+        with Signals(on_first=drain.request, on_second=lambda code: None) as signals:
             ending = run_loop(lambda: drive(job, voice, drain, signals))
         voice.close()
         self.said = text.getvalue()

@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def test_the_second_signal_aborts_at_once_and_nothing_is_doubled(tmp_path: Path)
         interrupt(process)
         done = finish(process)
         assert time.monotonic() - began < 2
-        assert (done.code, done.out) == (130, "")
+        assert done.code == done.json["exit_code"] == 130
+        assert 5 < done.json["created"] <= server.truth()["records"]
+        assert done.json["in_doubt"] > 0
         assert "aborted: what was in flight is in doubt" in done.err
         wait_for(lambda: server.truth()["in_flight"] == 0)
         server.set_scenario(tokens=[CANARY])
@@ -102,3 +105,20 @@ def test_an_interrupted_demo_leaves_no_server(tmp_path: Path) -> None:
     done = finish(process)
     assert done.code == 130
     assert list(tmp_path.iterdir()) == []
+
+
+INTERRUPTED_IMPORT = """
+import sys
+class Hook:
+    def find_spec(self, name, path=None, target=None):
+        if name == "bulkwriter.cli.main":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Hook())
+from bulkwriter.__main__ import main
+main()
+"""
+
+
+def test_an_interrupt_while_the_program_is_loaded_ends_it_without_a_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")

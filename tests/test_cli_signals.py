@@ -27,7 +27,7 @@ class Heard:
         self.left: list[int] = []
         self.is_first = threading.Event()
         self.is_left = threading.Event()
-        self.last_words = 0
+        self.last_words: list[int] = []
 
     def signals(self, echo_s: float = 0.0) -> Signals:
         return Signals(on_first=self.on_first, on_second=self.on_second, leave=self.leave, echo_s=echo_s)
@@ -36,8 +36,8 @@ class Heard:
         self.first.append(number)
         self.is_first.set()
 
-    def on_second(self) -> None:
-        self.last_words += 1
+    def on_second(self, code: int) -> None:
+        self.last_words.append(code)
 
     def leave(self, code: int) -> None:
         self.left.append(code)
@@ -56,7 +56,7 @@ def test_first_asks_and_second_leaves_with_the_code_of_the_first(number: signal.
         assert heard.is_left.wait(5)
     assert heard.first == [number]
     assert heard.left == [128 + number] == [signals.exit_code]
-    assert heard.last_words == 1
+    assert heard.last_words == heard.left
 
 
 def test_an_echo_of_the_first_is_no_second_but_another_signal_is() -> None:
@@ -69,7 +69,7 @@ def test_an_echo_of_the_first_is_no_second_but_another_signal_is() -> None:
         send(signal.SIGINT)
         assert heard.is_left.wait(5)
     assert heard.left == [143]
-    assert heard.last_words == 1
+    assert heard.last_words == [143]
 
 
 def test_afterwards_signals_do_what_they_did_before() -> None:
@@ -89,7 +89,7 @@ from bulkwriter.cli.signals import Signals
 def first(number):
     print("first", flush=True)
     os.kill(os.getpid(), signal.SIGINT)
-with Signals(on_first=first, on_second=lambda: time.sleep(60), echo_s=0) as s:
+with Signals(on_first=first, on_second=lambda code: time.sleep(60), echo_s=0) as s:
     os.kill(os.getpid(), signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, [])
     os.read(os.pipe()[0], 1)   # the main thread hangs in the kernel for good
@@ -108,7 +108,7 @@ def test_nohup_keeps_its_meaning() -> None:
         "import os, signal, time\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "from bulkwriter.cli.signals import Signals\n"
-        "with Signals(on_first=lambda n: os._exit(9), on_second=lambda: None):\n"
+        "with Signals(on_first=lambda n: os._exit(9), on_second=lambda code: None):\n"
         "    os.kill(os.getpid(), signal.SIGHUP)\n"
         "    time.sleep(0.1)\n"
     )

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import BulkwriterError, TryLater
+from ..model import Summary
 from .ending import Ending, empty_summary, first_of, summary_lines
 from .main import bug
 from .voice import Voice
@@ -51,12 +52,15 @@ class Session:
             self.voice.use(LiveScreen(stream))
         return choice
 
-    def abort(self) -> None:
-        """Last words before the process is left at once."""
+    def abort(self, exit_code: int, summary: Summary | None) -> None:
+        """Last words before the process is left at once; `summary` is how the run stands, if that is known."""
         self.voice.say(
             "aborted: what was in flight is in doubt, and the next start looks.  To resume:\n  " + self.resume,
             event="aborted",
         )
+        if self.given["as_json"]:
+            known = summary or empty_summary(str(self.journal) if self.journal else None)
+            put_json(dataclasses.replace(known, exit_code=exit_code).to_json())
         self.voice.close(0.4)
 
 

@@ -97,12 +97,17 @@ class Drain:
     def ended(self) -> None:
         self._writer = self._start = None
 
+    def summary(self) -> Summary | None:
+        """How the run stands, for a last word from another thread; None where nothing is there yet, or it is busy."""
+        with contextlib.suppress(RuntimeError):  # a dict changed while it was read
+            return self._writer.summary() if self._writer else None
+        return None
+
     def _act(self) -> None:
         if self._writer is not None:
-            in_flight = words.quantity(self._writer.snapshot().in_flight, "request")
-            self._writer.drain(
-                f"{self._reason}, so nothing new is sent; waiting for {in_flight} in flight; once more aborts at once"
-            )
+            count = self._writer.snapshot().in_flight
+            waiting = f"; waiting for {words.quantity(count, 'request')} in flight" if count else ""
+            self._writer.drain(f"{self._reason}, so nothing new is sent{waiting}; once more aborts at once")
         elif self._start is not None:
             self._voice.say(f"stopping: {self._reason}, before anything was sent", event="stopping")
             self._start.cancel()

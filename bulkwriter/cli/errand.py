@@ -60,6 +60,7 @@ class Errand:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
         self._act: Callable[[], object] | None = None
+        self._report: Report | None = None
 
     def settings(self, journal: Path | None) -> Settings:
         """Settings with a way to sign in, asked for where need be.  Raises `UsageError`."""
@@ -84,6 +85,7 @@ class Errand:
         Signals are watched while `main` runs; before that a Ctrl-C has its usual meaning, also at a prompt.
         """
         error: BaseException | None = None
+        self._report = report
         try:
             prepared = prepare()
             with self.signals:
@@ -164,8 +166,10 @@ class Errand:
             self.voice.say(f"stopping: {name}", event="stopping")
             self._task.cancel()
 
-    def _second(self) -> None:
+    def _second(self, exit_code: int) -> None:
         self.voice.say(f"left at once; the same command goes on:\n  {self.again}", event="aborted")
+        if self.given["as_json"] and self._report is not None:
+            put_json({**self._report.facts(), "exit_code": exit_code})
         self.voice.close(0.4)
 
 

@@ -89,7 +89,9 @@ def run_watched(session: Session, settings: Settings, stack: contextlib.ExitStac
 
     voice = session.voice
     drain = Drain(voice)
-    signals = stack.enter_context(Signals(on_first=drain.request, on_second=session.abort))
+    signals = stack.enter_context(
+        Signals(on_first=drain.request, on_second=lambda code: session.abort(code, drain.summary()))
+    )
     voice.say(f"bulkwriter: {session.source} -> {settings.base_url}, journal {session.journal}", event="start")
     job = job_of(session, settings)
     return run_loop(lambda: drive(job, voice, drain, signals))

@@ -3,9 +3,9 @@
 A Python signal handler runs only when the main thread gets to run Python again, which it does not while it hangs in a
 disk or in a long call.  So while `Signals` is entered the three signals are blocked in every thread, and one thread
 of its own waits for them with `sigwait`.  The first calls `on_first` there and then (it must be thread-safe and
-quick); any later one calls `on_second` in yet another thread, waits for it half a second at most, since a terminal
-can hang too, and leaves with `os._exit`: nothing is flushed, and nothing needs to be, because whatever counts is
-durable before it is told.
+quick); any later one calls `on_second` with the exit code in yet another thread, waits for it half a second at most,
+since a terminal can hang too, and leaves with `os._exit`: nothing is flushed, and nothing needs to be, because whatever
+counts is durable before it is told.
 
 The first signal may come twice: `timeout` sends it to the process and to its group, and wrappers pass on what the
 terminal sent to all.  So the same signal again within `ECHO_S` is its echo; no person is so fast.
@@ -38,7 +38,7 @@ class Signals:
         self,
         *,
         on_first: Callable[[signal.Signals], None],
-        on_second: Callable[[], None],
+        on_second: Callable[[int], None],
         leave: Callable[[int], object] = os._exit,
         echo_s: float = ECHO_S,
     ) -> None:
@@ -85,7 +85,8 @@ class Signals:
                 continue
             if number == self.first and time.monotonic() < echo_until:
                 continue
-            last_words = threading.Thread(target=self._on_second, daemon=True)
+            code = 128 + int(self.first)
+            last_words = threading.Thread(target=self._on_second, args=(code,), daemon=True)
             last_words.start()
             last_words.join(LAST_WORDS_S)
-            self._leave(128 + int(self.first))
+            self._leave(code)
