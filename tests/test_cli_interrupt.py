@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bulkwriter.cli.signals import ECHO_S
 from tests.cli_process import Done, finish, interrupt, run, start, stub, wait_for, write_pairs
 from tests.conftest import CANARY
 
@@ -51,11 +52,11 @@ def test_the_second_signal_aborts_at_once_and_nothing_is_doubled(tmp_path: Path)
     with stub(latency_s=0.02) as server:
         process = start("run", str(source), "--base-url", server.base_url, *WAITS)
         wait_for(lambda: server.truth()["records"] > 5)
-        server.set_scenario(tokens=[CANARY], latency_s=0.7)
+        server.set_scenario(tokens=[CANARY], latency_s=3.0)
         wait_for(lambda: server.truth()["in_flight"] > 0)
         began = time.monotonic()
         interrupt(process)
-        time.sleep(0.1)
+        time.sleep(3 * ECHO_S)
         interrupt(process)
         done = finish(process)
         assert time.monotonic() - began < 2
