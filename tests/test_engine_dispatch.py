@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from bulkwriter.events import ConnectionTrouble, LaneShifted, Recovered
 from bulkwriter.model import Fault, Reply, State
@@ -35,6 +36,26 @@ def test_no_more_than_the_limit_are_in_flight_and_a_freed_lane_is_used_at_once()
     first.answer(created(1))
     assert stage.lane_of(3) is first
     assert stage.dispatcher.in_flight == 2
+
+
+def test_lanes_freed_in_one_turn_are_used_at_its_end() -> None:
+    stage = Stage(Settings(in_flight=3))
+    stage.run_up(4)
+    stage.give(1, 2, 3, 4, 5, 6)
+    later: list[Callable[[], None]] = []
+    stage.dispatcher.soon = later.append
+    first, second, third = (stage.lane_of(seq) for seq in (1, 2, 3))
+    first.answer(created(1))
+    second.answer(rejected())
+    third.answer(Reply(0, fault=Fault.LOST))
+    assert stage.sent == [1, 2, 3, 4]  # the last on a lane of its own: a lost one frees none
+    assert len(later) == 1
+    first.is_open = False  # the server closed it meanwhile
+    later.pop()()
+    assert stage.sent == [1, 2, 3, 4, 5, 6]
+    assert stage.lane_of(5) is second
+    assert stage.dispatcher.in_flight == 3
+    assert not later
 
 
 def test_without_a_token_nothing_is_sent() -> None:

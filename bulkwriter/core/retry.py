@@ -96,12 +96,13 @@ class Breaker:
     `record_good`, or by `give_back` if it was not sent after all.
     """
 
-    __slots__ = ("_bad", "_cap_s", "_failures", "_pause_s", "_probe_at", "_probe_out_at", "_probes", "_rng",
+    __slots__ = ("_cap_s", "_failures", "_pause_s", "_probe_at", "_probe_out_at", "_probes", "_rng", "bad",
                  "gone_since", "is_open", "reason")  # fmt: skip
 
     def __init__(self, failures: int, *, pause_s: float = 0.5, cap_s: float, rng: random.Random) -> None:
         self._failures, self._pause_s, self._cap_s, self._rng = failures, pause_s, cap_s, rng
-        self._bad = 0  # in a row
+        self.bad = 0
+        """Bad exchanges in a row."""
         self._probes = 0  # failed since it opened
         self._probe_at = -math.inf
         self._probe_out_at: float | None = None
@@ -117,7 +118,7 @@ class Breaker:
         `began_at` is when it was sent.  While open, one that began before the probe is a left-over: it neither ends the
         probe nor lengthens the pause.  Without it the exchange is taken for the probe.
         """
-        self._bad += 1
+        self.bad += 1
         self.reason = reason
         if self.gone_since is None:
             self.gone_since = now
@@ -129,7 +130,7 @@ class Breaker:
                 self._probe_at = now + self._pause()
                 return True
             return False
-        if self._bad < self._failures:
+        if self.bad < self._failures:
             return False
         self.is_open = True
         self._probes = 0
@@ -138,10 +139,10 @@ class Breaker:
 
     def record_good(self, now: float) -> float:
         """The server answers: close.  Returns for how long it was gone, 0.0 if the breaker was closed."""
-        if not self._bad:  # nearly always, once a pair
+        if not self.bad:
             return 0.0
         gone_s = self.gone_s(now)
-        self._bad = 0
+        self.bad = 0
         self.gone_since = None
         self._probe_out_at = None
         self.is_open = False
@@ -169,8 +170,8 @@ class Breaker:
         return now - self.gone_since if self.is_open and self.gone_since is not None else 0.0
 
     def check(self) -> None:
-        assert (self.gone_since is None) == (self._bad == 0)
-        assert self.is_open == (self._bad >= self._failures)
+        assert (self.gone_since is None) == (self.bad == 0)
+        assert self.is_open == (self.bad >= self._failures)
         assert self.is_open or self._probe_out_at is None
 
     def _pause(self) -> float:

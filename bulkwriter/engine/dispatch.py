@@ -4,6 +4,10 @@
 one of these calls it again.  `replied` is called by a lane for each reply: classify, record, give the lane back, pump.
 No task, future or timer is made per pair.  What a reply does is in `replies`.
 
+Lanes freed in one turn of the loop are sent on together at its end (`_use_freed`), not each at its reply: requests that
+go out one right after the other wake a near server once instead of once each, which was 1 to 4 µs of kernel time a
+pair.  Nor do they go through the stock of idle lanes and `pump`, 1.5 µs a pair.
+
 What holds the run back, in the order in which `opens_at` asks: a stop or drain, a full outcome buffer, a token being
 refreshed, a pause after throttles, a server that is gone (one lane alone probes), the user's ceiling, the quotas.
 Until the first `created` of a process one lane alone sends (canary), so that a wrong setting costs one request at a
@@ -21,6 +25,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ..core.classify import created_id
+from ..core.created import CreatedIds
 from ..errors import BulkwriterError
 from ..model import Fault, Intent, Reply
 from ..settings import Settings
@@ -56,7 +61,11 @@ class Dispatcher:
         self.replies = Replies(settings, parts, self.ready, host=host)
         self.low_water = 1
         self.hungry: Callable[[], None] = lambda: None
+        self.soon: Callable[[Callable[[], None]], object] = lambda step: step()
+        """Does a step at the end of the loop's turn."""
+        self._created_id = CreatedIds(created_id)
         self.in_flight = 0
+        self._freed: list[LaneLike] = []
         self.is_stopped = False
         self._has_connected = False
         self._has_probe = False  # taken from the breaker, not sent yet: a lane is being opened for it
@@ -175,29 +184,30 @@ class Dispatcher:
             quotas.ended()
             if not quotas.is_told and reply.fault is None:
                 quotas.saw(reply.date)
-        record_id = created_id(reply)
+        record_id = self._created_id(reply)
         if record_id:
             self.replies.created(lane, intent, record_id, reply.status, now)
         else:
             self.replies.other(lane, intent, reply, now)
-        if reply.fault is None:
-            self._use_again(lane, now)
-        else:
-            self.pump()
-
-    def _use_again(self, lane: LaneLike, now: float) -> None:
-        """Send the next pair on the lane just freed, without the stock and `pump` in between: 1.5 µs a pair less."""
-        ready = self.ready
-        may_send = ready and lane.is_open and not self._breaker.is_open and self.in_flight < self.limit()
-        if not may_send or self.opens_at(now) > now:
-            self.lanes.give_back(lane, now)
+        if reply.fault is not None:
             self.pump()
             return
-        self._send(lane, now)
-        if self.in_flight < self.limit():
-            self.pump()
-        elif len(ready) <= self.low_water:
-            self.hungry()
+        self._freed.append(lane)
+        if len(self._freed) == 1:
+            self.soon(self._use_freed)
+
+    def _use_freed(self) -> None:
+        """Send on the lanes that were freed in this turn of the loop, as far as may be sent."""
+        ready, limit, clock = self.ready, self.limit(), self._clock
+        freed, self._freed = self._freed, []
+        may_send = not self._breaker.is_open
+        for lane in freed:
+            now = clock()
+            if may_send and ready and self.in_flight < limit and lane.is_open and self.opens_at(now) <= now:
+                self._send(lane, now)
+            else:
+                self.lanes.give_back(lane, now)
+        self.pump()
 
     def check(self) -> None:
         """Invariants, for simulation."""

@@ -107,8 +107,7 @@ class Engine:
         self._changed = anyio.Event()
         self._returning = anyio.Lock()
         self._keeps_floors = stored.has_rising_ids
-        self._heard = 0  # attempts made when the lanes were last heard out
-        self._metered = 0  # settled pairs that the rate meter has counted
+        self._heard = self._metered = 0  # attempts when the lanes were last heard out; settled pairs that are counted
         self._wake_timer: asyncio.TimerHandle | None = None
         if ports.remembering:
             ports.remembering.restore(self)
@@ -126,6 +125,7 @@ class Engine:
     def start(self, tasks: TaskGroup) -> None:
         """Start the background tasks; they end when `tasks` is cancelled."""
         self._tasks = tasks
+        self.dispatcher.soon = asyncio.get_running_loop().call_soon
         self._background(self.outcomes.run, self._after_commit)
         self._background(self.looker.run)
         self._background(self.bearer.renew)
@@ -228,7 +228,7 @@ class Engine:
         changed.set()
 
     def _after_commit(self) -> None:
-        self.stats.settled.add(self.ports.clock(), self.outcomes.settled - self._metered)
+        self.stats.count_settled(self.ports.clock(), self.outcomes.settled - self._metered)
         if self._keeps_floors and not self.parts.record_ids.are_rising:
             self._keeps_floors = False
             if self.ports.store.is_durable:  # or the next start would trust the floors of its doubts

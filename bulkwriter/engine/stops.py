@@ -47,21 +47,18 @@ class RejectionStreak:
     def __init__(self, most: int) -> None:
         self._most = most
         self._last: object = None
-        self._count = 0
-
-    def broken(self) -> None:
-        """Something else than a rejection came."""
-        self._count = 0
+        self.count = 0
+        """In a row so far; whoever hears something else than a rejection sets it to 0."""
 
     def add(self, status: int, verdict: Verdict) -> BulkwriterError | None:
         what = (status, NUMBER.sub("0", repr((verdict.errors, verdict.message))))
-        self._count = self._count + 1 if what == self._last else 1
+        self.count = self.count + 1 if what == self._last else 1
         self._last = what
-        if self._count < self._most:
+        if self.count < self._most:
             return None
         words = "; ".join(f"{e.property_name}: {e.message}".strip(": ") for e in verdict.errors) or verdict.message
         return ConfigurationStop(
-            f"{self._count} pairs in a row were rejected with the same words: {words}",
+            f"{self.count} pairs in a row were rejected with the same words: {words}",
             hint="if a setting is wrong, mend it and add --retry rejected to the command; "
             "if these pairs are to be rejected, raise --max-same-rejections",
         )
