@@ -1,6 +1,7 @@
 """Backfills of weeks against every kind of daily limit that a server may have, judged against the least possible time.
 
     scripts/days [--pairs N] [--only NAME ...] [--seed N]
+    scripts/days --real         short windows in real time, by the command line against the stub: five minutes
 
 A *world* is a server, a quota of ours, what befalls the run, and the bands that it must stay in.  `least_s` is what
 nobody can beat: as many writes at once as server and quota both allow, from the first second on.  The short runs of
@@ -21,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from bulkwriter.core.quota import parse
 from bulkwriter.stub.limits import LimitRule
 from tests.quota_days import DAY_S, DOCUMENTED, Backfill, Outcome
 from tests.sim.assembly import WALL_S
@@ -211,12 +213,38 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def real(quota: str, window_s: int, lasts_s: float, folder: Path) -> bool:
+    """The command line with this quota against the stub's sliding window, and whether that is as it must be."""
+    from tests.cli_process import finish, start, stub, write_pairs
+
+    most = parse(quota).count
+    source = write_pairs(folder / f"{most}.csv", int(most / window_s * lasts_s))
+    limit = {"kind": "log", "count": most, "window_s": float(window_s)}
+    with stub(limits=[limit], watch_windows_s=[window_s]) as server:
+        options = ("--quota", quota, "--ledger", str(folder / "ledger"), "--existing=skip", "--progress=none")
+        done = finish(
+            start("run", str(source), "--base-url", server.base_url, "--json", *options), timeout_s=3 * lasts_s
+        )
+        worst = server.truth()["worst_in_window"][str(window_s)]
+    used = done.json["pairs_per_s"] * window_s / most
+    say(
+        f"{quota} against a real window: {done.json['created']:,} created, at most {worst} arrived in any {window_s} s,"
+        f" {done.json['throttled']} throttled, used {100 * used:.1f} %"
+    )
+    return bool(worst <= most and not done.json["throttled"])
+
+
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="scripts/days", description=__doc__)
     parser.add_argument("--pairs", type=int, default=100_000)
     parser.add_argument("--only", nargs="*", choices=list(WORLDS), default=list(WORLDS))
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--real", action="store_true", help="short windows in real time instead, against the stub")
     given = parser.parse_args(argv)
+    if given.real:
+        with tempfile.TemporaryDirectory() as folder:
+            kept = [real("write:50/s", 1, 60.0, Path(folder)), real("write:600/min", 60, 240.0, Path(folder))]
+        return 0 if all(kept) else 1
     found = list(campaign(given.only, given.pairs, seed=given.seed, say=say))
     return 1 if any(finding.broken for finding in found) else 0
 

@@ -86,6 +86,10 @@ def learn(known: Learnt | None, news: Spent, *, taken: int, wall: float) -> Lear
         return Learnt(max(1, taken), until, max(until, wall + TRY_S), 0, 0)
     most = max(1, min(known.most, taken))
     again_at = wall + pause_s(known.tries) if known.stretch else known.try_at
+    if until == 0.0 and not known.stretch and taken < known.most:
+        # There was to be room.  A fixed window that we met at its end lets two of its counts into one day of ours, and
+        # as that day slides on, room would seem to come back minute by minute, with a throttle for each.
+        until = wall + TRY_S
     return known._replace(most=most, until=max(known.until, until), try_at=max(again_at, until), stretch=0)
 
 

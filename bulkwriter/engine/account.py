@@ -14,6 +14,7 @@ Not here: sending, waiting (`engine.quotas`), the file (`store.ledger`).
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -93,6 +94,7 @@ class Account:
         self._longest_s = longest_of(windows)
         self._spending = Spending(0, epoch=0.0, slack=SLACK)
         self._learnt: dict[str, Learnt] = {}
+        self._changes: Counter[tuple[str, int]] = Counter()  # of this exchange, by kind and minute
         self._is_sure = False
         self._has_others = False
         self._forget_at = -math.inf
@@ -105,7 +107,7 @@ class Account:
             self._read(book, ask)
         self._spending.epoch = epoch
         for (kind, minute), count in ask.changes.items():
-            self._add(book, ask, kind, minute, count)
+            self._add(kind, minute, count)
         for kind in ask.good & self._learnt.keys():
             self._learn(book, kind, stretched(self._learnt[kind], taken=self._taken(kind, ask), wall=ask.wall))
         for kind, news in ask.spent.items():
@@ -113,6 +115,7 @@ class Account:
             self._learn(book, kind, learn(known, news, taken=self._taken(kind, ask), wall=ask.wall))
         tries: set[str] = set()
         grants = {kind: self._reserve(book, ask, kind, want, tries) for kind, want in ask.wants.items()}
+        self._book(book, ask)
         self._forget(book, ask)
         is_guess = self._has_others and not ask.is_sure
         shown = {kind: day_of(kind, learnt.most) for kind, learnt in self._learnt.items()}
@@ -127,14 +130,20 @@ class Account:
         )
         self._learnt = {kind: Learnt(*row) for kind, row in book.learnt().items()}
 
-    def _add(self, book: BookLike, ask: Ask, kind: str, minute: int, count: int) -> None:
-        if count:
-            book.add(kind, minute, count, ask.wall - ask.now + (minute + 1) * MINUTE_S)
-            self._spending.add(kind, minute, count)
+    def _add(self, kind: str, minute: int, count: int) -> None:
+        self._changes[kind, minute] += count
+        self._spending.add(kind, minute, count)
+
+    def _book(self, book: BookLike, ask: Ask) -> None:
+        """Write down what changed: a block that replaces one of the same minute is no change."""
+        for (kind, minute), count in self._changes.items():
+            if count:
+                book.add(kind, minute, count, ask.wall - ask.now + (minute + 1) * MINUTE_S)
+        self._changes.clear()
 
     def _reserve(self, book: BookLike, ask: Ask, kind: str, want: int, tries: set[str]) -> Grant:
         grant = self._grant(book, ask, kind, want, tries)
-        self._add(book, ask, kind, ask.minute, grant.granted)
+        self._add(kind, ask.minute, grant.granted)
         return grant
 
     def _grant(self, book: BookLike, ask: Ask, kind: str, want: int, tries: set[str]) -> Grant:

@@ -25,6 +25,9 @@ from ..core.spending import MINUTE_S, REFUSED, Grant, Spending, minute_of
 MOST: Final = 20
 """Reserved and not sent, at most: what a power cut can waste of each kind."""
 FIRST: Final = 2
+LOW: Final = 4
+"""More is asked for when a block is used up to this part: later would make a fast run wait for the disk, sooner makes
+blocks smaller and commits more."""
 AHEAD_S: Final = 1.0
 """A block lasts about so long; more is held back from other processes, less costs more commits."""
 RECHECK_S: Final = 600.0
@@ -62,7 +65,7 @@ class Reserve:
         return self.left > 0
 
     def is_low(self) -> bool:
-        return self.is_counted and self.left <= self._size // 2
+        return self.is_counted and self.left <= self._size // LOW
 
     def wants(self, now: float) -> int:
         """How many to ask for now; called once for each exchange that asks."""
