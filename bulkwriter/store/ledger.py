@@ -22,8 +22,8 @@ clock, compared with the server's `Date` before the first write.  What a clock s
   kind) is taken for older or younger than it is.
 - If the server never sends a `Date`, rows of earlier boots are placed by our wall clock alone.  Set back, it makes us
   wait longer; set forward by up to a window, it lets us send up to what the window holds that much too early.
-- Calendar days (`write:2500/day@00:00`) begin by the server's clock from the first reply on; before it by ours.  A run's
-  first request is a list call, so one of those at most goes out on a day that has not begun.
+- Calendar days (`write:2500/day@00:00`) begin by the server's clock from the first reply on, before it by ours.  The
+  first request of a run is a list call: one of those at most goes out on a day that has not begun.
 Nothing worse: what was spent before this boot is never taken for younger than the boot, and what was spent since is
 not touched by any step.  A clock that is set while the machine runs does nothing at all once a reply was seen.
 
