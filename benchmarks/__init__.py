@@ -9,6 +9,7 @@
     scale    pairs, in flight, latency, source formats
     resume   reopening a journal
     startup  from the command to its help, and to the first POST
+    quota    what quotas and their ledger cost a request
 
 How figures are made.  Whatever is compared runs as a child process, one at a time, in turns (A B C, A B C, …), at least
 five times after a warm-up, and medians are told; every raw run is in the result.  The first figure is CPU: user and

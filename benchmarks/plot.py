@@ -42,6 +42,7 @@ CHARTS = {
     "scale": Chart("CPU a pair", "cpu_us", ("pairs_per_s", "rss_bytes")),
     "resume": Chart("Time to reopen", "took_s"),
     "startup": Chart("Time from the command", "took_s"),
+    "quota": Chart("What quotas cost a request", "stage_us"),
 }
 
 
