@@ -33,7 +33,7 @@ class Counting:
 
 def test_a_text_that_was_learnt_is_not_parsed_again() -> None:
     parse = Counting()
-    ids = CreatedIds(parse)
+    ids = CreatedIds(parse).read
     assert ids(reply(178)) == 178
     assert parse.count == 2  # and once to prove that the number is the id
     assert [ids(reply(number)) for number in (1, 999, 178, 10**18 - 1)] == [1, 999, 178, 10**18 - 1]
@@ -44,7 +44,7 @@ def test_a_text_that_was_learnt_is_not_parsed_again() -> None:
 
 def test_another_text_is_learnt_after_a_while_and_only_then() -> None:
     parse = Counting()
-    ids = CreatedIds(parse)
+    ids = CreatedIds(parse).read
     ids(reply(1))
     for number in range(PATIENCE):
         assert ids(reply(number + 1, "10:31")) == number + 1
@@ -57,13 +57,13 @@ def test_another_text_is_learnt_after_a_while_and_only_then() -> None:
     "wrong", ["", "0", "01", "-1", "1.5", "1e3", " 1", "1 ", "null", '"1"', "true", "1}", "+1", "1_0", "²", "99" * 10]
 )
 def test_only_a_plain_number_between_is_believed(wrong: str) -> None:
-    ids = CreatedIds(created_id)
+    ids = CreatedIds(created_id).read
     ids(reply(178))
     assert ids(reply(wrong)) == created_id(reply(wrong))
 
 
 def test_another_status_or_a_fault_is_not_the_same() -> None:
-    ids = CreatedIds(created_id)
+    ids = CreatedIds(created_id).read
     ids(reply(178))
     assert ids(reply(179, status=201)) == 179
     assert ids(reply(179, status=500)) == 0
@@ -85,7 +85,7 @@ DECEPTIVE: list[Callable[[int], bytes]] = [
 def test_what_only_looks_like_the_id_is_not_taken_for_it(
     text: Callable[[int], bytes], first: list[int], number: int
 ) -> None:
-    ids = CreatedIds(created_id)
+    ids = CreatedIds(created_id).read
     for seen in first:
         assert ids(Reply(200, text(seen))) == created_id(Reply(200, text(seen)))
     mixed = text(first[0]).replace(b"%d" % first[0], b"%d" % number, 1)
@@ -102,7 +102,7 @@ VALUES = st.recursive(
 @given(st.lists(VALUES, max_size=4), st.lists(st.integers(1, ID_MAX), min_size=1, max_size=6))
 @settings(max_examples=200)
 def test_any_replies_give_what_parsing_gives(others: list[object], numbers: list[int]) -> None:
-    ids = CreatedIds(created_id)
+    ids = CreatedIds(created_id).read
     for other in (None, *others):
         for number in numbers:
             body = orjson.dumps({"Other": other, "Value": {"Id": number, "B": other}, "WasSuccessful": other is None})

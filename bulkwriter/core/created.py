@@ -25,7 +25,7 @@ ZERO: Final = b"0"[0]
 
 
 class CreatedIds:
-    """Callable as `created_id`, which it is given: the id of the record that a reply proves to be created, or 0."""
+    """Answers `read` as `created_id` does, which it is given."""
 
     __slots__ = ("_before", "_begin", "_behind", "_created_id", "_end", "_left", "_status")
 
@@ -35,7 +35,8 @@ class CreatedIds:
         self._begin, self._end = 0, 0
         self._left = 1
 
-    def __call__(self, reply: Reply) -> int:
+    def read(self, reply: Reply) -> int:
+        """The id of the record that this reply proves to be created, or 0."""
         status, text, _, _, fault, _ = reply
         if status == self._status and fault is None and text.startswith(self._before) and text.endswith(self._behind):
             digits = text[self._begin : self._end]

@@ -63,7 +63,7 @@ class Dispatcher:
         self.hungry: Callable[[], None] = lambda: None
         self.soon: Callable[[Callable[[], None]], object] = lambda step: step()
         """Does a step at the end of the loop's turn."""
-        self._created_id = CreatedIds(created_id)
+        self._created_id = CreatedIds(created_id).read
         self.in_flight = 0
         self._freed: list[LaneLike] = []
         self.is_stopped = False
@@ -189,9 +189,9 @@ class Dispatcher:
             self.replies.created(lane, intent, record_id, reply.status, now)
         else:
             self.replies.other(lane, intent, reply, now)
-        if reply.fault is not None:
-            self.pump()
-            return
+            if reply.fault is not None:
+                self.pump()
+                return
         self._freed.append(lane)
         if len(self._freed) == 1:
             self.soon(self._use_freed)
