@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .drive import simulate
@@ -63,12 +64,13 @@ def batches(first: int, count: int, jobs: int, twin: str | None) -> Iterator[Tal
 def campaign(first: int, count: int, jobs: int, twin: str | None) -> int:
     """Many seeds; 1 if one of them broke something."""
     began, total = time.monotonic(), Tally()
-    for tally in batches(first, count, jobs, twin):
-        total.add(tally)
-        for seed, what in tally.wrong:
-            say(f"seed {seed}: {what}\n  replay: scripts/sim --seed {seed}")
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{total.seeds:,} seeds, {len(total.wrong)} wrong ")
+    with suppress(KeyboardInterrupt):  # what was simulated until then counts
+        for tally in batches(first, count, jobs, twin):
+            total.add(tally)
+            for seed, what in tally.wrong:
+                say(f"seed {seed}: {what}\n  replay: scripts/sim --seed {seed}")
+            if sys.stderr.isatty():
+                sys.stderr.write(f"\r{total.seeds:,} seeds, {len(total.wrong)} wrong ")
     took_s = time.monotonic() - began
     say(
         f"{total.seeds:,} seeds, {len(total.wrong)} wrong, in {took_s:.0f} s: {total.processes:,} processes, "

@@ -117,6 +117,13 @@ def answer(data: bytes, end: End = Peer.drain, *, slices: int = 0, after_s: floa
     return script
 
 
+def apply_late(peer: Peer) -> None:
+    """The client hears nothing until its deadline; the server applies after that."""
+    if peer.read_request():
+        time.sleep(2 * DEADLINE_S)
+        peer.apply()
+
+
 def talk_first(peer: Peer, *, after_s: float = 0.06) -> None:
     """A reply that nobody asked for; then, should a request come all the same, its own."""
     time.sleep(after_s)  # so that it does not stand in one segment with the reply before
@@ -157,6 +164,7 @@ CASES: Final[list[Case]] = [
     *(case(f"cut chunks, then {n}", answer(CHUNKS, end), CUT, LOST, applied=1) for n, end in ENDS),
     case("silence before applying", after_request(Peer.drain, is_applied=False), SILENT),
     case("silence after applying", after_request(Peer.drain, is_applied=True), SILENT, applied=1),
+    case("applied after it was given up", apply_late, SILENT, applied=1),
     case("100, then silence", answer(b"HTTP/1.1 100 C\r\n\r\n"), SILENT, applied=1),
     case("half a reply, then silence", answer(OK[:-5]), SILENT, applied=1),
     case("too late", answer(OK, after_s=2 * DEADLINE_S), SILENT, applied=1),
