@@ -112,6 +112,7 @@ class BulkWriter:
                 await note_at_end(self._engine, self._taking.total)
                 if remembering:
                     await remembering.keep_now(self._engine)
+                await self._engine.committed()  # a look or a stray reply may have told something meanwhile
                 self._last_summary = self.summary()
                 tasks.cancel_scope.cancel()
         if error:

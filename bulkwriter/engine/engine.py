@@ -24,7 +24,7 @@ from anyio.abc import TaskGroup
 
 from ..errors import BulkwriterError, JournalError, TryLater
 from ..events import DoubtsParked, Event, Stopping
-from ..model import Fault, Intent, State
+from ..model import Fault, Intent
 from ..net.pool import ConnectFailure
 from ..reconcile.doubts import Doubts
 from ..reconcile.looks import Looker, LookPolicy
@@ -111,12 +111,7 @@ class Engine:
         self._wake_timer: asyncio.TimerHandle | None = None
         if ports.remembering:
             ports.remembering.restore(self)
-        now = ports.clock()
-        for intent in stored.doubts:
-            self.outcomes.odd[intent.seq] = int(State.IN_DOUBT)
-            self.looker.park(intent, now)
-        # The journal counts intents apart from doubts; from here on both are doubts.
-        self.outcomes.tally[int(State.IN_DOUBT)] += self.outcomes.tally.pop(int(State.INTENT), 0)
+        self.settlement.adopt(stored.doubts, ports.clock())
         if stored.doubts:
             self.tell(DoubtsParked(len(stored.doubts), "left by an earlier start"))
 
@@ -264,10 +259,9 @@ class Engine:
             self._heard = attempts  # not before: a cancelled wait has heard nothing
 
     def _is_done(self) -> bool:
-        d = self.dispatcher
-        if d.ready or d.in_flight or self.settlement.released or not self.outcomes.is_empty:
-            return False
-        return not self.looker.doubts or bool(self.looker.forbidden)
+        d, looker = self.dispatcher, self.looker
+        is_busy = d.ready or d.in_flight or self.settlement.released or not self.outcomes.is_empty
+        return not is_busy and (not looker.doubts or bool(looker.forbidden))
 
     async def settle_down(self) -> list[Intent]:
         """Let requests in flight end, commit outcomes, and make unsent pairs `pending`; returns these."""
@@ -290,11 +284,14 @@ class Engine:
             d.ready.clear()
             d.ready.extend(kept)
             released[:] = [intent for intent in released if not is_wanted(intent)]
-            if not isinstance(self.error, JournalError):
-                await self.until(lambda: self.outcomes.is_empty or isinstance(self.error, JournalError))
-                if not isinstance(self.error, JournalError):
-                    await self.commits.return_unsent(unsent)
+            if await self.committed():
+                await self.commits.return_unsent(unsent)
         return unsent
+
+    async def committed(self) -> bool:
+        """Wait until all outcomes so far are durable; False if the disk failed."""
+        await self.until(lambda: self.outcomes.is_empty or isinstance(self.error, JournalError))
+        return not isinstance(self.error, JournalError)
 
     def refresh_token(self) -> None:
         self._background(self.bearer.refresh)

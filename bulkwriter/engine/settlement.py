@@ -82,6 +82,14 @@ class Settlement:
             self._outcomes.add(doubt, (doubt.seq, IN_DOUBT, doubt.attempts, None, None, detail))
             self.looker.park(doubt, now)
 
+    def adopt(self, doubts: Iterable[Intent], now: float) -> None:
+        """Take over what an earlier start left: intents and doubts, which the journal counts apart, are doubts both."""
+        tally = self._outcomes.tally
+        tally[IN_DOUBT] += tally.pop(INTENT, 0)
+        for intent in doubts:
+            self._outcomes.odd[intent.seq] = IN_DOUBT
+            self.looker.park(intent, now)
+
     # for the looker
 
     def found(self, intent: Intent, record_id: int) -> None:
