@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkwriter.core.pace import CATCH_UP, HEAD, MOST_SLOTS, Pace
+from bulkwriter.core.pace import HEAD, MOST_SLOTS, Pace, catch_up_s
 from bulkwriter.core.quota import parse
 from bulkwriter.model import Window
 
 HOLD_S = 5.0
+CATCH_UP_S = catch_up_s(1.0)
 
 
 def cells_of(window: Window) -> memoryview[float]:
@@ -39,10 +40,9 @@ def test_requests_keep_an_even_distance() -> None:
         ten.ended(now)  # answered at once
     gaps = [b - a for a, b in pairwise(sent)]
     assert sorted(gaps)[len(gaps) // 2] == pytest.approx(0.1)
-    # the second may be a twentieth of a window early, and then the first of the next window is as much later
-    assert min(gaps) >= 0.1 - CATCH_UP - 1e-9
-    assert max(gaps) <= 0.1 + CATCH_UP + 1e-9
-    assert sent[24] - sent[0] == pytest.approx(2.4, abs=CATCH_UP + 1e-9)
+    # the first ones may be early by what is caught up, and then the first of the next window is as much later
+    assert max(gaps) <= 0.1 + CATCH_UP_S + 1e-9
+    assert sent[24] - sent[0] == pytest.approx(2.4, abs=CATCH_UP_S + 1e-9)
 
 
 def test_a_unit_is_free_one_window_after_its_reply() -> None:
@@ -81,7 +81,12 @@ def test_a_late_wake_up_is_caught_up_only_a_little() -> None:
     for now in (0.0, 5.0):
         ten.take(now)
         ten.ended(now)
-    assert ten.opens_at(5.0) == pytest.approx(5.0 + 0.1 - CATCH_UP)
+    assert ten.opens_at(5.0) == pytest.approx(5.0 + 0.1 - CATCH_UP_S)
+
+
+@pytest.mark.parametrize(("span_s", "caught_up_s"), [(60.0, 3.0), (1.0, 0.2), (0.1, 0.025), (10.0, 0.5)])
+def test_how_much_is_caught_up(span_s: float, caught_up_s: float) -> None:
+    assert catch_up_s(span_s) == pytest.approx(caught_up_s)
 
 
 def test_a_process_that_comes_after_a_kill_goes_on_from_the_cells() -> None:

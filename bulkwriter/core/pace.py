@@ -3,8 +3,8 @@
 A window of N requests in W seconds is N units.  A request takes a unit that is free and gives it back one window after
 its reply, or after its deadline where none comes: the server counts at arrival, which lies between sending and reply.
 So whatever span of W the server looks at, it has seen at most N; in steady state N requests take W plus one round
-trip.  Beside that, two requests keep W/N between them, so that N do not go at once when all are free; only up to W/20
-lost to late wake-ups is caught up.
+trip.  Beside that, two requests keep W/N between them, so that N do not go at once when all are free; only a part of
+what is lost to late wake-ups is caught up (`catch_up_s`).
 
     cells[0]     the slot to try first         cells[1]   when the next request would go by even pacing
     cells[2:]    when each slot is free again  (seconds on the boot clock; one number per slot)
@@ -31,6 +31,10 @@ MOST_SLOTS: Final = 1_024
 """More would make a look at all slots slow (10 µs here); fewer would lose more than 0.1 % by using them together."""
 CATCH_UP: Final = 1 / 20
 """Share of a window that may be caught up after a late wake-up; more is less even, less loses throughput."""
+LATE_S: Final = 0.2
+"""So late a busy machine may wake us, however short the window is; it is caught up in ..."""
+MOST_CATCH_UP: Final = 1 / 4
+"""... at most this share of it."""
 HEAD: Final = 2
 
 
@@ -50,7 +54,7 @@ class Pace:
         self._free = cells[HEAD:]  # a view, not a copy
         self._span_s = window.window_s * (1 + slack)
         self._gap_s = self._span_s / self._slots
-        self._catch_up_s = self._span_s * CATCH_UP
+        self._catch_up_s = catch_up_s(self._span_s)
         self._in_use: deque[int] = deque()  # the slot of each request that has not ended, oldest first
         self._open = 0
         self._left = 0  # units of the slot taken last that are not used yet
@@ -121,3 +125,8 @@ class Pace:
         assert 0 <= self._left < self._per_slot or not self._in_use
         assert all(self._free[slot] > now for slot in self._in_use)
         assert 0 <= int(self._cells[0]) < self._slots
+
+
+def catch_up_s(span_s: float) -> float:
+    """How much of a window may be caught up; first values: 3 s of a minute, 0.2 s of a second, 25 ms of 100 ms."""
+    return min(span_s * MOST_CATCH_UP, max(span_s * CATCH_UP, LATE_S))
