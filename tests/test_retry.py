@@ -175,6 +175,18 @@ def test_a_long_quiet_between_two_losses_is_no_outage() -> None:
     assert b.gone_s(86_400.0) == 0.0
 
 
+def test_a_wait_in_which_nobody_asked_is_no_outage() -> None:
+    b = breaker(failures=1)  # its longest pause is 4 s
+    b.record_bad(0.0, "lost")
+    assert b.gone_s(3.0) == 3.0
+    assert b.gone_s(50_000.0) == 4.0  # a quota was spent, say
+    assert b.may_probe(50_000.0)
+    b.record_bad(50_090.0, "silent", began_at=50_000.0)
+    assert b.gone_s(50_090.0) == 94.0
+    b.check()
+    assert b.record_good(50_100.0) == 50_100.0
+
+
 @given(st.lists(st.tuples(st.floats(0, 3), st.sampled_from("bgp")), max_size=80), st.integers(0, 2**32))
 @settings(max_examples=150)
 def test_a_breaker_keeps_its_promises(events: list[tuple[float, str]], seed: int) -> None:

@@ -96,8 +96,8 @@ class Breaker:
     `record_good`, or by `give_back` if it was not sent after all.
     """
 
-    __slots__ = ("_cap_s", "_failures", "_pause_s", "_probe_at", "_probe_out_at", "_probes", "_rng", "bad",
-                 "gone_since", "is_open", "reason")  # fmt: skip
+    __slots__ = ("_cap_s", "_failures", "_pause_s", "_probe_at", "_probe_out_at", "_probes", "_rng", "_tried_s",
+                 "_tried_until", "bad", "gone_since", "is_open", "reason")  # fmt: skip
 
     def __init__(self, failures: int, *, pause_s: float = 0.5, cap_s: float, rng: random.Random) -> None:
         self._failures, self._pause_s, self._cap_s, self._rng = failures, pause_s, cap_s, rng
@@ -106,6 +106,8 @@ class Breaker:
         self._probes = 0  # failed since it opened
         self._probe_at = -math.inf
         self._probe_out_at: float | None = None
+        self._tried_s = 0.0  # of the time since `gone_since`, until `_tried_until`
+        self._tried_until = 0.0
         self.is_open = False
         self.gone_since: float | None = None
         """When the first bad exchange since the last good one ended; None while all is well."""
@@ -121,7 +123,11 @@ class Breaker:
         self.bad += 1
         self.reason = reason
         if self.gone_since is None:
-            self.gone_since = now
+            self.gone_since = self._tried_until = now
+            self._tried_s = 0.0
+        out_s = now - began_at if began_at is not None else 0.0
+        self._tried_s += min(now - self._tried_until, self._cap_s + out_s)
+        self._tried_until = now
         if self.is_open:
             out_at = self._probe_out_at
             if out_at is not None and (began_at is None or began_at >= out_at):
@@ -141,7 +147,7 @@ class Breaker:
         """The server answers: close.  Returns for how long it was gone, 0.0 if the breaker was closed."""
         if not self.bad:
             return 0.0
-        gone_s = self.gone_s(now)
+        gone_s = now - self.gone_since if self.is_open and self.gone_since is not None else 0.0
         self.bad = 0
         self.gone_since = None
         self._probe_out_at = None
@@ -166,8 +172,12 @@ class Breaker:
         return math.inf if self._probe_out_at is not None else self._probe_at
 
     def gone_s(self, now: float) -> float:
-        """For how long no good reply has come; 0.0 unless open, as a few losses around a long quiet are no outage."""
-        return now - self.gone_since if self.is_open and self.gone_since is not None else 0.0
+        """For how long it was tried in vain; 0.0 unless open, as a few losses around a long quiet are no outage.
+
+        Nor is a wait of hours for a quota, in which nobody asked: between two bad exchanges no more than the longest
+        pause counts, and the time for which the second one was out.
+        """
+        return self._tried_s + min(now - self._tried_until, self._cap_s) if self.is_open else 0.0
 
     def check(self) -> None:
         assert (self.gone_since is None) == (self.bad == 0)
