@@ -88,7 +88,7 @@ class Settings:
     quota_share: float = bound(1.0, "share", 0.01, 1, "share of each quota that this run may use")
     on_quota: Literal["wait", "stop"] = choice("wait", "wait for a spent window's end, or stop with 75", words=("wait", "stop"))
     account: str | None = choice(None, "name under which quotas are counted; default: the base URL")
-    ledger: Path | None = choice(None, "file that counts spent quotas; default in the user's state folder")
+    ledger: Path | None = choice(None, "file that counts spent quotas, and beside it what was learnt of the server's limit; default in the user's state folder")
 
     timeout_s: float = bound(90.0, "s", 0.01, 86_400, "a request's deadline; above the usual gateway's 60 s, so that the gateway gives up first")
     late_apply_s: float = bound(60.0, "s", 0, 864_000, "a request that we lost is applied within this time or never")
