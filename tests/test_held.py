@@ -136,7 +136,7 @@ def engine_of(*, cpu: Callable[[], tuple[float, float]], tell: Callable[[Event],
 @pytest.mark.parametrize(
     ("used", "waited", "words"),
     [
-        (0.5, 0.3, "latency × in-flight: 4 requests of about 4 ms each, as --in-flight says"),
+        (0.5, 0.25, "latency × in-flight: 4 requests of about 4 ms each, as --in-flight says"),
         (0.9, 0.05, "this machine's CPU: busy 95% of the time"),
         (0.3, 0.7, "this machine's CPU, which other programs use as well: busy 100% of the time"),
     ],

@@ -31,7 +31,7 @@ QUIET_S: Final = 60.0
 """Longest rest; a minute of a day is soon enough for whatever else may come up."""
 SEEN: Final = 8
 """Looks, one a tick: two seconds."""
-BUSY: Final = 0.9
+BUSY: Final = 0.8
 OTHERS: Final = 0.2
 """Share of the time that the loop waited for the processor from which other programs are named."""
 TELL_S: Final = 5.0

@@ -29,7 +29,7 @@ from .crowd import Crowd
 from .floor import Floor
 from .hold import Hold
 from .limit import Held, Limit, Mark
-from .memory import HALF, SPAN_S, Memory
+from .memory import SPAN_S, Memory
 from .pace import SURGE, SURGE_UNSURE, Pace
 from .queueing import Queueing
 from .recent import RecentSends, Refusal
@@ -151,7 +151,7 @@ class Controller:
         self._pace.begin(now, latency_s)
         if found := self._memory.rate:
             self._limit.top = found
-            self._pace.dip(now, HALF * found, top=found, span_s=SPAN_S)
+            self._pace.dip(now, self._memory.start(latency_s), top=found, span_s=SPAN_S)
             self._pace.is_starting = True
 
     def _judge_trip(self, now: float, latency_s: float) -> None:
@@ -169,7 +169,7 @@ class Controller:
             pace.stand(now, span_s)
             if not is_full:
                 limit.begin(Mark(now, self._recent.taken))
-        elif pace.is_starting and not self._memory.holds(limit, pace.rate):
+        elif pace.is_starting and not self._memory.leads(limit, pace.rate):
             if not queue.is_slow(latency_s):
                 pace.grow(queue.round_trip_s)
         else:

@@ -1,12 +1,14 @@
 """What an earlier run found of the server, until this one knows better.
 
-    start      at half of the remembered rate, and up to it in `SPAN_S`
-    confirmed  the first throttle comes within `NEAR` of the remembered rate: on a tenth below it, not at half
+    start      at half of the remembered rate, and up to it in `SPAN_S`; but at no more than `START_ROOM` in flight, and
+               from there to the half as any start grows
+    confirmed  the first throttle comes within `NEAR` of the remembered rate: on at a tenth less, not at half, and up to
+               it again
     too high   the first throttle comes earlier: as in any start
     too low    none comes up to `EXCEEDED` of it: forgotten, and on as in any start, doubling each round trip
     too old    above `OLD_S` it is not taken at all
 
-So a wrong memory costs a start: at half of ten times the limit, a few dozen throttles; at a twentieth, some seconds.
+So a wrong memory costs a start: at half of ten times the limit, some dozens of throttles; at a twentieth, seconds.
 Invariant: `rate` is 0 where nothing is remembered, or no more.  Where it is kept: `store.learnt`.
 """
 
@@ -17,8 +19,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .limit import Limit, Mark
+from .pace import START_ROOM
 
 HALF: Final = 0.5
+ALMOST: Final = 0.99
 SPAN_S: Final = 0.8
 NEAR: Final = 0.25
 BELOW: Final = 0.9
@@ -44,17 +48,24 @@ class Memory:
             self.rate, self.age_s = rate, age_s
         return self.rate
 
-    def holds(self, limit: Limit, rate: float) -> bool:
-        """Whether it counts at this rate; once the server takes so much more it is forgotten."""
+    def start(self, round_trip_s: float) -> float:
+        """The rate to begin at."""
+        return min(HALF * self.rate, START_ROOM / round_trip_s)
+
+    def leads(self, limit: Limit, rate: float) -> bool:
+        """Whether it says how to go on from this rate; once the server takes so much more it is forgotten."""
         if 0.0 < EXCEEDED * self.rate <= rate:
             self.rate, limit.top, self.is_wrong = 0.0, math.inf, True
-        return self.rate > 0.0
+        return 0.0 < ALMOST * HALF * self.rate <= rate
 
     def refused_first(self, limit: Limit, mark: Mark, rate: float) -> float:
         """The first throttle of all came at this rate.  Returns the rate to go on at."""
         lower, remembered = limit.refused_first(mark, rate), self.rate
         self.rate = 0.0
-        return max(lower, BELOW * min(rate, remembered)) if abs(rate - remembered) < NEAR * remembered else lower
+        if abs(rate - remembered) >= NEAR * remembered:
+            return lower
+        limit.top = max(rate, remembered)
+        return max(lower, BELOW * min(rate, remembered))
 
     def check(self) -> None:
         assert 0.0 <= self.rate < math.inf
