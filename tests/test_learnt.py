@@ -21,7 +21,7 @@ from bulkwriter.store.learnt import Found, LearntFile
 from tests.cli_process import Here, stub, write_pairs
 from tests.conftest import CANARY
 from tests.library import on_loop, settings_for, some_pairs
-from tests.test_control_adaptive import Server, controller, drive
+from tests.test_control_adaptive import Bucket, Server, controller, count, drive
 
 URL = "https://api.example"
 BUCKET = {"kind": "bucket", "count": 300, "burst": 20, "retry_after": "none"}
@@ -149,6 +149,26 @@ def test_where_nothing_was_learnt_what_is_kept_stays() -> None:
 )
 def test_what_is_old_or_from_the_future_is_not_taken(age_s: float, rate: float) -> None:
     assert controller().restore({"rate_per_s": 98.0}, age_s) == rate
+
+
+@pytest.mark.parametrize("limit", [100.0, 1_000.0])
+@pytest.mark.parametrize("latency_s", [0.02, 0.1])
+def test_a_right_memory_is_reached_in_a_second(limit: float, latency_s: float) -> None:
+    c = controller(256)
+    c.restore({"rate_per_s": limit}, 3_600.0)
+    trace = drive(c, Server(Bucket(limit), latency_s=latency_s), 2.0)
+    assert count(trace.good, 1.0, 2.0) >= 0.85 * limit
+    assert len(trace.throttled) <= 0.02 * limit + 5
+
+
+@pytest.mark.parametrize("wrong", [10.0, 0.1])
+@pytest.mark.parametrize(("limit", "takes"), [(200.0, None), (1_000.0, None), (200.0, lambda now, inside: inside < 20)])
+def test_a_wrong_memory_costs_some_seconds_and_no_storm(limit: float, takes: Any, wrong: float) -> None:
+    c = controller(256)
+    c.restore({"rate_per_s": wrong * limit}, 3_600.0)
+    trace = drive(c, Server(takes or Bucket(limit)), 15.0)
+    assert count(trace.good, 5.0, 15.0) >= 0.9 * 10 * limit
+    assert len([at for at in trace.throttled if at < 2.0]) <= 40
 
 
 def test_a_memory_that_was_far_too_low_is_not_kept() -> None:

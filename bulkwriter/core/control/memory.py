@@ -1,6 +1,6 @@
 """What an earlier run found of the server, until this one knows better.
 
-    start      at half of the remembered rate, and up to it in `SPAN_S`; but at no more than `START_ROOM` in flight, and
+    start      at half of the remembered rate, and up to it in `SPAN_S`; but at no more than `ROOM` in flight, and
                from there to the half as any start grows
     confirmed  the first throttle comes within `NEAR` of the remembered rate: on at a tenth less, not at half, and up to
                it again
@@ -19,9 +19,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .limit import Limit, Mark
-from .pace import START_ROOM
 
 HALF: Final = 0.5
+ROOM: Final = 16  # in flight: refused together, so many teach little that is wrong
 ALMOST: Final = 0.99
 SPAN_S: Final = 0.8
 NEAR: Final = 0.25
@@ -50,7 +50,7 @@ class Memory:
 
     def start(self, round_trip_s: float) -> float:
         """The rate to begin at."""
-        return min(HALF * self.rate, START_ROOM / round_trip_s)
+        return min(HALF * self.rate, ROOM / round_trip_s)
 
     def leads(self, limit: Limit, rate: float) -> bool:
         """Whether it says how to go on from this rate; once the server takes so much more it is forgotten."""
