@@ -95,6 +95,25 @@ def test_what_the_server_said_comes_back(journal: Journal) -> None:
     assert outcome_detail((), "") is None
 
 
+@pytest.mark.parametrize("count", [1, 5, 300, RUNG_MAX + 1])
+def test_plain_creations_alone_and_among_others_are_kept_alike(count: int) -> None:
+    """They have a statement of their own where a call brings nothing else."""
+    kept = []
+    odd = (count, State.CREATED, 2, 10**9, 201, None)
+    plain = [(seq, State.CREATED, 1, 10 * seq + 7, 200, None) for seq in range(count)]
+    for calls in ([[*plain, odd]], [plain, [odd]], [[*plain, plain[-1]], [odd]]):
+        journal = Journal.open(None, base_url=URL, account=None, columns=COLUMNS)
+        journal.append(intents(count + 1))
+        for rows in calls:
+            journal.settle(rows)
+        journal.check()
+        kept.append(journal.whole(0, count + 1))
+        journal.close()
+    assert kept[0] == kept[1] == kept[2]
+    assert [row.record_id for row in kept[0]] == [row[3] for row in (*plain, odd)]
+    assert {(row.state, row.http_status, row.attempts) for row in kept[0][:-1]} == {(State.CREATED, 200, 1)}
+
+
 def test_a_seq_settled_twice_in_one_call_keeps_the_last(journal: Journal) -> None:
     journal.append(intents(3))
     journal.settle([(1, State.CREATED, 1, 5, 200, None), (1, State.IN_DOUBT, 1, None, None, None)])

@@ -29,12 +29,16 @@ VARIABLES: Final = 6 * RUNG_MAX  # SQLite allows 32,766 by default since 3.32
 
 
 class Bulk:
-    """One statement for any number of rows of `width` values: `head`, the values, `tail`."""
+    """One statement for any number of rows of `width` values: `head`, the values, `tail`.
 
-    __slots__ = ("_head", "_sql", "_tail", "_width")
+    `fixed` are values, as SQL, that stand behind those of each row.
+    """
 
-    def __init__(self, head: str, *, width: int, tail: str) -> None:
-        self._head, self._width, self._tail = head, width, tail
+    __slots__ = ("_head", "_row", "_sql", "_tail")
+
+    def __init__(self, head: str, *, width: int, tail: str, fixed: Sequence[str] = ()) -> None:
+        self._head, self._tail = head, tail
+        self._row = f"({','.join([*'?' * width, *fixed])})"
         self._sql: dict[int, str] = {}  # one string object a rung: sqlite3 finds its prepared statement by it
 
     def execute(self, db: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> int:
@@ -51,8 +55,7 @@ class Bulk:
         return changed
 
     def _prepare(self, rung: int) -> str:
-        row = f"({','.join('?' * self._width)})"
-        sql = self._sql[rung] = f"{self._head} VALUES {','.join([row] * rung)} {self._tail}"
+        sql = self._sql[rung] = f"{self._head} VALUES {','.join([self._row] * rung)} {self._tail}"
         return sql
 
 
