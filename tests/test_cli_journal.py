@@ -95,6 +95,7 @@ def test_status_of_a_live_run_says_who_writes(capsys: Captured, journal: Path) -
     writer.close()
     out = capsys.readouterr().out
     assert "\nwriter     pid " in out
+    assert "about to be sent, on their way, or in doubt" in out
     assert json.loads(out.splitlines()[-1])["writer"]["pid"] > 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -75,7 +76,8 @@ def test_every_topic_says_something(capsys: pytest.CaptureFixture[str], topic: s
 
 def test_topics_are_listed_and_commands_are_topics(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["help"]) == 0
-    assert all(topic in capsys.readouterr().out or topic for topic in TOPICS)
+    listed = capsys.readouterr().out
+    assert all(topic in listed for topic in TOPICS)
     assert main(["help", "run"]) == 0
     assert "--in-flight" in capsys.readouterr().out
 
@@ -98,6 +100,25 @@ def test_a_bug_is_one_line_and_its_traceback_holds_no_secret() -> None:
     long = bug(caught.value, is_verbose=True, secrets=[CANARY])
     assert "Bearer (secret)" in long
     assert CANARY not in short + long
+
+
+@pytest.mark.parametrize(
+    ("args", "env", "code"),
+    [
+        (["run", "--json", "--rate=x", "p.csv"], {}, 2),
+        (["run", "--json"], {}, 2),
+        (["run", "p.csv", "--bogus"], {"BULKWRITER_JSON": "1"}, 2),
+        (["status", "--json", "no-such.journal"], {}, 5),
+        (["verify", "--json", "--bogus"], {}, 2),
+    ],
+)
+def test_json_is_the_last_line_even_if_the_command_line_cannot_be_read(
+    capsys: pytest.CaptureFixture[str], args: list[str], env: dict[str, str], code: int
+) -> None:
+    assert main(args, env) == code
+    said = json.loads(capsys.readouterr().out)
+    assert said["exit_code"] == code
+    assert ("pairs" in said) == (args[0] == "run")
 
 
 def test_a_bug_in_a_command_exits_with_70(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

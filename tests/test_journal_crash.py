@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from bulkwriter.errors import JournalError
 from bulkwriter.model import State
 
 from .journal_child import open_journal, pair_of, record_id_of, write_chunk
@@ -184,3 +185,19 @@ def test_a_journal_goes_on_after_a_crash_of_its_creation(path: Path) -> None:
     write_chunk(journal, 3)
     journal.close()
     check_rows(path, rows=3, settled=3)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_file_that_has_lost_its_name_ends_the_journal(path: Path, is_replaced: bool) -> None:
+    """SQLite would write on, and nobody would find what it wrote."""
+    journal = open_journal(path)
+    write_chunk(journal, ROWS)
+    path.rename(path.with_name("elsewhere"))
+    if is_replaced:
+        path.touch()
+    for _ in range(2):
+        with pytest.raises(JournalError, match="removed or replaced") as error:
+            write_chunk(journal, ROWS)
+        assert "skip" not in error.value.hint
+    journal.close()
+    assert not path.exists() or not path.stat().st_size

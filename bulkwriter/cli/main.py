@@ -34,6 +34,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "help": ("topics", "what replies, settings, exit codes and the rest mean"),
 }
 
+TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
+"""What click takes for yes in an environment variable."""
+
 
 class LazyGroup(click.Group):
     """A group that imports a command's module only when that command is asked for."""
@@ -89,17 +92,30 @@ def main(args: Sequence[str], env: Mapping[str, str] | None = None) -> int:
         code = group.main(list(args), prog_name="bulkwriter", standalone_mode=False, obj=tuple(args))
     except click.ClickException as e:
         show(e)
-        return e.exit_code if e.exit_code != 1 else int(Exit.USAGE)
+        code = e.exit_code if e.exit_code != 1 else int(Exit.USAGE)
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted")
-        return 130
+        code = 130
     except BulkwriterError as e:
         complain(f"error: {e}")
-        return int(e.exit_code)
+        code = int(e.exit_code)
     except Exception as e:
         complain(bug(e, is_verbose="-v" in args or "--verbose" in args, secrets=secrets_of(env)))
-        return int(Exit.BUG)
-    return code if isinstance(code, int) else int(Exit.OK)
+        code = int(Exit.BUG)
+    else:
+        return code if isinstance(code, int) else int(Exit.OK)
+    if "--json" in args or env.get("BULKWRITER_JSON", "").lower() in TRUE:
+        answer(args[0], code)
+    return code
+
+
+def answer(command: str, code: int) -> None:
+    """The object that `--json` promises in every ending, where the command itself did not come to give it."""
+    from .conclude import put_json
+    from .ending import empty_summary
+
+    facts = empty_summary(None).to_json() if command == "run" else {}
+    put_json({**facts, "exit_code": code})
 
 
 def bug(error: BaseException, *, is_verbose: bool, secrets: Sequence[str]) -> str:

@@ -64,7 +64,7 @@ def status_lines(counts: Counts, facts: dict[str, Any]) -> list[str]:
         ("written", words.when(facts["written_at"])),
     ]
     lines = [f"{word:<9}  {text}" for word, text in rows if text]
-    lines += ["", *(line[2:] for line in words.counts_table(counts))]
+    lines += ["", *(line[2:] for line in words.counts_table(counts, is_alive=writer is not None))]
     return lines + status_ahead.lines(facts) + next_lines(counts, facts, is_alive=writer is not None)
 
 

@@ -84,10 +84,14 @@ def by_state(counts: Counts) -> dict[str, int]:
     return {name: numbers[name] for name in MEANING}
 
 
-def counts_table(counts: Counts, *, always: Sequence[str] = ("created",)) -> list[str]:
-    """Aligned lines of a count, its word and its meaning; zero rows are left out but for those in `always`."""
+def counts_table(counts: Counts, *, always: Sequence[str] = ("created",), is_alive: bool = False) -> list[str]:
+    """Aligned lines of a count, its word and its meaning; zero rows are left out but for those in `always`.
+
+    `is_alive`: some process writes this journal, in which what that has yet to send looks like doubts.
+    """
+    meaning = {**MEANING, "in_doubt": "about to be sent, on their way, or in doubt"} if is_alive else MEANING
     rows = [("pairs", counts.pairs, "rows read")]
-    rows += [(state(n), c, MEANING[n]) for n, c in by_state(counts).items() if c or n in always]
+    rows += [(state(n), c, meaning[n]) for n, c in by_state(counts).items() if c or n in always]
     width = max(len(number(c)) for _, c, _ in rows)
     return [f"  {word:<9}  {number(c):>{width}}  {meaning}" for word, c, meaning in rows]
 

@@ -19,6 +19,10 @@ DAMAGED: Final = (
     "keep the file with its -wal; `sqlite3 FILE .recover` can save most of it.  A new journal is safe only with"
     " --existing check (the default), which looks up what is there before it writes"
 )
+GONE: Final = (
+    "put it back together with its -wal; where it is lost, the same command makes a new one, which is safe only with "
+    "--existing check (the default): that looks up what is there before it writes"
+)
 ELSEWHERE: Final = "name another file with --journal"
 
 _FAULTS: Final[dict[int, tuple[str, str]]] = {

@@ -27,7 +27,7 @@ import orjson
 from ..errors import BulkwriterError, JournalError
 from ..model import ID_MAX, State
 from .bulk import Bulk
-from .faults import damaged, journal_error
+from .faults import GONE, damaged, journal_error
 from .lock import FileLock
 from .opening import check_place, open_writer
 from .rows import SCAN_ROWS, JournalRows
@@ -70,6 +70,7 @@ class Journal(JournalRows):
         self._db = db
         self._lock = lock
         self._broken: JournalError | None = None
+        self._inode = inode_of(path) if path else None
         self._has_index = False
         try:
             self._states = StateColumn.load(db)
@@ -204,6 +205,7 @@ class Journal(JournalRows):
         """
         self._refuse_if_broken()
         try:
+            self._refuse_if_gone()
             self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
@@ -263,6 +265,11 @@ class Journal(JournalRows):
         if self._broken:
             raise JournalError(self._broken.message, hint=self._broken.hint)
 
+    def _refuse_if_gone(self) -> None:
+        # SQLite writes on into a file that has no name any more, and nobody would find it again.
+        if self.path is not None and inode_of(self.path) != self._inode:
+            raise JournalError(f"{self.path} was removed or replaced while it was in use", hint=GONE)
+
     def _one(self, where: str, values: tuple[int, ...]) -> ExportRow | None:
         with self._guard():
             row = self._db.execute(f"SELECT {EXPORT_COLUMNS} FROM pair WHERE {where}", values).fetchone()  # noqa: S608
@@ -281,6 +288,15 @@ class Journal(JournalRows):
                 self._db.execute("ROLLBACK")
         except sqlite3.Error:
             pass  # SQLite has rolled back by itself, or the connection is closed; either way nothing is half done
+
+
+def inode_of(path: Path) -> tuple[int, int] | None:
+    """Which file `path` names right now, or None."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _give_up(db: sqlite3.Connection | None, lock: FileLock | None) -> None:
