@@ -102,6 +102,7 @@ class Settings:
     def __post_init__(self) -> None:
         check_bounds(self)
         check_words(self)
+        check_types(self)
         make_paths(self)
         check_base_url(self.base_url)
 
@@ -136,13 +137,35 @@ def check_words(settings: Any) -> None:
         raise UsageError(f"quota = {settings.quota!r} is not a tuple", hint=f"write ({settings.quota!r},)")
 
 
+def check_types(settings: Any) -> None:
+    """Raise `UsageError` for the first field that holds another type than it says.  Its value is not shown: it may be a
+    secret."""
+    for f in dataclasses.fields(settings):
+        value, kinds = getattr(settings, f.name), str(f.type).split(" | ")
+        if not any(is_of(value, kind) for kind in kinds):
+            raise UsageError(
+                f"{f.name} is of type {type(value).__name__}, not {' or '.join(kinds)}",
+                hint=f"{f.name}: {f.metadata['why']}",
+            )
+
+
+def is_of(value: Any, kind: str) -> bool:
+    """Whether a value is of this kind, one of a field's annotation; numbers and words are looked at elsewhere."""
+    plain: dict[str, Any] = {"None": type(None), "str": str, "bool": bool, "Path": (Path, str), "Limits": Limits}
+    if kind in plain:
+        return isinstance(value, plain[kind])
+    if kind.startswith("tuple"):
+        return isinstance(value, tuple | list) and all(isinstance(item, str) for item in value)
+    if kind in ("int", "float") or kind.startswith("Literal"):
+        return value is not None
+    return callable(value)
+
+
 def make_paths(settings: Any) -> None:
     """Turn strings that name files into paths: callers without a type checker write journal="run.journal"."""
     for f in dataclasses.fields(settings):
         value = getattr(settings, f.name)
-        if str(f.type).startswith("Path") and value is not None and not isinstance(value, Path):
-            if not isinstance(value, str):
-                raise UsageError(f"{f.name} = {value!r} is not a path")
+        if str(f.type).startswith("Path") and isinstance(value, str):
             object.__setattr__(settings, f.name, Path(value))  # frozen, but for this moment
 
 
