@@ -1,6 +1,6 @@
 """What a run of a cell shows: figures a reader can compare, worked out from the bins of its clients.
 
-    steady       accepted in the second half ÷ what the limit allows in that time
+    steady       accepted in the second half ÷ what the limit allows in that time; beside a neighbour, its share too
     total        the same from the first request on
     throttled    throttles ÷ replies, in the steady half and over all
     converged_s  when the first second (or 20 requests' worth) began of which 90% of the limit were accepted
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 from .cells import Cell
 from .simulate import BIN_S, Client, Control, Recorder, Simulation, recorder
+from .workers import FixedWorkers, Noisy
 
 MakeControl = Callable[[Cell, random.Random], Control]
 IN_FLIGHT = 1_024
@@ -52,7 +53,7 @@ class Figures:
     took_s: float = 0.0
 
 
-def run(cell: Cell, make: MakeControl, seed: int, *, naive: MakeControl) -> Figures:
+def run(cell: Cell, make: MakeControl, seed: int) -> Figures:
     """Run one cell with one seed."""
     rng = random.Random(f"{cell.name}:{seed}")  # chance that can be replayed is the point
     records = [recorder(cell.ends_at, keeps_latencies=bool(cell.queue)) for _ in range(cell.clients)]
@@ -64,32 +65,44 @@ def run(cell: Cell, make: MakeControl, seed: int, *, naive: MakeControl) -> Figu
         )
         for n, record in enumerate(records)
     ]
-    crowd = [Client(naive(cell, random.Random(rng.random())), recorder(cell.ends_at))] if cell.naive else []
-    simulation = Simulation(cell.server(rng), clients + crowd, ends_at=cell.ends_at, rng=rng)
+    others = neighbours(cell, rng)
+    simulation = Simulation(cell.server(rng), clients + others, ends_at=cell.ends_at, rng=rng)
     began = time.perf_counter()
     simulation.run()
     took_s = time.perf_counter() - began
-    figures = judge(cell, records)
+    figures = judge(cell, records, [other.record for other in others])
     figures.events, figures.took_s = simulation.events, took_s
     return figures
 
 
-def judge(cell: Cell, records: list[Recorder]) -> Figures:
+def neighbours(cell: Cell, rng: random.Random) -> list[Client]:
+    """Who else uses the same limit, without being one of the equal clients."""
+    found: list[Control] = []
+    if cell.naive:
+        found.append(FixedWorkers(random.Random(rng.random()), cell.naive))
+    if cell.noisy:
+        found.append(Noisy(random.Random(rng.random()), cell.noisy))
+    return [Client(control, recorder(cell.ends_at)) for control in found]
+
+
+def judge(cell: Cell, records: list[Recorder], others: list[Recorder]) -> Figures:
     start, end = cell.ends_at - cell.steady_s, cell.ends_at
     good = merged([r.good for r in records])
     bad = merged([r.throttled for r in records])
     steady_good, steady_bad = total(good, start, end), total(bad, start, end)
     all_good, all_bad = total(good, 0, end), total(bad, 0, end)
     first = records[0]
+    beside = sum(total(r.good, start, end) for r in others)
+    beside_all = sum(total(r.good, 0, end) for r in others)
     figures = Figures(
         cell=cell.name,
-        steady=steady_good / (cell.limit_per_s * cell.steady_s),
-        total=all_good / (cell.limit_per_s * end),
+        steady=(steady_good + beside) / cell.allowed(start, end),
+        total=(all_good + beside_all) / cell.allowed(0, end),
         throttled=steady_bad / max(1, steady_good + steady_bad),
         throttled_all=all_bad / max(1, all_good + all_bad),
         sends=(all_good + all_bad) / max(1, all_good),
         too_early=sum(r.too_early for r in records),
-        converged_s=reaches(good, cell.limit_per_s, 0.0, end),
+        converged_s=reaches(good, cell.allowed(0, 1), 0.0, end),
         digest=first.digest,
     )
     if cell.queue:

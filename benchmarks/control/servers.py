@@ -5,9 +5,10 @@ come in the order of time.  The limits themselves are those of the local stub (`
 model and a stub with the same numbers agree; a limit that changes is a list of such limits, each from its own time on.
 Service times are log-normal around `service_s`; a queue of `servers` makes later ones wait.
 
-    capacity     accepted a second that the limit allows in the long run, which an efficiency is measured against: for a
-                 concurrency cap that many requests at a time, counted from the client's side
-    form         the header of a throttle: none, whole seconds rounded up, or such a number too long by a factor
+    form         the header of a throttle: none, whole seconds rounded up, such a number too long by a factor, or a date
+                 by the server's own clock, which is 30 s off; a header is read by the client's own parser
+    punishes     a refused request counts as well
+    Shaper       a bucket that delays what comes early instead of letting it through at once (nginx `limit_req`)
 
 This file draws no conclusions and knows no controller.
 """
@@ -19,10 +20,14 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import NamedTuple
 
-from bulkwriter.stub.limits import Bucket, Concurrency, Counter, Limiter, Log, Window
+from bulkwriter.core.classify import parse_retry_after
+from bulkwriter.stub.limits import Bucket, Counter, Limiter, Log, Window
 
+EPOCH_S = 1_800_000_000  # what the wall clock says when virtual time begins
+CLOCK_OFF_S = 30
 Timed = tuple[float, Limiter]
 """A limiter and the time from which it is in force."""
 
@@ -80,6 +85,7 @@ class Server:
     servers: int = 0
     """How many are served at once while the others wait in a queue; 0: any number, no queue."""
     form: Callable[[float, float], float | None] = lambda at, wait_s: None
+    punishes: bool = False
     _ends: list[float] = field(default_factory=list)
     _free: list[float] = field(default_factory=list)
 
@@ -93,10 +99,15 @@ class Server:
             if len(ends) >= self.cap:
                 waits.append(1.0)
         if waits:
+            for limiter in current if self.punishes else ():
+                limiter.book(at)
             return Answer(at + self.timing.refusal_s, True, self.form(at, max(waits)))
+        delay_s = 0.0
         for limiter in current:
             limiter.book(at)
-        end = self._served_at(at)
+            if isinstance(limiter, Shaper):
+                delay_s = max(delay_s, limiter.delay_s)
+        end = self._served_at(at + delay_s)
         if self.cap:
             heapq.heappush(ends, end)
         return Answer(end, False, None)
@@ -136,6 +147,19 @@ def steps(*rates: tuple[float, float], burst: Callable[[float], float]) -> list[
     return found
 
 
+class Shaper(Bucket):
+    """A bucket that makes each request wait until it would have come at the even rate."""
+
+    @property
+    def delay_s(self) -> float:
+        """How long the request that was booked last waits."""
+        return max(0.0, (self._burst - 1 - self._tokens) / self._rate_per_s)
+
+
+def shaper(rate_per_s: float, burst: float) -> list[Timed]:
+    return [(-math.inf, Shaper(rate_per_s, burst))]
+
+
 class Drifting(Bucket):
     """A bucket whose rate follows a sine: `rate · (1 + share · sin)`, once in `period_s`."""
 
@@ -169,14 +193,12 @@ def whole_seconds(at: float, wait_s: float) -> float:
     return max(1.0, math.ceil(wait_s - 1e-9))
 
 
-def http_date(at: float, wait_s: float) -> float:
-    """What a date says against the reply's own `Date`, both in whole seconds: the server's clock is no matter."""
-    return max(0.0, math.ceil(at + wait_s - 1e-9) - math.floor(at))
+def http_date(at: float, wait_s: float) -> float | None:
+    """A date by a clock that is `CLOCK_OFF_S` ahead, beside the `Date` of the same clock; ours is right."""
+    date = formatdate(EPOCH_S + CLOCK_OFF_S + math.floor(at), usegmt=True)
+    until = formatdate(EPOCH_S + CLOCK_OFF_S + math.ceil(at + wait_s - 1e-9), usegmt=True)
+    return parse_retry_after(until, date, EPOCH_S + at)
 
 
 def three_times(at: float, wait_s: float) -> float:
     return 3 * whole_seconds(at, wait_s)
-
-
-__all__ = ["Answer", "Concurrency", "Server", "Timing", "bucket", "counter", "http_date", "log", "no_header", "steps",
-           "three_times", "whole_seconds", "window"]  # fmt: skip

@@ -3,6 +3,7 @@
     FixedWorkers   every worker alone: full jitter in [0, min(20 s, 0.1 s · 2**n)] after its n-th throttle in a row, as
                    in "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015); Retry-After where there is one
     AwsAdaptive    botocore's `adaptive` mode: such workers behind one token bucket whose rate follows CUBIC
+    Noisy          no baseline but a neighbour: comes and goes, and sends at random while it is there
 
 Constants are the published defaults: botocore's `bucket.py`, `throttling.py` (scale 0.4, beta 0.7) and `adaptive.py`
 (smoothing 0.8 of a rate measured in halves of a second, at least 0.5/s).  Nothing here is ours but the seam.
@@ -124,3 +125,29 @@ class AwsAdaptive(FixedWorkers):
     def _refill(self, now: float) -> None:
         self._tokens = min(self._capacity, self._tokens + (now - self._filled_at) * self._fill)
         self._filled_at = now
+
+
+class Noisy:
+    """Sends `per_s` at random (Poisson) for some seconds, then nothing for some, whatever the server says."""
+
+    in_flight_limit = 1_000_000
+
+    def __init__(self, rng: random.Random, per_s: float, mean_s: float = 5.0) -> None:
+        self._rng, self._per_s, self._mean_s = rng, per_s, mean_s
+        self._at = 0.0
+        self._until = rng.expovariate(1 / mean_s)
+
+    def next_send_at(self, now: float) -> float:
+        return self._at
+
+    def on_sent(self, now: float) -> None:
+        self._at += self._rng.expovariate(self._per_s)
+        if self._at > self._until:
+            self._at = self._until + self._rng.expovariate(1 / self._mean_s)
+            self._until = self._at + self._rng.expovariate(1 / self._mean_s)
+
+    def on_good(self, now: float, sent_at: float, latency_s: float) -> None:
+        """It takes no notice."""
+
+    def on_throttle(self, now: float, sent_at: float, retry_after_s: float | None) -> float:
+        return now
