@@ -42,6 +42,8 @@ LONG_HOLD_GAPS: Final = 3.0
 IDLE_S: Final = 2.0  # a canary that goes so late after its pause had no pair
 EXPECTED_S: Final = 0.2  # a hold that should last longer is not tried at once
 EXPECTED_GAPS: Final = 5.0
+CROWDED: Final = 1.1  # of what a full crowd sends: then it is the crowd that holds back, and not the pace
+SURE: Final = 4  # measurements alike: such a limit is a rate, not a cap
 
 
 class Controller:
@@ -167,7 +169,7 @@ class Controller:
             return
         elif not is_used:
             pace.stand(now, span_s)
-            if not is_full:
+            if not is_full or self._crowd.is_capped:
                 limit.begin(Mark(now, self._recent.taken))
         elif pace.is_starting and not self._memory.leads(limit, pace.rate):
             if not queue.is_slow(latency_s):
@@ -196,7 +198,7 @@ class Controller:
             limit.revoke()
         else:
             self._refused = mark, pace.rate
-        can_tell = not (was_starting or is_again)
+        can_tell = not (was_starting or is_again) and (self._crowd.is_capped or limit.alike < SURE)
         is_crowded = can_tell and self._crowd.is_to_blame(now, refusal, self._queue.round_trip_s)
         if retry_after_s is not None or is_again:
             self._begin_hold(now, retry_after_s)
@@ -204,6 +206,7 @@ class Controller:
             self._begin_hold(now, None)
         elif is_crowded:
             self.in_flight_limit = self._most_now()
+            pace.allow(CROWDED * self.in_flight_limit / self._queue.round_trip_s)
             pace.next_at = now + pace.gap_s
         else:
             first = self._memory.refused_first
@@ -255,6 +258,7 @@ class Controller:
         limit.cost_s = self._crowd.cost_s = held_s + (now - sent_at) if is_stated else 0.0
         limit.guess(pace.rate)
         is_long = held_s > max(LONG_HOLD_S, LONG_HOLD_GAPS / limit.top) and (refused > 0 or is_stated)
+        is_idle = refused == 0 and not is_stated and self._refused is not None
         mark = Mark(sent_at, self._recent.taken - 1)
         if is_long:
             self._told.hold_ended(sent_at - unsure_s / 2, held_s, mark.taken, is_stated=is_stated)
@@ -262,9 +266,9 @@ class Controller:
             limit.begin(mark)
             limit.cost_s = self._crowd.cost_s = 0.0
             rate = pace.rate
-        elif limit.resumed(mark, Held(held_s, unsure_s, is_stated, is_long), self._refused):
-            near = limit.safe if is_stated else (limit.safe + limit.top) / 2  # a throttle costs a second, or little
-            rate = min(pace.rate, limit.top * (1 - 2 * DIP), near * (1 - DIP))
+        elif limit.resumed(mark, Held(held_s, unsure_s, is_stated, is_long, is_idle), self._refused):
+            near = limit.near(is_dear=is_stated) * (1 - DIP)
+            rate = min(pace.rate, limit.top * (1 - 2 * DIP), near)
         else:
             rate = limit.fall(pace.rate, mark)
         self._refused = None
@@ -290,10 +294,10 @@ class Controller:
 
     def check(self) -> None:
         """Invariants, for simulation."""
-        self._told.check()
-        self._memory.check()
         for part in (self._pace, self._limit, self._crowd, self._queue, self._hold, self._recent, self._floor):
             part.check()
+        self._told.check()
+        self._memory.check()
         assert 0 <= self._left_over <= self._in_flight <= self._peak
         assert self.in_flight_limit >= 1
         assert self._is_canary or self.in_flight_limit <= self._most

@@ -32,8 +32,10 @@ from typing import Final, NamedTuple
 COUNTED: Final = 10  # requests taken, or a rate is not measured: ±10 % of a bucket's
 COUNTED_ROUGHLY: Final = 4
 COUNTED_SHORT: Final = 30  # the same when nothing but a short hold ends the measurement
+ALIKE: Final = 0.01  # a rate limit repeats itself so well; what a cap lets through varies with latency
 SAME: Final = 0.05
 OTHER: Final = 0.20
+CHANGED: Final = 0.7  # a limit half or twice as high is another: what the old one gave at once says nothing
 CREDIT_PATIENCE: Final = 1.2
 CREDIT_PATIENCE_MAX_S: Final = 70.0  # a window of a minute, and some
 CREDIT_MUCH: Final = 3.0  # requests; less may be chance
@@ -48,6 +50,7 @@ SPAN_COUNTED: Final = 15.0  # requests that a climb lasts at least, or nothing i
 SPAN_TRIPS: Final = 4.0
 STATED_LONG_S: Final = 3.5  # a rate limit rounded up to seconds states 1 or 2, so this is a window's
 CLOSE: Final = 1.05  # after a short hold the rate at which it began says little
+TRUSTED: Final = 8.0
 NEAR: Final = 1.3  # `high` within this of `low` may both be true
 
 
@@ -66,19 +69,23 @@ class Held(NamedTuple):
     """How long before the first taken request it may have ended."""
     is_stated: bool
     is_long: bool
+    is_idle: bool
+    """Its first canary was taken: it was expected, and there was none."""
 
 
 class Limit:
     """The measured limit and how far it can be trusted."""
 
     __slots__ = ("_accounted", "_before", "_ends", "_floor", "_hold_ends", "_is_rough", "_off", "_pending",
-                 "_throttles", "_was", "cost_s", "credit", "known_at", "safe", "top", "trust")  # fmt: skip
+                 "_throttles", "_was", "alike", "cost_s", "credit", "known_at", "safe", "top", "trust")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
         self._floor = floor_per_s
         self.safe = 0.0
         self.top = math.inf
         self.trust = 1.0
+        self.alike = 0
+        """Measurements in a row within `ALIKE` of each other, where one that is not takes away half of them."""
         self.credit = 0.0
         self.cost_s = 0.0
         """What the last stated pause cost."""
@@ -129,6 +136,8 @@ class Limit:
         """
         taken, span_s = mark.taken - self._ends.taken, mark.at - self._ends.at
         self.trust = 1.0
+        if rate < self.safe / 2:
+            self.credit = 0.0
         self.top = min(self.top, rate)
         lower = 0.7 * rate
         if taken >= COUNTED_ROUGHLY and span_s > 0:
@@ -148,6 +157,10 @@ class Limit:
         if self._before:
             self._ends, self.safe, self.top, self.trust, self.credit = self._before
             self._before = None
+
+    def near(self, *, is_dear: bool) -> float:
+        """Where to go on after a hold: a throttle is dear where it costs a stated pause, until the limit is known."""
+        return self.safe if is_dear and self.trust < TRUSTED else (self.safe + self.top) / 2
 
     def hold_left_s(self, now: float, taken: int) -> float:
         """How much longer the server will take nothing if it is a window and `safe` is right; 0 if that is not so.
@@ -175,9 +188,13 @@ class Limit:
                 self._learn_stated(hold.lasted_s, low, high, rate, taken)
             elif hold.is_long:
                 self._learn(low, taken / (span_s - hold.unsure_s / 2) if span_s > hold.unsure_s else low, taken)
+            elif hold.is_idle:
+                high = taken / (at.at - since.at)
+                self._learn(high, max(high, rate), taken)
             elif taken >= COUNTED_SHORT or not self.safe:
-                self._learn(low, min(rate, CLOSE * low), taken)
-            given = taken - self.safe * (at.at - since.at) if refused else 0.0
+                high = taken / (at.at - since.at) if at.at > since.at else low
+                self._learn(low, min(rate, max(high, CLOSE * low)), taken)
+            given = taken - self.safe * (at.at - since.at) if refused and not hold.is_idle else 0.0
             self.credit = max(CREDIT_KEPT_HOLD * self.credit, given)
             self.known_at = mark.at
         if hold.is_long:
@@ -203,10 +220,13 @@ class Limit:
 
     def _learn(self, safe: float, top: float, taken: int) -> None:
         off = abs(math.log(safe / self.safe)) if self.safe else math.inf
+        self.alike = self.alike + 1 if off < ALIKE else self.alike // 2
         if off < max(SAME, 1.0 / taken):  # one request more or less is chance
             self.trust = min(2 * self.trust, 1e4)
         else:
             self.trust = max(1.0, self.trust / 2) if off < OTHER else 1.0
+            if off >= CHANGED:
+                self.credit = 0.0
         self.safe = max(safe, self._floor)
         self.top = max(top, self.safe)
 

@@ -1,7 +1,7 @@
 """The paced rate: how fast requests go, from the first reply on.
 
     start   2 a round trip, doubled each round trip until the first throttle; above `START_ROOM` in flight it grows by
-            `START_STEP` a round trip instead, since so many would be refused together: 20, 40, 80, … /s at 0.1 s
+            `START_STEP` a round trip instead, or by a quarter, since so many would be refused together: 20, 40, 80, … /s at 0.1 s
     dip     after a throttle: to a rate just below what the server is known to take
     climb   back towards `top`, fast at first and flat near it, as CUBIC does: rate = top - (top - bottom)·(1 - t/span)³
     surge   past `top` without a throttle: by 1.5 % (6 % while the limit is hardly known), three times as much after
@@ -22,7 +22,8 @@ import math
 from typing import Final
 
 START_ROOM: Final = 64  # in flight; until here the start doubles
-START_STEP: Final = 24  # more in flight a round trip above that
+START_STEP: Final = 24  # more in flight a round trip above that, or
+START_GROWTH: Final = 1.25  # times as many
 START_SENDS: Final = 2  # a round trip at first: 20/s at 0.1 s
 CATCH_UP_S: Final = 0.004  # event loops wake up to a millisecond late; more would be a burst
 SURGE: Final = 0.015  # share of the limit: small enough to cost one throttle, and crossed within a tenth of a second
@@ -69,7 +70,7 @@ class Pace:
     def sent(self, now: float) -> None:
         at = self.next_at
         if at < now - CATCH_UP_S:
-            at = now - CATCH_UP_S
+            at = now
         self.next_at = at + self.gap_s
 
     def set(self, rate: float) -> None:
@@ -91,7 +92,7 @@ class Pace:
     def grow(self, round_trip_s: float) -> None:
         """One round trip of the start went well."""
         if self.rate * round_trip_s > START_ROOM:
-            self.set(min(2 * self.rate, self.rate + START_STEP / round_trip_s))
+            self.set(min(2 * self.rate, max(self.rate + START_STEP / round_trip_s, START_GROWTH * self.rate)))
         else:
             self.set(2 * self.rate)
 
@@ -103,6 +104,11 @@ class Pace:
         self._since, self._span_s = now, span_s
         self.surge = 0.0
         self.next_at = max(self.next_at, now + self.gap_s)
+
+    def allow(self, rate: float) -> None:
+        """At least this rate, now and in the climb."""
+        self.set(max(self.rate, rate))
+        self.top = max(self.top, rate)
 
     def stand(self, now: float, span_s: float) -> None:
         """The rate was not used for `span_s`."""
