@@ -267,8 +267,7 @@ class Controller:
             limit.cost_s = self._crowd.cost_s = 0.0
             rate = pace.rate
         elif limit.resumed(mark, Held(held_s, unsure_s, is_stated, is_long, is_idle), self._refused):
-            near = limit.near(is_dear=is_stated) * (1 - DIP)
-            rate = min(pace.rate, limit.top * (1 - 2 * DIP), near)
+            rate = min(pace.rate, limit.top * (1 - 2 * DIP), limit.near(is_dear=is_stated) * (1 - DIP))
         else:
             rate = limit.fall(pace.rate, mark)
         self._refused = None

@@ -1,7 +1,8 @@
 """The paced rate: how fast requests go, from the first reply on.
 
     start   2 a round trip, doubled each round trip until the first throttle; above `START_ROOM` in flight it grows by
-            `START_STEP` a round trip instead, or by a quarter, since so many would be refused together: 20, 40, 80, … /s at 0.1 s
+            `START_STEP` a round trip instead, or a quarter, since so many would be refused together: 20, 40, 80, … /s
+            at 0.1 s
     dip     after a throttle: to a rate just below what the server is known to take
     climb   back towards `top`, fast at first and flat near it, as CUBIC does: rate = top - (top - bottom)·(1 - t/span)³
     surge   past `top` without a throttle: by 1.5 % (6 % while the limit is hardly known), three times as much after
