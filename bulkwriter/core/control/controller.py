@@ -43,7 +43,6 @@ IDLE_S: Final = 2.0  # a canary that goes so late after its pause had no pair
 EXPECTED_S: Final = 0.2  # a hold that should last longer is not tried at once
 EXPECTED_GAPS: Final = 5.0
 CROWDED: Final = 1.1  # of what a full crowd sends: then it is the crowd that holds back, and not the pace
-SURE: Final = 4  # measurements alike: such a limit is a rate, not a cap
 
 
 class Controller:
@@ -198,7 +197,7 @@ class Controller:
             limit.revoke()
         else:
             self._refused = mark, pace.rate
-        can_tell = not (was_starting or is_again) and (self._crowd.is_capped or limit.alike < SURE)
+        can_tell = not (was_starting or is_again) and (self._crowd.is_capped or not limit.is_rate)
         is_crowded = can_tell and self._crowd.is_to_blame(now, refusal, self._queue.round_trip_s)
         if retry_after_s is not None or is_again:
             self._begin_hold(now, retry_after_s)
@@ -226,8 +225,7 @@ class Controller:
     def _begin_hold(self, now: float, retry_after_s: float | None) -> None:
         """A hold begins or goes on; with a floor only a stated one."""
         if self._floor.per_s and retry_after_s is None:
-            self._keep_floor(now)
-            return
+            return self._keep_floor(now)
         self._cut_at, self._cut_sent = now, self._recent.sent
         left_s = self._limit.hold_left_s(now, self._recent.taken)
         until = self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, left_s=left_s)

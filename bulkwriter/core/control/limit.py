@@ -32,6 +32,7 @@ from typing import Final, NamedTuple
 COUNTED: Final = 10  # requests taken, or a rate is not measured: ±10 % of a bucket's
 COUNTED_ROUGHLY: Final = 4
 COUNTED_SHORT: Final = 30  # the same when nothing but a short hold ends the measurement
+SURE: Final = 4  # measurements alike
 ALIKE: Final = 0.01  # a rate limit repeats itself so well; what a cap lets through varies with latency
 SAME: Final = 0.05
 OTHER: Final = 0.20
@@ -107,6 +108,11 @@ class Limit:
         """Refused at this rate before anything was learnt."""
         if self.top == math.inf:
             self.top = rate
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether it was measured alike so often that it is no cap."""
+        return self.alike >= SURE
 
     @property
     def patience_s(self) -> float:
