@@ -225,11 +225,11 @@ class Controller:
     def _begin_hold(self, now: float, retry_after_s: float | None) -> None:
         """A hold begins or goes on; with a floor only a stated one."""
         if self._floor.per_s and retry_after_s is None:
-            return self._keep_floor(now)
+            self._keep_floor(now)
+            return
         self._cut_at, self._cut_sent = now, self._recent.sent
         left_s = self._limit.hold_left_s(now, self._recent.taken)
-        until = self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, left_s=left_s)
-        self._pause_until(now, until)
+        self._pause_until(now, self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, left_s=left_s))
 
     def _keep_floor(self, now: float) -> None:
         """Nothing was taken, and yet the floor is promised: no pause and no canary, only the least rate."""
