@@ -15,9 +15,10 @@ import pytest
 from bulkwriter.errors import JournalError, SourceError
 from bulkwriter.model import State
 from bulkwriter.store import schema
-from bulkwriter.store.journal import AppendRow, Journal
+from bulkwriter.store.journal import Journal
 from bulkwriter.store.lock import holder
 from bulkwriter.store.schema import normal_url
+from bulkwriter.store.statements import AppendRow
 
 from .journal_child import COLUMNS, URL
 

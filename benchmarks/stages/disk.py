@@ -10,7 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 from bulkwriter.model import State
-from bulkwriter.store.journal import AppendRow, Journal, SettleRow
+from bulkwriter.store.journal import Journal
+from bulkwriter.store.statements import AppendRow, SettleRow
 
 from . import Steps, Work
 from .pure import CHUNK_ROWS, FIRST_ID

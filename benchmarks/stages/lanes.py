@@ -26,8 +26,8 @@ from bulkwriter.net.lane import Lane
 from bulkwriter.net.pool import Pool
 from bulkwriter.reconcile.lists import Filters
 from bulkwriter.settings import Limits, Settings
-from bulkwriter.store.journal import SettleRow
 from bulkwriter.store.memory import MemoryJournal
+from bulkwriter.store.statements import SettleRow
 from bulkwriter.writer import BulkWriter
 
 from ..turns import TOKEN

@@ -26,40 +26,15 @@ import orjson
 
 from ..errors import BulkwriterError, JournalError
 from ..model import ID_MAX, State
-from .bulk import Bulk
 from .faults import GONE, damaged, journal_error
 from .lock import FileLock
 from .opening import check_place, open_writer
 from .rows import SCAN_ROWS, JournalRows
 from .schema import CREATE_PAIR_INDEX, EXPORT_COLUMNS, ExportRow, Identity, export_row
+from .statements import APPEND, MARK, AppendRow, SettleRow, settle_rows
 from .states import StateColumn
 
-AppendRow = tuple[int, int | None, int | None, int | None, int, str | None]
-"""seq, the two ids (None, None where the row is no pair), line, state, detail."""
-SettleRow = tuple[int, int, int, int | None, int | None, str | None]
-"""seq, state, attempts, record id, HTTP status, detail."""
-
 CHECKPOINT_BUSY_MS: Final = 1_000  # a reader may be at work; what is left in the -wal is read from there
-
-_APPEND: Final = Bulk(
-    "INSERT INTO pair(seq, id_a, id_b, line, state, detail)", width=6, tail="ON CONFLICT(seq) DO NOTHING"
-)
-_SETTLE: Final = Bulk(
-    "INSERT INTO pair(seq, state, attempts, record_id, http_status, detail)",
-    width=6,
-    tail="ON CONFLICT(seq) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,"
-    " record_id = excluded.record_id, http_status = excluded.http_status, detail = excluded.detail",
-)
-_CREATED: Final = Bulk(
-    "INSERT INTO pair(seq, record_id, state)", width=2, fixed=("3",),
-    tail="ON CONFLICT(seq) DO UPDATE SET state = 3, attempts = 1, record_id = excluded.record_id, http_status = 200,"
-    " detail = NULL",
-)  # fmt: skip
-"""`_SETTLE` for rows that are all plain creations: two values to bind and not six, 1.0 µs a row and not 1.4."""
-PLAIN: Final = (int(State.CREATED), 1, 200, None)
-_MARK: Final = Bulk(
-    "INSERT INTO pair(seq, state)", width=2, tail="ON CONFLICT(seq) DO UPDATE SET state = excluded.state"
-)
 
 
 class Journal(JournalRows):
@@ -160,27 +135,20 @@ class Journal(JournalRows):
             raise ValueError("seqs of appended rows are not contiguous")
         with self._writing():
             self._states.extend(first, bytes([row[4] for row in rows]))
-            if _APPEND.execute(self._db, rows) != len(rows):
+            if APPEND.execute(self._db, rows) != len(rows):
                 raise damaged(self.path, f"a row from {first} on was there already")
 
     def settle(self, rows: Sequence[SettleRow]) -> None:
         """Give existing rows new outcomes.  A row may come twice: the last one holds."""
-        if not rows:
-            return
-        seqs, states, attempts, ids, statuses, details = zip(*rows, strict=True)
-        columns = (states, attempts, statuses, details)
         with self._writing():
-            self._states.replace(seqs, states)
-            if all(column.count(value) == len(rows) for column, value in zip(columns, PLAIN, strict=True)):
-                _CREATED.execute(self._db, list(zip(seqs, ids, strict=True)))
-            else:
-                _SETTLE.execute(self._db, rows)
+            self._states.replace([row[0] for row in rows], [row[1] for row in rows])
+            settle_rows(self._db, rows)
 
     def mark(self, seqs: Sequence[int], state: State) -> None:
         """Give existing rows a new state and leave the rest of them alone."""
         with self._writing():
             self._states.replace(seqs, [state] * len(seqs))
-            _MARK.execute(self._db, [(seq, int(state)) for seq in seqs])
+            MARK.execute(self._db, [(seq, int(state)) for seq in seqs])
 
     def claim(self, rows: Sequence[SettleRow], was: Sequence[int]) -> list[int]:
         """Settle those of these rows that are still in the state `was` that they were read in, and return their seqs.

@@ -28,7 +28,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from ..errors import JournalError
 from ..model import SINGLE_SEQ, State
-from .journal import AppendRow, Journal, SettleRow
+from .journal import Journal
+from .statements import AppendRow, SettleRow
 
 T = TypeVar("T")
 

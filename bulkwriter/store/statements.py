@@ -1,0 +1,56 @@
+"""The journal's statements for many rows; each is carried out inside the journal's transaction.
+
+    APPEND        new rows, in order of their seqs; one that is there already stays as it is
+    MARK          another state and nothing else
+    settle_rows   outcomes: state, attempts, record id, HTTP status, detail
+
+Most groups of outcomes are creations at the first attempt with a plain 200.  Those have a statement of their own that
+binds two values a row and not six: 1.0 µs a row and not 1.4, the test for it included.
+Not here: when rows may change, and the state column in memory (`journal`, `states`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from ..model import State
+from .bulk import Bulk
+
+AppendRow = tuple[int, int | None, int | None, int | None, int, str | None]
+"""seq, the two ids (None, None where the row is no pair), line, state, detail."""
+SettleRow = tuple[int, int, int, int | None, int | None, str | None]
+"""seq, state, attempts, record id, HTTP status, detail."""
+
+APPEND: Final = Bulk(
+    "INSERT INTO pair(seq, id_a, id_b, line, state, detail)", width=6, tail="ON CONFLICT(seq) DO NOTHING"
+)
+_SETTLE: Final = Bulk(
+    "INSERT INTO pair(seq, state, attempts, record_id, http_status, detail)",
+    width=6,
+    tail="ON CONFLICT(seq) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,"
+    " record_id = excluded.record_id, http_status = excluded.http_status, detail = excluded.detail",
+)
+_CREATED: Final = Bulk(
+    "INSERT INTO pair(seq, record_id, state)", width=2, fixed=("3",),
+    tail="ON CONFLICT(seq) DO UPDATE SET state = 3, attempts = 1, record_id = excluded.record_id, http_status = 200,"
+    " detail = NULL",
+)  # fmt: skip
+_PLAIN: Final = (int(State.CREATED), 1, 200, None)
+"""State, attempts, HTTP status and detail of a plain creation."""
+MARK: Final = Bulk(
+    "INSERT INTO pair(seq, state)", width=2, tail="ON CONFLICT(seq) DO UPDATE SET state = excluded.state"
+)
+
+
+def settle_rows(db: sqlite3.Connection, rows: Sequence[SettleRow]) -> None:
+    """Give existing rows new outcomes, in order."""
+    if not rows:
+        return
+    seqs, states, attempts, ids, statuses, details = zip(*rows, strict=True)
+    columns = (states, attempts, statuses, details)
+    if all(column.count(value) == len(rows) for column, value in zip(columns, _PLAIN, strict=True)):
+        _CREATED.execute(db, list(zip(seqs, ids, strict=True)))
+    else:
+        _SETTLE.execute(db, rows)
