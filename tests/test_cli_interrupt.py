@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.cli.signals import ECHO_S
+from bulkwriter.stub.thread import StubThread
 from tests.cli_process import Done, finish, interrupt, run, start, stub, wait_for, write_pairs
 from tests.conftest import CANARY
 
@@ -47,19 +48,27 @@ def test_the_first_signal_drains_and_the_shown_command_resumes(tmp_path: Path, n
         assert (server.truth()["records"], server.truth()["doubles"]) == (400, 0)
 
 
+def is_still(server: StubThread) -> bool:
+    """Whether all that is in flight came after the server became slow: nothing is answered for a while."""
+    before = server.truth()["records"]
+    time.sleep(0.2)
+    now = server.truth()
+    return bool(now["in_flight"]) and bool(now["records"] == before)
+
+
 def test_the_second_signal_aborts_at_once_and_nothing_is_doubled(tmp_path: Path) -> None:
-    source = write_pairs(tmp_path / "pairs.csv", 60)
+    source = write_pairs(tmp_path / "pairs.csv", 400)
     with stub(latency_s=0.02) as server:
-        process = start("run", str(source), "--base-url", server.base_url, *WAITS)
+        process = start("run", str(source), "--base-url", server.base_url, *WAITS, "--in-flight", "4")
         wait_for(lambda: server.truth()["records"] > 5)
-        server.set_scenario(tokens=[CANARY], latency_s=3.0)
-        wait_for(lambda: server.truth()["in_flight"] > 0)
+        server.set_scenario(tokens=[CANARY], latency_s=6.0)
+        wait_for(lambda: is_still(server))
         began = time.monotonic()
         interrupt(process)
         time.sleep(3 * ECHO_S)
         interrupt(process)
         done = finish(process)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4
         assert done.code == done.json["exit_code"] == 130
         assert 5 < done.json["created"] <= server.truth()["records"]
         assert done.json["in_doubt"] > 0
@@ -68,7 +77,7 @@ def test_the_second_signal_aborts_at_once_and_nothing_is_doubled(tmp_path: Path)
         server.set_scenario(tokens=[CANARY])
         again = finish(start(*resume_command(done)))
         assert again.code == 0
-        assert (server.truth()["records"], server.truth()["doubles"]) == (60, 0)
+        assert (server.truth()["records"], server.truth()["doubles"]) == (400, 0)
 
 
 def test_a_drain_does_not_wait_for_a_source_that_hangs(tmp_path: Path) -> None:
