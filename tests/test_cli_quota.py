@@ -157,7 +157,8 @@ def test_kills_waste_no_block_and_overspend_nothing(tmp_path: Path, ledger: Path
 
 
 def test_three_processes_share_one_account(tmp_path: Path, ledger: Path) -> None:
-    sources = [write_pairs(tmp_path / f"{n}.csv", 400, first=1_000 * n + 1) for n in range(3)]  # each alone more than a day's
+    """Each alone has more pairs than the day allows, so whoever is late finds nothing left."""
+    sources = [write_pairs(tmp_path / f"{n}.csv", 400, first=1_000 * n + 1) for n in range(3)]
     args = ("--quota", "write:300/day", "--ledger", str(ledger), "--on-quota", "stop", "--json")
     with stub(latency_s=0.005) as server:
         url = ("--base-url", server.base_url, "--doubt-wait=0.4", "--progress=none")
