@@ -30,8 +30,9 @@ def test_a_living_run_says_what_holds_it_back(tmp_path: Path, capsys: pytest.Cap
     facts: dict[str, Any] = {}
 
     def is_known() -> bool:
-        if journal.exists():
-            facts.update(json.loads(status_of(journal, capsys, "--json")))
+        capsys.readouterr()
+        if main(["status", str(journal), "--json"]) == 0:  # it is not there at once
+            facts.update(json.loads(capsys.readouterr().out))
         return facts.get("held_kind") == "ceiling"
 
     with stub(latency_s=0.05) as server:

@@ -78,6 +78,10 @@ async def test_batches_are_no_larger_than_asked_and_complete(tmp_path: Path, max
     assert len(found) == (30_000 if max_rows > 1 else path.read_bytes().count(b"\n"))
 
 
+READ_AHEAD = 131_072
+"""What Python 3.12 and later read of a compressed file at a time."""
+
+
 async def test_the_fraction_is_that_of_the_rows_delivered(tmp_path: Path) -> None:
     for path, data in ((tmp_path / "a.csv", BIG), (tmp_path / "a.csv.gz", gzipped(BIG))):
         path.write_bytes(data)
@@ -87,7 +91,9 @@ async def test_the_fraction_is_that_of_the_rows_delivered(tmp_path: Path) -> Non
             delivered += len(batch.pairs)
             fraction = source.fraction()
             assert fraction is not None
-            assert delivered / fraction == pytest.approx(30_000, rel=0.4)  # early ids are short, gzip reads ahead
+            ahead = READ_AHEAD / len(data) if path.suffix == ".gz" else 0.0
+            share = delivered / 30_000  # of the rows; early ones are short
+            assert 0.7 * share <= fraction <= min(1.0, 1.6 * share + ahead)
         assert delivered == 30_000
         await source.aclose()
 

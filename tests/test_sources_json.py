@@ -92,7 +92,7 @@ def test_bad_lines_say_why_and_the_rest_goes_on(line: bytes, reason: str) -> Non
 def test_a_nest_too_deep_for_one_of_the_parsers_is_no_crash() -> None:
     deep = b'{"CourseLessonId": 1, "CourseMemberId": 2, "x": ' + b"[" * 1_020 + b"]" * 1_020 + b"}"
     deeper = deep.replace(b"[", b"[[").replace(b"]", b"]]")
-    hidden = deep.replace(b'"x"', b'"\\u0078"')
+    hidden = deep.replace(b'"x"', b'"\\u0078"').replace(b"[", b"[" * 20).replace(b"]", b"]" * 20)
     rows = read(b"\n".join([GOOD.strip(), deep, deeper, hidden]))
     assert [row.pair for row in rows] == [(5, 6), (1, 2), None, None]
 

@@ -123,6 +123,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         task.add_done_callback(self._ended)
         return task
 
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        if not self._is_killed:  # nobody closes the generators of a killed process
+            super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]
+
     def _ended(self, task: Any) -> None:
         self._pending.pop(task, None)
 
