@@ -194,8 +194,13 @@ class BulkWriter:
         engine = self._engine
         await engine.stopping.wait()
         await self._taking.is_free.wait()
-        await engine.settle_down()
-        await self._singles.aclose(engine.error or TryLater("the writer ends", hint=ENDS))
+        try:
+            await engine.settle_down()
+        except BulkwriterError as error:
+            engine.stop(error)  # they wait no longer, whatever failed, and are told of it
+            raise
+        finally:
+            await self._singles.aclose(engine.error or TryLater("the writer ends", hint=ENDS))
         await engine.return_unsent(lambda intent: True)
 
     # how it stands

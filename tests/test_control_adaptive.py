@@ -204,6 +204,19 @@ def test_a_long_time_without_pairs_is_not_taken_for_a_slow_server() -> None:
     assert count(trace.good, 5_010.0, 5_020.0) >= 0.95 * 1_000
 
 
+@pytest.mark.parametrize("taken", [0, 1, 3])
+def test_a_throttle_after_a_long_idle_time_is_no_rate_of_one_in_that_time(taken: int) -> None:
+    """A run without a pace waits for looks or a quota: the rate of that time was next to nothing, or its gap 1 / 0."""
+    c = controller(in_flight=1)
+    now = drive(c, Server(lambda now, inside: True, latency_s=0.05), 2.0).now
+    now += 3_600.0 - 0.05
+    for is_good in [True] * taken + [False]:
+        c.on_sent(now)
+        now += 0.05
+        c.on_good(now, now - 0.05, 0.05) if is_good else c.on_throttle(now, now - 0.05, None)
+    assert now < c.next_send_at(now) < now + 5.0
+
+
 def test_errors_are_not_throttles() -> None:
     c = controller()
     trace = drive(c, Server(lambda now, inside: True, error_share=0.3), 10.0)

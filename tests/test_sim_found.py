@@ -68,6 +68,17 @@ def test_single_writes_end_with_the_run(ending: str) -> None:
     require_right(world, seeds=4)
 
 
+def test_a_disk_that_fails_under_single_writes_while_the_run_ends_is_told_to_all() -> None:
+    """Those who waited for what could not be returned waited for ever; and a write that nobody waited for any more kept
+    to itself that its commit had failed."""
+    settings = replace(plain_world([], lives=[]).settings, rate=2.5)
+    for commit, events, latency_s in ((5, (12, 41, 42), 0.4), (6, (43, 44, 45), 0.4), (5, (10, 12, 14), 0.01)):
+        for event in events:
+            life = Life("singles", ending="drain", at_event=event, disk_fails_at=commit, keeps_failed=latency_s < 0.1)
+            world = plain_world([], lives=[life], singles=PAIRS, settings=settings, latency_s=latency_s)
+            require_right(world, seeds=1)
+
+
 def test_a_cancel_in_the_middle_of_a_commit_leaves_nothing_that_nobody_knows_of() -> None:
     """asyncio's own cancellation reaches into anyio's shields: rows were durable and neither sent nor given back."""
     for event in range(1, 30):
@@ -92,6 +103,18 @@ def test_the_floor_of_a_start_is_from_before_its_first_write() -> None:
     for event in range(25, 60, 3):
         lives = [killed_at(event), Life("write_all"), Life("write_all")]
         require_right(plain_world([*PAIRS], lives=lives, settings=settings, odds=odds), seeds=4)
+
+
+def test_doubts_sent_before_anything_was_looked_up_are_known_as_ours_when_they_are_recalled() -> None:
+    """With `--existing skip` a start that finds nothing new in its source has no floor but that of its doubts: records
+    of ours, recalled from a lane out of step, were called somebody else's."""
+    settings = plain_world([], lives=[]).settings
+    settings = replace(settings, existing="skip", limits=replace(settings.limits, chunk_rows=100))
+    odds = replace(FAIR, lanes={"repeated reply": 0.7})
+    for event in range(6, 14):
+        lives = [killed_at(event), Life("write_all"), Life("write_all")]
+        world = plain_world([*PAIRS], lives=lives, strangers=[(9, 10_001)], settings=settings, odds=odds)
+        require_right(world, seeds=3)
 
 
 def test_single_writes_that_begin_together_all_have_a_floor() -> None:

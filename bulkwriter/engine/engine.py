@@ -111,6 +111,7 @@ class Engine:
         self._wake_timer: asyncio.TimerHandle | None = None
         if ports.remembering:
             ports.remembering.restore(self)
+        self.known.adopt(stored.doubts)
         self.settlement.adopt(stored.doubts, ports.clock())
         if stored.doubts:
             self.tell(DoubtsParked(len(stored.doubts), "left by an earlier start"))

@@ -10,12 +10,13 @@ server giving rising ids; `RecordIds` notices when it does not, and then no floo
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import anyio
 
 from ..events import Event
+from ..model import Intent
 from ..reconcile.existing import Existing
 from ..reconcile.lists import GetPage, ListFailed, is_newest_first, top_page
 from ..settings import Settings
@@ -64,6 +65,12 @@ class KnownRecords:
                 await self._begin_floors()
         return there | await self._unkept.find(pairs) if self._unkept else there
 
+    def adopt(self, doubts: Iterable[Intent]) -> None:
+        """Doubts of an earlier start may be sent again before anything is looked up: then their floors are the run's.
+        The lowest of them: a lane out of step may have made a higher one up."""
+        if self.run_floor is None and not self._existing:
+            self.run_floor = min((doubt.floor for doubt in doubts if doubt.floor is not None), default=None)
+
     @property
     def calls(self) -> int:
         """List calls made to find what exists."""
@@ -81,8 +88,9 @@ class KnownRecords:
         if not self._existing:
             await self._look_at_top()
         self._has_begun = True
-        if not self._has_sent():  # doubts of an earlier start may have been, while the first lists were read
-            self.run_floor = self.floor()
+        floor = self.floor()
+        if floor is not None and not self._has_sent():  # doubts may have been, while the first lists were read
+            self.run_floor = floor
 
     async def _look_at_top(self) -> None:
         try:

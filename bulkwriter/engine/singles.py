@@ -19,7 +19,7 @@ from typing import Final
 import anyio
 
 from ..dedupe import PairSet
-from ..errors import BulkwriterError
+from ..errors import BulkwriterError, JournalError
 from ..model import SETTLED, Intent, Outcome, State
 from .commits import Commits
 from .delivery import WholeRow, stored_outcome
@@ -80,7 +80,8 @@ class Singles:
             raise
 
     async def aclose(self, error: BulkwriterError) -> None:
-        """Write nothing more; whoever still waits gets `error`."""
+        """Write nothing more; whoever still waits gets `error`.  Raises the `JournalError` of one that ends in it: its
+        caller is told of `error`, and nobody else would hear that the disk failed."""
         self.closed = self.closed or error
         self._commits.waiters.fail(self.closed)
         tasks = list(self._writing.values())
@@ -88,6 +89,9 @@ class Singles:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        for failure in [task.exception() for task in tasks if not task.cancelled()]:
+            if isinstance(failure, JournalError):
+                raise failure
 
     def _ended(self, pair: tuple[int, int], task: asyncio.Task[Outcome]) -> None:
         del self._writing[pair]

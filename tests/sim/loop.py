@@ -131,6 +131,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._pending.pop(task, None)
 
     def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if self._is_killed:
+            return  # who would have heard of it is dead
         self.failures.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     def _abandon(self) -> None:

@@ -15,7 +15,6 @@ are no holds but stated ones: the pace falls to the floor instead.
 
 Invariants: nothing is sent before a stated Retry-After (`paused_until` never falls); at most one cut an epoch;
 1 <= in_flight_limit <= in_flight.  Errors and timeouts are not throttles: they have a breaker (`core.retry`).
-
 Source: see the parts; the epochs are RFC 6582's `recover`.
 """
 
@@ -39,7 +38,7 @@ from .words import Holding, believed, held, paused
 DIP: Final = 0.015  # below what is certainly allowed; credit for a throttle or two is saved on the way back
 LONG_HOLD_S: Final = 0.2  # shorter ones are a bucket that fills again
 LONG_HOLD_GAPS: Final = 3.0
-IDLE_S: Final = 2.0  # a canary that goes so late after its pause had no pair
+IDLE_S: Final = 2.0  # so long without a request, or so late after a pause: there was no pair
 EXPECTED_S: Final = 0.2  # a hold that should last longer is not tried at once
 EXPECTED_GAPS: Final = 5.0
 CROWDED: Final = 1.1  # of what a full crowd sends: then it is the crowd that holds back, and not the pace
@@ -165,7 +164,8 @@ class Controller:
         if (is_queue or (is_full and not is_used)) and pace.is_starting:
             pace.free()
         elif pace.is_free:
-            return
+            if span_s - latency_s > IDLE_S:  # nothing was sent for so long, which says nothing about the limit
+                limit.begin(Mark(now, self._recent.taken))
         elif not is_used:
             pace.stand(now, span_s)
             if not is_full or self._crowd.is_capped:

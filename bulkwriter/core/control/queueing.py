@@ -37,6 +37,7 @@ BASE_EARLY: Final = 4
 BASE_FIRST: Final = 64
 BASE_FALL: Final = 0.25
 BASE_RISE: Final = 1.003
+LEAST_PER_S: Final = 1.0
 LIMIT_MIN: Final = 2.0  # one alone cannot tell a queue from a slow server
 
 
@@ -82,9 +83,11 @@ class Queueing:
             self._square_s2 += latency_s * latency_s
 
     def delivered_now(self, now: float) -> float:
-        """Replies a second; of the running sample while that is longer than a second, or the only one."""
+        """Replies a second; of the running sample while that is longer than a second, or the only one.  An idle time
+        has delivered little or nothing, which tells no rate: not less than `LEAST_PER_S`."""
         span_s = now - self._since
-        return self.delivered if self.delivered and span_s < 1.0 else self._all / max(1e-3, span_s)
+        now_per_s = self.delivered if self.delivered and span_s < 1.0 else self._all / max(1e-3, span_s)
+        return max(LEAST_PER_S, now_per_s)
 
     def is_slow(self, latency_s: float) -> bool:
         """Whether one reply took so long that a start should not go on."""
