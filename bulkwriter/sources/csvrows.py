@@ -60,7 +60,7 @@ class CsvRows:
         """What stands for a line of more than `line_bytes`, of which `head` is the beginning."""
         reason = too_long(self._line_bytes)
         if self._header is None:
-            raise unreadable(head, Record(None, reason, 0), Place(self._name, line))
+            raise unreadable(head[: self._line_bytes], Record(None, reason, 0), Place(self._name, line))
         return self._bad(reason, head)
 
     def finish(self) -> None:

@@ -55,7 +55,7 @@ def read_header(
     if None in taken.values():
         return None
     if not whole:
-        raise unreadable(lines[at], taken[","], place)
+        raise unreadable(lines[at][:line_bytes], taken[","], place)  # no more is known of a long line read in pieces
     widest = max(whole.values(), key=lambda record: len(record.fields or ()))
     columns.find(widest.fields or (), place.source, place.line)
     raise AssertionError("columns are missing, so find() raises")
