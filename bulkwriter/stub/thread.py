@@ -15,6 +15,7 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from .scenario import Scenario
@@ -53,7 +54,8 @@ class StubThread:
 
     def stop(self) -> None:
         if self._thread.is_alive() and self._loop is not None and self._end is not None:
-            self._loop.call_soon_threadsafe(self._end.set)
+            with suppress(RuntimeError):  # the thread is just ending by itself, its loop closed already
+                self._loop.call_soon_threadsafe(self._end.set)
         if self._thread.ident is not None:
             self._thread.join()
 
