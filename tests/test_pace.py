@@ -113,6 +113,16 @@ def test_above_a_thousand_units_some_share_a_slot() -> None:
     assert 97_000 <= sent <= 105_000
 
 
+def test_a_reply_after_the_slot_was_taken_by_another_process_leaves_it_alone() -> None:
+    """A process is stopped (Ctrl-Z) with a request on its way until the slot was free and is another's."""
+    cells = cells_of(parse("write:1/s"))
+    stopped, other = (pace("write:1/s", cells=cells) for _ in range(2))
+    stopped.take(0.0)
+    other.take(HOLD_S + 1.0)
+    stopped.ended(HOLD_S + 1.1)
+    assert other.opens_at(HOLD_S + 2.5) > HOLD_S + 2.5  # its request is on its way still
+
+
 # ---- any arrivals, any replies, several processes
 
 
@@ -159,3 +169,24 @@ def test_no_span_holds_too_many_neither_sent_nor_arrived(spec: str, processes: i
     assert not worst(sent, window)
     assert not worst(arrived, window)
     assert sent
+
+
+@settings(max_examples=10, deadline=None)
+@given(count=st.integers(MOST_SLOTS + 1, 3 * MOST_SLOTS), seed=st.integers(0, 2**32))
+def test_no_span_holds_too_many_where_processes_idle_in_the_middle_of_a_slot(count: int, seed: int) -> None:
+    """One process spends all that there is; two others take part and pause, often for longer than the window."""
+    chance, spec = random.Random(seed), f"write:{count}/s"
+    cells = cells_of(parse(spec))
+    paces = [pace(spec, cells=cells) for _ in range(3)]
+    idle_until, sent, now = [0.0] * 3, [], 10.0
+    while now < 14.0:
+        which = chance.randrange(3)
+        if now >= idle_until[which] and paces[which].opens_at(now) <= now:
+            paces[which].take(now)
+            paces[which].ended(now)
+            sent.append(now)
+            if which and chance.random() < 1 / 100:
+                idle_until[which] = now + chance.choice((0.01, 0.4, 1.2, 1.2))
+        now += 0.3 / count
+    assert not worst(sent, parse(spec))
+    assert len(sent) > count

@@ -14,14 +14,16 @@ free when the last of them is.  A slot in use says "deadline + W" from before it
 killed leaves the truth behind, and the next one can go on from there at once.
 
 Requests end in any order, and each end frees the slot taken first: the slots still in use then carry later deadlines
-than the requests they stand for, which is safe.  The caller holds the lock of the cells while it calls `take`, having
-seen that `opens_at` is past; everything else needs no lock.
+than the requests they stand for, which is safe.  A slot is ours while its cell says what we wrote last and that time is
+to come: whoever idled or was stopped for longer may find it taken by another process, and leaves it alone.
 
-Pure: `now` is an argument, and so are the cells.
+The caller holds the lock of the cells while it calls `take`, having seen that `opens_at` is past; everything else needs
+no lock.  Pure: `now` is an argument, and so are the cells.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from typing import Final
 
@@ -42,7 +44,7 @@ class Pace:
     """One window as this process sees it.  `hold_s` is how long a request may be on its way, from `take` to its end."""
 
     __slots__ = ("_catch_up_s", "_cells", "_free", "_gap_s", "_in_use", "_left", "_open", "_per_slot", "_slots",
-                 "_span_s", "hold_s", "window")  # fmt: skip
+                 "_span_s", "_wrote", "hold_s", "window")  # fmt: skip
 
     def __init__(self, window: Window, cells: memoryview[float], *, slack: float, hold_s: float) -> None:
         self.window = window
@@ -52,6 +54,7 @@ class Pace:
         assert len(cells) == HEAD + self._slots
         self._cells = cells
         self._free = cells[HEAD:]  # a view, not a copy
+        self._wrote = array("d", bytes(8 * self._slots))  # what this process wrote last into each of them
         self._span_s = window.window_s * (1 + slack)
         self._gap_s = self._span_s / self._slots
         self._catch_up_s = catch_up_s(self._span_s)
@@ -88,7 +91,7 @@ class Pace:
         if not (self._left and self._is_ours(now)):
             self._open_slot(now)
         self._left -= 1
-        self._free[self._open] = now + self.hold_s + self._span_s
+        self._free[self._open] = self._wrote[self._open] = now + self.hold_s + self._span_s
         self._in_use.append(self._open)
 
     def give_back(self) -> None:
@@ -97,18 +100,18 @@ class Pace:
         self._left += 1
         if slot not in self._in_use and self._left == self._per_slot:
             self._left = 0
-            self._free[slot] = 0.0
+            self._free[slot] = self._wrote[slot] = 0.0
             self._cells[1] -= self._gap_s
 
     def ended(self, now: float) -> None:
         """One request was answered, or its deadline is past."""
         slot = self._in_use.popleft()
-        if not self._in_use or self._in_use[0] != slot:
-            self._free[slot] = now + self._span_s
+        if (not self._in_use or self._in_use[0] != slot) and now < self._free[slot] == self._wrote[slot]:
+            self._free[slot] = self._wrote[slot] = now + self._span_s
 
     def _is_ours(self, now: float) -> bool:
-        """Whether the open slot is still far from free: once it is free another process may take it."""
-        return self._free[self._open] > now + self._span_s / 2
+        """Whether the open slot is still far from free, and not by another process that took it when it was."""
+        return now + self._span_s / 2 < self._free[self._open] == self._wrote[self._open]
 
     def _open_slot(self, now: float) -> None:
         cells, free = self._cells, self._free
