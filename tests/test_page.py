@@ -67,6 +67,25 @@ def test_new_quotas_begin_as_if_all_were_spent_until_what_was_sent_has_ended(tmp
     assert list(opened(tmp_path, windows="write:4/s").cells) == [100.0] * CELLS
 
 
+def test_who_ends_in_order_says_that_nothing_is_on_its_way(tmp_path: Path) -> None:
+    page = opened(tmp_path)
+    page.note_end(100.0)
+    page.note_end(120.0)
+    page.note_none(7.0)
+    assert list(opened(tmp_path, windows="write:2/s").cells) == [7.0] * CELLS
+
+
+def test_requests_of_others_stay_noted_whether_booked_before_between_or_after(tmp_path: Path) -> None:
+    for n, order in enumerate(("one other", "other one", "other one other", "one other one")):
+        one, other = (opened(tmp_path, account=order) for _ in range(2))
+        for at, who in enumerate(order.split(), start=100):
+            (one if who == "one" else other).note_end(float(at))
+        last = 100.0 + max(at for at, who in enumerate(order.split()) if who == "other")
+        one.note_none(7.0)
+        assert opened(tmp_path, account=order, windows=f"write:{n + 2}/s").cells[0] >= last
+        other.note_none(8.0)
+
+
 def test_what_an_earlier_boot_noted_is_not_handed_on(tmp_path: Path) -> None:
     opened(tmp_path, boot="boot-0").note_end(100.0)
     assert list(opened(tmp_path, windows="write:2/s").cells) == [0.0] * CELLS
@@ -97,4 +116,5 @@ def test_a_page_in_memory_is_one_s_own() -> None:
     assert list(page.cells) == [0.0] * CELLS
     page.unlock()
     page.note_end(1.0)
+    page.note_none(1.0)
     page.close()

@@ -68,7 +68,7 @@ class Quotas:
         self.windows = tuple(windows)
         self.boot, self._stops = clocks.boot, stops
         paces = paces_over(page.cells, windows, hold_s=hold_s)
-        self._till = till
+        self._till, self._page = till, page
         self.sides = {kind: Side(kind, paces, page, till=till.cells_of(kind), hold_s=hold_s) for kind in (WRITE, READ)}
         self._has_long = {kind: any(not is_short(w) for w in concerned(windows, kind)) for kind in (WRITE, READ)}
         self.exchanges = Exchanges(
@@ -208,6 +208,8 @@ class Quotas:
 
     async def aclose(self) -> None:
         """Give back what is reserved, and write down what was spent."""
+        if not any(side.reserve.is_out for side in self.sides.values()):
+            self._page.note_none(self.boot())
         await self.exchanges.aclose()
         self._till.close()
 

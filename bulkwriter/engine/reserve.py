@@ -67,6 +67,11 @@ class Reserve:
     def is_low(self) -> bool:
         return self.is_counted and self.left <= self._size // LOW
 
+    @property
+    def is_out(self) -> bool:
+        """Whether any request is on its way."""
+        return bool(self._on_way)
+
     def wants(self, now: float) -> int:
         """How many to ask for now; called once for each exchange that asks."""
         lasted_s = now - self._asked_at

@@ -9,7 +9,8 @@ is cleared, as no short window outlasts a boot.  One page for each account and s
     cells 2...  `cells`, the caller's, see `core.pace`
 
 A new page beside another one of the same account begins as if all were spent until that one's cell 1: a changed
-`--quota` does not start afresh.  Processes that run *at the same time* with different quotas on one account do not see
+`--quota` does not start afresh.  (A page gone back to is as it was left.)  Who ends in order sets cell 1 back to what is
+true, `note_none`, or else `run` would wait for minutes after `plan` with other quotas.  Processes that run *at the same time* with different quotas on one account do not see
 each other's short windows; the long ones they share.
 
 Invariant: only the holder of the lock books; only the process that booked a request changes its number.
@@ -43,6 +44,7 @@ class PageLike(Protocol):
     def try_lock(self) -> bool: ...
     def unlock(self) -> None: ...
     def note_end(self, at: float) -> None: ...
+    def note_none(self, now: float) -> None: ...
     def close(self) -> None: ...
 
 
@@ -55,6 +57,7 @@ class Page:
         self._bytes = memoryview(self._map)
         self._all = self._bytes.cast("d")
         self.cells = self._all[HEAD:]
+        self._wrote = self._others = 0.0  # what this process wrote last into cell 1, and the latest that others did
 
     @classmethod
     def open(
@@ -109,8 +112,17 @@ class Page:
         unflock(self._fd)
 
     def note_end(self, at: float) -> None:
-        """A request that is booked now has ended by then."""
-        self._all[1] = at
+        """A request that is booked now has ended by then; the caller holds the lock."""
+        if self._all[1] != self._wrote:
+            self._others = max(self._others, self._all[1])
+        self._all[1] = self._wrote = at
+
+    def note_none(self, now: float) -> None:
+        """Nothing of this process is on its way any more.  Does nothing where others have booked since, or book now."""
+        if self._all[1] == self._wrote > now and self.try_lock():
+            if self._all[1] == self._wrote:
+                self._all[1] = self._wrote = max(self._others, now)
+            self.unlock()
 
     def close(self) -> None:
         """Let go of the file; harmless when repeated.  Views that others still hold keep the memory mapped."""
@@ -133,6 +145,9 @@ class MemoryPage:
 
     def note_end(self, at: float) -> None:
         """Nobody comes after."""
+
+    def note_none(self, now: float) -> None:
+        """The same."""
 
     def close(self) -> None:
         """Nothing is open."""
