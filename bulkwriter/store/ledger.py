@@ -149,6 +149,7 @@ def make_private(path: Path) -> None:
 
 def prepare(db: sqlite3.Connection, path: Path, synchronous: str) -> None:
     """Bring a connection into our mode, and make the tables in a new file."""
+    check_ours(db, path)  # before anything of somebody else's file is changed
     db.execute("PRAGMA journal_mode = PERSIST")  # a rollback journal whose file stays: fewer changes to the folder
     db.execute(f"PRAGMA synchronous = {synchronous}")
     db.execute("PRAGMA fullfsync = ON")

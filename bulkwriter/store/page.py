@@ -9,9 +9,9 @@ is cleared, as no short window outlasts a boot.  One page for each account and s
     cells 2...  `cells`, the caller's, see `core.pace`
 
 A new page beside another one of the same account begins as if all were spent until that one's cell 1: a changed
-`--quota` does not start afresh.  (A page gone back to is as it was left.)  Who ends in order sets cell 1 back to what is
-true, `note_none`, or else `run` would wait for minutes after `plan` with other quotas.  Processes that run *at the same time* with different quotas on one account do not see
-each other's short windows; the long ones they share.
+`--quota` does not start afresh.  (A page gone back to is as it was left.)  Who ends in order sets cell 1 to what is
+true, `note_none`: else a `run` after a `plan` with other quotas would wait for minutes.  Processes that run *at the
+same time* with different quotas on one account do not see each other's short windows; the long ones they share.
 
 Invariant: only the holder of the lock books; only the process that booked a request changes its number.
 """
