@@ -133,6 +133,7 @@ def test_a_list_request() -> None:
         "dir": "-1",
     }
     assert parsed.headers["authorization"] == f"Bearer {TOKEN}"
+    assert parsed.headers["cache-control"] == "no-cache"
     assert "content-length" not in parsed.headers
     assert parsed.body == b""
 
@@ -150,6 +151,7 @@ def test_the_records_of_some_ids() -> None:
     parsed = Parsed(Api(BASE).by_ids(TOKEN, [1, 2, 2**63 - 1]))
     assert (parsed.method, urlsplit(parsed.target).path) == ("GET", PATH + "/")
     assert parsed.query == {"id": f"[1,2,{2**63 - 1}]"}
+    assert parsed.headers["cache-control"] == "no-cache"
     assert len(Api(BASE).by_ids(TOKEN, [2**63 - 1] * IDS_PER_CALL)) < 2_000
 
 

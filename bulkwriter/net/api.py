@@ -32,6 +32,8 @@ IDS_PER_CALL: Final = 50
 
 TOKEN: Final = re.compile(r"[!-~]{1,16384}")
 """What goes into a header whole: visible ASCII without spaces; so no line end can smuggle in another header."""
+FRESH: Final = "Cache-Control: no-cache\r\n"
+"""A list that a cache on the way had kept would say twice that a record is not there (RFC 9111, 5.2.1.4)."""
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
 Record = tuple[int, tuple[int, int]]
@@ -120,12 +122,12 @@ class Api:
     ) -> bytes:
         """The request for one page, from 1; `direction` 1 is ascending, -1 descending."""
         query = {**(filters or {}), "page": page, "size": size, "orderBy": order_by, "dir": direction}
-        return self._head("GET", f"{self._path}?{urlencode(query)}", token=token)
+        return self._head("GET", f"{self._path}?{urlencode(query)}", token=token, extra=FRESH)
 
     def by_ids(self, token: str, ids: Iterable[int]) -> bytes:
         """The request for the records with these ids, at most `IDS_PER_CALL`; `parse_records` reads the reply."""
         chosen = ",".join(map(str, ids))
-        return self._head("GET", f"{self._path}/?id=%5B{chosen}%5D", token=token)
+        return self._head("GET", f"{self._path}/?id=%5B{chosen}%5D", token=token, extra=FRESH)
 
     def delete(self, token: str, record_id: int) -> bytes:
         """The request that deletes one record."""
