@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 ID_MAX = 2**63 - 1
 """The largest id: the API's ids are signed 64-bit, and positive."""
+BOM = b"\xef\xbb\xbf"
+"""What some servers begin UTF-8 with; RFC 8259, 8.1: a parser of JSON "MAY ignore the presence" of it."""
 
 
 class Pair(NamedTuple):

@@ -240,6 +240,16 @@ def test_a_record_that_is_not_as_documented(name: str, value: object) -> None:
         Api(BASE).parse_records(json.dumps([record]).encode())
 
 
+def test_a_record_that_is_not_as_documented_is_named() -> None:
+    record = RECORD | {"Id": 77, "CourseMemberId": None}
+    with pytest.raises(BadList, match=r"Id 77\) has a CourseMemberId"):
+        Api(BASE).parse_records(json.dumps([record]).encode())
+
+
+def test_a_byte_order_mark_is_no_part_of_a_list() -> None:
+    assert Api(BASE).parse_page(b"\xef\xbb\xbf" + json.dumps(PAGE).encode()).total == PAGE["TotalItems"]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=60) | st.recursive(st.none() | st.integers() | st.text(max_size=3), st.lists).map(
     lambda v: json.dumps(v).encode()))  # fmt: skip

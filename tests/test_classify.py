@@ -56,6 +56,8 @@ def verdict(
 ROWS: list[tuple[str, int, bytes, dict[str, Any], VerdictKind]] = [
     ("the documented success", 200, OK, {}, CREATED),
     ("201 is as good", 201, OK, {}, CREATED),
+    ("a byte order mark is no part of JSON", 200, b"\xef\xbb\xbf" + OK, {}, CREATED),
+    ("nor of a refusal", 400, b"\xef\xbb\xbf" + REFUSED, {}, REJECTED),
     ("Value may hold more", 200, b'{"WasSuccessful":true,"Value":{"Id":1,"Name":"x"}}', {}, CREATED),
     ("the largest id", 200, b'{"WasSuccessful":true,"Value":{"Id":%d}}' % ID_MAX, {}, CREATED),
     ("an id above 2^63-1", 200, b'{"WasSuccessful":true,"Value":{"Id":%d}}' % (ID_MAX + 1), {}, IN_DOUBT),
@@ -282,7 +284,7 @@ def test_any_reply_has_a_verdict_and_claims_only_what_is_known(
 def proves_creation(status: int, body: bytes) -> bool:
     """The same by another way than the module's own."""
     try:
-        match orjson.loads(body):
+        match orjson.loads(body.removeprefix(b"\xef\xbb\xbf")):
             case {"WasSuccessful": True as won, "Value": {"Id": int(record_id)}} if won is True:
                 return status in (200, 201) and not isinstance(record_id, bool) and 1 <= record_id <= ID_MAX
     except ValueError:

@@ -166,14 +166,22 @@ def test_ways_to_sign_in(args: list[str], env: dict[str, str]) -> None:
 def test_where_the_journal_is() -> None:
     assert choose.journal_path("a/pairs.csv", None) == Path("a/pairs.csv.journal")
     assert choose.journal_path("-", Path("x")) == Path("x")
-    with pytest.raises(UsageError, match="needs --journal"):
-        choose.journal_path("-", None)
+    for source in ("-", "/dev/stdin", "/dev/fd/63", "/proc/self/fd/0"):
+        assert choose.journal_path(source, Path("x")) == Path("x")
+        with pytest.raises(UsageError, match="needs --journal"):
+            choose.journal_path(source, None)
 
 
 def test_slips_with_the_source(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no such file"):
         choose.check_there(str(tmp_path / "nope.csv"))
+    with pytest.raises(SourceError, match="is a directory"):
+        choose.check_there(str(tmp_path))
+    (tmp_path / "pairs.txt").touch()
+    with pytest.raises(SourceError, match="does not tell the format"):
+        choose.check_there(str(tmp_path / "pairs.txt"))
     choose.check_there("-")
+    choose.check_there("/dev/null")
     with pytest.raises(UsageError, match="both the token and the pairs"):
         choose.check_source("-", parsed("--token-file=-"))
     with pytest.raises(UsageError, match=r"did you mean: bulkwriter run pairs\.csv"):

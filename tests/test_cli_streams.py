@@ -96,3 +96,11 @@ def test_a_signal_that_comes_first_of_all(tmp_path: Path) -> None:
         assert done.code == 130
         assert run(source, server, "--doubt-wait=1").code == 0
         assert (server.truth()["records"], server.truth()["doubles"]) == (20, 0)
+
+
+def test_the_strictest_python_has_nothing_to_warn_of(tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 20)
+    with stub() as server:
+        done = run(source, server, env={"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error"})
+    assert done.code == 0
+    assert "Warning" not in done.err

@@ -49,7 +49,11 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "crowd": ({"limits": [{**BUCKET, "kind": "concurrency", "count": 3}]}, {}, "how many requests the server takes"),
     "in flight": ({"latency_s": 0.2}, {"in_flight": 4}, "latency × in-flight: 4 requests of about 0.2"),
     "pause": ({"limits": [{"kind": "window", "count": 50, "window_s": 60}]}, {}, "the server asked for a pause"),
-    "gone": ({"faults": [{"kind": "rst_before", "skip": 20}]}, {"late_apply_s": 60.0}, "the server is gone: "),
+    "gone": (
+        {"faults": [{"kind": "rst_before", "skip": 20}]},
+        {"late_apply_s": 60.0},
+        "no good reply, so one request at a time tries: ",
+    ),
 }
 
 

@@ -69,7 +69,7 @@ async def test_a_page_and_records_by_ids() -> None:
         (Reply(0, fault=Fault.REFUSED, detail="proxy h:1"), "page", "connection refused: proxy h:1"),
         (Reply(500), "page", "HTTP 500$"),
         (Reply(500, b'{"Message":"An error has\nocc."}'), "page", 'HTTP 500; it said: {"Message":"An error has occ."}'),
-        (Reply(200, b"<html>"), "page", "not JSON"),
+        (Reply(200, b"oops"), "page", "not JSON"),
         (Reply(200, page(2)), "page", "page 2 came for page 1"),
         (Reply(200, b'[{"Id": 7, "CourseLessonId": 1, "CourseMemberId": 2}]'), "records", "not asked for"),
         (Reply(200, page()), "records", "no Records"),
@@ -100,6 +100,19 @@ async def test_a_wrong_address_is_not_taken_for_a_missing_role(
     with pytest.raises(ListFailed) as failed:
         await lister_of(Reply(status)).page({}, 1)
     assert (failed.value.is_forbidden, failed.value.is_misplaced) == (is_forbidden, is_misplaced)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_web_page_is_a_wrong_address_until_a_list_was_read(status: int) -> None:
+    web_page = Reply(status, b"\n<!doctype html><p>Welcome")
+    lister = lister_of(web_page, Reply(200, page()), web_page)
+    with pytest.raises(ListFailed, match=f"HTTP {status}; it said: <!doctype html>") as failed:
+        await lister.page({}, 1)
+    assert failed.value.is_misplaced
+    assert (await lister.page({}, 1)).total == 0
+    with pytest.raises(ListFailed) as failed:
+        await lister.page({}, 1)
+    assert not failed.value.is_forbidden
 
 
 @pytest.mark.parametrize("fault", [Fault.TLS, Fault.NAME, Fault.PROXY])

@@ -17,12 +17,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import SourceError, UsageError
+from ..errors import UsageError
 from ..settings import Settings
 from .options import ENV, METADATA
 from .secret import SECRET_ENV
 
 STDIN = Path("-")
+DEVICES = ("/dev/", "/proc/")
+"""Where descriptors have names: /dev/stdin, and /dev/fd/63 for a shell's <(...)."""
 
 
 def settings_from(
@@ -60,11 +62,14 @@ def doubt_waits(given: Mapping[str, Any]) -> dict[str, float]:
 
 
 def journal_path(source: str, given: Path | None) -> Path:
-    """The journal beside its source, or the one given; stdin has no place beside it."""
+    """The journal beside its source, or the one given; stdin, in whatever spelling, has no place beside it."""
     if given is not None:
         return given
-    if source == "-":
-        raise UsageError("reading stdin needs --journal PATH", hint="the same journal and the same input resume a run")
+    if source == "-" or source.startswith(DEVICES):
+        what = "stdin" if source == "-" else source
+        raise UsageError(
+            f"reading {what} needs --journal PATH", hint="the same journal and the same input resume a run"
+        )
     return Path(source + ".journal")
 
 
@@ -82,9 +87,11 @@ def check_source(source: str, given: Mapping[str, Any]) -> None:
 
 
 def check_there(source: str) -> None:
-    """Refuse a path that names nothing before a journal is made beside it."""
-    if source != "-" and not Path(source).exists():
-        raise SourceError(f"{source}: there is no such file", hint="check the path; - reads standard input")
+    """Refuse a path that names nothing, or no source, before a journal is made beside it."""
+    from ..sources.files import refuse_path
+
+    if source != "-":
+        refuse_path(source)
 
 
 def check_credentials(settings: Settings) -> None:

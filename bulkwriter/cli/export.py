@@ -55,7 +55,10 @@ def command(journal: Path, states: str, output: str, force: bool) -> int:
         names = json.loads(reader.meta().get("columns", "null")) or ["CourseLessonId", "CourseMemberId"]
         lines = csv_lines(names, reader.export(wanted))
         if output == "-":
-            count = write_stdout(lines)
+            written = write_stdout(lines)
+            if written is None:
+                return 0
+            count = written
         else:
             check_output(Path(output), journal, force=force)
             count = write_file(Path(output), lines)
@@ -153,13 +156,16 @@ def write_file(output: Path, lines: Iterator[str]) -> int:
     return count
 
 
-def write_stdout(lines: Iterator[str]) -> int:
-    """Write the lines to stdout as far as somebody reads it."""
+def write_stdout(lines: Iterator[str]) -> int | None:
+    """Write the lines to stdout; how many rows, or None where its reader has seen enough, as `head` does."""
     try:
         count = pour(lines, sys.stdout)
         sys.stdout.flush()
-    except (OSError, ValueError):
-        return 0
+    except BrokenPipeError:
+        return None
+    except (OSError, ValueError) as e:
+        reason = e.strerror if isinstance(e, OSError) else "it is closed"
+        raise UsageError(f"cannot write stdout: {reason}", hint="what was written is not whole") from None
     return count
 
 

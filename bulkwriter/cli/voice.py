@@ -124,7 +124,8 @@ def own_stderr() -> TextIO | None:
     flushes that stream at exit would hang as well: so it must not be `sys.stderr`."""
     if sys.stderr is not sys.__stderr__ or sys.stderr is None:
         return sys.stderr  # a test captures it
-    return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", errors="backslashreplace")
+    # Open until the process ends, since a thread may hang in it; `closefd` keeps Python's warning of that out of sight.
+    return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 class PlainScreen:

@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from orjson import loads
 
-from ..model import ID_MAX, Fault, FieldError, Reply, Verdict, VerdictKind
+from ..model import BOM, ID_MAX, Fault, FieldError, Reply, Verdict, VerdictKind
 
 ERRORS_KEPT: Final = 20  # entries of one reply's `Errors`: a pair has two fields, so more is not about them
 ERROR_CHARS: Final = 300  # of each text of an error, as journals and exports keep it
@@ -73,7 +73,7 @@ def created_id(reply: Reply) -> int:
     try:
         return _created_id(status, loads(text))
     except orjson.JSONDecodeError:
-        return 0
+        return _created_id(status, _json(text)) if text[:3] == BOM else 0
 
 
 def classify(reply: Reply, *, has_created: bool, is_current_token: bool, wall_s: float) -> Verdict:
@@ -108,7 +108,7 @@ def _verdict(rule: Rule, seen: Seen) -> Verdict:
 
 def _json(body: bytes) -> Any:
     try:
-        return orjson.loads(body)
+        return orjson.loads(body.removeprefix(BOM))
     except orjson.JSONDecodeError:  # too deep, not UTF-8, cut, HTML, empty
         return NO_JSON
 

@@ -34,6 +34,8 @@ SEEN: Final = 8
 BUSY: Final = 0.8
 OTHERS: Final = 0.2
 """Share of the time that the loop waited for the processor from which other programs are named."""
+REASON_CHARS: Final = 80
+"""Of what the last bad reply said: progress shows it every few seconds, and the events have said it whole."""
 TELL_S: Final = 5.0
 """Shortest time between two events."""
 SLACKEN: Final = frozenset({"source", "end", "in flight", "crowd", "queue", "disk", "connecting"})
@@ -102,7 +104,9 @@ def lasts(engine: Engine, now: float) -> Held | None:
     if parts.breaker.is_open:
         at = parts.breaker.next_probe_at(now)
         return Held(
-            "gone", f"the server is gone: {parts.breaker.reason}", max(0.0, at - now) if at < math.inf else None
+            "gone",
+            f"no good reply, so one request at a time tries: {parts.breaker.reason[:REASON_CHARS]}",
+            max(0.0, at - now) if at < math.inf else None,
         )
     if parts.quotas and (block := blocked_by(parts.quotas)):
         return Held("quota", *block)

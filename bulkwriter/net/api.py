@@ -25,7 +25,7 @@ import orjson
 
 from .. import __version__
 from ..errors import UsageError
-from ..model import ID_MAX
+from ..model import BOM, ID_MAX
 
 IDS_PER_CALL: Final = 50
 """Most ids for one `by_ids`: 20 digits each stay well under the 2,048 characters that IIS allows a query by default."""
@@ -180,9 +180,9 @@ class Api:
                 ids = row["Id"], row[first], row[second]
             except (TypeError, KeyError):
                 raise BadList(f"a record has no Id, {first} or {second}") from None
-            for value in ids:
+            for name, value in zip(("Id", first, second), ids, strict=True):
                 if type(value) is not int or not 0 < value <= ID_MAX:
-                    raise BadList("a record has an id that is no positive 64-bit integer")
+                    raise BadList(f"a record (Id {ids[0]!r:.40}) has a {name} that is no positive 64-bit integer")
             records.append((ids[0], (ids[1], ids[2])))
         return records
 
@@ -221,9 +221,9 @@ def check_header(value: str, what: str) -> str:
 
 
 def load(body: bytes) -> Any:
-    """JSON, or BadList."""
+    """JSON, with a byte order mark or without, or BadList."""
     try:
-        return orjson.loads(body)
+        return orjson.loads(body.removeprefix(BOM))
     except orjson.JSONDecodeError:
         raise BadList("the list is not JSON") from None
 

@@ -25,11 +25,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 from urllib.parse import quote_plus
 
-import orjson
-
 from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from ..model import Fault, Reply
-from .api import check_header
+from .api import BadList, check_header, load
 
 TRIES: Final = 5  # requests for one token; with their pauses up to 15 s of an endpoint that is gone
 FIRST_PAUSE_S: Final = 1.0  # longest pause after the first try; doubled with each
@@ -203,7 +201,7 @@ def life_of(expires_in: Any) -> float:
 
 def json_object(body: bytes) -> dict[str, Any]:
     try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        answer = load(body)
+    except BadList:
         return {}
     return answer if isinstance(answer, dict) else {}

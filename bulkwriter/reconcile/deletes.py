@@ -20,15 +20,13 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
-import orjson
-
 from ..core.classify import UNSENT_FAULTS, classify, printable
 from ..core.retry import Backoff
 from ..engine.stops import GO_ON, at_connect
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..events import ConnectionTrouble, Event
 from ..model import Reply, Verdict, VerdictKind
-from ..net.api import Api
+from ..net.api import Api, BadList, load
 from ..settings import Settings
 from .halt import Halt
 from .lister import Request, TokenLike, Tokens
@@ -174,8 +172,8 @@ def is_success(reply: Reply) -> bool:
     if reply.fault is not None or not 200 <= reply.status <= 299:
         return False
     try:
-        body = orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
+        body = load(reply.body)
+    except BadList:
         return False
     return isinstance(body, dict) and body.get("WasSuccessful") is True
 

@@ -3,7 +3,8 @@
 A reply that is not a whole 200 with a list in it settles nothing, nor does one that answers another question: replies
 do not name their request, so a page must say its number, and records by ids must be among those asked for.  A 401 may
 be an expired token: it is refreshed once and asked again; a 401 on a fresh token or a 403 mean that this token may not
-list, a 404, 405, 501 or a redirect that the address is wrong.  A failure to connect that shows a wrong setting
+list, a 404, 405, 501 or a redirect that the address is wrong; so does an HTML page with 200 or 400 as long as no list
+was ever read: a web site answers so to every path.  A failure to connect that shows a wrong setting
 (certificate, host name, proxy) before anything was ever answered is a `ConfigurationStop`: trying again would not help.
 """
 
@@ -56,6 +57,7 @@ class Lister:
         self._tokens = tokens
         self._wall = wall
         self._has_connected = False
+        self._has_read = False
         self.calls = 0
 
     async def page(self, filters: Filters, number: int) -> PageLike:
@@ -91,9 +93,11 @@ class Lister:
             reply = await self._ask(request_with(token.value))
         self._check(reply)
         try:
-            return parse(reply.body)
+            answer = parse(reply.body)
         except BadList as bad:
             raise ListFailed(f"list call: {bad}") from None
+        self._has_read = True
+        return answer
 
     async def _ask(self, request: bytes) -> Reply:
         self.calls += 1
@@ -108,11 +112,13 @@ class Lister:
             self._has_connected = True
         if reply.fault:
             raise ListFailed(f"list call: {reply.trouble}")
-        if reply.status != 200:
+        is_web_page = reply.body[:100].lstrip()[:1] == b"<"
+        if reply.status != 200 or is_web_page:
             wait, said = reply.retry_after, printable(reply.body[:SAID_BYTES].decode(errors="replace"), SAID_CHARS)
             raise ListFailed(
                 f"list call: {reply.trouble}" + (f"; it said: {said}" if said else ""),
                 is_forbidden=reply.status in FORBIDDEN,
-                is_misplaced=reply.status in MISPLACED,
+                is_misplaced=reply.status in MISPLACED
+                or (is_web_page and reply.status in (200, 400) and not self._has_read),
                 retry_after_s=parse_retry_after(wait, reply.date, self._wall()) if wait else None,
             )

@@ -72,6 +72,18 @@ def format_of(path: str) -> type[CsvRows] | type[JsonRows] | None:
     return FORMATS.get(Path(path.lower().removesuffix(".gz")).suffix)
 
 
+def refuse_path(path: str) -> None:
+    """Raise the `SourceError` that shows without opening: nothing there, a directory, a file of no known format."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if stat.S_ISDIR(mode):
+        raise unreadable(path, IsADirectoryError())
+    if stat.S_ISREG(mode) and format_of(path) is None:
+        raise unknown_format(path)
+
+
 class FileStream:
     """The bytes of one file, decompressed; blocking.  `name` is for people."""
 
