@@ -5,6 +5,7 @@ The tree is short on purpose: a caller acts on the type, a person on the hint.
     BulkwriterError                exit 70   a bug of ours, when it is raised as itself
      ├─ UsageError                      2   a setting or option cannot be right
      ├─ JournalError                    5   journal locked, unusable, or of another host
+     │   └─ LedgerError                     the quota ledger unusable; the journal is well
      ├─ SourceError                     6   source unreadable, without its columns, or changed
      ├─ ConfigurationStop               4   bad token, role, host, TLS name, or the same refusal again and again
      └─ TryLater                       75   the server is gone, or asks to wait for more than we may
@@ -56,6 +57,15 @@ class JournalError(BulkwriterError):
     """The journal is locked, unusable, of another host, or its disk failed.  Nothing is sent after it is raised."""
 
     exit_code = Exit.JOURNAL
+
+
+class LedgerError(JournalError):
+    """The quota ledger cannot be used, or its disk failed.  Nothing is sent after it; the journal is well."""
+
+
+def is_of_journal(error: BaseException | None) -> bool:
+    """Whether the journal itself failed, so that nothing can be written into it any more."""
+    return isinstance(error, JournalError) and not isinstance(error, LedgerError)
 
 
 class SourceError(BulkwriterError):

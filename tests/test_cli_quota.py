@@ -226,6 +226,24 @@ def test_a_disk_that_fills_up_under_the_ledger_ends_with_5_and_no_pair_is_lost(t
         assert (whole.code, server.truth()["doubles"]) == (0, 0), whole.err
 
 
+def test_a_ledger_that_fails_in_mid_run_leaves_no_pair_in_doubt(tmp_path: Path, ledger: Path) -> None:
+    """The journal is well: requests on their way end, and what was not sent is pending again at once."""
+    source = write_pairs(tmp_path / "pairs.csv", 1_000)
+    args = ("--quota", "write:1000000/day", "--ledger", str(ledger), "--existing", "skip", "--progress=none", "--json")
+    with stub(latency_s=0.02) as server:
+        process = start("run", str(source), "--base-url", server.base_url, "--in-flight", "4", *args)
+        wait_for(lambda: server.truth()["operations"].get("create", 0) >= 25)
+        db = sqlite3.connect(ledger, timeout=20)
+        db.execute("DROP TABLE spent")
+        db.close()
+        done = finish(process)
+        creates = server.truth()["operations"]["create"]
+    assert done.code == 5
+    assert "no such table" in done.err
+    assert done.counts("created", "in_doubt") == (creates, 0)
+    assert done.json["pending"] > 0
+
+
 def test_another_program_that_holds_the_ledger_is_waited_for(here: Here, tmp_path: Path, ledger: Path) -> None:
     source = write_pairs(tmp_path / "pairs.csv", 30)
     args = ("--quota", "write:1000/day", "--ledger", str(ledger))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from bulkwriter.errors import JournalError
 from bulkwriter.store.page import MemoryPage, Page
+from bulkwriter.store.till import Till
 
 CELLS = 4
 
@@ -108,6 +111,25 @@ def test_it_is_private_and_no_link_is_followed(tmp_path: Path) -> None:
     with pytest.raises(JournalError) as error:
         opened(tmp_path)
     assert "--ledger" in error.value.hint
+
+
+def test_room_for_page_and_till_is_taken_when_they_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk that is an error; in a hole of the file the first number written would end the process instead."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as m:
+        m.setattr(os, "pwrite", full)
+        with pytest.raises(JournalError, match="No space left"):
+            opened(tmp_path)
+        with pytest.raises(JournalError, match="No space left"):
+            Till(tmp_path / "ledger", "a", "boot-1")
+        m.setattr(os, "pwrite", lambda fd, data, at: len(data) - 1)
+        with pytest.raises(JournalError, match="No space left"):
+            opened(tmp_path)
+    assert not list(tmp_path.glob("*.till"))
+    assert list(opened(tmp_path).cells) == [0.0] * CELLS
 
 
 def test_a_page_in_memory_is_one_s_own() -> None:

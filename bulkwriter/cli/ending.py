@@ -27,7 +27,7 @@ MEANING: dict[int, str] = {
     2: "usage: an option or setting cannot be right",
     3: "ended, but some pairs are in doubt",
     4: "stopped: authentication or configuration",
-    5: "the journal is locked, unusable, or of another host",
+    5: "the journal, or the quota ledger, is locked, unusable, or of another host",
     6: "the source is unreadable or has changed",
     70: "a bug of ours",
     75: "resume later: the server is gone, or a limit is spent",

@@ -22,7 +22,7 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from ..errors import BulkwriterError, JournalError, TryLater
+from ..errors import BulkwriterError, TryLater, is_of_journal
 from ..events import DoubtsParked, Event, Stopping
 from ..model import Fault, Intent
 from ..net.pool import ConnectFailure
@@ -199,7 +199,7 @@ class Engine:
 
     def stop(self, error: BulkwriterError) -> None:
         """End the run early with `error`: nothing new is sent.  The first error counts, or that of a failed disk."""
-        if self.error is None or (isinstance(error, JournalError) and not isinstance(self.error, JournalError)):
+        if self.error is None or (is_of_journal(error) and not is_of_journal(self.error)):
             self.error = error
             self.tell(Stopping(error.message))
         self.halt()
@@ -291,8 +291,8 @@ class Engine:
 
     async def committed(self) -> bool:
         """Wait until all outcomes so far are durable; False if the disk failed."""
-        await self.until(lambda: self.outcomes.is_empty or isinstance(self.error, JournalError))
-        return not isinstance(self.error, JournalError)
+        await self.until(lambda: self.outcomes.is_empty or is_of_journal(self.error))
+        return not is_of_journal(self.error)
 
     def refresh_token(self) -> None:
         self._background(self.bearer.refresh)

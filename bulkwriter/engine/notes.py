@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import orjson
 
-from ..errors import JournalError
+from ..errors import JournalError, is_of_journal
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -54,7 +54,7 @@ async def keep_notes(engine: Engine, total: Callable[[], tuple[int | None, bool]
 
 async def note_at_end(engine: Engine, total: Callable[[], tuple[int | None, bool]]) -> None:
     """Note it a last time, so that a start of less than a second tells `status` as much."""
-    if not engine.ports.store.is_durable or isinstance(engine.error, JournalError):
+    if not engine.ports.store.is_durable or is_of_journal(engine.error):
         return
     now, (rows, is_exact) = engine.ports.clock(), total()
     told = facts(engine, engine.brake.now(now), rows, is_exact=is_exact, rate=engine.stats.settled.per_s(now))

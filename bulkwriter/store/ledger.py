@@ -41,7 +41,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from ..errors import JournalError
+from ..errors import LedgerError
 from .ledger_book import APPLICATION_ID, CREATE, FORMAT, Book
 from .schema import normal_url
 from .till import dead_tills
@@ -74,11 +74,11 @@ class Ledger:
         self._db = db
         self._book = Book(db, account, boot)
         self._version: int | None = None
-        self._broken: JournalError | None = None
+        self._broken: LedgerError | None = None
 
     @classmethod
     def open(cls, path: Path, *, account: str, boot: str, synchronous: str = "FULL") -> Ledger:
-        """Open or create the ledger.  Raises `JournalError` where it cannot be used."""
+        """Open or create the ledger.  Raises `LedgerError` where it cannot be used."""
         path = path.expanduser().resolve()
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,10 +99,10 @@ class Ledger:
     def exchange(self, step: Callable[[Book], T]) -> T:
         """Run `step` in one transaction and return its result when that is durable.
 
-        Raises `JournalError` when it cannot be made so, and from then on always.
+        Raises `LedgerError` when it cannot be made so, and from then on always.
         """
         if self._broken:
-            raise JournalError(self._broken.message, hint=self._broken.hint)
+            raise LedgerError(self._broken.message, hint=self._broken.hint)
         try:
             self._db.execute("BEGIN IMMEDIATE")
             version = self._db.execute("PRAGMA data_version").fetchone()[0]
@@ -128,7 +128,7 @@ class Ledger:
 
     def close(self) -> None:
         """Let go of the file; harmless when repeated."""
-        self._broken = self._broken or JournalError("the ledger is closed")
+        self._broken = self._broken or LedgerError("the ledger is closed")
         self._roll_back()
         self._db.close()
 
@@ -161,27 +161,27 @@ def prepare(db: sqlite3.Connection, path: Path, synchronous: str) -> None:
 
 
 def check_ours(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether this is a ledger; False for an empty database.  Raises `JournalError` for anything else."""
+    """Whether this is a ledger; False for an empty database.  Raises `LedgerError` for anything else."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
     ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
     if not ours and (version or db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]):
-        raise JournalError(f"{path} is no ledger of bulkwriter", hint="name another file with --ledger")
+        raise LedgerError(f"{path} is no ledger of bulkwriter", hint="name another file with --ledger")
     if ours and version != FORMAT:
-        raise JournalError(
+        raise LedgerError(
             f"{path} has format {version}; this version knows format {FORMAT}",
             hint="use the bulkwriter that wrote it, or name another file with --ledger",
         )
     return bool(ours)
 
 
-def ledger_error(error: BaseException, path: Path) -> JournalError:
+def ledger_error(error: BaseException, path: Path) -> LedgerError:
     """What SQLite or the system says of the ledger, with a next step."""
     if isinstance(error, OSError):
         reason = os.strerror(error.errno) if error.errno else str(error)
     else:
         reason = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
-    return JournalError(f"quota ledger {path}: {reason}", hint=HINT)
+    return LedgerError(f"quota ledger {path}: {reason}", hint=HINT)
 
 
-def broken_off(error: BaseException, path: Path) -> JournalError:
-    return JournalError(f"quota ledger {path}: writing was broken off ({type(error).__name__})", hint=HINT)
+def broken_off(error: BaseException, path: Path) -> LedgerError:
+    return LedgerError(f"quota ledger {path}: writing was broken off ({type(error).__name__})", hint=HINT)

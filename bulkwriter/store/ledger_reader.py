@@ -1,7 +1,7 @@
 """Reading the ledger from outside: `plan` and `status`, beside processes at work, and where there is no ledger yet.
 
 `mode=ro`: nothing is created, repaired or changed.  A ledger that was being written when the power went needs a writer
-to repair it first; until then it cannot be read, which is a `JournalError` that says so.
+to repair it first; until then it cannot be read, which is a `LedgerError` that says so.
 
 Invariant: what is answered is as of one committed moment.  Not here: what it means (`engine.account`).
 """

@@ -58,6 +58,8 @@ class LedgerThread:
         if self._thread is not None:
             done = self.post(Ledger.close)
             await asyncio.wait([done], timeout=CLOSE_S)
+            if done.done():
+                done.exception()  # where it could not be opened either, that was told before
             self._steps.put(None)
         elif self._ledger is not None:
             self._ledger.close()

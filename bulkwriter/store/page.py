@@ -18,6 +18,7 @@ Invariant: only the holder of the lock books; only the process that booked a req
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import mmap
 import os
@@ -25,7 +26,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Protocol
 
-from ..errors import JournalError
+from ..errors import LedgerError
 
 try:
     import fcntl
@@ -72,7 +73,7 @@ class Page:
     ) -> Page:
         """Open or make the page for these windows; `clear(cells, free_at)` makes the caller's cells empty.
 
-        Blocks for as long as another process does this.  Raises `JournalError` where there can be no such file.
+        Blocks for as long as another process does this.  Raises `LedgerError` where there can be no such file.
         """
         stem = f"{ledger.name}-{digest(account)[:12]}-"  # as that of tills, `store.till`
         path = ledger.with_name(f"{stem}{digest(windows)[:8]}.pace")
@@ -87,7 +88,7 @@ class Page:
             is_new = os.fstat(fd).st_size != size
             if is_new:
                 os.ftruncate(fd, 0)
-                os.ftruncate(fd, size)
+                fill(fd, size)
             page = cls(fd, size)
             number = float(int(digest(boot)[:13], 16)) if boot else 1.0
             if is_new or page._all[0] != number:
@@ -153,10 +154,17 @@ class MemoryPage:
         """Nothing is open."""
 
 
+def fill(fd: int, size: int) -> None:
+    """Make a new file that long, of zeros that are written: in a hole the first number would need room on the disk, and
+    where there is none a write into mapped memory ends the process (SIGBUS)."""
+    if os.pwrite(fd, bytes(size), 0) < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def flock(fd: int, path: Path) -> None:
     """Wait for the lock of an open file; closing the file lets go of it."""
     if fcntl is None:  # pragma: no cover - Windows
-        raise JournalError("this system has no flock", hint="quotas need Linux, macOS or another Unix; or --quota none")
+        raise LedgerError("this system has no flock", hint="quotas need Linux, macOS or another Unix; or --quota none")
     fcntl.flock(fd, fcntl.LOCK_EX)
 
 
@@ -190,8 +198,8 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def page_error(path: Path, error: OSError) -> JournalError:
-    return JournalError(
+def page_error(path: Path, error: OSError) -> LedgerError:
+    return LedgerError(
         f"{path}: {os.strerror(error.errno or 0)}",
         hint="nothing is sent that is not counted first: name a ledger that can be written with --ledger",
     )

@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .page import DOUBLE, digest, flock, page_error, try_flock, unflock
+from .page import DOUBLE, digest, fill, flock, page_error, try_flock, unflock
 
 KINDS = ("write", "read")
 CELLS = 2 * len(KINDS)
@@ -50,9 +50,11 @@ class Till:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             flock(self._fd, self.path)
-            os.ftruncate(self._fd, CELLS * DOUBLE)
+            fill(self._fd, CELLS * DOUBLE)
             self._map = mmap.mmap(self._fd, CELLS * DOUBLE)
         except OSError as e:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
             raise page_error(self.path, e) from e
         self._cells = memoryview(self._map).cast("d")
 
