@@ -68,7 +68,7 @@ class Assembly:
         store = self.store
         stored = Stored(tally=dict(store.counts), doubts=[], record_ids=[])
         if isinstance(store, JournalWriter) and store.counts:
-            stored.doubts = await store.run(read_doubts)
+            stored.doubts, stored.leaving = await store.run(read_doubts)
             stored.has_rising_ids = await store.run(lambda journal: journal.meta_get("has_rising_ids")) != "no"
             stored.record_ids = await store.run(lambda journal: list(journal.record_ids()))
         return stored
@@ -92,11 +92,13 @@ class Assembly:
         )
 
 
-def read_doubts(journal: Journal) -> list[Intent]:
-    """What the last process left in doubt: its intents without outcome, and its doubts."""
-    return [
+def read_doubts(journal: Journal) -> tuple[list[Intent], set[int]]:
+    """What the last process left in doubt, its intents without outcome and its doubts; and the seqs of those that have
+    a record id: an undo was deleting that record."""
+    rows = [row for rows in journal.doubts() for row in rows]
+    doubts = [
         Intent(row.seq, row.pair, row.attempts, row.line, row.floor)
-        for rows in journal.doubts()
         for row in rows
         if row.pair is not None  # never None: a row that is no pair is settled from the start
     ]
+    return doubts, {row.seq for row in rows if row.record_id is not None}

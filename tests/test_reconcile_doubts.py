@@ -30,10 +30,20 @@ def parked(ended_at: float = 100.0) -> tuple[Doubts, Doubt]:
 
 def test_a_record_that_a_look_saw_settles_it_at_any_time() -> None:
     doubts, doubt = parked()
-    doubts.found(doubt)
+    assert doubts.seen(doubt, began_at=0.0)
     assert not doubts
     assert 7 not in doubts
     assert doubts.next_due_at() is None
+
+
+def test_a_record_that_was_being_deleted_is_there_only_when_the_delete_can_no_more_come() -> None:
+    doubts = Doubts(late_apply_s=LATE, list_lag_s=LAG)
+    doubts.park(intent(7), 100.0, is_leaving=True)
+    (doubt,) = doubts
+    assert not doubts.seen(doubt, began_at=164.9)
+    assert doubts.due_at(doubt) == 165
+    assert doubts.seen(doubt, began_at=165.0)
+    assert not doubts
 
 
 @pytest.mark.parametrize("began_at", [0.0, 100.0, 159.9, 164.999])
@@ -65,7 +75,7 @@ def test_a_second_look_too_soon_after_the_first_does_not_count() -> None:
 def test_found_after_a_first_look_saw_nothing() -> None:
     doubts, doubt = parked()
     doubts.not_seen(doubt, began_at=165, ended_at=166)
-    doubts.found(doubt)
+    assert doubts.seen(doubt, began_at=0.0)
     assert 7 not in doubts
 
 

@@ -281,7 +281,7 @@ def test_a_doubt_settled_elsewhere_meanwhile_is_left_alone() -> None:
         stage.park(1, floor=0)
         await asyncio.sleep(LAG + 1)
         (doubt,) = stage.looker.doubts
-        stage.looker.doubts.found(doubt)
+        assert stage.looker.doubts.seen(doubt, began_at=0.0)
         await asyncio.sleep(10)
 
     played(server, settled, act)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ..model import Intent, State
@@ -84,4 +84,6 @@ class Stored:
     tally: dict[State, int]
     doubts: list[Intent]
     record_ids: list[list[int]]
+    leaving: set[int] = field(default_factory=set)
+    """Seqs of doubts whose records an undo was deleting when it was killed."""
     has_rising_ids: bool = True

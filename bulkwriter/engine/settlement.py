@@ -10,7 +10,7 @@ Invariant: a pair that waits here (`released`) is in no other place, and its row
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 import orjson
 
@@ -82,13 +82,14 @@ class Settlement:
             self._outcomes.add(doubt, (doubt.seq, IN_DOUBT, doubt.attempts, None, None, detail))
             self.looker.park(doubt, now)
 
-    def adopt(self, doubts: Iterable[Intent], now: float) -> None:
-        """Take over what an earlier start left: intents and doubts, which the journal counts apart, are doubts both."""
+    def adopt(self, doubts: Iterable[Intent], now: float, *, leaving: Container[int] = ()) -> None:
+        """Take over what an earlier start left: intents and doubts, which the journal counts apart, are doubts both; or
+        what an undo left, that was deleting the records of the seqs in `leaving`."""
         tally = self._outcomes.tally
         tally[IN_DOUBT] += tally.pop(INTENT, 0)
         for intent in doubts:
             self._outcomes.odd[intent.seq] = IN_DOUBT
-            self.looker.park(intent, now)
+            self.looker.park(intent, now, is_leaving=intent.seq in leaving)
 
     # for the looker
 

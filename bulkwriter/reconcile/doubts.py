@@ -10,6 +10,9 @@ apply a lost request late, and a list may lag behind.  Then the pair was surely 
     parked --look: not there--> absent once --look: there-----> found
                                 absent once --look: not there-> absent
 
+Of a record that an undo was deleting when it was killed, "there" counts no earlier than "not there" does: the DELETE
+may be applied late, or a list may not show yet that it was.
+
 A refused pair (`engine.refusals`) waits here as well: surely not applied, but perhaps refused because a record of it is
 there.  That record was there before the refusal, so one look begun `list_lag_s` after it tells.
 """
@@ -30,6 +33,7 @@ class Doubt:
     ended_at: float
     absent_at: float | None = None  # when the first look ended that was late enough and did not see it
     is_refused: bool = False
+    is_leaving: bool = False  # a DELETE of its record may be on its way
 
 
 class Doubts:
@@ -49,9 +53,9 @@ class Doubts:
     def __contains__(self, seq: int) -> bool:
         return seq in self._doubts
 
-    def park(self, intent: Intent, ended_at: float, *, is_refused: bool = False) -> None:
+    def park(self, intent: Intent, ended_at: float, *, is_refused: bool = False, is_leaving: bool = False) -> None:
         """Take a pair in doubt; a later attempt's doubt replaces an earlier one's."""
-        self._doubts[intent.seq] = Doubt(intent, ended_at, is_refused=is_refused)
+        self._doubts[intent.seq] = Doubt(intent, ended_at, is_refused=is_refused, is_leaving=is_leaving)
 
     def drop(self, seq: int) -> None:
         """Forget a pair, if it is here: no look is needed any more."""
@@ -72,9 +76,12 @@ class Doubts:
         """Doubts that a look begun at `now` may settle either way, oldest first."""
         return sorted((d for d in self if self.due_at(d) <= now), key=lambda d: d.ended_at)
 
-    def found(self, doubt: Doubt) -> None:
-        """A look saw the record."""
+    def seen(self, doubt: Doubt, *, began_at: float) -> bool:
+        """A look saw the record.  True when that settles it."""
+        if doubt.is_leaving and began_at < doubt.ended_at + self._wait_s:
+            return False
         self._doubts.pop(doubt.intent.seq, None)
+        return True
 
     def not_seen(self, doubt: Doubt, *, began_at: float, ended_at: float) -> bool:
         """A look did not see the record.  True when that settles it: it was not applied, or there was none before."""

@@ -95,9 +95,10 @@ class Looker:
         self.failing_since: float | None = None
         self.last_failure = ""
 
-    def park(self, intent: Intent, ended_at: float, *, is_refused: bool = False) -> None:
-        """Take a doubt whose attempt ended at `ended_at`; or a refused pair, that may have a record of whatever age."""
-        self.doubts.park(intent, ended_at, is_refused=is_refused)
+    def park(self, intent: Intent, ended_at: float, *, is_refused: bool = False, is_leaving: bool = False) -> None:
+        """Take a doubt whose attempt ended at `ended_at`; or a refused pair, that may have a record of whatever age; or
+        one whose record an undo was deleting."""
+        self.doubts.park(intent, ended_at, is_refused=is_refused, is_leaving=is_leaving)
         self._parked_at = ended_at
         self.wake()
 
@@ -212,9 +213,9 @@ class Looker:
             if intent.seq not in self.doubts:
                 continue
             if record_id is not None:
-                found += not doubt.is_refused
-                self.doubts.found(doubt)
-                self._settling.found(intent, record_id)
+                if self.doubts.seen(doubt, began_at=began_at):
+                    found += not doubt.is_refused
+                    self._settling.found(intent, record_id)
             elif self.doubts.not_seen(doubt, began_at=began_at, ended_at=ended_at):
                 absent += not doubt.is_refused
                 self._settling.absent(intent)
