@@ -171,13 +171,14 @@ def make_paths(settings: Any) -> None:
 
 def check_base_url(url: str) -> None:
     """Raise `UsageError` unless `url` is https, or http to loopback, without user, query or fragment."""
+    shown = url.rpartition("@")[2]  # without a password, should somebody have put one there
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as e:
-        raise UsageError(f"base URL {url!r} is not a URL: {e}") from None
+        raise UsageError(f"base URL {shown!r} is not a URL: {e}") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise UsageError(f"base URL {url!r} is not like https://HOST", hint=f"the default is {DEFAULT_BASE_URL}")
+        raise UsageError(f"base URL {shown!r} is not like https://HOST", hint=f"the default is {DEFAULT_BASE_URL}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise UsageError("the base URL must not hold a user name, password, query or fragment")
     if parts.scheme == "http" and host not in LOOPBACK_HOSTS:

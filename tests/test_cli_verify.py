@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -133,6 +135,18 @@ def test_repair_takes_only_what_the_journal_claims(here: Here, source: Path) -> 
 def test_what_cannot_be_verified(here: Here, args: tuple[str, ...], code: int, hint: str) -> None:
     done = here("verify", *args, "--json", "--base-url=http://127.0.0.1:9")
     assert (done.code, said(done)["is_complete"], hint in done.err) == (code, False, True)
+
+
+@pytest.mark.parametrize("harm", ["DELETE FROM pair WHERE seq = 3", "UPDATE pair SET state = 42 WHERE seq = 3"])
+def test_a_journal_that_lacks_a_row_is_not_said_to_be_all_there(here: Here, source: Path, harm: str) -> None:
+    with stub() as server:
+        assert here.run(source, server).code == 0
+        with contextlib.closing(sqlite3.connect(journal_of(source))) as db:
+            db.execute(harm)
+            db.commit()
+        code, facts, done = ask(here, "verify", journal_of(source), server)
+    assert (code, facts["checked"]) == (5, 0)
+    assert "the journal is damaged" in done.err
 
 
 def test_a_journal_answers_only_for_its_own_host(here: Here, source: Path) -> None:

@@ -99,3 +99,10 @@ def test_an_address_that_keeps_the_token_secret(url: str) -> None:
 def test_any_other_address_is_refused(url: str) -> None:
     with pytest.raises(UsageError):
         Settings(base_url=url)
+
+
+@pytest.mark.parametrize("url", ["https://me:S3cret@host:x", "me:S3cret@host", "https://me:S3cret@host"])
+def test_a_password_in_the_base_url_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        Settings(base_url=url)
+    assert "S3cret" not in f"{refused.value} {refused.value.hint}"

@@ -112,6 +112,7 @@ async def take_journal(
             store = JournalWriter()
             await store.open(settings.journal, base_url=settings.base_url, account=settings.account, columns=columns)
             stack.push_async_callback(close, store)
+        reader.counts()  # raises where rows are missing or unreadable: "all is there" would not be true of those
         is_live = not is_locked and reader.writer() is not None
         for rows in reader.scan():
             claims.add_rows(rows, is_live=is_live)
