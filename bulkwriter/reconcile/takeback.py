@@ -112,7 +112,7 @@ class TakeBack:
         if not rows or self._halt.is_set:
             return
         await self._store.settle([as_being_deleted(row) for row in rows])
-        own: set[int] = set()  # seqs of records that we, and nobody else, have deleted
+        own: dict[int, bool] = {}  # seqs of records that are said to be gone, and whether we have deleted them
         for _ in range(ROUNDS):
             answered = await self._delete_each(rows, own)
             shown = await self._shown(answered) if answered else {}
@@ -123,31 +123,34 @@ class TakeBack:
 
     async def gone(self, rows: Sequence[CreatedRow]) -> None:
         """Note that the records of these rows are not there, as lists that can be believed have shown."""
-        await self._note_gone(rows, set())
+        await self._note_gone(rows, {})
 
     async def _shown(self, rows: Sequence[CreatedRow]) -> dict[int, tuple[int, int]]:
         return dict(await self._read([row.record_id or 0 for row in rows]))
 
-    async def _delete_each(self, rows: Sequence[CreatedRow], own: set[int]) -> list[CreatedRow]:
-        """One DELETE each; the rows for which it was answered that the record is not there any more."""
+    async def _delete_each(self, rows: Sequence[CreatedRow], own: dict[int, bool]) -> list[CreatedRow]:
+        """One DELETE each; the rows for which it was answered that the record is not there any more.
+
+        What was not sent, and what the server refused, is created as before; but not where an earlier DELETE may count,
+        of this process or of one that was killed.
+        """
         answered, kept = [], []
         for row in rows:
             assert row.record_id is not None
             fate = await self._delete(row.record_id)
-            if fate is Fate.DELETED:
-                own.add(row.seq)
             if fate in (Fate.DELETED, Fate.GONE):
+                own[row.seq] = own.get(row.seq, False) or fate is Fate.DELETED
                 answered.append(row)
-            elif fate in (Fate.REFUSED, Fate.UNSENT):
+            elif fate is Fate.REFUSED or (fate is Fate.UNSENT and row.state is State.CREATED):
                 kept.append(row)
                 self.tally.refused += fate is Fate.REFUSED
         await self._store.settle([as_created(row) for row in kept if row.seq not in own])
         return answered
 
-    async def _note_gone(self, rows: Sequence[CreatedRow], own: set[int]) -> None:
+    async def _note_gone(self, rows: Sequence[CreatedRow], own: dict[int, bool]) -> None:
         if rows:
             await self._store.settle([as_pending(row) for row in rows])
-        deleted = sum(row.seq in own for row in rows)
+        deleted = sum(own.get(row.seq, False) for row in rows)
         self.tally.deleted += deleted
         self.tally.gone += len(rows) - deleted
 
