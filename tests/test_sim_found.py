@@ -13,13 +13,10 @@ import pytest
 
 from bulkwriter.engine.engine import Engine
 from bulkwriter.model import State
-from bulkwriter.reconcile.takeback import as_being_deleted
-from bulkwriter.store.schema import ExportRow
 
 from .sim.drive import Simulation
 from .sim.fates import Odds
 from .sim.loop import run_virtual
-from .sim.process import Process
 from .sim.server import Pair
 from .sim.world import Life, Use, World, plain_world
 
@@ -224,31 +221,3 @@ def test_a_look_comes_at_once_when_nothing_else_is_left_though_replies_came_afte
         result = Simulation(replace(world, seed=seed)).run()
         assert not result.wrong
         assert result.virtual_s < 60
-
-
-class AfterAnUndo(Simulation):
-    """An undo was killed while DELETEs of some records were on their way: they come `late_s` after the next start."""
-
-    leaving: tuple[ExportRow, ...] = ()
-    late_s = 0.0
-
-    def _set_the_stage(self, process: Process, *, is_calm: bool) -> None:
-        def delete() -> None:
-            for row in self.leaving:
-                self.server.records.pop(row.record_id or 0, None)
-
-        process.loop.call_later(self.late_s, delete)
-
-
-@pytest.mark.parametrize("late_s", [0.0, 0.3, 0.9])
-def test_a_record_that_a_killed_undo_deletes_late_is_made_again(late_s: float) -> None:
-    """The next run looked for it before the DELETE came: the pair was called created, and then it was gone."""
-    simulation = AfterAnUndo(plain_world([*PAIRS], lives=[]))
-    assert simulation.journal
-    simulation._live(Life("write_all"))
-    simulation.leaving, simulation.late_s = tuple(simulation.journal.export([State.CREATED]))[:5], late_s
-    simulation.journal.settle([as_being_deleted(row) for row in simulation.leaving])
-    simulation._live(Life("write_all"))
-    assert not simulation.result.wrong
-    assert not simulation.judge.at_end(simulation.journal)
-    assert simulation.server.ours() == dict.fromkeys(PAIRS, 1)

@@ -175,20 +175,6 @@ def test_a_drain_leaves_what_was_not_sent_as_it_was() -> None:
         world.assert_undone()
 
 
-def test_what_a_killed_undo_was_deleting_stays_in_doubt_where_the_next_one_sends_nothing() -> None:
-    """It read the record, sent no DELETE, and called it created; a DELETE of the one before could still come."""
-    for halt_at in range(1, 12):
-        world = World(20)
-        with pytest.raises(Killed):
-            world.undo(kill_at=6)
-        doubts = {row.seq for row in world.journal.export([State.IN_DOUBT])}
-        assert len(doubts) == 20
-        world.undo(halt_at=halt_at)
-        assert not doubts & {row.seq for row in world.journal.export([State.CREATED])}, halt_at
-        world.undo()
-        world.assert_undone()
-
-
 def test_what_is_gone_already_counts_as_done() -> None:
     world = World(200)
     for record_id in world.ids[:120]:
