@@ -15,7 +15,8 @@ from typing import Final
 
 from .core.quota import is_short, windows_of
 from .core.spending import Spending
-from .engine.account import day_of, longest_of, placed
+from .core.throttles import Learnt
+from .engine.account import longest_of, placed
 from .engine.exchanges import Clocks
 from .engine.quotas import Quotas
 from .engine.sides import cells_for, clear
@@ -72,12 +73,12 @@ def learnt_for(settings: Settings) -> LearntFile | None:
     return LearntFile(ledger_of(settings), account_key(settings.base_url, settings.account))
 
 
-def spent_so_far(path: Path, account: str, windows: tuple[Window, ...]) -> tuple[Spending, dict[str, Window]]:
-    """What the ledger says now, for a forecast: the counts, and what throttles have shown of the server's windows."""
+def spent_so_far(path: Path, account: str, windows: tuple[Window, ...]) -> tuple[Spending, dict[str, Learnt]]:
+    """What the ledger says now, for a forecast: the counts, and what throttles have shown, by kind."""
     boot, now, wall = boot_id(), boot_clock(), time.time()
     rows, learnt = read_ledger(path, account, boot)
     spending, _ = placed(rows, boot=boot, now=now, wall=wall, longest_s=longest_of(windows), is_sure=True)
-    return spending, {kind: day_of(kind, row[0]) for kind, row in learnt.items()}
+    return spending, {kind: Learnt(*row) for kind, row in learnt.items()}
 
 
 def ledger_of(settings: Settings) -> Path:

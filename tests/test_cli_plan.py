@@ -214,6 +214,17 @@ def test_what_the_server_showed_binds_as_well() -> None:
     assert outlook("write:5000/day", shown=2_500).fresh().together(5_000).seconds < 60
 
 
+def test_nothing_is_done_before_the_time_that_the_server_asked_for() -> None:
+    asked = outlook("write:5000/day", shown=2_500, not_before=30 * DAY_S)
+    end = asked.together(100)
+    assert end.seconds == pytest.approx(30 * DAY_S, rel=0.01)
+    assert end.window == asked.shown[0]
+    assert asked.under(100, asked.shown[0]).seconds == pytest.approx(30 * DAY_S, rel=0.01)
+    assert asked.under(100, asked.windows[0]).seconds < 60
+    assert (asked.opens_at(asked.shown[0]), asked.opens_at(asked.windows[0])) == (30 * DAY_S, 0.0)
+    assert asked.fresh().together(100).seconds < 60
+
+
 def test_a_term_that_never_ends() -> None:
     never = Term(float("inf"), float("inf"), parse("write:1/day"))
     assert never.words() == "never"

@@ -60,6 +60,19 @@ def test_a_stated_wait_of_hours_is_kept_across_processes(tmp_path: Path, stops: 
     at_work(tmp_path, ["write:1000/hour"], second, stops=stops)
 
 
+def test_a_block_granted_after_the_throttle_is_not_taken_for_what_the_server_took(tmp_path: Path) -> None:
+    async def act(one: One) -> None:
+        await one.send(5)
+        one.quotas.exchanges.ask("write")
+        throttle(one, 1, 5 * HOUR_S)  # of the last of the five, while the exchange is on its way
+        await asyncio.sleep(0.01)
+        assert one.quotas.latest is not None
+        assert one.quotas.latest.shown["write"].count == 4
+        assert one.quotas.latest.not_before["write"] == pytest.approx(one.quotas.boot() + 5 * HOUR_S, abs=1)
+
+    at_work(tmp_path, ["write:1000/hour"], act)
+
+
 def test_throttles_of_reads_do_not_hold_writes(tmp_path: Path) -> None:
     async def act(one: One) -> None:
         one.quotas.throttled(one.now + 1, one.now, 5 * HOUR_S, "read")

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.quota import SLACK, WRITE, concerned, is_short
-from ..core.spending import Finish, Spending, finish
-from ..engine.account import longest_of, placed
+from ..core.spending import Finish, Spending, finish, usable
+from ..engine.account import day_of, longest_of, placed
 from ..engine.eta import long_of, pace_of
 from ..engine.quota_view import moment
 from ..metering import spent_so_far
@@ -39,6 +39,7 @@ class Outlook:
     boot: float
     wall: float
     rate_per_s: float = math.inf
+    not_before: float = -math.inf  # boot clock: when the server said to come back
 
     @classmethod
     def now(cls, windows: tuple[Window, ...], ledger: Path, account: str, *, rate_per_s: float = math.inf) -> Outlook:
@@ -46,33 +47,42 @@ class Outlook:
         boot, wall = boot_clock(), time.time()
         if not windows:
             return cls((), Spending(0, epoch=wall - boot), (), boot, wall, rate_per_s)
-        spending, shown = spent_so_far(ledger, account, windows)
-        return cls(windows, spending, tuple(w for kind, w in shown.items() if kind == WRITE), boot, wall, rate_per_s)
+        spending, learnt = spent_so_far(ledger, account, windows)
+        known = learnt.get(WRITE)
+        if known is None:
+            return cls(windows, spending, (), boot, wall, rate_per_s)
+        return cls(windows, spending, (day_of(WRITE, known.most),), boot, wall, rate_per_s, known.until - wall + boot)
 
     def fresh(self) -> Outlook:
         """The same with nothing spent, and nothing shown."""
         nothing, _ = placed(
             (), boot="", now=self.boot, wall=self.wall, longest_s=longest_of(self.windows), is_sure=True
         )
-        return dataclasses.replace(self, spending=nothing, shown=())
+        return dataclasses.replace(self, spending=nothing, shown=(), not_before=-math.inf)
 
     def under(self, need: int, window: Window) -> Term:
         """How long `need` writes take under one window alone."""
         if is_short(window):
             seconds = need * window.window_s * (1 + SLACK) / window.count
             return self._term(Finish(self.boot + seconds, None), window)
-        return self._term(finish(self.spending, [window], need, self.boot), window)
+        begin = max(self.boot, self.not_before) if window in self.shown else self.boot
+        return self._term(finish(self.spending, [window], need, begin), window)
 
     def together(self, need: int) -> Term:
         """How long they take under everything."""
         rate = min(self.rate_per_s, pace_of(self.windows))
-        return self._term(
-            finish(self.spending, [*long_of(self.windows), *self.shown], need, self.boot, rate_per_s=rate)
-        )
+        begin = max(self.boot, self.not_before)
+        end = finish(self.spending, [*long_of(self.windows), *self.shown], need, begin, rate_per_s=rate)
+        return self._term(end, None if end.window or begin == self.boot else self.shown[0])
 
     def concerned(self) -> tuple[Window, ...]:
         """The windows that writes count in."""
         return (*concerned(self.windows, WRITE), *self.shown)
+
+    def opens_at(self, window: Window) -> float:
+        """When (boot clock) a long window, or the server, lets the next write go."""
+        at = self.spending.opens_at(window, self.boot, usable(window, WRITE))
+        return max(at, self.not_before) if window in self.shown else at
 
     def spent(self, window: Window) -> int | None:
         """How much of a long window is spent now."""

@@ -92,17 +92,17 @@ def outlook_of(reader: JournalReader, noted: dict[str, Any]) -> Outlook | None:
 
 def spent_now(outlook: Outlook) -> list[dict[str, Any]]:
     """The long windows of which something is spent, and until when those are spent that have no room."""
-    from ..core.spending import usable
     from ..engine.quota_view import moment
     from .forecast import window_words
 
     found = []
     for window in outlook.concerned():
         spent = outlook.spent(window)
-        if not spent:
+        if spent is None:
             continue
-        most = usable(window, "write")
-        wait_s = outlook.spending.opens_at(window, outlook.boot, most) - outlook.boot
+        wait_s = outlook.opens_at(window) - outlook.boot
+        if not spent and wait_s <= 0:
+            continue
         until = moment(outlook.wall + wait_s) if 0 < wait_s < math.inf else None
         found.append({"quota": window.text, "words": window_words(window), "spent": spent, "until": until})
     return found

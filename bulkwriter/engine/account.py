@@ -55,6 +55,9 @@ class Answer:
     stretched: set[str]  # kinds of which more than was shown is tried
     is_guess: bool
     spending: Spending
+    not_before: dict[str, float] = field(
+        default_factory=dict
+    )  # when (boot clock) the server said to come back, by kind
 
 
 class Row(Protocol):
@@ -120,7 +123,8 @@ class Account:
         is_guess = self._has_others and not ask.is_sure
         shown = {kind: day_of(kind, learnt.most) for kind, learnt in self._learnt.items()}
         stretched_now = {kind for kind, learnt in self._learnt.items() if learnt.stretch}
-        return Answer(grants, tries, shown, stretched_now, is_guess, self._spending.copy())
+        later = {kind: learnt.until - epoch for kind, learnt in self._learnt.items() if learnt.until > ask.wall}
+        return Answer(grants, tries, shown, stretched_now, is_guess, self._spending.copy(), later)
 
     def _read(self, book: BookLike, ask: Ask) -> None:
         """Take over what the ledger holds."""

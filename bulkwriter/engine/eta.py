@@ -68,7 +68,8 @@ class Eta:
         spending, boot = spending_of(quotas), quotas.boot()
         if spending is None or (rate == math.inf and not is_held):  # held from the start: the windows alone tell
             return None
-        end = finish(spending, long, need, boot, rate_per_s=rate).at
+        begin = max(boot, quotas.latest.not_before.get(WRITE, boot)) if quotas.latest else boot
+        end = finish(spending, long, need, begin, rate_per_s=rate).at
         return None if end == math.inf else end - boot
 
 

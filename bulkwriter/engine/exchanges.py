@@ -125,8 +125,10 @@ class Exchanges:
     def _next(self) -> Ask:
         now = self._clocks.boot()
         reserves = self._reserves
-        for reserve in reserves.values():
+        for kind, reserve in reserves.items():
             reserve.has_some(now)  # what belongs to a minute that is over is given back
+            if kind in self._spent:  # or what was granted since would count as taken by the server
+                reserve.give_back()
         ask = Ask(
             now=now,
             wall=self.wall(),
