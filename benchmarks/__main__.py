@@ -24,7 +24,7 @@ from . import plot, record
 from .children import BenchmarkFailed, Cores
 from .turns import Plan
 
-BENCHMARKS = ("peers", "parts", "scale", "resume", "startup", "quota")
+BENCHMARKS = ("peers", "parts", "scale", "resume", "startup", "quota", "ceiling", "real")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -46,6 +46,13 @@ FIGURES: dict[str, Figure] = {
     "wall_s": Figure("whole process", "s", 2, "less"),
     "cpu_s": Figure("whole CPU", "s", 2, "less"),
     "instructions": Figure("instructions a pair", "1,000", 1, "less", 1e-3),
+    "steady": Figure("of the limit", "%", 1, "more", 100.0),
+    "simulated": Figure("simulated", "%", 1, "", 100.0),
+    "throttled": Figure("throttled", "%", 2, "less", 100.0),
+    "simulated_throttled": Figure("simulated", "%", 2, "", 100.0),
+    "issued": Figure("issued", "%", 1, "more", 100.0),
+    "worst": Figure("in the worst second", "", 0, "less"),
+    "allowed": Figure("allowed", "", 0, ""),
     "pairs": Figure("pairs", "", 0, ""),
 }
 
