@@ -24,7 +24,8 @@ from . import plot, record
 from .children import BenchmarkFailed, Cores
 from .turns import Plan
 
-BENCHMARKS = ("peers", "parts", "scale", "resume", "startup", "quota", "ceiling", "real")
+BENCHMARKS = ("peers", "parts", "scale", "resume", "startup", "quota", "control", "ceiling", "real")
+MODULES = {"control": "control.matrix"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("words", nargs="*", metavar="WORD", help=f"{', '.join(BENCHMARKS)}; compare, plot, gate")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender [5]")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender; seeds of control [5]")
     parser.add_argument("--pairs", type=int, help="pairs instead of a benchmark's own number")
     parser.add_argument("--long", action="store_true", help="10^7 pairs and rows too")
     parser.add_argument("--seed", type=int, default=1, help="of the pairs [1]")
@@ -69,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
 
 def measure(names: Sequence[str], given: argparse.Namespace) -> None:
     for name in names:
-        module = importlib.import_module(f".{name}", __package__)
+        module = importlib.import_module(f".{MODULES.get(name, name)}", __package__)
         plan = plan_of(given)
         try:
             made = record.where_and_when(plan)

@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 
 from . import record
+from .control import heatmap
 from .figures import FIGURES, Row
 
 WIDTH, LABEL_WIDTH, VALUE_WIDTH = 860, 270, 240
@@ -61,6 +62,8 @@ def draw(source: Path | None, output: Path | None) -> Path:
 
 def svg(result: record.Result) -> str:
     """The chart of one result."""
+    if result["benchmark"] == "control":
+        return heatmap.svg(result)
     chart = CHARTS[result["benchmark"]]
     rows: list[Row] = [row for row in result["rows"] if isinstance(row.get(chart.bar), int | float)]
     if chart.is_sorted:

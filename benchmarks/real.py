@@ -51,11 +51,16 @@ Serve = Callable[[Path], AbstractContextManager[str]]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One limit, real and simulated.  `needs` is the program that enforces it, or ""."""
+    """One limit, real and simulated.  `needs` is the program that enforces it, or "".
+
+    `real_per_s` is what the real server allows a second, where that is not what the simulated one does: a cap on what
+    is served at a time allows more where there is no way to it.
+    """
 
     cell: Cell
     serve: Serve
     needs: str = ""
+    real_per_s: float = 0.0
 
 
 def stub(**limit: Any) -> Serve:
@@ -88,8 +93,8 @@ CASES = (
          stub(kind="window", count=100, phase_s=None)),
     Case(Cell(name="stub: log 500 in 5 s", factor="server", limits=log(500, 5), ends_at=90, steady_s=50),
          stub(kind="log", count=500, window_s=5)),
-    Case(Cell(name="stub: at most 20 at a time", factor="server", cap=20, limit_per_s=20 / USUAL.mean_service_s),
-         stub(kind="concurrency", count=20)),
+    Case(Cell(name="stub: at most 20 at a time", factor="server", cap=20, limit_per_s=20 / USUAL.mean_s),
+         stub(kind="concurrency", count=20), real_per_s=20 / USUAL.mean_service_s),
     Case(Cell(name="stub: bucket, whole seconds", factor="form", limits=bucket(100, 10), form=servers.whole_seconds,
               ends_at=120, steady_s=60),
          stub(kind="bucket", count=100, burst=10, retry_after="seconds")),
@@ -98,8 +103,9 @@ CASES = (
          "nginx"),
     Case(Cell(name="nginx: limit_req 100r/s, delays", factor="server", limits=shaper(100, 21)),
          behind(lambda folder, url: fronts.nginx(folder, url, REQ.format(burst=20, how=""), rate=100)), "nginx"),
-    Case(Cell(name="nginx: limit_conn 20", factor="server", cap=20, limit_per_s=20 / USUAL.mean_service_s),
-         behind(lambda folder, url: fronts.nginx(folder, url, "limit_conn count 20;")), "nginx"),
+    Case(Cell(name="nginx: limit_conn 20", factor="server", cap=20, limit_per_s=20 / USUAL.mean_s),
+         behind(lambda folder, url: fronts.nginx(folder, url, "limit_conn count 20;")), "nginx",
+         real_per_s=20 / USUAL.mean_service_s),
     Case(Cell(name="HAProxy: 500 in 5 s, refused count", factor="server", limits=counter(500, 5), punishes=True,
               ends_at=90, steady_s=50),
          behind(lambda folder, url: fronts.haproxy(folder, url, count=500, window_s=5)), "haproxy"),
@@ -141,7 +147,7 @@ def really(case: Case, folder: Path) -> Row:
     good, bad = end.counts.created - begin.counts.created, end.throttled - begin.throttled
     return {
         "name": case.cell.name,
-        "steady": good / (case.cell.limit_per_s * (end.elapsed_s - begin.elapsed_s)),
+        "steady": good / ((case.real_per_s or case.cell.limit_per_s) * (end.elapsed_s - begin.elapsed_s)),
         "throttled": bad / (good + bad),
     }
 

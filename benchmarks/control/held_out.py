@@ -1,6 +1,6 @@
 """Servers that the controller was not made on: other kinds, other numbers, odd mixes; judged by the same bars.
 
-They are for finding where the controller rests on chance.  `python -m benchmarks.control --held-out` runs them.
+They are for finding where the controller rests on chance.  `python -m benchmarks control` marks them with *.
 """
 
 # ruff: noqa: E501  # one line a cell reads as a table
