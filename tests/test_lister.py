@@ -12,7 +12,7 @@ import pytest
 from bulkwriter.errors import ConfigurationStop
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.api import Api
-from bulkwriter.reconcile.lister import Lister
+from bulkwriter.reconcile.lister import WEB_PAGES, Lister
 from bulkwriter.reconcile.lists import ListFailed
 
 
@@ -103,16 +103,21 @@ async def test_a_wrong_address_is_not_taken_for_a_missing_role(
 
 
 @pytest.mark.parametrize("status", [200, 400])
-async def test_a_web_page_is_a_wrong_address_until_a_list_was_read(status: int) -> None:
+async def test_nothing_but_web_pages_shows_a_wrong_address(status: int) -> None:
     web_page = Reply(status, b"\n<!doctype html><p>Welcome")
-    lister = lister_of(web_page, Reply(200, page()), web_page)
-    with pytest.raises(ListFailed, match=f"HTTP {status}; it said: <!doctype html>") as failed:
-        await lister.page({}, 1)
+    lister = lister_of(*[web_page] * WEB_PAGES)
+    for _ in range(WEB_PAGES):
+        with pytest.raises(ListFailed, match=f"HTTP {status}; it said: <!doctype html>") as failed:
+            assert not (await lister.page({}, 1))
     assert failed.value.is_misplaced
-    assert (await lister.page({}, 1)).total == 0
-    with pytest.raises(ListFailed) as failed:
-        await lister.page({}, 1)
-    assert not failed.value.is_forbidden
+    lister = lister_of(web_page, Reply(200, page()), *[web_page] * WEB_PAGES)
+    for is_list in (False, True, *[False] * WEB_PAGES):
+        if is_list:
+            assert (await lister.page({}, 1)).total == 0
+            continue
+        with pytest.raises(ListFailed) as failed:
+            await lister.page({}, 1)
+        assert not failed.value.is_forbidden
 
 
 @pytest.mark.parametrize("fault", [Fault.TLS, Fault.NAME, Fault.PROXY])

@@ -30,6 +30,7 @@ from ..reconcile.doubts import Doubts
 from ..reconcile.looks import Looker, LookPolicy
 from ..settings import Settings
 from . import stops
+from .background import Background
 from .bearer import Bearer
 from .commits import Commits
 from .dispatch import Dispatcher
@@ -120,7 +121,7 @@ class Engine:
 
     def start(self, tasks: TaskGroup) -> None:
         """Start the background tasks; they end when `tasks` is cancelled."""
-        self._tasks = tasks
+        self._tasks = Background(tasks)
         self.dispatcher.soon = asyncio.get_running_loop().call_soon
         self._background(self.outcomes.run, self._after_commit)
         self._background(self.looker.run)
@@ -149,7 +150,7 @@ class Engine:
             except Exception as error:
                 self.crashed(error)
 
-        self._tasks.start_soon(guarded)
+        self._tasks.start(guarded)
 
     async def _tick(self) -> None:
         tick_s = min(TICK_S, self.settings.timeout_s / 8)

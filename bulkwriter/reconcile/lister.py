@@ -3,9 +3,10 @@
 A reply that is not a whole 200 with a list in it settles nothing, nor does one that answers another question: replies
 do not name their request, so a page must say its number, and records by ids must be among those asked for.  A 401 may
 be an expired token: it is refreshed once and asked again; a 401 on a fresh token or a 403 mean that this token may not
-list, a 404, 405, 501 or a redirect that the address is wrong; so does an HTML page with 200 or 400 as long as no list
-was ever read: a web site answers so to every path.  A failure to connect that shows a wrong setting
-(certificate, host name, proxy) before anything was ever answered is a `ConfigurationStop`: trying again would not help.
+list, a 404, 405, 501 or a redirect that the address is wrong; so do HTML pages with 200 or 400 where `WEB_PAGES` of
+them came and never a list: a web site answers so to every path, a gateway in trouble only now and then.  A failure to
+connect that shows a wrong setting (certificate, host name, proxy) before anything was ever answered is a
+`ConfigurationStop`: trying again would not help.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .lists import PAGE_SIZE, Filters, ListFailed, PageLike, Record
 
 FORBIDDEN = frozenset({401, 403})
 MISPLACED = frozenset({300, 301, 302, 303, 304, 307, 308, 404, 405, 501})
+WEB_PAGES = 20  # asked for within some 15 s: a gateway that restarts may answer so for a moment
 SAID_BYTES = 800  # of what a server said instead of a list, looked at
 SAID_CHARS = 120  # of that, shown: a failed look is told often
 
@@ -58,6 +60,7 @@ class Lister:
         self._wall = wall
         self._has_connected = False
         self._has_read = False
+        self._web_pages = 0
         self.calls = 0
 
     async def page(self, filters: Filters, number: int) -> PageLike:
@@ -113,12 +116,12 @@ class Lister:
         if reply.fault:
             raise ListFailed(f"list call: {reply.trouble}")
         is_web_page = reply.body[:100].lstrip()[:1] == b"<"
+        self._web_pages += is_web_page and reply.status in (200, 400) and not self._has_read
         if reply.status != 200 or is_web_page:
             wait, said = reply.retry_after, printable(reply.body[:SAID_BYTES].decode(errors="replace"), SAID_CHARS)
             raise ListFailed(
                 f"list call: {reply.trouble}" + (f"; it said: {said}" if said else ""),
                 is_forbidden=reply.status in FORBIDDEN,
-                is_misplaced=reply.status in MISPLACED
-                or (is_web_page and reply.status in (200, 400) and not self._has_read),
+                is_misplaced=reply.status in MISPLACED or (not self._has_read and self._web_pages >= WEB_PAGES),
                 retry_after_s=parse_retry_after(wait, reply.date, self._wall()) if wait else None,
             )
