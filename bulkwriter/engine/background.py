@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from anyio.abc import TaskGroup
 
@@ -22,11 +23,11 @@ class Background:
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        self._waiting: deque[Callable[[], Awaitable[None]]] = deque()
+        self._waiting: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
         self._some = asyncio.Event()
         tasks.start_soon(self._start_waiting)
 
-    def start(self, step: Callable[[], Awaitable[None]]) -> None:
+    def start(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `step` in the group; returns at once."""
         if asyncio.current_task():
             self._tasks.start_soon(step)
