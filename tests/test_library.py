@@ -107,7 +107,7 @@ def test_a_second_stream_at_the_same_time_is_a_slip(tmp_path: Path) -> None:
                     await writer.write_all(MANY)
             assert (await writer.write_all(MANY)).counts.created == len(MANY)
 
-    with stub(latency_s=0.005) as server:
+    with stub(latency_s=0.1) as server:  # or the first would be over before the second is refused
         on_loop(main, server=server)
 
 
