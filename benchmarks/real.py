@@ -1,6 +1,6 @@
 """Whether the model servers of `benchmarks/control` are honest: the same limits, really enforced, in real time.
 
-Each row is a run by the library, with nothing set but `existing="skip"` and `quota=("none",)`, against a real server:
+Each row is a run by the library, with nothing set that paces (`existing="skip"`, `quota=("none",)`), against a server:
 the stub's own limits, and nginx and HAProxy in front of a stub that limits nothing, where they are installed.  Beside
 it stands the same server in virtual time (medians of `SEEDS` seeds).  Efficiency is what was accepted in the steady
 half, divided by what the limit allows in that time; throttled is the share of throttles among the replies in it.
@@ -37,6 +37,7 @@ from .turns import TOKEN, Findings, Plan
 
 KEYS = ("steady", "simulated", "throttled", "simulated_throttled")
 SEEDS = 5
+IN_FLIGHT = 64  # the default
 WITHIN = 0.02
 """How far a real efficiency may be from the simulated one."""
 CALM: dict[str, Any] = {
@@ -161,7 +162,6 @@ async def write(base_url: str, cell: Cell, folder: Path) -> tuple[Snapshot, Snap
         ledger=folder / "ledger",
         existing="skip",
         quota=("none",),
-        in_flight=virtual.IN_FLIGHT,
     )
     pairs = (Pair(1, member) for member in count(1))
     async with BulkWriter(settings) as writer:
@@ -179,7 +179,7 @@ def simulated(cell: Cell, seed: int) -> Row:
     """The same server in virtual time: medians."""
 
     def controller(cell: Cell, rng: random.Random) -> Controller:
-        return Controller(virtual.IN_FLIGHT, pause_cap_s=60.0, rng=rng)
+        return Controller(IN_FLIGHT, pause_cap_s=60.0, rng=rng)
 
     found = [virtual.run(cell, controller, seed + n) for n in range(SEEDS)]
     return {

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from bulkwriter.events import ConnectionTrouble, LaneShifted, Recovered
 from bulkwriter.model import Fault, Reply, State
@@ -56,6 +59,25 @@ def test_lanes_freed_in_one_turn_are_used_at_its_end() -> None:
     assert stage.lane_of(5) is second
     assert stage.dispatcher.in_flight == 3
     assert not later
+
+
+def test_the_ceiling_counts_from_when_a_request_went_not_from_when_the_turn_began(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slow_send(lane: HandLane, *args: Any) -> bool:
+        lane.stage.now += 0.5  # the processor was taken away
+        return send(lane, *args)
+
+    send = HandLane.send
+    monkeypatch.setattr(HandLane, "send", slow_send)
+    stage = Stage(Settings(rate=1.0))
+    ceiling = stage.parts.ceiling
+    assert ceiling
+    ceiling._permits = 2
+    began = stage.now
+    stage.give(1)
+    assert stage.sent == [1]
+    assert ceiling.opens_at(stage.now) >= began + 0.5 + 1.0
 
 
 def test_without_a_token_nothing_is_sent() -> None:

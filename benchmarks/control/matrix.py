@@ -59,7 +59,7 @@ CONTENDERS = (
     Contender("64 workers, jittered backoff", lambda cell, rng: workers.FixedWorkers(rng)),
     Contender("AWS adaptive", lambda cell, rng: workers.AwsAdaptive(rng)),
     Contender("Vector ARC", lambda cell, rng: baselines.VectorArc(rng)),
-    Contender("Netflix Gradient2", lambda cell, rng: baselines.Gradient2(rng), most_seeds=1, longest_s=30),
+    Contender("Netflix Gradient2", lambda cell, rng: baselines.Gradient2(rng), most_seeds=1, longest_s=200),
     Contender("Firestore 500/50/5", lambda cell, rng: baselines.Firestore(rng)),
     Contender("cut to goodput", lambda cell, rng: baselines.Goodput(rng)),
 )

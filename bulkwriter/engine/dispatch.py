@@ -136,7 +136,7 @@ class Dispatcher:
         self._stats.attempts += 1
         self._control.on_sent(now)
         if self._ceiling:
-            self._ceiling.book(now)
+            self._ceiling.book(self._clock())  # which in a slow turn is later than `now`
         return True
 
     # lanes
