@@ -1,9 +1,9 @@
 """Whether `--rate N` holds: the whole command against the stub, judged by when requests arrived there.
 
-A row is one rate.  `issued` is what was sent, divided by what the ceiling allows in the time that the summary tells, its
-start and end included; `worst` is the most that arrived in any second (below 1/s: in any 1/rate seconds), which may
-never be more than `allowed`.  The network is loopback, so requests arrive as evenly as they are sent, unless others keep
-the stub from its processor: then it sees them closer together.  A row takes up to a minute.
+A row is one rate.  `issued` is what was sent, divided by what the ceiling allows in the time that the summary tells,
+its start and end included; `worst` is the most that arrived in any second (below 1/s: in any 1/rate seconds), which may
+never be more than `allowed`.  The network is loopback, so requests arrive as evenly as they are sent, unless others
+keep the stub from its processor: then it sees them closer together.  A row takes up to a minute.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def test_every_command_line_has_real_commands_and_options() -> None:
 
 def test_every_option_named_in_passing_is_one_of_some_command() -> None:
     known = set().union(*(flags(name) for name in COMMANDS)) | {"--help", "--version"}
-    others = {"--count"}  # of scripts
+    others = {"--count", "--rounds", "--only", "--long"}  # of scripts and benchmarks
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", README)) <= known | others
 
 
