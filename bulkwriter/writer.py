@@ -70,7 +70,7 @@ class BulkWriter:
         if self._living:
             raise UsageError("a writer is used once", hint="make another BulkWriter with the same settings")
         self._began_at = time.monotonic()
-        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        opened: asyncio.Future[None] = running_loop().create_future()
         self._living = asyncio.create_task(self._live(opened), name="bulkwriter")
         try:
             await asyncio.wait([opened, self._living], return_when=asyncio.FIRST_COMPLETED)
@@ -239,3 +239,12 @@ class BulkWriter:
             if not hasattr(self, "_engine"):
                 raise failure from error
             self._engine.stop(failure)
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise UsageError(
+            "no asyncio loop is running", hint="use BulkWriter under asyncio.run or uvloop.run; trio cannot run it"
+        ) from None

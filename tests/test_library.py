@@ -111,6 +111,14 @@ def test_a_second_stream_at_the_same_time_is_a_slip(tmp_path: Path) -> None:
         on_loop(main, server=server)
 
 
+def test_without_asyncio_it_says_what_it_needs(tmp_path: Path) -> None:
+    """As under trio, whose loop is none of asyncio's."""
+    entering = BulkWriter(settings_for("http://127.0.0.1:1", tmp_path / "j")).__aenter__()
+    with pytest.raises(UsageError, match="no asyncio loop is running"):
+        entering.send(None)
+    assert not (tmp_path / "j").exists()
+
+
 @pytest.mark.parametrize("kind", ["sync", "async"])
 @pytest.mark.parametrize("way", ["stream", "write_all"])
 def test_what_the_callers_iterable_raises_reaches_the_caller(tmp_path: Path, kind: str, way: str) -> None:
