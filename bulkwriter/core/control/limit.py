@@ -19,7 +19,8 @@ window, `high` for a bucket.
     trust    doubled by each measurement within 5 % of the last, halved by one within 20 %, 1 after any other
     span     how long to climb before the next surge: `SPAN_MIN_S`, and `SPAN_REQUESTS` a throttle that it will cost, so
              that about 0.75 % are throttled; after stated pauses `SPAN_COST` times what they cost.  While trust is low
-             much shorter, for a limit hardly known is worth a throttle.
+             much shorter, for a limit hardly known is worth a throttle.  But a slow limit that still varies after some
+             measurements goes on so (a full log gives back the gaps of a window ago): more throttles teach nothing.
 
 Invariants: 0 <= safe <= top once known; trust >= 1; credit >= 0.  Whoever paces decides what to do with all this.
 """
@@ -47,6 +48,8 @@ SPAN_MIN_S: Final = 2.4  # a doubled limit must be found within about 3 s
 SPAN_REQUESTS: Final = 135.0
 SPAN_COST: Final = 200.0  # pauses take half a percent of the time then
 SPAN_UNSURE_S: Final = 2.0
+SPAN_TRIES: Final = 4  # measurements of a slow limit, after which no more is learnt by further throttles
+MEASURED_MOST: Final = 12
 SPAN_COUNTED: Final = 15.0  # requests that a climb lasts at least, or nothing is measured
 SPAN_TRIPS: Final = 4.0
 STATED_LONG_S: Final = 3.5  # a rate limit rounded up to seconds states 1 or 2, so this is a window's
@@ -77,7 +80,7 @@ class Held(NamedTuple):
 class Limit:
     """The measured limit and how far it can be trusted."""
 
-    __slots__ = ("_accounted", "_before", "_ends", "_floor", "_hold_ends", "_is_rough", "_off", "_pending",
+    __slots__ = ("_accounted", "_before", "_ends", "_floor", "_hold_ends", "_is_rough", "_measured", "_off", "_pending",
                  "_throttles", "_was", "alike", "cost_s", "credit", "known_at", "safe", "top", "trust")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
@@ -98,6 +101,7 @@ class Limit:
         self._was: tuple[float, float] | None = None
         self._throttles = 1.0  # that an epoch costs
         self._accounted = self._pending = 0
+        self._measured = 0  # so often since the limit was last found to be another
 
     def begin(self, mark: Mark) -> None:
         """Count from here: the server was not refusing, so the first measurement may read too high."""
@@ -120,7 +124,10 @@ class Limit:
 
     def span_s(self, round_trip_s: float) -> float:
         wanted = max(SPAN_REQUESTS * self._throttles / self.top, SPAN_COST * self.cost_s)
-        unsure = self.trust * max(SPAN_UNSURE_S, SPAN_COUNTED / self.top)
+        counted_s = SPAN_COUNTED / self.top
+        unsure = self.trust * max(SPAN_UNSURE_S, counted_s)
+        if counted_s > SPAN_UNSURE_S:
+            unsure = max(unsure, 2.0 ** (self._measured - SPAN_TRIES) * counted_s)
         return max(SPAN_MIN_S, SPAN_COUNTED / self.top, SPAN_TRIPS * round_trip_s, min(unsure, wanted))
 
     def refused(self, mark: Mark, rate: float) -> float:
@@ -142,6 +149,7 @@ class Limit:
         """
         taken, span_s = mark.taken - self._ends.taken, mark.at - self._ends.at
         self.trust = 1.0
+        self._measured //= 2
         if rate < self.safe / 2:
             self.credit = 0.0
         self.top = min(self.top, rate)
@@ -227,6 +235,7 @@ class Limit:
     def _learn(self, safe: float, top: float, taken: int) -> None:
         off = abs(math.log(safe / self.safe)) if self.safe else math.inf
         self.alike = self.alike + 1 if off < ALIKE else self.alike // 2
+        self._measured = 1 if off >= CHANGED else min(self._measured + 1, MEASURED_MOST)
         if off < max(SAME, 1.0 / taken):  # one request more or less is chance
             self.trust = min(2 * self.trust, 1e4)
         else:
