@@ -1,6 +1,7 @@
 """The command line of the benchmarks: run them, compare two results, draw one, or hold the gate.
 
-    python -m benchmarks [NAME ...] [--rounds N] [--pairs N] [--long] [--folder DIR] [--seed N] [--results DIR]
+    python -m benchmarks [NAME ...] [--rounds N] [--pairs N] [--long] [--axis NAME] [--folder DIR] [--seed N]
+                                   [--results DIR]
     python -m benchmarks compare A.json B.json
     python -m benchmarks plot [RESULT.json] [--output FILE.svg]
     python -m benchmarks gate
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender; seeds of control [5]")
     parser.add_argument("--pairs", type=int, help="pairs instead of a benchmark's own number")
     parser.add_argument("--long", action="store_true", help="10^7 pairs and rows too")
+    parser.add_argument("--axis", action="append", default=[], help="of scale, one of its axes; may be repeated [all]")
     parser.add_argument("--seed", type=int, default=1, help="of the pairs [1]")
     parser.add_argument(
         "--folder", type=Path, help="where journals and sources go; its disk is measured too [a new one]"
@@ -105,6 +107,7 @@ def plan_of(given: argparse.Namespace) -> Plan:
         pairs=given.pairs,
         seed=given.seed,
         is_long=given.long,
+        axes=tuple(given.axis),
         say=lambda text: print(text, flush=True),
     )
 

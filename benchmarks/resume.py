@@ -6,8 +6,8 @@ Then the whole command, which reads both, compares them and ends; and its parts 
     open      take the lock, open the file, read the state of every row
     ids       read the record ids and note them, so that one that comes again is seen
     source    read the CSV
-    rows      read the stored rows
-    compare   compare the two, row by row
+    rows      read the stored pairs
+    compare   compare the two, and look for rows to be sent again
     bitmap    note every pair, so that rows added to the source are deduped against them
 
 The command overlaps some of them (the journal and the source have threads), so it may take less than their sum.

@@ -8,19 +8,21 @@
 Each axis takes its turns by itself, so that a row is compared with its neighbours in time.  The rate of a far run holds
 its start (a list, one request alone until the first success, then a doubling each round trip), about twelve round trips
 at little; so such a run lasts `FAR_TRIPS` round trips at the ideal rate, which makes the start 2.5%, but never longer
-than `LONGEST_S`: of a run at 200 ms the start is a tenth.
+than `LONGEST_S`: of a run at 200 ms the start is a tenth.  `--axis` measures some of the axes only.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from .children import BenchmarkFailed
 from .commands import bulkwriter_run
 from .figures import Row, median_rows, ratio
 from .inputs import FORMATS, clustered, scattered, write_pairs
 from .servers import Server, cheapest, stub
 from .turns import Contender, Findings, Plan, in_turns
 
+AXES = ("pairs", "in-flight", "formats", "latency")
 SIZES = (100_000, 1_000_000)
 LONG_SIZE = 10_000_000
 IN_FLIGHT = (1, 4, 16, 64, 256, 1_024)
@@ -37,19 +39,29 @@ KEYS = ("cpu_us", "pairs_per_s", "share_of_ideal", "rss_bytes", "instructions", 
 
 
 def measure(plan: Plan) -> Findings:
+    wanted = axes_of(plan)
     runs: list[Row] = []
     with cheapest(plan.folder, plan.cores) as server:
-        for axis in (sizes, in_flights, formats):
-            runs += in_turns(axis(server, plan), plan)[0]
-    runs += far_runs(plan)
+        for name, axis in {"pairs": sizes, "in-flight": in_flights, "formats": formats}.items():
+            if name in wanted:
+                runs += in_turns(axis(server, plan), plan)[0]
+    if "latency" in wanted:
+        runs += far_runs(plan)
     rows = median_rows(runs)
     return Findings(
         runs=runs,
         rows=rows,
         keys=KEYS,
         ratios=ratios_of(rows),
-        settings={"server": server.kind, "latency_server": "stub", "far_trips": FAR_TRIPS},
+        settings={"server": server.kind, "latency_server": "stub", "far_trips": FAR_TRIPS, "axes": list(wanted)},
     )
+
+
+def axes_of(plan: Plan) -> tuple[str, ...]:
+    """The axes that were asked for, all of them where none was named.  Raises `BenchmarkFailed`."""
+    if strange := set(plan.axes) - set(AXES):
+        raise BenchmarkFailed(f"no axis {', '.join(sorted(strange))}: there are {', '.join(AXES)}")
+    return plan.axes or AXES
 
 
 def sizes(server: Server, plan: Plan) -> list[Contender]:

@@ -34,6 +34,7 @@ class Plan:
     pairs: int | None = None
     seed: int = 1
     is_long: bool = False
+    axes: tuple[str, ...] = ()
     say: Callable[[str], None] = print
 
     def settings(self) -> dict[str, Any]:

@@ -120,3 +120,15 @@ def test_record_ids_of_any_size_are_kept(numbers: list[int]) -> None:
         reference.add(number)
     assert len(ours) == len(reference)
     assert sorted(ours) == sorted(reference)
+    assert ours.highest == max([0, *reference])
+
+
+@brief
+@given(st.lists(st.lists(st.one_of(st.integers(0, 99), st.sampled_from([-1, ID_MAX, 2**64 - 1, 2**64])), max_size=9)))
+def test_many_record_ids_are_added_as_each_would_be(lists: list[list[int]]) -> None:
+    ours, reference = IdSet(), set[int]()
+    for numbers in lists:
+        ours.add_all(numbers)
+        reference.update(numbers)
+    assert sorted(ours) == sorted(reference)
+    assert ours.highest == max([0, *reference])

@@ -69,7 +69,10 @@ class NoHost:
     async def room(self) -> None:
         return None
 
-    async def read_stored(self, first_seq: int, count: int) -> list[StoredRow]:
+    async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]:
+        return []
+
+    async def read_stored(self, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]:
         return []
 
     async def read_singles(self, first_seq: int) -> list[StoredRow]:

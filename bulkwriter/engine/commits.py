@@ -64,13 +64,19 @@ class Commits:
         if self.delivery:
             await self.delivery.room()
 
-    async def read_stored(self, first_seq: int, count: int) -> list[StoredRow]:
-        """Rows that the journal holds; with a stream, those settled by earlier starts are delivered."""
+    async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]:
+        """The pairs that the journal holds; with a stream, those settled by earlier starts are delivered."""
         if self.delivery:
             for row in await self._store.run(lambda journal: journal.whole(first_seq, count)):
                 self.delivery.put_stored(row)
-        rows: list[StoredRow] = await self._store.run(lambda journal: journal.read(first_seq, count))
-        return rows
+        pairs: list[tuple[int, int] | None] = await self._store.run(
+            lambda journal: journal.read_pairs(first_seq, count)
+        )
+        return pairs
+
+    async def read_stored(self, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]:
+        """The rows that the journal holds in these states."""
+        return await self._store.run(partial(read_in_states, first_seq=first_seq, count=count, states=states))
 
     async def read_singles(self, first_seq: int) -> list[StoredRow]:
         """Rows of pairs given one by one, by this start or earlier ones; empty behind the last."""
@@ -181,6 +187,13 @@ def intent_row(intent: Intent) -> SettleRow:
 def existing_row(found: tuple[Intent, int, int]) -> SettleRow:
     intent, _, record_id = found
     return intent.seq, EXISTING, intent.attempts, record_id or None, None, None
+
+
+def read_in_states(journal: Any, *, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]:
+    """Most often there are none, which the states in memory tell without a look at the disk."""
+    if states.isdisjoint(journal.states_of(first_seq, count)):
+        return []
+    return [row for row in journal.read(first_seq, count) if row[3] in states]
 
 
 def append_settled(journal: Any, *, rows: list[AppendRow], settled: list[SettleRow]) -> None:

@@ -17,19 +17,15 @@ SHARE: Final = 20
 
 
 class RecordIds:
-    """The record ids of a run, over all its processes."""
+    """The record ids of a run, over all its processes: those that earlier ones were `given`, and its own."""
 
-    def __init__(self, *, are_rising: bool = True) -> None:
-        self._see = IdSet().add
+    def __init__(self, given: IdSet | None = None, *, are_rising: bool = True) -> None:
+        seen = given or IdSet()
+        self._see = seen.add
         self._checked = 0
         self._below = 0
-        self.newest = 0
+        self.newest = seen.highest
         self.are_rising = are_rising
-
-    def note(self, record_id: int) -> None:
-        """Take an id that an earlier process was given."""
-        self._see(record_id)
-        self.newest = max(self.newest, record_id)
 
     def add(self, record_id: int, floor: int | None) -> bool:
         """Take the id given to a pair whose floor was `floor`; False if it was given before."""

@@ -52,7 +52,8 @@ class IntakeHost(Protocol):
     """What the intake asks of the engine around it; the two commits cannot be cancelled half-way."""
 
     async def room(self) -> None: ...
-    async def read_stored(self, first_seq: int, count: int) -> list[StoredRow]: ...
+    async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]: ...
+    async def read_stored(self, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]: ...
     async def read_singles(self, first_seq: int) -> list[StoredRow]: ...
     async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None: ...
     async def commit_again(self, intents: list[Intent], was: list[int], there: There) -> None: ...
@@ -117,14 +118,15 @@ class Intake:
             seq = rows[-1][0] + 1
 
     async def _take_stored(self, batch: Batch) -> None:
-        rows = await self._host.read_stored(self.seq, len(batch.pairs))
-        for row, pair, line in zip(rows, batch.pairs, batch.lines, strict=True):
-            if pair != (None if row[1] is None else (row[1], row[2])):
-                raise self._changed(row, pair, line)
+        """Compare a batch with its rows, as two lists of pairs; only rows that may be sent again are read whole."""
+        first, count = self.seq, len(batch.pairs)
+        pairs = await self._host.read_pairs(first, count)
+        if pairs != batch.pairs:
+            raise self._changed(pairs, batch)
+        again = await self._host.read_stored(first, count, self._plan.again)
         self._pairs.add_all(batch.pairs)
-        self.seq += len(rows)
-        lines = zip(rows, batch.lines, strict=True)
-        await self._send_again([(row, line) for row, line in lines if row[3] in self._plan.again])
+        self.seq += count
+        await self._send_again([(row, batch.lines[row[0] - first]) for row in again])
 
     async def _send_again(self, chosen: list[tuple[StoredRow, int | None]]) -> None:
         """Make these stored rows intents again, each with its line, or `existing`, as far as the limit allows."""
@@ -201,11 +203,14 @@ class Intake:
         self._plan.left -= count
         return True
 
-    def _changed(self, row: StoredRow, pair: tuple[int, int] | None, line: int) -> SourceError:
-        def words(pair: tuple[int | None, int | None] | None) -> str:
-            return "no pair" if pair is None or pair[0] is None else f"{pair[0]},{pair[1]}"
+    def _changed(self, stored: list[tuple[int, int] | None], batch: Batch) -> SourceError:
+        """Names the first row that is not the one that the journal has."""
 
-        had, has = words((row[1], row[2])), words(pair)
+        def words(pair: tuple[int, int] | None) -> str:
+            return "no pair" if pair is None else f"{pair[0]},{pair[1]}"
+
+        rows = zip(stored, batch.pairs, batch.lines, strict=True)
+        had, has, line = next((words(a), words(b), line) for a, b, line in rows if a != b)
         return SourceError(
             f"{self._source.name}, line {line}: the journal has {had} here, the source {has}",
             hint="a journal belongs to one source, and rows may only be added at its end: give back the file as it "

@@ -38,10 +38,6 @@ class Parts:
 def parts_for(settings: Settings, ports: Ports, stored: Stored) -> Parts:
     """The parts of a run that begins now, with what an earlier start has left."""
     limits, rng = settings.limits, ports.rng
-    record_ids = RecordIds(are_rising=stored.has_rising_ids)
-    for ids in stored.record_ids:
-        for record_id in ids:
-            record_ids.note(record_id)
     return Parts(
         control=Controller(
             settings.in_flight, pause_cap_s=limits.throttle_pause_s, rng=rng, min_rate=settings.min_rate
@@ -50,7 +46,7 @@ def parts_for(settings: Settings, ports: Ports, stored: Stored) -> Parts:
         ceiling=Ceiling(settings.rate) if settings.rate else None,
         stats=Stats(ports.clock()),
         outcomes=Outcomes(ports.store, most=limits.outcome_rows, tally=stored.tally),
-        record_ids=record_ids,
+        record_ids=RecordIds(stored.record_ids, are_rising=stored.has_rising_ids),
         budget=RetryBudget(),
         quotas=ports.quotas,
     )

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from ..dedupe import IdSet
 from ..model import Intent, State
 from ..reconcile.lister import Tokens
 from ..reconcile.lists import Filters, GetPage
@@ -83,7 +84,7 @@ class Stored:
 
     tally: dict[State, int]
     doubts: list[Intent]
-    record_ids: list[list[int]]
+    record_ids: IdSet
     leaving: set[int] = field(default_factory=set)
     """Seqs of doubts whose records an undo was deleting when it was killed."""
     has_rising_ids: bool = True

@@ -11,7 +11,8 @@ TLS is 1.2 or later and always verified: against the system's authorities (or th
 those of `ca_file` alone.  A proxy is the one given, else that of HTTPS_PROXY and NO_PROXY (lower case first); loopback
 is never reached through a proxy, whatever the settings say.
 
-aiohttp is imported by the constructor: that takes 0.2 s, which `bulkwriter --help` must not.
+aiohttp takes 0.15 s to import.  That is here, at the top, because later it would be inside somebody's event loop; so
+what need not connect (`bulkwriter --help`, `status`) must not import this module.
 Source: aiohttp 3.14 connector.py, client_exceptions.py; OpenSSL x509_vfy.h for the codes of TLS_REASONS.
 """
 
@@ -22,17 +23,17 @@ import errno
 import os
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
+
+import aiohttp
+from aiohttp.connector import Connection
+from yarl import URL
 
 from ..errors import UsageError
 from ..model import Fault
 from ..settings import LOOPBACK_HOSTS
-
-if TYPE_CHECKING:
-    from aiohttp import TCPConnector
-    from aiohttp.connector import Connection
 
 TLS_REASONS: Final = {
     9: "is not valid yet (is this machine's clock right?)",
@@ -63,21 +64,16 @@ class Dialer:
     """Opens connections to one host, each within `timeout_s` for look-up, TCP, proxy and TLS together."""
 
     def __init__(self, base_url: str, *, ca_file: Path | None, proxy: str | None, timeout_s: float) -> None:
-        import aiohttp  # here, because it is slow: see the module
-        from yarl import URL
-
-        self._aiohttp = aiohttp
         self._timeout_s = timeout_s
         self._url = URL(base_url)
         self._target = f"{self._url.raw_host}:{self._url.port}"
         chosen = choose_proxy(base_url, proxy)
         self._proxy = URL(chosen) if chosen else None
         self._tls = make_tls_context(ca_file) if self._url.scheme == "https" else None
-        self._connector: TCPConnector | None = None
+        self._connector: aiohttp.TCPConnector | None = None
 
     async def dial(self) -> Connection:
         """Open one connection.  Safe to cancel."""
-        aiohttp = self._aiohttp
         if self._connector is None:
             self._connector = aiohttp.TCPConnector(limit=0, resolver=aiohttp.ThreadedResolver())
         request = aiohttp.ClientRequest(
@@ -98,7 +94,7 @@ class Dialer:
             await self._connector.close()
 
     def _explain(self, error: Exception) -> ConnectFailure:
-        aiohttp, target = self._aiohttp, self._target
+        target = self._target
         match error:
             case aiohttp.ClientHttpProxyError():
                 return self._explain_proxy(error.status)

@@ -3,7 +3,7 @@
 Rows come out by column: `SELECT json_group_array(id_a), json_group_array(id_b) …` and orjson cost 0.4–0.5 µs a row,
 where fetching tuples costs 0.8 µs for two columns and 1.35 µs for six (sqlite3 takes the GIL once a row); and the
 larger part runs without the GIL.  So reading 10^7 pairs to compare them with their source takes 5 to 6 s, of which 3
-leave the event loop alone; whole rows take twice that.
+leave the event loop alone; all six columns take twice that.
 
 Invariant: nothing here changes the file.  Each chunk is a statement of its own, so no long read keeps SQLite from
 checkpointing, and rows that a writer changes between two chunks are seen as they are then.
