@@ -197,16 +197,14 @@ class Limit:
         if is_known:
             low = taken / span_s
             at, rate = refused or (mark, low)
+            high = taken / (at.at - since.at) if at.at > since.at else low
             if hold.is_stated:
-                high = taken / (at.at - since.at) if at.at > since.at else low
                 self._learn_stated(hold.lasted_s, low, high, rate, taken)
             elif hold.is_long:
                 self._learn(low, taken / (span_s - hold.unsure_s / 2) if span_s > hold.unsure_s else low, taken)
             elif hold.is_idle:
-                high = taken / (at.at - since.at)
                 self._learn(high, max(high, rate), taken)
             elif taken >= COUNTED_SHORT or not self.safe:
-                high = taken / (at.at - since.at) if at.at > since.at else low
                 self._learn(low, min(rate, max(high, CLOSE * low)), taken)
             given = taken - self.safe * (at.at - since.at) if refused and not hold.is_idle else 0.0
             self.credit = max(CREDIT_KEPT_HOLD * self.credit, given)
