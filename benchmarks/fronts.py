@@ -12,13 +12,11 @@ import contextlib
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .children import BenchmarkFailed
-from .servers import START_S, ending, free_ports
+from .servers import ending, free_ports, wait_until_it_answers
 
 NGINX = """
 daemon off; master_process off; pid nginx.pid; error_log stderr crit;
@@ -88,17 +86,9 @@ def front(folder: Path, argv: list[str], text: str, base_url: str, **values: obj
     with said.open("wb") as file:
         process = subprocess.Popen([*argv, str(conf)], stdin=subprocess.DEVNULL, stderr=file)
     with ending(process):
-        wait_until_it_listens(process, port, said)
+        wait_until_it_answers(process, port, said, ask=connect)
         yield f"http://127.0.0.1:{port}"
 
 
-def wait_until_it_listens(process: subprocess.Popen[bytes], port: int, said: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise BenchmarkFailed(f"{said.parent.name} did not start: {said.read_text()[-500:]}")
+def connect(port: int) -> None:
+    socket.create_connection(("127.0.0.1", port)).close()

@@ -29,6 +29,7 @@ from bulkwriter.model import Snapshot
 from bulkwriter.stub.thread import StubThread
 
 from . import fronts
+from .commands import IN_FLIGHT
 from .control import measure as virtual
 from .control import servers
 from .control.cells import USUAL, Cell, bucket, counter, log, shaper, window
@@ -37,7 +38,6 @@ from .turns import TOKEN, Findings, Plan
 
 KEYS = ("steady", "simulated", "throttled", "simulated_throttled")
 SEEDS = 5
-IN_FLIGHT = 64  # the default
 WITHIN = 0.02
 """How far a real efficiency may be from the simulated one."""
 CALM: dict[str, Any] = {

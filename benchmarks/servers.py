@@ -26,7 +26,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,18 +170,6 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def wait_until_it_answers(process: subprocess.Popen[bytes], port: int, said: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            ask(port)
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise BenchmarkFailed(f"nginx did not start: {said.read_text()[-500:]}")
-
-
 def ask(port: int, count: int = 1) -> list[int]:
     """The ids that the server gives to `count` creates on one connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_S)
@@ -191,6 +179,21 @@ def ask(port: int, count: int = 1) -> list[int]:
             connection.request("POST", PATH, body=b"{}")
             found.append(json.loads(connection.getresponse().read())["Value"]["Id"])
         return found
+
+
+def wait_until_it_answers(
+    process: subprocess.Popen[bytes], port: int, said: Path, *, ask: Callable[[int], object] = ask
+) -> None:
+    """Return when `ask(port)` raises no more `OSError`."""
+    deadline = time.monotonic() + START_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            ask(port)
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise BenchmarkFailed(f"{said.parent.name} did not start: {said.read_text()[-500:]}")
 
 
 def make_certificate(home: Path) -> str:

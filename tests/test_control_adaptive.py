@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 import pytest
 
 from bulkwriter.core.control import Controller
-from bulkwriter.core.control.limit import Held, Limit, Mark
 
 
 def controller(in_flight: int = 64, *, min_rate: float = 0.0, seed: int = 1) -> Controller:
@@ -292,11 +291,3 @@ def test_nonsense_is_not_remembered(learnt: dict[str, object]) -> None:
 
 
 # ---- whatever the server does
-
-
-def test_a_hold_that_began_where_counting_did_is_measured_by_its_end() -> None:
-    """Found by simulation (seed 1017505): no time lies between the two, and a rate was divided by it."""
-    limit = Limit(0.0)
-    limit.begin(Mark(1.0, 0))
-    assert limit.resumed(Mark(2.0, 50), Held(0.5, 0.0, False, False, True), (Mark(1.0, 0), 10.0))
-    assert limit.safe == 50.0

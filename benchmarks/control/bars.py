@@ -9,7 +9,6 @@ Not here: the figures (`measure`), and what is done with a miss (`matrix`, the s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -67,14 +66,14 @@ BARS = (
 )
 
 
-def misses(cell: Cell, figures: Figures) -> Iterator[tuple[str, float, float]]:
-    """The bars that one run misses: key, value, bar."""
+def misses(cell: Cell, figures: Figures) -> Iterator[str]:
+    """The keys of the bars that one run misses."""
     for bar in BARS:
         wanted, value = bar.of(cell), getattr(figures, bar.key)
         if wanted is not None and value is not None and not bar.is_met(value, wanted):
-            yield bar.key, value, wanted
+            yield bar.key
 
 
 def distance(cell: Cell, figures: Figures) -> float:
     """How far a run is from full speed without throttles: what is lost of the limit, and throttles once more."""
-    return max(0.0, 1 - figures.steady) + figures.throttled if math.isfinite(figures.steady) else math.inf
+    return max(0.0, 1 - figures.steady) + figures.throttled

@@ -2,9 +2,9 @@
 
     python -m benchmarks control [--rounds SEEDS] [--seed FIRST]
 
-A row is a cell, with the medians of our controller over the seeds; beside it stand how many runs missed a bar and the
-worst bar missed.  Rows are in the order of what is lost: the worst cell first.  Cells of `held_out` are marked with *:
-the controller was not made on them.  What the others reach in the matrix stands in the notes and in the heat map.
+A row is a cell, with the medians of our controller over the seeds, and how many runs missed a bar.  Rows are in the
+order of what is lost: the worst cell first.  Cells of `held_out` are marked with *: the controller was not made on
+them.  What the others reach in the matrix stands in the notes and in the heat map.
 Runs are spread over the cores: virtual time minds no neighbours.
 """
 
@@ -79,8 +79,8 @@ def carry_out(job: Job) -> tuple[Job, Figures]:
 
 
 def jobs_of(seeds: int, first: int) -> Iterator[Job]:
-    """The longest first, so that no core is left alone with one at the end."""
-    for number, contender in reversed(tuple(enumerate(CONTENDERS))):
+    """Every contender in every cell that it is run in."""
+    for number, contender in enumerate(CONTENDERS):
         for seed in range(first, first + min(seeds, contender.most_seeds)):
             if number == 0:
                 yield from ((0, True, n, seed) for n in range(len(HELD_OUT)))
@@ -104,7 +104,7 @@ def measure(plan: Plan) -> Findings:
         rows=rows,
         keys=KEYS,
         ratios=in_short(mine),
-        notes=[*missed(mine), *(standing(name, found) for name in (c.name for c in CONTENDERS))],
+        notes=[*missed(mine), *(standing(contender.name, found) for contender in CONTENDERS)],
         settings={"others": heat(found), "worst_first": [row["name"] for row in rows]},
     )
 
@@ -146,7 +146,7 @@ def missed(mine: dict[Cell, list[Figures]]) -> Iterator[str]:
     cells: dict[str, set[str]] = defaultdict(set)
     for cell, figures in mine.items():
         for one in figures:
-            for key, _, _ in misses(cell, one):
+            for key in misses(cell, one):
                 runs[key] += 1
                 cells[key].add(cell.name)
     count = sum(map(len, mine.values()))

@@ -20,7 +20,7 @@ class RecordIds:
     """The record ids of a run, over all its processes: those that earlier ones were `given`, and its own."""
 
     def __init__(self, given: IdSet | None = None, *, are_rising: bool = True) -> None:
-        seen = given or IdSet()
+        seen = IdSet() if given is None else given  # asking whether it is empty would walk it
         self._see = seen.add
         self._checked = 0
         self._below = 0

@@ -141,8 +141,10 @@ class Journal(JournalRows):
     def settle(self, rows: Sequence[SettleRow]) -> None:
         """Give existing rows new outcomes.  A row may come twice: the last one holds."""
         with self._writing():
-            self._states.replace([row[0] for row in rows], [row[1] for row in rows])
-            settle_rows(self._db, rows)
+            if rows:
+                columns = tuple(zip(*rows, strict=True))
+                self._states.replace(columns[0], columns[1])
+                settle_rows(self._db, rows, columns)
 
     def mark(self, seqs: Sequence[int], state: State) -> None:
         """Give existing rows a new state and leave the rest of them alone."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from ..model import State
 from .bulk import Bulk
@@ -44,13 +44,11 @@ MARK: Final = Bulk(
 )
 
 
-def settle_rows(db: sqlite3.Connection, rows: Sequence[SettleRow]) -> None:
-    """Give existing rows new outcomes, in order."""
-    if not rows:
-        return
-    seqs, states, attempts, ids, statuses, details = zip(*rows, strict=True)
-    columns = (states, attempts, statuses, details)
-    if all(column.count(value) == len(rows) for column, value in zip(columns, _PLAIN, strict=True)):
+def settle_rows(db: sqlite3.Connection, rows: Sequence[SettleRow], columns: Sequence[tuple[Any, ...]]) -> None:
+    """Give existing rows new outcomes, in order.  `columns` are those of `rows`, which the caller needs as well."""
+    seqs, states, attempts, ids, statuses, details = columns
+    told = (states, attempts, statuses, details)
+    if all(column.count(value) == len(rows) for column, value in zip(told, _PLAIN, strict=True)):
         _CREATED.execute(db, list(zip(seqs, ids, strict=True)))
     else:
         _SETTLE.execute(db, rows)
