@@ -90,7 +90,7 @@ def list_reply(data: bytes) -> None:
         except BadList:
             continue
         records = found.records if isinstance(found, Page) else found
-        for record_id, pair in records:
+        for record_id, pair, *_ in records:
             assert all(0 < number <= ID_MAX for number in (record_id, *pair))
         said = load(data)
         assert records or (said == [] if parse == API.parse_records else said["Records"] == []), "nothing, unsaid"

@@ -58,6 +58,7 @@ class ModelApi:
     def __init__(self, pairs: Iterable[Pair] = (), *, seed: int = 0, weather: Weather | None = None) -> None:
         self.records: dict[int, Pair] = {}
         self.born_at: dict[int, float] = {}
+        self.created_on: dict[int, object] = {}  # fields that are shown, where any is
         self.deleted: list[int] = []
         self.weather = weather or Weather()
         self.rng = random.Random(seed)
@@ -147,9 +148,10 @@ class ModelApi:
     def _shows(self, record_id: int) -> bool:
         return self.born_at[record_id] + self.list_lag_s <= asyncio.get_running_loop().time()
 
-    def _record(self, record_id: int) -> dict[str, int]:
+    def _record(self, record_id: int) -> dict[str, Any]:
         lesson, member = self.records[record_id]
-        return {"Id": record_id, "CourseLessonId": lesson, "CourseMemberId": member}
+        shown = {"CreatedOn": self.created_on[record_id]} if record_id in self.created_on else {}
+        return {"Id": record_id, "CourseLessonId": lesson, "CourseMemberId": member, **shown}
 
 
 def as_reply(value: Any, status: int = 200) -> Reply:

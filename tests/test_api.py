@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bulkwriter import __version__
 from bulkwriter.errors import UsageError
-from bulkwriter.net.api import COURSE_COMPLETED_LESSON, IDS_PER_CALL, Api, BadList, Entity
+from bulkwriter.net.api import COURSE_COMPLETED_LESSON, IDS_PER_CALL, Api, BadList, Entity, Seen
 
 BASE = "https://spaces.nexudus.com"
 TOKEN = "canary-token-8c1f"
@@ -88,7 +88,7 @@ def test_another_entity_of_the_same_api() -> None:
     api = Api(BASE, Entity("/api/x/ys", "AId", "BId", "Y_A", "Y_B"))
     parsed = Parsed(api.create(TOKEN, (1, 2)))
     assert (parsed.target, parsed.body) == ("/api/x/ys", b'{"AId":1,"BId":2}')
-    assert api.parse_records(b'[{"Id":3,"AId":1,"BId":2}]') == [(3, (1, 2))]
+    assert api.parse_records(b'[{"Id":3,"AId":1,"BId":2}]') == [Seen(3, (1, 2), None)]
 
 
 @pytest.mark.parametrize(
@@ -261,4 +261,4 @@ def test_nothing_a_server_sends_is_an_empty_list_by_accident(body: bytes) -> Non
 def test_the_ids_of_two_to_the_sixty_three_survive() -> None:
     big = 2**63 - 1
     record = {"Id": big, "CourseLessonId": big, "CourseMemberId": big - 1}
-    assert Api(BASE).parse_records(json.dumps([record]).encode()) == [(big, (big, big - 1))]
+    assert Api(BASE).parse_records(json.dumps([record]).encode()) == [Seen(big, (big, big - 1), None)]

@@ -11,7 +11,7 @@ import pytest
 
 from bulkwriter.errors import ConfigurationStop
 from bulkwriter.model import Fault, Reply
-from bulkwriter.net.api import Api
+from bulkwriter.net.api import Api, Seen
 from bulkwriter.reconcile.lister import WEB_PAGES, Lister
 from bulkwriter.reconcile.lists import ListFailed
 
@@ -58,7 +58,7 @@ async def test_a_page_and_records_by_ids() -> None:
     body = json.dumps(json.loads(page(rows=rows))["Records"]).encode()
     lister = lister_of(Reply(200, page(rows=rows)), Reply(200, body))
     assert (await lister.page({}, 1)).records == [(9, (1, 2)), (8, (1, 3))]
-    assert await lister.records([8, 9, 10]) == [(9, (1, 2)), (8, (1, 3))]
+    assert await lister.records([8, 9, 10]) == [Seen(9, (1, 2), None), Seen(8, (1, 3), None)]
     assert lister.calls == 2
 
 

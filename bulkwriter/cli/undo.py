@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..reconcile.undo import Undo, UndoPlan
 
 MISMATCH = "record {} holds lesson {}, member {}, not lesson {}, member {}: left alone"
+OLDER = "record {} of lesson {}, member {} was there before this run: left alone"
 
 
 @click.command("undo")
@@ -67,6 +68,7 @@ class UndoReport:
             "deleted": tally.deleted if tally else 0,
             "gone": tally.gone if tally else 0,
             "mismatched": tally.mismatched if tally else 0,
+            "older": tally.older if tally else 0,
             "left": undo.left if undo else plan.records if plan else 0,
             "in_doubt": undo.in_doubt if undo else plan.doubts if plan else 0,
             "journal": str(self._journal),
@@ -82,6 +84,7 @@ class UndoReport:
         width = max(len(words.number(count)) for _, count, _ in rows)
         lines += ["", *(f"  {words.state(name):<10}  {count:>{width},}  {text}" for name, count, text in rows), ""]
         lines += ["  " + MISMATCH.format(record_id, *held, *own) for record_id, own, held in undo.tally.mismatches]
+        lines += ["  " + OLDER.format(record_id, *pair) for record_id, pair in undo.tally.olders]
         if undo.refusal:
             lines.append(
                 f"  the server refused to delete {words.quantity(undo.tally.refused, 'record')}: {undo.refusal}"
@@ -98,6 +101,7 @@ MEANING = {
     "deleted": "records deleted by this command",
     "gone": "were gone already",
     "mismatched": "hold another pair than this run wrote, so they were left alone",
+    "older": "were there before this run began, by their ids or CreatedOn, so they were left alone",
     "left": "records of this run still there",
     "in_doubt": "may be there or not; the same command goes on",
 }

@@ -35,6 +35,7 @@ from .bearer import Bearer
 from .commits import Commits
 from .dispatch import Dispatcher
 from .eta import Eta
+from .first_start import FirstStart
 from .held import Brake, quiet_s
 from .known import KnownRecords, existing_of, forget_floors
 from .parts import parts_for
@@ -88,7 +89,7 @@ class Engine:
         self._wire(stored)
 
     def _wire(self, stored: Stored) -> None:
-        d, ports = self.dispatcher, self.ports
+        d, ports, first = self.dispatcher, self.ports, FirstStart(self.ports, stored)
         self.settlement.looker = self.looker
         self.settlement.refusals = Refusals(self.outcomes, self.looker)
         d.replies.parking, d.replies.tell, d.replies.wall = self.settlement, self.tell, ports.wall
@@ -97,8 +98,8 @@ class Engine:
             ports.quotas.wake, ports.quotas.stop, ports.quotas.tell = d.pump, self.stop, self.tell
         self.known = KnownRecords(
             self.parts.record_ids,
-            existing=existing_of(self.settings, ports, self.tell),
-            get_page=ports.get_page,
+            existing=existing_of(self.settings, ports, first, self.tell),
+            first=first,
             begin=self.bearer.begin,
             has_sent=lambda: self.stats.attempts > 0,
             unkept=self.commits.unkept,

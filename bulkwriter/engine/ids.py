@@ -3,7 +3,8 @@
 An id that comes twice shows a lane that answers out of step.  The highest known one is a *floor*: a record of a pair
 sent later has a higher id, if the server gives rising ids.  Whether it does is watched: an id not above its pair's
 floor is counted, and once more than `MOST_BELOW` came and more than one in `SHARE` were so, ids are held not to rise
-and floors tell nothing.  A few may be so on any server, where replies of a lane out of step were taken for another's.
+and an id below a floor tells nothing.  A few may be so on any server, where replies of a lane out of step were taken
+for another's.
 """
 
 from __future__ import annotations

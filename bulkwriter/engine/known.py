@@ -4,8 +4,8 @@ With `--existing check` both come from `reconcile.existing`.  With `skip` nothin
 the first write tells the highest id, so that a later look can tell this run's records from older ones; where the server
 does not answer it, the id of the first created record serves from then on.
 
-The highest id is a *floor*: of a pair sent later, a record with a higher id was made by this run.  That rests on the
-server giving rising ids; `RecordIds` notices when it does not, and then no floor is claimed.
+The highest id is a *floor*: of a pair sent later, a record with a higher id was made by this run.  One with a lower id
+was there before, where the server gives rising ids; `RecordIds` notices when it does not.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import anyio
 from ..events import Event
 from ..model import Intent
 from ..reconcile.existing import Existing
-from ..reconcile.lists import GetPage, ListFailed, is_newest_first, top_page
+from ..reconcile.lists import ListFailed, is_newest_first, top_page
 from ..settings import Settings
+from .first_start import FirstStart
 from .ids import RecordIds
 from .ports import Ports
 from .stops import at_long_wait
@@ -34,14 +35,14 @@ class KnownRecords:
         ids: RecordIds,
         *,
         existing: Existing | None,
-        get_page: GetPage,
+        first: FirstStart,
         begin: Callable[[], Awaitable[None]],
         has_sent: Callable[[], bool],
         unkept: Unkept | None,
     ) -> None:
         self._ids = ids
         self._existing = existing
-        self._get_page = get_page
+        self._first = first
         self._begin = begin
         self._has_sent = has_sent
         self._unkept = unkept
@@ -77,36 +78,37 @@ class KnownRecords:
         return self._existing.calls if self._existing else 0
 
     def floor(self) -> int | None:
-        """The highest record id known, or None."""
-        if not self._ids.are_rising:
-            return None
+        """The highest record id known, or None; without a list only where ids rise, since older ones may be higher."""
         known = self._existing.newest_id if self._existing else self._watermark
         newest = self._ids.newest
-        return max(known, newest) if known is not None else newest or None
+        if known is None:
+            return newest or None if self._ids.are_rising else None
+        return max(known, newest)
 
     async def _begin_floors(self) -> None:
         if not self._existing:
             await self._look_at_top()
-        self._has_begun = True
         floor = self.floor()
+        await self._first.note(floor)
+        self._has_begun = True
         if floor is not None and not self._has_sent():  # doubts may have been, while the first lists were read
             self.run_floor = floor
 
     async def _look_at_top(self) -> None:
         try:
-            page = await top_page(self._get_page)
+            page = await top_page(self._first.get_page)
         except ListFailed:
             return
         if is_newest_first(page):
             self._watermark = page.records[0][0] if page.records else 0
 
 
-def existing_of(settings: Settings, ports: Ports, tell: Callable[[Event], None]) -> Existing | None:
+def existing_of(settings: Settings, ports: Ports, first: FirstStart, tell: Callable[[Event], None]) -> Existing | None:
     """The look-up that `--existing` asks for, or None for `skip`."""
     if settings.existing == "skip":
         return None
     return Existing(
-        ports.get_page,
+        first.get_page,
         ports.filters_of,
         clock=ports.clock,
         give_up_after_s=settings.give_up_after_s,

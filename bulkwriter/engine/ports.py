@@ -10,14 +10,15 @@ Not here: what the engine decides with (`parts`), and what a caller chooses (`se
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ..dedupe import IdSet
 from ..model import Intent, State
+from ..net.api import Page
 from ..reconcile.lister import Tokens
-from ..reconcile.lists import Filters, GetPage
+from ..reconcile.lists import Filters
 from .intake import AppendRow
 from .lanes import LaneLike
 from .outcomes import SettleRow
@@ -65,7 +66,7 @@ class Ports:
     store: Store
     api: Encoder
     tokens: Tokens
-    get_page: GetPage
+    get_page: Callable[[Filters, int], Awaitable[Page]]
     filters_of: Callable[[int | None, int | None], Filters]
     shifts: Callable[[], int]
     """How many connections for calls were found out of step so far."""

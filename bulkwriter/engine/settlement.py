@@ -94,11 +94,15 @@ class Settlement:
     # for the looker
 
     def found(self, intent: Intent, record_id: int) -> None:
-        """A record of the pair is there: ours if it is newer than the floor, or if a check before had not found it."""
+        """A record of the pair is there: ours if its id is above the floor, or if a check before had not found it.
+
+        What was there before is not above the floor, even where ids do not rise; then ours may be below it, too.
+        """
         if self.refusals.found(intent.seq, record_id):
             return
-        floor = intent.floor if self._ids.are_rising else None
-        is_ours = self._is_checked if floor is None else record_id > floor
+        is_above = intent.floor is not None and record_id > intent.floor
+        is_known = intent.floor is not None and self._ids.are_rising
+        is_ours = is_above if is_known else is_above or self._is_checked
         state = CREATED if is_ours else EXISTING
         # An intent of a dead process has no attempt counted, and its record shows that there was one.
         self._outcomes.add(intent, (intent.seq, state, max(intent.attempts, 1), record_id, None, None))

@@ -16,9 +16,9 @@ bearer token may be: here a little more is let through).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
@@ -35,6 +35,8 @@ TOKEN: Final = re.compile(r"[!-~]{1,16384}")
 FRESH: Final = "Cache-Control: no-cache\r\n"
 """A list that a cache on the way had kept would say twice that a record is not there (RFC 9111, 5.2.1.4)."""
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+
+CREATED_ON: Final = "CreatedOn"
 
 Record = tuple[int, tuple[int, int]]
 
@@ -68,15 +70,27 @@ COURSE_COMPLETED_LESSON: Final = Entity(
 )
 
 
+class Seen(NamedTuple):
+    """A record as a read by ids shows it; `created_on` is the field as it came, of whatever type."""
+
+    record_id: int
+    pair: tuple[int, int]
+    created_on: object
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list: (record id, pair) in the order received, and what the envelope says of the whole list."""
+    """One page of a list: (record id, pair) in the order received, and what the envelope says of the whole list.
+
+    `created_on` are the same records' fields, as they came.
+    """
 
     records: list[Record]
     page: int
     page_size: int
     total: int
     has_next: bool
+    created_on: Sequence[object] = ()
 
 
 class Api:
@@ -158,17 +172,20 @@ class Api:
         has_next = envelope.get("HasNextPage")
         if not isinstance(has_next, bool):
             raise BadList("the list has no HasNextPage")
+        rows: Any = envelope.get("Records")
         return Page(
-            records=self._records(envelope.get("Records")),
+            records=self._records(rows),
             page=count_of(envelope, "CurrentPage", "PageNumber"),
             page_size=count_of(envelope, "CurrentPageSize", "PageSize"),
             total=count_of(envelope, "TotalItems"),
             has_next=has_next,
+            created_on=[row.get(CREATED_ON) for row in rows],
         )
 
-    def parse_records(self, body: bytes) -> list[Record]:
+    def parse_records(self, body: bytes) -> list[Seen]:
         """Read the reply to `by_ids`, a bare array.  Raises BadList."""
-        return self._records(load(body))
+        rows = load(body)
+        return [Seen(*record, row.get(CREATED_ON)) for record, row in zip(self._records(rows), rows, strict=True)]
 
     def _records(self, rows: Any) -> list[Record]:
         if not isinstance(rows, list):

@@ -16,6 +16,7 @@ from functools import partial
 from ..connection import Connection
 from ..engine.eta import Eta
 from ..events import Event
+from ..net.api import Seen
 from ..settings import Settings
 from .deletes import Deleter
 from .halt import Halt
@@ -56,9 +57,9 @@ class Conversation:
             clock=clock, tell=tell, rng=self.rng, halt=self.halt,
         )  # fmt: skip
 
-    async def read(self, ids: list[int]) -> list[Record]:
+    async def read(self, ids: list[int]) -> dict[int, Seen]:
         """The records with these ids that a read shows; one that is not shown may be there all the same."""
-        return await self.persist(partial(self.lister.records, ids))
+        return {record.record_id: record for record in await self.persist(partial(self.lister.records, ids))}
 
     async def list_ids(self, pair: tuple[int, int]) -> set[int]:
         """The ids of all records of `pair`, from a list that is known to be whole."""

@@ -1,10 +1,11 @@
 """Settles the doubts that a dead process left, without sending anything again: what `undo` does first.
 
 The same looks, waits and rules as in a run (`looks`, `doubts`); only what follows differs.  A pair whose record is
-found is `created` where the record is newer than the pair's floor, else `existing`; one that two looks did not see is
-`pending`, since it was not applied, and an undo is not going to send it.  Where no floor is known, or ids do not rise,
-a record that is there may be the run's or older: an undo must not guess, so the doubt stays (`undecided`); a run, which
-knows whether it had looked before it wrote, settles it.  Outcomes are durable when `settle` returns.
+found is `created` where the record's id is above the pair's floor, else `existing`; one that two looks did not see is
+`pending`, since it was not applied, and an undo is not going to send it.  Where no floor is known, or ids do not rise
+and the record's is not above it, the record may be the run's or older: an undo must not guess, so the doubt stays
+(`undecided`); a run, which knows whether it had looked before it wrote, settles it.  Outcomes are durable when `settle`
+returns.
 """
 
 from __future__ import annotations
@@ -116,11 +117,12 @@ class Leftovers:
     # what the looker asks and tells
 
     def found(self, intent: Intent, record_id: int) -> None:
-        if intent.floor is None or not self._has_floors:
-            self.undecided.append(intent)
-        else:
-            state = State.CREATED if record_id > intent.floor else State.EXISTING
+        is_above = intent.floor is not None and record_id > intent.floor
+        if is_above or (intent.floor is not None and self._has_floors):
+            state = State.CREATED if is_above else State.EXISTING
             self._note(intent, state, max(intent.attempts, 1), record_id)
+        else:
+            self.undecided.append(intent)
 
     def absent(self, intent: Intent) -> None:
         self._note(intent, State.PENDING, intent.attempts, None)

@@ -18,8 +18,8 @@ from ..core.classify import UNSENT_FAULTS, parse_retry_after, printable
 from ..engine.stops import at_connect
 from ..errors import ConfigurationStop
 from ..model import Reply
-from ..net.api import Api, BadList
-from .lists import PAGE_SIZE, Filters, ListFailed, PageLike, Record
+from ..net.api import Api, BadList, Page, Seen
+from .lists import PAGE_SIZE, Filters, ListFailed
 
 FORBIDDEN = frozenset({401, 403})
 MISPLACED = frozenset({300, 301, 302, 303, 304, 307, 308, 404, 405, 501})
@@ -63,7 +63,7 @@ class Lister:
         self._web_pages = 0
         self.calls = 0
 
-    async def page(self, filters: Filters, number: int) -> PageLike:
+    async def page(self, filters: Filters, number: int) -> Page:
         """Page `number` (from 1) of the records that match, newest first.  Raises `ListFailed`."""
         page = await self._read(
             lambda token: self._api.list_page(
@@ -75,13 +75,13 @@ class Lister:
             raise ListFailed(f"list call: page {page.page} came for page {number}")
         return page
 
-    async def records(self, ids: Sequence[int]) -> list[Record]:
+    async def records(self, ids: Sequence[int]) -> list[Seen]:
         """The records with these ids that are there, at most `IDS_PER_CALL`.  Raises `ListFailed`.
 
         One that is missing in the answer may be there all the same: nothing shows that such a list is whole.
         """
         records = await self._read(lambda token: self._api.by_ids(token, ids), self._api.parse_records)
-        if not {record_id for record_id, _ in records} <= set(ids):
+        if not {record.record_id for record in records} <= set(ids):
             raise ListFailed("list call: records came that were not asked for")
         return records
 

@@ -1,9 +1,10 @@
 """Deletes what is too much of doubled pairs, as far as this run can claim it; the rest is left and listed.
 
 A record is deleted only if the journal says that this run created it with this very id and pair, a read just before
-shows it with that pair, and a whole list made right after that read shows another record of the pair as well.  Of
-several that could go, the newest goes first, and each needs its own read and list.  The journal then has the pair as
-`existing`, with the oldest id that is left: the pair is there, and this run has no claim on what is there.
+shows it with that pair and not as older than the run (`beginning`), and a whole list made right after that read shows
+another record of the pair as well.  Of several that could go, the newest goes first, and each needs its own read and
+list.  The journal then has the pair as `existing`, with the oldest id that is left: the pair is there, and this run has
+no claim on what is there.
 
 Invariant: a pair that had a record before has one afterwards, as far as lists can tell (somebody else may delete the
 other one in the same moment).  Pairs are repaired one by one; a kill between two steps leaves a pair that is there.
@@ -19,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 import orjson
 
 from ..model import State
+from .beginning import Beginning
 from .conversation import Conversation
 from .deletes import Fate
 from .halt import Halted
@@ -46,6 +48,7 @@ class Repair:
         self._talk = talk
         self._list_lag_s = list_lag_s
         self._own: dict[tuple[int, int], list[CreatedRow]] = {}
+        self._beginning = Beginning()
         self.left = dict(doubled)
         self.deleted = 0
 
@@ -56,6 +59,7 @@ class Repair:
 
     async def load(self) -> None:
         """Find the records that the journal says this run created."""
+        self._beginning = Beginning.of(await self._store.run(lambda journal: journal.meta()))
         first_seq = 0
         while rows := await self._store.run(partial(read_created, first_seq=first_seq)):
             first_seq = rows[-1].seq + 1
@@ -86,7 +90,8 @@ class Repair:
         """Delete the record of `row` if it may go; False when the pair is to be left as it is."""
         talk, record_id = self._talk, row.record_id
         assert record_id is not None
-        if dict(await talk.read([record_id])).get(record_id) != pair:
+        seen = (await talk.read([record_id])).get(record_id)
+        if seen is None or seen.pair != pair or self._beginning.is_before(record_id, seen.created_on):
             return False
         listed = await talk.list_ids(pair)
         if deleted & listed:  # it lags behind a delete, so it may also show another record that is gone

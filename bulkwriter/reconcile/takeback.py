@@ -6,6 +6,8 @@
     4. read them again: what a DELETE was answered for and the list does not show any more is gone
     5. note `pending` without a record id: the next run creates it again
 
+A record that was there before the run began (`beginning`) is left alone, whatever the journal says of it.
+
 Invariants: no id is deleted unless a read of this process showed it with its own pair; nothing is noted as gone on one
 sign alone.  A process killed between 2 and 5 leaves doubts that are told by their record id: the next undo goes through
 the same steps with them, and the next run looks for them, as for every doubt (their floor is one below the id).
@@ -14,7 +16,7 @@ A record that is not shown at first (1) is neither deleted nor believed to be go
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Protocol
@@ -22,9 +24,10 @@ from typing import Any, Final, Protocol
 import orjson
 
 from ..model import Pair, State
+from ..net.api import Seen
+from .beginning import Beginning
 from .deletes import Fate
 from .halt import Halt
-from .lists import Record
 
 ROUNDS: Final = 3
 """DELETEs of one id that are answered while lists still show it, `list_lag_s` apart, before it is left in doubt."""
@@ -60,17 +63,25 @@ class Settles(Protocol):
 
 @dataclass(slots=True)
 class Tally:
-    """What became of records; `mismatches` are examples: record id, the run's pair, the pair that it holds."""
+    """What became of records; `older` were there before the run.  `mismatches` are examples: record id, the run's pair,
+    the pair that it holds; `olders` too: record id, pair."""
 
     deleted: int = 0
     gone: int = 0
     mismatched: int = 0
+    older: int = 0
     refused: int = 0
     mismatches: list[tuple[int, tuple[int, int], tuple[int, int]]] = field(default_factory=list)
+    olders: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
+
+    @property
+    def left_alone(self) -> int:
+        """Records that the journal calls created, and that are not this run's."""
+        return self.mismatched + self.older
 
     @property
     def done(self) -> int:
-        return self.deleted + self.gone + self.mismatched + self.refused
+        return self.deleted + self.gone + self.left_alone + self.refused
 
 
 class TakeBack:
@@ -80,7 +91,7 @@ class TakeBack:
         self,
         store: Settles,
         *,
-        read: Callable[[list[int]], Awaitable[list[Record]]],
+        read: Callable[[list[int]], Awaitable[Mapping[int, Seen]]],
         delete: Callable[[int], Awaitable[Fate]],
         list_lag_s: float,
         halt: Halt,
@@ -90,22 +101,31 @@ class TakeBack:
         self._delete = delete
         self._list_lag_s = list_lag_s
         self._halt = halt
+        self.beginning = Beginning()
         self.tally = Tally()
 
     async def batch(self, rows: Sequence[CreatedRow]) -> list[CreatedRow]:
         """Take back the records of at most `IDS_PER_CALL` rows; returns the rows whose records a read did not show."""
         shown = await self._shown(rows)
-        matched, absent = [], []
+        ours, absent = [], []
         for row in rows:
-            pair = shown.get(row.record_id or 0)
-            if pair is None:
+            seen = shown.get(row.record_id or 0)
+            if seen is None:
                 absent.append(row)
-            elif pair == row.pair:
-                matched.append(row)
-            else:
-                await self.leave(row, pair)
-        await self.take(matched)
+            elif await self.is_ours(row, seen):
+                ours.append(row)
+        await self.take(ours)
         return absent
+
+    async def is_ours(self, row: CreatedRow, seen: Seen) -> bool:
+        """Whether what was seen is the record that this run made for the row; else it is noted as left alone."""
+        if seen.pair != row.pair:
+            await self._leave(row, seen.pair)
+        elif self.beginning.is_before(seen.record_id, seen.created_on):
+            await self._leave(row, None)
+        else:
+            return True
+        return False
 
     async def take(self, rows: Sequence[CreatedRow]) -> None:
         """Delete the records of these rows, each shown with its own pair by a read just before."""
@@ -125,8 +145,8 @@ class TakeBack:
         """Note that the records of these rows are not there, as lists that can be believed have shown."""
         await self._note_gone(rows, {})
 
-    async def _shown(self, rows: Sequence[CreatedRow]) -> dict[int, tuple[int, int]]:
-        return dict(await self._read([row.record_id or 0 for row in rows]))
+    async def _shown(self, rows: Sequence[CreatedRow]) -> Mapping[int, Seen]:
+        return await self._read([row.record_id or 0 for row in rows])
 
     async def _delete_each(self, rows: Sequence[CreatedRow], own: dict[int, bool]) -> list[CreatedRow]:
         """One DELETE each; the rows for which it was answered that the record is not there any more.
@@ -154,11 +174,17 @@ class TakeBack:
         self.tally.deleted += deleted
         self.tally.gone += len(rows) - deleted
 
-    async def leave(self, row: CreatedRow, pair: tuple[int, int]) -> None:
-        """Note that the record holds another pair than the run's: it is not ours to delete."""
-        self.tally.mismatched += 1
-        if len(self.tally.mismatches) < EXAMPLES and row.record_id and row.pair:
-            self.tally.mismatches.append((row.record_id, row.pair, pair))
+    async def _leave(self, row: CreatedRow, pair: tuple[int, int] | None) -> None:
+        """Note that the record is not ours to delete: it holds another pair, or (None) was there before the run."""
+        tally = self.tally
+        assert row.record_id is not None
+        assert row.pair is not None
+        if pair is None:
+            tally.older += 1
+            tally.olders += [(row.record_id, row.pair)] if len(tally.olders) < EXAMPLES else []
+        else:
+            tally.mismatched += 1
+            tally.mismatches += [(row.record_id, row.pair, pair)] if len(tally.mismatches) < EXAMPLES else []
         if row.state is not State.CREATED:
             await self._store.settle([as_created(row)])
 

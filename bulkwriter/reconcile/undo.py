@@ -6,10 +6,11 @@
         --not shown by id-->  lists that can be believed, at least `list_lag_s` after the start:
                               there after all: as above;  not there: pending
 
-`existing` rows are never touched.  Durable and resumable: each step is in the journal before the next depends on it,
-so the same command after a kill comes to the same end, and a later `run` creates the pairs again.  Some workers take
-batches of ids side by side; pace, pauses and refreshes are shared (`paced`, `deletes`).  An error or a Ctrl-C sets
-`halt`: what is on the wire ends, what was not sent stays `created`.
+`existing` rows are never touched, nor what was there before the run began (`beginning`).  Durable and resumable: each
+step is in the journal before the next depends on it, so the same command after a kill comes to the same end, and a
+later `run` creates the pairs again.  Some workers take batches of ids side by side; pace, pauses and refreshes are
+shared (`paced`, `deletes`).  An error or a Ctrl-C sets `halt`: what is on the wire ends, what was not sent stays
+`created`.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ from ..core.quota import WRITE, concerned
 from ..core.stats import RateMeter
 from ..errors import BulkwriterError, Exit
 from ..model import Intent, State, Window
-from ..net.api import IDS_PER_CALL
+from ..net.api import IDS_PER_CALL, Page, Seen
 from ..net.calls import LANES
 from ..settings import Settings
+from .beginning import Beginning
 from .conversation import Conversation
 from .coverage import Coverage
 from .halt import Halted
 from .leftovers import Leftovers
-from .lists import Record
+from .lists import Filters
 from .takeback import CreatedRow, TakeBack, Tally, read_created
 
 T = TypeVar("T")
@@ -125,14 +127,14 @@ class Undo:
 
     @property
     def left(self) -> int:
-        """Records of this run that are still there and hold the run's pair, as far as is known."""
-        return self._store.counts.get(State.CREATED, 0) - self.tally.mismatched
+        """Records of this run that are still there, as far as is known."""
+        return self._store.counts.get(State.CREATED, 0) - self.tally.left_alone
 
     @property
     def exit_code(self) -> Exit:
         if self.in_doubt:
             return Exit.DOUBTS
-        return Exit.INCOMPLETE if self.left or self.tally.mismatched else Exit.OK
+        return Exit.INCOMPLETE if self.left or self.tally.left_alone else Exit.OK
 
     def plan(self) -> UndoPlan:
         return UndoPlan(self._store.counts.get(State.CREATED, 0) + self._resumed, len(self._doubts))
@@ -153,6 +155,7 @@ class Undo:
 
     async def load(self) -> None:
         """Read what is in doubt: what a run left, and what an undo left that was killed."""
+        self._takeback.beginning = Beginning.of(await self._store.run(lambda journal: journal.meta()))
         rows = await self._store.run(lambda journal: [row for rows in journal.doubts() for row in rows])
         self._resumed = sum(row.record_id is not None for row in rows)
         self._doubts = [
@@ -231,21 +234,22 @@ class Undo:
             shifts = self._talk.shifts()
             shown = await self._find(by_id)
         await self._takeback.gone([row for row in rows if row.record_id not in shown])
-        for record_id, pair in shown.items():
-            if pair != by_id[record_id].pair:
-                await self._takeback.leave(by_id[record_id], pair)
-        there = [by_id[record_id] for record_id, pair in shown.items() if pair == by_id[record_id].pair]
+        there = [by_id[i] for i, seen in shown.items() if await self._takeback.is_ours(by_id[i], seen)]
         for at in range(0, len(there), IDS_PER_CALL):
             await self._takeback.take(there[at : at + IDS_PER_CALL])
 
-    async def _find(self, by_id: Mapping[int | None, CreatedRow]) -> dict[int, tuple[int, int]]:
-        """Which of these records whole lists show, and with which pair."""
-        shown: dict[int, tuple[int, int]] = {}
+    async def _find(self, by_id: Mapping[int | None, CreatedRow]) -> dict[int, Seen]:
+        """Which of these records whole lists show, and as what."""
+        shown: dict[int, Seen] = {}
 
-        def take(records: list[Record]) -> None:
-            shown.update((record_id, pair) for record_id, pair in records if record_id in by_id)
+        async def get_page(filters: Filters, number: int) -> Page:
+            page = await self._talk.lister.page(filters, number)
+            for (record_id, pair), created_on in zip(page.records, page.created_on, strict=True):
+                if record_id in by_id:
+                    shown[record_id] = Seen(record_id, pair, created_on)
+            return page
 
-        coverage = Coverage(self._talk.lister.page, self._talk.filters_of, take=take, persist=self._talk.persist)
+        coverage = Coverage(get_page, self._talk.filters_of, take=lambda records: None, persist=self._talk.persist)
         await coverage.begin()
         pairs = [row.pair for row in by_id.values() if row.pair]
         for at in range(0, len(pairs), COVER_PAIRS):

@@ -86,13 +86,13 @@ class Api:
         if not is_whole or not 0 < lesson_id <= ID_MAX or not 0 < member_id <= ID_MAX:
             return self._refuse(request.body)
         if self._has_rules:
-            refused = self._judge(lesson_id, member_id)
-            if refused is not None:
-                return refused
+            judged = self._judge(lesson_id, member_id, now)
+            if judged is not None:
+                return judged
         return self.replies.created(self.records.add(lesson_id, member_id, now), now)
 
-    def _judge(self, lesson_id: int, member_id: int) -> Answer | None:
-        """The refusal of a well-formed pair, if the scenario has a rule against it."""
+    def _judge(self, lesson_id: int, member_id: int, now: float) -> Answer | None:
+        """The answer to a well-formed pair that makes no record, if the scenario has a rule against it."""
         scenario = self._scenario
         errors: list[tuple[str, str, Any]] = []
         if not _is_known(lesson_id, scenario.known_lessons):
@@ -102,6 +102,9 @@ class Api:
         if errors:
             return self._rejection(400, *errors)
         if scenario.unique != "no" and self.records.has_pair(lesson_id, member_id):
+            if scenario.unique == "200":
+                there = self.records.find(lesson_id, member_id)
+                return self.replies.created(self.records.first_id + there[0], now)
             return self._rejection(
                 int(scenario.unique), ("CourseMemberId", "has already completed this lesson", member_id)
             )

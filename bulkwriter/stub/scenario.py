@@ -85,7 +85,7 @@ class Scenario:
     existing: Grid | tuple[tuple[int, int], ...] = knob((), read_existing, "records there at start: [lesson, member] pairs, or {lessons, members, share}")
     known_lessons: Ranges | None = knob(None, maybe(ranges), "a create with another lesson is refused with 400; null: all are known")
     known_members: Ranges | None = knob(None, maybe(ranges), "the same for members")
-    unique: str = knob("no", one_of("no", "400", "409"), "refuse a pair that is there already, with this status and an Errors body")
+    unique: str = knob("no", one_of("no", "400", "409", "200"), "refuse a pair that is there already, with this status and an Errors body; 200: answer with its id")
     status_in_rejections: bool = knob(False, flag, "400 envelopes say \"Status\": 500, as by older pages")
 
     page_size_max: int = knob(1_000, whole(1, 10**6), "a larger size is capped without a word")
