@@ -2,14 +2,14 @@
 
     none           no quota: what is left are the questions whether there is one
     short          one window of a second: the page that processes share
-    long           one window of a day: the ledger, a commit for at most 20 requests
+    long           one window of a day: the ledger, a commit for about 1,000 requests, and a sync for 20
     short and long the two together
     six windows    as many as the documented limits have, of the same kinds and lengths
 
 Each in a process of its own, which spends as fast as it can from counts so high that nothing ever waits for a window.
-CPU is the whole process's, the ledger's thread, SQLite and the kernel's part of its four fdatasyncs included: that part
-is the most of it on a disk, and next to nothing in memory (`--folder /dev/shm`).  Waiting for the disk is not CPU, and
-shows in the rate.  The loop that asks is measured too, and taken off.
+CPU is the whole process's, the ledger's thread, SQLite and the kernel's part of every fdatasync included: that part is
+half of it on a disk, and next to nothing in memory (`--folder /dev/shm`).  Waiting for the disk is not CPU; it shows in
+the rate.  The loop that asks is measured too, and taken off.
 """
 
 from __future__ import annotations

@@ -51,11 +51,12 @@ def quotas_for(settings: Settings) -> Quotas | None:
         if cells
         else MemoryPage(0)
     )
+    till = Till(path, account)
     return Quotas(
         windows,
-        ledger=LedgerThread(partial(opened, path, account, boot)),
+        ledger=LedgerThread(partial(opened, path, account, boot, till)),
         page=page,
-        till=Till(path, account, boot),
+        till=till,
         clocks=CLOCKS,
         hold_s=settings.timeout_s + settings.limits.connect_timeout_s,
         stops=settings.on_quota == "stop",
@@ -85,10 +86,11 @@ def ledger_of(settings: Settings) -> Path:
     return (settings.ledger or default_path()).expanduser().resolve()
 
 
-def opened(path: Path, account: str, boot: str) -> Ledger:
-    """The ledger, with what dead processes have left given back."""
+def opened(path: Path, account: str, boot: str, till: Till) -> Ledger:
+    """The ledger, with what dead processes have left given back; our own till will be found after a power cut."""
     ledger = Ledger.open(path, account=account, boot=boot)
     ledger.settle_tills()
+    till.sync_name()
     return ledger
 
 

@@ -138,7 +138,7 @@ class Backfill:
             boot="boot",
             clear=partial(clear, windows=windows),
         )
-        till = Till(path, "sim", "boot")
+        till = Till(path, "sim")
         self.tills.append(till)
         return Quotas(
             windows,

@@ -32,13 +32,17 @@ HOLD_S = 20.0
 WALL_S = 1_764_000_000.0
 """What the server's clock says at virtual time 0."""
 ACCOUNT = "a"
+PAUSES_S = (0.0, 0.01, 3.0, 40.0)
 Requests = list[tuple[float, str]]
 
 
 class Machine:
-    """`wall_error_s` is by how much its wall clock is wrong."""
+    """`wall_error_s` is by how much its wall clock is wrong; `pauses_s` is drawn from between two requests."""
 
-    def __init__(self, folder: Path, specs: Sequence[str], rng: random.Random) -> None:
+    def __init__(
+        self, folder: Path, specs: Sequence[str], rng: random.Random, *, pauses_s: Sequence[float] = PAUSES_S
+    ) -> None:
+        self.pauses_s = pauses_s
         self.folder = folder
         self.windows = windows_of(specs, is_loopback=False)
         self.rng = rng
@@ -72,6 +76,7 @@ class Machine:
         """Everything dies; the machine comes up again with a new clock, and perhaps with a wrong one on the wall."""
         for spender in self.spenders:
             spender.kill()
+            spender.till.lose_power(self.rng)
         self.boots += 1
         self.booted_at = asyncio.get_running_loop().time() - 5.0
         self.wall_error_s = wall_error_s
@@ -94,8 +99,22 @@ class Machine:
         ledger.settle_tills()
         return ledger
 
-    def till(self) -> Till:
-        return Till(self.folder / "ledger", ACCOUNT, self.boot_id)
+    def till(self) -> DiskTill:
+        return DiskTill(self.folder / "ledger", ACCOUNT)
+
+
+class DiskTill(Till):
+    """A till that knows what the disk surely has of it."""
+
+    synced = b""
+
+    def sync(self) -> None:
+        self.synced = bytes(self._cells)
+
+    def lose_power(self, rng: random.Random) -> None:
+        """What was written after the last sync may be lost."""
+        if self.path.exists():
+            self.path.write_bytes(rng.choice((self.synced or bytes(len(bytes(self._cells))), bytes(self._cells))))
 
 
 class Spender:
@@ -122,7 +141,7 @@ class Spender:
             if at <= loop.time() and quotas.take(kind):
                 self.send(kind, loop.time())
                 if not self.is_greedy:
-                    await asyncio.sleep(self.rng.choice((0.0, 0.01, 3.0, 40.0)))
+                    await asyncio.sleep(self.rng.choice(self.machine.pauses_s))
             else:
                 await self.woken(at)
 

@@ -10,6 +10,7 @@ import pytest
 from bulkwriter.core.quota import windows_of
 from bulkwriter.core.throttles import TRY_S, Spent
 from bulkwriter.engine.account import KEEP_S, Account, Answer, Ask, placed
+from bulkwriter.engine.reserve import BLOCK, Lease
 from bulkwriter.store.ledger import Ledger
 from bulkwriter.store.ledger_book import SpentRow
 
@@ -23,17 +24,25 @@ class Desk:
     """One process at the ledger."""
 
     def __init__(self, folder: Path, *quota: str, boot: str = "boot-1") -> None:
-        self.account = Account(windows_of(quota, is_loopback=False))
+        self.account = Account(windows_of(quota, is_loopback=False), "till")
         self.ledger = Ledger.open(folder / "ledger", account="a", boot=boot, synchronous="OFF")
 
     def ask(
-        self, want: int = 0, *, now: float = NOW, wall: float | None = None, is_sure: bool = True, **said: object
+        self,
+        want: int = 0,
+        *,
+        booked: int = 0,
+        used: int = 0,
+        now: float = NOW,
+        wall: float | None = None,
+        is_sure: bool = True,
+        **said: object,
     ) -> Answer:
         ask = Ask(
             now=now,
             wall=WALL + now - NOW if wall is None else wall,
             is_sure=is_sure,
-            minute=int(now // 60) + 2,
+            leases={"write": Lease(int(now // 60) + 2, booked, used)},
             wants={"write": want} if want else {},
             changes=said.pop("changes", {}),  # type: ignore[arg-type]
             **said,  # type: ignore[arg-type]
@@ -65,13 +74,36 @@ def test_what_was_not_used_is_there_for_others_at_once(tmp_path: Path) -> None:
     one, other = (Desk(tmp_path, "write:30/hour") for _ in range(2))
     one.ask(20)
     one.ask(changes={("write", MINUTE + 2): -20, ("write", MINUTE): 3})
-    assert other.ask(30).grants["write"].granted == 27
+    assert [other.ask(20).grants["write"].granted for _ in range(2)] == [20, 7]
 
 
 def test_kinds_that_were_not_asked_for_are_not_reserved(tmp_path: Path) -> None:
     desk = Desk(tmp_path, "any:100/hour")
     assert desk.ask().grants == {}
     assert desk.rows() == []
+
+
+def test_more_than_a_block_is_leased_only_of_windows_with_a_lot_of_room(tmp_path: Path) -> None:
+    wide, narrow = Desk(tmp_path, "write:100000/day"), Desk(tmp_path, "write:1500/day")
+    assert wide.ask(1_000).grants["write"].granted == 1_000
+    assert narrow.ask(1_000, changes={("write", MINUTE + 2): -1_000}).grants["write"].granted == 1_500 // 50
+    assert narrow.ask(1_000, changes={("write", MINUTE): 1_000}).grants["write"].granted == BLOCK
+
+
+def test_what_is_held_is_written_beside_it_with_its_mark(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "write:100000/day")
+
+    def held() -> list[tuple[object, ...]]:
+        asked = "SELECT till, kind, account, boot, minute, booked, mark FROM held"
+        return desk.ledger.exchange(lambda book: book._db.execute(asked).fetchall())
+
+    minute = MINUTE + 2
+    desk.ask(100)
+    assert held() == [("till", "write", "a", "boot-1", minute, 100, BLOCK)]
+    desk.ask(50, booked=100, used=95)
+    assert held() == [("till", "write", "a", "boot-1", minute, 150, 95 + BLOCK)]
+    desk.ask(booked=120, used=120)
+    assert held() == []
 
 
 # ---- throttles

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import random
 from pathlib import Path
 
 import pytest
 
 from bulkwriter.engine.quota_view import blocked_by
+from bulkwriter.engine.reserve import BLOCK
 from bulkwriter.errors import JournalError, TryLater
 from tests.quota_hand import One, at_work
-from tests.quota_stage import WALL_S
+from tests.quota_stage import WALL_S, DiskTill, Machine
 from tests.sim.loop import run_virtual
 
 HOUR_S = 3_600.0
@@ -160,3 +163,43 @@ def test_an_earlier_boot_is_a_guess_until_a_reply_comes_and_a_failed_call_ends_t
         assert len(one.stopped) == 1
 
     run_virtual(main)
+
+
+def wasted_by(folder: Path) -> list[tuple[int, int]]:
+    """A kill and power cuts in a fast run: what was booked ahead each time, and what of all stays booked unused."""
+
+    def unused() -> int:
+        ledger = machine.ledger(machine.boot_id)
+        rows = ledger.exchange(lambda book: book.rows())
+        ledger.close()
+        return sum(row.requests for row in rows if row.kind == "write") - len(machine.sent)
+
+    async def act() -> None:
+        for is_cut in (False, True, True, True, True):
+            spender = machine.start(is_greedy=True)
+            await asyncio.sleep(7.0)
+            ahead = unused()
+            spender.kill()
+            if is_cut:
+                machine.power_cut()
+            found.append((ahead, unused()))
+
+    found: list[tuple[int, int]] = []
+    machine = Machine(folder, ["write:900000/day", "write:300/s"], random.Random(4))
+    run_virtual(act, most_s=100.0)
+    return found
+
+
+def test_a_power_cut_wastes_a_block_and_a_kill_nothing(tmp_path: Path) -> None:
+    found = wasted_by(tmp_path)
+    assert min(ahead for ahead, _ in found) > 3 * BLOCK
+    wastes = [waste for _, waste in found]
+    assert wastes[0] == 0
+    assert all(0 <= after - before <= BLOCK for before, after in itertools.pairwise(wastes))
+    assert wastes[-1] > 0
+
+
+def test_a_mark_that_is_not_durable_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More would be given back than is left."""
+    monkeypatch.setattr(DiskTill, "sync", lambda self: None)
+    assert min(waste for _, waste in wasted_by(tmp_path)) < 0

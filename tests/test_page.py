@@ -124,7 +124,7 @@ def test_room_for_page_and_till_is_taken_when_they_are_made(tmp_path: Path, monk
         with pytest.raises(JournalError, match="No space left"):
             opened(tmp_path)
         with pytest.raises(JournalError, match="No space left"):
-            Till(tmp_path / "ledger", "a", "boot-1")
+            Till(tmp_path / "ledger", "a")
         m.setattr(os, "pwrite", lambda fd, data, at: len(data) - 1)
         with pytest.raises(JournalError, match="No space left"):
             opened(tmp_path)

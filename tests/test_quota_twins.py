@@ -6,7 +6,6 @@ The same worlds as in `test_quota_property.py`, seed by seed; nothing in product
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from bulkwriter.store.page import MemoryPage, Page
 from tests import quota_stage
 from tests.quota_stage import ACCOUNT, Machine, broken_windows
 from tests.sim.loop import run_virtual
-from tests.test_quota_property import QUOTAS, spend
+from tests.test_quota_property import QUOTAS, machine_for, spend
 
 Twin = Callable[[], list[Any]]
 TWINS: dict[str, tuple[Sequence[str], Twin]] = {}
@@ -64,10 +63,13 @@ def nothing_booked_before_it_is_sent() -> list[Any]:
         self._on_way.popleft()
         self.changes[self.kind, minute_of(now)] += 1
 
+    def give_back(self: Reserve) -> None:
+        self._booked = self._mark = self._used
+
     return [
         patch.object(Account, "_reserve", reserve),
         patch.object(Reserve, "ended", ended),
-        patch.object(Reserve, "give_back", lambda self: setattr(self, "left", 0)),
+        patch.object(Reserve, "give_back", give_back),
     ]
 
 
@@ -149,10 +151,10 @@ def a_day_begins_when_our_wall_says_so() -> list[Any]:
 def is_caught(quotas: Sequence[str], folder: Path) -> bool:
     for seed in range(SEEDS):
         for name in quotas:
-            specs, lasts_s = QUOTAS[name]
+            lasts_s = QUOTAS[name][1]
             own = folder / f"{seed}-{name}"
             own.mkdir()
-            machine = Machine(own, specs, random.Random(seed))
+            machine = machine_for(name, own, seed)
             run_virtual(partial(spend, machine, 2, lasts_s, reboots=seed % 2 == 1), most_s=100 * lasts_s)
             if broken_windows(machine.windows, machine.sent) or broken_windows(machine.windows, machine.arrived):
                 return True

@@ -1,4 +1,4 @@
-"""Tills: what a dead process had left is given back once, and never what is not booked."""
+"""Tills: what a dead process had left is given back once, and never what may have been used."""
 
 from __future__ import annotations
 
@@ -10,76 +10,149 @@ import pytest
 from bulkwriter.errors import JournalError
 from bulkwriter.store.ledger import Ledger
 from bulkwriter.store.ledger_reader import read_ledger
-from bulkwriter.store.till import DeadTill, Left, Till, dead_tills
+from bulkwriter.store.till import DeadTill, Till, dead_tills
 
 BOOT = "boot-1"
+MINUTE = 7
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Path:
+def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger"
 
 
-def till(ledger: Path, *, left: int = 0, minute: int = 7, account: str = "a", boot: str = BOOT) -> Till:
-    made = Till(ledger, account, boot)
-    made.cells_of("write")[0], made.cells_of("write")[1] = minute, left
+def till(path: Path, *, used: int = 0, mark: int = 0, minute: int = MINUTE, account: str = "a") -> Till:
+    made = Till(path, account)
+    made.cells_of("write")[:] = memoryview(struct.pack("3d", minute, used, mark)).cast("d")
     return made
 
 
-def found(ledger: Path, boot: str = BOOT) -> list[Left]:
-    dead = list(dead_tills(ledger, "a", boot))
-    for one in dead:
-        one.remove()
-    return [left for one in dead for left in one.left]
+def opened(path: Path, *, boot: str = BOOT) -> Ledger:
+    return Ledger.open(path, account="a", boot=boot, synchronous="OFF")
 
 
-def test_a_living_process_keeps_its_till(ledger: Path) -> None:
-    alive = till(ledger, left=3)
-    assert list(dead_tills(ledger, "a", BOOT)) == []
+def hold(path: Path, one: Till, *, booked: int, mark: int = 20, boot: str = BOOT, kind: str = "write") -> None:
+    """As the process of this till has it booked."""
+    ledger = opened(path, boot=boot)
+    ledger.exchange(lambda book: book.add(kind, MINUTE, booked, 480.0))
+    ledger.exchange(lambda book: book.hold(one.name, kind, (MINUTE, booked, mark)))
+    ledger.close()
+
+
+def spent(path: Path) -> dict[str, int]:
+    """What counts after the next process has begun, by kind."""
+    ledger = opened(path)
+    ledger.settle_tills()
+    ledger.close()
+    return {row.kind: row.requests for row in read_ledger(path, "a", BOOT)[0]}
+
+
+def test_a_living_process_keeps_its_till(path: Path) -> None:
+    alive = till(path, used=3)
+    hold(path, alive, booked=10)
+    assert list(dead_tills(path, "a")) == []
+    assert spent(path) == {"write": 10}
     alive.close()
     alive.close()
     assert not alive.path.exists()
 
 
-def test_what_a_dead_one_left_is_read(ledger: Path) -> None:
-    gone = till(ledger, left=3)
-    gone.cells_of("read")[0], gone.cells_of("read")[1] = 8, 2
+def test_the_next_process_gives_back_what_a_kill_left(path: Path) -> None:
+    gone = till(path, used=12, mark=20)
+    gone.cells_of("read")[:] = memoryview(struct.pack("3d", MINUTE, 5, 20)).cast("d")
+    hold(path, gone, booked=100)
+    hold(path, gone, booked=6, kind="read", mark=6)
     gone.die()
-    assert found(ledger) == [Left("write", 7, 3), Left("read", 8, 2)]
+    assert spent(path) == {"write": 12, "read": 5}
+    assert spent(path) == {"write": 12, "read": 5}
     assert not gone.path.exists()
 
 
-def test_a_till_of_another_boot_is_not_believed_but_taken_away(ledger: Path) -> None:
-    gone = till(ledger, left=3, boot="boot-0")
+@pytest.mark.parametrize(("own_mark", "row_mark", "counts"), [(60, 20, 60), (20, 60, 60), (0, 20, 20)])
+def test_after_a_power_cut_all_below_the_mark_counts(path: Path, own_mark: int, row_mark: int, counts: int) -> None:
+    """What is on the disk may be older than the last request; but no request was beyond the mark."""
+    gone = till(path, used=min(3, own_mark), mark=own_mark)
+    hold(path, gone, booked=100, mark=row_mark, boot="boot-0")
     gone.die()
-    assert found(ledger) == []
-    assert not gone.path.exists()
+    assert spent(path) == {"write": counts}
 
 
-def test_without_a_boot_id_none_is_believed(ledger: Path) -> None:
-    till(ledger, left=3, boot="").die()
-    assert found(ledger, boot="") == []
+def test_without_a_boot_id_a_kill_is_taken_for_a_power_cut(path: Path) -> None:
+    gone = till(path, used=3, mark=20)
+    hold(path, gone, booked=100, boot="")
+    gone.die()
+    ledger = opened(path, boot="")
+    ledger.settle_tills()
+    ledger.close()
+    assert [row.requests for row in read_ledger(path, "a", "")[0]] == [20]
 
 
-def test_a_till_of_another_account_is_left_alone(ledger: Path) -> None:
-    other = till(ledger, left=3, account="b")
+def test_one_that_died_before_it_had_begun_with_what_was_booked(path: Path) -> None:
+    for boot, counts in ((BOOT, 0), ("boot-0", 20)):
+        gone = till(path, used=44, mark=60, minute=MINUTE - 1)
+        hold(path, gone, booked=100, boot=boot)
+        gone.die()
+        before = spent(path)["write"] - counts
+        assert before >= 0
+        path.unlink()
+
+
+def test_a_till_of_another_account_is_left_alone(path: Path) -> None:
+    other = till(path, account="b")
     other.die()
-    assert found(ledger) == []
+    assert list(dead_tills(path, "a")) == []
     assert other.path.exists()
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"\0" * 8, struct.pack("4d", float("nan"), 3, 0, 0), struct.pack("4d", 7, -3, 0, 0)]
+    "raw",
+    [
+        b"",
+        b"\0" * 8,
+        struct.pack("6d", float("nan"), 3, 20, 0, 0, 0),
+        struct.pack("6d", MINUTE, -3, 20, 0, 0, 0),
+        struct.pack("6d", MINUTE, 3, float("inf"), 0, 0, 0),
+        struct.pack("6d", MINUTE + 1, 3, 20, 0, 0, 0),
+    ],
 )
-def test_a_till_that_was_not_finished_leaves_nothing(ledger: Path, raw: bytes) -> None:
-    gone = till(ledger)
+def test_from_a_till_of_nonsense_nothing_is_given_back(path: Path, raw: bytes) -> None:
+    gone = till(path)
+    hold(path, gone, booked=100)
     gone.die()
     gone.path.write_bytes(raw)
-    assert found(ledger) == []
+    assert spent(path) == {"write": 100}
+    assert not gone.path.exists()
 
 
-def test_it_is_private(ledger: Path) -> None:
-    made = till(ledger)
+def test_a_death_between_giving_back_and_removing_does_not_give_back_twice(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = till(path, used=8, mark=20)
+    hold(path, gone, booked=20)
+    gone.die()
+    with monkeypatch.context() as dying:
+        dying.setattr(DeadTill, "remove", Till.die)  # the kernel lets go of the lock of a dead process
+        assert spent(path) == {"write": 8}
+    assert gone.path.exists()
+    assert spent(path) == {"write": 8}
+    assert not gone.path.exists()
+
+
+def test_what_is_held_by_a_till_that_is_gone_for_good_stays_booked(path: Path) -> None:
+    lost = till(path)
+    hold(path, lost, booked=20)
+    lost.close()
+    till(path).die()
+    assert spent(path) == {"write": 20}
+    ledger = opened(path)
+    assert ledger.exchange(lambda book: book._db.execute("SELECT count(*) FROM held").fetchone()) == (0,)
+    ledger.close()
+
+
+def test_it_is_private_and_durable_by_name(path: Path) -> None:
+    made = till(path)
+    made.sync_name()
+    made.sync()
     assert made.path.stat().st_mode & 0o777 == 0o600
     made.close()
 
@@ -87,52 +160,20 @@ def test_it_is_private(ledger: Path) -> None:
 def test_where_there_can_be_no_file_the_hint_names_another(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalError) as error:
-        Till(tmp_path / "file" / "ledger", "a", BOOT)
+        Till(tmp_path / "file" / "ledger", "a")
     assert "--ledger" in error.value.hint
+
+
+def test_a_disk_that_fails_ends_it_with_a_hint(path: Path) -> None:
+    made = till(path)
+    made.die()
+    made._fd = 1 << 20  # as a disk that says EIO
+    for step in (made.sync, made.sync_name):
+        with pytest.raises(JournalError) as error:
+            step()
+        assert "--ledger" in error.value.hint
 
 
 def test_it_makes_its_folder(tmp_path: Path) -> None:
     till(tmp_path / "state" / "bulkwriter" / "ledger").close()
     assert (tmp_path / "state" / "bulkwriter").stat().st_mode & 0o777 == 0o700
-
-
-# ---- given back to the ledger
-
-
-def spent(path: Path) -> dict[int, int]:
-    return {row.minute: row.requests for row in read_ledger(path, "a", BOOT)[0]}
-
-
-def test_the_next_process_gives_back_what_a_kill_left(ledger: Path) -> None:
-    book = Ledger.open(ledger, account="a", boot=BOOT)
-    book.exchange(lambda b: b.add("write", 7, 20, 480.0))
-    till(ledger, left=12).die()
-    book.settle_tills()
-    assert spent(ledger) == {7: 8}
-    book.settle_tills()
-    assert spent(ledger) == {7: 8}
-    book.close()
-
-
-def test_a_death_between_giving_back_and_removing_does_not_give_back_twice(
-    ledger: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    book = Ledger.open(ledger, account="a", boot=BOOT)
-    book.exchange(lambda b: b.add("write", 7, 20, 480.0))
-    gone = till(ledger, left=12)
-    gone.die()
-    with monkeypatch.context() as dying:
-        dying.setattr(DeadTill, "remove", lambda self: None)
-        dead = list(dead_tills(ledger, "a", BOOT))
-        book.exchange(lambda b: b.settle(dead, is_there=lambda name: True))
-    for one in dead:  # the kernel lets go of the lock of a dead process
-        Till.die(one)  # type: ignore[arg-type]
-    assert gone.path.exists()
-    book.settle_tills()
-    assert spent(ledger) == {7: 8}
-    assert not gone.path.exists()
-    till(ledger, left=1).die()
-    book.settle_tills()
-    names = book.exchange(lambda b: b._db.execute("SELECT count(*) FROM settled").fetchone()[0])
-    assert names == 1  # that of the first till went, since its file can never come back
-    book.close()

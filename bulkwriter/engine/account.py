@@ -23,7 +23,12 @@ from ..core.quota import SLACK, concerned, is_short
 from ..core.spending import DAY_S, KINDS, MINUTE_S, TAKEN, Grant, Spending, minute_of
 from ..core.throttles import Learnt, Spent, learn, stretched, tried
 from ..model import Window
+from .reserve import BLOCK, Lease, mark_of
 
+PLENTY: Final = 1 << 62
+SHARE: Final = 50
+"""More than a block is held only up to this part of what every window has room for: a process that falls silent keeps
+no more from others until its minute ends."""
 KEEP_S: Final = 32 * DAY_S
 """A day more than the longest window."""
 FORGET_EVERY_S: Final = 3_600.0
@@ -38,7 +43,7 @@ class Ask:
     now: float
     wall: float
     is_sure: bool
-    minute: int  # in which what is reserved counts
+    leases: Mapping[str, Lease]  # how each kind stands
     wants: Mapping[str, int]  # how many more of each kind
     changes: Mapping[tuple[str, int], int]  # requests to count (or no longer) by kind (or refused kind) and minute
     spent: Mapping[str, Spent] = field(default_factory=dict)  # kinds of which throttles say that they are spent
@@ -84,14 +89,17 @@ class BookLike(Protocol):
     def rows(self) -> Sequence[Row]: ...
     def add(self, kind: str, minute: int, count: int, ended: float) -> None: ...
     def forget_before(self, minute: int, ended: float | None) -> None: ...
+    def hold(self, till: str, kind: str, held: tuple[int, int, int] | None) -> None: ...
     def learnt(self) -> Mapping[str, tuple[int, float, float, int, int]]: ...
     def learn(self, kind: str, row: tuple[int, float, float, int, int]) -> None: ...
 
 
 class Account:
-    """The account of one process.  `windows` are all of its quotas."""
+    """The account of one process.  `windows` are all of its quotas; `till` is the name of its till."""
 
-    def __init__(self, windows: Sequence[Window]) -> None:
+    def __init__(self, windows: Sequence[Window], till: str) -> None:
+        self._till = till
+        self._held: dict[str, tuple[int, int, int] | None] = {}  # as the ledger has it
         long = [window for window in windows if not is_short(window)]
         self._long = {kind: concerned(long, kind) for kind in KINDS}
         self._longest_s = longest_of(windows)
@@ -118,6 +126,8 @@ class Account:
             self._learn(book, kind, learn(known, news, taken=self._taken(kind, ask), wall=ask.wall))
         tries: set[str] = set()
         grants = {kind: self._reserve(book, ask, kind, want, tries) for kind, want in ask.wants.items()}
+        for kind, lease in ask.leases.items():
+            self._lease(book, kind, lease, grants[kind].granted if kind in grants else 0)
         self._book(book, ask)
         self._forget(book, ask)
         is_guess = self._has_others and not ask.is_sure
@@ -147,15 +157,27 @@ class Account:
 
     def _reserve(self, book: BookLike, ask: Ask, kind: str, want: int, tries: set[str]) -> Grant:
         grant = self._grant(book, ask, kind, want, tries)
-        self._add(kind, ask.minute, grant.granted)
+        self._add(kind, ask.leases[kind].minute, grant.granted)
         return grant
+
+    def _lease(self, book: BookLike, kind: str, lease: Lease, granted: int) -> None:
+        """Write down what is booked for this process, and up to where it may use that without a word more."""
+        booked = lease.booked + granted
+        held = (lease.minute, booked, mark_of(booked, lease.used)) if booked > lease.used else None
+        if held != self._held.get(kind):
+            book.hold(self._till, kind, held)
+            self._held[kind] = held
 
     def _grant(self, book: BookLike, ask: Ask, kind: str, want: int, tries: set[str]) -> Grant:
         """What the windows allow, and what the server has shown."""
         now, wall = ask.now, ask.wall
-        grant = self._spending.grant(self._long[kind], kind, want, now)
+        grant = self._spending.grant(self._long[kind], kind, PLENTY, now)
+        if grant.window is not None:
+            return grant
+        held = ask.leases[kind].booked - ask.leases[kind].used
+        grant = Grant(min(want, grant.granted, max(1, max(BLOCK, grant.granted // SHARE) - held)))
         learnt = self._learnt.get(kind)
-        if learnt is None or grant.window is not None:
+        if learnt is None:
             return grant
         shown = day_of(kind, learnt.most)
         if wall < learnt.until:

@@ -1,7 +1,7 @@
 """Exchanges with the ledger, one at a time: what was spent goes in, what may be spent comes out.  Runs beside the loop.
 
 Whoever needs more of a kind says `ask`; while an exchange is on its way further wishes are gathered for the next one.
-Every exchange carries all that happened since the last: requests that ended, blocks not used, what throttles showed.
+Every exchange carries all that happened since the last: requests that ended, units not used, what throttles showed.
 
 Epoch seconds are taken from the first `Date` that a reply carries (`saw`), because calendar days begin and what an
 earlier boot spent is placed by them.  From then on they go with the boot clock, so that no step of the wall clock moves
@@ -35,6 +35,16 @@ class LedgerLike(Protocol):
     async def close(self) -> None: ...
 
 
+class TillLike(Protocol):
+    """See `store.till.Till`."""
+
+    @property
+    def name(self) -> str: ...
+    def cells_of(self, kind: str) -> memoryview[float]: ...
+    def sync(self) -> None: ...
+    def close(self) -> None: ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Clocks:
     """The engine's clock, the clock since boot on which windows are counted, and epoch seconds."""
@@ -47,12 +57,16 @@ class Clocks:
 class Exchanges:
     """See the module.  `on_answer` is called with each answer, after the reserves have it."""
 
-    def __init__(self, account: Account, ledger: LedgerLike, reserves: Mapping[str, Reserve], clocks: Clocks) -> None:
+    def __init__(
+        self, account: Account, ledger: LedgerLike, till: TillLike, reserves: Mapping[str, Reserve], clocks: Clocks
+    ) -> None:
         self._account = account
         self._ledger = ledger
+        self._till = till
         self._reserves = reserves
         self._clocks = clocks
         self.on_answer: Callable[[Answer], None]
+        self.on_drawn: Callable[[], None]
         self.on_error: Callable[[BulkwriterError], None]
         self.is_sure = False
         self.is_broken = False
@@ -71,6 +85,12 @@ class Exchanges:
         """More of this kind is wanted, now or soon."""
         self._wanted.add(kind)
         self._go()
+
+    def draw(self, kind: str) -> None:
+        """The next block of what is booked is wanted, now or soon."""
+        reserve = self._reserves[kind]
+        if not self.is_broken and reserve.draw():
+            self._ledger.post(lambda _: self._till.sync()).add_done_callback(lambda done: self._drawn(done, reserve))
 
     def report(self) -> None:
         """Write down what was spent so far."""
@@ -134,7 +154,7 @@ class Exchanges:
             wall=self.wall(),
             is_sure=self.is_sure,
             wants={kind: wants for kind in sorted(self._wanted) if (wants := reserves[kind].wants(now)) > 0},
-            minute=next(iter(reserves.values())).books_in(now),
+            leases={kind: reserve.lease(now) for kind, reserve in reserves.items()},
             changes={key: count for reserve in reserves.values() for key, count in reserve.changes.items() if count},
             spent=self._spent,
             good=frozenset(self._good),
@@ -148,15 +168,25 @@ class Exchanges:
         self._going = None
         if future.cancelled():
             return
-        error = future.exception()
-        if error is not None:
-            self.is_broken = True
-            bug = BulkwriterError(f"a bug of ours: {type(error).__name__}")
-            self.on_error(error if isinstance(error, BulkwriterError) else bug)
+        if self._has_failed(future):
             return
         answer = future.result()
         for kind, grant in answer.grants.items():
-            self._reserves[kind].granted(grant, ask.now, is_try=kind in answer.tries)
+            self._reserves[kind].granted(grant, ask.leases[kind], ask.now, is_try=kind in answer.tries)
         self.on_answer(answer)
         if self._wanted or self._has_news:
             self._go()
+
+    def _drawn(self, future: asyncio.Future[None], reserve: Reserve) -> None:
+        if not future.cancelled() and not self._has_failed(future):
+            reserve.drawn()
+            self.on_drawn()
+
+    def _has_failed(self, future: asyncio.Future[Any]) -> bool:
+        """Whether it did; the first failure is told, and is the end of everything."""
+        error = future.exception()
+        if error is not None and not self.is_broken:
+            self.is_broken = True
+            bug = BulkwriterError(f"a bug of ours: {type(error).__name__}")
+            self.on_error(error if isinstance(error, BulkwriterError) else bug)
+        return error is not None

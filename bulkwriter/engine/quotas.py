@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import Final
 
 import anyio
 
@@ -29,7 +29,7 @@ from ..errors import BulkwriterError, TryLater
 from ..events import Event, Note
 from ..model import Window
 from .account import Account, Answer
-from .exchanges import Clocks, Exchanges, LedgerLike
+from .exchanges import Clocks, Exchanges, LedgerLike, TillLike
 from .quota_view import moment, spent_words
 from .sides import PageLike, Side, paces_over
 from .stops import STOP_WAIT_S
@@ -42,13 +42,6 @@ REPORT_S: Final = 15.0
 """Where nothing is reserved ahead, what was spent is reported so often."""
 TOLD_S: Final = 120.0
 """Of a longer wait a person is told once."""
-
-
-class TillLike(Protocol):
-    """See `store.till.Till`."""
-
-    def cells_of(self, kind: str) -> memoryview[float]: ...
-    def close(self) -> None: ...
 
 
 class Quotas:
@@ -71,10 +64,10 @@ class Quotas:
         self._till, self._page = till, page
         self.sides = {kind: Side(kind, paces, page, till=till.cells_of(kind), hold_s=hold_s) for kind in (WRITE, READ)}
         self._has_long = {kind: any(not is_short(w) for w in concerned(windows, kind)) for kind in (WRITE, READ)}
-        self.exchanges = Exchanges(
-            Account(windows), ledger, {kind: side.reserve for kind, side in self.sides.items()}, clocks
-        )
+        reserves = {kind: side.reserve for kind, side in self.sides.items()}
+        self.exchanges = Exchanges(Account(windows, till.name), ledger, till, reserves, clocks)
         self.exchanges.on_answer, self.exchanges.on_error = self._answered, self._failed
+        self.exchanges.on_drawn = self._awake
         self.is_halted = False
         self.is_guess = False
         """Whether what an earlier boot spent cannot be judged yet: until a reply came it counts as spent just now."""
@@ -110,7 +103,9 @@ class Quotas:
         boot, side = self.boot(), self.sides[kind]
         if not side.take(boot):
             return False
-        if side.reserve.is_low() and boot >= side.reserve.recheck_at:
+        if side.reserve.is_block_low:
+            self.exchanges.draw(kind)
+        if side.reserve.is_low and boot >= side.reserve.recheck_at:
             self.exchanges.ask(kind)
         return True
 
@@ -219,6 +214,9 @@ class Quotas:
         """Nothing is reserved: ask for more, or wait until asking makes sense."""
         reserve = side.reserve
         if self._error or side.kind in self._spent:
+            return math.inf
+        if reserve.is_block_low:
+            self.exchanges.draw(side.kind)
             return math.inf
         if boot >= reserve.recheck_at:
             self.exchanges.ask(side.kind)

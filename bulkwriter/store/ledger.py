@@ -8,18 +8,19 @@ names another), 0600, in rollback-journal mode because several processes write i
                      seconds.  A request counts in the minute in which it ended; one on its way, and one that is only
                      reserved, in the minute of its latest possible end
     table `learnt`   what a server showed of its own limit by throttling, see `core.throttles`
-    table `settled`  tills (`store.till`) of dead processes whose rest was given back
+    table `held`     of what is booked, the units that a living process holds, and up to which mark it may use them
+                     before it moves that in its own file (`store.till`)
 
 An account is its `--account` name, or else the base URL.  `exchange` is the only way in: one transaction that gives
 back, books and reserves together, and returns only when that is on the disk.  So a request is sent only from what a
-commit has reserved, at most 20 of a kind at a time; whatever a power cut leaves reserved stays booked, and what a kill
-leaves is given back by the next process (`store.till`).
+commit has reserved; what a kill leaves of that is given back by the next process, and of what a power cut leaves all
+but 20 of a kind at most (`store.till`).
 
 The clock is the machine's own since boot, which nobody can step.  Only rows of earlier boots are placed by the wall
 clock, compared with the server's `Date` before the first write.  What a clock stepped during a reboot can still do:
 - Rows are stamped with the wall clock of then, corrected by the server's `Date` once one was seen.  If that clock was
-  wrong and the power went before the first reply of the first process, the block it had reserved (20 at most of each
-  kind) is taken for older or younger than it is.
+  wrong and the power went before the first reply of the first process, what it had sent until then (and a block of
+  20) is taken for older or younger than it is.
 - If the server never sends a `Date`, rows of earlier boots are placed by our wall clock alone.  Set back, it makes us
   wait longer; set forward by up to a window, it lets us send up to what the window holds that much too early.
 - Calendar days (`write:2500/day@00:00`) begin by the server's clock from the first reply on, before it by ours.  The
@@ -119,7 +120,7 @@ class Ledger:
 
     def settle_tills(self) -> None:
         """Give back what dead processes of this account have left.  To be called before the first exchange."""
-        dead = list(dead_tills(self.path, self.account, self.boot))
+        dead = list(dead_tills(self.path, self.account))
         if dead:
             self.exchange(lambda book: book.settle(dead, is_there=lambda name: self.path.with_name(name).exists()))
             self._version = None  # whoever counts in memory has to read

@@ -12,16 +12,17 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from .till import DeadTill
+from .till import DeadTill, Held
 
 APPLICATION_ID: Final = 0x62776C67  # "bwlg"
-FORMAT: Final = 1
+FORMAT: Final = 2
 CREATE: Final = (
     """CREATE TABLE spent(account TEXT, boot TEXT, minute INTEGER, kind TEXT, count INTEGER NOT NULL,
         ended REAL NOT NULL, PRIMARY KEY(account, boot, minute, kind)) WITHOUT ROWID""",
     """CREATE TABLE learnt(account TEXT, kind TEXT, most INTEGER NOT NULL, until REAL NOT NULL, try_at REAL NOT NULL,
         tries INTEGER NOT NULL, stretch INTEGER NOT NULL, PRIMARY KEY(account, kind)) WITHOUT ROWID""",
-    "CREATE TABLE settled(till TEXT PRIMARY KEY) WITHOUT ROWID",
+    """CREATE TABLE held(till TEXT, kind TEXT, account TEXT NOT NULL, boot TEXT NOT NULL, minute INTEGER NOT NULL,
+        booked INTEGER NOT NULL, mark INTEGER NOT NULL, PRIMARY KEY(till, kind)) WITHOUT ROWID""",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {FORMAT}",
 )
@@ -69,16 +70,25 @@ class Book:
         else:
             self._db.execute(TAKE_BACK, (-count, ended, self._account, self.boot, minute, kind))
 
+    def hold(self, till: str, kind: str, held: tuple[int, int, int] | None) -> None:
+        """Of what is booked in a minute of this boot so many units are a till's, which may use them up to a mark."""
+        if held is None:
+            self._db.execute("DELETE FROM held WHERE till = ? AND kind = ?", (till, kind))
+        else:
+            row = (till, kind, self._account, self.boot, *held)
+            self._db.execute("REPLACE INTO held VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
     def settle(self, dead: Sequence[DeadTill], *, is_there: Callable[[str], bool]) -> None:
-        """Give back what these have left, each once; names of tills that are gone for good are dropped."""
-        names = [name for (name,) in self._db.execute("SELECT till FROM settled")]
-        gone = [(name,) for name in names if not is_there(name)]
-        self._db.executemany("DELETE FROM settled WHERE till = ?", gone)
+        """Give back what these have left, each once; what is held by tills that are gone for good stays booked."""
         for till in dead:
-            noted = self._db.execute("INSERT OR IGNORE INTO settled VALUES (?)", (till.path.name,))
-            if noted.rowcount:
-                for kind, minute, count in till.left:
-                    self.add(kind, minute, -count, None)
+            asked = "SELECT kind, boot, minute, booked, mark FROM held WHERE till = ? AND account = ?"
+            for kind, boot, *row in self._db.execute(asked, (till.path.name, self._account)).fetchall():
+                left = till.left(kind, Held(*row), is_same_boot=boot == self.boot != "")
+                self._db.execute(TAKE_BACK, (max(0, left), None, self._account, boot, row[0], kind))
+            self._db.execute("DELETE FROM held WHERE till = ?", (till.path.name,))
+        names = [name for (name,) in self._db.execute("SELECT DISTINCT till FROM held")]
+        gone = [(name,) for name in names if not is_there(name)]
+        self._db.executemany("DELETE FROM held WHERE till = ?", gone)
 
     def forget_before(self, minute: int, ended: float | None) -> None:
         """Drop minutes of this boot before `minute`, and of others that ended before `ended`, if that is given.

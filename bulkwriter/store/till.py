@@ -1,18 +1,21 @@
-"""What one process has reserved and not yet used, where it can be read after the process was killed.
+"""How far this process has come with what the ledger booked for it, where that can be read after its death.
 
-A file of four doubles, mapped into memory and locked for as long as its process lives.  The kernel keeps what was
-written when the process is killed, and lets go of the lock; so the next process knows who is dead, reads what was left,
-and gives it back to the ledger.  A kill then wastes nothing; a power cut wastes one block, because after another boot
-the file is not believed.
+A file of six doubles, mapped into memory and locked for as long as its process lives:
 
-    doubles     minute in which writes are booked, how many of them are left, and the same for reads
-    file name   LEDGER-<account>-<boot>-<random>.till
+    doubles     the minute in which writes are booked, how many of them are used, the mark up to which they may be; and
+                the same three for reads
+    file name   LEDGER-<account>-<random>.till
 
-Whoever spends writes the smaller number before it sends, and whoever gives back writes 0 before the ledger knows: if
-it dies in between, the ledger counts too much, never too little.  The name of each file given back is noted in the same
-transaction, so that a death after it does not give back twice.
+The kernel keeps what was written when the process is killed, and lets go of the lock; so the next process knows who is
+dead, and gives back to the ledger what is booked (its table `held`) and not used.  A kill then wastes nothing.
 
-Invariant: what a till says is left is booked in the ledger.  Not here: when to reserve (`engine.reserve`).
+After a power cut the disk may have any state since the last `sync`, with too few used.  The mark is moved and synced
+before the first unit beyond it is used, so it is never too low, and what lies beyond it is given back: a power cut
+wastes what was between the two.  A mark is synced here or committed with the ledger's row; the higher one is true.
+
+What is held is deleted in the transaction that gives it back, so a death after it does not give back twice.
+
+Invariant: used <= mark as it is on the disk (or the row's).  Not here: when to draw or to give back (`engine.reserve`).
 """
 
 from __future__ import annotations
@@ -29,23 +32,24 @@ from typing import NamedTuple
 from .page import DOUBLE, digest, fill, flock, page_error, try_flock, unflock
 
 KINDS = ("write", "read")
-CELLS = 2 * len(KINDS)
+CELLS_EACH = 3
+CELLS = CELLS_EACH * len(KINDS)
+datasync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
-class Left(NamedTuple):
-    """What a dead process had left of one kind."""
+class Held(NamedTuple):
+    """What the ledger holds of a till: so many units of a minute, which may be used up to a mark."""
 
-    kind: str
     minute: int
-    requests: int
+    booked: int
+    mark: int
 
 
 class Till:
-    """This process's own; `cells_of(kind)` are its minute and what is left."""
+    """This process's own; `cells_of(kind)` are its minute, what is used, and the mark."""
 
-    def __init__(self, ledger: Path, account: str, boot: str) -> None:
-        name = f"{stem(ledger, account)}{digest(boot)[:8]}-{secrets.token_hex(8)}.till"
-        self.path = ledger.with_name(name)
+    def __init__(self, ledger: Path, account: str) -> None:
+        self.path = ledger.with_name(f"{stem(ledger, account)}{secrets.token_hex(8)}.till")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -58,9 +62,32 @@ class Till:
             raise page_error(self.path, e) from e
         self._cells = memoryview(self._map).cast("d")
 
+    @property
+    def name(self) -> str:
+        return self.path.name
+
     def cells_of(self, kind: str) -> memoryview[float]:
-        at = 2 * KINDS.index(kind)
-        return self._cells[at : at + 2]
+        at = CELLS_EACH * KINDS.index(kind)
+        return self._cells[at : at + CELLS_EACH]
+
+    def sync(self) -> None:
+        """Make the cells durable.  Blocks; raises `LedgerError`."""
+        try:
+            datasync(self._fd)
+        except OSError as e:
+            raise page_error(self.path, e) from e
+
+    def sync_name(self) -> None:
+        """Make the file itself durable, so that it is found after a power cut.  Blocks; raises `LedgerError`."""
+        try:
+            os.fsync(self._fd)
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as e:
+            raise page_error(self.path, e) from e
 
     def close(self) -> None:
         """Nothing is left: take the file away.  Harmless when repeated."""
@@ -79,38 +106,36 @@ class Till:
 class DeadTill:
     """The till of a process that is gone; nobody else reads it before `remove`."""
 
-    def __init__(self, path: Path, fd: int, left: list[Left]) -> None:
+    def __init__(self, path: Path, fd: int) -> None:
         self.path = path
-        self.left = left
         self._fd = fd
+        raw = os.pread(fd, CELLS * DOUBLE, 0)
+        self._cells = list(memoryview(raw).cast("d")) if len(raw) == CELLS * DOUBLE else [math.nan] * CELLS
+
+    def left(self, kind: str, held: Held, *, is_same_boot: bool) -> int:
+        """How many of the units held were surely not used."""
+        at = CELLS_EACH * KINDS.index(kind)
+        minute, used, mark = self._cells[at : at + CELLS_EACH]
+        if minute < held.minute:  # it died before it had begun with them
+            used, mark = 0.0, 0.0
+        elif minute != held.minute or not 0 <= used <= mark < math.inf:
+            return 0  # nonsense
+        return held.booked - int(used if is_same_boot else max(mark, held.mark))
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
         os.close(self._fd)
 
 
-def dead_tills(ledger: Path, account: str, boot: str) -> Iterator[DeadTill]:
-    """The tills of processes that are gone; those of other boots say that nothing is left."""
+def dead_tills(ledger: Path, account: str) -> Iterator[DeadTill]:
+    """The tills of processes that are gone."""
     for path in ledger.parent.glob(f"{stem(ledger, account)}*.till"):
         with contextlib.suppress(OSError):  # it is being taken away
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             if not try_flock(fd):
                 os.close(fd)
                 continue
-            is_of_this_boot = boot != "" and f"-{digest(boot)[:8]}-" in path.name
-            yield DeadTill(path, fd, read(fd) if is_of_this_boot else [])
-
-
-def read(fd: int) -> list[Left]:
-    """What a till says; nothing where it was not finished."""
-    raw = os.pread(fd, CELLS * DOUBLE, 0)
-    if len(raw) < CELLS * DOUBLE:
-        return []
-    cells = memoryview(raw).cast("d")
-    if not all(map(math.isfinite, cells)):
-        return []
-    found = [Left(kind, int(cells[2 * i]), int(cells[2 * i + 1])) for i, kind in enumerate(KINDS)]
-    return [left for left in found if left.requests > 0]
+            yield DeadTill(path, fd)
 
 
 def stem(ledger: Path, account: str) -> str:
