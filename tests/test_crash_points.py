@@ -1,4 +1,4 @@
-"""A run that ends at some writes and syncs of its journal and its ledger; `scripts/crashes` ends it at all of them."""
+"""A run that ends at some writes and syncs of its journal, ledger and till; `scripts/crashes` ends it at all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests import crash_points
 
 PARTS = 3
 POINTS = 12
-"""Of some 650."""
+"""Of some 1,500."""
 
 
 @pytest.mark.slow
