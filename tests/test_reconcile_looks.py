@@ -34,7 +34,7 @@ class Settled:
     found_at: dict[int, tuple[float, int]] = field(default_factory=dict)
     absent_at: dict[int, float] = field(default_factory=dict)
 
-    def found(self, intent: Intent, record_id: int) -> None:
+    def found(self, intent: Intent, record_id: int, ended_at: float) -> None:
         self.found_at[intent.seq] = asyncio.get_running_loop().time(), record_id
 
     def absent(self, intent: Intent) -> None:
@@ -46,7 +46,7 @@ class Settled:
     def created_count(self) -> int:
         return self.created
 
-    def is_winding_up(self) -> bool:
+    def is_waiting(self) -> bool:
         return self.is_over
 
 

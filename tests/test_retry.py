@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkwriter.core.retry import Backoff, Breaker, RetryBudget
+from bulkwriter.core.retry import MOST_TRUST, Backoff, Breaker, RetryBudget
 
 
 class Highest(random.Random):
@@ -187,7 +187,64 @@ def test_a_wait_in_which_nobody_asked_is_no_outage() -> None:
     assert b.record_good(50_100.0) == 50_100.0
 
 
-@given(st.lists(st.tuples(st.floats(0, 3), st.sampled_from("bgp")), max_size=80), st.integers(0, 2**32))
+def test_a_server_that_does_what_it_does_not_say_is_sent_more_from_look_to_look() -> None:
+    b, now, borne = breaker(), 0.0, []
+    for _ in range(4):
+        sent_at = now
+        while not b.is_open:
+            now += 1
+            b.record_bad(now, "unreadable")
+            b.check()
+        borne.append(now - sent_at)
+        now += 1
+        for ended_at in range(int(sent_at) + 1, int(now)):
+            b.record_found(now, ended_at)
+            b.check()
+        assert b.gone_s(now) == 0.0
+    assert borne == [3, 6, 18, 54]
+    assert b.trust == 2 * (2 + 6 + 18 + 54)  # the first bad one may be as old as the last good one
+    assert b.record_good(now) == 0.0
+    assert [b.record_bad(now + i, "lost") for i in range(3)] == [False, False, True]
+
+
+def test_a_record_that_was_made_before_the_trouble_says_nothing() -> None:
+    b = breaker(failures=1)
+    assert b.record_found(1.0, 0.5) is None
+    b.record_bad(2.0, "lost")
+    assert b.record_found(3.0, 1.9) is None
+    assert b.is_open
+    b.record_bad(4.0, "lost")
+    assert b.record_found(5.0, 4.0) == 3.0
+    assert not b.is_open
+
+
+@pytest.mark.parametrize("is_unsent", [False, True])
+def test_what_was_borne_ends_with_a_look_that_finds_nothing_or_without_a_connection(*, is_unsent: bool) -> None:
+    b = breaker()
+    for now in (1.0, 2.0):
+        b.record_bad(now, "unreadable")
+    b.record_found(3.0, 2.0)
+    opened = [b.record_bad(now, "unreadable") for now in (4.0, 5.0)]
+    if is_unsent:
+        opened.append(b.record_bad(9.0, "refused", is_unsent=True))
+    else:
+        b.record_absent(9.0)
+    assert opened == [False, False, True][: len(opened)]
+    assert (b.is_open, b.trust, b.next_probe_at(9.0)) == (True, 0, 9.5)
+    b.check()
+
+
+def test_trust_has_an_end() -> None:
+    b = breaker()
+    for now in range(2 * MOST_TRUST):
+        b.record_bad(now, "unreadable")
+        b.record_found(now, now)
+    assert b.trust == MOST_TRUST
+    opened = [b.record_bad(now, "lost") for now in range(now, now + 3 + MOST_TRUST - 1)]
+    assert opened == [False] * (3 + MOST_TRUST - 2) + [True]
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.sampled_from("bugpfa")), max_size=80), st.integers(0, 2**32))
 @settings(max_examples=150)
 def test_a_breaker_keeps_its_promises(events: list[tuple[float, str]], seed: int) -> None:
     b, now, is_out = breaker(random.Random(seed)), 0.0, False
@@ -197,9 +254,15 @@ def test_a_breaker_keeps_its_promises(events: list[tuple[float, str]], seed: int
             took = b.may_probe(now)
             assert not (took and is_out)
             is_out = is_out or took
-        elif event == "b":
-            b.record_bad(now, "lost")
+        elif event in "bu":
+            b.record_bad(now, "lost", is_unsent=event == "u")
             is_out = False
+        elif event == "f":
+            if b.record_found(now, now) is not None:
+                assert not b.is_open or b.bad == 1
+                is_out = False
+        elif event == "a":
+            b.record_absent(now)
         else:
             b.record_good(now)
             assert not b.is_open

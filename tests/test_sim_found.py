@@ -6,6 +6,7 @@ the same mistakes in the large.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import anyio
@@ -13,7 +14,9 @@ import pytest
 
 from bulkwriter.engine.engine import Engine
 from bulkwriter.model import State
+from bulkwriter.settings import Limits
 
+from .sim import drive
 from .sim.drive import Simulation
 from .sim.fates import Odds
 from .sim.loop import run_virtual
@@ -210,6 +213,26 @@ def test_refused_pairs_do_not_wait_for_lists_that_never_work() -> None:
         assert not result.wrong
         assert result.states == {State.CREATED: 10, State.REJECTED: 2}
         assert result.virtual_s < 15
+
+
+@pytest.mark.parametrize(("kind", "most_s"), [("500 after", 100), ("200 of another kind", 600), ("reset after", 250)])
+def test_a_server_whose_replies_never_tell_what_it_did(
+    kind: str, most_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 2,000 pairs 94 were sent in an hour, one a minute, and then the server was held to be gone."""
+    monkeypatch.setattr(drive, "CALM_AFTER_S", math.inf)
+    pairs: list[Pair] = [(1 + i % 5, 1 + i) for i in range(2_000)]
+    settings = replace(plain_world([], lives=[]).settings, in_flight=64, limits=Limits(), late_apply_s=60, list_lag_s=5)
+    odds = replace(FAIR, creates={kind: 1.0})
+    world = plain_world([*pairs], lives=[Life("write_all")], settings=settings, odds=odds, latency_s=0.02)
+    simulation = Simulation(world)
+    simulation._live(world.lives[0])
+    states = simulation.journal.counts() if simulation.journal else {}
+    assert not simulation.result.wrong
+    assert (sum(states.values()), states[State.CREATED]) == (2_000, len(simulation.server.ours()))
+    assert states[State.CREATED] >= 1_980  # some never got through in five attempts
+    assert max(simulation.server.ours().values()) == 1
+    assert simulation.now < most_s
 
 
 def test_a_look_comes_at_once_when_nothing_else_is_left_though_replies_came_after_the_last_row() -> None:

@@ -27,6 +27,9 @@ RESENDS: Final = 100.0  # a burst of so many re-sends is always allowed: 64 lane
 RESENDS_PER_S: Final = 10.0  # never empty for longer than 0.1 s, whatever happens
 RESENDS_PER_SUCCESS: Final = 1.0  # a server that answers may be sent what it lost, as fast as it answers
 
+TRUST: Final = 2
+MOST_TRUST: Final = 1_000  # doubts that a server costs which dies after looks had found what it did
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -92,17 +95,23 @@ class Breaker:
     d = min(cap_s, pause_s * 2**n): the first, for pause_s 0.5, in [0.25 s, 0.5 s].  Not less, since each probe may
     leave a doubt; not more, since a gateway that restarts is back within a second or two.
 
+    A server may do what its replies do not say.  When a look finds the record of an exchange that was bad, the breaker
+    closes, and bears `TRUST` bad ones more for each that was found, until a look finds none, or no connection can be
+    made.  So a run whose replies tell nothing sends more and more from look to look.
+
     Whoever sees `is_open` asks `may_probe(now)`, which is True once per probe; its end is told by `record_bad` or
     `record_good`, or by `give_back` if it was not sent after all.
     """
 
     __slots__ = ("_cap_s", "_failures", "_pause_s", "_probe_at", "_probe_out_at", "_probes", "_rng", "_tried_s",
-                 "_tried_until", "bad", "gone_since", "is_open", "reason")  # fmt: skip
+                 "_tried_until", "bad", "gone_since", "is_open", "reason", "trust")  # fmt: skip
 
     def __init__(self, failures: int, *, pause_s: float = 0.5, cap_s: float, rng: random.Random) -> None:
         self._failures, self._pause_s, self._cap_s, self._rng = failures, pause_s, cap_s, rng
         self.bad = 0
-        """Bad exchanges in a row."""
+        """Bad exchanges in a row, or since a look found the record of one."""
+        self.trust = 0
+        """So many more bad ones are borne."""
         self._probes = 0  # failed since it opened
         self._probe_at = -math.inf
         self._probe_out_at: float | None = None
@@ -114,7 +123,7 @@ class Breaker:
         self.reason = ""
         """What the last bad exchange said."""
 
-    def record_bad(self, now: float, reason: str, *, began_at: float | None = None) -> bool:
+    def record_bad(self, now: float, reason: str, *, began_at: float | None = None, is_unsent: bool = False) -> bool:
         """Count a bad exchange; True if this one opened the breaker, or was its probe: then the next pause begins.
 
         `began_at` is when it was sent.  While open, one that began before the probe is a left-over: it neither ends the
@@ -122,6 +131,7 @@ class Breaker:
         """
         self.bad += 1
         self.reason = reason
+        self.trust = 0 if is_unsent else self.trust
         if self.gone_since is None:
             self.gone_since = self._tried_until = now
             self._tried_s = 0.0
@@ -136,23 +146,49 @@ class Breaker:
                 self._probe_at = now + self._pause()
                 return True
             return False
-        if self.bad < self._failures:
+        return self._open(now)
+
+    def _open(self, now: float) -> bool:
+        """Open if there were too many bad ones; True if it did."""
+        if self.is_open or self.bad < self._failures + self.trust:
             return False
         self.is_open = True
         self._probes = 0
         self._probe_at = now + self._pause()
         return True
 
+    def record_found(self, now: float, ended_at: float) -> float | None:
+        """A look found the record of an exchange that ended in doubt at `ended_at`: close, but remember.
+
+        Returns for how long the server was thought to be gone; None if nothing was bad, or not yet at `ended_at`.
+        """
+        if self.gone_since is None or ended_at <= self.gone_since:
+            return None
+        gone_s = self.gone_s(now)
+        self.trust = min(MOST_TRUST, self.trust + TRUST)
+        self._close(now)
+        self.bad = 1  # not a good one: `gone_since` stays, and the doubts since then count
+        return gone_s
+
+    def record_absent(self, now: float) -> None:
+        """A look found no record of an exchange that ended in doubt."""
+        self.trust = 0
+        self._open(now)
+
     def record_good(self, now: float) -> float:
         """The server answers: close.  Returns for how long it was gone, 0.0 if the breaker was closed."""
         if not self.bad:
             return 0.0
         gone_s = now - self.gone_since if self.is_open and self.gone_since is not None else 0.0
-        self.bad = 0
+        self._close(now)
+        self.bad = self.trust = 0
         self.gone_since = None
-        self._probe_out_at = None
-        self.is_open = False
         return gone_s
+
+    def _close(self, now: float) -> None:
+        self.is_open = False
+        self._probe_out_at = None
+        self._tried_s, self._tried_until = 0.0, now
 
     def may_probe(self, now: float) -> bool:
         """Take the probe if it is due and none is out; the caller sends exactly one request then."""
@@ -181,7 +217,8 @@ class Breaker:
 
     def check(self) -> None:
         assert (self.gone_since is None) == (self.bad == 0)
-        assert self.is_open == (self.bad >= self._failures)
+        assert self.is_open == (self.bad >= self._failures + self.trust)
+        assert 0 <= self.trust <= MOST_TRUST
         assert self.is_open or self._probe_out_at is None
 
     def _pause(self) -> float:

@@ -69,8 +69,7 @@ class Engine:
             self.dispatcher,
             self.outcomes,
             max_attempts=settings.max_attempts,
-            budget=parts.budget,
-            ids=parts.record_ids,
+            parts=parts,
             is_checked=settings.existing == "check",
             clock=clock,
         )

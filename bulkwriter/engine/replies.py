@@ -119,7 +119,7 @@ class Replies:
             case _:
                 self._doubt(intent, verdict.message, now)
                 if not verdict.is_slow_down:
-                    self.bad(lane, now, verdict.message)
+                    self.bad(lane, now, verdict.message, is_answer=reply.fault is None)
         if verdict.is_slow_down:
             self._throttled(lane, verdict, now)
 
@@ -179,12 +179,22 @@ class Replies:
         if gone_s:
             self.tell(Recovered(gone_s))
 
-    def bad(self, lane: LaneLike | None, now: float, reason: str) -> None:
+    def found(self, now: float, ended_at: float) -> None:
+        """A look found the record of an attempt that had ended in doubt at `ended_at`: the server works, it seems."""
+        gone_s = self._breaker.record_found(now, ended_at)
+        if gone_s is not None:
+            self.has_created = True
+            if gone_s:
+                self.tell(Recovered(gone_s))
+
+    def bad(self, lane: LaneLike | None, now: float, reason: str, *, is_answer: bool = False) -> None:
         """An exchange was lost or ended in doubt, or (without a lane) no connection could be made."""
         breaker = self._breaker
-        if lane:
+        if lane and is_answer and breaker.trust:
+            self._control.on_good(now, lane.sent_at, now - lane.sent_at)
+        elif lane:
             self._control.note_error(now, lane.sent_at)
-        if breaker.record_bad(now, reason, began_at=lane.sent_at if lane else None):
+        if breaker.record_bad(now, reason, began_at=lane.sent_at if lane else None, is_unsent=lane is None):
             self.tell(ConnectionTrouble(max(0.0, breaker.next_probe_at(now) - now), reason))
 
     def _doubt(self, intent: Intent, reason: str, now: float) -> None:

@@ -14,12 +14,11 @@ from collections.abc import Callable, Container, Iterable
 
 import orjson
 
-from ..core.retry import RetryBudget
 from ..model import Intent, State, Verdict
 from ..reconcile.looks import Looker
 from .dispatch import Dispatcher
-from .ids import RecordIds
 from .outcomes import IN_DOUBT, INTENT, Outcomes, SettleRow
+from .parts import Parts
 from .refusals import REJECTED, Refusals
 
 PENDING, CREATED, EXISTING, FAILED = int(State.PENDING), int(State.CREATED), int(State.EXISTING), int(State.FAILED)
@@ -34,17 +33,15 @@ class Settlement:
         outcomes: Outcomes,
         *,
         max_attempts: int,
-        budget: RetryBudget,
-        ids: RecordIds,
+        parts: Parts,
         is_checked: bool,
         clock: Callable[[], float],
     ) -> None:
-        self._ids = ids
+        self._ids, self._budget, self._breaker = parts.record_ids, parts.budget, parts.breaker
         self._is_checked = is_checked
         self._dispatcher = dispatcher
         self._outcomes = outcomes
         self._max_attempts = max_attempts
-        self._budget = budget
         self._clock = clock
         self.looker: Looker
         self.refusals: Refusals
@@ -93,7 +90,7 @@ class Settlement:
 
     # for the looker
 
-    def found(self, intent: Intent, record_id: int) -> None:
+    def found(self, intent: Intent, record_id: int, ended_at: float) -> None:
         """A record of the pair is there: ours if its id is above the floor, or if a check before had not found it.
 
         What was there before is not above the floor, even where ids do not rise; then ours may be below it, too.
@@ -103,6 +100,8 @@ class Settlement:
         is_above = intent.floor is not None and record_id > intent.floor
         is_known = intent.floor is not None and self._ids.are_rising
         is_ours = is_above if is_known else is_above or self._is_checked
+        if is_ours:
+            self._dispatcher.replies.found(self._clock(), ended_at)
         state = CREATED if is_ours else EXISTING
         # An intent of a dead process has no attempt counted, and its record shows that there was one.
         self._outcomes.add(intent, (intent.seq, state, max(intent.attempts, 1), record_id, None, None))
@@ -110,6 +109,7 @@ class Settlement:
     def absent(self, intent: Intent) -> None:
         if self.refusals.absent(intent.seq):
             return
+        self._breaker.record_absent(self._clock())
         if intent.attempts >= self._max_attempts:
             detail = orjson.dumps({"message": f"{intent.attempts} attempts, none of them applied"}).decode()
             self._outcomes.add(intent, (intent.seq, FAILED, intent.attempts, None, None, detail))
@@ -138,3 +138,7 @@ class Settlement:
         """Whether nothing but doubts is left to do."""
         d = self._dispatcher
         return self.is_source_ended and not d.ready and not d.in_flight
+
+    def is_waiting(self) -> bool:
+        """Whether a look is all that could bring the run on."""
+        return self.is_winding_up() or self._breaker.is_open

@@ -116,7 +116,7 @@ class Leftovers:
 
     # what the looker asks and tells
 
-    def found(self, intent: Intent, record_id: int) -> None:
+    def found(self, intent: Intent, record_id: int, ended_at: float) -> None:
         is_above = intent.floor is not None and record_id > intent.floor
         if is_above or (intent.floor is not None and self._has_floors):
             state = State.CREATED if is_above else State.EXISTING
@@ -137,5 +137,5 @@ class Leftovers:
     def created_count(self) -> int:
         return self._created
 
-    def is_winding_up(self) -> bool:
+    def is_waiting(self) -> bool:
         return True

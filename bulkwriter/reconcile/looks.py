@@ -5,8 +5,8 @@ or, for few doubts, the list of each pair by lesson and member: whichever is exp
 may settle what is decided by `Doubts`; a look that fails settles nothing and is made again after a growing pause.
 
 Looks go on beside the run and never hold up its sending.  They are made no more often than `LOOKS_PER_WAIT` times in
-the time that a doubt has to wait anyway, so that they come in batches; once nothing else is left to do, an early look
-settles at once what was applied, and only what was not has to wait.
+the time that a doubt has to wait anyway, so that they come in batches; once nothing else is left to do, or nothing but
+doubts and losses comes, an early look settles at once what was applied, and only what was not has to wait.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ Look = Callable[[list[Doubt]], Awaitable[Seen]]
 class Settling(Protocol):
     """What the engine does with a doubt that is settled, and what it knows."""
 
-    def found(self, intent: Intent, record_id: int) -> None: ...
+    def found(self, intent: Intent, record_id: int, ended_at: float) -> None: ...
     def absent(self, intent: Intent) -> None: ...
     def newest_id(self) -> int | None: ...
     def created_count(self) -> int: ...
-    def is_winding_up(self) -> bool: ...
+    def is_waiting(self) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -143,7 +143,7 @@ class Looker:
             return None
         at = self.doubts.next_due_at()
         assert at is not None
-        if self._settling.is_winding_up():
+        if self._settling.is_waiting():
             if self._looked_early_at < self._parked_at:
                 at = min(at, self._parked_at + self._policy.list_lag_s)
             return at
@@ -152,7 +152,7 @@ class Looker:
 
     async def _look(self) -> None:
         began_at = self._clock()
-        batch = list(self.doubts) if self._settling.is_winding_up() else self.doubts.due(began_at)
+        batch = list(self.doubts) if self._settling.is_waiting() else self.doubts.due(began_at)
         newest, each = self._part(batch)
         if newest:
             await self._look_and_settle(newest, self._look_newest, began_at)
@@ -215,7 +215,7 @@ class Looker:
             if record_id is not None:
                 if self.doubts.seen(doubt, began_at=began_at):
                     found += not doubt.is_refused
-                    self._settling.found(intent, record_id)
+                    self._settling.found(intent, record_id, doubt.ended_at)
             elif self.doubts.not_seen(doubt, began_at=began_at, ended_at=ended_at):
                 absent += not doubt.is_refused
                 self._settling.absent(intent)

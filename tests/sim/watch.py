@@ -1,7 +1,8 @@
 """Watches a process while it runs and keeps what it does against the rules that hold at every moment.
 
 - a pair is sent only while the journal has it, committed, as an intent or a doubt;
-- never more requests in flight than set, one alone until something was created; never more than `rate` in any second;
+- never more requests in flight than set, one alone until something was created, or a look found that it was;
+- never more than `rate` in any second;
 - nothing is sent before a `Retry-After` that was stated, nor after a stop or drain was announced;
 - nothing is sent again while its last attempt may yet be applied, without looks that showed that it was not (judged at
   the end, by what the server has: `judge`).
@@ -15,7 +16,7 @@ from collections import deque
 from typing import Any
 
 from bulkwriter.core.classify import parse_retry_after
-from bulkwriter.events import Event, Stopping
+from bulkwriter.events import DoubtsSettled, Event, Stopping
 from bulkwriter.model import Intent, Reply, State
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
@@ -47,6 +48,8 @@ class Watch:
         self._process.note(f"told {event}")
         if isinstance(event, Stopping):
             self._is_stopping = True
+        if isinstance(event, DoubtsSettled) and event.found and self.attempts:
+            self._has_created = True
 
     def sent(self, lane: Any) -> None:
         """`lane` sends what it carries."""
