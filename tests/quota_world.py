@@ -72,18 +72,17 @@ class GateLimit(Limit):
     arrivals: list[float] = field(default_factory=list)
     says_wait: bool = True
     other_every_s: float = 0.0
-    """Another client of the account writes so often."""
-    other_at: float = 0.0
+    """Another client of the account writes so often, and has done so for a day when we begin."""
+    other_at: float = -DAY_S
+    other_taken: int = 0
+    """How many of its writes were taken since we began; it does not repeat one that is refused."""
 
     def refuse(self, now: float) -> Answer | None:
-        while self.other_every_s and self.other_at < now:
-            if self.gate.admit(b"POST", self.other_at) is None:
-                self.gate.release(b"POST")
-            self.other_at += self.other_every_s
         self.arrivals.append(now)
         return self.ask(b"POST", now)
 
     def ask(self, method: bytes, now: float) -> Answer | None:
+        self._write_of_other(now)
         throttle = self.gate.admit(method, now)
         if throttle is None:
             self.gate.release(method)
@@ -91,6 +90,13 @@ class GateLimit(Limit):
         self.throttled_at.append(now)
         states = self.says_wait and throttle.rule.retry_after == "seconds"
         return Answer(throttle.rule.status, retry_after=str(throttle.stated_s) if states else None)
+
+    def _write_of_other(self, now: float) -> None:
+        while self.other_every_s and self.other_at < now:
+            if self.gate.admit(b"POST", self.other_at) is None:
+                self.gate.release(b"POST")
+                self.other_taken += self.other_at >= 0
+            self.other_at += self.other_every_s
 
 
 class QuotaAssembly(SimAssembly):
