@@ -127,6 +127,7 @@ class BulkWriter:
             known=engine.known,
             next_seq=store.next_single_seq,
             again=states_sent_again(self._settings),
+            stop=engine.stop,
         )
         self._taking = Taking(engine, self._settings, self._singles)
 
@@ -176,13 +177,7 @@ class BulkWriter:
         """
         self._require_open()
         self._raise()
-        checked = checked_pair(pair)
-        try:
-            return await self._singles.write(checked)
-        except BulkwriterError as error:
-            if error is not self._singles.closed:
-                self._engine.stop(error)
-            raise
+        return await self._singles.write(checked_pair(pair))
 
     def drain(self, reason: str) -> None:
         """Begin no new attempt; `write_all` returns once those in flight have ended, with the rest `pending`."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from bulkwriter import BulkWriter, Outcome, State, TryLater, UsageError
+from bulkwriter import BulkWriter, JournalError, Outcome, State, TryLater, UsageError
+from bulkwriter.store.journal import Journal
 from tests.cli_process import stub
 from tests.library import all_of, on_loop, settings_for, some_pairs, states, truth, wholly
 
@@ -155,6 +156,33 @@ def test_two_writers_on_one_journal(tmp_path: Path) -> None:
             await writer.write((1, 1))
         async with BulkWriter(settings_for(server, tmp_path / "j")) as writer:
             await writer.write((1, 1))
+
+    with stub() as server:
+        on_loop(main, server=server)
+        assert truth(server) == (1, 0)
+
+
+def test_a_commit_that_failed_after_its_caller_had_gone_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else would hear of it: the run went on, and its summary spoke of a journal that nobody knows."""
+
+    def failing(self: Journal, rows: object) -> None:
+        raise JournalError("the disk failed")
+
+    async def main() -> None:
+        async with BulkWriter(settings_for(server, tmp_path / "j")) as writer:
+            await writer.write((1, 1))
+            with monkeypatch.context() as disk:
+                disk.setattr(Journal, "append", failing)
+                leaving = asyncio.create_task(writer.write((1, 2)))
+                await asyncio.sleep(0)
+                leaving.cancel()
+                await asyncio.wait([leaving])
+                await asyncio.sleep(0.1)
+            assert isinstance(writer._engine.error, JournalError)
+            with pytest.raises(JournalError, match="the disk failed"):
+                await writer.write((1, 3))
 
     with stub() as server:
         on_loop(main, server=server)

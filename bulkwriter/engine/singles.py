@@ -14,6 +14,7 @@ a pair there makes its row.  A single write adds it in the same step in which it
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import anyio
@@ -31,7 +32,7 @@ LOOK_AGAIN_S: Final = 0.02
 
 
 class Singles:
-    """Writes single pairs; `store` is None where nothing is kept."""
+    """Writes single pairs; `store` is None where nothing is kept, `stop` is told of what ends everything."""
 
     def __init__(
         self,
@@ -41,12 +42,14 @@ class Singles:
         known: Known,
         next_seq: int,
         again: frozenset[int],
+        stop: Callable[[BulkwriterError], None],
     ) -> None:
         self._commits = commits
         self._store = store
         self._known = known
         self._next_seq = next_seq
         self._again = again
+        self._stop = stop
         self._writing: dict[tuple[int, int], asyncio.Task[Outcome]] = {}
         self._made = PairSet()
         """Pairs of the rows that this process made."""
@@ -94,9 +97,11 @@ class Singles:
                 raise failure
 
     def _ended(self, pair: tuple[int, int], task: asyncio.Task[Outcome]) -> None:
+        """Every caller may have gone, so what stops the run is told here."""
         del self._writing[pair]
-        if not task.cancelled():
-            task.exception()  # every caller may have gone: then nobody retrieves it
+        failure = None if task.cancelled() else task.exception()
+        if isinstance(failure, BulkwriterError) and failure is not self.closed:
+            self._stop(failure)
 
     async def _write(self, pair: tuple[int, int]) -> Outcome:
         while True:
