@@ -68,6 +68,7 @@ class ModelApi:
         self.ignores_filters = False
         self.answers: dict[str, Reply] = {}  # by method: every request of it is answered so
         self.hides_ids = False  # reads by ids show nothing
+        self.deletes_with: Reply | None = None  # the answer to a DELETE that did it, if not the documented one
         self.on_request: Callable[[str], None] = lambda method: None
         self.requests: dict[str, int] = {"GET": 0, "DELETE": 0}
         self._next_id = 1
@@ -126,7 +127,7 @@ class ModelApi:
         if self.records.pop(record_id, None) is None:
             return as_reply("Not found", 404)
         self.deleted.append(record_id)
-        return as_reply({"Status": 200, "Value": None, "Errors": None, "WasSuccessful": True})
+        return self.deletes_with or as_reply({"Status": 200, "Value": None, "Errors": None, "WasSuccessful": True})
 
     def _page(self, query: dict[str, str]) -> dict[str, Any]:
         chosen = [i for i in self.records if self._shows(i) and (self.ignores_filters or self._matches(i, query))]

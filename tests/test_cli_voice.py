@@ -30,6 +30,7 @@ EXAMPLES: list[tuple[events.Event, str]] = [
     ),
     (events.Throttled(0.0, None, 8), "throttled: slower from here on, at most 8 in flight"),
     (events.Throttled(1.0, 1.0, 8), "throttled: nobody sends for 1.0 s as it asked, then at most 8 in flight"),
+    (events.Throttled(9.0, 1.0, 8), "throttled: nobody sends for 9.0 s, then at most 8 in flight"),
     (events.Throttled(1.5, None, 8), "throttled: nobody sends for 1.5 s, then at most 8 in flight"),
     (
         events.ConnectionTrouble(2.0, "connection refused"),

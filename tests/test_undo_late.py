@@ -1,13 +1,14 @@
 """A killed undo leaves DELETEs that may come late: no record they may take is called created before that.
 
-The next undo is over the model of `test_undo.py`, the next run in a simulated world.
+And what a DELETE may be answered with besides.  The next undo is over the model of `test_undo.py`, the next run in a
+simulated world.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from bulkwriter.model import State
+from bulkwriter.model import Reply, State
 from bulkwriter.reconcile.takeback import as_being_deleted
 from bulkwriter.store.schema import ExportRow
 from tests.test_undo import World
@@ -32,6 +33,15 @@ def test_what_a_killed_undo_was_deleting_stays_in_doubt_where_the_next_one_sends
         assert not doubts & {row.seq for row in world.journal.export([State.CREATED])}, halt_at
         world.undo()
         world.assert_undone()
+
+
+@pytest.mark.parametrize(("reply", "deletes"), [(Reply(204), 20), (Reply(200), 20), (Reply(202, b"{}"), 40)])
+def test_a_delete_that_is_done_without_a_word_needs_no_second_one(reply: Reply, deletes: int) -> None:
+    world = World(20)
+    world.server.deletes_with = reply
+    undo = world.undo()
+    world.assert_undone()
+    assert (undo.tally.deleted, world.server.requests["DELETE"]) == (20, deletes)
 
 
 class AfterAnUndo(Simulation):

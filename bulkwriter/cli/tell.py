@@ -22,6 +22,9 @@ from .voice import Voice
 GATHER_S = 30.0
 """Shortest time between two lines on the same kind of frequent event.  More is quieter."""
 
+STATED_MORE_S = 2.0
+"""By so much a pause may be longer than the server asked for, and still be what it asked for; see `core.control`."""
+
 FREQUENT = (events.Throttled, events.DoubtsParked, events.DoubtsSettled, events.LookFailed, events.TokenRefreshed)
 
 ASKED_FOR = (events.HeldBack, events.Remembered, events.NotRemembered)
@@ -68,7 +71,8 @@ def sentence(event: events.Event) -> str:
         case events.Throttled(pause_s, retry_after_s, limit):
             if pause_s <= 0:
                 return f"throttled: slower from here on, at most {limit} in flight"
-            asked = " as it asked" if retry_after_s is not None else ""
+            is_theirs = retry_after_s is not None and pause_s <= retry_after_s + STATED_MORE_S
+            asked = " as it asked" if is_theirs else ""
             pause = f"nobody sends for {words.duration(pause_s)}{asked}"
             return f"throttled: {pause}, then at most {limit} in flight"
         case events.ConnectionTrouble(pause_s, reason):

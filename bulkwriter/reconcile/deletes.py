@@ -1,7 +1,7 @@
 """Deletes one record at a time, and says what is known of it then.  Whether it may be deleted is not decided here.
 
     reply to a DELETE                                        fate of the record
-    2xx with WasSuccessful true                              DELETED
+    2xx with WasSuccessful true, or without a body           DELETED; a read afterwards must not show it any more
     404                                                      GONE; DELETED if an earlier reply to it was lost
     refused as a create can be (Errors, 400 with envelope)   REFUSED; the same often in a row stops everything
     401                                                      once more with a fresh token, then stop: a role is missing
@@ -168,9 +168,11 @@ class Deleter:
 
 
 def is_success(reply: Reply) -> bool:
-    """Whether this is the API's own word that a record was deleted."""
+    """Whether this is the API's own word that a record was deleted, or the word that other servers have for it."""
     if reply.fault is not None or not 200 <= reply.status <= 299:
         return False
+    if not reply.body:
+        return True
     try:
         body = load(reply.body)
     except BadList:
