@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..reconcile.undo import Undo, UndoPlan
 
 MISMATCH = "record {} holds lesson {}, member {}, not lesson {}, member {}: left alone"
-OLDER = "record {} of lesson {}, member {} was there before this run: left alone"
+OLDER = "record {} of lesson {}, member {} is by id and CreatedOn no newer than what was there before: left alone"
 
 
 @click.command("undo")
@@ -101,7 +101,7 @@ MEANING = {
     "deleted": "records deleted by this command",
     "gone": "were gone already",
     "mismatched": "hold another pair than this run wrote, so they were left alone",
-    "older": "were there before this run began, by their ids or CreatedOn, so they were left alone",
+    "older": "are by id and CreatedOn no newer than what was there before, so they were left alone",
     "left": "records of this run still there",
     "in_doubt": "may be there or not; the same command goes on",
 }

@@ -23,7 +23,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..errors import BulkwriterError, TryLater, is_of_journal
-from ..events import DoubtsParked, Event, Stopping
+from ..events import DoubtsParked, Event, Note, Stopping
 from ..model import Fault, Intent
 from ..net.pool import ConnectFailure
 from ..reconcile.doubts import Doubts
@@ -37,7 +37,7 @@ from .dispatch import Dispatcher
 from .eta import Eta
 from .first_start import FirstStart
 from .held import Brake, quiet_s
-from .known import KnownRecords, existing_of, forget_floors
+from .known import NOT_RISING, KnownRecords, existing_of, forget_floors
 from .parts import parts_for
 from .ports import Ports, Stored
 from .refusals import Refusals
@@ -228,6 +228,7 @@ class Engine:
         self.stats.count_settled(self.ports.clock(), self.outcomes.settled - self._metered)
         if self._keeps_floors and not self.parts.record_ids.are_rising:
             self._keeps_floors = False
+            self.tell(Note(NOT_RISING))
             if self.ports.store.is_durable:  # or the next start would trust the floors of its doubts
                 self._background(self.ports.store.run, forget_floors)
         self.parts.budget.note_success(max(0, self.outcomes.settled - self._metered))

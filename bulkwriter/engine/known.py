@@ -11,7 +11,7 @@ was there before, where the server gives rising ids; `RecordIds` notices when it
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -25,6 +25,11 @@ from .ids import RecordIds
 from .ports import Ports
 from .stops import at_long_wait
 from .unkept import Unkept
+
+NOT_RISING: Final = (
+    "the server answers creations with record ids that are not above those it had: its ids do not rise, or these "
+    "records were there before; undo leaves alone what nothing shows to be newer than the run"
+)
 
 
 class KnownRecords:

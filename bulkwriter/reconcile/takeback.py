@@ -101,6 +101,7 @@ class TakeBack:
         self._delete = delete
         self._list_lag_s = list_lag_s
         self._halt = halt
+        self._unanswered: set[int] = set()  # seqs of records that a DELETE was sent for, without an answer
         self.beginning = Beginning()
         self.tally = Tally()
 
@@ -161,6 +162,8 @@ class TakeBack:
             if fate in (Fate.DELETED, Fate.GONE):
                 own[row.seq] = own.get(row.seq, False) or fate is Fate.DELETED
                 answered.append(row)
+            elif fate is Fate.UNKNOWN:
+                self._unanswered.add(row.seq)
             elif fate is Fate.REFUSED or (fate is Fate.UNSENT and row.state is State.CREATED):
                 kept.append(row)
                 self.tally.refused += fate is Fate.REFUSED
@@ -170,7 +173,7 @@ class TakeBack:
     async def _note_gone(self, rows: Sequence[CreatedRow], own: dict[int, bool]) -> None:
         if rows:
             await self._store.settle([as_pending(row) for row in rows])
-        deleted = sum(own.get(row.seq, False) for row in rows)
+        deleted = sum(own.get(row.seq, False) or row.seq in self._unanswered for row in rows)
         self.tally.deleted += deleted
         self.tally.gone += len(rows) - deleted
 
