@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bulkwriter.core.control.limit import Held, Limit, Mark
+from bulkwriter.core.control.limit import Held, Limit
+from bulkwriter.core.control.recent import Mark
 
 
 def test_a_hold_that_began_where_counting_did_is_measured_by_its_end() -> None:

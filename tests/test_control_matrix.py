@@ -16,7 +16,7 @@ from benchmarks.control.held_out import HELD_OUT
 SEEDS = (1, 2)
 WORST_STEADY, WORST_THROTTLED = 0.97, 0.01
 """Of the clean cells of the matrix; no cell of it may be worse."""
-HELD_OUT_STEADY, HELD_OUT_THROTTLED = 0.955, 0.0165
+HELD_OUT_STEADY, HELD_OUT_THROTTLED = 0.975, 0.0115
 """The same of the cells that the controller was not made on, but for one."""
 UNEVEN = "uneven way, holds 1"
 """Requests that arrive up to 30 ms late at a bucket that saves nothing for 10 ms: any even pace is refused in part."""
@@ -26,16 +26,11 @@ KNOWN: dict[str, set[str]] = {
     "503 above 20, 1 s stated": {"converged_s"},
     "10/s": {"converged_s"},
     "64 naive workers beside": {"floor"},
-    "window 40 in 5 s": {"throttled"},
-    "window 60 in 60 s": {"throttled"},
-    "log 300 in 5 s": {"throttled"},
+    "window 100 in 10 s": {"throttled"},
     "at most 2 at a time": {"converged_s"},
     "at most 3 at a time": {"converged_s"},
     "queue before 6, 30 ms": {"p95_ratio"},
-    "5/s and 200 in 60 s": {"throttled"},
-    "20/s and 600 in 60 s log": {"throttled"},
     "uneven way, holds 1": {"converged_s", "steady", "throttled", "total"},
-    "counter, whole seconds": {"steady"},
     "limit falls tenfold": {"dropped"},
     "3 equal clients, window": {"jain"},
     "3 equal clients, queue": {"jain"},

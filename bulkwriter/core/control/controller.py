@@ -27,11 +27,11 @@ from typing import Final
 from .crowd import Crowd
 from .floor import Floor
 from .hold import Hold
-from .limit import Held, Limit, Mark
+from .limit import Held, Limit
 from .memory import SPAN_S, Memory
-from .pace import SURGE, SURGE_UNSURE, Pace
+from .pace import Pace
 from .queueing import Queueing
-from .recent import RecentSends, Refusal
+from .recent import Mark, RecentSends, Refusal
 from .told import Told
 from .words import Holding, believed, held, paused
 
@@ -155,6 +155,7 @@ class Controller:
             self._pace.is_starting = True
 
     def _judge_trip(self, now: float, latency_s: float) -> None:
+        self._limit.passed(Mark(now, self._recent.taken))
         pace, queue, limit = self._pace, self._queue, self._limit
         span_s, sends = now - self._trip_at, self._recent.sent - self._trip_sent
         is_full = self._peak >= self.in_flight_limit
@@ -168,14 +169,13 @@ class Controller:
                 limit.begin(Mark(now, self._recent.taken))
         elif not is_used:
             pace.stand(now, span_s)
-            if not is_full or self._crowd.is_capped:
+            if not is_full:
                 limit.begin(Mark(now, self._recent.taken))
         elif pace.is_starting and not self._memory.leads(limit, pace.rate):
             if not queue.is_slow(latency_s):
                 pace.grow(queue.round_trip_s)
         else:
-            first = max(SURGE, SURGE_UNSURE / limit.trust)
-            pace.climb(now, first_surge=first, patience_s=limit.patience_s, round_trip_s=queue.round_trip_s)
+            pace.climb(now, trust=limit.trust, patience_s=limit.patience_s, round_trip_s=queue.round_trip_s)
 
     def _most_now(self) -> int:
         return int(min(self._crowd.limit, self._queue.limit))

@@ -1,12 +1,13 @@
 """What the server allows a second, measured between two moments at which it refused.
 
-Between two refusals a bucket, a window or a log gives exactly its rate, and what it had saved cancels out; so
+Between two refusals a bucket or a window gives exactly its rate, and what it had saved cancels out; so
 
     safe = requests taken between them / time        the server certainly allows so much
     top  = the rate at which it refused              it hardly allows more
 
 A bucket that saves nothing loses what is not used and shows in `top`, one that saves shows in `safe`; the pace begins
-below `safe` and climbs to `top`, and each round brings the two closer.
+below `safe` and climbs to `top`, and each round brings the two closer.  A log gives its rate only over a whole window:
+where one is known, and less than that was taken since the last refusal, the last whole one is measured (`window.py`).
 
 After a *hold*, a time in which nothing was taken, the limit is a window, and what counts is the time from the end of
 one hold to the end of the next.  Its true end lies between the last refused canary and the one that was taken: `safe`
@@ -15,7 +16,8 @@ needed: then `low` counts it and `high` does not.  The one that changes less fro
 window, `high` for a bucket.
 
     credit   what the server let through above `safe` before it refused: much for a window that is used up early.  While
-             it lasts, no throttle means nothing: a surge waits `CREDIT_PATIENCE` · credit / top before it grows
+             it lasts, no throttle means nothing: a surge waits `CREDIT_PATIENCE` · credit / top before it grows, and
+             where a window is known at least as long as that
     trust    doubled by each measurement within 5 % of the last, halved by one within 20 %, 1 after any other
     span     how long to climb before the next surge: `SPAN_MIN_S`, and `SPAN_REQUESTS` a throttle that it will cost, so
              that about 0.75 % are throttled; after stated pauses `SPAN_COST` times what they cost.  While trust is low
@@ -29,6 +31,9 @@ from __future__ import annotations
 
 import math
 from typing import Final, NamedTuple
+
+from .recent import Mark
+from .window import Window
 
 COUNTED: Final = 10  # requests taken, or a rate is not measured: ±10 % of a bucket's
 COUNTED_ROUGHLY: Final = 4
@@ -58,13 +63,6 @@ TRUSTED: Final = 8.0
 NEAR: Final = 1.3  # `high` within this of `low` may both be true
 
 
-class Mark(NamedTuple):
-    """A moment, and how many requests the server had taken before it."""
-
-    at: float
-    taken: int
-
-
 class Held(NamedTuple):
     """A hold that is over."""
 
@@ -81,7 +79,8 @@ class Limit:
     """The measured limit and how far it can be trusted."""
 
     __slots__ = ("_accounted", "_before", "_ends", "_floor", "_hold_ends", "_is_rough", "_measured", "_off", "_pending",
-                 "_throttles", "_was", "alike", "cost_s", "credit", "known_at", "safe", "top", "trust")  # fmt: skip
+                 "_throttles", "_was", "_window", "alike", "cost_s", "credit", "known_at", "passed", "safe", "top",
+                 "trust")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
         self._floor = floor_per_s
@@ -102,11 +101,14 @@ class Limit:
         self._throttles = 1.0  # that an epoch costs
         self._accounted = self._pending = 0
         self._measured = 0  # so often since the limit was last found to be another
+        self._window = Window()
+        self.passed = self._window.passed
 
     def begin(self, mark: Mark) -> None:
         """Count from here: the server was not refusing, so the first measurement may read too high."""
         self._ends = self._hold_ends = mark
         self._is_rough = True
+        self._window.begin(mark)
 
     def guess(self, rate: float) -> None:
         """Refused at this rate before anything was learnt."""
@@ -115,12 +117,12 @@ class Limit:
 
     @property
     def is_rate(self) -> bool:
-        """Whether it was measured alike so often that it is no cap."""
-        return self.alike >= SURE
+        """Whether it was measured alike so often that it is no cap, or is a window."""
+        return self.alike >= SURE or self._window.requests > 0
 
     @property
     def patience_s(self) -> float:
-        return min(CREDIT_PATIENCE * self.credit / self.top, CREDIT_PATIENCE_MAX_S)
+        return min(max(self._window.length_s, CREDIT_PATIENCE * self.credit / self.top), CREDIT_PATIENCE_MAX_S)
 
     def span_s(self, round_trip_s: float) -> float:
         wanted = max(SPAN_REQUESTS * self._throttles / self.top, SPAN_COST * self.cost_s)
@@ -134,13 +136,19 @@ class Limit:
         """An epoch ended at `mark`, at this rate.  Returns the rate to go on at."""
         self._before = self._ends, self.safe, self.top, self.trust, self.credit
         self.credit *= CREDIT_KEPT
-        taken, span_s = mark.taken - self._ends.taken, mark.at - self._ends.at
-        if taken >= COUNTED and span_s > 0:
-            self._learn(taken / span_s, rate, taken)
+        self._window.note(mark)
+        if measured := self._measure(mark, self._ends):
+            self._learn(measured, rate, mark.taken - self._ends.taken)
             self.known_at = mark.at
             self._ends, self._is_rough = mark, False
             return self.safe
         return self.fall(rate, mark)
+
+    def _measure(self, mark: Mark, since: Mark) -> float:
+        """What was taken since then, or in the last whole window if that is longer, a second; 0 if that is too few."""
+        taken, span_s = mark.taken - since.taken, mark.at - since.at
+        measured = self._window.rate(mark) if taken < self._window.requests else 0.0
+        return measured or (taken / span_s if taken >= COUNTED and span_s > 0 else 0.0)
 
     def fall(self, rate: float, mark: Mark) -> float:
         """Refused again so soon: the limit fell, or the last measurement was wrong.  Returns a lower rate to go on at.
@@ -193,15 +201,18 @@ class Limit:
         """
         since = self._hold_ends if hold.is_long else self._ends
         taken, span_s = mark.taken - since.taken, mark.at - hold.unsure_s / 2 - since.at
-        is_known = taken >= COUNTED and span_s > 0
-        if is_known:
-            low = taken / span_s
+        if refused:
+            self._window.note(refused[0])
+        self._window.note(mark)
+        low = taken / span_s if taken >= COUNTED and span_s > 0 else self._window.rate(mark)
+        if low:
             at, rate = refused or (mark, low)
-            high = taken / (at.at - since.at) if at.at > since.at else low
+            high = self._window.rate(at) if taken < self._window.requests else 0.0
+            high = high or (taken / (at.at - since.at) if at.at > since.at else low)
             if hold.is_stated:
                 self._learn_stated(hold.lasted_s, low, high, rate, taken)
             elif hold.is_long:
-                self._learn(low, taken / (span_s - hold.unsure_s / 2) if span_s > hold.unsure_s else low, taken)
+                self._learn(low, low * span_s / (span_s - hold.unsure_s / 2) if span_s > hold.unsure_s else low, taken)
             elif hold.is_idle:
                 self._learn(high, max(high, rate), taken)
             elif taken >= COUNTED_SHORT or not self.safe:
@@ -210,11 +221,13 @@ class Limit:
             self.credit = max(CREDIT_KEPT_HOLD * self.credit, given)
             self.known_at = mark.at
         if hold.is_long:
+            if not hold.is_stated or hold.lasted_s > STATED_LONG_S:
+                self._window.held(mark, taken, span_s, hold.lasted_s)
             self._hold_ends = mark
-        if is_known or hold.is_long:
+        if low or hold.is_long:
             self._ends, self._is_rough = mark, False
         self._before = None
-        return is_known
+        return low > 0
 
     def _learn_stated(self, lasted_s: float, low: float, high: float, rate: float, taken: int) -> None:
         is_long = lasted_s > STATED_LONG_S
@@ -234,12 +247,13 @@ class Limit:
         off = abs(math.log(safe / self.safe)) if self.safe else math.inf
         self.alike = self.alike + 1 if off < ALIKE else self.alike // 2
         self._measured = 1 if off >= CHANGED else min(self._measured + 1, MEASURED_MOST)
-        if off < max(SAME, 1.0 / taken):  # one request more or less is chance
+        if off < max(SAME, 1.0 / max(1, taken)):  # one request more or less is chance
             self.trust = min(2 * self.trust, 1e4)
         else:
             self.trust = max(1.0, self.trust / 2) if off < OTHER else 1.0
             if off >= CHANGED:
                 self.credit = 0.0
+                self._window.forget()
         self.safe = max(safe, self._floor)
         self.top = max(top, self.safe)
 
@@ -254,3 +268,4 @@ class Limit:
         assert 0.0 <= self.safe <= self.top
         assert self.trust >= 1.0
         assert self.credit >= 0.0
+        self._window.check()

@@ -18,7 +18,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from .limit import Limit, Mark
+from .limit import Limit
+from .recent import Mark
 
 HALF: Final = 0.5
 ROOM: Final = 16  # in flight: refused together, so many teach little that is wrong

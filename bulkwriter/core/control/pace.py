@@ -116,7 +116,7 @@ class Pace:
         self._since = min(now, self._since + span_s)
         self._surge_at = min(now, self._surge_at + span_s)
 
-    def climb(self, now: float, *, first_surge: float, patience_s: float, round_trip_s: float) -> None:
+    def climb(self, now: float, *, trust: float, patience_s: float, round_trip_s: float) -> None:
         """One more round trip went well at this rate."""
         left = 1.0 - (now - self._since) / self._span_s
         if left > 0.0:
@@ -124,7 +124,7 @@ class Pace:
             return
         self._trips += 1
         if not self.surge:
-            self.surge, self._surge_at, self._trips = first_surge, now, 0
+            self.surge, self._surge_at, self._trips = max(SURGE, SURGE_UNSURE / trust), now, 0
         trips = 1 if self.surge < SURGE_FAST else SURGE_SLOW_TRIPS
         if self._trips >= trips and now - self._surge_at >= patience_s:
             self.surge, self._surge_at, self._trips = SURGE_GROWTH * self.surge, now, 0

@@ -22,6 +22,13 @@ RANKED: Final = 16  # compare with at least so many, however long ago
 RANKED_MIN: Final = 5  # with fewer nothing can be said
 
 
+class Mark(NamedTuple):
+    """A moment, and how many requests the server had taken before it."""
+
+    at: float
+    taken: int
+
+
 class Refusal(NamedTuple):
     """What is known about a refused request at the moment it was sent."""
 
