@@ -25,7 +25,6 @@ KNOWN: dict[str, set[str]] = {
     "a date, clock 30 s off": {"converged_s"},
     "503 above 20, 1 s stated": {"converged_s"},
     "10/s": {"converged_s"},
-    "64 naive workers beside": {"floor"},
     "window 100 in 10 s": {"throttled"},
     "at most 2 at a time": {"converged_s"},
     "at most 3 at a time": {"converged_s"},
