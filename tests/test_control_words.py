@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from bulkwriter.core.control.told import Told
@@ -58,3 +60,16 @@ def test_many_throttles_are_counted_and_old_ones_forgotten() -> None:
         told.throttled(i / 10)
     assert told.throttles(900.0) == pytest.approx(6_000, abs=100)
     assert told.throttles(2_000.0) == 0
+
+
+def test_it_says_that_others_use_the_limit_too() -> None:
+    """What they leave is another share all the time, by the sine of the time here."""
+    bucket = Bucket(100, 10)
+
+    def takes(now: float, inside: int) -> bool:
+        bucket.rate = 60 + 30 * math.sin(now)
+        return bucket(now, inside)
+
+    c = controller()
+    trace = drive(c, Server(takes), 30.0)
+    assert c.explain(trace.now).startswith("others use the server's limit too; a share of it is about ")

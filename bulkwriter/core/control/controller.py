@@ -8,6 +8,7 @@ What happens at a throttle, first row that fits:
     after a cut was refused as well
     much credit was used                            a hold begins, and its end is known
     the crowd is to blame (`crowd.py`)              fewer in flight, same rate
+    others use the limit too (`sharing.py`)         the pace is cut, and climbs straight
     otherwise                                       the limit is measured anew and the pace dips below it
 
 After a hold one canary goes alone; when it is taken, all go on just below the limit.  With a floor (`floor.py`) there
@@ -26,7 +27,7 @@ from typing import Final
 
 from .crowd import Crowd
 from .floor import Floor
-from .hold import Hold
+from .hold import Hold, is_a_long_one
 from .limit import Held, Limit
 from .memory import SPAN_S, Memory
 from .pace import Pace
@@ -36,8 +37,6 @@ from .told import Told
 from .words import Holding, believed, held, paused
 
 DIP: Final = 0.015  # below what is certainly allowed; credit for a throttle or two is saved on the way back
-LONG_HOLD_S: Final = 0.2  # shorter ones are a bucket that fills again
-LONG_HOLD_GAPS: Final = 3.0
 IDLE_S: Final = 2.0  # so long without a request, or so late after a pause: there was no pair
 EXPECTED_S: Final = 0.2  # a hold that should last longer is not tried at once
 EXPECTED_GAPS: Final = 5.0
@@ -182,8 +181,7 @@ class Controller:
 
     def _end_epoch(self, now: float, sent_at: float, retry_after_s: float | None, refusal: Refusal) -> None:
         pace, limit = self._pace, self._limit
-        was_starting = pace.is_starting
-        pace.is_starting = False
+        was_starting, pace.is_starting = pace.is_starting, False
         if pace.is_free:
             pace.set(self._queue.delivered_now(now))
         mark = Mark(sent_at, refusal.taken_before)
@@ -197,7 +195,7 @@ class Controller:
             limit.revoke()
         else:
             self._refused = mark, pace.rate
-        can_tell = not (was_starting or is_again) and (self._crowd.is_capped or not limit.is_rate)
+        can_tell = not (was_starting or is_again or limit.is_shared) and (self._crowd.is_capped or not limit.is_rate)
         is_crowded = can_tell and self._crowd.is_to_blame(now, refusal, self._queue.round_trip_s)
         if retry_after_s is not None or is_again:
             self._begin_hold(now, retry_after_s)
@@ -205,12 +203,16 @@ class Controller:
             self._begin_hold(now, None)
         elif is_crowded:
             self.in_flight_limit = self._most_now()
-            pace.allow(CROWDED * self.in_flight_limit / self._queue.round_trip_s)
-            pace.next_at = now + pace.gap_s
+            pace.allow(now, CROWDED * self.in_flight_limit / self._queue.round_trip_s)
         else:
-            first = self._memory.refused_first
-            rate = first(limit, mark, pace.rate) if was_starting else limit.refused(mark, pace.rate)
-            self._dip(now, rate * (1 - DIP) if rate == limit.safe else rate)
+            first, is_crowd = self._memory.refused_first, self._crowd.is_likely
+            rate = first(limit, mark, pace.rate) if was_starting else limit.refused(mark, pace.rate, is_crowd=is_crowd)
+            self._share(now) if limit.is_shared else self._dip(now, rate * (1 - DIP) if rate == limit.safe else rate)
+
+    def _share(self, now: float) -> None:
+        self._crowd.free()
+        self._limit.account(self._recent.refused, is_whole=True)
+        self._pace.share(now, self._limit.safe)
 
     def _dip(self, now: float, rate: float) -> None:
         pace, limit = self._pace, self._limit
@@ -255,7 +257,7 @@ class Controller:
         held_s, unsure_s = hold.end(sent_at)
         limit.cost_s = self._crowd.cost_s = held_s + (now - sent_at) if is_stated else 0.0
         limit.guess(pace.rate)
-        is_long = held_s > max(LONG_HOLD_S, LONG_HOLD_GAPS / limit.top) and (refused > 0 or is_stated)
+        is_long = (refused > 0 or is_stated) and is_a_long_one(held_s, limit.top)
         is_idle = refused == 0 and not is_stated and self._refused is not None
         mark = Mark(sent_at, self._recent.taken - 1)
         if is_long:
@@ -291,10 +293,8 @@ class Controller:
 
     def check(self) -> None:
         """Invariants, for simulation."""
-        for part in (self._pace, self._limit, self._crowd, self._queue, self._hold, self._recent, self._floor):
+        parts = self._pace, self._limit, self._crowd, self._queue, self._hold, self._recent, self._floor
+        for part in (*parts, self._told, self._memory):
             part.check()
-        self._told.check()
-        self._memory.check()
         assert 0 <= self._left_over <= self._in_flight <= self._peak
-        assert self.in_flight_limit >= 1
-        assert self._is_canary or self.in_flight_limit <= self._most
+        assert 1 <= self.in_flight_limit <= (math.inf if self._is_canary else self._most)

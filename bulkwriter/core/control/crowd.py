@@ -17,7 +17,9 @@ from typing import Final
 
 from .recent import Refusal
 
+FIRST: Final = 0.5
 BLAME: Final = 0.7
+LIKELY: Final = 0.6  # not yet sure, but nobody else is to blame
 WEIGHT: Final = 0.25
 ROOMY: Final = 3.0  # more than so many places free is no crowd
 ROOMY_SHARE: Final = 0.4
@@ -39,9 +41,18 @@ class Crowd:
         self.is_capped = False
         self.cost_s = 0.0
         """What the last stated pause cost."""
-        self._blame = 0.5
+        self._blame = FIRST
         self._step = 1
         self._grows_at = 0.0
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether a crowd was refused, and not just whoever came."""
+        return self._blame > (FIRST if self.is_capped else LIKELY)
+
+    def free(self) -> None:
+        """It was no crowd."""
+        self.limit, self.is_capped, self._blame = float(self._most), False, FIRST
 
     def is_to_blame(self, now: float, refusal: Refusal, round_trip_s: float) -> bool:
         """A throttle: was it the crowd?  Then the limit falls."""

@@ -25,6 +25,8 @@ STATED_JITTER_MAX_S: Final = 2.0
 STATED_TRIES: Final = 4
 AIM: Final = 0.86
 STEP: Final = 0.07
+LONG_S: Final = 0.2  # shorter ones are a bucket that fills again
+LONG_GAPS: Final = 3.0
 
 
 class Hold:
@@ -76,3 +78,7 @@ class Hold:
     def check(self) -> None:
         assert self.refused >= 0
         assert self._level >= 0
+
+
+def is_a_long_one(held_s: float, rate: float) -> bool:
+    return held_s > max(LONG_S, LONG_GAPS / rate)

@@ -33,6 +33,7 @@ import math
 from typing import Final, NamedTuple
 
 from .recent import Mark
+from .sharing import Sharing
 from .window import Window
 
 COUNTED: Final = 10  # requests taken, or a rate is not measured: ±10 % of a bucket's
@@ -79,8 +80,8 @@ class Limit:
     """The measured limit and how far it can be trusted."""
 
     __slots__ = ("_accounted", "_before", "_ends", "_floor", "_hold_ends", "_is_rough", "_measured", "_off", "_pending",
-                 "_throttles", "_was", "_window", "alike", "cost_s", "credit", "known_at", "passed", "safe", "top",
-                 "trust")  # fmt: skip
+                 "_sharing", "_throttles", "_was", "_window", "alike", "cost_s", "credit", "known_at", "passed", "safe",
+                 "top", "trust")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
         self._floor = floor_per_s
@@ -93,6 +94,7 @@ class Limit:
         self.cost_s = 0.0
         """What the last stated pause cost."""
         self.known_at = -math.inf
+        self._sharing = Sharing()
         self._ends = self._hold_ends = Mark(0.0, 0)  # of the last epoch, of the last hold
         self._is_rough = True  # counting began while the server did not refuse
         self._before: tuple[Mark, float, float, float, float] | None = None
@@ -121,6 +123,11 @@ class Limit:
         return self.alike >= SURE or self._window.requests > 0
 
     @property
+    def is_shared(self) -> bool:
+        """Whether others use it too; of a window that is not known."""
+        return self._sharing.is_shared and not self._window.requests
+
+    @property
     def patience_s(self) -> float:
         return min(max(self._window.length_s, CREDIT_PATIENCE * self.credit / self.top), CREDIT_PATIENCE_MAX_S)
 
@@ -132,13 +139,16 @@ class Limit:
             unsure = max(unsure, 2.0 ** (self._measured - SPAN_TRIES) * counted_s)
         return max(SPAN_MIN_S, SPAN_COUNTED / self.top, SPAN_TRIPS * round_trip_s, min(unsure, wanted))
 
-    def refused(self, mark: Mark, rate: float) -> float:
+    def refused(self, mark: Mark, rate: float, *, is_crowd: bool = False) -> float:
         """An epoch ended at `mark`, at this rate.  Returns the rate to go on at."""
         self._before = self._ends, self.safe, self.top, self.trust, self.credit
         self.credit *= CREDIT_KEPT
         self._window.note(mark)
-        if measured := self._measure(mark, self._ends):
-            self._learn(measured, rate, mark.taken - self._ends.taken)
+        taken, measured = mark.taken - self._ends.taken, self._measure(mark, self._ends)
+        if not (is_crowd or self._floor):
+            self._sharing.refused(measured, rate, taken=taken, was=self.safe)
+        if measured:
+            self._learn(measured, rate, taken)
             self.known_at = mark.at
             self._ends, self._is_rough = mark, False
             return self.safe
@@ -176,6 +186,7 @@ class Limit:
 
     def revoke(self) -> None:
         """The last epoch was the beginning of a hold: what was measured at it did not count the hold."""
+        self._sharing.revoke()
         if self._before:
             self._ends, self.safe, self.top, self.trust, self.credit = self._before
             self._before = None
@@ -227,6 +238,7 @@ class Limit:
         if low or hold.is_long:
             self._ends, self._is_rough = mark, False
         self._before = None
+        self._sharing.held()
         return low > 0
 
     def _learn_stated(self, lasted_s: float, low: float, high: float, rate: float, taken: int) -> None:
@@ -269,3 +281,4 @@ class Limit:
         assert self.trust >= 1.0
         assert self.credit >= 0.0
         self._window.check()
+        self._sharing.check()

@@ -5,6 +5,8 @@
             at 0.1 s
     dip     after a throttle: to a rate just below what the server is known to take
     climb   back towards `top`, fast at first and flat near it, as CUBIC does: rate = top - (top - bottom)·(1 - t/span)³
+    share   of a limit that others use too (`sharing.py`): a cut of a fifth at each throttle, and a straight climb, back
+            over the cut in `SHARE_S` · rate**¼, for `SHARE_CLIMBS` times as long; only then a surge
     surge   past `top` without a throttle: by 1.5 % (6 % while the limit is hardly known), three times as much after
             each round trip that stays without one, or after `patience_s` where the server is known to give credit;
             above twice the limit after eight round trips.  This is how a risen limit is found.
@@ -27,6 +29,10 @@ START_STEP: Final = 24  # more in flight a round trip above that, or
 START_GROWTH: Final = 1.25  # times as many
 START_SENDS: Final = 2  # a round trip at first: 20/s at 0.1 s
 CATCH_UP_S: Final = 0.004  # event loops wake up to a millisecond late; more would be a burst
+SHARE_CUT: Final = 0.2
+SHARE_S: Final = 0.8  # 1.5 s at 12/s, 2.1 s at 50/s; straight for all, or large shares would climb for minutes
+SHARE_COUNTED: Final = 5.0  # requests, or a small share would be mostly refused
+SHARE_CLIMBS: Final = 5.0  # nobody was refused for so long: the limit is free
 SURGE: Final = 0.015  # share of the limit: small enough to cost one throttle, and crossed within a tenth of a second
 SURGE_UNSURE: Final = 0.06  # the first surge while the limit was measured once; halved with each agreeing measurement
 SURGE_GROWTH: Final = 3.0
@@ -39,8 +45,8 @@ USED_WHEN_FULL: Final = 0.9  # the same when the in-flight limit was reached
 class Pace:
     """The rate, and the instant at which the next request may go."""
 
-    __slots__ = ("_bottom", "_floor", "_since", "_span_s", "_surge_at", "_trips", "gap_s", "is_starting", "next_at",
-                 "rate", "surge", "top")  # fmt: skip
+    __slots__ = ("_bottom", "_floor", "_is_straight", "_since", "_span_s", "_surge_at", "_trips", "gap_s",
+                 "is_starting", "next_at", "rate", "surge", "top")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
         self._floor = floor_per_s
@@ -52,6 +58,7 @@ class Pace:
         """Share by which the rate is above `top`; 0 while it climbs."""
         self._bottom = self._since = self._surge_at = 0.0
         self._span_s = 1.0
+        self._is_straight = False
         self._trips = 0
 
     @property
@@ -99,17 +106,25 @@ class Pace:
 
     def dip(self, now: float, rate: float, *, top: float, span_s: float) -> None:
         """Go on at `rate`, the next request one gap from now, and climb to `top` in `span_s`."""
-        self.is_starting = False
+        self.is_starting = self._is_straight = False
         self.set(rate)
         self._bottom, self.top = self.rate, max(top, self.rate)
         self._since, self._span_s = now, span_s
         self.surge = 0.0
         self.next_at = max(self.next_at, now + self.gap_s)
 
-    def allow(self, rate: float) -> None:
-        """At least this rate, now and in the climb."""
+    def share(self, now: float, measured: float) -> None:
+        """A throttle of a limit that others use too, of which `measured` was ours."""
+        rate = min(self.rate, max(self.top, measured)) * (1.0 - SHARE_CUT)
+        climb_s = max(SHARE_S * rate**0.25, SHARE_COUNTED / rate)
+        self.dip(now, rate, top=rate * (1.0 + SHARE_CLIMBS * SHARE_CUT), span_s=SHARE_CLIMBS * climb_s)
+        self._is_straight = True
+
+    def allow(self, now: float, rate: float) -> None:
+        """At least this rate, from now on and in the climb."""
         self.set(max(self.rate, rate))
         self.top = max(self.top, rate)
+        self.next_at = now + self.gap_s
 
     def stand(self, now: float, span_s: float) -> None:
         """The rate was not used for `span_s`."""
@@ -120,7 +135,7 @@ class Pace:
         """One more round trip went well at this rate."""
         left = 1.0 - (now - self._since) / self._span_s
         if left > 0.0:
-            self.set(self.top - (self.top - self._bottom) * left * left * left)
+            self.set(self.top - (self.top - self._bottom) * (left if self._is_straight else left * left * left))
             return
         self._trips += 1
         if not self.surge:

@@ -2,6 +2,7 @@
 
     believes   the server allows about 98/s, a window of 10 s; learnt 40 s ago; 3 throttles in 10 min
                the server allows about 98/s, some 800 of them at once; learnt 40 s ago
+               others use the server's limit too; a share of it is about 12/s; 30 throttles in 10 min
                the server takes 20 requests at a time; 3 throttles in 10 min
                the server answers slower with more than 24 requests in flight
                the server refused 190/s, and its limit is not measured yet; 2 throttles in 10 min
@@ -76,6 +77,8 @@ def believed(now: float, told: Told, memory: Memory, *, pace: Pace, limit: Limit
         return f"the server takes {at_once:,} request{'s' * (at_once != 1)} at a time{lately(throttles)}"
     if queue.is_found:
         return f"the server answers slower with more than {at_once:,} requests in flight{lately(throttles)}"
+    if limit.is_shared and not pace.is_free:
+        return f"others use the server's limit too; a share of it is about {per_s(limit.safe)}{lately(throttles)}"
     if limit.safe and not pace.is_free:
         learnt = f"learnt {span(now - limit.known_at)} ago"
         return f"the server allows about {per_s(limit.safe)}{shape(limit, told)}; {learnt}{lately(throttles)}"

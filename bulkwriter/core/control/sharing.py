@@ -1,0 +1,79 @@
+"""Whether others use the same limit: learnt from measurements that do not repeat.
+
+Whoever is alone measures the same limit again and again.  Beside others one measures one's own share, which is another
+each time, since who is refused is chance.  To stay near what was measured, as one does alone, would keep each client at
+the share that it happens to have: one that joins late, or is refused twice in a row, stays small.  So a shared limit is
+paced as TCP paces (`Pace.share`): a cut in proportion to the rate at each throttle, and between them a climb by steps
+that grow less than the rate.  Throttles meet each in proportion to its rate, so that a rate stands still where
+cut · throttles = step, which is the same share for all; the more throttles, the less is left to chance.
+
+    unlike   a measurement more than `ALIKE` from the one before, at another rate; or too soon to measure anything
+    shared   above `SHARED` of the measurements are unlike, averaged with weight 1/`WEIGHT` from `FIRST` on, and the
+             share is above `LEAST`: below that, one request more or less hides what the others do
+    alone    again once `SAME` throttles in a row came at the same rate and measured the same: a limit repeats itself.
+             Two clients that take turns can look so for a while; four in a row are rare
+
+A hold says nothing of it, nor does a throttle that was its beginning; nor one that a crowd is to blame for, since what
+a cap lets through varies with latency.  A window, once known, is measured by itself and never taken for a shared limit.
+Invariant: 0 <= unlike <= 1.
+Source: Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance" (1989).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+ALIKE: Final = 0.01
+SHARED: Final = 0.65
+WEIGHT: Final = 6
+FIRST: Final = 0.3
+LEAST: Final = 12.0
+SAME: Final = 4
+
+
+class Sharing:
+    """Told of every throttle that ends an epoch, and of every hold."""
+
+    __slots__ = ("_last", "_same", "_unlike", "_was", "is_shared")
+
+    def __init__(self) -> None:
+        self.is_shared = False
+        self._unlike = self._was = FIRST
+        self._same = 0
+        self._last: tuple[float, float] | None = None  # the measurement before, and the rate at its throttle
+
+    def refused(self, measured: float, rate: float, *, taken: int, was: float) -> None:
+        """A throttle at `rate`.  `measured`: so many were taken a second since the last one, or 0 if too few to tell;
+        `was`: what was measured before."""
+        if not measured:
+            self._note(min(was, rate), is_unlike=True)
+            return
+        last, self._last = self._last, (measured, rate)
+        if last:
+            is_alike = off(measured, last[0]) < max(ALIKE, 1.01 / max(1, taken))  # one request more or less is chance
+            is_same = off(rate, last[1]) < ALIKE / 2
+            self._note(min(measured, rate), is_unlike=not (is_alike or is_same))
+            self._same = self._same + 1 if is_alike and off(rate, last[1]) < ALIKE else 0
+            if self.is_shared and self._same >= SAME:
+                self.is_shared, self._unlike = False, FIRST
+
+    def held(self) -> None:
+        """A hold ended."""
+        self._last = None
+
+    def revoke(self) -> None:
+        """The last throttle was the beginning of a hold."""
+        self._last, self._unlike = None, self._was
+
+    def _note(self, share: float, *, is_unlike: bool) -> None:
+        self._was = self._unlike
+        self._unlike += (is_unlike - self._unlike) / WEIGHT
+        self.is_shared = self.is_shared or (self._unlike > SHARED and share > LEAST)
+
+    def check(self) -> None:
+        assert 0.0 <= self._unlike <= 1.0
+
+
+def off(value: float, other: float) -> float:
+    return abs(math.log(value / other))
