@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bulkwriter.errors import JournalError
 from bulkwriter.reconcile.beginning import MARGIN_S, ZONES_S, Beginning, latest
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
@@ -65,6 +66,14 @@ def test_it_is_kept_in_the_meta_and_an_older_journal_has_the_time_of_its_making(
         assert Beginning.of({"began": began.text(), "created_at": "2020-01-01T00:00:00+00:00"}) == began
     assert Beginning.of({"created_at": "2026-01-01T12:00:00+00:00"}) == Beginning(NOON + 1)
     assert Beginning.of({}) == Beginning()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1, 2, 3]", "7", '{"at":"x","floor":1,"newest_on":null}', '{"at":1,"floor":[]}']
+)
+def test_a_damaged_one_is_refused(text: str) -> None:
+    with pytest.raises(JournalError, match="damaged"):
+        Beginning.of({"began": text})
 
 
 @given(st.text(st.sampled_from("0123456789-:TZ.+ ")) | st.text() | st.none() | st.integers())

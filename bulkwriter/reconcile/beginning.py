@@ -27,6 +27,8 @@ from typing import Final
 
 import orjson
 
+from ..errors import JournalError
+
 BEGAN: Final = "began"
 """Key of the journal's meta; JSON: `at`, `floor` and `newest_on` of a `Beginning`."""
 MARGIN_S: Final = 10.0
@@ -47,11 +49,16 @@ class Beginning:
 
     @classmethod
     def of(cls, meta: Mapping[str, str]) -> Beginning:
-        """What a journal's meta tells."""
-        if BEGAN in meta:
+        """What a journal's meta tells.  Raises `JournalError` where it is damaged: a guess could cost a record."""
+        if BEGAN not in meta:
+            return cls(latest(meta.get("created_at")))
+        try:
             kept = orjson.loads(meta[BEGAN])
-            return cls(kept["at"], kept["floor"], kept["newest_on"])
-        return cls(latest(meta.get("created_at")))
+            at, floor, newest_on = (kept[name] for name in ("at", "floor", "newest_on"))
+            return cls(*(None if value is None else value + 0 for value in (at, floor, newest_on)))
+        except (ValueError, KeyError, TypeError):
+            hint = "restore the journal from a copy; nothing was deleted"
+            raise JournalError(f"the journal is damaged: {BEGAN!r} in its table meta", hint=hint) from None
 
     def text(self) -> str:
         """What is kept in the journal's meta."""
