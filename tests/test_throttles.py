@@ -86,12 +86,19 @@ def test_a_stated_time_is_kept_and_then_one_may_try() -> None:
 def test_a_try_that_is_taken_lets_more_go_twice_as_many_each_time() -> None:
     known = tried(learn(None, Spent(None), taken=100, wall=TEN), TEN + TRY_S)
     mosts = []
-    for taken in (101, 102, 104, 108):
+    for taken in (101, 103, 106, 111):  # a try each, after as many as had room
         known = stretched(known, taken=taken, wall=TEN)
         mosts.append(known.most - taken)
     assert mosts == [1, 2, 4, 8]
     assert known.try_at == TEN
     assert (known.stretch, known.tries) == (SURE, 1)  # no accident any more
+
+
+def test_a_try_that_only_took_the_place_of_a_forgotten_request_stretches_nothing() -> None:
+    """The server forgets a request up to a minute before we do."""
+    known = tried(tried(learn(None, Spent(None), taken=100, wall=TEN), TEN), TEN)
+    after = stretched(known, taken=100, wall=TEN)
+    assert after == known._replace(tries=1)
 
 
 def test_the_first_throttle_ends_a_stretch_and_sets_what_was_taken() -> None:

@@ -105,7 +105,14 @@ def pause_s(tries: int) -> float:
 
 
 def stretched(known: Learnt, *, taken: int, wall: float) -> Learnt:
-    """A try was taken by the server: so more go, and then the next one may try at once."""
+    """A try was taken by the server, which holds `taken` of the last day at least, and the try with them: so more go,
+    and then the next one may try at once.
+
+    If those are no more than was known, it has only forgotten some that we still count, and a day holds no more than
+    before.  Else each request would come a little before its room, and be throttled as the one before, once a minute.
+    """
+    if taken <= known.most:
+        return known._replace(tries=max(0, known.tries - 1))
     stretch = max(1, known.stretch * 2)
     tries = 1 if stretch >= SURE else known.tries
     return known._replace(most=max(known.most, taken + stretch), try_at=wall, tries=tries, stretch=stretch)

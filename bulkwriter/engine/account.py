@@ -120,7 +120,8 @@ class Account:
         for (kind, minute), count in ask.changes.items():
             self._add(kind, minute, count)
         for kind in ask.good & self._learnt.keys():
-            self._learn(book, kind, stretched(self._learnt[kind], taken=self._taken(kind, ask), wall=ask.wall))
+            taken = self._spending.spent(surely_a_day(kind), ask.now)
+            self._learn(book, kind, stretched(self._learnt[kind], taken=taken, wall=ask.wall))
         for kind, news in ask.spent.items():
             known = self._learnt.get(kind)
             self._learn(book, kind, learn(known, news, taken=self._taken(kind, ask), wall=ask.wall))
@@ -196,7 +197,7 @@ class Account:
         self._learnt[kind] = learnt
 
     def _taken(self, kind: str, ask: Ask) -> int:
-        """How many requests the server took in the last day."""
+        """How many requests the server took in the last day, at most: a minute or so of the day before counts."""
         return self._spending.spent(day_of(kind, 0), ask.now)
 
     def _forget(self, book: BookLike, ask: Ask) -> None:
@@ -211,6 +212,11 @@ class Account:
 def day_of(kind: str, most: int) -> Window:
     """The window that the server has shown: so many taken in any day."""
     return Window(f"{kind}:{most}/day (as the server showed)", TAKEN + kind, most, DAY_S)
+
+
+def surely_a_day(kind: str) -> Window:
+    """A window of which the server has surely forgotten nothing yet: shorter by a minute, and by a long latency."""
+    return Window(f"{kind} of a day", TAKEN + kind, 0, DAY_S - 2 * MINUTE_S)
 
 
 def longest_of(windows: Sequence[Window]) -> float:
