@@ -203,3 +203,17 @@ def test_a_mark_that_is_not_durable_is_caught(tmp_path: Path, monkeypatch: pytes
     """More would be given back than is left."""
     monkeypatch.setattr(DiskTill, "sync", lambda self: None)
     assert min(waste for _, waste in wasted_by(tmp_path)) < 0
+
+
+def test_a_kill_wastes_nothing_of_a_lease_that_was_never_drawn(tmp_path: Path) -> None:
+    async def act() -> None:
+        spender = machine.start(is_greedy=True)
+        await asyncio.sleep(1.0)
+        spender.kill()
+        ledger = machine.ledger(machine.boot_id)
+        rows = ledger.exchange(lambda book: book.rows())
+        ledger.close()
+        assert sum(row.requests for row in rows if row.kind == "write") == len(machine.sent) > 0
+
+    machine = Machine(tmp_path, ["write:1000/day", "write:3/s"], random.Random(4))
+    run_virtual(act, most_s=100.0)

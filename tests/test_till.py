@@ -87,6 +87,14 @@ def test_without_a_boot_id_a_kill_is_taken_for_a_power_cut(path: Path) -> None:
     assert [row.requests for row in read_ledger(path, "a", "")[0]] == [20]
 
 
+def test_a_mark_that_only_the_ledger_knows_is_enough(path: Path) -> None:
+    """A lease of a block is never drawn."""
+    gone = till(path, used=3, mark=0)
+    hold(path, gone, booked=20)
+    gone.die()
+    assert spent(path) == {"write": 3}
+
+
 def test_one_that_died_before_it_had_begun_with_what_was_booked(path: Path) -> None:
     for boot, counts in ((BOOT, 0), ("boot-0", 20)):
         gone = till(path, used=44, mark=60, minute=MINUTE - 1)

@@ -15,7 +15,7 @@ wastes what was between the two.  A mark is synced here or committed with the le
 
 What is held is deleted in the transaction that gives it back, so a death after it does not give back twice.
 
-Invariant: used <= mark as it is on the disk (or the row's).  Not here: when to draw or to give back (`engine.reserve`).
+Invariant: used <= the higher one of the two marks.  Not here: when to draw or to give back (`engine.reserve`).
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class DeadTill:
         minute, used, mark = self._cells[at : at + CELLS_EACH]
         if minute < held.minute:  # it died before it had begun with them
             used, mark = 0.0, 0.0
-        elif minute != held.minute or not 0 <= used <= mark < math.inf:
+        elif minute != held.minute or not (0 <= used < math.inf and 0 <= mark < math.inf):
             return 0  # nonsense
         return held.booked - int(used if is_same_boot else max(mark, held.mark))
 
