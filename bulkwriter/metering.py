@@ -24,7 +24,7 @@ from .model import Window
 from .settings import Settings
 from .store.boot import boot_clock, boot_id
 from .store.learnt import LearntFile
-from .store.ledger import Ledger, account_key, default_path
+from .store.ledger import Ledger, account_key, ledger_path
 from .store.ledger_reader import read_ledger
 from .store.ledger_thread import LedgerThread
 from .store.page import MemoryPage, Page
@@ -43,7 +43,7 @@ def quotas_for(settings: Settings) -> Quotas | None:
     windows = windows_for(settings)
     if not windows:
         return None
-    path = ledger_of(settings)
+    path = ledger_path(settings.ledger)
     account, boot = account_key(settings.base_url, settings.account), boot_id()
     cells = cells_for(windows)
     page = (
@@ -71,7 +71,7 @@ def learnt_for(settings: Settings) -> LearntFile | None:
     """
     if settings.is_loopback and not (settings.account or settings.ledger or windows_for(settings)):
         return None
-    return LearntFile(ledger_of(settings), account_key(settings.base_url, settings.account))
+    return LearntFile(ledger_path(settings.ledger), account_key(settings.base_url, settings.account))
 
 
 def spent_so_far(path: Path, account: str, windows: tuple[Window, ...]) -> tuple[Spending, dict[str, Learnt]]:
@@ -80,10 +80,6 @@ def spent_so_far(path: Path, account: str, windows: tuple[Window, ...]) -> tuple
     rows, learnt = read_ledger(path, account, boot)
     spending, _ = placed(rows, boot=boot, now=now, wall=wall, longest_s=longest_of(windows), is_sure=True)
     return spending, {kind: Learnt(*row) for kind, row in learnt.items()}
-
-
-def ledger_of(settings: Settings) -> Path:
-    return (settings.ledger or default_path()).expanduser().resolve()
 
 
 def opened(path: Path, account: str, boot: str, till: Till) -> Ledger:

@@ -174,10 +174,11 @@ def check_base_url(url: str) -> None:
     shown = url.rpartition("@")[2]  # without a password, should somebody have put one there
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, _ = parts.hostname or "", parts.port
+        host.encode("idna")
     except ValueError as e:
         raise UsageError(f"base URL {shown!r} is not a URL: {e}") from None
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https") or not host or " " in host:
         raise UsageError(f"base URL {shown!r} is not like https://HOST", hint=f"the default is {DEFAULT_BASE_URL}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise UsageError("the base URL must not hold a user name, password, query or fragment")

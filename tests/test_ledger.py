@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from bulkwriter.errors import Exit, JournalError
-from bulkwriter.store.ledger import Ledger, account_key, default_path
+from bulkwriter.errors import Exit, JournalError, LedgerError
+from bulkwriter.store.ledger import Ledger, account_key, ledger_path
 from bulkwriter.store.ledger_book import Book, SpentRow
 from bulkwriter.store.ledger_reader import read_ledger
 
@@ -248,9 +248,17 @@ def test_reading_an_unusable_file_is_an_error_too(path: Path) -> None:
 
 
 def test_it_is_in_the_state_folder_of_the_user() -> None:
-    assert default_path({"XDG_STATE_HOME": "/state"}) == Path("/state/bulkwriter/ledger")
-    home = Path("~/.local/state/bulkwriter/ledger").expanduser()
-    assert default_path({}) == default_path({"XDG_STATE_HOME": "not/absolute"}) == home
+    assert ledger_path(None, {"XDG_STATE_HOME": "/state"}) == Path("/state/bulkwriter/ledger")
+    home = Path("~/.local/state/bulkwriter/ledger").expanduser().resolve()
+    assert ledger_path(None, {}) == ledger_path(None, {"XDG_STATE_HOME": "not/absolute"}) == home
+
+
+def test_a_user_without_a_home_is_told_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")  # as in a container that runs under a number that nobody has
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)
+    with pytest.raises(LedgerError, match=r"no place.*\n.*--ledger"):
+        ledger_path(None, {})
+    assert ledger_path(Path("/state/ledger"), {}) == Path("/state/ledger")
 
 
 @pytest.mark.parametrize(

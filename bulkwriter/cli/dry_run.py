@@ -18,7 +18,7 @@ from ..dedupe import PairSet
 from ..errors import SourceError
 from ..model import Batch, Counts, State, Summary
 from ..settings import Settings
-from . import choose, words
+from . import choose, journals, words
 from .conclude import Session
 from .drive import run_loop
 from .ending import Ending
@@ -45,7 +45,7 @@ def dry_run(session: Session, settings: Settings) -> Ending:
     path = settings.journal
     with contextlib.ExitStack() as stack:
         reader = None
-        if path is not None and path.exists():
+        if path is not None and journals.is_there(path):
             from ..store.reader import JournalReader
 
             reader = stack.enter_context(JournalReader(path))

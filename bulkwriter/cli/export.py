@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 WORDS = {s.word: s for s in State if s is not State.INTENT}
 COLUMNS = ("status", "property", "message", "attempts", "line", "state", "record_id", "row")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-ROWS_AT_ONCE = 1_000
+JOURNAL_ENDS = ("", "-wal", "-shm", ".lock")
 
 
 @click.command("export")
@@ -121,18 +121,18 @@ def harmless(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def check_output(output: Path, journal: Path, *, force: bool) -> None:
+def check_output(output: Path, journal: Path | None, *, force: bool) -> None:
     """Refuse to replace what must not be replaced."""
     target = output.resolve()
-    own = journal.resolve()
-    if (
-        target.name in (own.name, *(own.name + end for end in ("-wal", "-shm", ".lock")))
-        and target.parent == own.parent
-    ):
+    if journal and target in [journal.resolve().with_name(journal.resolve().name + end) for end in JOURNAL_ENDS]:
         raise UsageError(f"{output} is the journal itself", hint="name another file with --output")
-    if target.exists() and not target.is_file():
+    try:
+        is_there = target.exists()
+    except OSError as e:
+        raise UsageError(f"cannot write {output}: {e.strerror}", hint="name another file with --output") from None
+    if is_there and not target.is_file():
         raise UsageError(f"{output} is no file that could be replaced", hint="--output - writes to stdout")
-    if target.exists() and not force:
+    if is_there and not force:
         raise UsageError(f"{output} is there already", hint="--force replaces it")
     if not target.parent.is_dir():
         raise UsageError(f"the folder of {output} does not exist", hint=f"mkdir -p {target.parent}")

@@ -7,6 +7,7 @@ changes a journal.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from pathlib import Path
 
@@ -17,9 +18,11 @@ SQLITE = b"SQLite format 3\0"
 
 def check_journal(path: Path, command: str) -> None:
     """Raise `JournalError` with the likely journal's name where `path` cannot be one."""
-    beside = path.with_name(path.name + ".journal")
-    near = f"did you mean: bulkwriter {command} {beside}" if beside.is_file() else ""
-    if not path.exists():
+    near, exists = "", is_there(path)
+    with contextlib.suppress(OSError):  # its name may be too long
+        beside = path.with_name(path.name + ".journal")
+        near = f"did you mean: bulkwriter {command} {beside}" if beside.is_file() else ""
+    if not exists:
         raise JournalError(
             f"there is no journal at {path}", hint=near or "`bulkwriter run SOURCE` makes SOURCE.journal"
         )
@@ -27,6 +30,14 @@ def check_journal(path: Path, command: str) -> None:
         raise JournalError(f"{path} is no file", hint=near)
     if near and not begins_with(path, SQLITE):
         raise JournalError(f"{path} is no journal", hint=near)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file.  Raises `JournalError` where that cannot be told."""
+    try:
+        return path.exists()
+    except OSError as e:
+        raise JournalError(f"{path}: {e.strerror}", hint="check the name, and the permissions of its folder") from None
 
 
 def begins_with(path: Path, magic: bytes) -> bool:

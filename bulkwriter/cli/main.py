@@ -105,7 +105,7 @@ def main(args: Sequence[str], env: Mapping[str, str] | None = None) -> int:
     else:
         return code if isinstance(code, int) else int(Exit.OK)
     if "--json" in args or env.get("BULKWRITER_JSON", "").lower() in TRUE:
-        answer(args[0], code)
+        answer(args[0] if args else "", code)
     return code
 
 

@@ -20,7 +20,7 @@ import click
 
 from ..model import Batch, Counts, State
 from ..settings import Settings
-from . import choose, options, words
+from . import choose, journals, options, words
 from .conclude import put
 from .dry_run import ROWS, Tally, check_unchanged, check_whole, count_batch, note_bad
 from .errand import Errand
@@ -70,15 +70,15 @@ def prepare(errand: Errand, report: PlanReport) -> Settings:
     given = errand.given
     choose.check_source(report.source, given)
     journal = given["journal"] or (None if report.source == "-" else choose.journal_path(report.source, None))
-    report.journal = journal if journal is not None and journal.exists() else None
+    report.journal = journal if journal is not None and journals.is_there(journal) else None
     if report.is_offline and given["existing"] is None:
         errand.voice.say("note: no token, so nothing was looked up: pairs that exist count as writes", event="note")
     return errand.settings(report.journal)
 
 
 async def work(errand: Errand, settings: Settings, report: PlanReport) -> None:
-    from ..metering import ledger_of, windows_for
-    from ..store.ledger import account_key
+    from ..metering import windows_for
+    from ..store.ledger import account_key, ledger_path
     from .forecast import Outlook
 
     windows = windows_for(settings)
@@ -88,7 +88,7 @@ async def work(errand: Errand, settings: Settings, report: PlanReport) -> None:
     report.counts = Counts.of(report.tally.states)
     report.outlook = Outlook.now(
         windows,
-        ledger_of(settings),
+        ledger_path(settings.ledger),
         account_key(settings.base_url, settings.account),
         rate_per_s=settings.rate or float("inf"),
     )

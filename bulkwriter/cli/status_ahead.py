@@ -78,7 +78,7 @@ def outlook_of(reader: JournalReader, noted: dict[str, Any]) -> Outlook | None:
         return None
     from ..core.quota import windows_of
     from ..settings import Settings
-    from ..store.ledger import account_key, default_path
+    from ..store.ledger import account_key, ledger_path
     from .forecast import Outlook
 
     meta = reader.meta()
@@ -86,7 +86,7 @@ def outlook_of(reader: JournalReader, noted: dict[str, Any]) -> Outlook | None:
     windows = windows_of(
         noted.get("quota", ()), is_loopback=Settings(base_url=base_url).is_loopback, share=noted.get("quota_share", 1.0)
     )
-    ledger = Path(noted["ledger"]) if noted.get("ledger") else default_path()
+    ledger = ledger_path(Path(noted["ledger"]) if noted.get("ledger") else None)
     return Outlook.now(windows, ledger, account_key(base_url, meta.get("account") or None))
 
 

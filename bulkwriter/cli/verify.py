@@ -69,7 +69,7 @@ def prepare(errand: Errand, journal: Path | None) -> Settings:
     if given["source"] == "-":
         choose.check_source("-", given)
     if given["output"] is not None:
-        check_output(given["output"], journal or given["output"].with_suffix(".journal"), force=given["force"])
+        check_output(given["output"], journal, force=given["force"])
     return errand.settings(journal)
 
 

@@ -143,24 +143,22 @@ class FileToken:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._last = check_header(first_line(path, "token"), "token")
+        # A pipe, such as a shell's <(…), gave its line already: reading it again would wait for ever.
+        self._is_pipe = not path.is_file()
 
     async def __call__(self, *, is_first: bool) -> tuple[str, float]:
         if is_first:
             return self._last, math.inf
+        value = self._last
         try:
-            value = await asyncio.to_thread(self._read_again)
+            if not self._is_pipe:
+                value = check_header(await asyncio.to_thread(first_line, self._path, "token"), "token")
         except UsageError as error:
             raise refused(f"the token was refused (401), and there is no other: {error.message}") from None
         if value == self._last:
             raise refused(f"the token in {self._path} was refused (401)")
         self._last = value
         return value, math.inf
-
-    def _read_again(self) -> str:
-        # A pipe, such as a shell's <(…), gave its line already: reading it again would wait for ever.
-        if self._path.exists() and not self._path.is_file():
-            return self._last
-        return check_header(first_line(self._path, "token"), "token")
 
 
 def token_source(

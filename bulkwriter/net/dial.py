@@ -155,6 +155,7 @@ def is_proxy_url(url: str) -> bool:
     """Whether it names an http(s) proxy, with a user that Basic authentication can carry (RFC 7617: no colon)."""
     try:
         parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")
         user = unquote(parts.username or "")
         (user + unquote(parts.password or "")).encode("latin-1")
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and ":" not in user

@@ -53,11 +53,14 @@ BUSY_S: Final = 10.0  # others hold the lock for a commit; longer is somebody's 
 HINT: Final = "nothing is sent that is not counted first: mend that, or name another file with --ledger"
 
 
-def default_path(env: dict[str, str] | os._Environ[str] = os.environ) -> Path:
-    """The ledger in the user's state folder."""
+def ledger_path(given: Path | None, env: dict[str, str] | os._Environ[str] = os.environ) -> Path:
+    """The ledger's file: the one given, or that in the user's state folder.  Raises `LedgerError` without a home."""
     state = env.get("XDG_STATE_HOME", "")
-    folder = Path(state) if state.startswith("/") else Path("~/.local/state").expanduser()
-    return folder / "bulkwriter" / "ledger"
+    folder = Path(state) if state.startswith("/") else Path("~/.local/state")
+    try:
+        return (given or folder / "bulkwriter" / "ledger").expanduser().resolve()
+    except RuntimeError as e:
+        raise LedgerError(f"the quota ledger has no place: {e}", hint="name a file with --ledger") from None
 
 
 def account_key(base_url: str, account: str | None) -> str:
@@ -80,7 +83,6 @@ class Ledger:
     @classmethod
     def open(cls, path: Path, *, account: str, boot: str, synchronous: str = "FULL") -> Ledger:
         """Open or create the ledger.  Raises `LedgerError` where it cannot be used."""
-        path = path.expanduser().resolve()
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             make_private(path)

@@ -18,10 +18,9 @@ from .ledger_book import Book, LearntRow, SpentRow
 
 def read_ledger(path: Path, account: str, boot: str) -> tuple[list[SpentRow], dict[str, LearntRow]]:
     """What an account has spent and what is learnt of its server; nothing where there is no ledger."""
-    path = path.expanduser().resolve()
-    if not path.exists() or not path.stat().st_size:
-        return [], {}
     try:
+        if not path.exists() or not path.stat().st_size:
+            return [], {}
         db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None)
         try:
             db.execute("BEGIN")
@@ -30,5 +29,5 @@ def read_ledger(path: Path, account: str, boot: str) -> tuple[list[SpentRow], di
             return book.rows(), book.learnt()
         finally:
             db.close()
-    except sqlite3.Error as e:
+    except (sqlite3.Error, OSError) as e:
         raise ledger_error(e, path) from e

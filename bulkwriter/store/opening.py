@@ -41,11 +41,15 @@ _WRITER: Final = (
 
 def check_place(path: Path) -> None:
     """Raise `JournalError` where no journal can be: a folder that is missing or a path that is no file."""
+    try:
+        is_there = path.exists()
+    except OSError as e:  # a folder that may not be entered, a name that is too long
+        raise journal_error(e, path) from e
     if not path.parent.is_dir():
         raise JournalError(f"{path}: the folder does not exist", hint=f"create {path.parent}, or {ELSEWHERE}")
-    if path.exists() and not path.is_file():
+    if is_there and not path.is_file():
         raise JournalError(f"{path} is no file", hint=ELSEWHERE)
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    if not os.access(path if is_there else path.parent, os.W_OK):
         raise JournalError(f"{path} cannot be written", hint=f"give write permission, or {ELSEWHERE}")
 
 
@@ -80,11 +84,13 @@ def open_writer(path: Path | None, identity: Identity) -> sqlite3.Connection:
 def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that only reads, beside a live writer or after a crash, and never checkpoints."""
     _check_sqlite()
-    if not path.is_file():
-        raise JournalError(f"there is no journal at {path}", hint="`bulkwriter run SOURCE` makes SOURCE.journal")
     uri = f"file:{quote(str(path.absolute()))}?mode=ro"
     try:
+        if not path.is_file():
+            raise JournalError(f"there is no journal at {path}", hint="`bulkwriter run SOURCE` makes SOURCE.journal")
         return _checked(uri, path)
+    except OSError as e:
+        raise journal_error(e, path) from e
     except sqlite3.Error as e:
         if getattr(e, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise journal_error(e, path) from e
