@@ -73,7 +73,7 @@ class Settings:
     totp_file: Path | None = choice(None, "file whose first line is the current two-factor code")
     client_id: str | None = choice(None, "name of this sign-in; a new sign-in with the same name cancels the earlier one's refresh token")
     ca_file: Path | None = choice(None, "PEM file of certificate authorities to trust instead of the system's")
-    proxy: str | None = choice(None, "http(s) proxy to tunnel through; default from HTTPS_PROXY and NO_PROXY, never for loopback")
+    proxy: str | None = choice(None, "http(s) proxy to tunnel through; default from HTTPS_PROXY and NO_PROXY, never for loopback", secret=True)
 
     journal: Path | None = choice(None, "SQLite file that remembers every pair; None keeps nothing: a restart sends again")
     existing: Literal["check", "skip"] = choice("check", "look up what is there before writing, or trust that nothing is", words=("check", "skip"))
@@ -176,8 +176,8 @@ def check_base_url(url: str) -> None:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
         host.encode("idna")
-    except ValueError as e:
-        raise UsageError(f"base URL {shown!r} is not a URL: {e}") from None
+    except ValueError:  # its words could quote a password
+        raise UsageError(f"base URL {shown!r} is not a URL", hint=f"the default is {DEFAULT_BASE_URL}") from None
     if parts.scheme not in ("http", "https") or not host or " " in host:
         raise UsageError(f"base URL {shown!r} is not like https://HOST", hint=f"the default is {DEFAULT_BASE_URL}")
     if parts.username or parts.password or parts.query or parts.fragment:

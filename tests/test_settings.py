@@ -60,10 +60,19 @@ def test_what_is_none_of_its_words_or_kinds_is_named(given: dict[str, Any]) -> N
 
 
 def test_a_secret_of_the_wrong_type_is_not_shown_nor_one_of_the_right() -> None:
-    for name in ("token", "password"):
+    for name in ("token", "password", "proxy"):
         with pytest.raises(UsageError) as error:
             made(**{name: CANARY.encode()})
-        assert CANARY not in str(error.value) + repr(made(**{name: CANARY}))
+        assert CANARY not in str(error.value) + repr(made(**{name: f"http://user:{CANARY}@proxy.example"}))
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user:{}/x@host", "https://user:{}@h\N{FULLWIDTH SOLIDUS}ost", "https://u:{}@[:"]
+)
+def test_a_password_in_a_broken_base_url_is_not_shown(url: str) -> None:
+    with pytest.raises(UsageError, match="base URL") as error:
+        made(base_url=url.format(CANARY))
+    assert CANARY not in str(error.value)
 
 
 async def token() -> str:
