@@ -9,6 +9,7 @@ that names the setting.  Secrets are left out of `repr`.
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,6 @@ from urllib.parse import urlsplit
 from .errors import UsageError
 
 DEFAULT_BASE_URL: Final = "https://spaces.nexudus.com"
-LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 TokenCall = Callable[[], Awaitable[str]]
 
@@ -108,7 +108,7 @@ class Settings:
 
     @property
     def is_loopback(self) -> bool:
-        return (urlsplit(self.base_url).hostname or "") in LOOPBACK_HOSTS
+        return is_loopback_host(urlsplit(self.base_url).hostname or "")
 
 
 def check_bounds(settings: Any) -> None:
@@ -169,9 +169,19 @@ def make_paths(settings: Any) -> None:
             object.__setattr__(settings, f.name, Path(value))  # frozen, but for this moment
 
 
+def is_loopback_host(host: str) -> bool:
+    """Whether nothing sent to this host leaves the machine: `localhost`, all of 127.0.0.0/8, and ::1."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # another name: only a look-up would tell, and that may change
+        return False
+
+
 def check_base_url(url: str) -> None:
     """Raise `UsageError` unless `url` is https, or http to loopback, without user, query or fragment."""
     shown = url.rpartition("@")[2]  # without a password, should somebody have put one there
+    if not url.isprintable():  # urlsplit would leave them out, and ask another URL than it shows
+        raise UsageError(f"base URL {shown!r} has a line end or another control character in it")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -182,7 +192,7 @@ def check_base_url(url: str) -> None:
         raise UsageError(f"base URL {shown!r} is not like https://HOST", hint=f"the default is {DEFAULT_BASE_URL}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise UsageError("the base URL must not hold a user name, password, query or fragment")
-    if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
+    if parts.scheme == "http" and not is_loopback_host(host):
         raise UsageError(
             f"http to {host} would show the token to the network", hint="use https; http is for loopback only"
         )

@@ -30,6 +30,7 @@ API = "https://api.test"
         (API, "http://p:1", {"NO_PROXY": "*"}, "http://p:1"),
         (API, None, {"HTTPS_PROXY": "http://q:2", "NO_PROXY": "*"}, None),
         ("http://127.0.0.1:8", "http://p:1", {"HTTPS_PROXY": "http://q:2"}, None),
+        ("https://127.0.0.2", "http://p:1", {"HTTPS_PROXY": "http://q:2"}, None),
         ("https://localhost", "http://p:1", {"HTTPS_PROXY": "http://q:2"}, None),
         ("https://[::1]:8", None, {"HTTPS_PROXY": "http://q:2"}, None),
     ],

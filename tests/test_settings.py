@@ -92,6 +92,7 @@ def test_what_callers_write_is_taken() -> None:
         "http://localhost",
         "http://[::1]:8765",
         "HTTP://127.0.0.1",
+        "http://127.8.9.1:80",
     ],
 )
 def test_an_address_that_keeps_the_token_secret(url: str) -> None:
@@ -102,7 +103,8 @@ def test_an_address_that_keeps_the_token_secret(url: str) -> None:
     "url",
     [
         "", "spaces.nexudus.com", "ftp://h", "https://", "https://h:99999", "https://h:x", "https://u:p@h", "https://h?a=1",
-        "https://h#a", "http://example.com", "http://127.0.0.2", "http://0.0.0.0", "http://localhost.example.com",
+        "https://h#a", "http://example.com", "http://128.0.0.1", "http://0.0.0.0", "http://localhost.example.com",
+        "http://127.0.0.1.example.com", "https://h/a\nb", "https://h\t",
     ],
 )  # fmt: skip
 def test_any_other_address_is_refused(url: str) -> None:

@@ -33,7 +33,7 @@ from yarl import URL
 
 from ..errors import UsageError
 from ..model import Fault
-from ..settings import LOOPBACK_HOSTS
+from ..settings import is_loopback_host
 
 TLS_REASONS: Final = {
     9: "is not valid yet (is this machine's clock right?)",
@@ -137,7 +137,7 @@ def choose_proxy(base_url: str, proxy: str | None) -> str | None:
     """The proxy to tunnel through, or None: that given, else the environment's; never for loopback."""
     parts = urlsplit(base_url)
     host = parts.hostname or ""
-    if parts.scheme != "https" or host in LOOPBACK_HOSTS:
+    if parts.scheme != "https" or is_loopback_host(host):
         return None
     if proxy is None:
         proxies = getproxies_environment()

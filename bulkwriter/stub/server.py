@@ -11,11 +11,11 @@ The stub holds no secret and checks no name, so it must not be reachable from el
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 from typing import Any, Self
 
 from ..errors import UsageError
+from ..settings import is_loopback_host
 from .connection import Connection
 from .scenario import Scenario
 from .site import Site
@@ -87,9 +87,5 @@ async def serve(
 
 def check_loopback(host: str) -> None:
     """Raise `UsageError` unless `host` can be reached from this machine alone."""
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
+    if not is_loopback_host(host):
         raise UsageError(f"the stub listens on loopback only, not on {host!r}", hint="127.0.0.1, ::1 or localhost")
