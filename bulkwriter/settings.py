@@ -43,7 +43,7 @@ class Limits:
     list_body_bytes: int = bound(32 << 20, "bytes", 4_096, 2**30, "a list's body: 1,000 records are about 1 MB")
     idle_s: float = bound(4.0, "s", 0.01, 3_600, "servers close idle connections after 5 s or more; a close that crosses a POST is a doubt")
     lane_requests: int = bound(5_000, "requests", 1, 10**9, "a lane is renewed after so many, so that a shifted one puts few pairs in doubt")
-    connect_timeout_s: float = bound(30.0, "s", 0.01, 3_600, "name look-up, TCP, proxy and TLS together")
+    connect_timeout_s: float = bound(30.0, "s", 0.01, 3_600, "name look-up, TCP, proxy and TLS together; never longer than timeout_s")
     chunk_rows: int = bound(2_000, "rows", 1, 100_000, "most intents in one commit; more means more doubts after a crash")
     chunk_s: float = bound(1.0, "s", 0.001, 3_600, "a chunk is about what this much time sends; less means more commits")
     outcome_rows: int = bound(10_000, "rows", 1, 10**6, "outcomes waiting for the disk or the caller before sending stops")

@@ -32,7 +32,10 @@ LINGER_RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Pool:
-    """Lanes to one host.  `timeout_s` is a request's deadline, for the kernel's own (TCP_USER_TIMEOUT)."""
+    """Lanes to one host.  `timeout_s` is a request's deadline, for the kernel's own (TCP_USER_TIMEOUT).
+
+    Connecting takes no longer either: a host that swallows everything is found gone as soon as one that is silent.
+    """
 
     def __init__(
         self,
@@ -44,7 +47,8 @@ class Pool:
         timeout_s: float = 90.0,
     ) -> None:
         self.limits = limits = limits or Limits()
-        self._dialer = Dialer(base_url, ca_file=ca_file, proxy=proxy, timeout_s=limits.connect_timeout_s)
+        connect_s = min(limits.connect_timeout_s, timeout_s)
+        self._dialer = Dialer(base_url, ca_file=ca_file, proxy=proxy, timeout_s=connect_s)
         self._timeout_s = timeout_s
         self._idle = IdleLimit(limits.idle_s)
         self._lanes: set[Lane] = set()

@@ -24,8 +24,8 @@ from .faultserver import FaultServer, Peer
 pytestmark = pytest.mark.slow
 
 
-async def attempt(url: str, *, ca_file: Path | None = None, timeout_s: float = 5.0, **rest: Any) -> ConnectFailure:
-    pool = Pool(url, ca_file=ca_file, limits=Limits(connect_timeout_s=timeout_s), **rest)
+async def attempt(url: str, *, ca_file: Path | None = None, connect_s: float = 5.0, **rest: Any) -> ConnectFailure:
+    pool = Pool(url, ca_file=ca_file, limits=Limits(connect_timeout_s=connect_s), **rest)
     try:
         with pytest.raises(ConnectFailure) as info:
             await pool.connect(Ear(), body_bytes=BODY_BYTES)
@@ -138,9 +138,10 @@ def test_a_server_that_hangs_up_in_the_handshake(loop: str, end: Any) -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_handshake_that_never_ends(loop: str) -> None:
+@pytest.mark.parametrize("limits", [{"connect_s": 0.1}, {"timeout_s": 0.1}], ids=["connect limit", "request deadline"])
+def test_a_handshake_that_never_ends(loop: str, limits: dict[str, float]) -> None:
     with served(Peer.drain) as server:
-        fault, detail = fail(loop, f"https://127.0.0.1:{server.port}", timeout_s=0.1)
+        fault, detail = fail(loop, f"https://127.0.0.1:{server.port}", **limits)
     assert (fault, detail) == (Fault.CONNECT_TIMEOUT, f"127.0.0.1:{server.port}, 0.1 s")
 
 
@@ -154,7 +155,7 @@ def test_a_server_that_does_not_accept(loop: str) -> None:
                 s.setblocking(False)
                 s.connect_ex(("127.0.0.1", port))
             time.sleep(0.02)
-            assert fail(loop, f"http://127.0.0.1:{port}", timeout_s=0.1)[0] is Fault.CONNECT_TIMEOUT
+            assert fail(loop, f"http://127.0.0.1:{port}", connect_s=0.1)[0] is Fault.CONNECT_TIMEOUT
         finally:
             for s in waiting:
                 s.close()
