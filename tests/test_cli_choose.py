@@ -128,6 +128,10 @@ def test_a_token_comes_from_the_environment_a_file_or_stdin() -> None:
     assert settings(env={"BULKWRITER_TOKEN": f" {CANARY}\n"}).token == CANARY
     from_file = settings("--token-file=t", env={"BULKWRITER_TOKEN": CANARY})
     assert (from_file.token, from_file.token_file) == (None, Path("t"))
+    signing_in = settings("--username=u", env={"BULKWRITER_TOKEN": CANARY, "BULKWRITER_USERNAME": "other"})
+    assert (signing_in.token, signing_in.username) == (None, "u")
+    both = settings("--username=u", env={"BULKWRITER_TOKEN": CANARY, "BULKWRITER_USERNAME": "u"})
+    assert both.token == CANARY, "which of two variables was meant, nobody can tell: the token needs no sign-in"
     from_stdin = settings("--token-file=-", env={"BULKWRITER_TOKEN": "other"}, token=CANARY)
     assert (from_stdin.token, from_stdin.token_file) == (CANARY, None)
     assert CANARY not in repr(from_stdin)

@@ -30,14 +30,18 @@ DEVICES = ("/dev/", "/proc/")
 def settings_from(
     given: Mapping[str, Any], env: Mapping[str, str], *, journal: Path | None, token: str | None
 ) -> Settings:
-    """Settings from parsed options; what was not given keeps its default.  `token` is one that stdin gave."""
+    """Settings from parsed options; what was not given keeps its default.  `token` is one that stdin gave.
+
+    A way to sign in that was given as an option goes before the environment's BULKWRITER_TOKEN.
+    """
     chosen = {name: value for name, value in given.items() if name in METADATA and is_given(value)}
     if given.get("token_file") == STDIN:
         del chosen["token_file"]
     chosen.update(doubt_waits(given), journal=journal, retry_rejected=given.get("retry") == "rejected")
     chosen["token"] = token or env.get("BULKWRITER_TOKEN", "").strip() or None
     chosen["password"] = env.get("BULKWRITER_PASSWORD") or None
-    if given.get("token_file") is not None:
+    is_user_asked_for = given.get("username") not in (None, env.get("BULKWRITER_USERNAME"))
+    if given.get("token_file") is not None or is_user_asked_for:
         chosen["token"] = token
     return Settings(**chosen)
 
