@@ -49,6 +49,14 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if not file.name.endswith("-shm")}
 
 
+@pytest.mark.parametrize("name", [b"a b?#%41&.journal", b"caf\xe9\xff.journal"])
+def test_a_file_of_any_name_can_be_read(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    rows(open_journal(path), 3)
+    with JournalReader(path) as reader:
+        assert reader.counts() == {State.INTENT: 3}
+
+
 def test_reads_beside_a_writer_without_disturbing_it(path: Path) -> None:
     journal = open_journal(path)
     rows(journal, 100)

@@ -237,6 +237,14 @@ def test_reading_makes_no_file(path: Path) -> None:
     assert not path.parent.exists()
 
 
+def test_a_ledger_of_any_name_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9\xff?#%41")
+    ledger = opened(path)
+    add(ledger)
+    ledger.close()
+    assert len(read_ledger(path, "a", BOOT)[0]) == 1
+
+
 def test_reading_an_unusable_file_is_an_error_too(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"no ledger at all" * 100)

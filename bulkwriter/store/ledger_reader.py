@@ -8,6 +8,7 @@ Invariant: what is answered is as of one committed moment.  Not here: what it me
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -21,7 +22,7 @@ def read_ledger(path: Path, account: str, boot: str) -> tuple[list[SpentRow], di
     try:
         if not path.exists() or not path.stat().st_size:
             return [], {}
-        db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None)
+        db = sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None)
         try:
             db.execute("BEGIN")
             check_ours(db, path)

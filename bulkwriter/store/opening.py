@@ -84,7 +84,7 @@ def open_writer(path: Path | None, identity: Identity) -> sqlite3.Connection:
 def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that only reads, beside a live writer or after a crash, and never checkpoints."""
     _check_sqlite()
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode=ro"
     try:
         if not path.is_file():
             raise JournalError(f"there is no journal at {path}", hint="`bulkwriter run SOURCE` makes SOURCE.journal")
