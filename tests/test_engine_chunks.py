@@ -1,4 +1,4 @@
-"""How long chunks of intents are: about what a second sends, found by doubling and halving."""
+"""How long chunks of intents are: about what a second sends, found in a few steps."""
 
 from __future__ import annotations
 
@@ -13,18 +13,36 @@ def test_the_first_chunk_puts_few_pairs_at_stake() -> None:
     assert ChunkSize(most=3, chunk_s=1.0).next(100.0) == 3
 
 
-def test_chunks_that_are_used_up_quickly_double_up_to_the_most() -> None:
+def test_chunks_that_are_used_up_quickly_grow_eightfold_up_to_the_most() -> None:
     chunk = ChunkSize(most=2_000, chunk_s=1.0)
-    assert [chunk.next(i * 0.01) for i in range(10)] == [8, 16, 32, 64, 128, 256, 512, 1_024, 2_000, 2_000]
+    assert [chunk.next(i * 0.01) for i in range(5)] == [8, 64, 512, 2_000, 2_000]
+
+
+def test_a_chunk_that_lasted_a_third_of_a_second_is_followed_by_three_times_as_many_rows() -> None:
+    chunk = ChunkSize(most=2_000, chunk_s=1.0)
+    chunk.next(100.0)
+    assert chunk.next(100.0 + 1 / 3) == 24
+    assert chunk.next(100.0 + 2 / 3) == 72
 
 
 def test_one_that_lasts_too_long_halves_the_next_and_one_in_between_changes_nothing() -> None:
     chunk = ChunkSize(most=2_000, chunk_s=1.0)
-    for i in range(5):
-        chunk.next(i * 0.1)
-    assert chunk.next(2.0) == 128  # 1.6 s: between half and twice
-    assert chunk.next(5.0) == 64  # 3 s
-    assert [chunk.next(t) for t in (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0)] == [32, 16, 8, 4, 2, 1, 1]
+    chunk.next(0.0)
+    chunk.next(0.1)
+    chunk.next(0.35)
+    assert chunk.rows == 256
+    assert chunk.next(2.0) == 256  # 1.65 s: between half and twice
+    assert chunk.next(5.0) == 128  # 3 s
+    assert [chunk.next(t) for t in (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)] == [
+        64,
+        32,
+        16,
+        8,
+        4,
+        2,
+        1,
+        1,
+    ]
 
 
 @given(rate=st.floats(0.1, 1e5), most=st.integers(1, 5_000))

@@ -66,7 +66,7 @@ def dedupe(work: Work) -> Steps:
 class NoHost:
     """Takes what an intake commits and lets it go."""
 
-    async def room(self) -> None:
+    async def room(self, rows: int) -> None:
         return None
 
     async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]:

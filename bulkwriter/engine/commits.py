@@ -53,9 +53,13 @@ class Commits:
     def _hungry(self) -> None:
         self._room.set()
 
-    async def room(self) -> None:
-        """Wait until the ready queue is low, doubts are few enough, and the stream's consumer has caught up."""
+    async def room(self, rows: int) -> None:
+        """Wait until the ready queue is down to `rows`, doubts are few enough, and the stream's consumer has caught up.
+
+        `rows` is what is asked for next, and not what came last: a source's batches end in small rests.
+        """
         d = self._dispatcher
+        d.low_water = rows
         while len(d.ready) > d.low_water or len(self._looker.doubts) >= self._most_doubts:
             self._room = anyio.Event()
             # Of the queue we are told (`hungry`), but doubts are settled without a word to us.
@@ -142,7 +146,6 @@ class Commits:
     def _hand_over(self, intents: list[Intent]) -> None:
         if self.unkept:
             self.unkept.begin(intents)
-        self._dispatcher.low_water = max(len(intents), 1)
         self._dispatcher.add(intents)
 
     async def _append(self, rows: list[AppendRow], settled: list[SettleRow]) -> None:

@@ -51,7 +51,7 @@ There = list[tuple[Intent, int, int]]
 class IntakeHost(Protocol):
     """What the intake asks of the engine around it; the two commits cannot be cancelled half-way."""
 
-    async def room(self) -> None: ...
+    async def room(self, rows: int) -> None: ...
     async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]: ...
     async def read_stored(self, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]: ...
     async def read_singles(self, first_seq: int) -> list[StoredRow]: ...
@@ -102,7 +102,7 @@ class Intake:
                 raise self._shorter()
             await self._take_stored(batch)
         while plan.left != 0:
-            await self._host.room()
+            await self._host.room(self._chunk.rows)
             rows = self._chunk.next(clock())
             batch = await self._source.read(rows if plan.left is None else min(rows, plan.left))
             if batch is None:
@@ -132,7 +132,7 @@ class Intake:
         """Make these stored rows intents again, each with its line, or `existing`, as far as the limit allows."""
         if not chosen:
             return
-        await self._host.room()
+        await self._host.room(len(chosen))
         there = await self._known.find([(row[1] or 0, row[2] or 0) for row, _ in chosen])
         floor = self._known.floor()
         intents: list[Intent] = []
