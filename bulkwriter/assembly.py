@@ -34,6 +34,7 @@ class Assembly:
         first, second = columns or (None, None)
         self._columns = (first or COLUMNS[0], second or COLUMNS[1])
         self.store: JournalWriter | MemoryJournal = JournalWriter() if settings.journal else MemoryJournal()
+        self._connection: Connection | None = None
         self.ports: Ports
         self.stored: Stored
 
@@ -50,7 +51,7 @@ class Assembly:
             if self.ports.remembering:
                 await self.ports.remembering.begin()
         except BaseException:  # a cancelled `open` opens all the same
-            await to_its_end(self.store.close(checkpoint=False))
+            await to_its_end(self._close(checkpoint=False))
             raise
         return self
 
@@ -59,11 +60,12 @@ class Assembly:
     ) -> None:
         await to_its_end(self._close())
 
-    async def _close(self) -> None:
+    async def _close(self, *, checkpoint: bool = True) -> None:
         try:
-            await self._connection.aclose()
+            if self._connection:
+                await self._connection.aclose()
         finally:
-            await self.store.close()
+            await self.store.close(checkpoint=checkpoint)
 
     async def _read_stored(self) -> Stored:
         store = self.store

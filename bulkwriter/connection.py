@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
-import anyio
-
 from .core.classify import parse_retry_after
 from .engine.turns import Turns
+from .engine.uncancelled import to_its_end
 from .metering import CLOCKS, quotas_for
 from .model import Fault, Reply
 from .net.api import COURSE_COMPLETED_LESSON, Api
@@ -46,15 +44,15 @@ class Connection:
             timeout_s=settings.timeout_s,
         )
         self.calls = Calls(self.pool)
-        self.quotas = quotas_for(settings)
-        """None where nothing is to be counted."""
-        self._ask = Turns(self.calls.request, self.quotas, CLOCKS) if self.quotas else self.calls.request
-        self.tokens = token_source(
+        self.tokens = token_source(  # may refuse the settings, so before a till is made for them
             settings,
             request=self._ask,
             token_request=self.api.token_request,
             parse_retry_after=parse_retry_after,
         )
+        self.quotas = quotas_for(settings)
+        """None where nothing is to be counted."""
+        self._turns = Turns(self.calls.request, self.quotas, CLOCKS) if self.quotas else None
         self.lister = self.lister_over(self.request)
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -67,24 +65,28 @@ class Connection:
         reply = await self._ask(data, deadline_s=self._timeout_s)
         return reply if self.calls.shifts == shifts else Reply(0, fault=Fault.SHIFTED)
 
+    async def _ask(self, data: bytes, *, deadline_s: float) -> Reply:
+        return await (self._turns or self.calls.request)(data, deadline_s=deadline_s)
+
     def lister_over(self, request: Request) -> Lister:
         return Lister(request, self.api, self.tokens, wall=time.time)
 
     async def __aenter__(self) -> Self:
-        if self.quotas:
-            await self.quotas.begin()
+        try:
+            if self.quotas:
+                await self.quotas.begin()
+        except BaseException:
+            await to_its_end(self.aclose())
+            raise
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with anyio.CancelScope(shield=True):
-            if self._sweeping:
-                self._sweeping.cancel()
-                with suppress(asyncio.CancelledError):
-                    await self._sweeping
-            await self.aclose()
+        if self._sweeping:
+            self._sweeping.cancel()
+        await to_its_end(self.aclose())
 
     async def aclose(self) -> None:
         """End every call and lane, then write down what they spent."""

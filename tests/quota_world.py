@@ -126,6 +126,6 @@ class QuotaAssembly(SimAssembly):
         self._quotas = ports.quotas
         return ports
 
-    async def _close(self) -> None:
-        await super()._close()
+    async def _close(self, *, checkpoint: bool = True) -> None:
+        await super()._close(checkpoint=checkpoint)
         await self._quotas.aclose()

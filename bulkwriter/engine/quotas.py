@@ -207,6 +207,7 @@ class Quotas:
             self._page.note_none(self.boot())
         await self.exchanges.aclose()
         self._till.close()
+        self._page.close()
 
     # inside
 

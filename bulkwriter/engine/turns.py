@@ -13,7 +13,6 @@ would have to wait is answered UNSENT.  Not here: what a throttle means for the 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
 
 import anyio
 
@@ -21,11 +20,10 @@ from ..core.classify import classify
 from ..core.quota import READ, WRITE
 from ..model import Fault, Reply, VerdictKind
 from ..net.calls import LANES
+from ..net.signin import RequestCall
 from .exchanges import Clocks
 from .quotas import CONTENDED_S, Quotas
 
-RequestCall = Callable[..., Awaitable[Reply]]
-"""`request(data, deadline_s=…)`: see `net.calls.Calls.request`."""
 MAY_THROTTLE = frozenset({409, 429})
 
 

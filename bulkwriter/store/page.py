@@ -24,7 +24,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from ..errors import LedgerError
 
@@ -35,18 +35,6 @@ except ImportError:  # pragma: no cover - Windows
 
 HEAD: Final = 2
 DOUBLE: Final = 8
-
-
-class PageLike(Protocol):
-    """Cells and their lock; `MemoryPage` and `Page`."""
-
-    cells: memoryview[float]
-
-    def try_lock(self) -> bool: ...
-    def unlock(self) -> None: ...
-    def note_end(self, at: float) -> None: ...
-    def note_none(self, now: float) -> None: ...
-    def close(self) -> None: ...
 
 
 class Page:

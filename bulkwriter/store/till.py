@@ -50,6 +50,7 @@ class Till:
 
     def __init__(self, ledger: Path, account: str) -> None:
         self.path = ledger.with_name(f"{stem(ledger, account)}{secrets.token_hex(8)}.till")
+        self._fd = -1
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -57,8 +58,7 @@ class Till:
             fill(self._fd, CELLS * DOUBLE)
             self._map = mmap.mmap(self._fd, CELLS * DOUBLE)
         except OSError as e:
-            with contextlib.suppress(OSError):
-                self.path.unlink()
+            self.close()
             raise page_error(self.path, e) from e
         self._cells = memoryview(self._map).cast("d")
 
