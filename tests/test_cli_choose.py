@@ -137,6 +137,13 @@ def test_a_token_comes_from_the_environment_a_file_or_stdin() -> None:
     assert CANARY not in repr(from_stdin)
 
 
+def test_a_secret_in_a_file_is_known_as_it_is_sent(tmp_path: Path) -> None:
+    """Without what an editor puts around it: else it would not be struck out of a text that holds it."""
+    path = tmp_path / "token"
+    path.write_text(f"  {CANARY}\t\nmore\n", encoding="utf-8-sig")
+    assert choose.secrets_in_files(Settings(token_file=path)) == [CANARY]
+
+
 def test_stdin_gives_its_first_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{CANARY} \nmore"))
     assert choose.read_token() == CANARY

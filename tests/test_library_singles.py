@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from bulkwriter import BulkWriter, JournalError, Outcome, State, TryLater, UsageError
+from bulkwriter.connection import COLUMNS
+from bulkwriter.model import SINGLE_SEQ
 from bulkwriter.store.journal import Journal
 from tests.cli_process import stub
 from tests.library import all_of, on_loop, settings_for, some_pairs, states, truth, wholly
@@ -146,6 +148,22 @@ def test_without_a_journal_a_pair_is_still_written_once_a_process(existing: str)
     with stub(latency_s=0.005, faults={"rst_after": 0.02, "rst_before": 0.02}, seed=2) as server:
         on_loop(main, server=server)
         assert truth(server) == (300, 0)
+
+
+def test_attempts_of_earlier_starts_count(tmp_path: Path) -> None:
+    """As they do where a stream meets the row: else a pair that nobody can write is tried for ever."""
+
+    async def main() -> Outcome:
+        async with BulkWriter(settings_for(server, tmp_path / "j")) as writer:
+            await writer.write((7, 42))
+        journal = Journal.open(tmp_path / "j", base_url=server.base_url, account=None, columns=COLUMNS)
+        journal.settle([(SINGLE_SEQ, State.PENDING, 2, None, None, None)])
+        journal.close()
+        async with BulkWriter(settings_for(server, tmp_path / "j", existing="skip")) as writer:
+            return await writer.write((7, 42))
+
+    with stub() as server:
+        assert on_loop(main, server=server).attempts == 3
 
 
 def test_two_writers_on_one_journal(tmp_path: Path) -> None:

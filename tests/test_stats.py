@@ -90,6 +90,13 @@ def test_the_rate_is_that_of_the_events_in_its_window(events: list[tuple[float, 
     assert meter.per_s(now) == pytest.approx(expected / (now - from_s))
 
 
+def test_pairs_that_are_taken_back_into_doubt_make_no_rate() -> None:
+    stats = Stats(0.0)
+    stats.count_settled(1.0, 10)
+    stats.count_settled(30.0, -10)  # a lane was out of step, long after
+    assert stats.settled.per_s(31.0) == 0.0
+
+
 def test_every_exchange_is_counted_under_its_verdict() -> None:
     stats = Stats(0.0)
     for n, kind in enumerate(VerdictKind, start=1):

@@ -137,7 +137,7 @@ def secrets_in_files(settings: Settings) -> list[str]:
     for path in (settings.token_file, settings.password_file):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             if path is not None and path.is_file():
-                found += path.read_text(encoding="utf-8").splitlines()[:1]
+                found.append(path.read_text(encoding="utf-8-sig").partition("\n")[0].strip())
     return found
 
 

@@ -129,8 +129,8 @@ class Stats:
         self.settled = RateMeter(started_at)
 
     def count_settled(self, now: float, count: int) -> None:
-        """Count pairs whose outcomes became durable."""
-        self.settled.add(now, count)
+        """Count pairs whose outcomes became durable; fewer than none where more were taken back into doubt."""
+        self.settled.add(now, max(0, count))
         self.latency.sort()
 
     def count(self, kind: VerdictKind, latency_s: float) -> None:

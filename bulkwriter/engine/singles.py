@@ -128,7 +128,8 @@ class Singles:
         return True
 
     async def _write_again(self, row: WholeRow, pair: tuple[int, int], there: dict[tuple[int, int], int]) -> Outcome:
-        intent = Intent(row.seq, pair, 0, row.line, self._known.floor())
+        attempts = 0 if row.state is State.FAILED else row.attempts
+        intent = Intent(row.seq, pair, attempts, row.line, self._known.floor())
         found = [(intent, int(row.state), there[pair])] if pair in there else []
         await self._commits.commit_again([] if found else [intent], [] if found else [int(row.state)], found)
         return await self._settled(row.seq)  # by whoever claimed it

@@ -75,6 +75,8 @@ class PacedRequests:
                     return False
             elif self._in_flight >= self._control.in_flight_limit:
                 await self._ended.wait()
+                if self._halt.is_set:
+                    return False
             else:
                 return True
 

@@ -67,8 +67,8 @@ class Persistence:
                     raise TryLater(
                         f"what exists cannot be listed: {failure.reason}", hint="the same command later goes on"
                     ) from None
-                failures += 1
                 pause_s = max(self._backoff.delay(failures), failure.retry_after_s or 0.0)
+                failures += 1
                 self._tell(LookFailed(failure.reason, pause_s))
                 await self._sleep(pause_s)
 
