@@ -10,8 +10,7 @@ import pytest
 from bulkwriter.engine.outcomes import Outcomes
 from bulkwriter.engine.refusals import MOST_HELD, MOST_WORDINGS, PROBES, Refusals, words_of
 from bulkwriter.model import FieldError, Intent, State, Verdict, VerdictKind
-from bulkwriter.reconcile.doubts import Doubts
-from bulkwriter.reconcile.looks import Looker, LookPolicy
+from bulkwriter.reconcile.looks import Looker
 
 GIVEN_UP: Any = None  # what is not asked for here
 
@@ -22,8 +21,8 @@ class Stage:
     def __init__(self) -> None:
         self.outcomes = Outcomes(GIVEN_UP, most=10**6, tally={State.INTENT: 10**6})
         self.looker = Looker(
-            Doubts(late_apply_s=60, list_lag_s=5),
-            LookPolicy(60, 5),
+            late_apply_s=60,
+            list_lag_s=5,
             get_page=GIVEN_UP,
             filters_of=GIVEN_UP,
             settling=GIVEN_UP,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
+import weakref
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bulkwriter import JournalError, UsageError
+from bulkwriter import BulkWriter, JournalError, UsageError
 from bulkwriter.store.till import Till
 from tests.cli_process import stub
 from tests.library import on_loop, settings_for, soon, wholly
@@ -45,6 +47,25 @@ def test_nothing_is_left_of_a_writer(tmp_path: Path, chosen: dict[str, Any], err
     soon(lambda: not [thread for thread in threading.enumerate() if thread.name == "ledger"])
     assert not open_files(tmp_path)
     assert not list(tmp_path.glob("*.till"))
+
+
+def test_nothing_holds_a_writer_that_waited_for_the_hour(tmp_path: Path) -> None:
+    """A timer that was set for the next request would keep all of it, bitmaps too, for as long as it had to wait."""
+
+    async def main() -> None:
+        async with BulkWriter(settings_for(server, tmp_path / "j", rate=0.001, existing="skip")) as writer:
+            writing = asyncio.create_task(writer.write_all([(1, 1), (1, 2), (1, 3)]))
+            while writer.snapshot().attempts < 1 or writer.snapshot().in_flight:
+                await asyncio.sleep(0.01)
+            writer.drain("seen")
+            await writing
+        held = weakref.ref(writer._engine.dispatcher)
+        del writer, writing
+        gc.collect()
+        assert held() is None
+
+    with stub() as server:
+        on_loop(main, server=server)
 
 
 def test_nothing_is_left_of_a_till_that_finds_no_room(tmp_path: Path) -> None:

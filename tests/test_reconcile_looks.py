@@ -14,9 +14,8 @@ import pytest
 
 from bulkwriter.events import DoubtsSettled, Event, LookFailed
 from bulkwriter.model import Intent
-from bulkwriter.reconcile.doubts import Doubts
 from bulkwriter.reconcile.lists import ListFailed
-from bulkwriter.reconcile.looks import Looker, LookPolicy
+from bulkwriter.reconcile.looks import Looker
 
 from .list_server import ListServer, filters_of
 from .sim.loop import run_virtual
@@ -73,8 +72,8 @@ def played(server: ListServer, settled: Settled, act: Callable[[Stage], Awaitabl
 
     async def main() -> Stage:
         looker = Looker(
-            Doubts(late_apply_s=LATE, list_lag_s=LAG),
-            LookPolicy(LATE, LAG),
+            late_apply_s=LATE,
+            list_lag_s=LAG,
             get_page=server.get_page,
             filters_of=lambda pair: filters_of(*pair),
             settling=settled,

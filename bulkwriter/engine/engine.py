@@ -26,8 +26,7 @@ from ..errors import BulkwriterError, TryLater, is_of_journal
 from ..events import DoubtsParked, Event, Note, Stopping
 from ..model import Fault, Intent
 from ..net.pool import ConnectFailure
-from ..reconcile.doubts import Doubts
-from ..reconcile.looks import Looker, LookPolicy
+from ..reconcile.looks import Looker
 from ..settings import Settings
 from . import stops
 from .background import Background
@@ -65,17 +64,10 @@ class Engine:
         self.parts = parts = parts_for(settings, ports, stored)
         self.stats, self.outcomes, self.eta = parts.stats, parts.outcomes, Eta(parts.quotas)
         self.dispatcher = Dispatcher(settings, parts, host=self, clock=clock)
-        self.settlement = Settlement(
-            self.dispatcher,
-            self.outcomes,
-            max_attempts=settings.max_attempts,
-            parts=parts,
-            is_checked=settings.existing == "check",
-            clock=clock,
-        )
+        self.settlement = Settlement(self.dispatcher, parts, settings, clock=clock)
         self.looker = Looker(
-            Doubts(late_apply_s=settings.late_apply_s, list_lag_s=settings.list_lag_s),
-            LookPolicy(settings.late_apply_s, settings.list_lag_s),
+            late_apply_s=settings.late_apply_s,
+            list_lag_s=settings.list_lag_s,
             get_page=ports.get_page,
             filters_of=lambda pair: ports.filters_of(*pair),
             settling=self.settlement,
@@ -214,6 +206,8 @@ class Engine:
     def halt(self) -> None:
         """No new attempts from here on."""
         self.dispatcher.is_stopped = True
+        if self._wake_timer:
+            self._wake_timer.cancel()  # it may be hours away, and would hold all of this until then
         self.stopping.set()
         self.on_halt()
         self._poke()

@@ -16,8 +16,9 @@ import orjson
 
 from ..model import Intent, State, Verdict
 from ..reconcile.looks import Looker
+from ..settings import Settings
 from .dispatch import Dispatcher
-from .outcomes import IN_DOUBT, INTENT, Outcomes, SettleRow
+from .outcomes import IN_DOUBT, INTENT, SettleRow
 from .parts import Parts
 from .refusals import REJECTED, Refusals
 
@@ -27,21 +28,12 @@ PENDING, CREATED, EXISTING, FAILED = int(State.PENDING), int(State.CREATED), int
 class Settlement:
     """Where doubts go and how they come back."""
 
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        outcomes: Outcomes,
-        *,
-        max_attempts: int,
-        parts: Parts,
-        is_checked: bool,
-        clock: Callable[[], float],
-    ) -> None:
-        self._ids, self._budget, self._breaker = parts.record_ids, parts.budget, parts.breaker
-        self._is_checked = is_checked
+    def __init__(self, dispatcher: Dispatcher, parts: Parts, settings: Settings, *, clock: Callable[[], float]) -> None:
+        self._ids, self._outcomes = parts.record_ids, parts.outcomes
+        self._budget, self._breaker = parts.budget, parts.breaker
+        self._is_checked = settings.existing == "check"
         self._dispatcher = dispatcher
-        self._outcomes = outcomes
-        self._max_attempts = max_attempts
+        self._max_attempts = settings.max_attempts
         self._clock = clock
         self.looker: Looker
         self.refusals: Refusals

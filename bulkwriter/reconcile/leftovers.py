@@ -20,10 +20,9 @@ from ..events import DoubtsParked, Event
 from ..model import ID_MAX, Intent, State
 from ..settings import Settings
 from .coverage import FiltersOf
-from .doubts import Doubts
 from .halt import Halt
 from .lists import GetPage
-from .looks import Looker, LookPolicy
+from .looks import Looker
 from .persist import NEEDS_LIST
 from .takeback import SettleRow, Settles
 
@@ -57,8 +56,8 @@ class Leftovers:
         self._created = 0
         self.undecided: list[Intent] = []
         self.looker = Looker(
-            Doubts(late_apply_s=settings.late_apply_s, list_lag_s=settings.list_lag_s),
-            LookPolicy(settings.late_apply_s, settings.list_lag_s),
+            late_apply_s=settings.late_apply_s,
+            list_lag_s=settings.list_lag_s,
             get_page=get_page,
             filters_of=lambda pair: filters_of(*pair),
             settling=self,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import anyio
@@ -24,10 +23,11 @@ from ..model import Intent
 from .batches import part
 from .doubts import Doubt, Doubts
 from .lists import Filters, GetPage, ListFailed, Record, scan
+from .persist import FIRST_PAUSE_S, LONGEST_PAUSE_S
 
 LOOKS_PER_WAIT: Final = 5
-FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 60.0
+SOONEST_S: Final = 0.05
+"""Shortest time between two looks of a run that goes on, however short the waits are."""
 EACH_AT_ONCE: Final = 50
 """Doubts looked up one by one that are settled together."""
 STRAY_S: Final = 0.05
@@ -49,26 +49,14 @@ class Settling(Protocol):
     def is_waiting(self) -> bool: ...
 
 
-@dataclass(slots=True)
-class LookPolicy:
-    """The waits that looks keep, in seconds; see `Settings`."""
-
-    late_apply_s: float
-    list_lag_s: float
-
-    @property
-    def every_s(self) -> float:
-        return max(self.list_lag_s, (self.late_apply_s + self.list_lag_s) / LOOKS_PER_WAIT, 0.05)
-
-
 class Looker:
     """Settles the doubts of one run for as long as `run` runs."""
 
     def __init__(
         self,
-        doubts: Doubts,
-        policy: LookPolicy,
         *,
+        late_apply_s: float,
+        list_lag_s: float,
         get_page: GetPage,
         filters_of: Callable[[tuple[int, int]], Filters],
         settling: Settling,
@@ -77,8 +65,9 @@ class Looker:
         tell: Callable[[Event], None],
         rng: random.Random,
     ) -> None:
-        self.doubts = doubts
-        self._policy = policy
+        self.doubts = Doubts(late_apply_s=late_apply_s, list_lag_s=list_lag_s)
+        self._lag_s = list_lag_s
+        self._every_s = max(list_lag_s, (late_apply_s + list_lag_s) / LOOKS_PER_WAIT, SOONEST_S)
         self._get_page = get_page
         self._filters_of = filters_of
         self._settling = settling
@@ -145,10 +134,10 @@ class Looker:
         assert at is not None
         if self._settling.is_waiting():
             if self._looked_early_at < self._parked_at:
-                at = min(at, self._parked_at + self._policy.list_lag_s)
+                at = min(at, self._parked_at + self._lag_s)
             return at
         # While the run goes on, wait until the batch is worth a look.
-        return at + self._policy.every_s
+        return at + self._every_s
 
     async def _look(self) -> None:
         began_at = self._clock()
