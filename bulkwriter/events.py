@@ -80,7 +80,7 @@ class Stopping:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something a person should know and need not act on, such as an option that this version does not act on yet."""
+    """Something a person should know and need not act on."""
 
     text: str
 

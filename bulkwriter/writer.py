@@ -31,8 +31,6 @@ from .standing import snapshot_of, summary_of
 from .taking import Taking, states_sent_again
 
 ENDS: Final = "give the pair again after the next start; what had been sent of it is in the journal"
-LEAVING_S: Final = 5.0
-"""How long the next source waits for the one before it to be left: a commit or two."""
 
 
 class BulkWriter:

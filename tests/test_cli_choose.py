@@ -219,20 +219,6 @@ def test_no_secret_is_ever_the_value_of_a_flag(flag: str) -> None:
         command.make_context("run", ["pairs.csv", f"{flag}=x"], allow_extra_args=False).params.__len__()
 
 
-def test_options_not_acted_on_are_said_only_when_given() -> None:
-    def sentences(*args: str) -> list[str]:
-        return options.not_acted_on(command.make_context("run", ["pairs.csv", *args]))
-
-    assert sentences() == []
-    assert sentences("--existing=skip") == []
-    for name, value in options.NOT_ACTED_ON.items():
-        flag = "--" + name.replace("_", "-")
-        example = value or {"quota": "none", "on_quota": "stop"}.get(name, "1")
-        assert sentences(f"{flag}={example}") == [
-            f"{flag}{f' {value}' if value else ''} is accepted, but this version does not act on it yet"
-        ]
-
-
 @pytest.mark.parametrize(
     ("proxy", "shown"),
     [

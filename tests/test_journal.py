@@ -175,7 +175,6 @@ def test_seqs_come_by_state_from_a_seq_on(journal: Journal) -> None:
     assert list(journal.seqs({State.PENDING}, 99)) == []
     assert list(journal.seqs({State.PENDING, State.INTENT}, 1, 4)) == [1, 2, 3]
     assert list(journal.seqs(())) == []
-    assert [row[0] for row in journal.read_seqs([5, 1])] == [1, 5]
 
 
 @pytest.mark.parametrize(
@@ -254,9 +253,9 @@ def test_counts_equal_the_table_after_any_settles(changes: list[tuple[int, State
     journal.mark([seq for seq, state in changes if state is State.CREATED], State.IN_DOUBT)
     journal.check()
     last = dict(changes)
-    assert [row[3] for row in journal.read_seqs(sorted(last))] == [
-        State.IN_DOUBT if (seq, State.CREATED) in changes else last[seq] for seq in sorted(last)
-    ]
+    assert {row[0]: row[3] for row in journal.read(0, rows) if row[0] in last} == {
+        seq: State.IN_DOUBT if (seq, State.CREATED) in changes else last[seq] for seq in last
+    }
     journal.close()
 
 

@@ -1,7 +1,7 @@
 """The command line: one small file a command, a thin user of the library.
 
     main       the group, its lazy table of commands, and how an exception becomes an exit code
-    options    options that commands share, made from `Settings`' own metadata; what this version does not act on yet
+    options    options that commands share, made from `Settings`' own metadata
     choose     options and environment -> Settings
     words      numbers, times and tables as text      voice     everything said on stderr, by one thread
     tell       events as sentences                    progress  a snapshot as lines; live adds rich

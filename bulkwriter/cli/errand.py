@@ -26,7 +26,7 @@ import click
 from ..errors import BulkwriterError
 from ..model import Counts, Summary
 from ..settings import Settings
-from . import choose, options, progress
+from . import choose, progress
 from .conclude import put_json, time_to_come_back
 from .ending import Ending, first_of, resume_command
 from .main import bug
@@ -56,7 +56,6 @@ class Errand:
         self.voice = Voice(own_stderr(), form=given["log_format"], secrets=secrets_of(os.environ))
         self.tell = Teller(self.voice, is_verbose=given["verbose"], now=time.monotonic)
         self.signals = Signals(on_first=self._first, on_second=self._second)
-        self._notes = options.not_acted_on(ctx)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
         self._act: Callable[[], object] | None = None
@@ -65,8 +64,6 @@ class Errand:
     def settings(self, journal: Path | None) -> Settings:
         """Settings with a way to sign in, asked for where need be.  Raises `UsageError`."""
         given, voice = self.given, self.voice
-        for note in self._notes:
-            voice.say(f"note: {note}", event="note")
         token = choose.read_token() if given["token_file"] == choose.STDIN else None
         voice.keep_secret(token)
         settings = choose.settings_from(given, os.environ, journal=journal, token=token)

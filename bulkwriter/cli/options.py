@@ -3,9 +3,6 @@
 `option(FLAG, FIELD)` makes a click option whose help is the setting's own reason.  Each option of `run` is also read
 from `BULKWRITER_<NAME>` (`--in-flight` from `BULKWRITER_IN_FLIGHT`); an empty variable counts as not set.  Secrets
 have no option at all: a flag's value shows in the process list.  Ranges are checked by `Settings`, not here.
-
-`NOT_ACTED_ON` is the one table of options that are accepted though what they ask for is not built: their help says
-so, and given explicitly they make a line on stderr.  Delete a row when its feature lands.
 """
 
 from __future__ import annotations
@@ -18,10 +15,6 @@ from typing import Any
 import click
 
 from ..settings import Settings
-
-NOT_ACTED_ON: dict[str, str | None] = {
-    # name of the option's parameter: the value that is not acted on, or None for any
-}
 
 ENV = "BULKWRITER_"
 METADATA = {f.name: f for f in dataclasses.fields(Settings)}
@@ -66,15 +59,7 @@ def option(flag: str, field: str, **how: Any) -> Decorator:
 
 def plain(flag: str, text: str, name: str, *extra: str, **how: Any) -> Decorator:
     """An option of the command line alone, under parameter `name`."""
-    text += refusal(name)
     return click.option(flag, *extra, name, cls=Option, envvar=variable(flag), help=text, **how)
-
-
-def refusal(name: str) -> str:
-    if name not in NOT_ACTED_ON:
-        return ""
-    value = NOT_ACTED_ON[name]
-    return f" ({f'{value}: ' if value else ''}accepted; not acted on yet)"
 
 
 def describe(f: dataclasses.Field[Any]) -> str:
@@ -190,15 +175,3 @@ talk_options = several(
 def variables_of(command: click.Command) -> set[str]:
     """The environment variables that a command reads."""
     return {p.envvar for p in command.params if isinstance(p.envvar, str)}
-
-
-def not_acted_on(ctx: click.Context) -> list[str]:
-    """A sentence for each option that was given explicitly and that this version does not act on."""
-    explicit = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
-    sentences = []
-    for name, value in NOT_ACTED_ON.items():
-        is_given = name in ctx.params and ctx.get_parameter_source(name) in explicit
-        if is_given and value in (None, ctx.params[name]):
-            flag = "--" + name.replace("_", "-") + (f" {value}" if value else "")
-            sentences.append(f"{flag} is accepted, but this version does not act on it yet")
-    return sentences

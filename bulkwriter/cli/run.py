@@ -54,7 +54,7 @@ def command(ctx: click.Context, /, source: str, **given: Any) -> int:
         voice=Voice(stream, form=given["log_format"], secrets=secrets_of(os.environ)),
         resume=resume_command(ctx.find_root().obj or ()),
     )
-    notes = options.not_acted_on(ctx) + choose.strange_variables(os.environ, options.variables_of(ctx.command))
+    notes = choose.strange_variables(os.environ, options.variables_of(ctx.command))
     with contextlib.ExitStack() as stack:
         ending = guarded(session, lambda: work(session, stack, notes))
         conclude(session, ending)

@@ -58,12 +58,11 @@ def status_lines(counts: Counts, facts: dict[str, Any]) -> list[str]:
     now = f"pid {writer['pid']} on {writer['host']} since {writer['since']}" if writer else "nobody"
     rows = [
         ("journal", facts["journal"]),
-        ("source", facts["source"]),
         ("server", facts["base_url"] + (f", account {facts['account']}" if facts["account"] else "")),
         ("writer", now),
         ("written", words.when(facts["written_at"])),
     ]
-    lines = [f"{word:<9}  {text}" for word, text in rows if text]
+    lines = [f"{word:<9}  {text}" for word, text in rows]
     lines += ["", *(line[2:] for line in words.counts_table(counts, is_alive=writer is not None))]
     return lines + status_ahead.lines(facts) + next_lines(counts, facts, is_alive=writer is not None)
 

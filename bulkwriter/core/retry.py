@@ -69,12 +69,6 @@ class RetryBudget:
         self._left -= 1.0
         return True
 
-    def ready_at(self, now: float) -> float:
-        """The instant from which `take` will answer True without further successes; `now` if it would at once."""
-        self._fill(now)
-        # A billionth more than needed, so that rounding cannot leave the bucket a hair below 1 at that instant.
-        return now if self._left >= 1.0 else now + (1.0 - self._left) / self._per_s + 1e-9
-
     def note_success(self, count: int = 1) -> None:
         self._left = min(self._capacity, self._left + count * self._per_success)
 

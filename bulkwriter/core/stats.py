@@ -113,16 +113,10 @@ class RateMeter:
 class Stats:
     """Counters of this process.  `attempts` counts requests of which at least one byte was written."""
 
-    __slots__ = ("_others", "attempts", "bytes_in", "bytes_out", "connect_failures", "connects", "created", "latency",
-                 "resends", "settled")  # fmt: skip
+    __slots__ = ("_others", "attempts", "created", "latency", "settled")
 
     def __init__(self, started_at: float) -> None:
         self.attempts = 0
-        self.resends = 0
-        self.connects = 0
-        self.connect_failures = 0
-        self.bytes_out = 0
-        self.bytes_in = 0
         self.created = 0
         self._others = dict.fromkeys(VerdictKind, 0)
         self.latency = Histogram()

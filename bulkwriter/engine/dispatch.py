@@ -143,7 +143,6 @@ class Dispatcher:
 
     def lane_opened(self, lane: LaneLike) -> None:
         self._has_connected = True
-        self._stats.connects += 1
         self.lanes.opened(lane)
         self.pump()
 
@@ -151,7 +150,6 @@ class Dispatcher:
         """A connection could not be made: no pair was harmed."""
         self.lanes.failed_to_open()
         self._has_probe = False
-        self._stats.connect_failures += 1
         error = stops.at_connect(fault, detail, has_connected=self._has_connected)
         if error:
             self._host.stop(error)

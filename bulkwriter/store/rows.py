@@ -43,12 +43,6 @@ class JournalRows:
         """Up to `limit` rows from `first_seq` on, by seq."""
         return list(zip(*self._columns(_ROW, "seq >= ? AND seq < ?", (first_seq, first_seq + limit)), strict=True))
 
-    def read_seqs(self, seqs: Sequence[int]) -> list[Row]:
-        """The rows with these seqs, ascending; at most some thousands at once."""
-        return list(
-            zip(*self._columns(_ROW, "seq IN (SELECT value FROM json_each(?))", (_json(seqs),)), strict=True)
-        )  # fmt: skip
-
     def scan(self) -> Iterator[list[Row]]:
         """All rows by seq, single ones last, in lists of at most `SCAN_ROWS`."""
         for first, end in self._ranges():
@@ -130,7 +124,3 @@ class JournalRows:
             yield
         except sqlite3.Error as e:
             raise journal_error(e, self.path) from e
-
-
-def _json(seqs: Sequence[int]) -> str:
-    return orjson.dumps(list(seqs)).decode()
