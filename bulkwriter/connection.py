@@ -8,11 +8,13 @@ lanes, for those who have no engine that does it; closing ends calls first, then
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from types import TracebackType
 from typing import Final, Self
 
 from .core.classify import parse_retry_after
+from .engine.lanes import LANE_HISTORY
 from .engine.turns import Turns
 from .engine.uncancelled import to_its_end
 from .metering import CLOCKS, quotas_for
@@ -36,11 +38,12 @@ class Connection:
         self._timeout_s = settings.timeout_s
         self.api = Api(settings.base_url, ENTITY)
         self.filters_of = ENTITY.filters
+        lane_requests = min(settings.limits.lane_requests, LANE_HISTORY // settings.in_flight)
         self.pool = Pool(
             settings.base_url,
             ca_file=settings.ca_file,
             proxy=settings.proxy,
-            limits=settings.limits,
+            limits=dataclasses.replace(settings.limits, lane_requests=lane_requests),
             timeout_s=settings.timeout_s,
         )
         self.calls = Calls(self.pool)

@@ -12,10 +12,11 @@ from time import monotonic
 
 import pytest
 
+from bulkwriter.connection import Connection
 from bulkwriter.model import Fault
 from bulkwriter.net.lane import Lane
 from bulkwriter.net.pool import Pool
-from bulkwriter.settings import Limits
+from bulkwriter.settings import Limits, Settings
 
 from .wire.cases import BODY_BYTES, OK
 from .wire.drive import LIMITS, LOOPS, Certificates, Ear, post, run_on
@@ -264,3 +265,10 @@ def test_a_cancelled_close_still_cuts_every_lane(loop: str) -> None:
         assert ear.ends == 1
 
     converse(loop, api, main, limits=Limits(linger_s=30.0))
+
+
+@pytest.mark.parametrize(("in_flight", "requests"), [(64, 5_000), (4_096, 244)])
+def test_all_lanes_together_remember_a_million_pairs_at_most(in_flight: int, requests: int) -> None:
+    """Each keeps 32 bytes of every pair that it served; 4,096 lanes of 5,000 pairs would be 655 MB."""
+    settings = Settings(base_url="https://one.example", token="t", in_flight=in_flight, quota=("none",))
+    assert Connection(settings).pool.limits.lane_requests == requests
