@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkwriter.engine.outcomes import LONGEST_PAUSE_S, Outcomes, SettleRow
+from bulkwriter.engine.outcomes import LONGEST_PAUSE_S, Outcomes
 from bulkwriter.errors import JournalError
 from bulkwriter.model import Intent, State
+from bulkwriter.store.schema import SettleRow
 
 from .sim.loop import run_virtual
 

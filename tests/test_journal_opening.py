@@ -17,8 +17,7 @@ from bulkwriter.model import State
 from bulkwriter.store import schema
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.lock import holder
-from bulkwriter.store.schema import normal_url
-from bulkwriter.store.statements import AppendRow
+from bulkwriter.store.schema import AppendRow, normal_url
 
 from .journal_child import COLUMNS, URL
 

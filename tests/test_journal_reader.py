@@ -17,7 +17,7 @@ from bulkwriter.model import Pair, State
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.reader import JournalReader
 from bulkwriter.store.rows import SCAN_ROWS
-from bulkwriter.store.statements import AppendRow
+from bulkwriter.store.schema import AppendRow
 
 from .journal_child import COLUMNS, URL, open_journal, pair_of, write_chunk
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bulkwriter.model import State
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.statements import AppendRow, SettleRow
+from bulkwriter.store.schema import AppendRow, SettleRow
 
 from . import Steps, Work
 from .pure import CHUNK_ROWS, FIRST_ID

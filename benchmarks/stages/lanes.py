@@ -27,7 +27,7 @@ from bulkwriter.net.pool import Pool
 from bulkwriter.reconcile.lists import Filters
 from bulkwriter.settings import Limits, Settings
 from bulkwriter.store.memory import MemoryJournal
-from bulkwriter.store.statements import SettleRow
+from bulkwriter.store.schema import SettleRow
 from bulkwriter.writer import BulkWriter
 
 from ..turns import TOKEN

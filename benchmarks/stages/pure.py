@@ -12,11 +12,12 @@ from bulkwriter.core.control import Controller, SharedBackoff
 from bulkwriter.core.stats import Stats
 from bulkwriter.dedupe import IdSet, PairSet
 from bulkwriter.engine.chunks import ChunkSize
-from bulkwriter.engine.intake import AppendRow, Intake, IntakePlan, StoredRow, There
+from bulkwriter.engine.intake import Intake, IntakePlan, There
 from bulkwriter.model import Intent, Reply
 from bulkwriter.net.api import Api
 from bulkwriter.net.framing import ReplyReader
 from bulkwriter.sources import iterable_source, open_source
+from bulkwriter.store.schema import AppendRow, StoredRow
 
 from ..servers import ENVELOPE
 from ..turns import TOKEN

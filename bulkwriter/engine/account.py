@@ -17,12 +17,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from ..core.quota import SLACK, concerned, is_short
 from ..core.spending import DAY_S, KINDS, MINUTE_S, TAKEN, Grant, Spending, minute_of
 from ..core.throttles import Learnt, Spent, learn, stretched, tried
 from ..model import Window
+from ..store.ledger_book import Book, SpentRow
 from .reserve import BLOCK, Lease, mark_of
 
 PLENTY: Final = 1 << 62
@@ -65,35 +66,6 @@ class Answer:
     )  # when (boot clock) the server said to come back, by kind
 
 
-class Row(Protocol):
-    """Requests of one minute; see `store.ledger.SpentRow`."""
-
-    @property
-    def boot(self) -> str: ...
-    @property
-    def minute(self) -> int: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def requests(self) -> int: ...
-    @property
-    def ended(self) -> float: ...
-
-
-class BookLike(Protocol):
-    """The account's part of the ledger, inside a transaction; see `store.ledger.Book`."""
-
-    boot: str
-    has_changed: bool
-
-    def rows(self) -> Sequence[Row]: ...
-    def add(self, kind: str, minute: int, count: int, ended: float) -> None: ...
-    def forget_before(self, minute: int, ended: float | None) -> None: ...
-    def hold(self, till: str, kind: str, held: tuple[int, int, int] | None) -> None: ...
-    def learnt(self) -> Mapping[str, tuple[int, float, float, int, int]]: ...
-    def learn(self, kind: str, row: tuple[int, float, float, int, int]) -> None: ...
-
-
 class Account:
     """The account of one process.  `windows` are all of its quotas; `till` is the name of its till."""
 
@@ -110,7 +82,7 @@ class Account:
         self._has_others = False
         self._forget_at = -math.inf
 
-    def exchange(self, book: BookLike, ask: Ask) -> Answer:
+    def exchange(self, book: Book, ask: Ask) -> Answer:
         """Do what `ask` says; to be called inside a transaction."""
         epoch = ask.wall - ask.now
         is_moved = self._has_others and (ask.is_sure != self._is_sure or abs(epoch - self._spending.epoch) > STEP_S)
@@ -137,7 +109,7 @@ class Account:
         later = {kind: learnt.until - epoch for kind, learnt in self._learnt.items() if learnt.until > ask.wall}
         return Answer(grants, tries, shown, stretched_now, is_guess, self._spending.copy(), later)
 
-    def _read(self, book: BookLike, ask: Ask) -> None:
+    def _read(self, book: Book, ask: Ask) -> None:
         """Take over what the ledger holds."""
         self._is_sure = ask.is_sure
         self._spending, self._has_others = placed(
@@ -149,19 +121,19 @@ class Account:
         self._changes[kind, minute] += count
         self._spending.add(kind, minute, count)
 
-    def _book(self, book: BookLike, ask: Ask) -> None:
+    def _book(self, book: Book, ask: Ask) -> None:
         """Write down what changed: a block that replaces one of the same minute is no change."""
         for (kind, minute), count in self._changes.items():
             if count:
                 book.add(kind, minute, count, ask.wall - ask.now + (minute + 1) * MINUTE_S)
         self._changes.clear()
 
-    def _reserve(self, book: BookLike, ask: Ask, kind: str, want: int, tries: set[str]) -> Grant:
+    def _reserve(self, book: Book, ask: Ask, kind: str, want: int, tries: set[str]) -> Grant:
         grant = self._grant(book, ask, kind, want, tries)
         self._add(kind, ask.leases[kind].minute, grant.granted)
         return grant
 
-    def _lease(self, book: BookLike, kind: str, lease: Lease, granted: int) -> None:
+    def _lease(self, book: Book, kind: str, lease: Lease, granted: int) -> None:
         """Write down what is booked for this process, and up to where it may use that without a word more."""
         booked = lease.booked + granted
         held = (lease.minute, booked, mark_of(booked, lease.used)) if booked > lease.used else None
@@ -169,7 +141,7 @@ class Account:
             book.hold(self._till, kind, held)
             self._held[kind] = held
 
-    def _grant(self, book: BookLike, ask: Ask, kind: str, want: int, tries: set[str]) -> Grant:
+    def _grant(self, book: Book, ask: Ask, kind: str, want: int, tries: set[str]) -> Grant:
         """What the windows allow, and what the server has shown."""
         now, wall = ask.now, ask.wall
         grant = self._spending.grant(self._long[kind], kind, PLENTY, now)
@@ -192,7 +164,7 @@ class Account:
         tries.add(kind)
         return Grant(1)
 
-    def _learn(self, book: BookLike, kind: str, learnt: Learnt) -> None:
+    def _learn(self, book: Book, kind: str, learnt: Learnt) -> None:
         book.learn(kind, learnt)
         self._learnt[kind] = learnt
 
@@ -200,7 +172,7 @@ class Account:
         """How many requests the server took in the last day, at most: a minute or so of the day before counts."""
         return self._spending.spent(day_of(kind, 0), ask.now)
 
-    def _forget(self, book: BookLike, ask: Ask) -> None:
+    def _forget(self, book: Book, ask: Ask) -> None:
         """Drop what no window can reach any more; other boots' rows only by a clock that was compared."""
         if ask.now < self._forget_at:
             return
@@ -229,7 +201,7 @@ def first_minute(now: float, longest_s: float) -> int:
 
 
 def placed(
-    rows: Sequence[Row], *, boot: str, now: float, wall: float, longest_s: float, is_sure: bool
+    rows: Sequence[SpentRow], *, boot: str, now: float, wall: float, longest_s: float, is_sure: bool
 ) -> tuple[Spending, bool]:
     """Rows of the ledger on the clock of this boot, and whether any of them are of another one.
 

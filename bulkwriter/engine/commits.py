@@ -18,10 +18,11 @@ import anyio
 from ..model import Intent, State
 from ..reconcile.looks import Looker
 from ..settings import Settings
+from ..store.schema import AppendRow, SettleRow, StoredRow
 from .delivery import Delivery, Waiters, make_outcome, outcome_of
 from .dispatch import Dispatcher
-from .intake import PENDING, STORED_ROWS, AppendRow, StoredRow, There, floor_text
-from .outcomes import IN_DOUBT, INTENT, Outcomes, SettleRow
+from .intake import PENDING, STORED_ROWS, There, floor_text
+from .outcomes import IN_DOUBT, INTENT, Outcomes
 from .ports import Store
 from .uncancelled import to_its_end
 from .unkept import Unkept

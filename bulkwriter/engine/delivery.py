@@ -10,40 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Protocol
 
 import anyio
 import orjson
 
 from ..errors import BulkwriterError
 from ..model import SETTLED, SINGLE_SEQ, FieldError, Intent, Outcome, Pair, State
-from .outcomes import IN_DOUBT, SettleRow
+from ..store.schema import ExportRow, SettleRow
+from .outcomes import IN_DOUBT
 
 
-class WholeRow(Protocol):
-    """A row as the journal gives it back whole; see `store.schema.ExportRow`."""
-
-    @property
-    def seq(self) -> int: ...
-    @property
-    def pair(self) -> Pair | None: ...
-    @property
-    def state(self) -> State: ...
-    @property
-    def attempts(self) -> int: ...
-    @property
-    def line(self) -> int | None: ...
-    @property
-    def record_id(self) -> int | None: ...
-    @property
-    def http_status(self) -> int | None: ...
-    @property
-    def errors(self) -> tuple[FieldError, ...]: ...
-    @property
-    def message(self) -> str: ...
-
-
-def stored_outcome(row: WholeRow) -> Outcome:
+def stored_outcome(row: ExportRow) -> Outcome:
     """The public outcome of a row that the journal holds."""
     return Outcome(
         row.seq, row.pair, row.state, row.record_id, row.attempts, row.http_status, row.errors, row.message, row.line
@@ -94,7 +71,7 @@ class Delivery:
             self._queue.append(outcome)
             self._some.set()
 
-    def put_stored(self, row: WholeRow) -> None:
+    def put_stored(self, row: ExportRow) -> None:
         """Deliver what an earlier start settled, if this start leaves it alone."""
         if row.state in SETTLED and row.state not in self._again:
             self.put(stored_outcome(row))

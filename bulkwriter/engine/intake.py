@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Protocol, cast
 
-import orjson
-
 from ..dedupe import PairSet
 from ..errors import SourceError
-from ..model import SINGLE_SEQ, BadRow, Batch, Intent, State
+from ..model import SINGLE_SEQ, Batch, Intent, State
+from ..store.schema import AppendRow, StoredRow, bad_row_detail
 from .chunks import ChunkSize
 
 PENDING, INTENT = int(State.PENDING), int(State.INTENT)
@@ -28,12 +27,6 @@ new_tuple = tuple.__new__
 """Makes an Intent without the named tuple's own __new__, which is Python: 0.2 µs less."""
 STORED_ROWS = 5_000
 """Rows compared with the journal at a time: no request depends on them, so larger than a chunk."""
-
-AppendRow = tuple[int, int | None, int | None, int | None, int, str | None]
-"""A new row as the journal takes it: seq, both ids, line, state, detail (JSON)."""
-
-StoredRow = tuple[int, int | None, int | None, int, int, int | None]
-"""A row as the journal gives it back: seq, both ids, state, attempts, line."""
 
 
 class SourceLike(Protocol):
@@ -183,7 +176,7 @@ class Intake:
         for i, (pair, line) in enumerate(zip(batch.pairs, batch.lines, strict=True)):
             seq = self.seq + i
             if pair is None:
-                rows.append((seq, None, None, line, INVALID, _bad_text(batch.bad[i])))
+                rows.append((seq, None, None, line, INVALID, bad_row_detail(batch.bad[i])))
             elif i in repeats:
                 rows.append((seq, *pair, line, DUPLICATE, None))
             elif pair in there:
@@ -228,10 +221,6 @@ class Intake:
 def floor_text(floor: int | None) -> str | None:
     """The floor as an intent's `detail`, so that a doubt of a dead process can be settled cheaply."""
     return None if floor is None else f'{{"floor":{floor}}}'
-
-
-def _bad_text(bad: BadRow) -> str:
-    return orjson.dumps({"reason": bad.reason, "raw": bad.raw}).decode()
 
 
 def _cut_at_bad(batch: Batch, name: str) -> tuple[Batch, SourceError | None]:

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 import anyio
 
 from ..model import Intent, State
+from ..store.schema import SettleRow
 
 PAUSE_S_PER_ROW: Final = 0.0005
 LONGEST_PAUSE_S: Final = 0.02
@@ -27,11 +28,6 @@ and at 20,000 pairs/s a group is 400 rows."""
 
 INTENT: Final = int(State.INTENT)
 IN_DOUBT: Final = int(State.IN_DOUBT)
-
-
-SettleRow = tuple[int, int, int, int | None, int | None, str | None]
-"""An outcome as the journal takes it: seq, state, attempts, record id, HTTP status, detail (JSON).  A plain tuple and a
-plain int for the state, because one is made a pair."""
 
 
 class SettleStore(Protocol):

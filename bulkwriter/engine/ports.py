@@ -19,9 +19,8 @@ from ..model import Intent, State
 from ..net.api import Page
 from ..reconcile.lister import Tokens
 from ..reconcile.lists import Filters
-from .intake import AppendRow
+from ..store.schema import AppendRow, SettleRow
 from .lanes import LaneLike
-from .outcomes import SettleRow
 from .quotas import Quotas
 from .remember import Remembering
 

@@ -24,7 +24,8 @@ from typing import Final
 
 from ..model import Intent, State, Verdict
 from ..reconcile.looks import Looker
-from .outcomes import INTENT, Outcomes, SettleRow
+from ..store.schema import SettleRow
+from .outcomes import INTENT, Outcomes
 
 EXISTING, REJECTED = int(State.EXISTING), int(State.REJECTED)
 PROBES: Final = 3

@@ -13,11 +13,12 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import anyio
 
 from ..events import NotRemembered, Remembered
+from ..store.learnt import Found
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -30,21 +31,10 @@ SAME: Final = 0.01
 SLOW: Final = "the disk takes too long"
 
 
-class FoundLike(Protocol):
-    """See `store.learnt.Found`."""
-
-    @property
-    def learnt(self) -> dict[str, Any]: ...
-    @property
-    def age_s(self) -> float: ...
-    @property
-    def trouble(self) -> str: ...
-
-
 class Kept(Protocol):
     """See `store.learnt.LearntFile`; both block."""
 
-    def read(self, wall: float) -> FoundLike: ...
+    def read(self, wall: float) -> Found: ...
     def write(self, learnt: dict[str, float], wall: float) -> str: ...
 
 
@@ -55,7 +45,7 @@ class Remembering:
         self._kept, self._wall, self._wait_s = kept, wall, wait_s
         self._thread: threading.Thread | None = None
         self._rate = -1.0
-        self.found: FoundLike | None = None
+        self.found: Found | None = None
 
     async def begin(self) -> None:
         """Read what is kept."""

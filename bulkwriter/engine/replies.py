@@ -15,16 +15,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-import orjson
-
 from ..core.classify import classify
 from ..errors import BulkwriterError, ConfigurationStop
 from ..events import ConnectionTrouble, Event, LaneShifted, Recovered, Throttled
 from ..model import Fault, Intent, Reply, State, Verdict, VerdictKind
 from ..settings import Settings
+from ..store.schema import SettleRow, doubt_detail, outcome_detail
 from . import stops
 from .lanes import NOTE, LaneLike, lane_history
-from .outcomes import SettleRow
 from .parts import Parts
 from .stops import RejectionStreak
 
@@ -125,7 +123,7 @@ class Replies:
 
     def _rejected(self, lane: LaneLike, intent: Intent, verdict: Verdict, status: int, now: float) -> None:
         attempts = intent.attempts + 1
-        detail = orjson.dumps({"errors": list(map(tuple, verdict.errors)), "message": verdict.message}).decode()
+        detail = outcome_detail(verdict.errors, verdict.message)
         self.parking.refuse(intent, (intent.seq, REJECTED, attempts, None, status, detail), verdict, now)
         self._is_refreshed = False
         self._good(lane, now)
@@ -199,7 +197,7 @@ class Replies:
 
     def _doubt(self, intent: Intent, reason: str, now: float) -> None:
         tried = intent._replace(attempts=intent.attempts + 1)
-        detail = orjson.dumps({"message": reason, "floor": intent.floor}).decode()
+        detail = doubt_detail(reason, intent.floor)
         self._outcomes.add(tried, (tried.seq, IN_DOUBT, tried.attempts, None, None, detail))
         self.parking.park(tried, now)
 

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 
-import orjson
-
 from ..model import Intent, State, Verdict
 from ..reconcile.looks import Looker
 from ..settings import Settings
+from ..store.schema import SettleRow, doubt_detail, outcome_detail
 from .dispatch import Dispatcher
-from .outcomes import IN_DOUBT, INTENT, SettleRow
+from .outcomes import IN_DOUBT, INTENT
 from .parts import Parts
 from .refusals import REJECTED, Refusals
 
@@ -67,7 +66,7 @@ class Settlement:
             elif state == REJECTED:
                 state = self.refusals.recalled(intent.seq)
             self._outcomes.odd[intent.seq] = state
-            detail = orjson.dumps({"message": words, "floor": doubt.floor}).decode()
+            detail = doubt_detail(words, doubt.floor)
             self._outcomes.add(doubt, (doubt.seq, IN_DOUBT, doubt.attempts, None, None, detail))
             self.looker.park(doubt, now)
 
@@ -103,7 +102,7 @@ class Settlement:
             return
         self._breaker.record_absent(self._clock())
         if intent.attempts >= self._max_attempts:
-            detail = orjson.dumps({"message": f"{intent.attempts} attempts, none of them applied"}).decode()
+            detail = outcome_detail((), f"{intent.attempts} attempts, none of them applied")
             self._outcomes.add(intent, (intent.seq, FAILED, intent.attempts, None, None, detail))
         else:
             self.released.append(intent)

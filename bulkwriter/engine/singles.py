@@ -22,8 +22,9 @@ import anyio
 from ..dedupe import PairSet
 from ..errors import BulkwriterError, JournalError
 from ..model import SETTLED, Intent, Outcome, State
+from ..store.schema import ExportRow
 from .commits import Commits
-from .delivery import WholeRow, stored_outcome
+from .delivery import stored_outcome
 from .intake import INTENT, PENDING, Known, floor_text
 from .ports import Store
 
@@ -114,8 +115,8 @@ class Singles:
                 return await self._write_new(pair, there)
             await anyio.sleep(LOOK_AGAIN_S)
 
-    async def _find(self, pair: tuple[int, int]) -> WholeRow | None:
-        row: WholeRow | None = await self._store.run(lambda journal: journal.find(pair)) if self._store else None
+    async def _find(self, pair: tuple[int, int]) -> ExportRow | None:
+        row: ExportRow | None = await self._store.run(lambda journal: journal.find(pair)) if self._store else None
         return row
 
     def _claim(self, pair: tuple[int, int], taken: PairSet) -> bool:
@@ -127,7 +128,7 @@ class Singles:
         self._taken.add(pair)
         return True
 
-    async def _write_again(self, row: WholeRow, pair: tuple[int, int], there: dict[tuple[int, int], int]) -> Outcome:
+    async def _write_again(self, row: ExportRow, pair: tuple[int, int], there: dict[tuple[int, int], int]) -> Outcome:
         attempts = 0 if row.state is State.FAILED else row.attempts
         intent = Intent(row.seq, pair, attempts, row.line, self._known.floor())
         found = [(intent, int(row.state), there[pair])] if pair in there else []
@@ -145,7 +146,7 @@ class Singles:
             await self._commits.commit_new([(seq, *pair, None, INTENT, floor_text(floor))], [intent], [])
         return await future
 
-    async def _outcome(self, row: WholeRow) -> Outcome:
+    async def _outcome(self, row: ExportRow) -> Outcome:
         if row.state in SETTLED or row.state is State.FAILED:
             return stored_outcome(row)
         return await self._settled(row.seq)
@@ -153,7 +154,7 @@ class Singles:
     async def _settled(self, seq: int) -> Outcome:
         assert self._store is not None
         future = self._commits.waiters.future(seq)
-        now: WholeRow | None = await self._store.run(lambda journal: journal.row(seq))
+        now: ExportRow | None = await self._store.run(lambda journal: journal.row(seq))
         if now is not None and (now.state in SETTLED or now.state is State.FAILED):
             self._commits.waiters.forget(seq)
             return stored_outcome(now)

@@ -18,7 +18,8 @@ import anyio
 from ..dedupe import PairSet
 from ..errors import ConfigurationStop
 from ..model import Intent, State
-from .outcomes import IN_DOUBT, SettleRow
+from ..store.schema import SettleRow
+from .outcomes import IN_DOUBT
 
 THERE: Final = frozenset({int(State.CREATED), int(State.EXISTING)})
 MOST_IDS: Final = 200_000

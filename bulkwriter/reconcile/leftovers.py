@@ -19,12 +19,13 @@ from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..events import DoubtsParked, Event
 from ..model import ID_MAX, Intent, State
 from ..settings import Settings
+from ..store.schema import SettleRow
 from .coverage import FiltersOf
 from .halt import Halt
 from .lists import GetPage
 from .looks import Looker
 from .persist import NEEDS_LIST
-from .takeback import SettleRow, Settles
+from .takeback import Settles
 
 CHECK_S = 0.25
 

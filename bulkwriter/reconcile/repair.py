@@ -17,18 +17,17 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-import orjson
-
 from ..model import State
+from ..store.schema import ExportRow, outcome_detail
 from .beginning import Beginning
 from .conversation import Conversation
 from .deletes import Fate
 from .halt import Halted
-from .takeback import CreatedRow, read_created
+from .takeback import read_created
 
 T = TypeVar("T")
 
-DETAIL = orjson.dumps({"message": "verify --repair deleted this run's record of the doubled pair"}).decode()
+DETAIL = outcome_detail((), "verify --repair deleted this run's record of the doubled pair")
 
 
 class RepairStore(Protocol):
@@ -47,7 +46,7 @@ class Repair:
         self._store = store
         self._talk = talk
         self._list_lag_s = list_lag_s
-        self._own: dict[tuple[int, int], list[CreatedRow]] = {}
+        self._own: dict[tuple[int, int], list[ExportRow]] = {}
         self._beginning = Beginning()
         self.left = dict(doubled)
         self.deleted = 0
@@ -64,7 +63,7 @@ class Repair:
         while rows := await self._store.run(partial(read_created, first_seq=first_seq)):
             first_seq = rows[-1].seq + 1
             for row in rows:
-                if row.record_id in self.left.get(row.pair, ()):
+                if row.pair and row.record_id in self.left.get(row.pair, ()):
                     self._own.setdefault(row.pair, []).append(row)
 
     async def run(self) -> None:
@@ -80,13 +79,13 @@ class Repair:
         if halt.error:
             raise halt.error
 
-    async def _repair(self, pair: tuple[int, int], rows: Sequence[CreatedRow]) -> None:
+    async def _repair(self, pair: tuple[int, int], rows: Sequence[ExportRow]) -> None:
         deleted: set[int] = set()
         for row in sorted(rows, key=lambda row: row.record_id or 0, reverse=True):
             if not await self._delete(pair, row, deleted):
                 return
 
-    async def _delete(self, pair: tuple[int, int], row: CreatedRow, deleted: set[int]) -> bool:
+    async def _delete(self, pair: tuple[int, int], row: ExportRow, deleted: set[int]) -> bool:
         """Delete the record of `row` if it may go; False when the pair is to be left as it is."""
         talk, record_id = self._talk, row.record_id
         assert record_id is not None

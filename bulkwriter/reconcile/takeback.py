@@ -21,10 +21,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Protocol
 
-import orjson
-
-from ..model import Pair, State
+from ..model import State
 from ..net.api import Seen
+from ..store.schema import ExportRow, SettleRow, doubt_detail
 from .beginning import Beginning
 from .deletes import Fate
 from .halt import Halt
@@ -34,25 +33,6 @@ ROUNDS: Final = 3
 EXAMPLES: Final = 20
 CHUNK_ROWS: Final = 5_000
 """Rows read from the journal at a time."""
-
-SettleRow = tuple[int, int, int, int | None, int | None, str | None]
-
-
-class CreatedRow(Protocol):
-    """A row of the journal that names a record; see `store.schema.ExportRow`."""
-
-    @property
-    def seq(self) -> int: ...
-    @property
-    def pair(self) -> Pair | None: ...
-    @property
-    def state(self) -> State: ...
-    @property
-    def attempts(self) -> int: ...
-    @property
-    def record_id(self) -> int | None: ...
-    @property
-    def http_status(self) -> int | None: ...
 
 
 class Settles(Protocol):
@@ -105,7 +85,7 @@ class TakeBack:
         self.beginning = Beginning()
         self.tally = Tally()
 
-    async def batch(self, rows: Sequence[CreatedRow]) -> list[CreatedRow]:
+    async def batch(self, rows: Sequence[ExportRow]) -> list[ExportRow]:
         """Take back the records of at most `IDS_PER_CALL` rows; returns the rows whose records a read did not show."""
         shown = await self._shown(rows)
         ours, absent = [], []
@@ -118,7 +98,7 @@ class TakeBack:
         await self.take(ours)
         return absent
 
-    async def is_ours(self, row: CreatedRow, seen: Seen) -> bool:
+    async def is_ours(self, row: ExportRow, seen: Seen) -> bool:
         """Whether what was seen is the record that this run made for the row; else it is noted as left alone."""
         if seen.pair != row.pair:
             await self._leave(row, seen.pair)
@@ -128,7 +108,7 @@ class TakeBack:
             return True
         return False
 
-    async def take(self, rows: Sequence[CreatedRow]) -> None:
+    async def take(self, rows: Sequence[ExportRow]) -> None:
         """Delete the records of these rows, each shown with its own pair by a read just before."""
         if not rows or self._halt.is_set:
             return
@@ -142,14 +122,14 @@ class TakeBack:
             if not rows or not await self._halt.pause(self._list_lag_s):
                 return
 
-    async def gone(self, rows: Sequence[CreatedRow]) -> None:
+    async def gone(self, rows: Sequence[ExportRow]) -> None:
         """Note that the records of these rows are not there, as lists that can be believed have shown."""
         await self._note_gone(rows, {})
 
-    async def _shown(self, rows: Sequence[CreatedRow]) -> Mapping[int, Seen]:
+    async def _shown(self, rows: Sequence[ExportRow]) -> Mapping[int, Seen]:
         return await self._read([row.record_id or 0 for row in rows])
 
-    async def _delete_each(self, rows: Sequence[CreatedRow], own: dict[int, bool]) -> list[CreatedRow]:
+    async def _delete_each(self, rows: Sequence[ExportRow], own: dict[int, bool]) -> list[ExportRow]:
         """One DELETE each; the rows for which it was answered that the record is not there any more.
 
         What was not sent, and what the server refused, is created as before; but not where an earlier DELETE may count,
@@ -170,14 +150,14 @@ class TakeBack:
         await self._store.settle([as_created(row) for row in kept if row.seq not in own])
         return answered
 
-    async def _note_gone(self, rows: Sequence[CreatedRow], own: dict[int, bool]) -> None:
+    async def _note_gone(self, rows: Sequence[ExportRow], own: dict[int, bool]) -> None:
         if rows:
             await self._store.settle([as_pending(row) for row in rows])
         deleted = sum(own.get(row.seq, False) or row.seq in self._unanswered for row in rows)
         self.tally.deleted += deleted
         self.tally.gone += len(rows) - deleted
 
-    async def _leave(self, row: CreatedRow, pair: tuple[int, int] | None) -> None:
+    async def _leave(self, row: ExportRow, pair: tuple[int, int] | None) -> None:
         """Note that the record is not ours to delete: it holds another pair, or (None) was there before the run."""
         tally = self.tally
         assert row.record_id is not None
@@ -192,20 +172,20 @@ class TakeBack:
             await self._store.settle([as_created(row)])
 
 
-def as_being_deleted(row: CreatedRow) -> SettleRow:
+def as_being_deleted(row: ExportRow) -> SettleRow:
     """In doubt from now on: a record of the pair that is newer than the floor is the one that was to be deleted."""
-    detail = orjson.dumps({"message": "undo began to delete the record", "floor": (row.record_id or 0) - 1}).decode()
+    detail = doubt_detail("undo began to delete the record", (row.record_id or 0) - 1)
     return (row.seq, State.IN_DOUBT, row.attempts, row.record_id, row.http_status, detail)
 
 
-def as_created(row: CreatedRow) -> SettleRow:
+def as_created(row: ExportRow) -> SettleRow:
     return (row.seq, State.CREATED, row.attempts, row.record_id, row.http_status, None)
 
 
-def as_pending(row: CreatedRow) -> SettleRow:
+def as_pending(row: ExportRow) -> SettleRow:
     return (row.seq, State.PENDING, 0, None, None, None)
 
 
-def read_created(journal: Any, *, first_seq: int) -> list[Any]:
+def read_created(journal: Any, *, first_seq: int) -> list[ExportRow]:
     """Up to `CHUNK_ROWS` whole created rows from `first_seq` on; for the journal's thread."""
     return list(islice(journal.export((State.CREATED,), first_seq), CHUNK_ROWS))

@@ -30,13 +30,14 @@ from ..model import Intent, State, Window
 from ..net.api import IDS_PER_CALL, Page, Seen
 from ..net.calls import LANES
 from ..settings import Settings
+from ..store.schema import ExportRow
 from .beginning import Beginning
 from .conversation import Conversation
 from .coverage import Coverage
 from .halt import Halted
 from .leftovers import Leftovers
 from .lists import Filters
-from .takeback import CreatedRow, TakeBack, Tally, read_created
+from .takeback import TakeBack, Tally, read_created
 
 T = TypeVar("T")
 
@@ -200,8 +201,8 @@ class Undo:
         doubts = await self._store.run(lambda journal: [row for rows in journal.doubts() for row in rows])
         return [row for row in doubts if row.record_id is not None]
 
-    async def _chunk(self, rows: Sequence[CreatedRow]) -> None:
-        absent: list[CreatedRow] = []
+    async def _chunk(self, rows: Sequence[ExportRow]) -> None:
+        absent: list[ExportRow] = []
         batches = (rows[at : at + IDS_PER_CALL] for at in range(0, len(rows), IDS_PER_CALL))
         async with anyio.create_task_group() as tasks:
             for _ in range(min(LANES, -(-len(rows) // IDS_PER_CALL))):
@@ -209,7 +210,7 @@ class Undo:
         if absent and not self._halt.is_set:
             await self._guarded(self._settle_absent(absent))
 
-    async def _work(self, batches: Iterator[Sequence[CreatedRow]], absent: list[CreatedRow]) -> None:
+    async def _work(self, batches: Iterator[Sequence[ExportRow]], absent: list[ExportRow]) -> None:
         for batch in batches:
             if self._halt.is_set:
                 return
@@ -225,7 +226,7 @@ class Undo:
             self._halt.set(error)
             return None
 
-    async def _settle_absent(self, rows: Sequence[CreatedRow]) -> None:
+    async def _settle_absent(self, rows: Sequence[ExportRow]) -> None:
         """Reads by id did not show these: find out by lists that can be believed, once they show all that was made."""
         await self._halt.sleep(max(0.0, self._started_at + self._settings.list_lag_s - self._clock()))
         by_id = {row.record_id: row for row in rows}
@@ -238,7 +239,7 @@ class Undo:
         for at in range(0, len(there), IDS_PER_CALL):
             await self._takeback.take(there[at : at + IDS_PER_CALL])
 
-    async def _find(self, by_id: Mapping[int | None, CreatedRow]) -> dict[int, Seen]:
+    async def _find(self, by_id: Mapping[int | None, ExportRow]) -> dict[int, Seen]:
         """Which of these records whole lists show, and as what."""
         shown: dict[int, Seen] = {}
 

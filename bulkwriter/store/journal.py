@@ -30,8 +30,8 @@ from .faults import GONE, damaged, journal_error
 from .lock import FileLock
 from .opening import check_place, open_writer
 from .rows import SCAN_ROWS, JournalRows
-from .schema import CREATE_PAIR_INDEX, EXPORT_COLUMNS, ExportRow, Identity, export_row
-from .statements import APPEND, MARK, AppendRow, SettleRow, settle_rows
+from .schema import CREATE_PAIR_INDEX, EXPORT_COLUMNS, AppendRow, ExportRow, Identity, SettleRow, export_row
+from .statements import APPEND, MARK, settle_rows
 from .states import StateColumn
 
 CHECKPOINT_BUSY_MS: Final = 1_000  # a reader may be at work; what is left in the -wal is read from there

@@ -17,7 +17,7 @@ from typing import Final
 
 from ..errors import JournalError
 from ..model import State
-from .statements import AppendRow, SettleRow
+from .schema import AppendRow, SettleRow
 from .states import StateColumn
 
 

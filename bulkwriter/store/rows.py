@@ -22,10 +22,8 @@ import orjson
 
 from ..model import SINGLE_SEQ, State
 from .faults import journal_error
-from .schema import EXPORT_COLUMNS, ExportRow, export_row
+from .schema import EXPORT_COLUMNS, ExportRow, StoredRow, export_row
 
-Row = tuple[int, int | None, int | None, int, int, int | None]
-"""seq, the two ids, state, attempts, line."""
 CreatedRow = tuple[int, int, int, int]
 """seq, the two ids, record id."""
 
@@ -39,11 +37,11 @@ class JournalRows:
     path: Path | None
     _db: sqlite3.Connection
 
-    def read(self, first_seq: int, limit: int) -> list[Row]:
+    def read(self, first_seq: int, limit: int) -> list[StoredRow]:
         """Up to `limit` rows from `first_seq` on, by seq."""
         return list(zip(*self._columns(_ROW, "seq >= ? AND seq < ?", (first_seq, first_seq + limit)), strict=True))
 
-    def scan(self) -> Iterator[list[Row]]:
+    def scan(self) -> Iterator[list[StoredRow]]:
         """All rows by seq, single ones last, in lists of at most `SCAN_ROWS`."""
         for first, end in self._ranges():
             yield self.read(first, end - first)

@@ -26,11 +26,12 @@ Not here: how rows are written (`journal`) and read (`rows`).  Source: DESIGN se
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
+
+import orjson
 
 from ..model import BadRow, FieldError, Pair, State
 
@@ -78,6 +79,14 @@ def normal_url(base_url: str) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
 
+AppendRow = tuple[int, int | None, int | None, int | None, int, str | None]
+"""A new row: seq, the two ids (None, None where the row is no pair), line, state, detail."""
+SettleRow = tuple[int, int, int, int | None, int | None, str | None]
+"""An outcome: seq, state, attempts, record id, HTTP status, detail.  Plain, since one is made a pair."""
+StoredRow = tuple[int, int | None, int | None, int, int, int | None]
+"""A row as it is read to be compared: seq, the two ids, state, attempts, line."""
+
+
 class ExportRow(NamedTuple):
     """A whole row as people want it.  `message` is the server's, or why the row is no pair; `raw` is its text."""
 
@@ -101,7 +110,7 @@ def export_row(row: Sequence[int | str | None]) -> ExportRow:
     """An `ExportRow` from the columns `EXPORT_COLUMNS`."""
     seq, line, id_a, id_b, state, attempts, record_id, http_status, detail = row
     pair = None if id_a is None or id_b is None else Pair(id_a, id_b)  # type: ignore[arg-type]
-    said = json.loads(detail) if isinstance(detail, str) else {}
+    said = orjson.loads(detail) if isinstance(detail, str) else {}
     errors = tuple(FieldError(*e) for e in said.get("errors", ()))
     message = said.get("reason") or said.get("message", "")
     raw, floor = said.get("raw", ""), said.get("floor")
@@ -110,13 +119,16 @@ def export_row(row: Sequence[int | str | None]) -> ExportRow:
     )  # fmt: skip
 
 
-def outcome_detail(errors: Sequence[FieldError], message: str) -> str | None:
-    """The `detail` of what the server said, or None for nothing.  ASCII JSON, so that any text can be stored."""
-    if not errors and not message:
-        return None
-    return json.dumps({"errors": errors, "message": message})
+def outcome_detail(errors: Sequence[FieldError], message: str) -> str:
+    """The `detail` of what the server said, or of what became of a pair."""
+    return orjson.dumps({"errors": [tuple(error) for error in errors], "message": message}).decode()
+
+
+def doubt_detail(message: str, floor: int | None) -> str:
+    """The `detail` of a doubt: why it is one, and the floor that its intent had."""
+    return orjson.dumps({"message": message, "floor": floor}).decode()
 
 
 def bad_row_detail(bad: BadRow) -> str:
     """The `detail` of a row that is no pair."""
-    return json.dumps({"reason": bad.reason, "raw": bad.raw})
+    return orjson.dumps({"reason": bad.reason, "raw": bad.raw}).decode()

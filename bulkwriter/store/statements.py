@@ -17,11 +17,7 @@ from typing import Any, Final
 
 from ..model import State
 from .bulk import Bulk
-
-AppendRow = tuple[int, int | None, int | None, int | None, int, str | None]
-"""seq, the two ids (None, None where the row is no pair), line, state, detail."""
-SettleRow = tuple[int, int, int, int | None, int | None, str | None]
-"""seq, state, attempts, record id, HTTP status, detail."""
+from .schema import SettleRow
 
 APPEND: Final = Bulk(
     "INSERT INTO pair(seq, id_a, id_b, line, state, detail)", width=6, tail="ON CONFLICT(seq) DO NOTHING"

@@ -29,7 +29,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from ..errors import JournalError
 from ..model import SINGLE_SEQ, State
 from .journal import Journal
-from .statements import AppendRow, SettleRow
+from .schema import AppendRow, SettleRow
 
 T = TypeVar("T")
 
