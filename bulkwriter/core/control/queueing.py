@@ -2,8 +2,9 @@
 
     sample   replies until their mean is known to 5 %, 16 to 512 of them; at the start 16
     late     mean above base + max(25 %, 10 ms), and above base + two standard errors
-    queue    late twice in a row, or at the start once with half as much again.  Then delivered rate · bearable latency
-             is what the server works on (Little's law), and more only waits: that is the limit
+    queue    late twice in a row, the second time with requests sent after the first (or one stall would be two), or
+             at the start once with half as much again.  Then delivered rate · bearable latency is what the server
+             works on (Little's law), and more only waits: that is the limit
     slower   late, though a fifth fewer are in flight and latency did not follow: no queue, the server became slower.
              Its latency is the new base, and the limit is what it was before
     quiet    every 10 s under such a limit, one sample with 60 % in flight: base goes half the way to its latency
@@ -113,6 +114,7 @@ class Queueing:
             return False
         was_late, self._was_late = self._was_late, is_late
         if is_late:
+            self._counts_from = now
             is_sure = was_late or (is_starting and mean_s > START_SLACK * self._bearable_s())
             return is_sure and peak > LIMIT_MIN and self._shrink(now, mean_s)
         self._was = None
