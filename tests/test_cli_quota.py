@@ -79,7 +79,7 @@ def test_the_first_run_of_all_makes_its_ledger_private(here: Here, tmp_path: Pat
     assert b"canary" not in ledger.read_bytes()
 
 
-def test_wait_shows_until_when_and_how_long_it_all_takes(tmp_path: Path, ledger: Path) -> None:
+def test_wait_shows_until_when_and_how_long_it_all_takes(here: Here, tmp_path: Path, ledger: Path) -> None:
     source = write_pairs(tmp_path / "pairs.csv", 100)
     args = ("--quota", "write:40/hour", "--ledger", str(ledger), "--progress=plain", "--log-format=text")
     with stub() as server:
@@ -90,12 +90,14 @@ def test_wait_shows_until_when_and_how_long_it_all_takes(tmp_path: Path, ledger:
             seen.append(line)
             if "held back" in line:
                 break
+        said = json.loads(here("status", f"{source}.journal", "--json").out)  # what waits are intents, all of them
         interrupt(process)
         process.stderr.read()
         process.stderr.close()
         process.stderr = None
         done = finish(process)
     assert done.code == 130
+    assert (said["end"]["left"], said["quotas"][0]["spent"]) == (60, 40)
     held = seen[-1]
     assert re.search(r"held back: the quota write:40/hour is spent until 20\d\d-\d\d-\d\d \d\d:\d\d \w+", held), held
     assert re.search(r"ETA 2 h 0\d min", held), held

@@ -41,7 +41,7 @@ def facts(reader: JournalReader, counts: Counts) -> dict[str, Any]:
         outlook = outlook_of(reader, noted)
     except BulkwriterError as error:
         return found | {"trouble": error.message}
-    left = max(counts.pending + counts.failed, (noted.get("rows") or 0) - counts.pairs + counts.pending + counts.failed)
+    left = left_of(counts, noted.get("rows") or 0, is_alive=is_alive)
     if left and outlook and outlook.windows:
         end = outlook.together(left)
         found["end"] = {**end.facts(), "left": left, "is_exact": noted.get("is_exact", False), "words": end.words()}
@@ -49,6 +49,12 @@ def facts(reader: JournalReader, counts: Counts) -> dict[str, Any]:
     elif left and rate:
         found["end"] = {"left": left, "seconds": round(left / rate, 1), "words": words.duration(left / rate)}
     return found
+
+
+def left_of(counts: Counts, rows: int, *, is_alive: bool) -> int:
+    """Pairs that want a write.  Intents read as in doubt; those of a living run wait for their turn to be sent."""
+    known = counts.pending + counts.failed + (counts.in_doubt if is_alive else 0)
+    return known + max(0, rows - counts.pairs)
 
 
 def notes_of(reader: JournalReader) -> dict[str, Any]:
