@@ -82,8 +82,8 @@ class Settings:
     limit: int | None = bound(None, "pairs", 1, 10**12, "send at most so many pairs in this start")
 
     in_flight: int = bound(64, "requests", 1, 4_096, "most requests in flight; more is faster on slow links and harder on the server")
-    rate: float | None = bound(None, "1/s", 1e-4, 1e6, "never more attempts than this in any second (below 1: never two within 1/rate)")
-    min_rate: float = bound(0.0, "1/s", 0, 1e6, "floor for the adaptive pace beside impolite neighbours")
+    rate: float | None = bound(None, "a second", 1e-4, 1e6, "never more attempts than this in any second (below 1: never two within 1/rate)")
+    min_rate: float = bound(0.0, "a second", 0, 1e6, "floor for the adaptive pace beside impolite neighbours")
     quota: tuple[str, ...] = choice((), "windows such as write:2500/day; nexudus and none are profiles")
     quota_share: float = bound(1.0, "share", 0.01, 1, "share of each quota that this run may use")
     on_quota: Literal["wait", "stop"] = choice("wait", "wait for a spent window's end, or stop with 75", words=("wait", "stop"))
@@ -122,9 +122,16 @@ def check_bounds(settings: Any) -> None:
             raise UsageError(f"{f.name} = {value!r} is not a whole number of {unit}")
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise UsageError(
-                f"{f.name} = {value!r} is not between {low:g} and {high:g} {unit}",
+                f"{f.name} = {value!r} is not between {amount(low)} and {amount(high)} {unit}",
                 hint=f"{f.name}: {f.metadata['why']}",
             )
+
+
+def amount(value: object) -> str:
+    """A number without a needless ".0" or exponent; anything else as it is."""
+    if isinstance(value, int | float):
+        return f"{int(value):,}" if value == int(value) else f"{value:g}"
+    return str(value)
 
 
 def check_words(settings: Any) -> None:

@@ -33,6 +33,11 @@ def test_a_number_is_taken_at_its_bounds_and_not_beyond(
             made(of, **{field.name: value})
 
 
+def test_bounds_are_told_as_people_write_them() -> None:
+    with pytest.raises(UsageError, match=r"rate = 0 is not between 0\.0001 and 1,000,000 a second"):
+        made(rate=0)
+
+
 @pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=lambda f: f.name)
 def test_every_setting_has_a_reason_and_refuses_another_type(field: dataclasses.Field[Any]) -> None:
     assert field.metadata["why"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from ..settings import Settings
+from ..settings import Settings, amount
 
 ENV = "BULKWRITER_"
 METADATA = {f.name: f for f in dataclasses.fields(Settings)}
@@ -66,19 +66,12 @@ def describe(f: dataclasses.Field[Any]) -> str:
     """A setting's reason with its range and default, as help shows it."""
     facts = []
     if "low" in f.metadata:
-        unit = "" if f.metadata["unit"] == "1/s" else f" {f.metadata['unit']}"
+        unit = "" if f.metadata["unit"] == "a second" else f" {f.metadata['unit']}"
         facts.append(f"{amount(f.metadata['low'])} to {amount(f.metadata['high'])}{unit}")
     if f.default not in (None, False, (), dataclasses.MISSING):
         facts.append(f"default {amount(f.default)}")
     why: str = f.metadata["why"]
     return why + (f" [{', '.join(facts)}]" if facts else "")
-
-
-def amount(value: object) -> str:
-    """A number without a needless ".0" or exponent; anything else as it is."""
-    if isinstance(value, int | float):
-        return f"{int(value):,}" if value == int(value) else f"{value:g}"
-    return str(value)
 
 
 def several(*decorators: Decorator) -> Decorator:
