@@ -28,9 +28,9 @@ def test_one_stall_is_no_queue_though_its_replies_are_told_in_two_round_trips() 
     """Half of the late replies were the second late sample, and the run went on with a few requests in flight."""
     queue = known(64)
     reply(queue, 1.2, 32, 0.2)
-    reply(queue, 1.2001, 32, 0.2)
+    reply(queue, 1.21, 32, 0.2)
     assert queue.limit == 64
-    reply(queue, 1.202, 64, NEAR_S)
+    reply(queue, 1.212, 64, NEAR_S)
     assert queue.limit == 64
 
 
