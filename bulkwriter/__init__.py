@@ -6,6 +6,18 @@
 
 The names below are the public face.  They are imported when first used, so that `import bulkwriter` and the command
 line's `--help` stay fast: aiohttp alone takes a quarter of a second.
+
+The code is read from here on in this order; each folder says in its own `__init__.py` what is where in it:
+
+    model, settings, errors, events     the nouns, the choices, what goes wrong, what observers are told
+    writer, taking, given, standing     the library's face: a source or a pair goes in, a summary comes out
+    assembly, connection, metering      the real parts put together: journal, network, quotas; `cpu`: a clock
+    engine/                             waits and acts: the run itself
+    core/                               decides, and nothing else
+    net/, store/                        talk, and remember; `dedupe`: pairs and ids seen, in bitmaps
+    reconcile/                          what is there, what became of doubts, verify and undo
+    sources/                            where pairs come from
+    cli/, stub/                         the command line, and the local server to try it on
 """
 
 from __future__ import annotations

@@ -95,6 +95,13 @@ def test_a_module_says_what_it_is(path: Path) -> None:
     assert docstring.count("\n") + 1 >= DOCSTRING_LINES, "what it does, its invariant, what it does not do"
 
 
+@pytest.mark.parametrize("path", [p for p in MODULES if p.name == "__init__.py"], ids=name_of)
+def test_a_folder_says_what_is_where_in_it(path: Path) -> None:
+    said = set(re.findall(r"[a-z_]+", path.read_text(encoding="utf-8").lower()))
+    here = {p.stem for p in path.parent.glob("*.py")} | {p.parent.name for p in path.parent.glob("*/__init__.py")}
+    assert here - {"__init__", "__main__"} <= said
+
+
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_nothing_is_left_for_later(path: Path) -> None:
     if path == Path(__file__):

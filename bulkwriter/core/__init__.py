@@ -1,0 +1,14 @@
+"""Decides: pure objects and tables; time and chance are arguments.  No module knows another, but inside control/.
+
+    classify    a reply -> what it means for its pair, by one ordered table
+    created     the short way of nearly every reply: the id of the record made
+    retry       backoff, the budget of re-sends, the breaker of a server that is gone
+    control/    how fast to send and how much at once, from replies alone
+    quota       `--quota` -> windows
+    pace        short windows, over cells that processes share
+    spending    long windows by the minute, and when so many writes will be done
+    throttles   what throttles teach of a long window that nobody wrote down
+    stats       counters, latencies, the recent rate
+
+It may name `model`, `errors` and `settings` alone; the engine asks it and acts.
+"""
