@@ -23,6 +23,7 @@ from .model import Intent
 from .settings import Settings
 from .store.journal import Journal
 from .store.memory import MemoryJournal
+from .store.schema import RISING_IDS
 from .store.writer import JournalWriter
 
 
@@ -72,7 +73,7 @@ class Assembly:
         stored = Stored(tally=dict(store.counts), doubts=[], record_ids=IdSet())
         if isinstance(store, JournalWriter) and store.counts:
             stored.doubts, stored.leaving = await store.run(read_doubts)
-            stored.has_rising_ids = await store.run(lambda journal: journal.meta_get("has_rising_ids")) != "no"
+            stored.has_rising_ids = await store.run(lambda journal: journal.meta_get(RISING_IDS)) != "no"
             stored.record_ids = await store.run(read_record_ids)
         return stored
 
@@ -106,7 +107,7 @@ def read_record_ids(journal: Journal) -> IdSet:
 def read_doubts(journal: Journal) -> tuple[list[Intent], set[int]]:
     """What the last process left in doubt, its intents without outcome and its doubts; and the seqs of those that have
     a record id: an undo was deleting that record."""
-    rows = [row for rows in journal.doubts() for row in rows]
+    rows = journal.doubts()
     doubts = [
         Intent(row.seq, row.pair, row.attempts, row.line, row.floor)
         for row in rows

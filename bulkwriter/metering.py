@@ -24,8 +24,7 @@ from .model import Window
 from .settings import Settings
 from .store.boot import boot_clock, boot_id
 from .store.learnt import LearntFile
-from .store.ledger import Ledger, account_key, ledger_path
-from .store.ledger_reader import read_ledger
+from .store.ledger import Ledger, account_key, ledger_path, read_ledger
 from .store.ledger_thread import LedgerThread
 from .store.page import MemoryPage, Page
 from .store.till import Till

@@ -20,6 +20,9 @@ from .errors import UsageError
 
 DEFAULT_BASE_URL: Final = "https://spaces.nexudus.com"
 
+STOP_WAIT_S: Final = 60.0
+"""With `on_quota` "stop", a longer wait than this ends the run."""
+
 TokenCall = Callable[[], Awaitable[str]]
 
 
@@ -109,6 +112,11 @@ class Settings:
     @property
     def is_loopback(self) -> bool:
         return is_loopback_host(urlsplit(self.base_url).hostname or "")
+
+    @property
+    def longest_wait_s(self) -> float:
+        """The longest `Retry-After` that is waited out."""
+        return self.limits.retry_after_stop_s if self.on_quota == "wait" else STOP_WAIT_S
 
 
 def check_bounds(settings: Any) -> None:

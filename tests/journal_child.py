@@ -56,8 +56,7 @@ def write_chunk(journal: Journal, count: int) -> None:
 def write(path: str) -> None:
     journal = open_journal(path)
     chance = random.Random(journal.rows)
-    for rows in journal.doubts():
-        journal.settle([(row.seq, State.CREATED, 1, record_id_of(row.seq), 200, None) for row in rows])
+    journal.settle([(row.seq, State.CREATED, 1, record_id_of(row.seq), 200, None) for row in journal.doubts()])
     while True:
         write_chunk(journal, chance.randint(1, 300))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bulkwriter.engine.stops import REFUSALS, REFUSED_S, STOP_WAIT_S, Refusals, at_long_wait
+from bulkwriter.engine.stops import FEWEST_THROTTLES, NOTHING_TAKEN_S, ThrottleStreak, at_long_wait
 from bulkwriter.errors import TryLater
-from bulkwriter.settings import Settings
+from bulkwriter.settings import STOP_WAIT_S, Settings
 
 WALL = 1_764_000_000.0
 HOUR_S = 3_600.0
@@ -36,19 +36,19 @@ def test_a_stated_wait_stops_above_two_days_or_a_minute(on_quota: str, stated_s:
 
 
 def test_nothing_but_throttles_for_more_than_a_minute_is_a_spent_limit() -> None:
-    refusals = Refusals()
-    assert [refusals.add(at, 60) for at in (0.0, 2.0, 7.0, 30.0, REFUSED_S - 1)] == [None] * 5
-    error = refusals.add(REFUSED_S, 60)
+    streak = ThrottleStreak()
+    assert [streak.add(at, 60) for at in (0.0, 2.0, 7.0, 30.0, NOTHING_TAKEN_S - 1)] == [None] * 5
+    error = streak.add(NOTHING_TAKEN_S, 60)
     assert isinstance(error, TryLater)
     assert "throttled every request for 90 s" in error.message
 
 
 def test_a_pair_taken_in_between_begins_it_anew() -> None:
-    refusals = Refusals()
+    streak = ThrottleStreak()
     for n in range(20):
-        assert refusals.add(n * 20.0, n) is None
+        assert streak.add(n * 20.0, n) is None
 
 
 def test_a_few_throttles_far_apart_are_no_streak() -> None:
-    refusals = Refusals()
-    assert [refusals.add(at, 1) for at in (0.0, 1_000.0, 2_000.0)] == [None] * (REFUSALS - 2)
+    streak = ThrottleStreak()
+    assert [streak.add(at, 1) for at in (0.0, 1_000.0, 2_000.0)] == [None] * (FEWEST_THROTTLES - 2)

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.errors import Exit, JournalError, LedgerError
-from bulkwriter.store.ledger import Ledger, account_key, ledger_path
+from bulkwriter.store.ledger import Ledger, account_key, ledger_path, read_ledger
 from bulkwriter.store.ledger_book import Book, SpentRow
-from bulkwriter.store.ledger_reader import read_ledger
 
 BOOT = "boot-1"
 

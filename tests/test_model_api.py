@@ -33,7 +33,7 @@ async def ask_all(request: object, api: Api, filters_of: object) -> list[object]
 
     async def look(**how: object) -> None:
         how = {"filters": {}, "page": 1, "size": 1_000, **how}
-        await ask(api.list_page(CANARY, order_by="Id", direction=-1, **how), is_page=True)  # type: ignore[arg-type]
+        await ask(api.list_page(CANARY, **how), is_page=True)  # type: ignore[arg-type]
 
     await look()
     await look(size=2, page=2)

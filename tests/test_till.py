@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.errors import JournalError
-from bulkwriter.store.ledger import Ledger
-from bulkwriter.store.ledger_reader import read_ledger
+from bulkwriter.store.ledger import Ledger, read_ledger
 from bulkwriter.store.till import DeadTill, Till, dead_tills
 
 BOOT = "boot-1"

@@ -109,16 +109,16 @@ def wrap(facts: Iterable[str], width: int, *, indent: str = "  ", between: str =
     return lines
 
 
-def columns(rows: Sequence[tuple[str, str]], width: int, *, indent: str = "  ") -> list[str]:
+def columns(rows: Sequence[tuple[str, str]], width: int) -> list[str]:
     """Two columns, the second wrapped beside the first; what `help TOPIC` prints."""
     left = min(max((len(a) for a, _ in rows), default=0), max(12, width // 3))
     lines: list[str] = []
     for a, b in rows:
-        texts = wrap(b.split(), width - left - len(indent) - 2, indent="", between=" ") or [""]
-        head = f"{indent}{a:<{left}}"
+        texts = wrap(b.split(), width - left - 4, indent="", between=" ") or [""]
+        head = f"  {a:<{left}}"
         if len(a) > left:
-            lines.append(indent + a)
-            head = " " * (len(indent) + left)
+            lines.append("  " + a)
+            head = " " * (left + 2)
         lines.append(f"{head}  {texts[0]}".rstrip())
-        lines += [" " * (len(indent) + left + 2) + t for t in texts[1:]]
+        lines += [" " * (left + 4) + t for t in texts[1:]]
     return lines

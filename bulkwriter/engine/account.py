@@ -61,9 +61,7 @@ class Answer:
     stretched: set[str]  # kinds of which more than was shown is tried
     is_guess: bool
     spending: Spending
-    not_before: dict[str, float] = field(
-        default_factory=dict
-    )  # when (boot clock) the server said to come back, by kind
+    not_before: dict[str, float] = field(default_factory=dict)  # by kind, until when (boot clock) nobody sends
 
 
 class Account:

@@ -25,7 +25,7 @@ from anyio.abc import TaskGroup
 from ..errors import BulkwriterError, TryLater, is_of_journal
 from ..events import DoubtsParked, Event, Note, Stopping
 from ..model import Fault, Intent
-from ..net.pool import ConnectFailure
+from ..net.dial import ConnectFailure
 from ..reconcile.looks import Looker
 from ..settings import Settings
 from . import stops

@@ -53,7 +53,7 @@ class IntakeHost(Protocol):
 
 
 class Known(Protocol):
-    """What is on the server already; see `reconcile.existing`."""
+    """What is on the server already; see `engine.known`."""
 
     async def find(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]: ...
     def floor(self) -> int | None: ...

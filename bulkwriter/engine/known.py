@@ -20,6 +20,7 @@ from ..model import Intent
 from ..reconcile.existing import Existing
 from ..reconcile.lists import ListFailed, is_newest_first, top_page
 from ..settings import Settings
+from ..store.schema import RISING_IDS
 from .first_start import FirstStart
 from .ids import RecordIds
 from .ports import Ports
@@ -125,4 +126,4 @@ def existing_of(settings: Settings, ports: Ports, first: FirstStart, tell: Calla
 
 def forget_floors(journal: Any) -> None:
     """Keep in the journal that floors tell nothing, or the next start would trust those of its doubts."""
-    journal.meta_set("has_rising_ids", "no")
+    journal.meta_set(RISING_IDS, "no")

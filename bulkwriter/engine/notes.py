@@ -4,8 +4,8 @@ One row of `meta`, key `run`, JSON: `rows` (of the source; estimated unless `is_
 `rate_per_s` and when it was measured (`at`, epoch seconds), `held_kind` and `held_by` (what holds it back),
 `holds_until` (epoch seconds, or null), `believes` (of the server), `quota`, `quota_share` and `ledger` as they were
 set.  Written a second after the start and then at growing intervals up to a minute when a number changed by more than a
-hundredth; and within `HELD_S` when something else holds the run back.  Once
-more at the end.  A run that waits for days writes nothing.
+hundredth; within `HELD_S` when something else holds the run back; and once more at the end.  A run that waits for days
+writes nothing.
 
 Invariant: nothing depends on it; a run without it goes on as well.  Nothing in it is secret.
 """

@@ -28,11 +28,11 @@ from ..core.throttles import FIRST_HOLDS_S, KNOWN_HOLDS_S, STRETCHED_HOLDS_S, Sp
 from ..errors import BulkwriterError, TryLater
 from ..events import Event, Note
 from ..model import Window
+from ..settings import STOP_WAIT_S
 from .account import Account, Answer
 from .exchanges import Clocks, Exchanges, LedgerLike, TillLike
 from .quota_view import moment, spent_words
 from .sides import PageLike, Side, paces_over
-from .stops import STOP_WAIT_S
 
 POLITE_S: Final = 0.005
 """How much longer than a waiting call a write waits for a unit; more is safer on a slow loop, and slower."""

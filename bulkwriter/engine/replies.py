@@ -57,7 +57,7 @@ class Replies:
         self._ready = ready
         self._host = host
         self._rejections = RejectionStreak(settings.max_same_rejections)
-        self._refusals = stops.Refusals() if settings.on_quota == "stop" and not parts.quotas else None
+        self._throttles = stops.ThrottleStreak() if settings.on_quota == "stop" and not parts.quotas else None
         self._is_refreshed = False
         self.parking: Parking
         self.wall: Callable[[], float]
@@ -138,8 +138,8 @@ class Replies:
             self._quotas.throttled(now, lane.sent_at, stated_s)
         self.tell(Throttled(max(0.0, until - now), stated_s, control.in_flight_limit))
         self._stop_if(stops.at_long_wait(stated_s, self._settings, self.wall() if stated_s else 0.0))
-        if self._refusals and verdict.kind is VerdictKind.THROTTLED:
-            self._stop_if(self._refusals.add(now, self._stats.created))
+        if self._throttles and verdict.kind is VerdictKind.THROTTLED:
+            self._stop_if(self._throttles.add(now, self._stats.created))
 
     def _unauthorized(self, verdict: Verdict) -> None:
         if self._is_refreshed:

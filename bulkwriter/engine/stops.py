@@ -13,26 +13,17 @@ import re
 
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..model import Fault, Verdict
+from ..net.signin import FATAL_FAULTS
 from ..settings import Settings
 from .quota_view import moment
-
-FATAL_AT_CONNECT = {
-    Fault.TLS: "check --base-url, --ca-file and this machine's clock",
-    Fault.NAME: "check --base-url and --proxy, and that this machine can look up names",
-    Fault.PROXY: "check --proxy, HTTPS_PROXY and NO_PROXY",
-}
-"""Failures to connect that show a wrong setting, as long as no connection has ever been made."""
 
 GO_ON = "nothing is lost: the same command goes on where this one ended"
 NO_ROLE = "a fresh token was refused as well: its user needs the role CourseCompletedLesson-Create"
 
-REFUSED_S = 90.0
+NOTHING_TAKEN_S = 90.0
 """More than a minute, so that a limit of a minute has surely let something through."""
-REFUSALS = 5
-"""Fewer throttles may be an accident."""
-
-STOP_WAIT_S = 60.0
-"""With `--on-quota stop`, a server that asks for a longer wait than this ends the run."""
+FEWEST_THROTTLES = 5
+"""Fewer may be an accident."""
 
 
 NUMBER = re.compile(r"\d+")
@@ -66,7 +57,7 @@ class RejectionStreak:
 
 def at_connect(fault: Fault, detail: str, *, has_connected: bool) -> BulkwriterError | None:
     """The stop that a failure to connect calls for: a certificate always, the others only before the first success."""
-    hint = FATAL_AT_CONNECT.get(fault)
+    hint = FATAL_FAULTS.get(fault)
     if hint is None or (has_connected and fault is not Fault.TLS):
         return None
     return ConfigurationStop(f"{fault.value}: {detail}", hint=hint)
@@ -74,8 +65,7 @@ def at_connect(fault: Fault, detail: str, *, has_connected: bool) -> BulkwriterE
 
 def at_long_wait(stated_s: float | None, settings: Settings, wall_s: float) -> BulkwriterError | None:
     """The stop that a `Retry-After` of `stated_s` calls for."""
-    longest_s = settings.limits.retry_after_stop_s if settings.on_quota == "wait" else STOP_WAIT_S
-    if stated_s is None or stated_s <= longest_s:
+    if stated_s is None or stated_s <= settings.longest_wait_s:
         return None
     return TryLater(
         f"the server asks to wait {stated_s:,.0f} s, until {moment(wall_s + stated_s)}",
@@ -84,7 +74,7 @@ def at_long_wait(stated_s: float | None, settings: Settings, wall_s: float) -> B
     )
 
 
-class Refusals:
+class ThrottleStreak:
     """Throttles with nothing taken in between, where no quota learns from them and `--on-quota stop` is to end a run.
 
     A limit of up to a minute lets something through within a minute; one that does not is a longer one.
@@ -100,7 +90,7 @@ class Refusals:
         if created != self._created:
             self._created, self._since, self._throttles = created, now, 0
         self._throttles += 1
-        if now - self._since < REFUSED_S or self._throttles < REFUSALS:
+        if now - self._since < NOTHING_TAKEN_S or self._throttles < FEWEST_THROTTLES:
             return None
         return TryLater(
             f"the server throttled every request for {now - self._since:,.0f} s: a longer limit of it is spent",

@@ -131,11 +131,9 @@ class Api:
         filters: Mapping[str, object] | None = None,
         page: int = 1,
         size: int = 1_000,
-        order_by: str = "Id",
-        direction: int = 1,
     ) -> bytes:
-        """The request for one page, from 1; `direction` 1 is ascending, -1 descending."""
-        query = {**(filters or {}), "page": page, "size": size, "orderBy": order_by, "dir": direction}
+        """The request for one page, from 1, of the records that match, newest first."""
+        query = {**(filters or {}), "page": page, "size": size, "orderBy": "Id", "dir": -1}
         return self._head("GET", f"{self._path}?{urlencode(query)}", token=token, extra=FRESH)
 
     def by_ids(self, token: str, ids: Iterable[int]) -> bytes:

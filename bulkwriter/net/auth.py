@@ -27,12 +27,9 @@ from ..settings import Settings, TokenCall
 from .api import check_header
 from .signin import Login, ParseRetryAfter, RequestCall, SignIn, TokenEndpoint, TokenRequest, obtain
 
-RENEW_SHARE: Final = (
-    0.8  # of a token's life, then a new one is asked for: a day and more before the documented week ends
-)
+RENEW_SHARE: Final = 0.8  # of a token's life, then a new one is made: a day and more before the documented week ends
 RENEW_MIN_S: Final = 1.0  # but not sooner, or a token of a moment's life would be renewed without end
 RENEW_AGAIN_S: Final = 60.0  # until a renewal is tried again that failed because the server was gone
-STOP_WAIT_S: Final = 60.0  # with `--on-quota stop`, a longer Retry-After ends the run
 LINE_BYTES: Final = 65_536  # of a file's first line; tokens and passwords are far shorter
 
 
@@ -167,7 +164,6 @@ def token_source(
     request: RequestCall,
     token_request: TokenRequest,
     parse_retry_after: ParseRetryAfter,
-    rng: random.Random | None = None,
 ) -> TokenSource:
     """The source of tokens that the settings call for: `token`, else `token_file`, else `username`.
 
@@ -182,15 +178,14 @@ def token_source(
     elif settings.token_file is not None:
         supply = FileToken(settings.token_file)
     elif settings.username is not None:
-        longest_wait_s = min(settings.limits.retry_after_stop_s, settings.give_up_after_s)
         endpoint = TokenEndpoint(
             request=request,
             token_request=token_request,
             parse_retry_after=parse_retry_after,
             client_id=check_header(settings.client_id or f"bulkwriter-{secrets.token_hex(8)}", "client id"),
             deadline_s=settings.timeout_s,
-            longest_wait_s=longest_wait_s if settings.on_quota == "wait" else STOP_WAIT_S,
-            rng=rng or random.Random(),  # noqa: S311 jitter, not a secret
+            longest_wait_s=min(settings.longest_wait_s, settings.give_up_after_s),
+            rng=random.Random(),  # noqa: S311 jitter, not a secret
         )
         supply = SignIn(Login(settings.username, password_of(settings), totp_of(settings)), endpoint)
     else:

@@ -26,8 +26,6 @@ from .framing import ReplyReader
 from .idle import IdleLimit
 from .lane import SHUTDOWN_S, BufferedLane, Lane, Owner
 
-__all__ = ["ConnectFailure", "Pool"]
-
 LINGER_RESET: Final = struct.pack("ii", 1, 0)
 
 

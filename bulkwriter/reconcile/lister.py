@@ -66,9 +66,7 @@ class Lister:
     async def page(self, filters: Filters, number: int) -> Page:
         """Page `number` (from 1) of the records that match, newest first.  Raises `ListFailed`."""
         page = await self._read(
-            lambda token: self._api.list_page(
-                token, filters=filters, page=number, size=PAGE_SIZE, order_by="Id", direction=-1
-            ),
+            lambda token: self._api.list_page(token, filters=filters, page=number, size=PAGE_SIZE),
             self._api.parse_page,
         )
         if page.page != number:

@@ -30,7 +30,7 @@ from ..model import Intent, State, Window
 from ..net.api import IDS_PER_CALL, Page, Seen
 from ..net.calls import LANES
 from ..settings import Settings
-from ..store.schema import ExportRow
+from ..store.schema import RISING_IDS, ExportRow
 from .beginning import Beginning
 from .conversation import Conversation
 from .coverage import Coverage
@@ -43,10 +43,6 @@ T = TypeVar("T")
 
 COVER_PAIRS: Final = 1_000
 """Pairs of absent records looked up at a time, from which lists are chosen."""
-
-
-HAS_RISING_IDS: Final = "has_rising_ids"
-"""Key of the journal's meta: "no" once a run saw that the server's ids do not rise."""
 
 
 class UndoStore(Protocol):
@@ -157,7 +153,7 @@ class Undo:
     async def load(self) -> None:
         """Read what is in doubt: what a run left, and what an undo left that was killed."""
         self._takeback.beginning = Beginning.of(await self._store.run(lambda journal: journal.meta()))
-        rows = await self._store.run(lambda journal: [row for rows in journal.doubts() for row in rows])
+        rows = await self._store.run(lambda journal: journal.doubts())
         self._resumed = sum(row.record_id is not None for row in rows)
         self._doubts = [
             Intent(row.seq, row.pair, row.attempts, row.line, row.floor) for row in rows if row.record_id is None
@@ -170,7 +166,7 @@ class Undo:
         """
         leftovers = self._leftovers
         if self._doubts:
-            has_floors = await self._store.run(lambda journal: journal.meta_get(HAS_RISING_IDS)) != "no"
+            has_floors = await self._store.run(lambda journal: journal.meta_get(RISING_IDS)) != "no"
             created = self._store.counts.get(State.CREATED, 0)
             await leftovers.settle(self._doubts, has_floors=has_floors, created=created)
             self._doubts = [*leftovers.undecided, *(doubt.intent for doubt in leftovers.looker.doubts)]
@@ -198,7 +194,7 @@ class Undo:
             rows = await self._being_deleted()
 
     async def _being_deleted(self) -> list[Any]:
-        doubts = await self._store.run(lambda journal: [row for rows in journal.doubts() for row in rows])
+        doubts = await self._store.run(lambda journal: journal.doubts())
         return [row for row in doubts if row.record_id is not None]
 
     async def _chunk(self, rows: Sequence[ExportRow]) -> None:

@@ -16,14 +16,13 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from ..errors import SourceError
-from ..model import BadRow, Batch
+from ..model import BOM, BadRow, Batch
 from .batches import RAW_BYTES, Rows
 from .header import SAVE_AS_UTF8
 from .ids import WHITE_BYTES
 
 BLOCK_BYTES: Final = 65_536
 """About 5,000 rows.  Four times as much is no faster, and what is read ahead costs memory."""
-UTF8_BOM: Final = b"\xef\xbb\xbf"
 # What files that are no UTF-8 text begin with.
 MAGICS: Final = (
     (b"\xff\xfe", "UTF-16 text", SAVE_AS_UTF8),
@@ -112,7 +111,7 @@ class Reader:
         for magic, what, hint in MAGICS:
             if self._buffer.startswith(magic):
                 raise SourceError(f"{self._name} is {what}, not UTF-8 text", hint=hint, line=1)
-        self._buffer = self._buffer.removeprefix(UTF8_BOM)
+        self._buffer = self._buffer.removeprefix(BOM)
         while not self._buffer.lstrip(WHITE_BYTES) and len(self._buffer) <= self._line_bytes and self._fill():
             pass
         if self._error is not None and not self._buffer:

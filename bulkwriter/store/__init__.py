@@ -10,7 +10,7 @@
                     memory          what stands for it where none is kept
     the ledger      ledger          its file, what it promises, and what a stepped clock can do
                     ledger_book     one account inside a transaction
-                    ledger_thread, ledger_reader    for asyncio, and from outside
+                    ledger_thread   the same for asyncio
                     page, till      short windows, and how far a process came: maps of memory that outlive a kill
                     boot            the clock that it goes by
     beside it       learnt          what a run found of the server's own limit

@@ -22,9 +22,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
 
-RUNG_MAX: Final = (
-    1_024  # rows a statement: larger ones save nothing, and their programs and values fall out of the cache
-)
+RUNG_MAX: Final = 1_024  # rows a statement: larger ones save nothing, and their programs fall out of the cache
 VARIABLES: Final = 6 * RUNG_MAX  # SQLite allows 32,766 by default since 3.32
 
 

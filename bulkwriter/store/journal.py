@@ -104,12 +104,13 @@ class Journal(JournalRows):
         """Seqs before `end_seq` of rows in these states as they are now, ascending, without touching the disk."""
         return self._states.seqs(states, first_seq, end_seq)
 
-    def doubts(self) -> Iterator[list[ExportRow]]:
-        """Rows in INTENT or IN_DOUBT as they are now, in lists; right after opening, the doubts of the last process."""
-        seqs = list(self.seqs((State.INTENT, State.IN_DOUBT)))
+    def doubts(self) -> list[ExportRow]:
+        """Rows in INTENT or IN_DOUBT as they are now; right after opening, the doubts of the last process."""
+        seqs, rows = list(self.seqs((State.INTENT, State.IN_DOUBT))), []
         for at in range(0, len(seqs), SCAN_ROWS):
             wanted = orjson.dumps(seqs[at : at + SCAN_ROWS]).decode()
-            yield self._whole("seq IN (SELECT value FROM json_each(?))", (wanted,))
+            rows += self._whole("seq IN (SELECT value FROM json_each(?))", (wanted,))
+        return rows
 
     def find(self, pair: tuple[int, int]) -> ExportRow | None:
         """The newest row of this pair that is no duplicate, by value.

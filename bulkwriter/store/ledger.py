@@ -41,9 +41,10 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 from ..errors import LedgerError
-from .ledger_book import APPLICATION_ID, CREATE, FORMAT, Book
+from .ledger_book import APPLICATION_ID, CREATE, FORMAT, Book, LearntRow, SpentRow
 from .schema import normal_url
 from .till import dead_tills
 
@@ -141,6 +142,27 @@ class Ledger:
                 self._db.execute("ROLLBACK")
         except sqlite3.Error:
             pass  # it is closed, or SQLite has rolled back by itself; either way nothing is half done
+
+
+def read_ledger(path: Path, account: str, boot: str) -> tuple[list[SpentRow], dict[str, LearntRow]]:
+    """What an account has spent and what is learnt of its server, as of one moment; nothing where there is no ledger.
+
+    For `plan` and `status`, beside processes at work: `mode=ro`, so nothing is created, repaired or changed.  A ledger
+    that was being written when the power went needs a writer to repair it first; until then this is a `LedgerError`.
+    """
+    try:
+        if not path.exists() or not path.stat().st_size:
+            return [], {}
+        db = sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None)
+        try:
+            db.execute("BEGIN")
+            check_ours(db, path)
+            book = Book(db, account, boot)
+            return book.rows(), book.learnt()
+        finally:
+            db.close()
+    except (sqlite3.Error, OSError) as e:
+        raise ledger_error(e, path) from e
 
 
 def make_private(path: Path) -> None:

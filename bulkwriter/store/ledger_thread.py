@@ -1,10 +1,10 @@
 """The ledger for asyncio: one daemon thread that owns it, opens it, and carries out one exchange after the other.
 
-Exchanges are few (one a block of requests), so nothing is grouped here.  `exchange` hands in and returns a future at
+Exchanges are few (one a block of requests), so nothing is grouped here.  `post` hands in a step and returns a future at
 once; what was handed in happens whether or not somebody still waits.  `close` waits for it, but only so long: a disk
 that hangs cannot keep the process from ending, and what it leaves reserved stays booked.
 
-With `inline=True` there is no thread and every exchange has happened when `exchange` returns: for virtual time.
+With `inline=True` there is no thread and every step has happened when `post` returns: for virtual time.
 Invariant: the ledger is touched by one thread only.  Not here: what an exchange does (`engine.account`).
 """
 

@@ -50,6 +50,7 @@ CREATE: Final = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {FORMAT}",
 )
+RISING_IDS: Final = "has_rising_ids"
 CREATE_PAIR_INDEX: Final = "CREATE INDEX IF NOT EXISTS pair_by_ids ON pair(id_a, id_b)"
 
 

@@ -17,8 +17,9 @@ import trustme
 import uvloop
 
 from bulkwriter.model import Fault, Reply
+from bulkwriter.net.dial import ConnectFailure
 from bulkwriter.net.lane import Lane
-from bulkwriter.net.pool import ConnectFailure, Pool
+from bulkwriter.net.pool import Pool
 from bulkwriter.settings import Limits
 
 from .cases import BODY_BYTES, DEADLINE_S, HEAD_BYTES, NOT_SENT, OK, Case, Seen

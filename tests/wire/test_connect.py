@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from bulkwriter.model import Fault
-from bulkwriter.net.pool import ConnectFailure, Pool
+from bulkwriter.net.dial import ConnectFailure
+from bulkwriter.net.pool import Pool
 from bulkwriter.settings import Limits
 
 from .cases import BODY_BYTES, OK

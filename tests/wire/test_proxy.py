@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from bulkwriter.model import Fault
-from bulkwriter.net.pool import ConnectFailure, Pool
+from bulkwriter.net.dial import ConnectFailure
+from bulkwriter.net.pool import Pool
 
 from .cases import BODY_BYTES, OK
 from .drive import LIMITS, LOOPS, TUNNELLED, Certificates, Ear, post, run_on
