@@ -32,6 +32,8 @@ from .taking import Taking, states_sent_again
 
 ENDS: Final = "give the pair again after the next start; what had been sent of it is in the journal"
 
+OPEN: Final = "use it inside `async with BulkWriter(settings) as writer:`"
+
 
 class BulkWriter:
     """Writes pairs to the server, each exactly once, remembering them in a journal.
@@ -179,6 +181,7 @@ class BulkWriter:
 
     def drain(self, reason: str) -> None:
         """Begin no new attempt; `write_all` returns once those in flight have ended, with the rest `pending`."""
+        self._require_begun()
         self._tell(Stopping(reason))
         self._engine.halt()
 
@@ -200,19 +203,28 @@ class BulkWriter:
 
     def summary(self) -> Summary:
         """How the run stands, as the journal has it; also after the block has ended."""
+        self._require_begun()
         return self._last_summary or summary_of(self._engine, elapsed_s=time.monotonic() - self._began_at)
 
     def snapshot(self) -> Snapshot:
         """How the run stands this moment; cheap enough to ask a few times a second."""
+        self._require_begun()
         total, is_exact = self._taking.total()
         elapsed_s = time.monotonic() - self._began_at
         return snapshot_of(self._engine, elapsed_s=elapsed_s, total=total, is_total_exact=is_exact)
 
     def _require_open(self) -> None:
         if self._living is None or self._is_left.is_set():
+            raise UsageError("the writer is not open", hint=OPEN)
+        if running_loop() is not self._living.get_loop():
             raise UsageError(
-                "the writer is not open", hint="use it inside `async with BulkWriter(settings) as writer:`"
+                "the writer belongs to another event loop",
+                hint="use it in the loop that opened it; from a thread: asyncio.run_coroutine_threadsafe",
             )
+
+    def _require_begun(self) -> None:
+        if not hasattr(self, "_taking"):
+            raise UsageError("the writer was not opened yet", hint=OPEN)
 
     def _raise(self) -> None:
         if self._engine.error:

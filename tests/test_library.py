@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -190,6 +190,28 @@ async def test_a_writer_that_is_not_open_says_so(tmp_path: Path) -> None:
                 pass
     with pytest.raises(UsageError, match="used once"):
         await writer.__aenter__()
+
+
+def test_before_it_is_opened_it_has_nothing_to_tell(tmp_path: Path) -> None:
+    writer = BulkWriter(settings_for("http://127.0.0.1:9", tmp_path / "j"))
+    for ask in (writer.summary, writer.snapshot, lambda: writer.drain("a test")):
+        with pytest.raises(UsageError, match="not opened yet"):
+            ask()
+
+
+def test_another_event_loop_is_refused_and_disturbs_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with BulkWriter(settings_for(server, tmp_path / "j")) as writer:
+            for use in (writer.write((1, 1)), writer.write_all(MANY), anext(writer.stream(MANY))):
+                with pytest.raises(UsageError, match="another event loop"):
+                    await asyncio.to_thread(asyncio.run, awaited(use))
+            assert (await writer.write_all(MANY)).counts.created == len(MANY)
+
+    async def awaited(use: Awaitable[object]) -> None:
+        await use
+
+    with stub() as server:
+        on_loop(main, loop="asyncio", server=server)
 
 
 def test_a_drained_writer_begins_nothing(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ async def test_the_fraction_is_that_of_the_rows_delivered(tmp_path: Path) -> Non
 async def test_named_columns_and_their_errors(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"who,what\n2,1\n")
-    assert await pairs_of(open_source(str(path), lesson_column="What", member_column="WHO")) == [(1, 2)]
+    assert await pairs_of(open_source(path, lesson_column="What", member_column="WHO")) == [(1, 2)]
     with pytest.raises(SourceError, match="no column CourseLessonId; found: who, what"):
         await pairs_of(open_source(str(path), member_column="who"))
     with pytest.raises(UsageError):

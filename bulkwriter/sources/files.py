@@ -43,7 +43,11 @@ STDIN: Final = "standard input"
 
 
 def open_source(
-    path: str, *, lesson_column: str | None = None, member_column: str | None = None, line_bytes: int = LINE_BYTES
+    path: str | os.PathLike[str],
+    *,
+    lesson_column: str | None = None,
+    member_column: str | None = None,
+    line_bytes: int = LINE_BYTES,
 ) -> Source:
     """A source that reads the file `path`, or standard input for `-`.  README, "Sources" lists the formats.
 
@@ -51,6 +55,7 @@ def open_source(
     `UsageError` for columns that cannot be.  `line_bytes`, at least 64, bounds one record.
     """
     assert line_bytes >= FEWEST_LINE_BYTES
+    path = os.fspath(path)
     columns = Columns(lesson_column or LESSON_COLUMN, member_column or MEMBER_COLUMN)
     name = STDIN if path == "-" else path
     return ThreadSource(make_reader(FileStream(path, name), path, columns=columns, line_bytes=line_bytes), name)
