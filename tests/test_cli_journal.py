@@ -174,6 +174,17 @@ def test_export_replaces_nothing_unasked_and_never_the_journal(capsys: Captured,
     assert output.read_text(encoding="ascii").startswith("CourseLessonId,")
 
 
+def test_an_export_follows_no_link_that_was_laid_in_its_way(capsys: Captured, journal: Path, tmp_path: Path) -> None:
+    """In a folder that others may write, as /tmp: the draft's name can be guessed."""
+    mine, output = tmp_path / "mine", tmp_path / "out.csv"
+    mine.write_text("precious", encoding="ascii")
+    (tmp_path / f".out.csv.{os.getpid()}.draft").symlink_to(mine)
+    assert main(["export", str(journal), "--state", "failed", "--output", str(output)]) == 0
+    assert mine.read_text(encoding="ascii") == "precious"
+    assert output.read_text(encoding="ascii").startswith("CourseLessonId,")
+    assert not output.is_symlink()
+
+
 def test_states_are_known_by_their_words() -> None:
     assert states_of("in_doubt") == {State.IN_DOUBT}
     with pytest.raises(UsageError, match="did you mean rejected"):

@@ -112,6 +112,7 @@ BROKEN = {
     "gzip": (head("Content-Encoding: gzip", f"Content-Length: {len(GZIPPED)}") + GZIPPED, Fault.ENCODED),
     "gzip in chunks": (head("content-ENCODING: x-gzip", "Transfer-Encoding: chunked") + GZIP_CHUNK, Fault.ENCODED),
     "gzip as transfer": (head("Transfer-Encoding: gzip, chunked") + GZIP_CHUNK, Fault.ENCODED),
+    "an encoding of controls": (head("Content-Encoding: \x9b31m", "Content-Length: 2") + b"hi", Fault.ENCODED),
     "head too long": (head("X: " + "a" * 5_000), Fault.OVERSIZED),
     "many headers": (head(*["A: b"] * 1_000), Fault.OVERSIZED),
     "1xx without end": (b"HTTP/1.1 100 Continue\r\n\r\n" * 300, Fault.OVERSIZED),
@@ -139,6 +140,7 @@ def test_what_is_not_plainly_a_reply_is_not_believed(name: str, size: int | None
                 break
         assert reply is not None
         assert (reply.status, reply.body, reply.fault) == (0, b"", fault), believed(reply, data)
+        assert reply.detail.isprintable()
 
 
 BEHIND = [b"\r\n", b"\n", b"H", b"HTTP/1.1 200 OK\r\n", OK, b"\0", b"  "]

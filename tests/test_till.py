@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkwriter.errors import JournalError
+from bulkwriter.errors import JournalError, LedgerError
 from bulkwriter.store.ledger import Ledger, read_ledger
 from bulkwriter.store.till import DeadTill, Till, dead_tills
 
@@ -138,9 +138,21 @@ def test_a_death_between_giving_back_and_removing_does_not_give_back_twice(
     hold(path, gone, booked=20)
     gone.die()
     with monkeypatch.context() as dying:
-        dying.setattr(DeadTill, "remove", Till.die)  # the kernel lets go of the lock of a dead process
+        dying.setattr(DeadTill, "remove", lambda gone: None)
         assert spent(path) == {"write": 8}
     assert gone.path.exists()
+    assert spent(path) == {"write": 8}
+    assert not gone.path.exists()
+
+
+def test_a_ledger_that_fails_meanwhile_lets_go_of_them_for_the_next_process(path: Path) -> None:
+    gone = till(path, used=8, mark=20)
+    hold(path, gone, booked=20)
+    gone.die()
+    ledger = opened(path)
+    ledger.close()
+    with pytest.raises(LedgerError):
+        ledger.settle_tills()
     assert spent(path) == {"write": 8}
     assert not gone.path.exists()
 

@@ -143,7 +143,8 @@ def write_file(output: Path, lines: Iterator[str]) -> int:
     target = output.resolve()
     draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
     try:
-        with draft.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file:
+        draft.unlink(missing_ok=True)  # of a process that died with this number, or a link laid by another user
+        with draft.open("x", encoding="utf-8", newline="", errors="backslashreplace") as file:
             count = pour(lines, file)
             file.flush()
             os.fsync(file.fileno())

@@ -180,7 +180,7 @@ class ReplyReader:
         self._reset()
         encoding = encoding_of(headers)
         if encoding and body and body[0] not in JSON_STARTS:
-            return failed(Fault.ENCODED, encoding.decode("latin-1")[:100])
+            return failed(Fault.ENCODED, repr(encoding[:100])[2:-1])
         if status in (200, 201):
             return Reply(status, body)
         retry_after, date = headers.get(b"retry-after"), headers.get(b"date")

@@ -124,11 +124,15 @@ class Ledger:
     def settle_tills(self) -> None:
         """Give back what dead processes of this account have left.  To be called before the first exchange."""
         dead = list(dead_tills(self.path, self.account))
-        if dead:
-            self.exchange(lambda book: book.settle(dead, is_there=lambda name: self.path.with_name(name).exists()))
-            self._version = None  # whoever counts in memory has to read
-        for till in dead:
-            till.remove()
+        try:
+            if dead:
+                self.exchange(lambda book: book.settle(dead, is_there=lambda name: self.path.with_name(name).exists()))
+                self._version = None  # whoever counts in memory has to read
+            for till in dead:
+                till.remove()
+        finally:
+            for till in dead:
+                till.close()
 
     def close(self) -> None:
         """Let go of the file; harmless when repeated."""

@@ -124,6 +124,9 @@ class DeadTill:
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the lock: where it was not removed, the next process may settle it."""
         os.close(self._fd)
 
 
