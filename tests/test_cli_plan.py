@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bulkwriter.cli.forecast import Outlook, Term, window_words
-from bulkwriter.core.quota import parse, windows_of
+from bulkwriter.core.quota import SLACK, parse, windows_of
 from bulkwriter.core.spending import Spending
 from bulkwriter.engine.account import day_of
 from bulkwriter.store.boot import boot_clock, boot_id
@@ -203,7 +203,7 @@ def test_a_wrong_token_is_a_configuration_stop(here: Here, tmp_path: Path) -> No
 def outlook(*quota: str, shown: int = 0, **how: Any) -> Outlook:
     windows = windows_of(quota, is_loopback=False)
     learnt = (day_of("write", shown),) if shown else ()
-    return Outlook(windows, Spending(0, epoch=0.0), learnt, boot=0.0, wall=1_764_000_000.0, **how)
+    return Outlook(windows, Spending(0, epoch=0.0, slack=SLACK), learnt, boot=0.0, wall=1_764_000_000.0, **how)
 
 
 def test_what_the_server_showed_binds_as_well() -> None:

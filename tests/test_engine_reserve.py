@@ -178,7 +178,7 @@ def test_a_throttled_request_counts_and_is_known_as_refused() -> None:
 
 def test_a_forecast_leaves_out_what_is_only_reserved() -> None:
     made, _ = granted(5)
-    spending = Spending(0, epoch=0.0)
+    spending = Spending(0, epoch=0.0, slack=0.0)
     spending.add("write", 2, 5)
     made.forget_in(spending)
     assert spending.spent(DAY, 0.0) == 0

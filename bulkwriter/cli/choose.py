@@ -122,7 +122,8 @@ def read_token() -> str:
 
 def with_totp(settings: Settings) -> Settings:
     """Settings that hold the two-factor code of a sign-in with a password, asked for once where a person can answer."""
-    if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
+    has_other = settings.token is not None or settings.token_file is not None or settings.totp_file is not None
+    if has_other or not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
         return settings
     import getpass
 

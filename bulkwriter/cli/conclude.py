@@ -82,16 +82,21 @@ def conclude(session: Session, ending: Ending) -> None:
         ending = dataclasses.replace(ending, title=title)
     summary = dataclasses.replace(ending.summary, exit_code=ending.exit_code)
     error = None if ending.error is None else first_of(ending.error)
-    if isinstance(error, BulkwriterError):
-        voice.say(f"error: {error}", event="error", message=error.message, hint=error.hint)
-    elif error is not None and not isinstance(error, KeyboardInterrupt):
-        voice.say(bug(error, is_verbose=session.given["verbose"], secrets=[]), event="bug")
+    tell_error(voice, error, is_verbose=session.given["verbose"])
     facts = {**summary.to_json(), **time_to_come_back(error)}
     lines = summary_lines(ending, source=session.source, resume=session.resume)
     voice.say("\n".join(lines), event="summary", **facts)
     voice.close()
     if session.given["as_json"]:
         put_json(facts)
+
+
+def tell_error(voice: Voice, error: BaseException | None, *, is_verbose: bool) -> None:
+    """Say what ended the command, unless that was nothing, or a signal."""
+    if isinstance(error, BulkwriterError):
+        voice.say(f"error: {error}", event="error", message=error.message, hint=error.hint)
+    elif error is not None and not isinstance(error, KeyboardInterrupt):
+        voice.say(bug(error, is_verbose=is_verbose, secrets=[]), event="bug")  # the voice strikes them out
 
 
 def time_to_come_back(error: BaseException | None) -> dict[str, str]:

@@ -156,7 +156,14 @@ async def showing(show: str, writer: Writer, voice: Voice) -> AsyncIterator[None
     if show == "none":
         yield
         return
-    task = asyncio.create_task(show_progress(show, writer, voice), name="progress")
+    async with beside(show_progress(show, writer, voice)):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def beside(step: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run `step` while the block runs."""
+    task = asyncio.create_task(step, name="progress")
     try:
         yield
     finally:

@@ -23,13 +23,12 @@ from typing import Any, Protocol, TypeVar
 import anyio
 import click
 
-from ..errors import BulkwriterError
 from ..model import Counts, Summary
 from ..settings import Settings
 from . import choose, progress
-from .conclude import put_json, time_to_come_back
+from .conclude import put_json, tell_error, time_to_come_back
+from .drive import beside, run_loop
 from .ending import Ending, first_of, resume_command
-from .main import bug
 from .secret import secrets_of
 from .signals import Signals
 from .tell import Teller
@@ -72,9 +71,7 @@ class Errand:
         choose.check_credentials(settings)
         for secret in choose.secrets_in_files(settings):
             voice.keep_secret(secret)
-        if settings.token is None and settings.token_file is None and not settings.totp_file and not given["yes"]:
-            settings = choose.with_totp(settings)
-        return settings
+        return settings if given["yes"] else choose.with_totp(settings)
 
     def conduct(self, report: Report, prepare: Callable[[], T], main: Callable[[T], Coroutine[Any, Any, None]]) -> int:
         """Run `main` with what `prepare` returns, then tell what `report` has to say.  Returns the exit code.
@@ -86,8 +83,6 @@ class Errand:
         try:
             prepared = prepare()
             with self.signals:
-                from .drive import run_loop
-
                 run_loop(lambda: self._in_loop(main(prepared)))
         except asyncio.CancelledError as e:
             error = None if self.signals.first else e
@@ -117,13 +112,8 @@ class Errand:
                 await asyncio.sleep(progress.pause_s(time.monotonic() - began_at))
                 self.voice.say(line(), event="progress")
 
-        task = asyncio.create_task(say(), name="progress")
-        try:
+        async with beside(say()):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _in_loop(self, main: Coroutine[Any, Any, None]) -> None:
         self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
@@ -134,10 +124,7 @@ class Errand:
     def _conclude(self, report: Report, error: BaseException | None, code: int) -> None:
         voice = self.voice
         first = None if error is None else first_of(error)
-        if isinstance(first, BulkwriterError):
-            voice.say(f"error: {first}", event="error", message=first.message, hint=first.hint)
-        elif first is not None and not isinstance(first, KeyboardInterrupt):
-            voice.say(bug(first, is_verbose=self.given["verbose"], secrets=secrets_of(os.environ)), event="bug")
+        tell_error(voice, first, is_verbose=self.given["verbose"])
         facts = {**report.facts(), **time_to_come_back(first), "exit_code": code}
         if lines := report.lines(code):
             voice.say("\n".join(lines), event="summary", **facts)

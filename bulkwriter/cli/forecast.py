@@ -46,7 +46,7 @@ class Outlook:
         """With what the ledger says at this moment.  Raises `JournalError` where it cannot be read."""
         boot, wall = boot_clock(), time.time()
         if not windows:
-            return cls((), Spending(0, epoch=wall - boot), (), boot, wall, rate_per_s)
+            return cls((), Spending(0, epoch=wall - boot, slack=SLACK), (), boot, wall, rate_per_s)
         spending, learnt = spent_so_far(ledger, account, windows)
         known = learnt.get(WRITE)
         if known is None:

@@ -79,9 +79,7 @@ def work(session: Session, stack: contextlib.ExitStack, notes: list[str]) -> End
     choose.check_there(session.source)
     for secret in choose.secrets_in_files(settings):
         voice.keep_secret(secret)
-    if settings.token is None and settings.token_file is None and not settings.totp_file and not given["yes"]:
-        settings = choose.with_totp(settings)
-    return run_watched(session, settings, stack)
+    return run_watched(session, settings if given["yes"] else choose.with_totp(settings), stack)
 
 
 def run_watched(session: Session, settings: Settings, stack: contextlib.ExitStack) -> Ending:

@@ -30,8 +30,6 @@ DAY_SKEW_S: Final = 2.0
 """By how much the server's clock may differ from ours once it was compared: `Date` tells whole seconds."""
 READ_SHARE: Final = 0.02
 """Share of windows over `any` that writes leave to lists, so that looks cannot starve; at least one request."""
-SLACK: Final = 2e-4
-"""As in `core.quota`, where the reason is."""
 TAKEN: Final = "taken-"
 ROUNDING_S: Final = 1e-6
 """What floats of a boot clock of years may be off by: at the instant that `opens_at` names there is room."""
@@ -65,7 +63,7 @@ class Finish(NamedTuple):
 class Spending:
     """Counts by kind and minute from minute `first` on; `slack` makes windows longer, see `core.quota`."""
 
-    def __init__(self, first: int, *, epoch: float, slack: float = SLACK) -> None:
+    def __init__(self, first: int, *, epoch: float, slack: float) -> None:
         self._first = first
         self._counts: dict[str, list[int]] = {kind: [] for kind in (*KINDS, *(kind + REFUSED for kind in KINDS))}
         self._slack = slack
