@@ -58,7 +58,7 @@ def test_rows_are_there_again_after_reopening(path: Path) -> None:
         (4, 11, 1_004, State.PENDING, 0, 6),
     ]
     assert list(journal.record_ids()) == [[77]]
-    assert list(journal.created()) == [[(1, 10, 1_001, 77)]]
+    assert [(row.seq, row.pair, row.record_id) for row in journal.export([State.CREATED])] == [(1, (10, 1_001), 77)]
     journal.check()
     journal.close()
 
@@ -164,15 +164,15 @@ def test_a_pair_is_found_by_value_and_its_newest_row_counts(journal: Journal) ->
         assert journal.find((11, 1_003)) is None
 
 
-def test_seqs_come_by_state_from_a_seq_on(journal: Journal) -> None:
+def test_rows_come_by_state_from_a_seq_on(journal: Journal) -> None:
     journal.append(intents(6))
     journal.mark([1, 4], State.PENDING)
     journal.mark([5], State.FAILED)
-    assert list(journal.seqs({State.PENDING, State.FAILED})) == [1, 4, 5]
-    assert list(journal.seqs({State.PENDING}, 2)) == [4]
-    assert list(journal.seqs({State.PENDING}, 99)) == []
-    assert list(journal.seqs({State.PENDING, State.INTENT}, 1, 4)) == [1, 2, 3]
-    assert list(journal.seqs(())) == []
+    assert [row.seq for row in journal.doubts()] == [0, 2, 3]
+    assert [row.seq for row in journal.export({State.PENDING, State.FAILED})] == [1, 4, 5]
+    assert [row.seq for row in journal.export({State.PENDING}, 2)] == [4]
+    assert list(journal.export({State.PENDING}, 99)) == []
+    assert list(journal.export(())) == []
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def check_rows(path: Path, *, rows: int, settled: int) -> None:
     for seq, id_a, id_b, state, attempts, line in journal.read(0, journal.rows):
         assert (id_a, id_b, line) == (*pair_of(seq), seq + 2)
         assert (state, attempts) == (State.CREATED, 1) or (seq >= settled and (state, attempts) == (State.INTENT, 0))
-    assert all(id_ == record_id_of(seq) for chunk in journal.created() for seq, _, _, id_ in chunk)
+    assert all(row.record_id == record_id_of(row.seq) for row in journal.export([State.CREATED]))
     journal.close()
 
 

@@ -171,7 +171,7 @@ if os.geteuid() == 0:  # root may write anywhere, so it becomes nobody
     os.setuid(65534)
 try:
     with JournalReader(sys.argv[1]) as reader:
-        print(sum(reader.counts().values()), sum(map(len, reader.created())))
+        print(sum(reader.counts().values()), sum(map(len, reader.record_ids())))
 except JournalError as e:
     print("error:", e)
 """

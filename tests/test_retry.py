@@ -159,14 +159,6 @@ def test_any_good_reply_closes_it_and_the_next_outage_starts_afresh() -> None:
     assert b.record_good(12.0) == 0.0
 
 
-def test_a_probe_that_was_not_sent_is_given_back() -> None:
-    b = breaker(failures=1)
-    b.record_bad(0.0, "lost")
-    assert b.may_probe(1.0)
-    b.give_back()
-    assert b.may_probe(1.0)
-
-
 def test_a_long_quiet_between_two_losses_is_no_outage() -> None:
     b = breaker()
     b.record_bad(0.0, "lost")

@@ -94,7 +94,7 @@ class Breaker:
     made.  So a run whose replies tell nothing sends more and more from look to look.
 
     Whoever sees `is_open` asks `may_probe(now)`, which is True once per probe; its end is told by `record_bad` or
-    `record_good`, or by `give_back` if it was not sent after all.
+    `record_good`.
     """
 
     __slots__ = ("_cap_s", "_failures", "_pause_s", "_probe_at", "_probe_out_at", "_probes", "_rng", "_tried_s",
@@ -190,10 +190,6 @@ class Breaker:
             return False
         self._probe_out_at = now
         return True
-
-    def give_back(self) -> None:
-        """The probe was not sent after all; the next one is due at once."""
-        self._probe_out_at = None
 
     def next_probe_at(self, now: float) -> float:
         """When the next probe may go: infinity while one is out, `now` while the breaker is closed."""

@@ -17,7 +17,7 @@ Not here: threads and futures (`writer`), reading (`rows`), what states mean for
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ from typing import Final
 import orjson
 
 from ..errors import BulkwriterError, JournalError
-from ..model import ID_MAX, State
+from ..model import State
 from .faults import GONE, damaged, journal_error
 from .lock import FileLock
 from .opening import check_place, open_writer
@@ -100,13 +100,9 @@ class Journal(JournalRows):
         """The states of up to `limit` rows from `first_seq` on, a byte each, without touching the disk."""
         return self._states.slice(first_seq, limit)
 
-    def seqs(self, states: Collection[State], first_seq: int = 0, end_seq: int = ID_MAX) -> Iterator[int]:
-        """Seqs before `end_seq` of rows in these states as they are now, ascending, without touching the disk."""
-        return self._states.seqs(states, first_seq, end_seq)
-
     def doubts(self) -> list[ExportRow]:
         """Rows in INTENT or IN_DOUBT as they are now; right after opening, the doubts of the last process."""
-        seqs, rows = list(self.seqs((State.INTENT, State.IN_DOUBT))), []
+        seqs, rows = list(self._states.seqs((State.INTENT, State.IN_DOUBT))), []
         for at in range(0, len(seqs), SCAN_ROWS):
             wanted = orjson.dumps(seqs[at : at + SCAN_ROWS]).decode()
             rows += self._whole("seq IN (SELECT value FROM json_each(?))", (wanted,))

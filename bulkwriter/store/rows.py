@@ -24,9 +24,6 @@ from ..model import SINGLE_SEQ, State
 from .faults import journal_error
 from .schema import EXPORT_COLUMNS, ExportRow, StoredRow, export_row
 
-CreatedRow = tuple[int, int, int, int]
-"""seq, the two ids, record id."""
-
 SCAN_ROWS: Final = 10_000  # rows a statement: about 1 MB in memory, 10 ms
 _ROW: Final = ("seq", "id_a", "id_b", "state", "attempts", "line")
 
@@ -64,14 +61,6 @@ class JournalRows:
             (ids,) = self._columns(("record_id",), "seq >= ? AND seq < ? AND state = 3", (first, end))
             if ids:
                 yield ids
-
-    def created(self) -> Iterator[list[CreatedRow]]:
-        """The created rows with their record ids, by seq, in lists of at most `SCAN_ROWS`."""
-        names = ("seq", "id_a", "id_b", "record_id")
-        for first, end in self._ranges():
-            rows = list(zip(*self._columns(names, "seq >= ? AND seq < ? AND state = 3", (first, end)), strict=True))
-            if rows:
-                yield rows
 
     def export(self, states: Collection[State], first_seq: int = 0) -> Iterator[ExportRow]:
         """Whole rows in these states from `first_seq` on, by seq.  In doubt includes intents, as people are told."""

@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from ..model import ID_MAX, SINGLE_SEQ, State
+from ..model import SINGLE_SEQ, State
 
 SCAN_ROWS: Final = 10_000  # a string of 10 kB a step; longer ones measured slower
 _KNOWN: Final = bytes(State)
@@ -84,16 +84,12 @@ class StateColumn:
             counts[state] += 1
             region[i] = state
 
-    def seqs(self, wanted: Collection[State], first_seq: int = 0, end_seq: int = ID_MAX) -> Iterator[int]:
-        """Seqs of rows in the wanted states, from `first_seq` to before `end_seq`, ascending."""
-        if not wanted:
-            return
+    def seqs(self, wanted: Collection[State]) -> Iterator[int]:
+        """Seqs of rows in the wanted states, at least one, ascending."""
         pattern = re.compile(b"[" + re.escape(bytes(wanted)) + b"]")
         for start, region in ((0, self._source), (SINGLE_SEQ, self._single)):
-            # A copy of the bytes: a bytearray cannot grow while a search holds it.
-            states = bytes(region[max(first_seq - start, 0) : max(end_seq - start, 0)])
-            for found in pattern.finditer(states):
-                yield max(first_seq, start) + found.start()
+            for found in pattern.finditer(bytes(region)):  # a copy: a bytearray cannot grow while a search holds it
+                yield start + found.start()
 
     def slice(self, first_seq: int, limit: int) -> bytes:
         """The states of up to `limit` rows of one region from `first_seq` on, a byte each."""
