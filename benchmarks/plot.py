@@ -1,8 +1,9 @@
 """Draws a result as an SVG for the README: bars, one a row, longest first or in the order of the rows.
 
 Written by hand, since a bar chart is rectangles and text, and a plotting library would be the largest dependency of the
-project.  The picture has no background and takes its colours from the reader's light or dark mode.  Every label is
-escaped.  What is drawn for which benchmark stands in `CHARTS`.
+project.  The picture takes its colours from the reader's light or dark mode, its paper too: the page around it may have
+another mode than the system, which is all that a picture is told.  Every label is escaped.  What is drawn for which
+benchmark stands in `CHARTS`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from .figures import FIGURES, Row
 WIDTH, LABEL_WIDTH, VALUE_WIDTH = 860, 270, 240
 BAR, GAP, TOP = 20, 8, 54
 STYLE = """
+  svg { background: #ffffff }
   text { font: 13px system-ui, sans-serif; fill: #24292f } .title { font-size: 15px; font-weight: 600 }
   .note { font-size: 11px; fill: #57606a } .bar { fill: #8c959f } .ours { fill: #1f6feb }
   @media (prefers-color-scheme: dark) {
+    svg { background: #0d1117 }
     text { fill: #e6edf3 } .note { fill: #9198a1 } .bar { fill: #6e7681 } .ours { fill: #4493f8 }
   }
 """

@@ -13,9 +13,13 @@ from .bars import STEADY, THROTTLED
 
 LABEL, FIELD, HEIGHT, TOP = 210, 104, 24, 84
 STYLE = """
+  svg { background: #ffffff }
   text { font: 12px system-ui, sans-serif; fill: #24292f } .title { font-size: 15px; font-weight: 600 }
   .note { font-size: 11px; fill: #57606a } .in { fill: #1f2328 }
-  @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .note { fill: #9198a1 } .in { fill: #1f2328 } }
+  @media (prefers-color-scheme: dark) {
+    svg { background: #0d1117 }
+    text { fill: #e6edf3 } .note { fill: #9198a1 } .in { fill: #1f2328 }
+  }
 """
 
 
