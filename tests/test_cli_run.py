@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bulkwriter.store.lock import FileLock
 from tests.cli_process import Here, stub, write_pairs
 from tests.conftest import CANARY
 
@@ -108,9 +109,22 @@ def test_a_source_that_cannot_be(here: Here, tmp_path: Path, text: str | None, s
         done = here.run(source, server)
         assert server.truth()["records"] == 3
     assert done.code == 6
-    assert done.json["exit_code"] == 6
+    assert (done.json["exit_code"], done.json["pairs"], done.json["created"], done.json["attempts"]) == (6, 3, 3, 0)
     assert said in done.err
     assert "--existing skip" not in done.err
+
+
+def test_a_start_beside_another_is_refused_and_counts_what_that_has_done(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 3)
+    with stub() as server:
+        assert here.run(source, server).code == 0
+        lock = FileLock.acquire(tmp_path / "pairs.csv.journal")
+        try:
+            done = here.run(source, server)
+        finally:
+            lock.release()
+    assert (done.code, done.counts("pairs", "created", "attempts")) == (5, (3, 3, 0))
+    assert "is held by pid" in done.err
 
 
 def test_appended_rows_go_on(here: Here, tmp_path: Path) -> None:

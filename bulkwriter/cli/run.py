@@ -3,19 +3,22 @@
 Thin: options become `Settings` (`choose`), `drive` brings the source to its end, `ending` puts the result into words.
 Once the arguments are parsed every ending, also one by an error, a signal or a bug, prints the summary on stderr, the
 resume command where there is something to resume, and with `--json` one object as the last line of stdout, counts
-zero where they are not known.  stdout carries nothing else.
+those of the journal where the run did not begin, and zero where they are not known.  stdout carries nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..settings import Settings
+from ..errors import BulkwriterError, Exit
+from ..model import Counts
+from ..settings import DEFAULT_BASE_URL, Settings
 from . import choose, options
 from .conclude import Session, conclude, guarded
 from .ending import Ending, resume_command
@@ -56,7 +59,7 @@ def command(ctx: click.Context, /, source: str, **given: Any) -> int:
     )
     notes = choose.strange_variables(os.environ, options.variables_of(ctx.command))
     with contextlib.ExitStack() as stack:
-        ending = guarded(session, lambda: work(session, stack, notes))
+        ending = with_counts(session, guarded(session, lambda: work(session, stack, notes)))
         conclude(session, ending)
     return ending.exit_code
 
@@ -80,6 +83,24 @@ def work(session: Session, stack: contextlib.ExitStack, notes: list[str]) -> End
     for secret in choose.secrets_in_files(settings):
         voice.keep_secret(secret)
     return run_watched(session, settings if given["yes"] else choose.with_totp(settings), stack)
+
+
+def with_counts(session: Session, ending: Ending) -> Ending:
+    """An ending that came before the journal was opened (it is locked, the source is missing), with what that has.
+
+    The counts are those of the whole run, of all its processes.
+    """
+    path, given = session.journal, session.given
+    if path is None or ending.summary.counts.pairs or ending.exit_code in (Exit.OK, Exit.USAGE, Exit.BUG):
+        return ending
+    from ..store.reader import JournalReader
+
+    with contextlib.suppress(BulkwriterError), JournalReader(path) as reader:
+        base_url, columns = given["base_url"] or DEFAULT_BASE_URL, choose.columns_of(given)
+        reader.require(base_url=base_url, account=given["account"], columns=columns)
+        summary = dataclasses.replace(ending.summary, counts=Counts.of(reader.counts()))
+        return dataclasses.replace(ending, summary=summary)
+    return ending
 
 
 def run_watched(session: Session, settings: Settings, stack: contextlib.ExitStack) -> Ending:
