@@ -74,6 +74,8 @@ def test_the_table_is_aligned_and_leaves_out_what_is_zero() -> None:
         "  created    11,000  records made by this run",
         "  rejected        7  refused by the server",
     ]
+    wide = words.counts_table(Counts(created=1, duplicates=20))
+    assert len({line.index("  ", 14) for line in wide}) == 1, wide
 
 
 def test_states_cover_every_count() -> None:

@@ -111,7 +111,7 @@ def test_a_page_has_the_whole_envelope() -> None:
     assert (len(last["Records"]), last["FirstItem"], last["LastItem"]) == (10, 51, 60)
     assert (last["HasNextPage"], last["HasPreviousPage"]) == (False, True)
     beyond = page(page=9)
-    assert (beyond["Records"], beyond["FirstItem"], beyond["TotalItems"]) == ([], 0, 60)
+    assert (beyond["Records"], beyond["FirstItem"], beyond["LastItem"], beyond["TotalItems"]) == ([], 0, 0, 60)
 
 
 def test_a_size_is_capped_without_a_word() -> None:

@@ -92,8 +92,8 @@ def counts_table(counts: Counts, *, always: Sequence[str] = ("created",), is_ali
     meaning = {**MEANING, "in_doubt": "about to be sent, on their way, or in doubt"} if is_alive else MEANING
     rows = [("pairs", counts.pairs, "rows read")]
     rows += [(state(n), c, meaning[n]) for n, c in by_state(counts).items() if c or n in always]
-    width = max(len(number(c)) for _, c, _ in rows)
-    return [f"  {word:<9}  {number(c):>{width}}  {meaning}" for word, c, meaning in rows]
+    wide, width = max(9, *(len(word) for word, _, _ in rows)), max(len(number(c)) for _, c, _ in rows)
+    return [f"  {word:<{wide}}  {number(c):>{width}}  {meaning}" for word, c, meaning in rows]
 
 
 def wrap(facts: Iterable[str], width: int, *, indent: str = "  ", between: str = " · ") -> list[str]:

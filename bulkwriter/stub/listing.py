@@ -77,7 +77,7 @@ class Listing:
             "CurrentOrderField": query.order_by,
             "CurrentSortDirection": query.direction,
             "FirstItem": first + 1 if records else 0,
-            "LastItem": first + len(records),
+            "LastItem": first + len(records) if records else 0,
             "HasNextPage": query.page < pages,
             "HasPreviousPage": query.page > 1,
             "TotalItems": total,
