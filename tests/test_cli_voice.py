@@ -187,4 +187,13 @@ def test_no_secret_is_said() -> None:
     voice.say(f"a {CANARY} and other-secret-0b7d")
     voice.close()
     assert said.getvalue() == "a (secret) and (secret)\n"
+
+
+def test_no_part_of_a_secret_is_said_in_json_either() -> None:
+    said, password = io.StringIO(), 'pass"wörd\\'
+    voice = Voice(said, form="json", secrets=["pass", password])
+    voice.say(f"it said {password}", why=password)
+    voice.close()
+    line = json.loads(said.getvalue())
+    assert (line["text"], line["why"]) == ("it said (secret)", "(secret)")
     assert scrub("abc", ["", "abc"]) == "abc"  # too short to be one

@@ -7,6 +7,7 @@ of fewer than four characters is not struck out: it would shred every line.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 SECRET_ENV = ("BULKWRITER_TOKEN", "BULKWRITER_PASSWORD")
@@ -14,10 +15,10 @@ SHORTEST = 4
 
 
 def scrub(text: str, secrets: Sequence[str]) -> str:
-    """`text` without any of `secrets`."""
-    for secret in secrets:
+    """`text` without any of `secrets`, also as they stand in JSON; the longest first, as one may begin another."""
+    for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SHORTEST:
-            text = text.replace(secret, "(secret)")
+            text = text.replace(secret, "(secret)").replace(json.dumps(secret, ensure_ascii=False)[1:-1], "(secret)")
     return text
 
 
