@@ -123,8 +123,7 @@ async def drive(job: Job, voice: Voice, drain: Drain, signals: Signals) -> Endin
         async with contextlib.AsyncExitStack() as stack:
             source = job.open_source()
             stack.push_async_callback(source.aclose)
-            manager = job.open_writer(source)
-            writer = opened = await stack.enter_async_context(manager)
+            writer = opened = await stack.enter_async_context(job.open_writer(source))
             drain.started(opened)
             tell_resume(opened.snapshot(), voice)
             async with showing(job.show, opened, voice):

@@ -30,7 +30,7 @@ from .faults import GONE, damaged, journal_error
 from .lock import FileLock
 from .opening import check_place, open_writer
 from .rows import SCAN_ROWS, JournalRows
-from .schema import CREATE_PAIR_INDEX, EXPORT_COLUMNS, AppendRow, ExportRow, Identity, SettleRow, export_row
+from .schema import CREATE_PAIR_INDEX, AppendRow, ExportRow, Identity, SettleRow
 from .statements import APPEND, MARK, settle_rows
 from .states import StateColumn
 
@@ -117,11 +117,12 @@ class Journal(JournalRows):
             with self._writing():
                 self._db.execute(CREATE_PAIR_INDEX)
             self._has_index = True
-        return self._one("id_a = ? AND id_b = ? AND state <> 8 ORDER BY seq DESC LIMIT 1", pair)
+        rows = self._whole("id_a = ? AND id_b = ? AND state <> 8", pair)
+        return rows[-1] if rows else None
 
     def row(self, seq: int) -> ExportRow | None:
         """The whole row of this seq."""
-        return self._one("seq = ?", (seq,))
+        return next(iter(self._whole("seq = ?", (seq,))), None)
 
     def append(self, rows: Sequence[AppendRow]) -> None:
         """Add rows whose seqs follow `rows`, or `next_single_seq`."""
@@ -236,11 +237,6 @@ class Journal(JournalRows):
         # SQLite writes on into a file that has no name any more, and nobody would find it again.
         if self.path is not None and inode_of(self.path) != self._inode:
             raise JournalError(f"{self.path} was removed or replaced while it was in use", hint=GONE)
-
-    def _one(self, where: str, values: tuple[int, ...]) -> ExportRow | None:
-        with self._guard():
-            row = self._db.execute(f"SELECT {EXPORT_COLUMNS} FROM pair WHERE {where}", values).fetchone()  # noqa: S608
-        return None if row is None else export_row(row)
 
     def _reason(self, error: BaseException) -> JournalError:
         if isinstance(error, sqlite3.Error):
