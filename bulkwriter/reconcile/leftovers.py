@@ -25,7 +25,7 @@ from .halt import Halt
 from .lists import GetPage
 from .looks import Looker
 from .persist import NEEDS_LIST
-from .takeback import Settles
+from .takeback import OpenJournal
 
 CHECK_S = 0.25
 
@@ -35,7 +35,7 @@ class Leftovers:
 
     def __init__(
         self,
-        store: Settles,
+        store: OpenJournal,
         settings: Settings,
         *,
         get_page: GetPage,

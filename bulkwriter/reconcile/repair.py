@@ -12,10 +12,9 @@ other one in the same moment).  Pairs are repaired one by one; a kill between tw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol, TypeVar
 
 from ..model import State
 from ..store.schema import ExportRow, outcome_detail
@@ -23,25 +22,16 @@ from .beginning import Beginning
 from .conversation import Conversation
 from .deletes import Fate
 from .halt import Halted
-from .takeback import read_created
-
-T = TypeVar("T")
+from .takeback import OpenJournal, read_created
 
 DETAIL = outcome_detail((), "verify --repair deleted this run's record of the doubled pair")
-
-
-class RepairStore(Protocol):
-    """The journal behind its writer."""
-
-    async def settle(self, rows: Sequence[Any]) -> None: ...
-    async def run(self, fn: Callable[[Any], T], /) -> T: ...
 
 
 class Repair:
     """One repair of some doubled pairs: `load`, then `run`.  `left` are the pairs that are doubled still."""
 
     def __init__(
-        self, store: RepairStore, talk: Conversation, doubled: Mapping[tuple[int, int], list[int]], *, list_lag_s: float
+        self, store: OpenJournal, talk: Conversation, doubled: Mapping[tuple[int, int], list[int]], *, list_lag_s: float
     ) -> None:
         self._store = store
         self._talk = talk

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from ..model import State
 from ..net.api import Seen
@@ -28,6 +28,8 @@ from .beginning import Beginning
 from .deletes import Fate
 from .halt import Halt
 
+T = TypeVar("T")
+
 ROUNDS: Final = 3
 """DELETEs of one id that are answered while lists still show it, `list_lag_s` apart, before it is left in doubt."""
 EXAMPLES: Final = 20
@@ -35,10 +37,13 @@ CHUNK_ROWS: Final = 5_000
 """Rows read from the journal at a time."""
 
 
-class Settles(Protocol):
-    """The part of the journal that takes outcomes."""
+class OpenJournal(Protocol):
+    """The journal behind its writer, as `undo` and `repair` use it."""
 
+    @property
+    def counts(self) -> Mapping[State, int]: ...
     async def settle(self, rows: Sequence[SettleRow]) -> None: ...
+    async def run(self, fn: Callable[[Any], T], /) -> T: ...
 
 
 @dataclass(slots=True)
@@ -69,7 +74,7 @@ class TakeBack:
 
     def __init__(
         self,
-        store: Settles,
+        store: OpenJournal,
         *,
         read: Callable[[list[int]], Awaitable[Mapping[int, Seen]]],
         delete: Callable[[int], Awaitable[Fate]],

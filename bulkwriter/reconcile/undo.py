@@ -16,10 +16,10 @@ shared (`paced`, `deletes`).  An error or a Ctrl-C sets `halt`: what is on the w
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 
@@ -37,21 +37,12 @@ from .coverage import Coverage
 from .halt import Halted
 from .leftovers import Leftovers
 from .lists import Filters
-from .takeback import TakeBack, Tally, read_created
+from .takeback import OpenJournal, TakeBack, Tally, read_created
 
 T = TypeVar("T")
 
 COVER_PAIRS: Final = 1_000
 """Pairs of absent records looked up at a time, from which lists are chosen."""
-
-
-class UndoStore(Protocol):
-    """The journal behind its writer."""
-
-    @property
-    def counts(self) -> Mapping[State, int]: ...
-    async def settle(self, rows: Sequence[Any]) -> None: ...
-    async def run(self, fn: Callable[[Any], T], /) -> T: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +77,7 @@ class UndoSnapshot:
 class Undo:
     """One undo in one process: `load`, `settle_doubts`, then `run`; setting the talk's `halt` drains it at any time."""
 
-    def __init__(self, store: UndoStore, talk: Conversation, settings: Settings) -> None:
+    def __init__(self, store: OpenJournal, talk: Conversation, settings: Settings) -> None:
         self._store = store
         self._talk = talk
         self._halt = talk.halt
@@ -212,7 +203,7 @@ class Undo:
                 return
             absent += await self._guarded(self._takeback.batch(batch)) or []
 
-    async def _guarded(self, step: Any) -> Any:
+    async def _guarded(self, step: Awaitable[T]) -> T | None:
         """What `step` returns, or None where an error or a halt ended it."""
         try:
             return await step
