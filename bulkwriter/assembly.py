@@ -20,6 +20,7 @@ from .engine.remember import Remembering
 from .engine.uncancelled import to_its_end
 from .metering import learnt_for
 from .model import Intent
+from .net.pool import most_lanes
 from .settings import Settings
 from .store.journal import Journal
 from .store.memory import MemoryJournal
@@ -91,6 +92,7 @@ class Assembly:
             wall=time.time,
             rng=random.Random(),  # noqa: S311 jitter, not a secret
             cpu_times=cpu_times,
+            most_lanes=most_lanes(),
             quotas=connection.quotas,
             remembering=Remembering(kept, time.time) if (kept := learnt_for(self._settings)) else None,
         )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
+from bulkwriter.net.calls import LANES
 from tests.cli_process import finish, interrupt, run, start, stub, wait_for, write_pairs
 from tests.conftest import CANARY
 
@@ -76,6 +78,23 @@ def test_a_stderr_that_nobody_reads_holds_nothing_up(tmp_path: Path) -> None:
     assert len(os.read(read_end, 8_192)) > 3_500, "it was not full: the test shows nothing"
     os.close(read_end)
     finish(process)
+
+
+@pytest.mark.parametrize("is_hard", [False, True])
+def test_more_in_flight_than_files_may_be_open(tmp_path: Path, is_hard: bool) -> None:
+    """A soft limit is raised.  A hard one bounds the lanes: else the ledger could open no file, and ended the run."""
+
+    def bound_files() -> None:
+        hard = 128 if is_hard else resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+
+    source = write_pairs(tmp_path / "pairs.csv", 2_000)
+    how = ("--in-flight=400", "--existing=skip", "--quota=write:100000/day", f"--ledger={tmp_path / 'ledger'}")
+    with stub(latency_s=0.1) as server:
+        done = run(source, server, *how, preexec_fn=bound_files)
+        assert (done.code, *done.counts("created")) == (0, 2_000), done.err
+        assert server.truth()["peak_connections"] <= LANES + (64 if is_hard else 400)
+    assert ("open files" in done.err) == is_hard
 
 
 def test_the_demo_is_true_by_the_stubs_own_count(tmp_path: Path) -> None:

@@ -102,6 +102,8 @@ class Engine:
         self._keeps_floors = stored.has_rising_ids
         self._heard = self._metered = 0  # attempts when the lanes were last heard out; settled pairs that are counted
         self._wake_timer: asyncio.TimerHandle | None = None
+        if ports.most_lanes < self.settings.in_flight:
+            self.tell(Note(f"{ports.most_lanes:,} requests in flight at most: the system allows no more open files"))
         if ports.remembering:
             ports.remembering.restore(self)
         self.known.adopt(stored.doubts)

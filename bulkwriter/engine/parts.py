@@ -38,10 +38,9 @@ class Parts:
 def parts_for(settings: Settings, ports: Ports, stored: Stored) -> Parts:
     """The parts of a run that begins now, with what an earlier start has left."""
     limits, rng = settings.limits, ports.rng
+    in_flight = int(min(settings.in_flight, ports.most_lanes))
     return Parts(
-        control=Controller(
-            settings.in_flight, pause_cap_s=limits.throttle_pause_s, rng=rng, min_rate=settings.min_rate
-        ),
+        control=Controller(in_flight, pause_cap_s=limits.throttle_pause_s, rng=rng, min_rate=settings.min_rate),
         breaker=Breaker(limits.breaker_failures, cap_s=limits.probe_pause_s, rng=rng),
         ceiling=Ceiling(settings.rate) if settings.rate else None,
         stats=Stats(ports.clock()),

@@ -9,6 +9,7 @@ Not here: what the engine decides with (`parts`), and what a caller chooses (`se
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -74,6 +75,8 @@ class Ports:
     rng: random.Random
     cpu_times: Callable[[], tuple[float, float]]
     """Seconds for which the loop's thread ran, and for which it had to wait for a processor; see `cpu`."""
+    most_lanes: float = math.inf
+    """How many connections this process may have open."""
     quotas: Quotas | None = None
     remembering: Remembering | None = None
 

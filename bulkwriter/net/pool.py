@@ -13,6 +13,7 @@ A connection taken from aiohttp must go back through its `Connection.close()`: e
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import struct
 from contextlib import suppress
@@ -26,7 +27,14 @@ from .framing import ReplyReader
 from .idle import IdleLimit
 from .lane import SHUTDOWN_S, BufferedLane, Lane, Owner
 
+try:
+    import resource
+except ImportError:  # pragma: no cover - Windows
+    resource = None  # type: ignore[assignment]
+
 LINGER_RESET: Final = struct.pack("ii", 1, 0)
+FILES_KEPT: Final = 64
+"""Files left to journal, ledger, source and whatever else the process has: one that cannot be opened ends the run."""
 
 
 class Pool:
@@ -120,6 +128,12 @@ class Pool:
             if not self._lanes:
                 return
             await asyncio.sleep(0.01)
+
+
+def most_lanes() -> float:
+    """How many connections this process may have, by its limit on open files."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource else -1
+    return math.inf if soft < 0 else max(1, soft - FILES_KEPT)
 
 
 def has_shared_buffer(transport: asyncio.Transport) -> bool:
