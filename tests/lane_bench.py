@@ -18,8 +18,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 class Wire(asyncio.Transport):
     """A transport without a network."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, sock: object = None) -> None:
+        super().__init__({"socket": sock})
         self.written: list[bytes] = []
         self.log: list[str] = []
 
@@ -60,9 +60,11 @@ class Watcher:
 class Bench:
     """A lane with everything around it recorded."""
 
-    def __init__(self, *, max_requests: int = 100, idle_s: float = 4.0, linger_s: float = 0.05) -> None:
+    def __init__(
+        self, *, max_requests: int = 100, idle_s: float = 4.0, linger_s: float = 0.05, sock: object = None
+    ) -> None:
         self.owner = Watcher()
-        self.wire = Wire()
+        self.wire = Wire(sock)
         self.idle = IdleLimit(idle_s)
         self.forgotten: list[Lane] = []
         self.closed = 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from array import array
 from time import monotonic
 
 import pytest
 
 from bulkwriter.model import Fault
-from bulkwriter.net.lane import SHUTDOWN_S
+from bulkwriter.net.lane import QUICKACK, SHUTDOWN_S
 
 from .lane_bench import OK, Bench
 
@@ -27,6 +28,30 @@ def test_one_exchange_after_another() -> None:
     assert b.wire.written == [b"POST", b"POST"]
     assert b.lane.is_open
     assert b.lane.requests == 2
+
+
+class Options:
+    """A socket that notes what is set on it."""
+
+    def __init__(self) -> None:
+        self.set: list[tuple[int, int, int]] = []
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self.set.append((level, option, value))
+
+
+@pytest.mark.skipif(not QUICKACK, reason="Linux only")
+def test_part_of_a_reply_is_acknowledged_at_once_and_a_whole_one_costs_nothing() -> None:
+    sock = Options()
+    b = Bench(sock=sock)
+    b.send()
+    b.lane.data_received(OK[:-2])
+    assert sock.set == [(socket.IPPROTO_TCP, QUICKACK, 1)]
+    b.lane.data_received(OK[-2:])
+    b.send()
+    b.lane.data_received(OK)
+    assert len(sock.set) == 1
+    assert b.heard == [(1, 200), (1, 200)]
 
 
 def test_the_owner_may_send_again_from_inside_its_callback() -> None:

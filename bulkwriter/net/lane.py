@@ -38,6 +38,8 @@ from .framing import ReplyReader, failed
 from .idle import IdleLimit
 
 LINGER_OFF: Final = struct.pack("ii", 0, 0)
+QUICKACK: Final[int] = getattr(socket, "TCP_QUICKACK", 0)
+"""Linux only; there it acknowledges at once what has come, and lasts until the next acknowledgement or so (tcp(7))."""
 SHUTDOWN_S: Final = 1.0
 """How long an orderly close may take before the lane is cut: a TLS peer need not answer `close_notify`."""
 
@@ -172,6 +174,8 @@ class Lane(asyncio.BaseProtocol):
             reply = self._reader.feed(data)
             if reply is not None:
                 self._reply(reply)
+            else:
+                self._acknowledge()
         elif not self._transport.is_closing():
             self._stray()
 
@@ -243,6 +247,13 @@ class Lane(asyncio.BaseProtocol):
             now = monotonic()
             self._idle.learn(now - self.replied_at, now)
         self.is_open = False
+
+    def _acknowledge(self) -> None:
+        # Part of a reply came.  A server that writes head and body apart (Python's http.server does), with Nagle's
+        # algorithm on, keeps the body until the head is acknowledged, which the kernel puts off for 40 ms.
+        if QUICKACK and self._socket is not None and not self._transport.is_closing():
+            with suppress(OSError):
+                self._socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
 
     def _cut(self) -> None:
         # The connector is told at once: it waits for connections that it knows, and this one no more answers to it.
