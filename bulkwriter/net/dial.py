@@ -25,7 +25,9 @@ import ssl
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
+
+# Not `proxy_bypass`: on macOS that takes no proxies, and asks the system's settings.  Typeshed does not know this one.
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -142,7 +144,7 @@ def choose_proxy(base_url: str, proxy: str | None) -> str | None:
     if proxy is None:
         proxies = getproxies_environment()
         proxy = proxies.get("https")
-        if not proxy or proxy_bypass(f"{host}:{parts.port or 443}", proxies):
+        if not proxy or proxy_bypass_environment(f"{host}:{parts.port or 443}", proxies):
             return None
     if "://" not in proxy:
         proxy = "http://" + proxy
