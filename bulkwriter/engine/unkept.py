@@ -45,6 +45,7 @@ class Unkept:
         """These were not sent after all, or surely not applied."""
         self._open.difference_update(pairs)
         self._changed.set()
+        self._changed = anyio.Event()
 
     def settle(self, intents: Sequence[Intent], rows: Sequence[SettleRow]) -> None:
         """Take outcomes.  A creation that is in doubt again is on its way until it is settled anew."""
@@ -65,7 +66,6 @@ class Unkept:
                     f"a pair was given again while it is in doubt, and lists do not work: {reason}",
                     hint="give the user the role CourseCompletedLesson-List, and use a journal",
                 )
-            self._changed = anyio.Event()
             with anyio.move_on_after(ASK_S):
                 await self._changed.wait()
         return {pair: self._ids.get(pair, 0) for pair in pairs if pair in self._there}
