@@ -12,8 +12,9 @@ from collections.abc import AsyncIterable, Iterable
 from typing import cast
 
 from .errors import UsageError
-from .model import ID_MAX, Pair
+from .model import Pair
 from .sources import Source, iterable_source
+from .sources.iterables import pair_of, shown
 
 PairLike = Pair | tuple[int, int]
 Pairs = Iterable[PairLike] | AsyncIterable[PairLike] | Source
@@ -25,11 +26,8 @@ def as_source(pairs: Pairs) -> Source:
 
 
 def checked_pair(pair: PairLike) -> tuple[int, int]:
-    """The pair as a plain tuple.  Raises `UsageError` unless both ids are integers from 1 to 2^63-1."""
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise UsageError(f"{type(pair).__name__} is not a pair of two ids")
-    first, second = pair
-    for number in (first, second):
-        if type(number) is not int or not 1 <= number <= ID_MAX:
-            raise UsageError(f"{number!r} is not an id: ids are whole numbers from 1 to 2^63-1")
-    return first, second
+    """The pair as a plain tuple.  Raises `UsageError` for what would be a bad row of an iterable."""
+    found, reason = pair_of(pair)
+    if found is None:
+        raise UsageError(f"{shown(pair)}: {reason}")
+    return found

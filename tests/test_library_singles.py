@@ -11,6 +11,7 @@ import pytest
 
 from bulkwriter import BulkWriter, JournalError, Outcome, State, TryLater, UsageError
 from bulkwriter.connection import COLUMNS
+from bulkwriter.given import checked_pair
 from bulkwriter.model import SINGLE_SEQ
 from bulkwriter.store.journal import Journal
 from tests.cli_process import stub
@@ -129,6 +130,17 @@ async def test_what_is_no_pair_is_a_slip(tmp_path: Path, pair: Any) -> None:
     async with BulkWriter(settings_for("http://127.0.0.1:9", tmp_path / "j")) as writer:
         with pytest.raises(UsageError):
             await writer.write(pair)
+
+
+def test_what_counts_as_a_whole_number_is_an_id_alone_as_in_an_iterable() -> None:
+    class Number:
+        """As numpy's are."""
+
+        def __index__(self) -> int:
+            return 7
+
+    pair: Any = (Number(), 42)
+    assert checked_pair(pair) == (7, 42)
 
 
 @pytest.mark.parametrize("existing", ["check", "skip"])
