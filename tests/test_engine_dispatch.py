@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bulkwriter.engine.lanes import LaneStock
 from bulkwriter.events import ConnectionTrouble, LaneShifted, Recovered
 from bulkwriter.model import Fault, Reply, State
 from bulkwriter.settings import Limits, Settings
@@ -195,3 +196,15 @@ def test_a_record_id_that_comes_twice_is_a_lane_out_of_step() -> None:
     assert stage.settled()[2] is State.IN_DOUBT
     assert isinstance(lane, HandLane)
     stage.dispatcher.check()
+
+
+def test_lanes_are_opened_as_they_are_needed_and_not_all_at_once() -> None:
+    stock = LaneStock()
+    stage = Stage()
+    opened = []
+    while more := stock.missing(64):
+        opened.append(more)
+        assert stock.missing(64) == 0  # those are on their way
+        for _ in range(more):
+            stock.opened(HandLane(stage))
+    assert opened == [8, 16, 32, 8]
