@@ -51,3 +51,16 @@ def test_a_server_that_works_on_twenty_at_a_time_gets_little_more() -> None:
     server = Server(takes)
     drive(c, server, 6.0)
     assert 20 <= c.in_flight_limit <= 32
+
+
+def test_a_server_that_becomes_much_slower_has_no_queue_and_gets_as_many_as_before() -> None:
+    """Fewest at a time could not show that latency did not follow, and 64 lanes stayed at two for good."""
+    c = controller(64)
+
+    def takes(now: float, inside: int) -> bool:
+        server.latency_s = 0.001 if now < 2.0 else 0.3
+        return True
+
+    server = Server(takes)
+    drive(c, server, 30.0)
+    assert c.in_flight_limit == 64

@@ -116,7 +116,7 @@ class Queueing:
         if is_late:
             self._counts_from = now
             is_sure = was_late or (is_starting and mean_s > START_SLACK * self._bearable_s())
-            return is_sure and peak > LIMIT_MIN and self._shrink(now, mean_s)
+            return is_sure and (peak > LIMIT_MIN or self._was is not None) and self._shrink(now, mean_s)
         self._was = None
         self._learn_base(mean_s, error_s, count)
         if self.is_found:
