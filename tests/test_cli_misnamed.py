@@ -21,6 +21,9 @@ PLAN = ("plan", "pairs.csv", "--existing", "skip")
     [
         (("status", LONG), 5, "name too long"),
         (("export", LONG, "--state", "created", "--output", "-"), 5, "name too long"),
+        (("status", "."), 5, "is no file"),
+        (("status", "/"), 5, "is no file"),
+        (("export", "", "--state", "created", "--output", "-"), 5, "is no file"),
         (("verify", LONG), 5, "name too long"),
         (("undo", LONG, "--yes"), 5, "name too long"),
         (("run", "pairs.csv", "--journal", LONG), 5, "name another file with --journal"),

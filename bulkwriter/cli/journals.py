@@ -20,7 +20,7 @@ def check_journal(path: Path, command: str) -> None:
     """Raise `JournalError` with the likely journal's name where `path` cannot be one."""
     near, exists = "", is_there(path)
     with contextlib.suppress(OSError):  # its name may be too long
-        beside = path.with_name(path.name + ".journal")
+        beside = Path(f"{path}.journal")
         near = f"did you mean: bulkwriter {command} {beside}" if beside.is_file() else ""
     if not exists:
         raise JournalError(
