@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ DEFAULT_BASE_URL: Final = "https://spaces.nexudus.com"
 
 STOP_WAIT_S: Final = 60.0
 """With `on_quota` "stop", a longer wait than this ends the run."""
+
+HOST: Final = re.compile(r"[\w.-]+|[0-9a-f]*:[0-9a-f:.]*(%[\w.-]+)?", re.ASCII | re.IGNORECASE)
 
 TokenCall = Callable[[], Awaitable[str]]
 
@@ -192,6 +195,14 @@ def is_loopback_host(host: str) -> bool:
         return False
 
 
+def is_host(host: str) -> bool:
+    """Whether this is an address or a name: of letters, digits, "-", "." and "_", once IDNA has encoded it."""
+    try:
+        return HOST.fullmatch(host.encode("idna").decode("ascii")) is not None
+    except UnicodeError:
+        return False
+
+
 def check_base_url(url: str) -> None:
     """Raise `UsageError` unless `url` is https, or http to loopback, without user, query or fragment."""
     shown = url.rpartition("@")[2]  # without a password, should somebody have put one there
@@ -200,10 +211,9 @@ def check_base_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
-        host.encode("idna")
     except ValueError:  # its words could quote a password
         raise UsageError(f"base URL {shown!r} is not a URL", hint=f"the default is {DEFAULT_BASE_URL}") from None
-    if parts.scheme not in ("http", "https") or not host or " " in host:
+    if parts.scheme not in ("http", "https") or not is_host(host):
         raise UsageError(f"base URL {shown!r} is not like https://HOST", hint=f"the default is {DEFAULT_BASE_URL}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise UsageError("the base URL must not hold a user name, password, query or fragment")

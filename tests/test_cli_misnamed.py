@@ -36,6 +36,9 @@ PLAN = ("plan", "pairs.csv", "--existing", "skip")
         (("run", "pairs.csv", "--base-url", "https://api..example.com"), 2, "base URL"),
         (("run", "pairs.csv", "--base-url", "https://" + "a" * 64), 2, "base URL"),
         (("run", "pairs.csv", "--base-url", "https://api example.com"), 2, "base URL"),
+        (("run", "pairs.csv", "--base-url", "https://50\N{FULLWIDTH PERCENT SIGN}.example"), 2, "base URL"),
+        (("run", "pairs.csv", "--base-url", "https://one.example", "--proxy", "http://a,b:1"), 2, "proxy"),
+        (("run", "pairs.csv", "--base-url", "https://one[v1.a]/"), 2, "base URL"),
         (("run", "pairs.csv", "--base-url", "https://one.example", "--proxy", "http://two..example:1"), 2, "proxy"),
     ],
 )

@@ -35,7 +35,7 @@ from yarl import URL
 
 from ..errors import UsageError
 from ..model import Fault
-from ..settings import is_loopback_host
+from ..settings import is_host, is_loopback_host
 
 TLS_REASONS: Final = {
     9: "is not valid yet (is this machine's clock right?)",
@@ -67,10 +67,10 @@ class Dialer:
 
     def __init__(self, base_url: str, *, ca_file: Path | None, proxy: str | None, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._url = URL(base_url)
+        self._url = url_of(base_url, "base URL")
         self._target = f"{self._url.raw_host}:{self._url.port}"
         chosen = choose_proxy(base_url, proxy)
-        self._proxy = URL(chosen) if chosen else None
+        self._proxy = url_of(chosen, "proxy") if chosen else None
         self._tls = make_tls_context(ca_file) if self._url.scheme == "https" else None
         self._connector: aiohttp.TCPConnector | None = None
 
@@ -135,6 +135,14 @@ class Dialer:
         return f"proxy {self._proxy.raw_host}:{self._proxy.port}" if self._proxy else "proxy"
 
 
+def url_of(text: str, what: str) -> URL:
+    """What aiohttp connects to.  Raises `UsageError`, without the text: it may hold a password."""
+    try:
+        return URL(text)
+    except ValueError:  # it refuses a little more than urlsplit does
+        raise UsageError(f"the {what} is not a URL", hint="see --base-url, --proxy and HTTPS_PROXY") from None
+
+
 def choose_proxy(base_url: str, proxy: str | None) -> str | None:
     """The proxy to tunnel through, or None: that given, else the environment's; never for loopback."""
     parts = urlsplit(base_url)
@@ -157,10 +165,11 @@ def is_proxy_url(url: str) -> bool:
     """Whether it names an http(s) proxy, with a user that Basic authentication can carry (RFC 7617: no colon)."""
     try:
         parts = urlsplit(url)
-        (parts.hostname or "").encode("idna")
         user = unquote(parts.username or "")
         (user + unquote(parts.password or "")).encode("latin-1")
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and ":" not in user
+        return (
+            parts.scheme in ("http", "https") and is_host(parts.hostname or "") and parts.port != 0 and ":" not in user
+        )
     except ValueError:
         return False
 
