@@ -21,13 +21,10 @@ HELD_OUT_STEADY, HELD_OUT_THROTTLED = 0.975, 0.0115
 UNEVEN = "uneven way, holds 1"
 """Requests that arrive up to 30 ms late at a bucket that saves nothing for 10 ms: any even pace is refused in part."""
 KNOWN: dict[str, set[str]] = {
-    "whole seconds": {"converged_s"},
     "a date, clock 30 s off": {"converged_s"},
     "503 above 20, 1 s stated": {"converged_s"},
     "10/s": {"converged_s"},
     "window 100 in 10 s": {"throttled"},
-    "at most 2 at a time": {"converged_s"},
-    "at most 3 at a time": {"converged_s"},
     "queue before 6, 30 ms": {"p95_ratio"},
     "uneven way, holds 1": {"converged_s", "steady", "throttled", "total"},
     "limit falls tenfold": {"dropped"},

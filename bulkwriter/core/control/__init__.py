@@ -3,7 +3,10 @@
     Controller   the seam: told of every request, asked when the next may go; epochs, pauses and the canary
     Pace         the rate: start, climb, surge, dip                  (pace.py)
     Limit        what the server allows, measured between refusals   (limit.py)
-    Sharing      whether others use it too                            (sharing.py)
+    Bursts       the rate that a few throttles agree about           (bursts.py)
+    Stated       the same from stated pauses                         (stated.py)
+    Climbs       how long to climb before the next throttle          (climbs.py)
+    Sharing      whether others use it too                           (sharing.py)
     Hold         how long nobody sends after a throttle              (hold.py)
     Crowd        how many at a time, where the server refuses crowds (crowd.py)
     Queueing     how many are useful, where the server queues them   (queueing.py)

@@ -6,8 +6,8 @@ What happens at a throttle, first row that fits:
     it was the canary                               the hold goes on, see `hold.py`
     Retry-After is stated, or the first request     a hold begins
     after a cut was refused as well
-    much credit was used                            a hold begins, and its end is known
     the crowd is to blame (`crowd.py`)              fewer in flight, same rate
+    much credit was used                            a hold begins, and its end is known
     others use the limit too (`sharing.py`)         the pace is cut, and climbs straight
     otherwise                                       the limit is measured anew and the pace dips below it
 
@@ -28,7 +28,7 @@ from typing import Final
 from .crowd import Crowd
 from .floor import Floor
 from .hold import Hold, is_a_long_one
-from .limit import Held, Limit
+from .limit import TRUSTED, Held, Limit
 from .memory import SPAN_S, Memory
 from .pace import Pace
 from .queueing import Queueing
@@ -186,7 +186,7 @@ class Controller:
             pace.set(self._queue.delivered_now(now))
         mark = Mark(sent_at, refusal.taken_before)
         span_s, sends = sent_at - self._trip_at, refusal.sent_before - self._trip_sent
-        if span_s > 0 and not pace.was_used(sends, span_s, is_full=False):
+        if span_s > 0 and not (was_starting or pace.was_used(sends, span_s, is_full=False)):
             limit.begin(mark)  # few pairs came lately, which says nothing about the limit
         is_again = refusal.sent_before <= self._cut_sent and not was_starting
         self._cut_at, self._cut_sent = now, self._recent.sent
@@ -196,14 +196,15 @@ class Controller:
         else:
             self._refused = mark, pace.rate
         can_tell = not (was_starting or is_again or limit.is_shared) and (self._crowd.is_capped or not limit.is_rate)
-        is_crowded = can_tell and self._crowd.is_to_blame(now, refusal, self._queue.round_trip_s)
+        trip_s, is_new = self._queue.round_trip_s, limit.trust < TRUSTED
+        is_crowded = can_tell and self._crowd.is_to_blame(now, refusal, trip_s, is_new=is_new)
         if retry_after_s is not None or is_again:
             self._begin_hold(now, retry_after_s)
-        elif not was_starting and not self._floor.per_s and left_s > max(EXPECTED_S, EXPECTED_GAPS * pace.gap_s):
-            self._begin_hold(now, None)
         elif is_crowded:
             self.in_flight_limit = self._most_now()
-            pace.allow(now, CROWDED * self.in_flight_limit / self._queue.round_trip_s)
+            pace.allow(now, CROWDED * self.in_flight_limit / trip_s)
+        elif not was_starting and not self._floor.per_s and left_s > max(EXPECTED_S, EXPECTED_GAPS * pace.gap_s):
+            self._begin_hold(now, None)
         else:
             first, is_crowd = self._memory.refused_first, self._crowd.is_likely
             rate = first(limit, mark, pace.rate) if was_starting else limit.refused(mark, pace.rate, is_crowd=is_crowd)
@@ -211,17 +212,16 @@ class Controller:
 
     def _share(self, now: float) -> None:
         self._crowd.free()
-        self._limit.account(self._recent.refused, is_whole=True)
+        self._limit.climbs.account(self._recent.refused, is_whole=True)
         self._pace.share(now, self._limit.safe)
 
     def _dip(self, now: float, rate: float) -> None:
-        pace, limit = self._pace, self._limit
-        span_s = limit.span_s(self._queue.round_trip_s)
-        limit.account(self._recent.refused, is_whole=now - pace.since >= 0.3 * span_s)
-        due_at = pace.next_at
-        pace.dip(now, rate, top=limit.top, span_s=limit.span_s(self._queue.round_trip_s))
+        pace, limit, round_trip_s = self._pace, self._limit, self._queue.round_trip_s
+        limit.climbs.account(self._recent.refused, is_whole=now - pace.since >= 0.3 * limit.span_s(round_trip_s))
+        due_at, dear_s = pace.next_at, limit.dear_s(rate, round_trip_s)
+        pace.dip(now, rate, top=limit.top, span_s=max(limit.span_s(round_trip_s), dear_s), is_straight=dear_s > 0)
         if self._floor.per_s:
-            self._crowd.least = self._queue.least = self._floor.in_flight(self._queue.round_trip_s, self._most)
+            self._crowd.least = self._queue.least = self._floor.in_flight(round_trip_s, self._most)
             pace.next_at = max(due_at, now)  # throttles that come faster than its gap must not put the floor off
 
     def _begin_hold(self, now: float, retry_after_s: float | None) -> None:
@@ -255,16 +255,16 @@ class Controller:
         pace, limit, hold = self._pace, self._limit, self._hold
         is_stated, refused = hold.is_stated, hold.refused
         held_s, unsure_s = hold.end(sent_at)
-        limit.cost_s = self._crowd.cost_s = held_s + (now - sent_at) if is_stated else 0.0
+        limit.climbs.cost_s = self._crowd.cost_s = held_s + (now - sent_at) if is_stated else 0.0
         limit.guess(pace.rate)
-        is_long = (refused > 0 or is_stated) and is_a_long_one(held_s, limit.top)
+        is_long = (refused > 0 or is_stated) and is_a_long_one(held_s, limit.top, self._queue.round_trip_s)
         is_idle = refused == 0 and not is_stated and self._refused is not None
         mark = Mark(sent_at, self._recent.taken - 1)
         if is_long:
             self._told.hold_ended(sent_at - unsure_s / 2, held_s, mark.taken, is_stated=is_stated)
         if sent_at > self.paused_until + IDLE_S:  # nothing was there to send: the pause was not so long
             limit.begin(mark)
-            limit.cost_s = self._crowd.cost_s = 0.0
+            limit.climbs.cost_s = self._crowd.cost_s = 0.0
             rate = pace.rate
         elif limit.resumed(mark, Held(held_s, unsure_s, is_stated, is_long, is_idle), self._refused):
             rate = min(pace.rate, limit.top * (1 - 2 * DIP), limit.near(is_dear=is_stated) * (1 - DIP))

@@ -1,9 +1,13 @@
 """How many requests the server takes at a time, where it refuses crowds: learnt from who is refused.
 
 A rate limit refuses whoever comes too early, a concurrency cap whoever meets a crowd.  So each throttle brings its
-*rank* (`recent.py`), averaged with weight 1/4 from 0.5 on: above `BLAME` the crowd is to blame, and there is room for
-as many as were in flight when the refused one went, and no more.  A rate limit reaches that by chance once in some
-forty throttles, and a limit learnt so hardly binds.
+*rank* (`recent.py`), averaged from 0.5 on: above `BLAME` the crowd is to blame, and there is room for as many as were
+in flight when the refused one went, and no more.  A cap refuses at the same number each time, so that a throttle within
+`SAME` of the one before weighs twice as much (`WEIGHT_SAME`).
+
+A rate limit reaches that by chance, the more so the fewer are in flight.  But then it goes on refusing when there are
+fewer, which a cap never does: one refused alone, or with less than `SLACK` of those by whom the cap was learnt (some of
+them may have been on their way back), and it was no crowd.
 
 When the limit is what holds the run back it is tried to be one more, every 250 requests (at least 2 s, and 200 times
 what a stated pause costs), and twice as many more each two round trips that none is refused.
@@ -20,7 +24,10 @@ from .recent import Refusal
 FIRST: Final = 0.5
 BLAME: Final = 0.7
 LIKELY: Final = 0.6  # not yet sure, but nobody else is to blame
-WEIGHT: Final = 0.25
+SAME: Final = 0.1
+SLACK: Final = 0.85
+WEIGHT: Final = 0.2
+WEIGHT_SAME: Final = 0.4
 ROOMY: Final = 3.0  # more than so many places free is no crowd
 ROOMY_SHARE: Final = 0.4
 PROBE_REQUESTS: Final = 250  # a throttle each is 0.4 %
@@ -31,7 +38,7 @@ PROBE_COST: Final = 200.0
 class Crowd:
     """The in-flight limit that throttles teach; `is_capped` once there is one."""
 
-    __slots__ = ("_blame", "_grows_at", "_most", "_step", "cost_s", "is_capped", "least", "limit")
+    __slots__ = ("_blame", "_first", "_grows_at", "_last", "_most", "_step", "cost_s", "is_capped", "least", "limit")
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -43,6 +50,8 @@ class Crowd:
         """What the last stated pause cost."""
         self._blame = FIRST
         self._step = 1
+        self._first = 0  # in flight when the cap was learnt
+        self._last = 0  # when one was refused last
         self._grows_at = 0.0
 
     @property
@@ -54,14 +63,25 @@ class Crowd:
         """It was no crowd."""
         self.limit, self.is_capped, self._blame = float(self._most), False, FIRST
 
-    def is_to_blame(self, now: float, refusal: Refusal, round_trip_s: float) -> bool:
+    def is_to_blame(self, now: float, refusal: Refusal, round_trip_s: float, *, is_new: bool) -> bool:
         """A throttle: was it the crowd?  Then the limit falls."""
+        if refusal.others < 1:
+            self.free()
+            return False
         if self.is_capped and self.limit - refusal.others > max(ROOMY, ROOMY_SHARE * self.limit):
             self._blame /= 2  # refused though there was room: it is not the crowd, or not the crowd alone
             return False
-        self._blame += WEIGHT * (refusal.rank - self._blame)
-        if self._blame <= BLAME or refusal.others < 1:
+        if self.is_capped and refusal.others < SLACK * self._first:
+            self.free()
+            self._blame = 0.0
             return False
+        last, self._last = self._last, refusal.others
+        weight = WEIGHT_SAME if is_new and abs(refusal.others - last) <= SAME * last else WEIGHT
+        self._blame += weight * (refusal.rank - self._blame)
+        if self._blame <= BLAME:
+            return False
+        if not self.is_capped:
+            self._first = refusal.others
         self.is_capped = True
         self.limit = max(self.least, min(self.limit, float(refusal.others)))
         requests_s = PROBE_REQUESTS * round_trip_s / self.limit

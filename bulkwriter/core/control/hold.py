@@ -27,6 +27,7 @@ AIM: Final = 0.86
 STEP: Final = 0.07
 LONG_S: Final = 0.2  # shorter ones are a bucket that fills again
 LONG_GAPS: Final = 3.0
+LONG_TRIPS: Final = 2.0
 
 
 class Hold:
@@ -80,5 +81,6 @@ class Hold:
         assert self._level >= 0
 
 
-def is_a_long_one(held_s: float, rate: float) -> bool:
-    return held_s > max(LONG_S, LONG_GAPS / rate)
+def is_a_long_one(held_s: float, rate: float, round_trip_s: float) -> bool:
+    """Longer than a bucket takes to fill again, or a crowd to leave."""
+    return held_s > max(LONG_S, LONG_GAPS / rate, LONG_TRIPS * round_trip_s)

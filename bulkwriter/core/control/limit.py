@@ -8,21 +8,18 @@ Between two refusals a bucket or a window gives exactly its rate, and what it ha
 A bucket that saves nothing loses what is not used and shows in `top`, one that saves shows in `safe`; the pace begins
 below `safe` and climbs to `top`, and each round brings the two closer.  A log gives its rate only over a whole window:
 where one is known, and less than that was taken since the last refusal, the last whole one is measured (`window.py`).
+The first measurements have little but climbs to go by, of which a bucket that saves little wastes most: what all the
+throttles agree about says more then (`bursts.py`).
 
 After a *hold*, a time in which nothing was taken, the limit is a window, and what counts is the time from the end of
 one hold to the end of the next.  Its true end lies between the last refused canary and the one that was taken: `safe`
 takes the middle, `top` the earlier.  A stated pause (Retry-After, in whole seconds) may be longer than the server
-needed: then `low` counts it and `high` does not.  The one that changes less from time to time is right: `low` for a
-window, `high` for a bucket.
+needed (`stated.py`).
 
     credit   what the server let through above `safe` before it refused: much for a window that is used up early.  While
              it lasts, no throttle means nothing: a surge waits `CREDIT_PATIENCE` · credit / top before it grows, and
              where a window is known at least as long as that
     trust    doubled by each measurement within 5 % of the last, halved by one within 20 %, 1 after any other
-    span     how long to climb before the next surge: `SPAN_MIN_S`, and `SPAN_REQUESTS` a throttle that it will cost, so
-             that about 0.75 % are throttled; after stated pauses `SPAN_COST` times what they cost.  While trust is low
-             much shorter, for a limit hardly known is worth a throttle.  But a slow limit that still varies after some
-             measurements goes on so (a full log gives back the gaps of a window ago): more throttles teach nothing.
 
 Invariants: 0 <= safe <= top once known; trust >= 1; credit >= 0.  Whoever paces decides what to do with all this.
 """
@@ -32,14 +29,18 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
+from .bursts import Bursts
+from .climbs import Climbs
 from .recent import Mark
 from .sharing import Sharing
+from .stated import LONG_S, Stated
 from .window import Window
 
 COUNTED: Final = 10  # requests taken, or a rate is not measured: ±10 % of a bucket's
 COUNTED_ROUGHLY: Final = 4
 COUNTED_SHORT: Final = 30  # the same when nothing but a short hold ends the measurement
-SURE: Final = 4  # measurements alike
+AVERAGED: Final = 2  # measurements, after which the average is exact; the first ones waste much of a climb
+SURE: Final = 3  # measurements alike
 ALIKE: Final = 0.01  # a rate limit repeats itself so well; what a cap lets through varies with latency
 SAME: Final = 0.05
 OTHER: Final = 0.20
@@ -50,18 +51,10 @@ CREDIT_MUCH: Final = 3.0  # requests; less may be chance
 HOLD_SHARE: Final = 0.5  # of the time since the last: no hold is expected to be longer
 CREDIT_KEPT: Final = 0.8  # a share of the old credit is believed after an epoch without a hold
 CREDIT_KEPT_HOLD: Final = 0.95  # and after one with
-SPAN_MIN_S: Final = 2.4  # a doubled limit must be found within about 3 s
-SPAN_REQUESTS: Final = 135.0
-SPAN_COST: Final = 200.0  # pauses take half a percent of the time then
-SPAN_UNSURE_S: Final = 2.0
-SPAN_TRIES: Final = 4  # measurements of a slow limit, after which no more is learnt by further throttles
 MEASURED_MOST: Final = 12
-SPAN_COUNTED: Final = 15.0  # requests that a climb lasts at least, or nothing is measured
-SPAN_TRIPS: Final = 4.0
-STATED_LONG_S: Final = 3.5  # a rate limit rounded up to seconds states 1 or 2, so this is a window's
 CLOSE: Final = 1.05  # after a short hold the rate at which it began says little
 TRUSTED: Final = 8.0
-NEAR: Final = 1.3  # `high` within this of `low` may both be true
+KNOWN: Final = 4.0  # what contradicts such a trust is another limit
 
 
 class Held(NamedTuple):
@@ -79,9 +72,9 @@ class Held(NamedTuple):
 class Limit:
     """The measured limit and how far it can be trusted."""
 
-    __slots__ = ("_accounted", "_before", "_ends", "_floor", "_hold_ends", "_is_rough", "_measured", "_off", "_pending",
-                 "_sharing", "_throttles", "_was", "_window", "alike", "cost_s", "credit", "known_at", "passed", "safe",
-                 "top", "trust")  # fmt: skip
+    __slots__ = ("_before", "_bursts", "_ends", "_floor", "_has_fallen", "_hold_ends", "_is_rough", "_measured",
+                 "_sharing", "_stated", "_window", "alike", "climbs", "credit", "known_at", "safe", "top",
+                 "trust")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
         self._floor = floor_per_s
@@ -91,20 +84,22 @@ class Limit:
         self.alike = 0
         """Measurements in a row within `ALIKE` of each other, where one that is not takes away half of them."""
         self.credit = 0.0
-        self.cost_s = 0.0
-        """What the last stated pause cost."""
+        self.climbs = Climbs()
         self.known_at = -math.inf
         self._sharing = Sharing()
         self._ends = self._hold_ends = Mark(0.0, 0)  # of the last epoch, of the last hold
         self._is_rough = True  # counting began while the server did not refuse
         self._before: tuple[Mark, float, float, float, float] | None = None
-        self._off = [1.0, 0.9]  # how far `low` and `high` were off lately; `high` has the benefit of the doubt
-        self._was: tuple[float, float] | None = None
-        self._throttles = 1.0  # that an epoch costs
-        self._accounted = self._pending = 0
+        self._bursts = Bursts()
+        self._stated = Stated()
+        self._has_fallen = False
         self._measured = 0  # so often since the limit was last found to be another
         self._window = Window()
-        self.passed = self._window.passed
+
+    def passed(self, mark: Mark) -> None:
+        """A round trip went well."""
+        self._window.passed(mark)
+        self._bursts.passed(mark)
 
     def begin(self, mark: Mark) -> None:
         """Count from here: the server was not refusing, so the first measurement may read too high."""
@@ -132,12 +127,12 @@ class Limit:
         return min(max(self._window.length_s, CREDIT_PATIENCE * self.credit / self.top), CREDIT_PATIENCE_MAX_S)
 
     def span_s(self, round_trip_s: float) -> float:
-        wanted = max(SPAN_REQUESTS * self._throttles / self.top, SPAN_COST * self.cost_s)
-        counted_s = SPAN_COUNTED / self.top
-        unsure = self.trust * max(SPAN_UNSURE_S, counted_s)
-        if counted_s > SPAN_UNSURE_S:
-            unsure = max(unsure, 2.0 ** (self._measured - SPAN_TRIES) * counted_s)
-        return max(SPAN_MIN_S, SPAN_COUNTED / self.top, SPAN_TRIPS * round_trip_s, min(unsure, wanted))
+        """How long the next climb to `top` lasts."""
+        return self.climbs.span_s(self.top, trust=self.trust, measured=self._measured, round_trip_s=round_trip_s)
+
+    def dear_s(self, rate: float, round_trip_s: float) -> float:
+        """How long it lasts from `rate` where throttles are dear; 0 if they are not."""
+        return self.climbs.dear_s(rate, self.top, trust=self.trust, round_trip_s=round_trip_s)
 
     def refused(self, mark: Mark, rate: float, *, is_crowd: bool = False) -> float:
         """An epoch ended at `mark`, at this rate.  Returns the rate to go on at."""
@@ -147,8 +142,9 @@ class Limit:
         taken, measured = mark.taken - self._ends.taken, self._measure(mark, self._ends)
         if not (is_crowd or self._floor):
             self._sharing.refused(measured, rate, taken=taken, was=self.safe)
+        self._bursts.refused(mark)
         if measured:
-            self._learn(measured, rate, taken)
+            self._learn(self._agreed(measured, rate), rate, taken)
             self.known_at = mark.at
             self._ends, self._is_rough = mark, False
             return self.safe
@@ -160,18 +156,23 @@ class Limit:
         measured = self._window.rate(mark) if taken < self._window.requests else 0.0
         return measured or (taken / span_s if taken >= COUNTED and span_s > 0 else 0.0)
 
-    def fall(self, rate: float, mark: Mark) -> float:
-        """Refused again so soon: the limit fell, or the last measurement was wrong.  Returns a lower rate to go on at.
+    def _agreed(self, measured: float, rate: float) -> float:
+        """What was measured, or at first what all throttles agree about."""
+        is_new = self._measured < AVERAGED and not self._window.requests
+        return (is_new and self._bursts.rate(measured, rate)) or measured
 
-        Counting goes on until there is enough.
+    def fall(self, rate: float, mark: Mark) -> float:
+        """Refused again so soon: the limit fell, or the last measurement was wrong.  Returns a lower rate to go on at;
+        hardly lower the first time, where the rate was above `safe` anyway.  Counting goes on until there is enough.
         """
         taken, span_s = mark.taken - self._ends.taken, mark.at - self._ends.at
-        self.trust = 1.0
+        self._distrust()
         self._measured //= 2
         if rate < self.safe / 2:
             self.credit = 0.0
         self.top = min(self.top, rate)
-        lower = 0.7 * rate
+        lower = rate * (0.97 if rate >= self.safe > 0 and not self._has_fallen else 0.7)
+        self._has_fallen = True
         if taken >= COUNTED_ROUGHLY and span_s > 0:
             lower = max(rate / 2, min(lower, taken / span_s))
         lower = min(0.98 * rate, max(lower, self.safe / 4))
@@ -182,6 +183,7 @@ class Limit:
         """The first throttle of all: half the rate, and the climb will tell."""
         self._before = self._ends, self.safe, self.top, self.trust, self.credit
         self._ends, self.top = mark, rate
+        self._bursts.refused(mark)
         return rate / 2
 
     def revoke(self) -> None:
@@ -214,6 +216,8 @@ class Limit:
         taken, span_s = mark.taken - since.taken, mark.at - hold.unsure_s / 2 - since.at
         if refused:
             self._window.note(refused[0])
+            self._bursts.refused(refused[0])
+        self._bursts.passed(mark)
         self._window.note(mark)
         low = taken / span_s if taken >= COUNTED and span_s > 0 else self._window.rate(mark)
         if low:
@@ -227,12 +231,13 @@ class Limit:
             elif hold.is_idle:
                 self._learn(high, max(high, rate), taken)
             elif taken >= COUNTED_SHORT or not self.safe:
-                self._learn(low, min(rate, max(high, CLOSE * low)), taken)
+                safe = self._agreed(low, rate)
+                self._learn(safe, max(safe, min(rate, max(high, CLOSE * low))), taken)
             given = taken - self.safe * (at.at - since.at) if refused and not hold.is_idle else 0.0
             self.credit = max(CREDIT_KEPT_HOLD * self.credit, given)
             self.known_at = mark.at
         if hold.is_long:
-            if not hold.is_stated or hold.lasted_s > STATED_LONG_S:
+            if not hold.is_stated or hold.lasted_s > LONG_S:
                 self._window.held(mark, taken, span_s, hold.lasted_s)
             self._hold_ends = mark
         if low or hold.is_long:
@@ -242,39 +247,35 @@ class Limit:
         return low > 0
 
     def _learn_stated(self, lasted_s: float, low: float, high: float, rate: float, taken: int) -> None:
-        is_long = lasted_s > STATED_LONG_S
-        if self._is_rough and not is_long:
+        if lasted_s > LONG_S:
+            self._learn(*self._stated.long(low, high), taken)
+        elif self._is_rough:
             self._learn(high, max(high, rate), taken)
-            return
-        if self._was:
-            for n, value in enumerate((low, high)):
-                self._off[n] = self._off[n] / 2 + abs(math.log(value / self._was[n]))
-        self._was = low, high
-        if is_long or self._off[0] < self._off[1]:
-            self._learn(low, high if high < NEAR * low else low, taken)
         else:
-            self._learn(high, max(high, rate), taken)
+            bursts = None if self._window.requests else self._bursts
+            self._learn(*self._stated.limit(low, high, rate, taken, bursts), taken)
 
     def _learn(self, safe: float, top: float, taken: int) -> None:
+        self._has_fallen = False
         off = abs(math.log(safe / self.safe)) if self.safe else math.inf
         self.alike = self.alike + 1 if off < ALIKE else self.alike // 2
         self._measured = 1 if off >= CHANGED else min(self._measured + 1, MEASURED_MOST)
         if off < max(SAME, 1.0 / max(1, taken)):  # one request more or less is chance
             self.trust = min(2 * self.trust, 1e4)
         else:
-            self.trust = max(1.0, self.trust / 2) if off < OTHER else 1.0
+            self.trust = max(1.0, self.trust / 2)
+            if off >= OTHER:
+                self._distrust()
             if off >= CHANGED:
                 self.credit = 0.0
                 self._window.forget()
         self.safe = max(safe, self._floor)
         self.top = max(top, self.safe)
 
-    def account(self, refused: int, *, is_whole: bool) -> None:
-        """A climb ended with so many throttles since the start; `is_whole` unless it was cut short by the next one."""
-        spent, self._accounted = refused - self._accounted + self._pending, refused
-        self._pending = 0 if is_whole else spent
-        if is_whole:
-            self._throttles = max(1.0, (self._throttles + spent) / 2)
+    def _distrust(self) -> None:
+        if self.trust >= KNOWN:
+            self._bursts.forget()
+        self.trust = 1.0
 
     def check(self) -> None:
         assert 0.0 <= self.safe <= self.top
@@ -282,3 +283,5 @@ class Limit:
         assert self.credit >= 0.0
         self._window.check()
         self._sharing.check()
+        self.climbs.check()
+        self._bursts.check()

@@ -5,6 +5,7 @@
             at 0.1 s
     dip     after a throttle: to a rate just below what the server is known to take
     climb   back towards `top`, fast at first and flat near it, as CUBIC does: rate = top - (top - bottom)·(1 - t/span)³
+            (straight where throttles are dear)
     share   of a limit that others use too (`sharing.py`): a cut of a fifth at each throttle, and a straight climb, back
             over the cut in `SHARE_S` · rate**¼, for `SHARE_CLIMBS` times as long; only then a surge
     surge   past `top` without a throttle: by 1.5 % (6 % while the limit is hardly known), three times as much after
@@ -104,9 +105,9 @@ class Pace:
         else:
             self.set(2 * self.rate)
 
-    def dip(self, now: float, rate: float, *, top: float, span_s: float) -> None:
+    def dip(self, now: float, rate: float, *, top: float, span_s: float, is_straight: bool = False) -> None:
         """Go on at `rate`, the next request one gap from now, and climb to `top` in `span_s`."""
-        self.is_starting = self._is_straight = False
+        self.is_starting, self._is_straight = False, is_straight
         self.set(rate)
         self._bottom, self.top = self.rate, max(top, self.rate)
         self._since, self._span_s = now, span_s
@@ -117,8 +118,8 @@ class Pace:
         """A throttle of a limit that others use too, of which `measured` was ours."""
         rate = min(self.rate, max(self.top, measured)) * (1.0 - SHARE_CUT)
         climb_s = max(SHARE_S * rate**0.25, SHARE_COUNTED / rate)
-        self.dip(now, rate, top=rate * (1.0 + SHARE_CLIMBS * SHARE_CUT), span_s=SHARE_CLIMBS * climb_s)
-        self._is_straight = True
+        top = rate * (1.0 + SHARE_CLIMBS * SHARE_CUT)
+        self.dip(now, rate, top=top, span_s=SHARE_CLIMBS * climb_s, is_straight=True)
 
     def allow(self, now: float, rate: float) -> None:
         """At least this rate, from now on and in the climb."""

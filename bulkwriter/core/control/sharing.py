@@ -11,7 +11,7 @@ cut · throttles = step, which is the same share for all; the more throttles, th
     shared   above `SHARED` of the measurements are unlike, averaged with weight 1/`WEIGHT` from `FIRST` on, and the
              share is above `LEAST`: below that, one request more or less hides what the others do
     alone    again once `SAME` throttles in a row came at the same rate and measured the same: a limit repeats itself.
-             Two clients that take turns can look so for a while; four in a row are rare
+             Two clients that take turns can look so for a while; five in a row are rare
 
 A hold says nothing of it, nor does a throttle that was its beginning; nor one that a crowd is to blame for, since what
 a cap lets through varies with latency.  A window, once known, is measured by itself and never taken for a shared limit.
@@ -29,7 +29,7 @@ SHARED: Final = 0.65
 WEIGHT: Final = 6
 FIRST: Final = 0.3
 LEAST: Final = 12.0
-SAME: Final = 4
+SAME: Final = 5
 
 
 class Sharing:

@@ -1,0 +1,78 @@
+"""The rate of a bucket, whatever it saves, from a few throttles: the rate at which all used up the same burst.
+
+A bucket of r a second that holds b refuses when, back from that moment, some stretch took more than b + r · time.  So
+for any r each throttle tells b: the most that a stretch before it took above r · time.  Throttles that came about
+differently, in a start and in a climb, tell the same b for one r alone, the true one.  What was not used takes no part
+in a maximum: it matters not how much of a climb was below the limit, which is what spoils an average.
+
+    10 + 100/s   40 taken at up to 243/s, then 95 in a climb to 140/s: at 100/s either took 10 too many, at 80/s the
+                 first 13 and the second 22
+
+Of `STEPS` rates between two bounds those are likely where the bursts of the last `THROTTLES` vary as little as
+anywhere, or by less than a request (`CHANCE`); the middle of these is the answer.  Stretches begin at the ends of round
+trips, of which the older half is thinned out above `KEPT`.  It costs a millisecond, and is asked only when little else
+is known.
+
+Invariant: marks are in order.  A window is no bucket, and a limit that changed is another one: whoever asks sees to it.
+Source: the arrival curve of network calculus (Cruz 1991).
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections import deque
+from typing import Final
+
+from .recent import Mark
+
+STEPS: Final = 32
+KEPT: Final = 96
+CHANCE: Final = 0.1  # requests squared
+THROTTLES: Final = 6
+
+
+class Bursts:
+    """Told of each round trip and each throttle that ends an epoch."""
+
+    __slots__ = ("_marks", "_throttles")
+
+    def __init__(self) -> None:
+        self._marks: list[Mark] = [Mark(0.0, 0)]
+        self._throttles: deque[list[tuple[float, int]]] = deque(maxlen=THROTTLES)  # stretches: how long, how many
+
+    def passed(self, mark: Mark) -> None:
+        """A round trip went well, or a hold ended."""
+        if mark.at > self._marks[-1].at:
+            self._marks.append(mark)
+            if len(self._marks) > KEPT:
+                self._marks[: KEPT // 2] = self._marks[: KEPT // 2 : 2]
+
+    def refused(self, mark: Mark) -> None:
+        """A throttle of a request sent then."""
+        self._throttles.append([(mark.at - one.at, mark.taken - one.taken) for one in self._marks if one.at < mark.at])
+        self.passed(mark)
+
+    def forget(self) -> None:
+        """The limit is another."""
+        self._throttles.clear()
+        del self._marks[:-1]
+
+    def rate(self, low: float, high: float) -> float:
+        """Between those two; 0 if too few throttles are known."""
+        if len(self._throttles) < 2 or low >= high:
+            return 0.0
+        rates = [low * (high / low) ** (n / STEPS) for n in range(STEPS + 1)]
+        spreads = [statistics.pvariance([burst(one, rate) for one in self._throttles]) for rate in rates]
+        least = min(spreads) + CHANCE
+        likely = [rate for rate, spread in zip(rates, spreads, strict=True) if spread <= least]
+        return statistics.geometric_mean(likely)
+
+    def check(self) -> None:
+        assert len(self._marks) <= KEPT
+        assert all(one.at < other.at for one, other in itertools.pairwise(self._marks))
+
+
+def burst(stretches: list[tuple[float, int]], rate: float) -> float:
+    """What a bucket must have held that refused then: the most above `rate`, and the refused one."""
+    return max([1.0, *(taken + 1 - rate * span_s for span_s, taken in stretches)])
