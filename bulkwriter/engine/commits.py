@@ -18,10 +18,10 @@ import anyio
 from ..model import Intent, State
 from ..reconcile.looks import Looker
 from ..settings import Settings
-from ..store.schema import AppendRow, SettleRow, StoredRow
+from ..store.schema import AppendRow, SettleRow, StoredRow, intent_detail
 from .delivery import Delivery, Waiters, make_outcome, outcome_of
 from .dispatch import Dispatcher
-from .intake import PENDING, STORED_ROWS, There, floor_text
+from .intake import PENDING, STORED_ROWS, There
 from .outcomes import IN_DOUBT, INTENT, Outcomes
 from .ports import Store
 from .uncancelled import to_its_end
@@ -185,7 +185,7 @@ class Commits:
 
 def intent_row(intent: Intent) -> SettleRow:
     """A stored row that is to be sent again; its floor replaces what an earlier attempt left in `detail`."""
-    return intent.seq, INTENT, intent.attempts, None, None, floor_text(intent.floor)
+    return intent.seq, INTENT, intent.attempts, None, None, intent_detail(intent.floor)
 
 
 def existing_row(found: tuple[Intent, int, int]) -> SettleRow:

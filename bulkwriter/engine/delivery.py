@@ -12,11 +12,10 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 import anyio
-import orjson
 
 from ..errors import BulkwriterError
-from ..model import SETTLED, SINGLE_SEQ, FieldError, Intent, Outcome, Pair, State
-from ..store.schema import ExportRow, SettleRow
+from ..model import SETTLED, SINGLE_SEQ, Intent, Outcome, Pair, State
+from ..store.schema import ExportRow, SettleRow, read_detail
 from .outcomes import IN_DOUBT
 
 
@@ -30,7 +29,7 @@ def stored_outcome(row: ExportRow) -> Outcome:
 def make_outcome(row: SettleRow, pair: tuple[int, int] | None, line: int | None) -> Outcome:
     """The public outcome of a journal row."""
     seq, state, attempts, record_id, http_status, detail = row
-    told = orjson.loads(detail) if detail else {}
+    told = read_detail(detail)
     return Outcome(
         seq=seq,
         pair=Pair(*pair) if pair else None,
@@ -38,8 +37,8 @@ def make_outcome(row: SettleRow, pair: tuple[int, int] | None, line: int | None)
         record_id=record_id,
         attempts=attempts,
         http_status=http_status,
-        errors=tuple(FieldError(*error) for error in told.get("errors") or ()),
-        message=told.get("reason") or told.get("message") or "",
+        errors=told.errors,
+        message=told.message,
         line=line,
     )
 

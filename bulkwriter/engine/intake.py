@@ -18,7 +18,7 @@ from typing import Protocol, cast
 from ..dedupe import PairSet
 from ..errors import SourceError
 from ..model import SINGLE_SEQ, Batch, Intent, State
-from ..store.schema import AppendRow, StoredRow, bad_row_detail
+from ..store.schema import AppendRow, StoredRow, bad_row_detail, intent_detail
 from .chunks import ChunkSize
 
 PENDING, INTENT = int(State.PENDING), int(State.INTENT)
@@ -161,7 +161,7 @@ class Intake:
         """Rows of a batch in which every row is a new pair: by column, 0.4 µs a row instead of 1.2."""
         seqs = range(self.seq, self.seq + len(batch.pairs))
         firsts, seconds = zip(*cast(list[tuple[int, int]], batch.pairs), strict=True) if batch.pairs else ((), ())
-        rows = list(zip(seqs, firsts, seconds, batch.lines, repeat(INTENT), repeat(floor_text(floor)), strict=False))
+        rows = list(zip(seqs, firsts, seconds, batch.lines, repeat(INTENT), repeat(intent_detail(floor)), strict=False))
         pairs = cast(list[tuple[int, int]], batch.pairs)
         fields = zip(seqs, pairs, repeat(0), batch.lines, repeat(floor), strict=False)
         intents = list(map(new_tuple, repeat(Intent), fields))
@@ -183,7 +183,7 @@ class Intake:
                 rows.append((seq, *pair, line, PENDING, None))
                 existing.append((Intent(seq, pair, 0, line, floor), PENDING, there[pair]))
             else:
-                rows.append((seq, *pair, line, INTENT, floor_text(floor)))
+                rows.append((seq, *pair, line, INTENT, intent_detail(floor)))
                 intents.append(Intent(seq, pair, 0, line, floor))
         return rows, intents, existing
 
@@ -216,11 +216,6 @@ class Intake:
             f"{self._source.name} ends after {self.seq:,} rows, but the journal has {self._plan.stored:,}",
             hint="give back the file as it was; rows may only be added at its end",
         )
-
-
-def floor_text(floor: int | None) -> str | None:
-    """The floor as an intent's `detail`, so that a doubt of a dead process can be settled cheaply."""
-    return None if floor is None else f'{{"floor":{floor}}}'
 
 
 def _cut_at_bad(batch: Batch, name: str) -> tuple[Batch, SourceError | None]:

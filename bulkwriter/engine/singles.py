@@ -22,10 +22,10 @@ import anyio
 from ..dedupe import PairSet
 from ..errors import BulkwriterError, JournalError
 from ..model import SETTLED, Intent, Outcome, State
-from ..store.schema import ExportRow
+from ..store.schema import ExportRow, intent_detail
 from .commits import Commits
 from .delivery import stored_outcome
-from .intake import INTENT, PENDING, Known, floor_text
+from .intake import INTENT, PENDING, Known
 from .ports import Store
 
 LOOK_AGAIN_S: Final = 0.02
@@ -143,7 +143,7 @@ class Singles:
         if pair in there:
             await self._commits.commit_new([(seq, *pair, None, PENDING, None)], [], [(intent, PENDING, there[pair])])
         else:
-            await self._commits.commit_new([(seq, *pair, None, INTENT, floor_text(floor))], [intent], [])
+            await self._commits.commit_new([(seq, *pair, None, INTENT, intent_detail(floor))], [intent], [])
         return await future
 
     async def _outcome(self, row: ExportRow) -> Outcome:

@@ -51,6 +51,7 @@ CREATE: Final = (
     f"PRAGMA user_version = {FORMAT}",
 )
 RISING_IDS: Final = "has_rising_ids"
+"""Key of `meta`: "no" once a run saw that the server's ids do not rise."""
 CREATE_PAIR_INDEX: Final = "CREATE INDEX IF NOT EXISTS pair_by_ids ON pair(id_a, id_b)"
 
 
@@ -111,13 +112,34 @@ def export_row(row: Sequence[int | str | None]) -> ExportRow:
     """An `ExportRow` from the columns `EXPORT_COLUMNS`."""
     seq, line, id_a, id_b, state, attempts, record_id, http_status, detail = row
     pair = None if id_a is None or id_b is None else Pair(id_a, id_b)  # type: ignore[arg-type]
-    said = orjson.loads(detail) if isinstance(detail, str) else {}
-    errors = tuple(FieldError(*e) for e in said.get("errors", ()))
-    message = said.get("reason") or said.get("message", "")
-    raw, floor = said.get("raw", ""), said.get("floor")
-    return ExportRow(
-        seq, line, pair, State(state), attempts, record_id, http_status, errors, message, raw, floor  # type: ignore[arg-type]
-    )  # fmt: skip
+    told = read_detail(detail)  # type: ignore[arg-type]
+    return ExportRow(seq, line, pair, State(state), attempts, record_id, http_status, *told)  # type: ignore[arg-type]
+
+
+class Detail(NamedTuple):
+    """What a row's `detail` says: the last fields of `ExportRow`, which has their meaning."""
+
+    errors: tuple[FieldError, ...] = ()
+    message: str = ""
+    raw: str = ""
+    floor: int | None = None
+
+
+NOTHING_TOLD: Final = Detail()
+
+
+def read_detail(text: str | None) -> Detail:
+    """What was written by one of the functions below, or nothing."""
+    if text is None:
+        return NOTHING_TOLD
+    said = orjson.loads(text)
+    errors = tuple(FieldError(*error) for error in said.get("errors", ()))
+    return Detail(errors, said.get("reason") or said.get("message", ""), said.get("raw", ""), said.get("floor"))
+
+
+def intent_detail(floor: int | None) -> str | None:
+    """The `detail` of an intent: its floor, so that a doubt of a dead process can be settled cheaply."""
+    return None if floor is None else f'{{"floor":{floor}}}'
 
 
 def outcome_detail(errors: Sequence[FieldError], message: str) -> str:
