@@ -34,6 +34,7 @@ class LaneLike(Protocol):
 
 
 FIRST_LANES: Final = 8
+"""Lanes opened at once when there are none: more than a near server's first round trips need."""
 
 
 class LaneStock:
@@ -84,7 +85,8 @@ class LaneStock:
         A start doubles its pace with each round trip, so it needs no more than twice as many at a time: connecting
         takes 0.2 ms of the loop each, and with 512 at once it would do nothing else for a tenth of a second.
         """
-        more = max(0, min(wanted, 2 * len(self._open) + FIRST_LANES) - len(self._open) - self._opening)
+        there = len(self._open)
+        more = max(0, min(wanted, 2 * there + FIRST_LANES) - there - self._opening)
         self._opening += more
         return more
 
