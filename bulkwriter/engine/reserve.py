@@ -71,8 +71,15 @@ class Reserve:
         self._ends_at = -math.inf  # of the minute that the lease belongs to
         self._minute = 0  # in which it is booked
         self._on_way: deque[int | None] = deque()  # the booked minute of each request that has not ended, oldest first
-        self.changes: Counter[tuple[str, int]] = Counter()
-        """What the ledger has to count more or less, by kind and minute."""
+        self._changes: Counter[tuple[str, int]] = Counter()
+        self._ended_as: tuple[int | None, int] = 0, 0  # the minutes in which the latest were booked, and in which ended
+        self._ended = 0  # so many of these are not in `_changes` yet: counting each by itself would cost 0.4 µs more
+
+    @property
+    def changes(self) -> Counter[tuple[str, int]]:
+        """What the ledger has to count more or less, by kind and minute; whoever takes it clears it."""
+        self._tally()
+        return self._changes
 
     def has_some(self, now: float) -> bool:
         """Whether a request may go as far as long windows are concerned."""
@@ -167,10 +174,11 @@ class Reserve:
 
     def ended(self, now: float) -> None:
         """The oldest request on its way counts from now on in this minute."""
-        booked, minute = self._on_way.popleft(), minute_of(now)
-        if booked is not None:
-            self.changes[self.kind, booked] -= 1
-        self.changes[self.kind, minute] += 1
+        ended_as = self._on_way.popleft(), minute_of(now)
+        if ended_as != self._ended_as:
+            self._tally()
+            self._ended_as = ended_as
+        self._ended += 1
 
     def refused(self, now: float) -> None:
         """A request that ended was throttled: the server took it as little as it counts for what is learnt."""
@@ -183,6 +191,14 @@ class Reserve:
     def check(self) -> None:
         assert 0 <= self._used <= self._mark <= self._booked
         assert self._mark - self._used <= BLOCK
+
+    def _tally(self) -> None:
+        if self._ended:
+            booked, minute = self._ended_as
+            if booked is not None:
+                self._changes[self.kind, booked] -= self._ended
+            self._changes[self.kind, minute] += self._ended
+            self._ended = 0
 
     def _open(self, minute: int) -> None:
         """Begin the lease of another minute, unless it is the same."""
