@@ -143,7 +143,7 @@ def test_a_failed_list_is_tried_again_and_never_read_as_nothing_there() -> None:
     server.add((1, 1))
 
     async def main() -> None:
-        assert set(await existing_over(server, events).find([(1, 1)])) == {(1, 1)}
+        assert set(await existing_over(server, events, give_up_after_s=600.0).find([(1, 1)])) == {(1, 1)}
 
     run_virtual(main)
     assert events
@@ -159,6 +159,18 @@ def test_a_stated_wait_is_kept_between_two_tries() -> None:
 
     assert run_virtual(main) >= 30
     assert len(server.calls) <= 3
+
+
+def test_of_a_long_list_only_the_page_that_was_throttled_is_asked_for_again() -> None:
+    """300 pages, every 20th call throttled: a list that began anew each time would never end."""
+    server = ListServer(
+        page_size=10, fails=lambda call: None if call % 20 else ListFailed("HTTP 429", retry_after_s=1.0)
+    )
+    pairs = [(1, member) for member in range(1, 3_001)]
+    server.add_all(pairs)
+    (answer,) = found(server, [*pairs, *((1, member) for member in range(3_001, 4_000))])
+    assert set(answer) == set(pairs)
+    assert len(server.calls) < 650  # lesson's and whole list at most, and the throttled calls
 
 
 def test_a_wait_longer_than_is_kept_is_a_stop_at_once() -> None:

@@ -6,6 +6,9 @@ import asyncio
 import random
 import time
 
+import pytest
+
+from bulkwriter.errors import TryLater
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.calls import LANES
 from bulkwriter.reconcile.halt import Halt
@@ -13,6 +16,8 @@ from bulkwriter.reconcile.lists import ListFailed
 from bulkwriter.reconcile.paced import PacedRequests
 from bulkwriter.reconcile.persist import FIRST_PAUSE_S, Persistence
 from bulkwriter.settings import Settings
+
+from .sim.loop import run_virtual
 
 
 class Longest(random.Random):
@@ -61,3 +66,26 @@ async def test_pauses_between_tries_begin_with_the_first_and_double() -> None:
     persist = Persistence(clock=lambda: 0.0, give_up_after_s=60.0, tell=lambda event: None, rng=Longest(), sleep=sleep)
     assert await persist(step) == "there"
     assert slept == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
+
+
+@pytest.mark.parametrize(("waits_s", "most_tries"), [(0.0, 70), (2 * 3_600.0, 8)])
+def test_giving_up_counts_from_the_first_failure_and_no_wait_for_a_quota(waits_s: float, most_tries: int) -> None:
+    """A list call waits for its quota before it is sent: those hours are no failure of the server."""
+    tries = 0
+
+    async def main() -> float:
+        clock = asyncio.get_running_loop().time
+
+        async def step() -> None:
+            nonlocal tries
+            tries += 1
+            await asyncio.sleep(waits_s)
+            raise ListFailed("HTTP 500")
+
+        persist = Persistence(clock=clock, give_up_after_s=3_600.0, tell=lambda event: None, rng=Longest())
+        with pytest.raises(TryLater):
+            await persist(step)
+        return clock()
+
+    assert run_virtual(main) > 3_600
+    assert 6 < tries < most_tries

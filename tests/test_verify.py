@@ -132,13 +132,26 @@ def test_what_a_list_showed_before_it_failed_does_not_count_twice(lessons: int) 
     pairs = [(1 + i % lessons, i) for i in range(1, 28)]
     server = ModelApi([*pairs, (1, 99), *[(77, i) for i in range(30)]][: 28 if lessons > 1 else 58])
 
-    def fail_for_a_while(method: str) -> None:
-        server.answers = {"GET": Reply(500)} if 5 <= server.requests["GET"] <= 30 else {}
+    def lack_records_for_a_while(method: str) -> None:
+        server.weather = Weather(short_lists=1.0 if 5 <= server.requests["GET"] <= 30 else 0.0)
 
-    server.on_request = fail_for_a_while
+    server.on_request = lack_records_for_a_while
     findings, _ = verify(server, claims_of(*pairs), page_size=5)
     assert facts(findings) == (set(), {}, 1)
     assert server.requests["GET"] > 30
+
+
+def test_of_a_long_list_only_the_page_that_failed_is_asked_for_again() -> None:
+    pairs = [(1, i) for i in range(1, 301)]
+    server = ModelApi(pairs)
+
+    def fail_now_and_then(method: str) -> None:
+        server.answers = {} if server.requests["GET"] % 10 else {"GET": Reply(503, retry_after="1")}
+
+    server.on_request = fail_now_and_then
+    findings, _ = verify(server, claims_of(*pairs), page_size=5)
+    assert facts(findings) == (set(), {}, 0)
+    assert server.requests["GET"] < 60 + 10
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ fewer calls is chosen as one goes, without knowing which pairs are still to come
 - once as many calls were spent so as the whole table costs, the whole table is read: never more than about twice the
   calls of the best choice.
 
-What the lists hold is given to `take`, which may see a record more than once: a scan that failed is made again.
+What the lists hold is given to `take`, which may see a record more than once: a page that failed is asked for again by
+itself, but a scan that contradicts itself is made again whole.
 Nothing is kept here but what is covered.
 """
 
@@ -83,8 +84,13 @@ class Coverage:
         return pair[0] in firsts or pair[1] in seconds or pair in self._covered_pairs
 
     async def _page(self, filters: Filters, number: int) -> PageLike:
-        self.calls += 1
-        return await self._get_page(filters, number)
+        """A page, for which others need not be read again if it fails: of a thousand pages one will be throttled."""
+
+        async def ask() -> PageLike:
+            self.calls += 1
+            return await self._get_page(filters, number)
+
+        return await self._persist(ask)
 
     async def _begin(self) -> None:
         first = await top_page(self._page)

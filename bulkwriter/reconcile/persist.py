@@ -2,8 +2,9 @@
 
 A failed list settles nothing and never counts as "nothing there".  What can end the trying is only a server that will
 never let this token list or has no list at this address (exit 4), one that asks for a longer wait than is kept, or
-failures for `give_up_after_s` on end (exit 75).  A step is made again whole, so whatever it noted in a failed try must
-do no harm, or be forgotten when the next one begins.
+failures for `give_up_after_s` on end (exit 75), counted from the first one: before it a step may have waited hours for
+a quota.  A step is made again whole, so whatever it noted in a failed try must do no harm, or be forgotten when the
+next one begins.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
+LONGEST_TRY_S = 600.0
+"""What a failed try adds to the time of failures at most: the rest of it was a wait for a quota."""
 
 NEEDS_LIST = "check the token, and that its user has the role CourseCompletedLesson-List"
 
@@ -54,8 +57,9 @@ class Persistence:
 
     async def __call__(self, step: Callable[[], Awaitable[T]]) -> T:
         """Raises `ConfigurationStop` where lists are forbidden, `TryLater` where they keep failing."""
-        began_at, failures = self._clock(), 0
+        failing_s, failures = 0.0, 0
         while True:
+            began_at = self._clock()
             try:
                 return await step()
             except ListFailed as failure:
@@ -63,7 +67,8 @@ class Persistence:
                     raise self._forbidden(failure) from None
                 if error := self._at_long_wait(failure.retry_after_s):
                     raise error from None
-                if self._clock() - began_at > self._give_up_after_s:
+                failing_s += min(self._clock() - began_at, LONGEST_TRY_S) if failures else 0.0
+                if failing_s > self._give_up_after_s:
                     raise TryLater(
                         f"what exists cannot be listed: {failure.reason}", hint="the same command later goes on"
                     ) from None
@@ -71,6 +76,7 @@ class Persistence:
                 failures += 1
                 self._tell(LookFailed(failure.reason, pause_s))
                 await self._sleep(pause_s)
+                failing_s += pause_s
 
     def _forbidden(self, failure: ListFailed) -> ConfigurationStop:
         if failure.is_misplaced:
