@@ -181,8 +181,10 @@ def test_a_stray_puts_all_that_its_lane_said_in_doubt_once() -> None:
     ]
     assert stage.recalled[0][0].pair == (1, 2)
     assert stage.events[-1] == LaneShifted(3)
+    told = len(stage.events)
     stage.dispatcher.strayed(lane)
     assert len(stage.recalled) == 3
+    assert len(stage.events) == told  # of no pair there is nothing to tell
 
 
 def test_a_record_id_that_comes_twice_is_a_lane_out_of_step() -> None:

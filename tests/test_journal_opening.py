@@ -5,6 +5,7 @@ Also what the files look like to others: modes, names, and the documented format
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -126,6 +127,22 @@ def test_places_where_no_journal_can_be(tmp_path: Path) -> None:
         with pytest.raises(JournalError, match=words) as e:
             open_journal(place)
         assert "journal" in e.value.hint
+
+
+def test_a_file_by_two_names_is_refused_until_it_is_a_copy(path: Path) -> None:
+    """Each name has a lock and a -wal of its own: a second run by the other name doubled what the first one sent."""
+    other = path.with_name("hard.journal")
+    with contextlib.closing(one_row(open_journal(path))):
+        os.link(path, other)
+        with pytest.raises(JournalError, match=r"2 names \(hard links\)"):
+            open_journal(other)
+    with pytest.raises(JournalError, match="2 names") as e:
+        open_journal(path)
+    assert "cp -p, then mv" in e.value.hint
+    other.unlink()
+    link = path.with_name("soft.journal")
+    link.symlink_to(path)
+    open_journal(link).close()
 
 
 def test_a_gap_and_an_unknown_state_are_damage(path: Path) -> None:

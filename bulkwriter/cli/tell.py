@@ -1,8 +1,8 @@
 """Events of a run as sentences, and how many of them a person gets to see.
 
 `sentence` is total over `events.Event`.  `Teller` is the observer that the command line gives to a writer: with `-v`
-it says every event.  Without, what a person should know at once is always said (stops, trouble, shifted lanes,
-notes), while throttles and doubts, which a bad hour brings by the hundred, are gathered: the first is said at once,
+it says every event.  Without, what a person should know at once is always said (stops, trouble, notes), while
+throttles, doubts and shifted lanes, which a bad hour brings by the hundred, are gathered: the first is said at once,
 then at most one line a kind in `GATHER_S`, with how many there were.  Progress shows their totals all the time
 anyway.
 
@@ -25,7 +25,10 @@ GATHER_S = 30.0
 STATED_MORE_S = 2.0
 """By so much a pause may be longer than the server asked for, and still be what it asked for; see `core.control`."""
 
-FREQUENT = (events.Throttled, events.DoubtsParked, events.DoubtsSettled, events.LookFailed, events.TokenRefreshed)
+FREQUENT = (
+    events.Throttled, events.DoubtsParked, events.DoubtsSettled, events.LookFailed, events.LaneShifted,
+    events.TokenRefreshed,
+)  # fmt: skip
 
 ASKED_FOR = (events.HeldBack, events.Remembered, events.NotRemembered)
 """Shown by progress all the time, or of no consequence: in text they are said with `-v` only."""
@@ -86,9 +89,8 @@ def sentence(event: events.Event) -> str:
         case events.LookFailed(reason, pause_s):
             return f"a look settled nothing: {reason}; again in {words.duration(pause_s)}"
         case events.LaneShifted(pairs):
-            return (
-                f"a connection answered out of step: the {words.quantity(pairs, 'pair')} it settled are in doubt again"
-            )
+            they = f"{words.quantity(pairs, 'pair')} that it settled {'is' if pairs == 1 else 'are'} in doubt again"
+            return f"a connection answered out of step: {they}"
         case events.TokenRefreshed():
             return "signed in again: a new token is in use"
         case events.Remembered(rate_per_s, age_s):

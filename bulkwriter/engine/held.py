@@ -98,8 +98,8 @@ def lasts(engine: Engine, now: float) -> Held | None:
     if engine.is_stopping:
         return Held("stopping", f"stopping: {d.in_flight} requests may still end")
     if engine.settlement.is_winding_up() and engine.looker.doubts:
-        due = engine.looker.doubts.next_due_at()
-        words = f"{len(engine.looker.doubts)} doubts wait to be looked up"
+        due, count = engine.looker.doubts.next_due_at(), len(engine.looker.doubts)
+        words = f"{count:,} doubts wait to be looked up" if count > 1 else "1 doubt waits to be looked up"
         return Held("doubts", words, max(0.0, due - now) if due else None)
     if parts.breaker.is_open:
         at = parts.breaker.next_probe_at(now)

@@ -156,7 +156,8 @@ class Replies:
     def strayed(self, lane: LaneLike, now: float) -> None:
         """The lane answered out of step: nothing that it said since it opened is known any more."""
         recalled = lane_history(lane)
-        self.tell(LaneShifted(len(recalled)))
+        if recalled:  # else there is the doubt of its last pair alone
+            self.tell(LaneShifted(len(recalled)))
         self.parking.recall(recalled, now)
 
     def _again(self, lane: LaneLike, intent: Intent) -> None:

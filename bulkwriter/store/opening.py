@@ -40,15 +40,25 @@ _WRITER: Final = (
 
 
 def check_place(path: Path) -> None:
-    """Raise `JournalError` where no journal can be: a folder that is missing or a path that is no file."""
+    """Raise `JournalError` where no journal can be: a folder that is missing or a path that is no file.
+
+    Nor may a file have two names that are no symlinks: each would have a lock and a -wal of its own, so two writers
+    would double records, and either could damage what the other wrote.
+    """
     try:
         is_there = path.exists()
+        names = path.stat().st_nlink if is_there else 1
     except OSError as e:  # a folder that may not be entered, a name that is too long
         raise journal_error(e, path) from e
     if not path.parent.is_dir():
         raise JournalError(f"{path}: the folder does not exist", hint=f"create {path.parent}, or {ELSEWHERE}")
     if is_there and not path.is_file():
         raise JournalError(f"{path} is no file", hint=ELSEWHERE)
+    if names > 1:
+        raise JournalError(
+            f"{path} has {names} names (hard links), so another process may be writing it by another one",
+            hint="once no other run uses it, make a copy and rename that to this name: cp -p, then mv",
+        )
     if not os.access(path if is_there else path.parent, os.W_OK):
         raise JournalError(f"{path} cannot be written", hint=f"give write permission, or {ELSEWHERE}")
 
