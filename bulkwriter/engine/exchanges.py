@@ -72,6 +72,7 @@ class Exchanges:
         self.is_broken = False
         self._epoch: float | None = None  # of the boot clock's zero, once a `Date` has told it
         self._wanted: set[str] = set()
+        self._asked: Mapping[str, int] = {}  # what the exchange on its way asks for
         self._spent: dict[str, Spent] = {}
         self._good: set[str] = set()
         self._has_news = False
@@ -82,9 +83,10 @@ class Exchanges:
         return self._clocks.wall() if self._epoch is None else self._epoch + self._clocks.boot()
 
     def ask(self, kind: str) -> None:
-        """More of this kind is wanted, now or soon."""
-        self._wanted.add(kind)
-        self._go()
+        """More of this kind is wanted, now or soon; the exchange that is on its way may bring it."""
+        if kind not in self._asked:  # else the next one would ask for the few units used since, and make leases small
+            self._wanted.add(kind)
+            self._go()
 
     def draw(self, kind: str) -> None:
         """The next block of what is booked is wanted, now or soon."""
@@ -137,8 +139,8 @@ class Exchanges:
     def _go(self) -> None:
         if self._going is not None or self.is_broken:
             return
-        ask = self._next()
-        account = self._account
+        ask, account = self._next(), self._account
+        self._asked = ask.wants
         self._going = self._ledger.post(lambda ledger: ledger.exchange(lambda book: account.exchange(book, ask)))
         self._going.add_done_callback(lambda future: self._done(future, ask))
 
@@ -165,10 +167,8 @@ class Exchanges:
         return ask
 
     def _done(self, future: asyncio.Future[Answer], ask: Ask) -> None:
-        self._going = None
-        if future.cancelled():
-            return
-        if self._has_failed(future):
+        self._going, self._asked = None, {}
+        if future.cancelled() or self._has_failed(future):
             return
         answer = future.result()
         for kind, grant in answer.grants.items():
