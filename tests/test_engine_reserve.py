@@ -101,6 +101,7 @@ def test_beyond_a_block_the_till_is_made_durable_first() -> None:
     made.drawn()
     assert made.has_some(1.0)
     assert not made.is_block_low
+    assert made.has_more
 
 
 def test_a_block_that_was_given_back_while_it_was_drawn_is_not_there() -> None:

@@ -9,16 +9,17 @@ what is lost to late wake-ups is caught up (`catch_up_s`).
     cells[0]     the slot to try first         cells[1]   when the next request would go by even pacing
     cells[2:]    when each slot is free again  (seconds on the boot clock; one number per slot)
 
-A slot is one unit, or above `MOST_SLOTS` units in a window a few together: whoever takes it may use them all, and it is
-free when the last of them is.  A slot in use says "deadline + W" from before its request is sent, so a process that is
-killed leaves the truth behind, and the next one can go on from there at once.
+A slot is one unit, or above `MOST_SLOTS` units in a window a few together: whoever opens it may use them all for
+`open_s`, and it is free when the last of them is.  A slot in use says "deadline + W" from before its request is sent,
+so a process that is killed leaves the truth behind, and the next one can go on from there at once.
 
 Requests end in any order, and each end frees the slot taken first: the slots still in use then carry later deadlines
 than the requests they stand for, which is safe.  A slot is ours while its cell says what we wrote last and that time is
 to come: whoever idled or was stopped for longer may find it taken by another process, and leaves it alone.
 
-The caller holds the lock of the cells while it calls `take`, having seen that `opens_at` is past; everything else needs
-no lock.  Pure: `now` is an argument, and so are the cells.
+The caller calls `take` having seen that `opens_at` is past, and holds the lock of the cells, unless the slot `is_open`:
+for as long as it is, nobody else can take it.  Everything else needs no lock.  Pure: `now` is an argument, and so are
+the cells.
 """
 
 from __future__ import annotations
@@ -37,14 +38,18 @@ LATE_S: Final = 0.2
 """So late a busy machine may wake us, however short the window is; it is caught up in ..."""
 MOST_CATCH_UP: Final = 1 / 4
 """... at most this share of it."""
+OPEN: Final = 1 / 16
+"""Share of a window for which the units of a slot may be used after it was opened.  Less would waste them: processes
+that together are as fast as the window allows need a slot's time (W / `MOST_SLOTS`, or twice that) times their number
+for one.  More would let nobody know how long this process may still be sending; see `store.page`, cell 1."""
 HEAD: Final = 2
 
 
 class Pace:
     """One window as this process sees it.  `hold_s` is how long a request may be on its way, from `take` to its end."""
 
-    __slots__ = ("_catch_up_s", "_cells", "_free", "_gap_s", "_in_use", "_left", "_open", "_per_slot", "_slots",
-                 "_span_s", "_wrote", "hold_s", "window")  # fmt: skip
+    __slots__ = ("_catch_up_s", "_cells", "_free", "_gap_s", "_in_use", "_left", "_open", "_open_until", "_per_slot",
+                 "_slots", "_span_s", "_wrote", "hold_s", "open_s", "window")  # fmt: skip
 
     def __init__(self, window: Window, cells: memoryview[float], *, slack: float, hold_s: float) -> None:
         self.window = window
@@ -58,9 +63,11 @@ class Pace:
         self._span_s = window.window_s * (1 + slack)
         self._gap_s = self._span_s / self._slots
         self._catch_up_s = catch_up_s(self._span_s)
+        self.open_s = self._span_s * OPEN
         self._in_use: deque[int] = deque()  # the slot of each request that has not ended, oldest first
-        self._open = 0
-        self._left = 0  # units of the slot taken last that are not used yet
+        self._open = 0  # the slot opened last
+        self._open_until = 0.0
+        self._left = 0  # its units that are not used yet
 
     @staticmethod
     def cells_for(window: Window) -> int:
@@ -74,9 +81,13 @@ class Pace:
         for i in range(1, len(cells)):
             cells[i] = free_at
 
+    def is_open(self, now: float) -> bool:
+        """Whether there is a unit left of the slot opened last."""
+        return self._left > 0 and now < self._open_until
+
     def opens_at(self, now: float) -> float:
         """When to ask next; at or before `now`: the next request may go, unless another process is faster."""
-        if self._left and self._is_ours(now):
+        if self._left > 0 and now < self._open_until:  # as in `is_open`: a call would cost as much again
             return now
         cells, free = self._cells, self._free
         at = cells[1]
@@ -87,8 +98,8 @@ class Pace:
         return max(at, first)
 
     def take(self, now: float) -> None:
-        """Use one unit for a request that is sent now, with the cells locked and `opens_at(now)` not after `now`."""
-        if not (self._left and self._is_ours(now)):
+        """Use one unit for a request that is sent now: `opens_at(now)` is not after `now`."""
+        if not self.is_open(now):
             self._open_slot(now)
         self._left -= 1
         self._free[self._open] = self._wrote[self._open] = now + self.hold_s + self._span_s
@@ -109,10 +120,6 @@ class Pace:
         if (not self._in_use or self._in_use[0] != slot) and now < self._free[slot] == self._wrote[slot]:
             self._free[slot] = self._wrote[slot] = now + self._span_s
 
-    def _is_ours(self, now: float) -> bool:
-        """Whether the open slot is still far from free, and not by another process that took it when it was."""
-        return now + self._span_s / 2 < self._free[self._open] == self._wrote[self._open]
-
     def _open_slot(self, now: float) -> None:
         cells, free = self._cells, self._free
         slot = int(cells[0])
@@ -120,7 +127,7 @@ class Pace:
             slot = min(range(self._slots), key=free.__getitem__)
         cells[0] = float((slot + 1) % self._slots)
         cells[1] = max(cells[1], now - self._catch_up_s) + self._gap_s
-        self._open = slot
+        self._open, self._open_until = slot, now + self.open_s
         self._left = self._per_slot
 
     def check(self, now: float) -> None:

@@ -78,7 +78,7 @@ class Quotas:
         """What the ledger said last."""
         self._waiting = 0
         self._report_at = -math.inf
-        self._changed = anyio.Event()
+        self._changed: anyio.Event | None = None  # made by whoever waits for it
         self._error: BulkwriterError | None = None
         self._spent: dict[str, TryLater] = {}
         self._told_until = 0.0
@@ -104,9 +104,7 @@ class Quotas:
         if not side.take(boot):
             return False
         if side.reserve.is_block_low:
-            self.exchanges.draw(kind)
-        if side.reserve.is_low and boot >= side.reserve.recheck_at:
-            self.exchanges.ask(kind)
+            self._supply(side, boot)
         return True
 
     def untake(self, kind: str = WRITE) -> None:
@@ -132,6 +130,7 @@ class Quotas:
 
     async def changed(self) -> None:
         """Wait until something was granted or refused, or all waiting is to end."""
+        self._changed = self._changed or anyio.Event()
         await self._changed.wait()
 
     def check_usable(self, kind: str | None = None) -> None:
@@ -211,12 +210,18 @@ class Quotas:
 
     # inside
 
+    def _supply(self, side: Side, boot: float) -> None:
+        """Have more made durable of what is booked, or more booked, while there is something left to send from."""
+        self.exchanges.draw(side.kind)
+        if side.reserve.is_low and boot >= side.reserve.recheck_at:
+            self.exchanges.ask(side.kind)
+
     def _reserved_at(self, side: Side, boot: float, now: float) -> float:
         """Nothing is reserved: ask for more, or wait until asking makes sense."""
         reserve = side.reserve
         if self._error or side.kind in self._spent:
             return math.inf
-        if reserve.is_block_low:
+        if reserve.has_more:
             self.exchanges.draw(side.kind)
             return math.inf
         if boot >= reserve.recheck_at:
@@ -259,6 +264,7 @@ class Quotas:
         self._awake()
 
     def _awake(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        if self._changed:
+            self._changed.set()
+            self._changed = None
         self.wake()

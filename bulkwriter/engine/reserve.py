@@ -90,14 +90,14 @@ class Reserve:
         return self._used < self._mark
 
     @property
-    def is_low(self) -> bool:
-        """Whether it is time to ask the ledger for more."""
-        return self.is_counted and self._booked - self._used <= self._size // LOW
+    def is_block_low(self) -> bool:
+        """Whether it is time to `draw`, and to ask the ledger for more if it `is_low`."""
+        return self._mark - self._used <= BLOCK_LOW and self.is_counted
 
     @property
-    def is_block_low(self) -> bool:
-        """Whether it is time to `draw`: the block is nearly used up, and more is booked."""
-        return self._booked > self._mark and self._mark - self._used <= BLOCK_LOW
+    def is_low(self) -> bool:
+        """Whether so little is booked that it is time to ask the ledger for more."""
+        return self.is_counted and self._booked - self._used <= self._size // LOW
 
     @property
     def is_out(self) -> bool:
@@ -135,9 +135,14 @@ class Reserve:
             self._booked += grant.granted
             self._mark = max(self._mark, mark_of(self._booked, lease.used))
 
+    @property
+    def has_more(self) -> bool:
+        """Whether more is booked than may be used as yet."""
+        return self._booked > self._mark
+
     def draw(self) -> bool:
-        """Move the mark in the till, if that is not being done; it counts when the till is durable: `drawn`."""
-        if self._is_drawing:
+        """Move the mark in the till, if it can be and is not being moved; it counts when that is durable: `drawn`."""
+        if self._is_drawing or not self.has_more:
             return False
         self._is_drawing = True
         self._cells[2] = self._drawing = mark_of(self._booked, self._used)

@@ -44,7 +44,8 @@ class Side:
         """Set after throttles in a row."""
         self._paces = [pace for pace in paces if pace.window.kind in (kind, "any")]
         self._page = page
-        self._hold_s = hold_s
+        self._ends_s = hold_s + max((pace.open_s for pace in self._paces), default=0.0)
+        """So long after a slot was opened its last request has surely ended."""
 
     def opens_at(self, now: float) -> float:
         """When short windows and throttles let the next request go."""
@@ -62,21 +63,30 @@ class Side:
 
     def take(self, now: float) -> bool:
         """Use one unit of everything, or nothing: another process has the page, or the last free unit."""
-        if self._paces:
-            page = self._page
-            if not page.try_lock():
-                return False
-            try:
-                for pace in self._paces:
-                    if pace.opens_at(now) > now:
-                        return False
-                page.note_end(now + self._hold_s)
-                for pace in self._paces:
-                    pace.take(now)
-            finally:
-                page.unlock()
-        self.reserve.take()
+        for pace in self._paces:
+            if not pace.is_open(now):
+                return self._take_locked(now)
+        self._take(now)
         return True
+
+    def _take_locked(self, now: float) -> bool:
+        """The same where a slot has to be opened."""
+        page = self._page
+        if not page.try_lock():
+            return False
+        try:
+            if self.opens_at(now) > now:
+                return False
+            page.note_end(now + self._ends_s)
+            self._take(now)
+        finally:
+            page.unlock()
+        return True
+
+    def _take(self, now: float) -> None:
+        for pace in self._paces:
+            pace.take(now)
+        self.reserve.take()
 
     def untake(self) -> None:
         """What was taken last was not used: nothing was sent."""
