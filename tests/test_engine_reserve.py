@@ -100,7 +100,6 @@ def test_beyond_a_block_the_till_is_made_durable_first() -> None:
     assert not made.has_some(1.0)
     made.drawn()
     assert made.has_some(1.0)
-    assert not made.is_block_low
     assert made.has_more
 
 

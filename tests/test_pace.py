@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkwriter.core.pace import HEAD, MOST_SLOTS, Pace, catch_up_s
+from bulkwriter.core.pace import HEAD, MOST_SLOTS, OPEN, Pace, catch_up_s
 from bulkwriter.core.quota import parse
 from bulkwriter.model import Window
 
@@ -30,12 +30,19 @@ def pace(spec: str, *, cells: memoryview[float] | None = None, slack: float = 0.
     return Pace(window, cells_of(window) if cells is None else cells, slack=slack, hold_s=HOLD_S)
 
 
+def take(one: Pace, now: float) -> None:
+    """Use a unit, as `engine.sides` does."""
+    if not one.is_open(now):
+        one.open(now)
+    one.take(now)
+
+
 def test_requests_keep_an_even_distance() -> None:
     ten = pace("write:10/s")
     sent, now = [], 100.0
     for _ in range(25):
         now = max(now, ten.opens_at(now))
-        ten.take(now)
+        take(ten, now)
         sent.append(now)
         ten.ended(now)  # answered at once
     gaps = [b - a for a, b in pairwise(sent)]
@@ -47,7 +54,7 @@ def test_requests_keep_an_even_distance() -> None:
 
 def test_a_unit_is_free_one_window_after_its_reply() -> None:
     one = pace("write:1/s")
-    one.take(0.0)
+    take(one, 0.0)
     assert one.opens_at(0.5) == pytest.approx(1.5)  # asked again then: nothing tells when others' replies come
     one.ended(0.8)
     assert one.opens_at(0.9) == pytest.approx(1.8)
@@ -55,15 +62,15 @@ def test_a_unit_is_free_one_window_after_its_reply() -> None:
 
 def test_one_that_is_never_answered_is_free_a_window_after_its_deadline() -> None:
     one = pace("write:1/s")
-    one.take(0.0)
+    take(one, 0.0)
     assert one.opens_at(5.5) == HOLD_S + 1.0
     assert one.opens_at(6.0) <= 6.0
 
 
 def test_replies_out_of_order_free_the_oldest_unit() -> None:
     two = pace("write:2/s")
-    two.take(0.0)
-    two.take(0.5)
+    take(two, 0.0)
+    take(two, 0.5)
     two.ended(0.6)  # whichever it was
     two.check(0.6)
     assert two.opens_at(0.7) == pytest.approx(1.6)
@@ -71,7 +78,7 @@ def test_replies_out_of_order_free_the_oldest_unit() -> None:
 
 def test_a_unit_that_was_not_used_is_there_again() -> None:
     one = pace("write:1/min")
-    one.take(0.0)
+    take(one, 0.0)
     one.give_back()
     assert one.opens_at(0.0) <= 0.0
 
@@ -79,7 +86,7 @@ def test_a_unit_that_was_not_used_is_there_again() -> None:
 def test_a_late_wake_up_is_caught_up_only_a_little() -> None:
     ten = pace("write:10/s")
     for now in (0.0, 5.0):
-        ten.take(now)
+        take(ten, now)
         ten.ended(now)
     assert ten.opens_at(5.0) == pytest.approx(5.0 + 0.1 - CATCH_UP_S)
 
@@ -93,11 +100,30 @@ def test_a_process_that_comes_after_a_kill_goes_on_from_the_cells() -> None:
     window = parse("write:2/s")
     cells = cells_of(window)
     dead = pace("write:2/s", cells=cells)
-    dead.take(0.0)
-    dead.take(0.5)
+    take(dead, 0.0)
+    take(dead, 0.5)
     heir = pace("write:2/s", cells=cells)
     assert heir.opens_at(1.0) > 1.0
     assert heir.opens_at(HOLD_S + 1.0) <= HOLD_S + 1.0
+
+
+def test_a_slot_is_nobody_elses_from_when_it_is_opened() -> None:
+    """The lock is let go before the request is booked."""
+    cells = cells_of(parse("write:1/s"))
+    one, other = (pace("write:1/s", cells=cells) for _ in range(2))
+    one.open(10.0)
+    assert other.opens_at(11.5) > 11.5
+    one.take(10.0)
+    one.ended(10.1)
+    assert other.opens_at(11.5) <= 11.5
+
+
+@pytest.mark.parametrize(("later_s", "is_open"), [(OPEN * 0.9, True), (OPEN * 1.1, False)])
+def test_the_units_of_a_slot_are_used_soon_or_not_at_all(later_s: float, is_open: bool) -> None:
+    """Or nobody could say when the last request of a process has surely ended."""
+    many = pace("write:10000/s")
+    take(many, 5.0)
+    assert many.is_open(5.0 + later_s) is is_open
 
 
 def test_above_a_thousand_units_some_share_a_slot() -> None:
@@ -107,7 +133,7 @@ def test_above_a_thousand_units_some_share_a_slot() -> None:
     sent, now = 0, 0.0
     while now < 2.0:
         now = max(now + 1e-6, fast.opens_at(now))
-        fast.take(now)
+        take(fast, now)
         fast.ended(now)
         sent += 1
     assert 97_000 <= sent <= 105_000
@@ -117,8 +143,8 @@ def test_a_reply_after_the_slot_was_taken_by_another_process_leaves_it_alone() -
     """A process is stopped (Ctrl-Z) with a request on its way until the slot was free and is another's."""
     cells = cells_of(parse("write:1/s"))
     stopped, other = (pace("write:1/s", cells=cells) for _ in range(2))
-    stopped.take(0.0)
-    other.take(HOLD_S + 1.0)
+    take(stopped, 0.0)
+    take(other, HOLD_S + 1.0)
     stopped.ended(HOLD_S + 1.1)
     assert other.opens_at(HOLD_S + 2.5) > HOLD_S + 2.5  # its request is on its way still
 
@@ -161,7 +187,7 @@ def test_no_span_holds_too_many_neither_sent_nor_arrived(spec: str, processes: i
         which = chance.randrange(processes)
         if paces[which].opens_at(now) > now:
             continue
-        paces[which].take(now)
+        take(paces[which], now)
         took_s = HOLD_S if chance.random() < loss else chance.random() * min(HOLD_S, window.window_s)
         sent.append(now)
         arrived.append(now + chance.random() * took_s)
@@ -182,7 +208,7 @@ def test_no_span_holds_too_many_where_processes_idle_in_the_middle_of_a_slot(cou
     while now < 14.0:
         which = chance.randrange(3)
         if now >= idle_until[which] and paces[which].opens_at(now) <= now:
-            paces[which].take(now)
+            take(paces[which], now)
             paces[which].ended(now)
             sent.append(now)
             if which and chance.random() < 1 / 100:

@@ -17,9 +17,9 @@ Requests end in any order, and each end frees the slot taken first: the slots st
 than the requests they stand for, which is safe.  A slot is ours while its cell says what we wrote last and that time is
 to come: whoever idled or was stopped for longer may find it taken by another process, and leaves it alone.
 
-The caller calls `take` having seen that `opens_at` is past, and holds the lock of the cells, unless the slot `is_open`:
-for as long as it is, nobody else can take it.  Everything else needs no lock.  Pure: `now` is an argument, and so are
-the cells.
+The caller holds the lock of the cells while it calls `open`, having seen that `opens_at` is past.  Everything else
+needs no lock: for as long as a slot `is_open`, nobody else can take it.  Pure: `now` is an argument, and so are the
+cells.
 """
 
 from __future__ import annotations
@@ -48,12 +48,11 @@ HEAD: Final = 2
 class Pace:
     """One window as this process sees it.  `hold_s` is how long a request may be on its way, from `take` to its end."""
 
-    __slots__ = ("_catch_up_s", "_cells", "_free", "_gap_s", "_in_use", "_left", "_open", "_open_until", "_per_slot",
-                 "_slots", "_span_s", "_wrote", "hold_s", "open_s", "window")  # fmt: skip
+    __slots__ = ("_busy_s", "_catch_up_s", "_cells", "_free", "_gap_s", "_in_use", "_left", "_open", "_open_until",
+                 "_per_slot", "_slots", "_span_s", "_wrote", "open_s", "window")  # fmt: skip
 
     def __init__(self, window: Window, cells: memoryview[float], *, slack: float, hold_s: float) -> None:
         self.window = window
-        self.hold_s = hold_s
         self._per_slot = -(-window.count // MOST_SLOTS)
         self._slots = window.count // self._per_slot
         assert len(cells) == HEAD + self._slots
@@ -62,6 +61,7 @@ class Pace:
         self._wrote = array("d", bytes(8 * self._slots))  # what this process wrote last into each of them
         self._span_s = window.window_s * (1 + slack)
         self._gap_s = self._span_s / self._slots
+        self._busy_s = hold_s + self._span_s
         self._catch_up_s = catch_up_s(self._span_s)
         self.open_s = self._span_s * OPEN
         self._in_use: deque[int] = deque()  # the slot of each request that has not ended, oldest first
@@ -97,13 +97,24 @@ class Pace:
             first = min(min(free), now + self._span_s)
         return max(at, first)
 
+    def open(self, now: float) -> None:
+        """Make the next slot ours, with the cells locked and `opens_at(now)` not after `now`."""
+        cells, free = self._cells, self._free
+        slot = int(cells[0])
+        if free[slot] > now:
+            slot = min(range(self._slots), key=free.__getitem__)
+        cells[0] = float((slot + 1) % self._slots)
+        cells[1] = max(cells[1], now - self._catch_up_s) + self._gap_s
+        free[slot] = self._wrote[slot] = now + self._busy_s
+        self._open, self._open_until = slot, now + self.open_s
+        self._left = self._per_slot
+
     def take(self, now: float) -> None:
-        """Use one unit for a request that is sent now: `opens_at(now)` is not after `now`."""
-        if not self.is_open(now):
-            self._open_slot(now)
+        """Use one unit of the slot, which `is_open(now)`, for a request that is sent now."""
+        slot = self._open
         self._left -= 1
-        self._free[self._open] = self._wrote[self._open] = now + self.hold_s + self._span_s
-        self._in_use.append(self._open)
+        self._free[slot] = self._wrote[slot] = now + self._busy_s
+        self._in_use.append(slot)
 
     def give_back(self) -> None:
         """The unit taken last was not used after all: nothing was sent."""
@@ -119,16 +130,6 @@ class Pace:
         slot = self._in_use.popleft()
         if (not self._in_use or self._in_use[0] != slot) and now < self._free[slot] == self._wrote[slot]:
             self._free[slot] = self._wrote[slot] = now + self._span_s
-
-    def _open_slot(self, now: float) -> None:
-        cells, free = self._cells, self._free
-        slot = int(cells[0])
-        if free[slot] > now:
-            slot = min(range(self._slots), key=free.__getitem__)
-        cells[0] = float((slot + 1) % self._slots)
-        cells[1] = max(cells[1], now - self._catch_up_s) + self._gap_s
-        self._open, self._open_until = slot, now + self.open_s
-        self._left = self._per_slot
 
     def check(self, now: float) -> None:
         """Invariants, for simulation: what this process has on its way is not free."""

@@ -65,12 +65,16 @@ class Side:
         """Use one unit of everything, or nothing: another process has the page, or the last free unit."""
         for pace in self._paces:
             if not pace.is_open(now):
-                return self._take_locked(now)
-        self._take(now)
+                if not self._open_slots(now):
+                    return False
+                break
+        for pace in self._paces:
+            pace.take(now)
+        self.reserve.take()
         return True
 
-    def _take_locked(self, now: float) -> bool:
-        """The same where a slot has to be opened."""
+    def _open_slots(self, now: float) -> bool:
+        """Have a slot open in every short window, or change nothing."""
         page = self._page
         if not page.try_lock():
             return False
@@ -78,15 +82,12 @@ class Side:
             if self.opens_at(now) > now:
                 return False
             page.note_end(now + self._ends_s)
-            self._take(now)
+            for pace in self._paces:
+                if not pace.is_open(now):
+                    pace.open(now)
         finally:
             page.unlock()
         return True
-
-    def _take(self, now: float) -> None:
-        for pace in self._paces:
-            pace.take(now)
-        self.reserve.take()
 
     def untake(self) -> None:
         """What was taken last was not used: nothing was sent."""
