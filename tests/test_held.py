@@ -167,6 +167,18 @@ def test_a_moment_decides_nothing_and_an_event_comes_when_it_lasts() -> None:
     assert [event.by for event in events if isinstance(event, HeldBack)] == ["in flight", "disk"]
 
 
+def test_re_sends_that_the_budget_holds_are_named_before_doubts() -> None:
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
+    doubts = type("Doubts", (list[int],), {"next_due_at": lambda self: 5.0})([1, 2])
+    engine.looker = SimpleNamespace(doubts=doubts)
+    engine.settlement = SimpleNamespace(is_winding_up=lambda: True, released=[1] * 412)
+    assert Brake(engine).now(2.0).words == "412 pairs wait to be sent again: after losses at most 10/s and one a success"
+    engine.settlement.released.clear()
+    assert Brake(engine).now(2.0) == ("doubts", "2 doubts wait to be looked up", 3.0)
+    del doubts[1:]
+    assert Brake(engine).now(2.0).words == "1 doubt waits to be looked up"
+
+
 def test_a_ceiling_is_waited_for_only_by_who_asked() -> None:
     ceiling = Ceiling(5.0)
     assert not ceiling.is_waited_for(0.0)

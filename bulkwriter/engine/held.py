@@ -21,6 +21,7 @@ import math
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..core.retry import RESENDS_PER_S
 from ..events import HeldBack
 from .quota_view import blocked_by, paced_by, quiet_for
 
@@ -97,6 +98,9 @@ def lasts(engine: Engine, now: float) -> Held | None:
     d, parts = engine.dispatcher, engine.parts
     if engine.is_stopping:
         return Held("stopping", f"stopping: {d.in_flight} requests may still end")
+    if engine.settlement.is_winding_up() and (again := len(engine.settlement.released)):
+        waiting = f"{again:,} pairs wait" if again > 1 else "1 pair waits"
+        return Held("again", f"{waiting} to be sent again: after losses at most {RESENDS_PER_S:g}/s and one a success")
     if engine.settlement.is_winding_up() and engine.looker.doubts:
         due, count = engine.looker.doubts.next_due_at(), len(engine.looker.doubts)
         words = f"{count:,} doubts wait to be looked up" if count > 1 else "1 doubt waits to be looked up"
