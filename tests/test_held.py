@@ -167,16 +167,34 @@ def test_a_moment_decides_nothing_and_an_event_comes_when_it_lasts() -> None:
     assert [event.by for event in events if isinstance(event, HeldBack)] == ["in flight", "disk"]
 
 
+class Parked(list[int]):
+    def next_due_at(self) -> float:
+        return 5.0
+
+
 def test_re_sends_that_the_budget_holds_are_named_before_doubts() -> None:
     engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
-    doubts = type("Doubts", (list[int],), {"next_due_at": lambda self: 5.0})([1, 2])
+    doubts = Parked([1, 2])
     engine.looker = SimpleNamespace(doubts=doubts)
     engine.settlement = SimpleNamespace(is_winding_up=lambda: True, released=[1] * 412)
-    assert Brake(engine).now(2.0).words == "412 pairs wait to be sent again: after losses at most 10/s and one a success"
+    assert Brake(engine).now(2.0) == (
+        "again", "412 pairs wait to be sent again: after losses at most 10/s and one a success", None
+    )  # fmt: skip
     engine.settlement.released.clear()
     assert Brake(engine).now(2.0) == ("doubts", "2 doubts wait to be looked up", 3.0)
     del doubts[1:]
     assert Brake(engine).now(2.0).words == "1 doubt waits to be looked up"
+
+
+def test_a_list_that_cannot_be_had_is_told_with_its_trouble() -> None:
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
+    engine.dispatcher.ready, engine.dispatcher.in_flight = [], 0
+    engine.known = SimpleNamespace(is_listing=True, calls=1_015, trouble="")
+    assert Brake(engine).now(0.0).words == "listing what exists: 1,015 calls so far"
+    engine.known.trouble = "list call: connection refused"
+    assert Brake(engine).now(0.0).words == (
+        "listing what exists: 1,015 calls so far, the last in vain: list call: connection refused"
+    )
 
 
 def test_a_ceiling_is_waited_for_only_by_who_asked() -> None:

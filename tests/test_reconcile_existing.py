@@ -139,14 +139,21 @@ def test_what_others_added_is_seen_after_an_hour() -> None:
 
 def test_a_failed_list_is_tried_again_and_never_read_as_nothing_there() -> None:
     events: list[Event] = []
+    troubles: list[str] = []
     server = ListServer(fails=lambda call: ListFailed("HTTP 500") if call < 14 else None)
     server.add((1, 1))
 
     async def main() -> None:
-        assert set(await existing_over(server, events, give_up_after_s=600.0).find([(1, 1)])) == {(1, 1)}
+        existing = existing_over(server, events, give_up_after_s=600.0)
+        finding = asyncio.create_task(existing.find([(1, 1)]))
+        await asyncio.sleep(5.0)
+        troubles.append(existing.trouble)
+        assert set(await finding) == {(1, 1)}
+        troubles.append(existing.trouble)
 
     run_virtual(main)
     assert events
+    assert troubles == ["HTTP 500", ""]
     assert all(isinstance(event, LookFailed) for event in events)
 
 

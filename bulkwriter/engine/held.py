@@ -115,7 +115,7 @@ def lasts(engine: Engine, now: float) -> Held | None:
     if parts.quotas and (block := blocked_by(parts.quotas)):
         return Held("quota", *block)
     if engine.known.is_listing and not d.ready and not d.in_flight:
-        return Held("lists", f"listing what exists: {engine.known.calls:,} calls so far")
+        return listing(engine)
     if parts.control.paused_until > now:
         return Held(*parts.control.holding(now, is_full=False), parts.control.paused_until - now)
     return None
@@ -145,7 +145,7 @@ def upstream(engine: Engine) -> Held:
     """Nothing is ready: what brings no more."""
     doubts = len(engine.looker.doubts)
     if engine.known.is_listing:
-        return Held("lists", f"listing what exists: {engine.known.calls:,} calls so far")
+        return listing(engine)
     if engine.commits.is_committing:
         return Held("disk", "the disk: what is to be sent next is written down first")
     if engine.commits.delivery and engine.commits.delivery.is_full:
@@ -155,6 +155,12 @@ def upstream(engine: Engine) -> Held:
     if not engine.settlement.is_source_ended:
         return Held("source", "the source: no pair is there to be sent")
     return Held("end", "nothing: the last requests are under way" if engine.dispatcher.in_flight else "nothing to send")
+
+
+def listing(engine: Engine) -> Held:
+    """What exists is being listed, or nothing can be listed now."""
+    words, trouble = f"listing what exists: {engine.known.calls:,} calls so far", engine.known.trouble
+    return Held("lists", f"{words}, the last in vain: {trouble[:REASON_CHARS]}" if trouble else words)
 
 
 def crowded(engine: Engine, now: float) -> Held:

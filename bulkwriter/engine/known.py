@@ -83,6 +83,11 @@ class KnownRecords:
         """List calls made to find what exists."""
         return self._existing.calls if self._existing else 0
 
+    @property
+    def trouble(self) -> str:
+        """Why the last of them failed, or empty."""
+        return self._existing.trouble if self._existing else ""
+
     def floor(self) -> int | None:
         """The highest record id known, or None; without a list only where ids rise, since older ones may be higher."""
         known = self._existing.newest_id if self._existing else self._watermark

@@ -40,7 +40,7 @@ class Existing:
         rng: random.Random,
         at_long_wait: LongWait = lambda stated_s: None,
     ) -> None:
-        persist = Persistence(
+        persist = self._persist = Persistence(
             clock=clock,
             give_up_after_s=give_up_after_s,
             tell=tell,
@@ -64,6 +64,11 @@ class Existing:
     def calls(self) -> int:
         """List calls made."""
         return self._coverage.calls
+
+    @property
+    def trouble(self) -> str:
+        """Why the last list call failed, or empty."""
+        return self._persist.trouble
 
     async def find(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
         """Those of `pairs` that are on the server, with the record id or 0.  Waits on list calls and their quotas."""

@@ -54,6 +54,8 @@ class Persistence:
         self._hint = hint
         self._sleep = sleep
         self._at_long_wait = at_long_wait
+        self.trouble = ""
+        """Why the last try failed, or empty."""
 
     async def __call__(self, step: Callable[[], Awaitable[T]]) -> T:
         """Raises `ConfigurationStop` where lists are forbidden, `TryLater` where they keep failing."""
@@ -61,8 +63,9 @@ class Persistence:
         while True:
             began_at = self._clock()
             try:
-                return await step()
+                result = await step()
             except ListFailed as failure:
+                self.trouble = failure.reason
                 if failure.is_forbidden:
                     raise self._forbidden(failure) from None
                 if error := self._at_long_wait(failure.retry_after_s):
@@ -77,6 +80,9 @@ class Persistence:
                 self._tell(LookFailed(failure.reason, pause_s))
                 await self._sleep(pause_s)
                 failing_s += pause_s
+            else:
+                self.trouble = ""
+                return result
 
     def _forbidden(self, failure: ListFailed) -> ConfigurationStop:
         if failure.is_misplaced:
