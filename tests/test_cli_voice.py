@@ -122,6 +122,29 @@ def test_frequent_events_are_gathered_and_rare_ones_are_not() -> None:
     assert lines.count("stopping: x") == 5
 
 
+def test_trouble_of_a_moment_is_gathered_and_an_outage_is_told_as_it_goes() -> None:
+    said, now = io.StringIO(), [0.0]
+    voice = Voice(said)
+    teller = Teller(voice, is_verbose=False, now=lambda: now[0])
+    for i in range(20):  # one bad backend of three
+        now[0] = 2.0 * i
+        teller(events.ConnectionTrouble(0.4, "HTTP 502"))
+        now[0] += 0.1 if i < 19 else 0.0
+        teller(events.Recovered(0.0))
+    for pause_s in (0.4, 0.9, 1.5, 3.0):
+        teller(events.ConnectionTrouble(pause_s, "HTTP 502"))
+    teller(events.Recovered(7.0))
+    voice.close()
+    lines = said.getvalue().splitlines()
+    assert [line.partition(";")[0] for line in lines] == [
+        "trouble: HTTP 502", "the server is back after 0.0 s",
+        "trouble: HTTP 502", "the server is back after 0.0 s (14 more like this before)",
+        "trouble: HTTP 502", "trouble: HTTP 502", "the server is back after 7.0 s",
+    ]  # fmt: skip
+    assert lines[2].endswith("in 0.4 s (14 more like this before)")
+    assert lines[4].endswith("in 1.5 s")
+
+
 def test_a_stderr_that_hangs_holds_nobody_up_and_memory_stays_bounded() -> None:
     said = Said()
     said.gate.clear()

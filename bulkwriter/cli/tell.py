@@ -2,9 +2,9 @@
 
 `sentence` is total over `events.Event`.  `Teller` is the observer that the command line gives to a writer: with `-v`
 it says every event.  Without, what a person should know at once is always said (stops, trouble, notes), while
-throttles, doubts and shifted lanes, which a bad hour brings by the hundred, are gathered: the first is said at once,
-then at most one line a kind in `GATHER_S`, with how many there were.  Progress shows their totals all the time
-anyway.
+throttles, doubts, shifted lanes and trouble of a moment, which a bad hour brings by the hundred, are gathered: the
+first is said at once, then at most one line a kind in `GATHER_S`, with how many there were.  Progress shows their
+totals all the time anyway.
 
 Pure but for the voice it speaks through; the clock is an argument.
 """
@@ -30,6 +30,9 @@ FREQUENT = (
     events.TokenRefreshed,
 )  # fmt: skip
 
+BRIEF_S = 1.0
+"""Trouble that pauses or lasted no longer is frequent too: one bad backend of three makes it every other second."""
+
 ASKED_FOR = (events.HeldBack, events.Remembered, events.NotRemembered)
 """Shown by progress all the time, or of no consequence: in text they are said with `-v` only."""
 
@@ -49,15 +52,25 @@ class Teller:
         if kind in ASKED_FOR and not self._is_verbose and self._voice.form == "text":
             return
         more = 0
-        if not self._is_verbose and kind in FREQUENT:
+        if not self._is_verbose and is_frequent(event):
             now = self._now()
             if now - self._said_at.get(kind, float("-inf")) < GATHER_S:
                 self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
                 return
             self._said_at[kind] = now
             more = self._unsaid.pop(kind, 0)
+        if kind is events.ConnectionTrouble:
+            self._said_at.pop(events.Recovered, None)  # whoever hears of the one shall hear of the other
         text = sentence(event) + (f" ({more:,} more like this before)" if more else "")
         self._voice.say(text, event=name(event), **dataclasses.asdict(event), **({"more": more} if more else {}))
+
+
+def is_frequent(event: events.Event) -> bool:
+    """Whether a bad hour brings many of these."""
+    match event:
+        case events.ConnectionTrouble(span_s, _) | events.Recovered(span_s):
+            return span_s < BRIEF_S
+    return isinstance(event, FREQUENT)
 
 
 def name(event: events.Event) -> str:
