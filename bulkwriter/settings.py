@@ -111,6 +111,7 @@ class Settings:
         check_types(self)
         make_paths(self)
         check_base_url(self.base_url)
+        check_rates(self)
 
     @property
     def is_loopback(self) -> bool:
@@ -136,6 +137,15 @@ def check_bounds(settings: Any) -> None:
                 f"{f.name} = {value!r} is not between {amount(low)} and {amount(high)} {unit}",
                 hint=f"{f.name}: {f.metadata['why']}",
             )
+
+
+def check_rates(settings: Settings) -> None:
+    """Raise `UsageError` for a floor of the pace above its ceiling.  Above a quota it may be: that holds all the same."""
+    if settings.rate is not None and settings.min_rate > settings.rate:
+        raise UsageError(
+            f"min_rate = {amount(settings.min_rate)} is above rate = {amount(settings.rate)}",
+            hint="a lower --min-rate, or a higher --rate",
+        )
 
 
 def amount(value: object) -> str:

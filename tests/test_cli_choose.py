@@ -100,6 +100,16 @@ def test_what_is_no_rate(text: str) -> None:
         options.rate(text)
 
 
+def test_a_floor_above_the_ceiling_is_refused_with_both_flags() -> None:
+    with pytest.raises(UsageError) as error:
+        settings("--min-rate=10", "--rate=5")
+    assert error.value.message == "min_rate = 10 is above rate = 5"
+    assert "--min-rate" in error.value.hint
+    assert "--rate" in error.value.hint
+    assert settings("--min-rate=5", "--rate=5").min_rate == 5
+    assert settings("--min-rate=10", "--quota=write:60/min").min_rate == 10  # quotas hold all the same
+
+
 @pytest.mark.parametrize("text", ["0", "-1/s", "nan", "inf"])
 def test_rates_out_of_range(text: str) -> None:
     with pytest.raises(UsageError, match="rate"):
