@@ -89,6 +89,13 @@ def test_requests_of_others_stay_noted_whether_booked_before_between_or_after(tm
         other.note_none(8.0)
 
 
+def test_a_request_of_another_process_with_a_longer_timeout_stays_noted(tmp_path: Path) -> None:
+    one, other = opened(tmp_path), opened(tmp_path)
+    other.note_end(500.0)
+    one.note_end(101.0)
+    assert list(opened(tmp_path, windows="write:2/s").cells) == [500.0] * CELLS
+
+
 def test_what_an_earlier_boot_noted_is_not_handed_on(tmp_path: Path) -> None:
     opened(tmp_path, boot="boot-0").note_end(100.0)
     assert list(opened(tmp_path, windows="write:2/s").cells) == [0.0] * CELLS

@@ -104,7 +104,7 @@ class Page:
         """A request that is booked now has ended by then; the caller holds the lock."""
         if self._all[1] != self._wrote:
             self._others = max(self._others, self._all[1])
-        self._all[1] = self._wrote = at
+        self._all[1] = self._wrote = max(self._others, at)  # theirs may have longer timeouts than ours
 
     def note_none(self, now: float) -> None:
         """Nothing of this process is on its way any more.  Does nothing where others have booked since, or book now."""
