@@ -42,7 +42,6 @@ def status_of(reader: JournalReader, journal: Path) -> dict[str, Any]:
     meta, writer, identity = reader.meta(), reader.writer(), reader.identity()
     return {
         "journal": str(journal),
-        "source": meta.get("source"),
         "base_url": identity.base_url,
         "account": identity.account or None,
         "columns": list(identity.columns),
