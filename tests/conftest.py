@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -30,8 +30,6 @@ settings.register_profile(
 settings.load_profile("house")
 
 CANARY = "canary-token-8c1f"
-hypothesis.settings.register_profile("without deadlines", deadline=None)  # this machine may be busy with other things
-hypothesis.settings.load_profile("without deadlines")
 MAY_HOLD_SECRETS = ("token", "secret", "password")
 
 home = tempfile.TemporaryDirectory(prefix="bulkwriter-home-")
@@ -50,6 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
             del os.environ[name]
     os.environ.update(HOME=home.name, XDG_STATE_HOME=str(Path(home.name, "state")), XDG_CONFIG_HOME=home.name)
     logging.getLogger().setLevel(logging.DEBUG)  # so that debug lines of any library are captured, and searched
+
+
+@pytest.fixture
+def heeds_hangups() -> Iterator[None]:
+    """SIGHUP does what it usually does here and in processes that a test starts, also where the run is under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

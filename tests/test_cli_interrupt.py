@@ -28,6 +28,7 @@ def resume_command(done: Done) -> list[str]:
     return shlex.split(lines[-1])[1:]
 
 
+@pytest.mark.usefixtures("heeds_hangups")
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=lambda n: str(n)
 )

@@ -44,6 +44,7 @@ class Heard:
         self.is_left.set()
 
 
+@pytest.mark.usefixtures("heeds_hangups")
 @pytest.mark.parametrize("number", WATCHED)
 def test_first_asks_and_second_leaves_with_the_code_of_the_first(number: signal.Signals) -> None:
     heard = Heard()
