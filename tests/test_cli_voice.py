@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bulkwriter import events
-from bulkwriter.cli.secret import scrub
+from bulkwriter.cli.secret import Secrets
 from bulkwriter.cli.tell import GATHER_S, Teller, name, sentence
 from bulkwriter.cli.voice import QUEUE_LINES, Voice
 from bulkwriter.model import Snapshot
@@ -145,6 +145,24 @@ def test_trouble_of_a_moment_is_gathered_and_an_outage_is_told_as_it_goes() -> N
     assert lines[4].endswith("in 1.5 s")
 
 
+def test_every_doubt_that_was_settled_is_in_some_line() -> None:
+    said, now = io.StringIO(), [0.0]
+    voice = Voice(said)
+    teller = Teller(voice, is_verbose=False, now=lambda: now[0])
+    for found, absent in ((1, 0), (2, 1), (3, 0)):
+        teller(events.DoubtsSettled(found, absent))
+    now[0] = GATHER_S
+    teller(events.DoubtsSettled(4, 0))
+    teller(events.DoubtsSettled(5, 0))
+    teller(events.LookFailed("x", 1.0))
+    teller.finish()
+    teller.finish()
+    voice.close()
+    lines = [line for line in said.getvalue().splitlines() if line.startswith("doubts settled")]
+    assert [line.partition(" on")[0] for line in lines] == [f"doubts settled: {n} found" for n in (1, 9, 5)]
+    assert "1 not there" in lines[1]
+
+
 def test_a_stderr_that_hangs_holds_nobody_up_and_memory_stays_bounded() -> None:
     said = Said()
     said.gate.clear()
@@ -221,4 +239,4 @@ def test_no_part_of_a_secret_is_said_in_json_either() -> None:
     voice.close()
     line = json.loads(said.getvalue())
     assert (line["text"], line["why"]) == ("it said (secret)", "(secret)")
-    assert scrub("abc", ["", "abc"]) == "abc"  # too short to be one
+    assert Secrets(["", "abc"]).strike("abc") == "abc"  # too short to be one

@@ -4,7 +4,7 @@ Secrets come from the environment (`BULKWRITER_TOKEN`, `BULKWRITER_PASSWORD`), f
 (`--token-file -`), never from a flag.  Options win over the environment; a token wins over a user name.  Whatever
 cannot be right is a `UsageError` with the flag to change; ranges are `Settings`' own business.
 
-Pure but for `read_token` and `with_totp`; the environment is an argument.
+Pure but for `settings_for`, `read_token` and `with_totp`; the environment is an argument.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import contextlib
 import dataclasses
 import difflib
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,27 @@ from .secret import SECRET_ENV
 STDIN = Path("-")
 DEVICES = ("/dev/", "/proc/")
 """Where descriptors have names: /dev/stdin, and /dev/fd/63 for a shell's <(...)."""
+
+
+def settings_for(
+    given: Mapping[str, Any],
+    env: Mapping[str, str],
+    *,
+    journal: Path | None,
+    keep_secret: Callable[[str | None], object],
+) -> Settings:
+    """Settings with a way to sign in, which a dry run does not need; `keep_secret` is told of every secret met here.
+
+    Reads the token from stdin where it is to be there.
+    """
+    token = read_token() if given["token_file"] == STDIN else None
+    keep_secret(token)
+    settings = settings_from(given, env, journal=journal, token=token)
+    if not given.get("dry_run"):
+        check_credentials(settings)
+        for secret in secrets_in_files(settings):
+            keep_secret(secret)
+    return settings
 
 
 def settings_from(
@@ -120,15 +141,20 @@ def read_token() -> str:
     return token
 
 
-def with_totp(settings: Settings) -> Settings:
+def with_totp(settings: Settings, given: Mapping[str, Any]) -> Settings:
     """Settings that hold the two-factor code of a sign-in with a password, asked for once where a person can answer."""
     has_other = settings.token is not None or settings.token_file is not None or settings.totp_file is not None
-    if has_other or not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
+    if has_other or given["yes"] or given.get("dry_run") or not can_ask():
         return settings
     import getpass
 
     code = getpass.getpass("Two-factor code (Enter if there is none): ").strip()
     return dataclasses.replace(settings, totp=lambda: code) if code else settings
+
+
+def can_ask() -> bool:
+    """Whether a person is there to answer."""
+    return bool(sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty())
 
 
 def secrets_in_files(settings: Settings) -> list[str]:

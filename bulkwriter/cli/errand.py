@@ -62,16 +62,9 @@ class Errand:
 
     def settings(self, journal: Path | None) -> Settings:
         """Settings with a way to sign in, asked for where need be.  Raises `UsageError`."""
-        given, voice = self.given, self.voice
-        token = choose.read_token() if given["token_file"] == choose.STDIN else None
-        voice.keep_secret(token)
-        settings = choose.settings_from(given, os.environ, journal=journal, token=token)
-        if given.get("dry_run"):
-            return settings
-        choose.check_credentials(settings)
-        for secret in choose.secrets_in_files(settings):
-            voice.keep_secret(secret)
-        return settings if given["yes"] else choose.with_totp(settings)
+        keep_secret = self.voice.keep_secret
+        settings = choose.settings_for(self.given, os.environ, journal=journal, keep_secret=keep_secret)
+        return choose.with_totp(settings, self.given)
 
     def conduct(self, report: Report, prepare: Callable[[], T], main: Callable[[T], Coroutine[Any, Any, None]]) -> int:
         """Run `main` with what `prepare` returns, then tell what `report` has to say.  Returns the exit code.
@@ -123,6 +116,7 @@ class Errand:
 
     def _conclude(self, report: Report, error: BaseException | None, code: int) -> None:
         voice = self.voice
+        self.tell.finish()
         first = None if error is None else first_of(error)
         tell_error(voice, first, is_verbose=self.given["verbose"])
         facts = {**report.facts(), **time_to_come_back(first), "exit_code": code}
@@ -163,8 +157,3 @@ async def ask(question: str, voice: Voice) -> bool:
     # Unbuffered: a thread that hangs in a buffered read of stdin makes the interpreter abort at exit.
     said = await anyio.to_thread.run_sync(os.read, sys.stdin.fileno(), 1_000, abandon_on_cancel=True)
     return said.decode(errors="replace").strip().lower() in ("y", "yes")
-
-
-def can_ask() -> bool:
-    """Whether a person is there to answer."""
-    return bool(sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty())

@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 
 from ..errors import BulkwriterError, Exit
-from .secret import scrub, secrets_of
+from .secret import Secrets, secrets_of
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "write every pair of SOURCE; the same command again resumes"),
@@ -123,7 +123,7 @@ def bug(error: BaseException, *, is_verbose: bool, secrets: Sequence[str]) -> st
     import traceback
 
     if is_verbose:
-        return scrub("".join(traceback.format_exception(error)), secrets)
+        return Secrets(secrets).strike("".join(traceback.format_exception(error)))
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" at {Path(last[0].filename).name}:{last[0].lineno}" if last else ""
     return f"bug: {type(error).__name__}{place}; this is our fault, please report it (-v shows where it came from)"

@@ -71,18 +71,13 @@ def work(session: Session, stack: contextlib.ExitStack, notes: list[str]) -> End
     session.journal = choose.journal_path(session.source, given["journal"])
     for note in notes:
         voice.say(f"note: {note}", event="note")
-    token = choose.read_token() if given["token_file"] == choose.STDIN else None
-    voice.keep_secret(token)
-    settings = choose.settings_from(given, os.environ, journal=session.journal, token=token)
+    settings = choose.settings_for(given, os.environ, journal=session.journal, keep_secret=voice.keep_secret)
     if given["dry_run"]:
         from .dry_run import dry_run
 
         return dry_run(session, settings)
-    choose.check_credentials(settings)
     choose.check_there(session.source)
-    for secret in choose.secrets_in_files(settings):
-        voice.keep_secret(secret)
-    return run_watched(session, settings if given["yes"] else choose.with_totp(settings), stack)
+    return run_watched(session, choose.with_totp(settings, given), stack)
 
 
 def with_counts(session: Session, ending: Ending) -> Ending:
@@ -112,18 +107,20 @@ def run_watched(session: Session, settings: Settings, stack: contextlib.ExitStac
         Signals(on_first=drain.request, on_second=lambda code: session.abort(code, drain.summary()))
     )
     voice.say(f"bulkwriter: {session.source} -> {settings.base_url}, journal {session.journal}", event="start")
-    job = job_of(session, settings)
-    return run_loop(lambda: drive(job, voice, drain, signals))
+    teller = Teller(voice, is_verbose=session.given["verbose"], now=time.monotonic)
+    job = job_of(session, settings, teller)
+    ending = run_loop(lambda: drive(job, voice, drain, signals))
+    teller.finish()
+    return ending
 
 
-def job_of(session: Session, settings: Settings) -> Job:
+def job_of(session: Session, settings: Settings, teller: Teller) -> Job:
     """The job of a real run: the library's writer and the source named on the command line."""
     from ..sources import open_source
     from ..writer import BulkWriter
     from .drive import Job
 
     names = choose.columns_of(session.given)
-    teller = Teller(session.voice, is_verbose=session.given["verbose"], now=time.monotonic)
     return Job(
         open_source=lambda: open_source(
             session.source, lesson_column=names[0], member_column=names[1], line_bytes=settings.limits.line_bytes

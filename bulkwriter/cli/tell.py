@@ -3,8 +3,9 @@
 `sentence` is total over `events.Event`.  `Teller` is the observer that the command line gives to a writer: with `-v`
 it says every event.  Without, what a person should know at once is always said (stops, trouble, notes), while
 throttles, doubts, shifted lanes and trouble of a moment, which a bad hour brings by the hundred, are gathered: the
-first is said at once, then at most one line a kind in `GATHER_S`, with how many there were.  Progress shows their
-totals all the time anyway.
+first is said at once, then at most one line a kind in `GATHER_S`, with how many there were.  Doubts that looks settled
+are added up, and what is not said yet is at the end (`finish`): every one of them is in some line.  Of the rest the
+totals are in progress and summary.
 
 Pure but for the voice it speaks through; the clock is an argument.
 """
@@ -45,7 +46,7 @@ class Teller:
         self._is_verbose = is_verbose
         self._now = now
         self._said_at: dict[type, float] = {}
-        self._unsaid: dict[type, int] = {}
+        self._unsaid: dict[type, tuple[events.Event, int]] = {}  # the latest of each kind, and how many
 
     def __call__(self, event: events.Event) -> None:
         kind = type(event)
@@ -54,15 +55,34 @@ class Teller:
         more = 0
         if not self._is_verbose and is_frequent(event):
             now = self._now()
+            earlier, more = self._unsaid.pop(kind, (None, 0))
+            event = together(earlier, event)
             if now - self._said_at.get(kind, float("-inf")) < GATHER_S:
-                self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
+                self._unsaid[kind] = event, more + 1
                 return
             self._said_at[kind] = now
-            more = self._unsaid.pop(kind, 0)
         if kind is events.ConnectionTrouble:
             self._said_at.pop(events.Recovered, None)  # whoever hears of the one shall hear of the other
-        text = sentence(event) + (f" ({more:,} more like this before)" if more else "")
+        self._say(event, more)
+
+    def finish(self) -> None:
+        """Say what is to be told in full and was not said yet."""
+        if events.DoubtsSettled in self._unsaid:
+            event, count = self._unsaid.pop(events.DoubtsSettled)
+            self._say(event, count - 1)
+
+    def _say(self, event: events.Event, more: int) -> None:
+        is_sum = isinstance(event, events.DoubtsSettled)
+        text = sentence(event) + (f" ({more:,} more like this before)" if more and not is_sum else "")
         self._voice.say(text, event=name(event), **dataclasses.asdict(event), **({"more": more} if more else {}))
+
+
+def together(earlier: events.Event | None, event: events.Event) -> events.Event:
+    """One event for both: the later one, or their sum."""
+    match earlier, event:
+        case events.DoubtsSettled(found, absent), events.DoubtsSettled(more_found, more_absent):
+            return events.DoubtsSettled(found + more_found, absent + more_absent)
+    return event
 
 
 def is_frequent(event: events.Event) -> bool:

@@ -17,8 +17,8 @@ import click
 from ..errors import Exit, UsageError
 from ..model import State
 from ..settings import Settings
-from . import journals, options, words
-from .errand import Errand, ask, can_ask
+from . import choose, journals, options, words
+from .errand import Errand, ask
 
 if TYPE_CHECKING:
     from ..reconcile.undo import Undo, UndoPlan
@@ -110,7 +110,7 @@ MEANING = {
 def prepare(errand: Errand, journal: Path) -> Settings:
     """What can be refused before anything is opened."""
     given = errand.given
-    if not (given["yes"] or given["dry_run"] or can_ask()):
+    if not (given["yes"] or given["dry_run"] or choose.can_ask()):
         raise UsageError(
             "undo deletes records, and nobody is here to be asked", hint="add --yes; --dry-run shows what it would do"
         )

@@ -21,7 +21,7 @@ import click
 from ..errors import UsageError
 from ..settings import Settings
 from . import choose, journals, options, words
-from .errand import Errand, ask, can_ask
+from .errand import Errand, ask
 from .export import check_output, write_file
 from .verify_report import VerifyReport, problem_lines
 
@@ -62,7 +62,7 @@ def prepare(errand: Errand, journal: Path | None) -> Settings:
         raise UsageError("nothing to verify", hint="bulkwriter verify JOURNAL, or bulkwriter verify --source FILE")
     if given["repair"] and journal is None:
         raise UsageError("--repair needs the JOURNAL", hint="only a journal can tell which records this run created")
-    if given["repair"] and not (given["yes"] or can_ask()):
+    if given["repair"] and not (given["yes"] or choose.can_ask()):
         raise UsageError("--repair deletes records, and nobody is here to be asked", hint="add --yes")
     if journal is not None:
         journals.check_journal(journal, "verify")

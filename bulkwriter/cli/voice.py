@@ -6,7 +6,7 @@ cannot write it drops: first progress (only the newest matters), then, past `QUE
 is not tried again.
 
 Two forms: text, where a `Screen` may draw progress below the lines, and JSON lines (`--log-format json`), where
-everything said is an object with `at` and `event`.  No secret that the command knows is ever written (`scrub`).
+everything said is an object with `at` and `event`.  No secret that the command knows is ever written (`Secrets`).
 
 Invariant: no method but `close` waits, and `close` waits at most the time it is given.
 """
@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, TextIO
 
 from ..model import Snapshot
-from .secret import scrub
+from .secret import Secrets
 
 QUEUE_LINES = 2_000
 """Lines waiting for a stderr that does not read; more are dropped and counted.  About 200 kB."""
@@ -46,7 +46,7 @@ class Voice:
     ) -> None:
         self.form = form
         self._stream = stream
-        self._secrets = list(secrets)
+        self._secrets = Secrets(secrets)
         self._screen: Screen = PlainScreen(self._write)
         self._lines: deque[str] = deque()
         self._snapshot: Snapshot | None = None
@@ -63,7 +63,7 @@ class Voice:
 
     def keep_secret(self, secret: str | None) -> None:
         if secret:
-            self._secrets.append(secret)
+            self._secrets.add(secret)
 
     def say(self, text: str, /, **facts: Any) -> None:
         """A line (or several) for people; in JSON form an object with the `facts`, its `event` "said" if unnamed."""
@@ -73,7 +73,7 @@ class Voice:
             if len(self._lines) >= QUEUE_LINES:
                 self._dropped += 1
                 return
-            self._lines.append(scrub(text, self._secrets))
+            self._lines.append(self._secrets.strike(text))
             self._wake.notify()
 
     def show(self, snapshot: Snapshot) -> None:
