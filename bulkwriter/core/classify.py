@@ -252,6 +252,7 @@ def _message(rule: Rule, seen: Seen, errors: tuple[FieldError, ...]) -> str:
 
 # ---- Retry-After
 
+_SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[ \t]*,[ \t]*[0-9]+(?:\.[0-9]+)?)*")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTH = r"(?P<month>[A-Z][a-z][a-z])"
 _TIME = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
@@ -265,12 +266,14 @@ _DATE_FORMS: Final = (  # RFC 9110, 5.6.7: IMF-fixdate, and the two obsolete for
 def parse_retry_after(value: str, date: str | None, wall_s: float) -> float | None:
     """Seconds to wait by a Retry-After header, 0 for a date in the past, or None for garbage.
 
+    Beyond the RFC fractions are understood, and of several fields (a gateway adds its own; they come joined by commas)
+    the longest wait: to ignore them would be to send before what was stated.
     A date counts from the reply's own `date` header, so that a server whose clock is off is still understood, and from
     `wall_s` where that is missing or garbage.
     """
     text = value.strip(" \t")
-    if re.fullmatch("[0-9]+", text):
-        return min(float(text), RETRY_AFTER_MAX_S)  # float, since int() refuses thousands of digits
+    if _SECONDS.fullmatch(text):
+        return min(max(map(float, text.split(","))), RETRY_AFTER_MAX_S)  # int() refuses thousands of digits
     until = http_date(text, wall_s)
     if until is None:
         return None
