@@ -3,6 +3,9 @@
 While a window is spent the recent rate is nothing, and says nothing; so the last rate that was measured without such a
 hold counts, and never more than the short windows allow.  The answer is right across waits of days.
 
+What throttles have shown counts as a limit of any 24 hours, because one spent window does not tell where the server's
+days begin.  If it counts by days, the answer is off by up to one of them until two or three have passed.
+
 Invariant: without quotas it is remaining ÷ rate.  A forecast costs milliseconds, so it is made anew only every
 `ANEW_S`, or when as many are left as were not expected.
 """

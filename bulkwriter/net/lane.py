@@ -71,7 +71,7 @@ class Lane(asyncio.BaseProtocol):
 
     __slots__ = (
         "_close_at", "_connection", "_deadline", "_forget", "_idle", "_linger_s", "_max_requests", "_owner", "_reader",
-        "_socket", "_transport", "carried", "history", "is_busy", "is_open", "opened_at", "replied_at", "requests",
+        "_socket", "_transport", "carried", "history", "is_busy", "is_open", "replied_at", "requests",
         "sent_at",
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ class Lane(asyncio.BaseProtocol):
         self.is_busy = False
         self.is_open = True
         self.requests = 0
-        self.opened_at = self.sent_at = self.replied_at = monotonic()
+        self.sent_at = self.replied_at = monotonic()
 
     def send(self, request: bytes, carried: object, now: float, deadline: float) -> bool:
         """Write one request.  False: nothing was or will be written, and `ended` follows or has come.

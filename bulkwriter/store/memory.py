@@ -25,7 +25,6 @@ class MemoryJournal:
     """Keeps counts, and nothing else.  Every call has happened when it returns."""
 
     is_durable: Final = False
-    queued: Final = 0
 
     def __init__(self) -> None:
         self._states = StateColumn()

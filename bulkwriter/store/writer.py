@@ -68,7 +68,6 @@ class JournalWriter:
         self.rows = 0
         self.next_single_seq = SINGLE_SEQ
         self.counts: dict[State, int] = {}
-        self.queued = 0  # operations handed in and not yet resolved
         self._inline = inline
         self._close_s = close_s
         self._journal: Journal | None = None  # the thread's alone, unless inline
@@ -155,7 +154,6 @@ class JournalWriter:
         if self._is_closed or self._thread is None:
             raise JournalError("the journal is not open")
         future: asyncio.Future[Any] = self._loop.create_future()
-        self.queued += 1
         self._operations.put(_Operation(kind, call, future))
         return future
 
@@ -173,7 +171,6 @@ class JournalWriter:
 
     def _resolve(self, operations: list[_Operation], standing: _Standing | None) -> None:
         """On the loop: tell everyone who still waits."""
-        self.queued -= len(operations)
         if standing is not None:
             self._stand(standing)
         for operation in operations:

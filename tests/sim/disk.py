@@ -100,7 +100,6 @@ class VirtualWriter(JournalWriter):
             self._start()
 
     def _resolve_all(self, taken: list[_Operation]) -> None:
-        self.queued += len(taken)
         self._resolve(taken, None if self.journal.broken else _standing(self.journal))
 
 

@@ -42,7 +42,7 @@ class SimLane:
         self.is_busy = False
         self.is_open = True
         self.requests = 0
-        self.opened_at = self.sent_at = self.replied_at = self._loop.time()
+        self.sent_at = self.replied_at = self._loop.time()
 
     def __hash__(self) -> int:
         return self.number
