@@ -48,6 +48,8 @@ class Timing:
     sigma: float = 0.2
     jitter_s: float = 0.0
     """Longest extra time of a request on its way, drawn evenly: makes spacing at the server uneven."""
+    refusal: float = 0.1
+    """Share of a round trip after which a throttle leaves the server: with the network, 0.1 is a fifth of one."""
 
     @property
     def one_way_s(self) -> float:
@@ -60,8 +62,8 @@ class Timing:
 
     @property
     def refusal_s(self) -> float:
-        """A throttle is answered after this: with the network, in a fifth of a round trip."""
-        return 0.1 * self.latency_s
+        """A throttle is answered after this."""
+        return self.refusal * self.latency_s
 
     @property
     def mean_service_s(self) -> float:
