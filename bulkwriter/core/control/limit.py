@@ -72,7 +72,7 @@ class Held(NamedTuple):
 class Limit:
     """The measured limit and how far it can be trusted."""
 
-    __slots__ = ("_before", "_bursts", "_ends", "_floor", "_has_fallen", "_hold_ends", "_is_rough", "_measured",
+    __slots__ = ("_before", "_bursts", "_ends", "_floor", "_has_fallen", "_is_rough", "_measured",
                  "_sharing", "_stated", "_window", "alike", "climbs", "credit", "known_at", "safe", "top",
                  "trust")  # fmt: skip
 
@@ -87,7 +87,7 @@ class Limit:
         self.climbs = Climbs()
         self.known_at = -math.inf
         self._sharing = Sharing()
-        self._ends = self._hold_ends = Mark(0.0, 0)  # of the last epoch, of the last hold
+        self._ends = Mark(0.0, 0)  # of the last epoch
         self._is_rough = True  # counting began while the server did not refuse
         self._before: tuple[Mark, float, float, float, float] | None = None
         self._bursts = Bursts()
@@ -103,7 +103,7 @@ class Limit:
 
     def begin(self, mark: Mark) -> None:
         """Count from here: the server was not refusing, so the first measurement may read too high."""
-        self._ends = self._hold_ends = mark
+        self._ends = mark
         self._is_rough = True
         self._window.begin(mark)
 
@@ -212,7 +212,7 @@ class Limit:
 
         `refused` is the throttle that began it, and the rate at which it came.
         """
-        since = self._hold_ends if hold.is_long else self._ends
+        since = self._window.since(mark, hold.lasted_s) if hold.is_long else self._ends
         taken, span_s = mark.taken - since.taken, mark.at - hold.unsure_s / 2 - since.at
         if refused:
             self._window.note(refused[0])
@@ -239,7 +239,6 @@ class Limit:
         if hold.is_long:
             if not hold.is_stated or hold.lasted_s > LONG_S:
                 self._window.held(mark, taken, span_s, hold.lasted_s)
-            self._hold_ends = mark
         if low or hold.is_long:
             self._ends, self._is_rough = mark, False
         self._before = None

@@ -20,6 +20,7 @@ Invariants: marks are in order; nothing is measured across a time in which few p
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Final
 
@@ -28,6 +29,7 @@ from .recent import Mark
 HOLD_SHARE: Final = 0.15
 HOLD_SHARE_FIRST: Final = 0.3  # one of eight clients of a bucket sees a fifth by chance
 COUNTED: Final = 30  # requests; fewer are a trickle and no window
+SHORTER: Final = 3.0  # a hold of a third is another limit's, met within the window
 USED: Final = 0.95
 STEPS: Final = 32
 KEPT: Final = 256
@@ -36,13 +38,14 @@ KEPT: Final = 256
 class Window:
     """The window of a server that has one."""
 
-    __slots__ = ("_first", "_is_whole", "_marks", "length_s", "requests")
+    __slots__ = ("_first", "_holds", "_is_whole", "_marks", "length_s", "requests")
 
     def __init__(self) -> None:
         self.requests = 0
         self.length_s = 0.0
         self._first = 0  # what `requests` was at first
         self._marks: deque[Mark] = deque(maxlen=KEPT)
+        self._holds: list[tuple[Mark, float]] = [(Mark(0.0, 0), math.inf)]  # their ends, each longer than the next one
         self._is_whole = True  # counted from a beginning: the first request, or the end of a hold
 
     def forget(self) -> None:
@@ -52,7 +55,16 @@ class Window:
     def begin(self, mark: Mark) -> None:
         """Count from here: before, few pairs came, or none."""
         self._is_whole = mark.taken == 0
+        self._holds = [(mark, math.inf)]
         self._start(mark)
+
+    def since(self, mark: Mark, held_s: float) -> Mark:
+        """A hold of `held_s` ended at `mark`.  Returns the end of the last one that was no shorter, by and large."""
+        while SHORTER * self._holds[-1][1] < held_s:
+            self._holds.pop()
+        since, _ = self._holds[-1]
+        self._holds.append((mark, held_s))
+        return since
 
     def note(self, mark: Mark) -> None:
         """A throttle, or the end of a hold."""
