@@ -190,7 +190,7 @@ class Controller:
             limit.begin(mark)  # few pairs came lately, which says nothing about the limit
         is_again = refusal.sent_before <= self._cut_sent and not was_starting
         self._cut_at, self._cut_sent = now, self._recent.sent
-        left_s = limit.hold_left_s(now, self._recent.taken)
+        _, ends_at = limit.hold_ends(mark)
         if is_again:
             limit.revoke()
         else:
@@ -203,7 +203,7 @@ class Controller:
         elif is_crowded:
             self.in_flight_limit = self._most_now()
             pace.allow(now, CROWDED * self.in_flight_limit / trip_s)
-        elif not was_starting and not self._floor.per_s and left_s > max(EXPECTED_S, EXPECTED_GAPS * pace.gap_s):
+        elif not was_starting and not self._floor.per_s and ends_at - now > max(EXPECTED_S, EXPECTED_GAPS * pace.gap_s):
             self._begin_hold(now, None)
         else:
             first, is_crowd = self._memory.refused_first, self._crowd.is_likely
@@ -230,8 +230,8 @@ class Controller:
             self._keep_floor(now)
             return
         self._cut_at, self._cut_sent = now, self._recent.sent
-        left_s = self._limit.hold_left_s(now, self._recent.taken)
-        self._pause_until(now, self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, left_s=left_s))
+        ends = self._limit.hold_ends(Mark(now, self._recent.taken))
+        self._pause_until(now, self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, ends=ends))
 
     def _keep_floor(self, now: float) -> None:
         """Nothing was taken, and yet the floor is promised: no pause and no canary, only the least rate."""

@@ -23,8 +23,8 @@ JITTER: Final = 0.1
 STATED_JITTER: Final = 0.02
 STATED_JITTER_MAX_S: Final = 2.0
 STATED_TRIES: Final = 4
-AIM: Final = 0.86
-STEP: Final = 0.07
+STEPS: Final = 4
+STEP: Final = 0.01
 LONG_S: Final = 0.2  # shorter ones are a bucket that fills again
 LONG_GAPS: Final = 3.0
 LONG_TRIPS: Final = 2.0
@@ -45,28 +45,30 @@ class Hold:
         self._level = 0
         self._step_s = 0.0
 
-    def refuse(self, now: float, *, gap_s: float, stated_s: float | None, left_s: float) -> float:
-        """A throttle: returns when the next canary may go.  `left_s`: how long the hold should last, 0 if unknown."""
+    def refuse(self, now: float, *, gap_s: float, stated_s: float | None, ends: tuple[float, float]) -> float:
+        """A throttle: returns when the next canary may go.  `ends`: when the hold should end, at the earliest and at
+        the latest; zeros where that is not known."""
         if self.since is None:
             self.since, self.refused, self._level, self._step_s = now, 0, 0, 0.0
         else:
             self.refused += 1
         self.refused_at, self.is_stated = now, stated_s is not None
-        delay_s = self._next_s(gap_s, left_s)
+        delay_s = self._next_s(gap_s, ends[0] - now, ends[1] - now)
         if stated_s is None:
             return now + delay_s
         extra_s = self._rng.uniform(0.0, min(STATED_JITTER * stated_s, STATED_JITTER_MAX_S))
         own_s = delay_s if self.refused >= STATED_TRIES else 0.0
         return now + max(stated_s + extra_s, own_s)
 
-    def _next_s(self, gap_s: float, left_s: float) -> float:
+    def _next_s(self, gap_s: float, earliest_s: float, latest_s: float) -> float:
         own_s = max(FIRST_S, min(2 * gap_s, FIRST_MAX_S)) * GROWTH ** min(self._level, LEVEL_MAX)
         own_s = min(self._cap_s, own_s * self._rng.uniform(1 - JITTER, 1 + JITTER))
         self._level += 1
         if self._step_s:
             own_s, self._step_s = self._step_s, GROWTH * self._step_s
-        elif left_s > own_s:
-            own_s, self._step_s = AIM * left_s, STEP * left_s
+        elif latest_s > own_s:
+            step_s = max(own_s, (latest_s - earliest_s) / STEPS)
+            own_s, self._step_s = max(own_s, earliest_s + STEP * latest_s), step_s
         return min(own_s, self._cap_s)
 
     def end(self, sent_at: float) -> tuple[float, float]:

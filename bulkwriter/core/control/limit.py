@@ -47,8 +47,6 @@ OTHER: Final = 0.20
 CHANGED: Final = 0.7  # a limit half or twice as high is another: what the old one gave at once says nothing
 CREDIT_PATIENCE: Final = 1.2
 CREDIT_PATIENCE_MAX_S: Final = 70.0  # a window of a minute, and some
-CREDIT_MUCH: Final = 3.0  # requests; less may be chance
-HOLD_SHARE: Final = 0.5  # of the time since the last: no hold is expected to be longer
 CREDIT_KEPT: Final = 0.8  # a share of the old credit is believed after an epoch without a hold
 CREDIT_KEPT_HOLD: Final = 0.95  # and after one with
 MEASURED_MOST: Final = 12
@@ -124,7 +122,7 @@ class Limit:
 
     @property
     def patience_s(self) -> float:
-        return min(max(self._window.length_s, CREDIT_PATIENCE * self.credit / self.top), CREDIT_PATIENCE_MAX_S)
+        return min(max(self._window.longest_s, CREDIT_PATIENCE * self.credit / self.top), CREDIT_PATIENCE_MAX_S)
 
     def span_s(self, round_trip_s: float) -> float:
         """How long the next climb to `top` lasts."""
@@ -197,15 +195,10 @@ class Limit:
         """Where to go on after a hold: a throttle is dear where it costs a stated pause, until the limit is known."""
         return self.safe if is_dear and self.trust < TRUSTED else (self.safe + self.top) / 2
 
-    def hold_left_s(self, now: float, taken: int) -> float:
-        """How much longer the server will take nothing if it is a window and `safe` is right; 0 if that is not so.
-
-        It was exhausted early, by credit: what was taken since the last hold is what `safe` gives until the next one.
-        """
-        if self.credit < CREDIT_MUCH:
-            return 0.0
-        passed_s = now - self._ends.at
-        return min((taken - self._ends.taken) / self.safe - passed_s, HOLD_SHARE * passed_s)
+    def hold_ends(self, mark: Mark) -> tuple[float, float]:
+        """When the server, if it is a window, will take something again, at the earliest and at the latest; zeros where
+        that is not known."""
+        return self._window.ends(mark)
 
     def resumed(self, mark: Mark, hold: Held, refused: tuple[Mark, float] | None) -> bool:
         """A hold ended: the request sent at `mark` was taken.  False if nothing could be learnt from it.
@@ -219,12 +212,18 @@ class Limit:
             self._bursts.refused(refused[0])
         self._bursts.passed(mark)
         self._window.note(mark)
+        is_window = False
+        if hold.is_long and (not hold.is_stated or hold.lasted_s > LONG_S):
+            is_window = self._window.held(mark, since, hold.lasted_s, hold.unsure_s)
         low = taken / span_s if taken >= COUNTED and span_s > 0 else self._window.rate(mark)
         if low:
             at, rate = refused or (mark, low)
             high = self._window.rate(at) if taken < self._window.requests else 0.0
             high = high or (taken / (at.at - since.at) if at.at > since.at else low)
-            if hold.is_stated:
+            if is_window:
+                safe = self._window.requests / self._window.length_s
+                self._learn(safe, max(safe, self._window.requests / self._window.shortest_s), taken, is_window=True)
+            elif hold.is_stated:
                 self._learn_stated(hold.lasted_s, low, high, rate, taken)
             elif hold.is_long:
                 self._learn(low, low * span_s / (span_s - hold.unsure_s / 2) if span_s > hold.unsure_s else low, taken)
@@ -236,9 +235,6 @@ class Limit:
             given = taken - self.safe * (at.at - since.at) if refused and not hold.is_idle else 0.0
             self.credit = max(CREDIT_KEPT_HOLD * self.credit, given)
             self.known_at = mark.at
-        if hold.is_long:
-            if not hold.is_stated or hold.lasted_s > LONG_S:
-                self._window.held(mark, taken, span_s, hold.lasted_s)
         if low or hold.is_long:
             self._ends, self._is_rough = mark, False
         self._before = None
@@ -254,7 +250,7 @@ class Limit:
             bursts = None if self._window.requests else self._bursts
             self._learn(*self._stated.limit(low, high, rate, taken, bursts), taken)
 
-    def _learn(self, safe: float, top: float, taken: int) -> None:
+    def _learn(self, safe: float, top: float, taken: int, *, is_window: bool = False) -> None:
         self._has_fallen = False
         off = abs(math.log(safe / self.safe)) if self.safe else math.inf
         self.alike = self.alike + 1 if off < ALIKE else self.alike // 2
@@ -267,7 +263,8 @@ class Limit:
                 self._distrust()
             if off >= CHANGED:
                 self.credit = 0.0
-                self._window.forget()
+                if not is_window:
+                    self._window.forget()
         self.safe = max(safe, self._floor)
         self.top = max(top, self.safe)
 

@@ -1,19 +1,21 @@
-"""How many requests the server's window takes, and how long the last so many took: what a log allows, exactly.
+"""How many requests the server's window takes, how long it is, and how long the last so many took.
 
-Between two refusals a log gives back what was sent one window ago, with every gap and every rush of then.  Measured so
-its rate is off by a third and more; each wrong rate makes the next gap; and a surge that meets a gap finds no refusal,
-triples each round trip and fills it at once, so that the gap comes back with each window.  But whenever a log refuses
-it holds exactly the last `requests` that it took.  So these divided by the time since the first of them are its rate,
-however they were spread and however long the window is; a pace so measured leaves no gap behind.
+Whenever a log refuses it holds exactly the last `requests` that it took, and has room again when the *first* of these
+is as old as the window is long.  A fixed window refuses when that many were taken since it began, and ends so long
+after.  So both are measured, and their holds foretold, from the first of the last `requests` on, however these were
+spread: with every gap and every rush of one window ago, which a log gives back.
 
     requests   taken from the first request, or from the end of a hold, until a throttle that begins a hold of at least
                `HOLD_SHARE` of the whole time.  The first time may have met two windows: the least of them counts, but
                none that is less than half of the first
-    length_s   the longest of those times, hold and all: a surge has so long to show what it does
+    bounds     of the length: the last canary that was refused, and the first that was taken, were so long after the
+               first of the last `requests`; what each hold says is narrowed by the next one.  The beginning of a fixed
+               window is itself known no better than the end of the hold before.  A hold that contradicts the bounds
+               replaces them: the first may have begun midway
+    length_s   where one length that people choose (`USUAL_S`) is within the bounds, and no other, it is that one
     marks      when how many had been taken: at throttles, at ends of holds, and every 1/`STEPS` of a window between
 
-Measured is over `USED` of the requests: one more or less must not reach back into the hold before.  A window that is
-fixed refuses only when it is used up, and then this is what was taken since it began.
+The rate is measured over `USED` of the requests: one more or less must not reach back into the hold before.
 
 Invariants: marks are in order; nothing is measured across a time in which few pairs came.  0 means not known.
 """
@@ -33,24 +35,35 @@ SHORTER: Final = 3.0  # a hold of a third is another limit's, met within the win
 USED: Final = 0.95
 STEPS: Final = 32
 KEPT: Final = 256
+USUAL_S: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600)
+USUAL_OFF: Final = 0.01
 
 
 class Window:
     """The window of a server that has one."""
 
-    __slots__ = ("_first", "_holds", "_is_whole", "_marks", "length_s", "requests")
+    __slots__ = ("_first", "_holds", "_is_whole", "_marks", "_start_unsure_s", "longest_s", "requests", "shortest_s")
 
     def __init__(self) -> None:
         self.requests = 0
-        self.length_s = 0.0
+        self.shortest_s = self.longest_s = 0.0
         self._first = 0  # what `requests` was at first
         self._marks: deque[Mark] = deque(maxlen=KEPT)
         self._holds: list[tuple[Mark, float]] = [(Mark(0.0, 0), math.inf)]  # their ends, each longer than the next one
+        self._start_unsure_s = 0.0  # the last hold may have ended so long before its end was noticed
         self._is_whole = True  # counted from a beginning: the first request, or the end of a hold
+
+    @property
+    def length_s(self) -> float:
+        """The likeliest length, 0 if there is no window."""
+        if not self.requests:
+            return 0.0
+        usual = [s for s in USUAL_S if self.shortest_s * (1 - USUAL_OFF) <= s <= self.longest_s * (1 + USUAL_OFF)]
+        return float(usual[0]) if len(usual) == 1 else math.sqrt(self.shortest_s * self.longest_s)
 
     def forget(self) -> None:
         """The limit is another."""
-        self.requests, self.length_s = 0, 0.0
+        self.requests, self.shortest_s, self.longest_s = 0, 0.0, 0.0
 
     def begin(self, mark: Mark) -> None:
         """Count from here: before, few pairs came, or none."""
@@ -76,18 +89,64 @@ class Window:
         if self.requests and mark.taken - self._marks[-1].taken >= self.requests / STEPS:
             self._marks.append(mark)
 
-    def held(self, mark: Mark, taken: int, span_s: float, held_s: float) -> None:
-        """A hold of `held_s` ended at `mark`; so many were taken in `span_s`, since the end of the one before."""
+    def held(self, mark: Mark, since: Mark, held_s: float, unsure_s: float) -> bool:
+        """A hold ended at `mark`, or up to `unsure_s` earlier; the one before it ended at `since`.  Returns whether it
+        was the window's, so that `requests` in `length_s` is the limit."""
+        taken, span_s = mark.taken - since.taken, mark.at - since.at
         is_whole, self._is_whole = self._is_whole, True
         share = HOLD_SHARE if self.requests else HOLD_SHARE_FIRST
-        if not is_whole or taken < COUNTED or held_s < share * span_s:
-            return
-        if not self.requests:
+        is_long = is_whole and taken >= COUNTED and held_s >= share * span_s
+        is_found = False
+        if is_long and not self.requests:
             self.requests = self._first = taken
+            self.shortest_s, self.longest_s = span_s - unsure_s, span_s
             self._start(mark)
-        if taken >= self._first / 2:
-            self.requests = min(self.requests, taken)
-        self.length_s = max(self.length_s, span_s)
+            is_found = True
+        elif self.requests:
+            if is_long and taken >= self._first / 2:
+                self.requests = min(self.requests, taken)
+            is_found = self._bound(mark, unsure_s)
+        self._start_unsure_s = unsure_s
+        return is_found
+
+    def _bound(self, mark: Mark, unsure_s: float) -> bool:
+        first = self._first_at(mark)
+        if first is None:
+            return False
+        shortest_s, longest_s = mark.at - unsure_s - first, mark.at - first + self._start_unsure_s
+        if longest_s < self.shortest_s:
+            return False  # it is not the window that refused
+        if shortest_s > self.longest_s:
+            self.shortest_s, self.longest_s = shortest_s, longest_s
+        else:
+            self.shortest_s, self.longest_s = max(self.shortest_s, shortest_s), min(self.longest_s, longest_s)
+        return True
+
+    def ends(self, mark: Mark) -> tuple[float, float]:
+        """When a hold that begins with a throttle at `mark` will end, at the earliest and at the latest; zeros where no
+        window is known, or this one was not used up."""
+        first = self._first_at(mark)
+        if first is None:
+            return 0.0, 0.0
+        length_s = self.length_s
+        is_usual = length_s in USUAL_S
+        earliest_s, latest_s = (length_s, length_s) if is_usual else (self.shortest_s, self.longest_s)
+        return first - self._start_unsure_s + earliest_s, first + latest_s
+
+    def _first_at(self, mark: Mark) -> float | None:
+        """When the first of the last `requests` before `mark` went."""
+        if not self.requests:
+            return None
+        count, after = mark.taken - self.requests, mark
+        for one in reversed(self._marks):
+            if one.at < mark.at:
+                if abs(one.taken - count) <= (1 - USED) * self.requests and one == self._holds[-1][0]:
+                    return one.at
+                if one.taken <= count:
+                    share = (count - one.taken) / max(1, after.taken - one.taken)
+                    return one.at + share * (after.at - one.at)
+            after = min(after, one)
+        return None
 
     def rate(self, mark: Mark) -> float:
         """Taken a second in the window that ends at `mark`."""
@@ -104,6 +163,7 @@ class Window:
     def check(self) -> None:
         assert len(self._marks) < 2 or self._marks[-2].at <= self._marks[-1].at
         assert self._first / 2 <= self.requests <= self._first or not self.requests
+        assert 0.0 <= self.shortest_s <= self.longest_s
 
     def _start(self, mark: Mark) -> None:
         self._marks.clear()
