@@ -66,6 +66,8 @@ class Hold:
         self._level += 1
         if self._step_s:
             own_s, self._step_s = self._step_s, GROWTH * self._step_s
+            if latest_s > 0:
+                own_s = min(own_s, latest_s * (1 + STEP))
         elif latest_s > own_s:
             step_s = max(own_s, (latest_s - earliest_s) / STEPS)
             own_s, self._step_s = max(own_s, earliest_s + STEP * latest_s), step_s

@@ -222,7 +222,8 @@ class Limit:
             high = high or (taken / (at.at - since.at) if at.at > since.at else low)
             if is_window:
                 safe = self._window.requests / self._window.length_s
-                self._learn(safe, max(safe, self._window.requests / self._window.shortest_s), taken, is_window=True)
+                top = safe if self._window.usual_s else self._window.requests / self._window.shortest_s
+                self._learn(safe, max(safe, top), taken, is_window=True)
             elif hold.is_stated:
                 self._learn_stated(hold.lasted_s, low, high, rate, taken)
             elif hold.is_long:

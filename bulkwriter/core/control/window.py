@@ -56,10 +56,13 @@ class Window:
     @property
     def length_s(self) -> float:
         """The likeliest length, 0 if there is no window."""
-        if not self.requests:
-            return 0.0
+        return self.usual_s or math.sqrt(self.shortest_s * self.longest_s)
+
+    @property
+    def usual_s(self) -> float:
+        """The one usual length within the bounds, or 0."""
         usual = [s for s in USUAL_S if self.shortest_s * (1 - USUAL_OFF) <= s <= self.longest_s * (1 + USUAL_OFF)]
-        return float(usual[0]) if len(usual) == 1 else math.sqrt(self.shortest_s * self.longest_s)
+        return float(usual[0]) if len(usual) == 1 else 0.0
 
     def forget(self) -> None:
         """The limit is another."""
@@ -106,6 +109,9 @@ class Window:
             if is_long and taken >= self._first / 2:
                 self.requests = min(self.requests, taken)
             is_found = self._bound(mark, unsure_s)
+        if is_found and (first := self._first_at(mark)) is not None:
+            earliest = first - self._start_unsure_s + (self.usual_s or self.shortest_s)
+            unsure_s = max(0.0, min(unsure_s, mark.at - earliest))
         self._start_unsure_s = unsure_s
         return is_found
 
@@ -128,10 +134,8 @@ class Window:
         first = self._first_at(mark)
         if first is None:
             return 0.0, 0.0
-        length_s = self.length_s
-        is_usual = length_s in USUAL_S
-        earliest_s, latest_s = (length_s, length_s) if is_usual else (self.shortest_s, self.longest_s)
-        return first - self._start_unsure_s + earliest_s, first + latest_s
+        usual_s = self.usual_s
+        return first - self._start_unsure_s + (usual_s or self.shortest_s), first + (usual_s or self.longest_s)
 
     def _first_at(self, mark: Mark) -> float | None:
         """When the first of the last `requests` before `mark` went."""
