@@ -190,7 +190,8 @@ class Controller:
             limit.begin(mark)  # few pairs came lately, which says nothing about the limit
         is_again = refusal.sent_before <= self._cut_sent and not was_starting
         self._cut_at, self._cut_sent = now, self._recent.sent
-        _, ends_at = limit.hold_ends(mark)
+        ends = limit.hold_ends(mark)
+        left_s = ends.latest_at - now if ends else 0.0
         if is_again:
             limit.revoke()
         else:
@@ -203,7 +204,7 @@ class Controller:
         elif is_crowded:
             self.in_flight_limit = self._most_now()
             pace.allow(now, CROWDED * self.in_flight_limit / trip_s)
-        elif not was_starting and not self._floor.per_s and ends_at - now > max(EXPECTED_S, EXPECTED_GAPS * pace.gap_s):
+        elif not was_starting and not self._floor.per_s and left_s > max(EXPECTED_S, EXPECTED_GAPS * pace.gap_s):
             self._begin_hold(now, None)
         else:
             first, is_crowd = self._memory.refused_first, self._crowd.is_likely
@@ -231,7 +232,7 @@ class Controller:
             return
         self._cut_at, self._cut_sent = now, self._recent.sent
         ends = self._limit.hold_ends(Mark(now, self._recent.taken))
-        self._pause_until(now, self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, ends=ends))
+        self._pause_until(now, self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, ends=ends, usual_end=self._limit.usual_end(now)))
 
     def _keep_floor(self, now: float) -> None:
         """Nothing was taken, and yet the floor is promised: no pause and no canary, only the least rate."""

@@ -15,9 +15,11 @@ from __future__ import annotations
 import random
 from typing import Final
 
+from .window import Ends
+
 FIRST_S: Final = 0.03
 FIRST_MAX_S: Final = 0.1
-GROWTH: Final = 1.5
+GROWTH: Final = 1.3
 LEVEL_MAX: Final = 40  # 1.5**40 is above any cap
 JITTER: Final = 0.1
 STATED_JITTER: Final = 0.02
@@ -25,6 +27,7 @@ STATED_JITTER_MAX_S: Final = 2.0
 STATED_TRIES: Final = 4
 STEPS: Final = 4
 STEP: Final = 0.01
+LATE: Final = 0.002
 LONG_S: Final = 0.2  # shorter ones are a bucket that fills again
 LONG_GAPS: Final = 3.0
 LONG_TRIPS: Final = 2.0
@@ -33,7 +36,7 @@ LONG_TRIPS: Final = 2.0
 class Hold:
     """One hold at a time; `since` is None while there is none."""
 
-    __slots__ = ("_cap_s", "_level", "_rng", "_step_s", "is_stated", "refused", "refused_at", "since")
+    __slots__ = ("_cap_s", "_level", "_rng", "is_stated", "refused", "refused_at", "since")
 
     def __init__(self, cap_s: float, rng: random.Random) -> None:
         self._cap_s, self._rng = cap_s, rng
@@ -43,35 +46,41 @@ class Hold:
         self.refused_at = 0.0
         self.is_stated = False
         self._level = 0
-        self._step_s = 0.0
 
-    def refuse(self, now: float, *, gap_s: float, stated_s: float | None, ends: tuple[float, float]) -> float:
+    def refuse(self, now: float, *, gap_s: float, stated_s: float | None, ends: Ends | None, usual_end: float) -> float:
         """A throttle: returns when the next canary may go.  `ends`: when the hold should end, at the earliest and at
         the latest; zeros where that is not known."""
         if self.since is None:
-            self.since, self.refused, self._level, self._step_s = now, 0, 0, 0.0
+            self.since, self.refused, self._level = now, 0, 0
         else:
             self.refused += 1
         self.refused_at, self.is_stated = now, stated_s is not None
-        delay_s = self._next_s(gap_s, ends[0] - now, ends[1] - now)
+        delay_s = self._expected_s(now, ends) if ends else self._next_s(gap_s, usual_end - now)
         if stated_s is None:
             return now + delay_s
         extra_s = self._rng.uniform(0.0, min(STATED_JITTER * stated_s, STATED_JITTER_MAX_S))
         own_s = delay_s if self.refused >= STATED_TRIES else 0.0
         return now + max(stated_s + extra_s, own_s)
 
-    def _next_s(self, gap_s: float, earliest_s: float, latest_s: float) -> float:
+    def _next_s(self, gap_s: float, usual_s: float) -> float:
         own_s = max(FIRST_S, min(2 * gap_s, FIRST_MAX_S)) * GROWTH ** min(self._level, LEVEL_MAX)
         own_s = min(self._cap_s, own_s * self._rng.uniform(1 - JITTER, 1 + JITTER))
+        if own_s / 4 < usual_s < own_s:
+            return usual_s * (1 + STEP)
         self._level += 1
-        if self._step_s:
-            own_s, self._step_s = self._step_s, GROWTH * self._step_s
-            if latest_s > 0:
-                own_s = min(own_s, latest_s * (1 + STEP))
-        elif latest_s > own_s:
-            step_s = max(own_s, (latest_s - earliest_s) / STEPS)
-            own_s, self._step_s = max(own_s, earliest_s + STEP * latest_s), step_s
-        return min(own_s, self._cap_s)
+        return own_s
+
+    def _expected_s(self, now: float, ends: Ends) -> float:
+        """Where it should end at the earliest, some tries until the latest, and then at growing distances."""
+        step_s, late_s = STEP * ends.length_s, LATE * ends.length_s
+        if now < ends.earliest_at:
+            delay_s = ends.earliest_at - now + late_s
+        elif now < ends.latest_at:
+            delay_s = max(step_s, min(ends.latest_at - now, (ends.latest_at - ends.earliest_at) / STEPS)) + late_s
+        else:
+            delay_s = step_s * GROWTH**min(self._level, LEVEL_MAX)
+            self._level += 1
+        return min(self._cap_s, max(FIRST_S, delay_s))
 
     def end(self, sent_at: float) -> tuple[float, float]:
         """A request sent at `sent_at` was taken: how long it lasted, and how long before that it may have ended."""

@@ -34,7 +34,7 @@ from .climbs import Climbs
 from .recent import Mark
 from .sharing import Sharing
 from .stated import LONG_S, Stated
-from .window import Window
+from .window import Ends, Window
 
 COUNTED: Final = 10  # requests taken, or a rate is not measured: ±10 % of a bucket's
 COUNTED_ROUGHLY: Final = 4
@@ -195,10 +195,13 @@ class Limit:
         """Where to go on after a hold: a throttle is dear where it costs a stated pause, until the limit is known."""
         return self.safe if is_dear and self.trust < TRUSTED else (self.safe + self.top) / 2
 
-    def hold_ends(self, mark: Mark) -> tuple[float, float]:
-        """When the server, if it is a window, will take something again, at the earliest and at the latest; zeros where
-        that is not known."""
+    def hold_ends(self, mark: Mark) -> Ends | None:
+        """When the server, if it is a window, will take something again; None where that is not known."""
         return self._window.ends(mark)
+
+    def usual_end(self, now: float) -> float:
+        """When it may well end, where that is not known."""
+        return self._window.usual_end(now)
 
     def resumed(self, mark: Mark, hold: Held, refused: tuple[Mark, float] | None) -> bool:
         """A hold ended: the request sent at `mark` was taken.  False if nothing could be learnt from it.
@@ -224,6 +227,8 @@ class Limit:
                 safe = self._window.requests / self._window.length_s
                 top = safe if self._window.usual_s else self._window.requests / self._window.shortest_s
                 self._learn(safe, max(safe, top), taken, is_window=True)
+                if self._window.usual_s:
+                    self.trust = max(self.trust, KNOWN)
             elif hold.is_stated:
                 self._learn_stated(hold.lasted_s, low, high, rate, taken)
             elif hold.is_long:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Final
+from typing import Final, NamedTuple
 
 from .recent import Mark
 
@@ -37,6 +37,14 @@ STEPS: Final = 32
 KEPT: Final = 256
 USUAL_S: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600)
 USUAL_OFF: Final = 0.01
+
+
+class Ends(NamedTuple):
+    """When a hold should end, and of how long a window."""
+
+    earliest_at: float
+    latest_at: float
+    length_s: float
 
 
 class Window:
@@ -128,14 +136,19 @@ class Window:
             self.shortest_s, self.longest_s = max(self.shortest_s, shortest_s), min(self.longest_s, longest_s)
         return True
 
-    def ends(self, mark: Mark) -> tuple[float, float]:
-        """When a hold that begins with a throttle at `mark` will end, at the earliest and at the latest; zeros where no
-        window is known, or this one was not used up."""
+    def ends(self, mark: Mark) -> Ends | None:
+        """When a hold that begins with a throttle at `mark` will end; None where no window is known."""
         first = self._first_at(mark)
         if first is None:
-            return 0.0, 0.0
+            return None
         usual_s = self.usual_s
-        return first - self._start_unsure_s + (usual_s or self.shortest_s), first + (usual_s or self.longest_s)
+        earliest_at = first - self._start_unsure_s + (usual_s or self.shortest_s)
+        return Ends(earliest_at, first + (usual_s or self.longest_s), self.length_s)
+
+    def usual_end(self, now: float) -> float:
+        """When a window of a usual length would end that began with what was counted; `inf` beyond the longest."""
+        since = self._holds[0][0].at
+        return next((since + s for s in USUAL_S if since + s > now), math.inf)
 
     def _first_at(self, mark: Mark) -> float | None:
         """When the first of the last `requests` before `mark` went."""
