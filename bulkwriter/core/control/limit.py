@@ -222,7 +222,8 @@ class Limit:
         if low:
             at, rate = refused or (mark, low)
             high = self._window.rate(at) if taken < self._window.requests else 0.0
-            high = high or (taken / (at.at - since.at) if at.at > since.at else low)
+            sent_s = mark.at - hold.lasted_s - since.at  # from the first request to the last one before the pause
+            high = high or (taken / sent_s if sent_s > 0 else low)
             if is_window:
                 safe = self._window.requests / self._window.length_s
                 top = safe if self._window.usual_s else self._window.requests / self._window.shortest_s
