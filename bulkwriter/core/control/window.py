@@ -114,8 +114,10 @@ class Window:
             self._start(mark)
             is_found = True
         elif self.requests:
-            if is_long and taken >= self._first / 2:
-                self.requests = min(self.requests, taken)
+            if is_long and self._first / 2 <= taken < self.requests:
+                if taken < USED * self.requests:
+                    self.shortest_s, self.longest_s = 0.0, math.inf
+                self.requests = taken
             is_found = self._bound(mark, unsure_s)
         if is_found and (first := self._first_at(mark)) is not None:
             earliest = first - self._start_unsure_s + (self.usual_s or self.shortest_s)
