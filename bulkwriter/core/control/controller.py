@@ -40,6 +40,8 @@ DIP: Final = 0.015  # below what is certainly allowed; credit for a throttle or 
 IDLE_S: Final = 2.0  # so long without a request, or so late after a pause: there was no pair
 EXPECTED_S: Final = 0.2  # a hold that should last longer is not tried at once
 EXPECTED_GAPS: Final = 5.0
+START_LEAST: Final = 8  # in flight
+START_SPARE: Final = 2.0
 CROWDED: Final = 1.1  # of what a full crowd sends: then it is the crowd that holds back, and not the pace
 
 
@@ -157,7 +159,7 @@ class Controller:
         self._limit.passed(Mark(now, self._recent.taken))
         pace, queue, limit = self._pace, self._queue, self._limit
         span_s, sends = now - self._trip_at, self._recent.sent - self._trip_sent
-        is_full = self._peak >= self.in_flight_limit
+        is_full = self._peak >= int(min(self._crowd.limit, queue.limit))
         is_used = pace.was_used(sends, span_s, is_full=is_full)
         self._crowd.end_trip(now, self._peak, queue.round_trip_s)
         is_queue = queue.end_trip(now, self._peak, is_starting=pace.is_starting, is_paced=pace.is_known)
@@ -177,7 +179,10 @@ class Controller:
             pace.climb(now, trust=limit.trust, patience_s=limit.patience_s, round_trip_s=queue.round_trip_s)
 
     def _most_now(self) -> int:
-        return int(min(self._crowd.limit, self._queue.limit))
+        most = int(min(self._crowd.limit, self._queue.limit))
+        if self._pace.is_starting and not self._pace.is_free:
+            most = min(most, START_LEAST + int(START_SPARE * self._pace.rate * self._queue.round_trip_s))
+        return most
 
     def _end_epoch(self, now: float, sent_at: float, retry_after_s: float | None, refusal: Refusal) -> None:
         pace, limit = self._pace, self._limit
