@@ -200,7 +200,8 @@ class Controller:
         if is_again:
             limit.revoke()
         else:
-            self._refused = mark, pace.rate
+            is_steep = retry_after_s is not None
+            self._refused = mark, min(pace.rate, max(refusal.per_s, limit.safe)) if is_steep else pace.rate
         can_tell = not (was_starting or is_again or limit.is_shared) and (self._crowd.is_capped or not limit.is_rate)
         trip_s, is_new = self._queue.round_trip_s, limit.trust < TRUSTED
         is_crowded = can_tell and self._crowd.is_to_blame(now, refusal, trip_s, is_new=is_new)

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 KEPT: Final = 1024  # some round trips at 3,000/s and 0.1 s; an older throttle is treated as an echo
 RANKED: Final = 16  # compare with at least so many, however long ago
+SPACED: Final = 8
 RANKED_MIN: Final = 5  # with fewer nothing can be said
 
 
@@ -36,6 +37,7 @@ class Refusal(NamedTuple):
     sent_before: int
     taken_before: int
     rank: float
+    per_s: float
 
 
 class RecentSends:
@@ -70,8 +72,17 @@ class RecentSends:
             return None
         others, sent_before = self._others[back], self.sent - (len(times) - back)
         rank = self._rank(others, sent_at - round_trip_s)
+        per_s = self._per_s(back, sent_at, round_trip_s)
         del times[back], self._others[back]
-        return Refusal(others, sent_before, max(0, sent_before - refused_before), rank)
+        return Refusal(others, sent_before, max(0, sent_before - refused_before), rank, per_s)
+
+    def _per_s(self, back: int, sent_at: float, round_trip_s: float) -> float:
+        """How fast requests went then."""
+        first = max(0, back - SPACED)
+        while first > 0 and self._times[first] > sent_at - round_trip_s / 4:
+            first -= 1
+        span_s = sent_at - self._times[first]
+        return (back - first) / span_s if span_s > 0 else 0.0
 
     def _rank(self, others: int, since: float) -> float:
         fewer, as_many, seen = 0, 0, 0
