@@ -259,6 +259,8 @@ class Limit:
 
     def _learn(self, safe: float, top: float, taken: int, *, is_window: bool = False) -> None:
         self._has_fallen = False
+        if (exact := self._window.exact) and abs(math.log(safe / exact)) < SAME:
+            safe = top = exact
         off = abs(math.log(safe / self.safe)) if self.safe else math.inf
         self.alike = self.alike + 1 if off < ALIKE else self.alike // 2
         self._measured = 1 if off >= CHANGED else min(self._measured + 1, MEASURED_MOST)

@@ -72,6 +72,12 @@ class Window:
         usual = [s for s in USUAL_S if self.shortest_s * (1 - USUAL_OFF) <= s <= self.longest_s * (1 + USUAL_OFF)]
         return float(usual[0]) if len(usual) == 1 else 0.0
 
+    @property
+    def exact(self) -> float:
+        """The limit, where the length is a usual one; else 0."""
+        usual_s = self.usual_s
+        return self.requests / usual_s if usual_s else 0.0
+
     def forget(self) -> None:
         """The limit is another."""
         self.requests, self.shortest_s, self.longest_s = 0, 0.0, 0.0
