@@ -13,16 +13,75 @@ from bulkwriter.core.control.window import HOLD_SHARE_FIRST, USED, Window
 
 
 def found(requests: int = 300) -> Window:
-    """All taken at once at the start, then a hold of 5 s."""
+    """All taken at once at the start, then a hold of 4.5 s, at 4.8 s of which a canary was refused."""
     window = Window()
-    window.begin(Mark(0.0, 0))
+    start = Mark(0.0, 0)
+    window.begin(start)
     window.note(Mark(0.5, requests))
-    window.held(Mark(5.0, requests), requests, 5.0, 4.5)
+    assert window.held(ended(window, 5.0, requests), start, 4.5, 0.2)
     return window
 
 
+def ended(window: Window, at: float, taken: int, held_s: float = 4.5) -> Mark:
+    """The end of a hold, as the limit tells of it."""
+    mark = Mark(at, taken)
+    window.since(mark, held_s)
+    window.note(mark)
+    return mark
+
+
 def test_what_was_taken_until_the_first_long_hold_is_the_window() -> None:
-    assert (found().requests, found().length_s) == (300, 5.0)
+    window = found()
+    assert (window.requests, window.shortest_s, window.longest_s) == (300, 4.8, 5.0)
+    assert (window.usual_s, window.length_s, window.exact) == (5.0, 5.0, 60.0)
+
+
+def test_a_length_that_nobody_chooses_is_the_middle_of_its_bounds() -> None:
+    window = Window()
+    window.begin(Mark(0.0, 0))
+    assert window.held(Mark(8.0, 300), Mark(0.0, 0), 7.0, 1.5)
+    assert (window.usual_s, window.exact) == (0.0, 0.0)
+    assert window.length_s == pytest.approx(math.sqrt(6.5 * 8.0))
+
+
+def test_the_next_hold_is_foretold_from_the_first_of_the_last_requests() -> None:
+    """The next 300 go from 6 s to 9 s.  A log frees the first of them at 11 s; a window that ended up to 0.2 s before
+    5 s was noticed may have begun so much earlier."""
+    window = found()
+    for at, taken in ((6.0, 300), (9.0, 600)):
+        window.note(Mark(at, taken))
+    ends = window.ends(Mark(9.1, 600))
+    assert (ends.earliest_at, ends.latest_at, ends.length_s) == (pytest.approx(10.8), pytest.approx(11.0), 5.0)
+    assert ends.left_s(9.1) == pytest.approx(1.9)
+
+
+def test_without_a_window_a_hold_may_end_where_a_usual_one_would() -> None:
+    window = Window()
+    window.begin(Mark(100.0, 0))
+    ends = window.ends(Mark(107.0, 50))
+    assert (ends.latest_at, ends.length_s, ends.left_s(107.0)) == (110.0, 0.0, 0.0)
+    assert window.ends(Mark(9_999.0, 50)).latest_at == math.inf
+
+
+def test_each_hold_narrows_the_bounds_and_a_longer_one_replaces_them() -> None:
+    window = found()
+    assert window.held(ended(window, 9.9, 600), Mark(5.0, 300), 2.0, 0.1)
+    assert (window.shortest_s, window.longest_s) == (pytest.approx(4.8), pytest.approx(5.0))
+    assert not window.held(ended(window, 10.4, 640, 0.3), Mark(9.9, 600), 0.3, 0.01)  # another limit's
+    assert window.held(ended(window, 20.0, 900), Mark(10.4, 600), 8.0, 0.1)
+    assert window.shortest_s > 9.0
+    window.check()
+
+
+def test_a_hold_is_measured_since_the_last_that_was_no_shorter() -> None:
+    """Pauses of a second are a bucket's; the window's own hold counts all that was taken since its last one."""
+    window, start = Window(), Mark(0.0, 0)
+    window.begin(start)
+    assert window.since(Mark(10.0, 100), 1.0) == start
+    assert window.since(Mark(20.0, 200), 1.0) == Mark(10.0, 100)
+    assert window.since(Mark(60.0, 400), 30.0) == start
+    assert window.since(Mark(70.0, 500), 1.0) == Mark(60.0, 400)
+    assert window.since(Mark(120.0, 800), 25.0) == Mark(60.0, 400)
 
 
 def test_a_log_is_measured_exactly_though_it_was_sent_to_unevenly() -> None:
@@ -50,22 +109,21 @@ def test_no_window_is_seen_in_a_trickle_a_short_hold_or_what_began_midway() -> N
     for taken, held_s in ((20, 4.5), (300, 0.9 * HOLD_SHARE_FIRST * 5.0)):
         window = Window()
         window.begin(Mark(0.0, 0))
-        window.held(Mark(5.0, taken), taken, 5.0, held_s)
+        assert not window.held(Mark(5.0, taken), Mark(0.0, 0), held_s, 0.1)
         assert window.requests == 0
     window = Window()
     window.begin(Mark(0.0, 0))
     window.begin(Mark(2.0, 100))
-    window.held(Mark(7.0, 400), 300, 5.0, 4.5)
-    assert window.requests == 0
-    window.held(Mark(12.0, 600), 200, 5.0, 4.5)
+    assert not window.held(Mark(7.0, 400), Mark(2.0, 100), 4.5, 0.1)
+    assert window.held(Mark(12.0, 600), Mark(7.0, 400), 4.5, 0.1)
     assert window.requests == 200
 
 
 def test_the_first_time_may_have_met_two_windows() -> None:
     window = found(500)
-    window.held(Mark(10.0, 800), 300, 5.0, 1.0)
-    assert window.requests == 300
-    window.held(Mark(11.0, 840), 40, 1.0, 0.5)  # less than half: no window
+    assert window.held(ended(window, 8.0, 800), Mark(5.0, 500), 1.0, 0.1)
+    assert (window.requests, window.longest_s) == (300, 3.0)
+    window.held(ended(window, 11.0, 840), Mark(8.0, 800), 1.0, 0.1)  # 40 are less than half: no window
     assert window.requests == 300
     window.check()
     window.forget()

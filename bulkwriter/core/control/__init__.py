@@ -13,7 +13,7 @@
     Floor        the least rate that the user wants                  (floor.py)
     RecentSends  which requests went when, to judge a throttle by    (recent.py)
     Memory       what an earlier run found, until this knows better  (memory.py)
-    Told         what only people are told: throttles, the window    (told.py)
+    Told         what only people are told: throttles of late        (told.py)
     SharedBackoff  something plainer, for the few calls of an undo   (shared.py)
 
 The engine enforces what is decided here; the user's ceiling, quotas and in-flight limit stand above it.  The words:

@@ -40,8 +40,6 @@ DIP: Final = 0.015  # below what is certainly allowed; credit for a throttle or 
 IDLE_S: Final = 2.0  # so long without a request, or so late after a pause: there was no pair
 EXPECTED_S: Final = 0.2  # a hold that should last longer is not tried at once
 EXPECTED_GAPS: Final = 5.0
-START_LEAST: Final = 8  # in flight
-START_SPARE: Final = 2.0
 CROWDED: Final = 1.1  # of what a full crowd sends: then it is the crowd that holds back, and not the pace
 
 
@@ -179,10 +177,7 @@ class Controller:
             pace.climb(now, trust=limit.trust, patience_s=limit.patience_s, round_trip_s=queue.round_trip_s)
 
     def _most_now(self) -> int:
-        most = int(min(self._crowd.limit, self._queue.limit))
-        if self._pace.is_starting and not self._pace.is_free:
-            most = min(most, START_LEAST + int(START_SPARE * self._pace.rate * self._queue.round_trip_s))
-        return most
+        return int(min(self._crowd.limit, self._queue.limit, self._pace.room(self._queue.round_trip_s)))
 
     def _end_epoch(self, now: float, sent_at: float, retry_after_s: float | None, refusal: Refusal) -> None:
         pace, limit = self._pace, self._limit
@@ -195,13 +190,12 @@ class Controller:
             limit.begin(mark)  # few pairs came lately, which says nothing about the limit
         is_again = refusal.sent_before <= self._cut_sent and not was_starting
         self._cut_at, self._cut_sent = now, self._recent.sent
-        ends = limit.hold_ends(mark)
-        left_s = ends.latest_at - now if ends else 0.0
+        left_s = limit.hold_ends(mark).left_s(now)
         if is_again:
             limit.revoke()
         else:
-            is_steep = retry_after_s is not None
-            self._refused = mark, min(pace.rate, max(refusal.per_s, limit.safe)) if is_steep else pace.rate
+            climbed = pace.rate if retry_after_s is None else min(pace.rate, max(refusal.per_s, limit.safe))
+            self._refused = mark, climbed  # steeply where pauses are stated: much further than when the request went
         can_tell = not (was_starting or is_again or limit.is_shared) and (self._crowd.is_capped or not limit.is_rate)
         trip_s, is_new = self._queue.round_trip_s, limit.trust < TRUSTED
         is_crowded = can_tell and self._crowd.is_to_blame(now, refusal, trip_s, is_new=is_new)
@@ -238,7 +232,7 @@ class Controller:
             return
         self._cut_at, self._cut_sent = now, self._recent.sent
         ends = self._limit.hold_ends(Mark(now, self._recent.taken))
-        self._pause_until(now, self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, ends=ends, usual_end=self._limit.usual_end(now)))
+        self._pause_until(now, self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, ends=ends))
 
     def _keep_floor(self, now: float) -> None:
         """Nothing was taken, and yet the floor is promised: no pause and no canary, only the least rate."""
@@ -267,8 +261,6 @@ class Controller:
         is_long = (refused > 0 or is_stated) and is_a_long_one(held_s, limit.top, self._queue.round_trip_s)
         is_idle = refused == 0 and not is_stated and self._refused is not None
         mark = Mark(sent_at, self._recent.taken - 1)
-        if is_long:
-            self._told.hold_ended(sent_at - unsure_s / 2, held_s, mark.taken, is_stated=is_stated)
         if sent_at > self.paused_until + IDLE_S:  # nothing was there to send: the pause was not so long
             limit.begin(mark)
             limit.climbs.cost_s = self._crowd.cost_s = 0.0
@@ -301,7 +293,7 @@ class Controller:
     def check(self) -> None:
         """Invariants, for simulation."""
         parts = self._pace, self._limit, self._crowd, self._queue, self._hold, self._recent, self._floor
-        for part in (*parts, self._told, self._memory):
+        for part in (*parts, self._memory):
             part.check()
         assert 0 <= self._left_over <= self._in_flight <= self._peak
         assert 1 <= self.in_flight_limit <= (math.inf if self._is_canary else self._most)

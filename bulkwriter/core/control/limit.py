@@ -121,6 +121,11 @@ class Limit:
         return self._sharing.is_shared and not self._window.requests
 
     @property
+    def window_s(self) -> float:
+        """How long the server's window is, 0 if it has none."""
+        return self._window.length_s
+
+    @property
     def patience_s(self) -> float:
         return min(max(self._window.longest_s, CREDIT_PATIENCE * self.credit / self.top), CREDIT_PATIENCE_MAX_S)
 
@@ -195,13 +200,9 @@ class Limit:
         """Where to go on after a hold: a throttle is dear where it costs a stated pause, until the limit is known."""
         return self.safe if is_dear and self.trust < TRUSTED else (self.safe + self.top) / 2
 
-    def hold_ends(self, mark: Mark) -> Ends | None:
-        """When the server, if it is a window, will take something again; None where that is not known."""
+    def hold_ends(self, mark: Mark) -> Ends:
+        """When a hold that begins with a throttle at `mark` will end."""
         return self._window.ends(mark)
-
-    def usual_end(self, now: float) -> float:
-        """When it may well end, where that is not known."""
-        return self._window.usual_end(now)
 
     def resumed(self, mark: Mark, hold: Held, refused: tuple[Mark, float] | None) -> bool:
         """A hold ended: the request sent at `mark` was taken.  False if nothing could be learnt from it.

@@ -2,7 +2,7 @@
 
     start   2 a round trip, doubled each round trip until the first throttle; above `START_ROOM` in flight it grows by
             `START_STEP` a round trip instead, or a quarter, since so many would be refused together: 20, 40, 80, … /s
-            at 0.1 s
+            at 0.1 s.  Never more in flight than twice what that needs
     dip     after a throttle: to a rate just below what the server is known to take
     climb   back towards `top`, fast at first and flat near it, as CUBIC does: rate = top - (top - bottom)·(1 - t/span)³
             (straight where throttles are dear)
@@ -28,6 +28,8 @@ from typing import Final
 START_ROOM: Final = 64  # in flight; until here the start doubles
 START_STEP: Final = 24  # more in flight a round trip above that, or
 START_GROWTH: Final = 1.25  # times as many
+START_LEAST: Final = 8  # in flight at the start, and
+START_SPARE: Final = 2.0  # times what it needs: a queue must not take hundreds before its first late reply
 START_SENDS: Final = 2  # a round trip at first: 20/s at 0.1 s
 CATCH_UP_S: Final = 0.004  # event loops wake up to a millisecond late; more would be a burst
 SHARE_CUT: Final = 0.2
@@ -75,6 +77,12 @@ class Pace:
     def since(self) -> float:
         """When the climb began."""
         return self._since
+
+    def room(self, round_trip_s: float) -> float:
+        """How many may be in flight at the start; later that is not the pace's business."""
+        if self.is_free or not self.is_starting:
+            return math.inf
+        return START_LEAST + START_SPARE * self.rate * round_trip_s
 
     def sent(self, now: float) -> None:
         at = self.next_at

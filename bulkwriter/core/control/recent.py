@@ -7,6 +7,7 @@ out, so that what remains is what the server took (or has not answered yet).  Fr
     rank           the share of requests, among those of about the last round trip, that were sent with fewer others in
                    flight; ties count half.  A concurrency cap refuses the crowded ones (near 1), a rate limit refuses
                    whoever comes too early (0.5 on average)
+    per_s          how fast requests went then: over a quarter of a round trip, and at least `SPACED` of them
 
 Requests that were lost count as taken: what the server did with them is not known.
 Invariant: `refused` <= `sent`.  Costs one append a request; everything else only at a throttle.
@@ -19,7 +20,7 @@ from typing import Final, NamedTuple
 
 KEPT: Final = 1024  # some round trips at 3,000/s and 0.1 s; an older throttle is treated as an echo
 RANKED: Final = 16  # compare with at least so many, however long ago
-SPACED: Final = 8
+SPACED: Final = 8  # over so many the rate is known to an eighth, however late the loop wakes up
 RANKED_MIN: Final = 5  # with fewer nothing can be said
 
 

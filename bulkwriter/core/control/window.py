@@ -11,8 +11,9 @@ spread: with every gap and every rush of one window ago, which a log gives back.
     bounds     of the length: the last canary that was refused, and the first that was taken, were so long after the
                first of the last `requests`; what each hold says is narrowed by the next one.  The beginning of a fixed
                window is itself known no better than the end of the hold before.  A hold that contradicts the bounds
-               replaces them: the first may have begun midway
-    length_s   where one length that people choose (`USUAL_S`) is within the bounds, and no other, it is that one
+               replaces them where it is longer: the first may have begun midway
+    length_s   where one length that people choose (`USUAL_S`) is within the bounds, and no other, it is that one, and
+               the limit is known exactly
     marks      when how many had been taken: at throttles, at ends of holds, and every 1/`STEPS` of a window between
 
 The rate is measured over `USED` of the requests: one more or less must not reach back into the hold before.
@@ -36,15 +37,19 @@ USED: Final = 0.95
 STEPS: Final = 32
 KEPT: Final = 256
 USUAL_S: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600)
-USUAL_OFF: Final = 0.01
+USUAL_OFF: Final = 0.01  # clocks and networks are not exact
 
 
 class Ends(NamedTuple):
-    """When a hold should end, and of how long a window."""
+    """When a hold should end, and of how long a window: 0 where that is not known."""
 
     earliest_at: float
     latest_at: float
     length_s: float
+
+    def left_s(self, now: float) -> float:
+        """How much longer at most, 0 where that is not known."""
+        return self.latest_at - now if self.length_s else 0.0
 
 
 class Window:
@@ -113,18 +118,15 @@ class Window:
         is_whole, self._is_whole = self._is_whole, True
         share = HOLD_SHARE if self.requests else HOLD_SHARE_FIRST
         is_long = is_whole and taken >= COUNTED and held_s >= share * span_s
-        is_found = False
-        if is_long and not self.requests:
-            self.requests = self._first = taken
-            self.shortest_s, self.longest_s = span_s - unsure_s, span_s
+        is_found = is_long and not self.requests
+        if is_found:
+            self._first = taken
             self._start(mark)
-            is_found = True
-        elif self.requests:
-            if is_long and self._first / 2 <= taken < self.requests:
-                if taken < USED * self.requests:
-                    self.shortest_s, self.longest_s = 0.0, math.inf
-                self.requests = taken
-            is_found = self._bound(mark, unsure_s)
+        if is_found or (is_long and self._first / 2 <= taken < self.requests):
+            if is_found or taken < USED * self.requests:
+                self.shortest_s, self.longest_s = span_s - unsure_s, span_s
+            self.requests = taken
+        is_found = is_found or (self.requests > 0 and self._bound(mark, unsure_s))
         if is_found and (first := self._first_at(mark)) is not None:
             earliest = first - self._start_unsure_s + (self.usual_s or self.shortest_s)
             unsure_s = max(0.0, min(unsure_s, mark.at - earliest))
@@ -144,19 +146,17 @@ class Window:
             self.shortest_s, self.longest_s = max(self.shortest_s, shortest_s), min(self.longest_s, longest_s)
         return True
 
-    def ends(self, mark: Mark) -> Ends | None:
-        """When a hold that begins with a throttle at `mark` will end; None where no window is known."""
+    def ends(self, mark: Mark) -> Ends:
+        """When a hold that begins with a throttle at `mark` will end; where no window is known, when one of a usual
+        length would that began with what is counted."""
         first = self._first_at(mark)
         if first is None:
-            return None
+            since = self._holds[0][0].at
+            usual_at = next((since + s for s in USUAL_S if since + s > mark.at), math.inf)
+            return Ends(usual_at, usual_at, 0.0)
         usual_s = self.usual_s
         earliest_at = first - self._start_unsure_s + (usual_s or self.shortest_s)
         return Ends(earliest_at, first + (usual_s or self.longest_s), self.length_s)
-
-    def usual_end(self, now: float) -> float:
-        """When a window of a usual length would end that began with what was counted; `inf` beyond the longest."""
-        since = self._holds[0][0].at
-        return next((since + s for s in USUAL_S if since + s > now), math.inf)
 
     def _first_at(self, mark: Mark) -> float | None:
         """When the first of the last `requests` before `mark` went."""

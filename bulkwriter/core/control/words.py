@@ -29,10 +29,9 @@ from .memory import Memory
 from .pace import Pace
 from .queueing import Queueing
 from .told import Told
+from .window import USUAL_S
 
-USUAL_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600)
-"""Lengths of windows that people choose."""
-NEAR = 0.15
+NEAR = 0.15  # a hold's end is known to some percent
 
 
 class Holding(NamedTuple):
@@ -81,17 +80,17 @@ def believed(now: float, told: Told, memory: Memory, *, pace: Pace, limit: Limit
         return f"others use the server's limit too; a share of it is about {per_s(limit.safe)}{lately(throttles)}"
     if limit.safe and not pace.is_free:
         learnt = f"learnt {span(now - limit.known_at)} ago"
-        return f"the server allows about {per_s(limit.safe)}{shape(limit, told)}; {learnt}{lately(throttles)}"
+        return f"the server allows about {per_s(limit.safe)}{shape(limit)}; {learnt}{lately(throttles)}"
     if throttles and not pace.is_free:
         refused = f"refused {per_s(limit.top)}" if limit.top < math.inf else "refuses"
         return f"the server {refused}, and its limit is not measured yet{lately(throttles)}"
     return f"the server has shown no limit{lately(throttles)}"
 
 
-def shape(limit: Limit, told: Told) -> str:
+def shape(limit: Limit) -> str:
     """What kind of limit it is, where that shows."""
-    if window_s := told.window_s(limit.safe):
-        return f", a window of {span(rounded(window_s))}"
+    if limit.window_s:
+        return f", a window of {span(rounded(limit.window_s))}"
     return f", some {limit.credit:,.0f} of them at once" if limit.credit > limit.safe else ""
 
 
