@@ -43,6 +43,7 @@ AVERAGED: Final = 2  # measurements, after which the average is exact; the first
 SURE: Final = 3  # measurements alike
 ALIKE: Final = 0.01  # a rate limit repeats itself so well; what a cap lets through varies with latency
 SAME: Final = 0.05
+EXACT: Final = 0.025  # of what a window of a usual length allows; more is a wrong count
 OTHER: Final = 0.20
 CHANGED: Final = 0.7  # a limit half or twice as high is another: what the old one gave at once says nothing
 CREDIT_PATIENCE: Final = 1.2
@@ -260,7 +261,7 @@ class Limit:
 
     def _learn(self, safe: float, top: float, taken: int, *, is_window: bool = False) -> None:
         self._has_fallen = False
-        if (exact := self._window.exact) and abs(math.log(safe / exact)) < SAME:
+        if (exact := self._window.exact) and abs(math.log(safe / exact)) < EXACT:
             safe = top = exact
         off = abs(math.log(safe / self.safe)) if self.safe else math.inf
         self.alike = self.alike + 1 if off < ALIKE else self.alike // 2

@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-ALIKE: Final = 0.02
+ALIKE: Final = 0.015
 SHARED: Final = 0.65
 WEIGHT: Final = 6
 FIRST: Final = 0.3

@@ -30,7 +30,7 @@ from typing import Final, NamedTuple
 from .recent import Mark
 
 HOLD_SHARE: Final = 0.15
-HOLD_SHARE_FIRST: Final = 0.3  # one of eight clients of a bucket sees a fifth by chance
+HOLD_SHARE_FIRST: Final = 0.25  # one of eight clients of a bucket sees a fifth by chance
 COUNTED: Final = 30  # requests; fewer are a trickle and no window
 SHORTER: Final = 3.0  # a hold of a third is another limit's, met within the window
 USED: Final = 0.95
