@@ -4,7 +4,8 @@
 
 A row is a cell, with the medians of our controller over the seeds, and how many runs missed a bar.  Rows are in the
 order of what is lost: the worst cell first.  Cells of `held_out` are marked with *: the controller was not made on
-them.  What the others reach in the matrix stands in the notes and in the heat map.
+them.  What the others reach in the matrix stands in the notes and in the heat map.  For each seed ours also runs on
+`DRAWN` servers drawn by chance (`drawn.py`), which are told of as a whole and have no rows.
 Runs are spread over the cores: virtual time minds no neighbours.
 """
 
@@ -26,6 +27,7 @@ from ..turns import Findings, Plan
 from . import baselines, workers
 from .bars import STEADY, THROTTLED, distance, misses
 from .cells import CELLS, Cell
+from .drawn import drawn
 from .held_out import HELD_OUT
 from .measure import IN_FLIGHT, Figures, run
 from .simulate import Control
@@ -34,6 +36,8 @@ KEYS = ("steady", "throttled", "total", "converged_s", "p95_ratio", "dropped", "
         "missed", "of_runs")  # fmt: skip
 MEDIANS = KEYS[:10]
 OURS = "bulkwriter"
+DRAWN, FIRST_DRAWN = 50, 10_000
+"""Servers drawn by chance, a seed, and the number before the first: lower ones were looked at while it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,10 @@ def carry_out(job: Job) -> tuple[Job, Figures]:
     return job, run(cell, CONTENDERS[contender].make, seed)
 
 
+def carry_out_drawn(number: int) -> tuple[int, Figures]:
+    return number, run(drawn(number), ours, 1)
+
+
 def jobs_of(seeds: int, first: int) -> Iterator[Job]:
     """Every contender in every cell that it is run in."""
     for number, contender in enumerate(CONTENDERS):
@@ -96,6 +104,8 @@ def measure(plan: Plan) -> Findings:
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
         for (contender, _, _, _), figures in pool.map(carry_out, jobs, chunksize=4):
             found[CONTENDERS[contender].name, figures.cell].append(figures)
+        numbers = (FIRST_DRAWN + n for n in range(DRAWN * plan.seed, DRAWN * (plan.seed + plan.rounds)))
+        by_chance = [(drawn(number), figures) for number, figures in pool.map(carry_out_drawn, numbers, chunksize=4)]
     mine = {cell: found[OURS, cell.name] for cell in (*CELLS, *HELD_OUT)}
     order = sorted(mine, key=lambda cell: statistics.median(distance(cell, one) for one in mine[cell]), reverse=True)
     rows = [row_of(cell, mine[cell], marked[cell.name]) for cell in order]
@@ -104,7 +114,7 @@ def measure(plan: Plan) -> Findings:
         rows=rows,
         keys=KEYS,
         ratios=in_short(mine),
-        notes=[*missed(mine), *(standing(contender.name, found) for contender in CONTENDERS)],
+        notes=[*missed(mine), *told_of(by_chance), *(standing(contender.name, found) for contender in CONTENDERS)],
         settings={"others": heat(found), "worst_first": [row["name"] for row in rows]},
     )
 
@@ -153,6 +163,25 @@ def missed(mine: dict[Cell, list[Figures]]) -> Iterator[str]:
     yield f"{len(mine)} cells, {count} runs of ours; bars missed:" + ("" if runs else " none")
     for key, n in runs.most_common():
         yield f"  {key}: {n} runs, in {', '.join(sorted(cells[key]))}"
+
+
+def told_of(by_chance: Sequence[tuple[Cell, Figures]]) -> Iterator[str]:
+    """What all the servers drawn by chance have in common, and the worst of them."""
+    steady = [one.steady for _, one in by_chance]
+    throttled = [one.throttled for _, one in by_chance]
+    good = sum(one.steady >= STEADY and one.throttled <= THROTTLED for _, one in by_chance)
+    worst, _ = max(((cell.name, distance(cell, one)) for cell, one in by_chance), key=lambda pair: pair[1])
+    yield (
+        f"{len(by_chance)} servers drawn by chance: both steady bars on {good}; "
+        f"medians {statistics.median(steady):.1%} and {statistics.median(throttled):.2%} throttled; "
+        f"a tenth is below {quantile(steady, 0.1):.1%}, a tenth above {quantile(throttled, 0.9):.2%}; "
+        f"{sum(one.too_early for _, one in by_chance)} sends before a stated Retry-After"
+    )
+    yield f"  worst: {worst}"
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    return sorted(values)[int(share * (len(values) - 1))]
 
 
 def standing(name: str, found: dict[tuple[str, str], list[Figures]]) -> str:
