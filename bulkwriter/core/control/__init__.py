@@ -6,6 +6,7 @@
     Bursts       the rate that a few throttles agree about           (bursts.py)
     Stated       the same from stated pauses                         (stated.py)
     Climbs       how long to climb before the next throttle          (climbs.py)
+    Window       how many it allows in what time, and when it ends   (window.py)
     Sharing      whether others use it too                           (sharing.py)
     Hold         how long nobody sends after a throttle              (hold.py)
     Crowd        how many at a time, where the server refuses crowds (crowd.py)

@@ -1,4 +1,10 @@
-"""What only people are told: how many throttles came of late.  Nothing is decided by it."""
+"""What only people are told: how many throttles came in the last ten minutes.
+
+They are counted by slots of `SLOT_S`, so that a bad hour fills no memory, and a count is right to one slot.  A throttle
+counts whether or not it ended an epoch.
+
+Invariant: slots are in order.  Nothing is decided by any of this.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,7 @@ from collections import deque
 from typing import Final
 
 LATELY_S: Final = 600.0
-SLOT_S: Final = 10.0  # throttles are counted by so much, or a bad hour would fill a memory
+SLOT_S: Final = 10.0
 
 
 class Told:
