@@ -213,6 +213,19 @@ def test_a_failed_look_settles_nothing_and_is_made_again() -> None:
     assert sum(isinstance(event, LookFailed) for event in stage.events) == 2  # each after four tries of its page
 
 
+def test_lists_that_were_read_settle_though_the_next_one_fails() -> None:
+    chance = random.Random(1)  # two of three calls fail: of thirty lists in a row one always does
+    server = ListServer(fails=lambda call: ListFailed("HTTP 429") if chance.random() < 2 / 3 else None)
+    server.add_all((1, seq) for seq in range(30))
+
+    async def act(stage: Stage) -> None:
+        [stage.park(seq) for seq in range(30)]
+        await asyncio.sleep(200)
+
+    assert set(played(server, Settled(newest=None), act).settled.found_at) == set(range(30))
+    assert len(server.calls) < 30 * 3 * 2
+
+
 def test_a_stated_wait_of_a_list_is_kept() -> None:
     server = ListServer(fails=lambda call: ListFailed("HTTP 429", retry_after_s=40.0) if call == 1 else None)
     settled = Settled()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import anyio
 
@@ -36,7 +36,17 @@ comes last.  Replies do not name their request, so a list of another pair could 
 
 Seen = dict[tuple[int, int], int]
 """Record id by pair, of the pairs that a look found."""
-Look = Callable[[list[Doubt]], Awaitable[Seen]]
+
+
+class Looked(NamedTuple):
+    """What a look found, how many doubts of its batch it looked for, and what ended it before the rest."""
+
+    seen: Seen
+    whole: int
+    failure: ListFailed | None = None
+
+
+Look = Callable[[list[Doubt]], Awaitable[Looked]]
 
 
 class Settling(Protocol):
@@ -145,19 +155,22 @@ class Looker:
         newest, each = self._part(batch)
         if newest:
             await self._look_and_settle(newest, self._look_newest, began_at)
-        for i in range(0, len(each), EACH_AT_ONCE):  # settled by and by: a list that fails later takes nothing back
+        for i in range(0, len(each), EACH_AT_ONCE):  # settled by and by: a list that fails takes nothing back
             await self._look_and_settle(each[i : i + EACH_AT_ONCE], self._look_each, self._clock())
         self._looked_early_at = began_at  # one that failed is made again before the doubts are due
 
     async def _look_and_settle(self, batch: list[Doubt], look: Look, began_at: float) -> None:
         shifts = self._shifts()
-        seen = await look(batch)
+        looked = await look(batch)
         ended_at = self._clock()
-        await anyio.sleep(STRAY_S)
-        if self._shifts() != shifts:
-            raise ListFailed("a connection for list calls answered out of step")
-        self._settle(batch, seen, began_at=began_at, ended_at=ended_at)
-        self._has_read = True
+        if looked.whole:
+            await anyio.sleep(STRAY_S)
+            if self._shifts() != shifts:
+                raise ListFailed("a connection for list calls answered out of step")
+            self._settle(batch[: looked.whole], looked.seen, began_at=began_at, ended_at=ended_at)
+            self._has_read = True
+        if looked.failure:
+            raise looked.failure
 
     def _part(self, batch: list[Doubt]) -> tuple[list[Doubt], list[Doubt]]:
         newest_id = self._settling.newest_id()
@@ -165,7 +178,7 @@ class Looker:
             return [], batch
         return part(batch, newest_id=newest_id, most=self._settling.created_count() + len(self.doubts))
 
-    async def _look_newest(self, batch: list[Doubt]) -> Seen:
+    async def _look_newest(self, batch: list[Doubt]) -> Looked:
         wanted = {doubt.intent.pair: doubt.intent.floor or 0 for doubt in batch}
         seen: Seen = {}
 
@@ -175,14 +188,18 @@ class Looker:
                     seen[pair] = min(record_id, seen.get(pair, record_id))
 
         await scan(self._get_page, {}, take=take, down_to=min(wanted.values()))
-        return seen
+        return Looked(seen, len(batch))
 
-    async def _look_each(self, batch: list[Doubt]) -> Seen:
+    async def _look_each(self, batch: list[Doubt]) -> Looked:
         seen: Seen = {}
-        for doubt in batch:
-            if record_id := await self._look_at(doubt.intent.pair, doubt.intent.floor or 0):
+        for count, doubt in enumerate(batch):
+            try:
+                record_id = await self._look_at(doubt.intent.pair, doubt.intent.floor or 0)
+            except ListFailed as failure:
+                return Looked(seen, count, failure)
+            if record_id:
                 seen[doubt.intent.pair] = record_id
-        return seen
+        return Looked(seen, len(batch))
 
     async def _look_at(self, pair: tuple[int, int], floor: int) -> int | None:
         """The id of the pair's first record above the floor, or of any, or None."""
