@@ -9,7 +9,7 @@ import math
 import pytest
 
 from bulkwriter.core.control.recent import Mark
-from bulkwriter.core.control.window import HOLD_SHARE_FIRST, USED, Window
+from bulkwriter.core.control.window import DOUBTED, HOLD_SHARE_FIRST, USED, Window
 
 
 def found(requests: int = 300) -> Window:
@@ -42,6 +42,25 @@ def test_a_length_that_nobody_chooses_is_the_middle_of_its_bounds() -> None:
     assert window.held(Mark(8.0, 300), Mark(0.0, 0), 7.0, 1.5)
     assert (window.usual_s, window.exact) == (0.0, 0.0)
     assert window.length_s == pytest.approx(math.sqrt(6.5 * 8.0))
+
+
+@pytest.mark.parametrize(("at", "cost_s", "is_needless", "is_forgotten"), [
+    (1.5, 0.2, True, True),  # 127 in 1.4 to 1.5 s: nobody chooses that, and holds of 0.2 s cost more than they bring
+    (1.5, 0.05, True, False),  # they hardly cost anything
+    (1.5, 0.2, False, False),  # canaries were refused: a hold is needed
+    (1.05, 0.2, True, False),  # 1 s is within the bounds
+])  # fmt: skip
+def test_a_window_of_an_odd_length_with_needless_holds_was_counted_wrong(
+    at: float, cost_s: float, *, is_needless: bool, is_forgotten: bool
+) -> None:
+    window = Window()
+    window.begin(Mark(0.0, 0))
+    assert window.held(Mark(at, 127), Mark(0.0, 0), 0.9, 0.1)
+    for _ in range(DOUBTED):
+        assert window.requests == 127
+        window.doubt(cost_s, is_needless=is_needless)
+    assert (window.requests == 0) == is_forgotten
+    window.check()
 
 
 def test_the_next_hold_is_foretold_from_the_first_of_the_last_requests() -> None:

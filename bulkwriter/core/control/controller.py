@@ -256,7 +256,8 @@ class Controller:
         pace, limit, hold = self._pace, self._limit, self._hold
         is_stated, refused = hold.is_stated, hold.refused
         held_s, unsure_s = hold.end(sent_at)
-        limit.climbs.cost_s = self._crowd.cost_s = held_s + (now - sent_at) if is_stated else 0.0
+        cost_s = held_s + (now - sent_at)
+        limit.climbs.cost_s = self._crowd.cost_s = cost_s if is_stated else 0.0
         limit.guess(pace.rate)
         is_long = (refused > 0 or is_stated) and is_a_long_one(held_s, limit.top, self._queue.round_trip_s)
         is_idle = refused == 0 and not is_stated and self._refused is not None
@@ -265,7 +266,7 @@ class Controller:
             limit.begin(mark)
             limit.climbs.cost_s = self._crowd.cost_s = 0.0
             rate = pace.rate
-        elif limit.resumed(mark, Held(held_s, unsure_s, is_stated, is_long, is_idle), self._refused):
+        elif limit.resumed(mark, Held(held_s, cost_s, unsure_s, is_stated, is_long, is_idle), self._refused):
             rate = min(pace.rate, limit.top * (1 - 2 * DIP), limit.near(is_dear=is_stated) * (1 - DIP))
         else:
             rate = limit.fall(pace.rate, mark)

@@ -60,6 +60,8 @@ class Held(NamedTuple):
     """A hold that is over."""
 
     lasted_s: float
+    cost_s: float
+    """How long nothing was sent: until the first taken request was answered."""
     unsure_s: float
     """How long before the first taken request it may have ended."""
     is_stated: bool
@@ -218,6 +220,8 @@ class Limit:
         self._bursts.passed(mark)
         self._window.note(mark)
         is_window = False
+        if not hold.is_stated:
+            self._window.doubt(hold.cost_s, is_needless=hold.is_idle)
         if hold.is_long and (not hold.is_stated or hold.lasted_s > LONG_S):
             is_window = self._window.held(mark, since, hold.lasted_s, hold.unsure_s)
         low = taken / span_s if taken >= COUNTED and span_s > 0 else self._window.rate(mark)

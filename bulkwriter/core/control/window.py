@@ -14,6 +14,9 @@ spread: with every gap and every rush of one window ago, which a log gives back.
                replaces them where it is longer: the first may have begun midway
     length_s   where one length that people choose (`USUAL_S`) is within the bounds, and no other, it is that one, and
                the limit is known exactly
+    doubted    any count and the time it takes agree with an even pace, so a wrong one can last.  When no usual length
+               is within the bounds, and `DOUBTED` holds in a row were over at the first try and yet cost more than
+               `DEAR` of the window each, it is forgotten, and counted anew from the next long hold on
     marks      when how many had been taken: at throttles, at ends of holds, and every 1/`STEPS` of a window between
 
 The rate is measured over `USED` of the requests: one more or less must not reach back into the hold before.
@@ -37,6 +40,8 @@ USED: Final = 0.95
 STEPS: Final = 32
 KEPT: Final = 256
 USUAL_S: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600)
+DOUBTED: Final = 3
+DEAR: Final = 0.05
 USUAL_OFF: Final = 0.01  # clocks and networks are not exact
 
 
@@ -55,11 +60,13 @@ class Ends(NamedTuple):
 class Window:
     """The window of a server that has one."""
 
-    __slots__ = ("_first", "_holds", "_is_whole", "_marks", "_start_unsure_s", "longest_s", "requests", "shortest_s")
+    __slots__ = ("_doubts", "_first", "_holds", "_is_whole", "_marks", "_start_unsure_s", "longest_s", "requests",
+                 "shortest_s")  # fmt: skip
 
     def __init__(self) -> None:
         self.requests = 0
         self.shortest_s = self.longest_s = 0.0
+        self._doubts = 0  # needless holds in a row
         self._first = 0  # what `requests` was at first
         self._marks: deque[Mark] = deque(maxlen=KEPT)
         self._holds: list[tuple[Mark, float]] = [(Mark(0.0, 0), math.inf)]  # their ends, each longer than the next one
@@ -74,8 +81,11 @@ class Window:
     @property
     def usual_s(self) -> float:
         """The one usual length within the bounds, or 0."""
-        usual = [s for s in USUAL_S if self.shortest_s * (1 - USUAL_OFF) <= s <= self.longest_s * (1 + USUAL_OFF)]
+        usual = self._usual()
         return float(usual[0]) if len(usual) == 1 else 0.0
+
+    def _usual(self) -> list[int]:
+        return [s for s in USUAL_S if self.shortest_s * (1 - USUAL_OFF) <= s <= self.longest_s * (1 + USUAL_OFF)]
 
     @property
     def exact(self) -> float:
@@ -86,12 +96,20 @@ class Window:
     def forget(self) -> None:
         """The limit is another."""
         self.requests, self.shortest_s, self.longest_s = 0, 0.0, 0.0
+        self._doubts = 0
 
     def begin(self, mark: Mark) -> None:
         """Count from here: before, few pairs came, or none."""
         self._is_whole = mark.taken == 0
         self._holds = [(mark, math.inf)]
         self._start(mark)
+
+    def doubt(self, cost_s: float, *, is_needless: bool) -> None:
+        """A hold ended that was not stated; `is_needless`: its first canary was taken."""
+        is_doubtful = is_needless and cost_s > DEAR * self.length_s and not self._usual()
+        self._doubts = self._doubts + 1 if self.requests and is_doubtful else 0
+        if self._doubts == DOUBTED:
+            self.forget()
 
     def since(self, mark: Mark, held_s: float) -> Mark:
         """A hold of `held_s` ended at `mark`.  Returns the end of the last one that was no shorter, by and large."""
