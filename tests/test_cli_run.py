@@ -34,6 +34,19 @@ def test_every_pair_once_and_the_second_start_writes_nothing(here: Here, tmp_pat
     assert "Every pair is present" in first.err
 
 
+def test_a_gateway_that_says_503_to_what_comes_too_fast_is_sent_less(here: Here, tmp_path: Path) -> None:
+    """nginx refuses so, unless it is told otherwise.  What it refused is in doubt, and so should be little."""
+    source = write_pairs(tmp_path / "pairs.csv", 1_000)
+    limit = {"kind": "bucket", "count": 200, "burst": 20, "status": 503, "retry_after": "none"}
+    with stub(limits=[limit], latency_s=0.02) as server:
+        done = here.run(source, server, "--doubt-wait=1")
+        truth = server.truth()
+    assert (done.code, done.counts("created", "failed")) == (0, (1_000, 0))
+    assert (truth["records"], truth["doubles"]) == (1_000, 0)
+    assert done.json["attempts"] <= 1_150
+    assert "throttled: slower from here on" in done.err
+
+
 def test_rejected_pairs_are_exported_and_can_be_tried_again(here: Here, tmp_path: Path) -> None:
     source = write_pairs(tmp_path / "pairs.csv", 60)
     source.write_text(source.read_text(encoding="ascii") + "1,1\nno,pair\n", encoding="ascii")

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from bulkwriter.core.control.hold import FIRST_S, GROWTH, LATE, STEP, Hold
+from bulkwriter.core.control.hold import FIRST_S, GROWTH, LATE, STEP, Held, Hold
 from bulkwriter.core.control.window import Ends
 
 NOT_KNOWN = Ends(math.inf, math.inf, 0.0)
@@ -64,12 +64,13 @@ def test_a_known_window_is_asked_between_its_earliest_and_its_latest_end_and_the
 def test_a_stated_time_is_never_undercut_by_what_is_expected() -> None:
     one = hold()
     assert one.refuse(5.0, gap_s=0.001, stated_s=4.0, ends=Ends(6.0, 7.0, 10.0)) >= 9.0
-    assert one.end(9.0) == (4.0, 0.0)
+    held = one.end(9.5, 9.0, rate=100.0, round_trip_s=0.5)
+    assert held == Held(4.0, 4.5, 0.0, is_stated=True, is_long=True, is_idle=False)
 
 
 def test_an_end_is_known_no_better_than_the_last_refused_canary() -> None:
     one = hold()
     refused(one, 1.0)
     refused(one, 1.5)
-    assert one.end(2.25) == (1.25, 0.75)
-    assert one.end(3.0) == (0.0, 0.0)
+    assert one.end(2.5, 2.25, rate=100.0, round_trip_s=0.1)[:3] == (1.25, 1.5, 0.75)
+    assert one.end(3.0, 3.0, rate=100.0, round_trip_s=0.1)[:3] == (0.0, 0.0, 0.0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bulkwriter.core.control.limit import Held, Limit
+from bulkwriter.core.control.hold import Held
+from bulkwriter.core.control.limit import Limit
 from bulkwriter.core.control.recent import Mark
 
 

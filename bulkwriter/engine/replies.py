@@ -26,6 +26,7 @@ from .lanes import NOTE, LaneLike, lane_history
 from .parts import Parts
 from .stops import RejectionStreak
 
+BUSY = 503
 PENDING, CREATED = int(State.PENDING), int(State.CREATED)
 REJECTED, IN_DOUBT = int(State.REJECTED), int(State.IN_DOUBT)
 
@@ -117,7 +118,7 @@ class Replies:
             case _:
                 self._doubt(intent, verdict.message, now)
                 if not verdict.is_slow_down:
-                    self.bad(lane, now, verdict.message, is_answer=reply.fault is None)
+                    self.bad(lane, now, verdict.message, status=reply.status if reply.fault is None else 0)
         if verdict.is_slow_down:
             self._throttled(lane, verdict, now)
 
@@ -186,11 +187,15 @@ class Replies:
             if gone_s:
                 self.tell(Recovered(gone_s))
 
-    def bad(self, lane: LaneLike | None, now: float, reason: str, *, is_answer: bool = False) -> None:
-        """An exchange was lost or ended in doubt, or (without a lane) no connection could be made."""
+    def bad(self, lane: LaneLike | None, now: float, reason: str, *, status: int = 0) -> None:
+        """An exchange was lost or ended in doubt (`status`: in spite of a whole reply), or (without a lane) no
+        connection could be made."""
         breaker = self._breaker
-        if lane and is_answer and breaker.trust:
+        if lane and status and breaker.trust:
             self._control.on_good(now, lane.sent_at, now - lane.sent_at)
+        elif lane and status == BUSY:
+            if self._control.on_busy(now, lane.sent_at):
+                self.tell(Throttled(max(0.0, self._control.paused_until - now), None, self._control.in_flight_limit))
         elif lane:
             self._control.note_error(now, lane.sent_at)
         if breaker.record_bad(now, reason, began_at=lane.sent_at if lane else None, is_unsent=lane is None):

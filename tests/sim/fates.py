@@ -54,6 +54,7 @@ KINDS: Final[dict[str, Kind]] = {
     "502 page":            Kind(Does.MAY_TAKE, status=502, body=HTML),
     "504 page, late":      Kind(Does.TAKES_LATE, status=504, body=HTML),
     "408":                 Kind(Does.MAY_TAKE, status=408),
+    "503 page":            Kind(Does.MAY_TAKE, status=503, body=HTML),
     "503 with a wait":     Kind(Does.MAY_TAKE, status=503, body=HTML, retry_after="2"),
     "200 of another kind": Kind(Does.MAY_TAKE, status=200, body=b'{"WasSuccessful":true,"Value":{}}'),
     "204":                 Kind(Does.MAY_TAKE, status=204),

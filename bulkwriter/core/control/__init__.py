@@ -11,6 +11,7 @@
     Hold         how long nobody sends after a throttle              (hold.py)
     Crowd        how many at a time, where the server refuses crowds (crowd.py)
     Queueing     how many are useful, where the server queues them   (queueing.py)
+    Busy         whether 503s that state no wait say "too fast"      (busy.py)
     Floor        the least rate that the user wants                  (floor.py)
     RecentSends  which requests went when, to judge a throttle by    (recent.py)
     Memory       what an earlier run found, until this knows better  (memory.py)

@@ -15,8 +15,8 @@ After a hold one canary goes alone; when it is taken, all go on just below the l
 are no holds but stated ones: the pace falls to the floor instead.
 
 Invariants: nothing is sent before a stated Retry-After (`paused_until` never falls); at most one cut an epoch;
-1 <= in_flight_limit <= in_flight.  Errors and timeouts are not throttles: they have a breaker (`core.retry`).
-Source: see the parts; the epochs are RFC 6582's `recover`.
+1 <= in_flight_limit <= in_flight.  Errors and timeouts are not throttles: they have a breaker (`core.retry`); of 503s
+see `busy.py`.  Source: see the parts; the epochs are RFC 6582's `recover`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ import math
 import random
 from typing import Final
 
+from .busy import Busy
 from .crowd import Crowd
 from .floor import Floor
-from .hold import Hold, is_a_long_one
-from .limit import TRUSTED, Held, Limit
-from .memory import SPAN_S, Memory
+from .hold import Hold
+from .limit import TRUSTED, Limit
+from .memory import Memory
 from .pace import Pace
 from .queueing import Queueing
 from .recent import Mark, RecentSends, Refusal
 from .told import Told
-from .words import Holding, believed, held, paused
+from .words import TRIAL, Holding, believed, held, paused
 
 DIP: Final = 0.015  # below what is certainly allowed; credit for a throttle or two is saved on the way back
 IDLE_S: Final = 2.0  # so long without a request, or so late after a pause: there was no pair
@@ -48,13 +49,12 @@ class Controller:
 
     The caller sends only while `now >= next_send_at(now)` and fewer than `in_flight_limit` requests are in flight, and
     tells of every request: `on_sent`, then exactly one of `on_good` (any whole reply but a throttle), `on_throttle`
-    (also for a 503 that states Retry-After) and `note_error` (everything else).
+    (also for a 503 that states Retry-After), `on_busy` (for one that does not) and `note_error` (everything else).
     """
 
-    __slots__ = ("_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold", "_in_flight", "_is_canary",
-                 "_left_over", "_limit", "_memory", "_most", "_note", "_pace", "_peak", "_queue", "_recent",
-                 "_refused", "_replied", "_told", "_trip_at", "_trip_sent", "in_flight_limit",
-                 "paused_until", "restore")  # fmt: skip
+    __slots__ = ("_busy", "_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold", "_in_flight", "_is_canary",
+        "_left_over", "_limit", "_memory", "_most", "_note", "_pace", "_peak", "_queue", "_recent", "_refused",
+        "_replied", "_told", "_trip_at", "_trip_sent", "in_flight_limit", "paused_until", "restore")  # fmt: skip
 
     def __init__(self, in_flight: int, *, pause_cap_s: float, rng: random.Random, min_rate: float = 0.0) -> None:
         self._most = in_flight
@@ -71,7 +71,7 @@ class Controller:
         self._cut_at, self._cut_sent = -math.inf, 0
         self._refused: tuple[Mark, float] | None = None  # the throttle that began the hold, and the rate then
         self._trip_at, self._trip_sent = 0.0, 0  # a round trip ends with the first good reply to a request sent since
-        self._memory, self._told = Memory(), Told()
+        self._memory, self._told, self._busy = Memory(), Told(), Busy()
         self.restore = self._memory.restore
         """Start from what an earlier run learnt so many seconds ago; call it before anything is sent."""
 
@@ -101,6 +101,8 @@ class Controller:
         self._replied(sent_at, latency_s)
         if self._floor.per_s:
             self._floor.taken(now)
+        if self._busy.is_trial:
+            self._busy.answered(now, sent_at, self._recent.taken - self._in_flight, self._pace)
         if sent_at >= self._trip_at:
             self._end_trip(now, sent_at, latency_s)
 
@@ -110,11 +112,20 @@ class Controller:
         if self._left_over:
             self._end_left_over(sent_at)
 
+    def on_busy(self, now: float, sent_at: float) -> bool:
+        """A 503 that states no wait: True if it says "too fast", else it is an error."""
+        if self._busy.refused(now, sent_at, self._recent.taken - self._in_flight, self._pace):
+            self.on_throttle(now, sent_at, None)
+        else:
+            self.note_error(now, sent_at)
+        return self._busy.is_throttle
+
     def on_throttle(self, now: float, sent_at: float, retry_after_s: float | None) -> float:
         """Returns until when everyone pauses.  A Retry-After of 0 s states nothing: it was too fast all the same."""
         retry_after_s = retry_after_s or None
         self.note_error(now, sent_at)
         self._told.throttled(now)
+        self._busy.abandon()
         refusal = self._recent.refuse(sent_at, self._queue.round_trip_s)
         if refusal is None or sent_at <= self._cut_at or sent_at < self.paused_until:
             if retry_after_s is not None:
@@ -137,21 +148,18 @@ class Controller:
         if self._is_canary:
             self._is_canary = False
             self._resume(now, sent_at) if self._has_begun else self._begin(now, sent_at, latency_s)
-        else:
+        elif not self._busy.is_trial:
             self._judge_trip(now, latency_s)
         self.in_flight_limit = self._most_now()
         self._trip_at, self._trip_sent, self._peak = now, self._recent.sent, self._in_flight
 
     def _begin(self, now: float, sent_at: float, latency_s: float) -> None:
         self._has_begun = True
-        self._hold.end(sent_at)
+        self._hold.end(now, sent_at, rate=math.inf, round_trip_s=latency_s)
         self._queue.begin(now, latency_s)
         self._limit.begin(Mark(sent_at, 0))
         self._pace.begin(now, latency_s)
-        if found := self._memory.rate:
-            self._limit.top = found
-            self._pace.dip(now, self._memory.start(latency_s), top=found, span_s=SPAN_S)
-            self._pace.is_starting = True
+        self._memory.begin(now, latency_s, self._limit, self._pace)
 
     def _judge_trip(self, now: float, latency_s: float) -> None:
         self._limit.passed(Mark(now, self._recent.taken))
@@ -245,29 +253,23 @@ class Controller:
         self._dip(now, self._floor.per_s)
 
     def _pause_until(self, now: float, end: float) -> None:
-        if end <= self.paused_until or end <= now:
-            return
-        self.paused_until = self._trip_at = end
-        self._is_canary = True
-        self._left_over = self._in_flight
-        self.in_flight_limit = self._left_over + 1
+        if end > max(self.paused_until, now):
+            self.paused_until = self._trip_at = end
+            self._is_canary = True
+            self._left_over = self._in_flight
+            self.in_flight_limit = self._left_over + 1
 
     def _resume(self, now: float, sent_at: float) -> None:
-        pace, limit, hold = self._pace, self._limit, self._hold
-        is_stated, refused = hold.is_stated, hold.refused
-        held_s, unsure_s = hold.end(sent_at)
-        cost_s = held_s + (now - sent_at)
-        limit.climbs.cost_s = self._crowd.cost_s = cost_s if is_stated else 0.0
+        pace, limit = self._pace, self._limit
         limit.guess(pace.rate)
-        is_long = (refused > 0 or is_stated) and is_a_long_one(held_s, limit.top, self._queue.round_trip_s)
-        is_idle = refused == 0 and not is_stated and self._refused is not None
+        held = self._hold.end(now, sent_at, rate=limit.top, round_trip_s=self._queue.round_trip_s)
+        limit.climbs.cost_s = self._crowd.cost_s = held.cost_s if held.is_stated else 0.0
         mark = Mark(sent_at, self._recent.taken - 1)
         if sent_at > self.paused_until + IDLE_S:  # nothing was there to send: the pause was not so long
             limit.begin(mark)
-            limit.climbs.cost_s = self._crowd.cost_s = 0.0
-            rate = pace.rate
-        elif limit.resumed(mark, Held(held_s, cost_s, unsure_s, is_stated, is_long, is_idle), self._refused):
-            rate = min(pace.rate, limit.top * (1 - 2 * DIP), limit.near(is_dear=is_stated) * (1 - DIP))
+            rate, limit.climbs.cost_s, self._crowd.cost_s = pace.rate, 0.0, 0.0
+        elif limit.resumed(mark, held, self._refused):
+            rate = min(pace.rate, limit.top * (1 - 2 * DIP), limit.near(is_dear=held.is_stated) * (1 - DIP))
         else:
             rate = limit.fall(pace.rate, mark)
         self._refused = None
@@ -281,20 +283,18 @@ class Controller:
 
     def explain(self, now: float) -> str:
         """What it believes of the server, for people."""
-        return believed(
-            now, self._told, self._memory, pace=self._pace, limit=self._limit, crowd=self._crowd, queue=self._queue
-        )
+        return believed(now, self._told, self._memory, self._pace, self._limit, self._crowd, self._queue)
 
     def holding(self, now: float, *, is_full: bool) -> Holding:
         """What of it holds the run back, for people; `is_full`: as many are in flight as may be."""
         if now < self.paused_until or self._is_canary:
             return paused(self.paused_until - now, is_stated=self._hold.is_stated, has_begun=self._has_begun)
-        return held(self._pace, self._crowd, self._queue, is_full=is_full)
+        return TRIAL if self._busy.is_trial else held(self._pace, self._crowd, self._queue, is_full=is_full)
 
     def check(self) -> None:
         """Invariants, for simulation."""
         parts = self._pace, self._limit, self._crowd, self._queue, self._hold, self._recent, self._floor
-        for part in (*parts, self._memory):
+        for part in (*parts, self._memory, self._busy):
             part.check()
         assert 0 <= self._left_over <= self._in_flight <= self._peak
         assert 1 <= self.in_flight_limit <= (math.inf if self._is_canary else self._most)

@@ -14,7 +14,7 @@ canary, is decided by the controller.
 from __future__ import annotations
 
 import random
-from typing import Final
+from typing import Final, NamedTuple
 
 from .window import Ends
 
@@ -33,6 +33,21 @@ LATE: Final = 0.002  # of the window: clocks and networks are not exact
 LONG_S: Final = 0.2  # shorter ones are a bucket that fills again
 LONG_GAPS: Final = 3.0
 LONG_TRIPS: Final = 2.0
+
+
+class Held(NamedTuple):
+    """A hold that is over."""
+
+    lasted_s: float
+    cost_s: float
+    """How long nothing was sent: until the first taken request was answered."""
+    unsure_s: float
+    """How long before the first taken request it may have ended."""
+    is_stated: bool
+    is_long: bool
+    """Longer than a bucket takes to fill again, or a crowd to leave."""
+    is_idle: bool
+    """Its first canary was taken: it was expected, and there was none."""
 
 
 class Hold:
@@ -82,18 +97,21 @@ class Hold:
             self._level += 1
         return min(self._cap_s, max(FIRST_S, delay_s))
 
-    def end(self, sent_at: float) -> tuple[float, float]:
-        """A request sent at `sent_at` was taken: how long it lasted, and how long before that it may have ended."""
-        held_s = sent_at - self.since if self.since is not None else 0.0
-        unsure_s = 0.0 if self.is_stated or self.since is None else sent_at - self.refused_at
-        self.since = None
-        return held_s, unsure_s
+    def end(self, now: float, sent_at: float, *, rate: float, round_trip_s: float) -> Held:
+        """A request sent at `sent_at` was taken, where at most `rate` is allowed."""
+        since, self.since, is_tried = self.since, None, self.refused > 0
+        lasted_s = 0.0 if since is None else sent_at - since
+        unsure_s = 0.0 if since is None or self.is_stated else sent_at - self.refused_at
+        is_long = lasted_s > max(LONG_S, LONG_GAPS / rate, LONG_TRIPS * round_trip_s)
+        return Held(
+            lasted_s,
+            lasted_s + (now - sent_at),
+            unsure_s,
+            self.is_stated,
+            is_long=is_long and (is_tried or self.is_stated),
+            is_idle=since is not None and not is_tried and not self.is_stated,
+        )
 
     def check(self) -> None:
         assert self.refused >= 0
         assert self._level >= 0
-
-
-def is_a_long_one(held_s: float, rate: float, round_trip_s: float) -> bool:
-    """Longer than a bucket takes to fill again, or a crowd to leave."""
-    return held_s > max(LONG_S, LONG_GAPS / rate, LONG_TRIPS * round_trip_s)

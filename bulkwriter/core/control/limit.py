@@ -27,10 +27,11 @@ Invariants: 0 <= safe <= top once known; trust >= 1; credit >= 0.  Whoever paces
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Final
 
 from .bursts import Bursts
 from .climbs import Climbs
+from .hold import Held
 from .recent import Mark
 from .sharing import Sharing
 from .stated import LONG_S, Stated
@@ -54,20 +55,6 @@ MEASURED_MOST: Final = 12
 CLOSE: Final = 1.05  # after a short hold the rate at which it began says little
 TRUSTED: Final = 8.0
 KNOWN: Final = 4.0  # what contradicts such a trust is another limit
-
-
-class Held(NamedTuple):
-    """A hold that is over."""
-
-    lasted_s: float
-    cost_s: float
-    """How long nothing was sent: until the first taken request was answered."""
-    unsure_s: float
-    """How long before the first taken request it may have ended."""
-    is_stated: bool
-    is_long: bool
-    is_idle: bool
-    """Its first canary was taken: it was expected, and there was none."""
 
 
 class Limit:

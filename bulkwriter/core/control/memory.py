@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .limit import Limit
+from .pace import Pace
 from .recent import Mark
 
 HALF: Final = 0.5
@@ -49,9 +50,12 @@ class Memory:
             self.rate, self.age_s = rate, age_s
         return self.rate
 
-    def start(self, round_trip_s: float) -> float:
-        """The rate to begin at."""
-        return min(HALF * self.rate, ROOM / round_trip_s)
+    def begin(self, now: float, round_trip_s: float, limit: Limit, pace: Pace) -> None:
+        """The first request was taken: begin where it says, if it says anything."""
+        if self.rate:
+            limit.top = self.rate
+            pace.dip(now, min(HALF * self.rate, ROOM / round_trip_s), top=self.rate, span_s=SPAN_S)
+            pace.is_starting = True
 
     def leads(self, limit: Limit, rate: float) -> bool:
         """Whether it says how to go on from this rate; once the server takes so much more it is forgotten."""

@@ -10,6 +10,7 @@
                an earlier run found 98/s, 3 h ago
     held       start      one request goes first; then faster each round trip until the limit shows
                pause      the server asked for a pause, or takes nothing
+               busy       whether 503s are due to our pace is being found out
                limit      the server's limit
                crowd      how many requests the server takes at a time
                queue      how many requests the server works on at a time: more would wait there
@@ -46,6 +47,7 @@ CLIMB = Holding("start", "the start: faster each round trip until the server's l
 STATED = Holding("pause", "the server asked for a pause")
 REFUSED = Holding("pause", "the server takes nothing; one request tries again")
 CANARY = Holding("pause", "one request tries whether the server takes more")
+TRIAL = Holding("busy", "the server says 503: whether less often when asked less is being tried")
 LIMIT = Holding("limit", "the server's limit")
 CROWD = Holding("crowd", "how many requests the server takes at a time")
 QUEUE = Holding("queue", "how many requests the server works on at a time: more would wait there")
@@ -66,7 +68,7 @@ def held(pace: Pace, crowd: Crowd, queue: Queueing, *, is_full: bool) -> Holding
     return CLIMB if pace.is_starting else LIMIT
 
 
-def believed(now: float, told: Told, memory: Memory, *, pace: Pace, limit: Limit, crowd: Crowd, queue: Queueing) -> str:
+def believed(now: float, told: Told, memory: Memory, pace: Pace, limit: Limit, crowd: Crowd, queue: Queueing) -> str:
     """What the server is held to allow."""
     throttles = told.throttles(now)
     if not throttles and memory.rate and pace.is_starting:

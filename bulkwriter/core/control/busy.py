@@ -1,0 +1,120 @@
+"""Whether a server's plain 503s say "too fast": learnt by going slower for a while.
+
+A 503 that states no wait is how many a gateway refuses what comes too fast, and how just as many say that something
+behind them is broken.  The first come because of our pace and the others do not; so when many come, a part of what the
+server took of late is tried, and the same share again means that the pace is not to blame.
+
+    many      `MANY` of them, and `SHARE` of all replies since the first of these
+    trial     until `TRIED` replies: `SLOWER` of what was taken.  Up to `FALLS` of the share before: they are throttles
+              from now on, and the start begins again at that pace.  More: they are errors, the pace is what it was
+              before, and the next trial waits for `AGAIN` times as many
+    in doubt  a trial has few requests to go by, and servers change: when they are more than `WRONG` of `CHECKED`
+              requests, `WRONG_TIMES` in a row, they are errors again, and the start begins from there
+
+What becomes of the pairs is not decided here: each is in doubt, whatever its 503 meant.
+Invariant: the pace is set here only during a trial, and at its end.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from .pace import Pace
+
+MANY: Final = 10
+SHARE: Final = 0.25
+TRIED: Final = 60
+FALLS: Final = 1 / 8  # 1 of 60 where it was a quarter: one time in a hundred by chance, if a tenth are broken
+SLOWER: Final = 0.25  # of a short stretch, which may have begun with a burst
+SETTLED: Final = 2.0  # requests into a trial that may still pay for what went before
+AGAIN: Final = 10
+CHECKED: Final = 100
+WRONG: Final = 10
+WRONG_TIMES: Final = 3  # one may be the start, and the next a limit that fell
+
+
+class Busy:
+    """Told of each 503 that states no wait, and during a trial of each good reply."""
+
+    __slots__ = ("_errors", "_good", "_many", "_seen", "_share", "_since", "_taken", "_was", "_wrong", "is_throttle",
+                 "is_trial")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.is_trial = self.is_throttle = False
+        self._many = MANY
+        self._since, self._taken = 0.0, 0  # when the count began, and how many had been taken then
+        self._seen = self._good = self._errors = 0
+        self._share = 0.0  # before the trial
+        self._was: tuple[float, bool] = 0.0, False  # the pace before it
+        self._wrong = 0
+
+    def refused(self, now: float, sent_at: float, taken: int, pace: Pace) -> bool:
+        """One more, of a request sent at `sent_at`; `taken` were answered so far, these among them unless they counted
+        as throttles.  Returns whether this one does."""
+        if sent_at >= self._since or not (self.is_trial or self.is_throttle):
+            self._count(now, taken - self._errors, pace)
+        self._errors += not self.is_throttle
+        return self.is_throttle
+
+    def _count(self, now: float, taken: int, pace: Pace) -> None:
+        if not (self._seen or self.is_trial or self.is_throttle):
+            self._begin(now, taken)
+        self._seen += 1
+        if self.is_trial:
+            if self._good:  # or nothing is taken now, at no pace: a window that is used up says so, too
+                self._judge(now, taken, pace)
+        elif self.is_throttle:
+            self._doubt(now, taken, pace)
+        elif self._seen >= self._many:
+            good, span_s = taken - self._taken, now - self._since
+            self._share = self._seen / (self._seen + good)
+            self._begin(now, taken)
+            if self._share >= SHARE and good > 0 and span_s > 0:
+                self._try(now, SLOWER * good / span_s, pace)
+
+    def answered(self, now: float, sent_at: float, taken: int, pace: Pace) -> None:
+        """A good reply during a trial."""
+        if sent_at >= self._since:
+            if not self._good:
+                self._begin(sent_at, taken - self._errors)
+            self._good += 1
+            self._judge(now, taken - self._errors, pace)
+
+    def abandon(self) -> None:
+        """The server says in other ways that it was too fast: the pace is no longer ours."""
+        self.is_trial = False
+
+    def _try(self, now: float, rate: float, pace: Pace) -> None:
+        self._was = pace.rate, pace.is_starting
+        pace.set(min(rate, pace.rate))
+        pace.is_starting = False
+        self.is_trial = True
+        self._since = now + SETTLED * pace.gap_s
+
+    def _judge(self, now: float, taken: int, pace: Pace) -> None:
+        is_same = self._seen > TRIED * FALLS * self._share
+        if is_same or self._seen + self._good >= TRIED:
+            self.is_trial, self.is_throttle, self._wrong = False, not is_same, 0
+            self._begin(now, taken)
+            pace.is_starting = True
+            if is_same:
+                self._many *= AGAIN
+                rate, pace.is_starting = self._was
+                pace.set(rate) if rate < math.inf else pace.free()
+
+    def _doubt(self, now: float, taken: int, pace: Pace) -> None:
+        is_wrong = self._seen > WRONG
+        if is_wrong or taken - self._taken + self._seen >= CHECKED:
+            self._wrong = self._wrong + 1 if is_wrong else 0
+            self._begin(now, taken)
+            if self._wrong == WRONG_TIMES:
+                self.is_throttle, pace.is_starting = False, True
+                self._many *= AGAIN
+
+    def _begin(self, now: float, taken: int) -> None:
+        self._since, self._taken, self._seen, self._good = now, taken, 0, 0
+
+    def check(self) -> None:
+        assert not (self.is_trial and self.is_throttle)
+        assert 0.0 <= self._share <= 1.0
