@@ -5,6 +5,7 @@ right for a window and too little for a bucket that was full long before; not co
 burst of that bucket in it.  The limit is between the two, and they close in the longer a stretch lasts.  Until then
 
     far apart     what the throttles so far agree about (`bursts.py`)
+    repeated      the same, however close they are, once it is what it was the last time
     closer        what a longer stretch took more than a shorter one, divided by how much longer it was: either a burst
                   or a window's rest is in both of them
     too alike     whichever of the two changed less from time to time
@@ -22,6 +23,7 @@ from .bursts import Bursts
 
 LONG_S: Final = 3.5  # a rate limit rounded up to seconds states 1 or 2, so this is a window's
 WIDE: Final = 1.25
+REPEATED: Final = 0.01
 NEAR: Final = 1.3  # `high` within this of `low` may both be true
 MORE: Final = 15  # requests; fewer are chance
 
@@ -29,12 +31,13 @@ MORE: Final = 15  # requests; fewer are chance
 class Stated:
     """Told of every pause that was stated, once it is over."""
 
-    __slots__ = ("_longer", "_off", "_was")
+    __slots__ = ("_agreed", "_longer", "_off", "_was")
 
     def __init__(self) -> None:
         self._off = [1.0, 0.9]  # how far `low` and `high` were off lately; `high` has the benefit of the doubt
         self._was: tuple[float, float] | None = None
         self._longer = 0, 0.0
+        self._agreed = 0.0  # what the throttles agreed about the last time
 
     def limit(self, low: float, high: float, rate: float, taken: int, bursts: Bursts | None) -> tuple[float, float]:
         """A short pause, begun by a throttle at `rate`.  Returns what is surely allowed, and what hardly is more."""
@@ -42,7 +45,8 @@ class Stated:
         (taken_before, before_s), span_s = self._longer, taken / high
         self._longer = taken, span_s
         more, more_s = taken - taken_before, span_s - before_s
-        if bursts and high > WIDE * low and (found := bursts.rate(low, max(high, rate))):
+        before, self._agreed = self._agreed, bursts.rate(low, max(high, rate)) if bursts else 0.0
+        if (found := self._agreed) and (high > WIDE * low or (before and abs(math.log(found / before)) < REPEATED)):
             return found, max(found, rate)
         if taken_before and abs(more) > MORE and more * more_s > 0:
             found = min(max(low, more / more_s), high)
