@@ -178,7 +178,7 @@ def test_re_sends_that_the_budget_holds_are_named_before_doubts() -> None:
     engine.looker = SimpleNamespace(doubts=doubts)
     engine.settlement = SimpleNamespace(is_winding_up=lambda: True, released=[1] * 412)
     assert Brake(engine).now(2.0) == (
-        "again", "412 pairs wait to be sent again: after losses at most 10/s and one a success", None
+        "again", "412 pairs wait to be sent again: after losses at most 10/s and two a success", None
     )  # fmt: skip
     engine.settlement.released.clear()
     assert Brake(engine).now(2.0) == ("doubts", "2 doubts wait to be looked up", 3.0)

@@ -25,7 +25,7 @@ DOUBLINGS_MAX: Final = 64  # 2^64 times any base is above any cap; more would on
 
 RESENDS: Final = 100.0  # a burst of so many re-sends is always allowed: 64 lanes that die at once, and some
 RESENDS_PER_S: Final = 10.0  # never empty for longer than 0.1 s, whatever happens
-RESENDS_PER_SUCCESS: Final = 1.0  # a server that answers may be sent what it lost, as fast as it answers
+RESENDS_PER_SUCCESS: Final = 2.0  # a server that takes half of what it lost is sent that as fast as it takes it
 
 TRUST: Final = 2
 MOST_TRUST: Final = 1_000  # doubts that a server costs which dies after looks had found what it did

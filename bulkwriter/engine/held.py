@@ -100,7 +100,7 @@ def lasts(engine: Engine, now: float) -> Held | None:
         return Held("stopping", f"stopping: {d.in_flight} requests may still end")
     if engine.settlement.is_winding_up() and (again := len(engine.settlement.released)):
         waiting = f"{again:,} pairs wait" if again > 1 else "1 pair waits"
-        return Held("again", f"{waiting} to be sent again: after losses at most {RESENDS_PER_S:g}/s and one a success")
+        return Held("again", f"{waiting} to be sent again: after losses at most {RESENDS_PER_S:g}/s and two a success")
     if engine.settlement.is_winding_up() and engine.looker.doubts:
         due, count = engine.looker.doubts.next_due_at(), len(engine.looker.doubts)
         words = f"{count:,} doubts wait to be looked up" if count > 1 else "1 doubt waits to be looked up"
