@@ -5,9 +5,9 @@ behind them is broken.  The first come because of our pace and the others do not
 server took of late is tried, and the same share again means that the pace is not to blame.
 
     many      `MANY` of them, and `SHARE` of all replies since the first of these
-    trial     until `TRIED` replies: `SLOWER` of what was taken.  Up to `FALLS` of the share before: they are throttles
-              from now on, and the start begins again at that pace.  More: they are errors, the pace is what it was
-              before, and the next trial waits for `AGAIN` times as many
+    trial     `SLOWER` of what was taken, until the share before would have brought `EXPECTED` 503s.  At most `FEW`
+              came: they are throttles from now on, and the start begins again at that pace.  More: they are errors, the
+              pace is what it was before, and the next trial waits for `AGAIN` times as many
     in doubt  a trial has few requests to go by, and servers change: when they are more than `WRONG` of `CHECKED`
               requests, `WRONG_TIMES` in a row, they are errors again, and the start begins from there
 
@@ -24,8 +24,8 @@ from .pace import Pace
 
 MANY: Final = 10
 SHARE: Final = 0.25
-TRIED: Final = 60
-FALLS: Final = 1 / 8  # 1 of 60 where it was a quarter: one time in a hundred by chance, if a tenth are broken
+EXPECTED: Final = 15.0
+FEW: Final = 1  # by chance one time in 50, if only a tenth are broken where a quarter seemed to be
 SLOWER: Final = 0.25  # of a short stretch, which may have begun with a burst
 SETTLED: Final = 2.0  # requests into a trial that may still pay for what went before
 AGAIN: Final = 10
@@ -93,8 +93,8 @@ class Busy:
         self._since = now + SETTLED * pace.gap_s
 
     def _judge(self, now: float, taken: int, pace: Pace) -> None:
-        is_same = self._seen > TRIED * FALLS * self._share
-        if is_same or self._seen + self._good >= TRIED:
+        is_same = self._seen > FEW
+        if is_same or (self._seen + self._good) * self._share >= EXPECTED:
             self.is_trial, self.is_throttle, self._wrong = False, not is_same, 0
             self._begin(now, taken)
             pace.is_starting = True
