@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 
@@ -41,12 +42,11 @@ class Refused:
 class Broken(servers.Server):
     """Answers a share of what it would take with a 503, whatever the pace."""
 
-    share = 0.0
-    since = 0.0
+    share, since, until = 0.0, 0.0, math.inf
 
     def arrive(self, at: float) -> servers.Answer:
         answer = super().arrive(at)
-        if at >= self.since and not answer.is_throttle and self.rng.random() < self.share:
+        if self.since <= at < self.until and not answer.is_throttle and self.rng.random() < self.share:
             return servers.Answer(at + self.timing.refusal_s, is_throttle=True, retry_after_s=None)
         return answer
 
@@ -55,16 +55,16 @@ class BrokenCell(Cell):
     """A cell before a broken server."""
 
     __slots__ = ()
-    share, since = 0.0, 0.0
+    share, since, until = 0.0, 0.0, math.inf
 
     def server(self, rng: random.Random) -> servers.Server:
         broken = Broken(rng=rng, timing=self.timing, limits=self.limits(rng))
-        broken.share, broken.since = self.share, self.since
+        broken.share, broken.since, broken.until = self.share, self.since, self.until
         return broken
 
 
-def broken(share: float, since: float = 0.0, **about: object) -> Cell:
-    kind = type("BrokenCell", (BrokenCell,), {"share": share, "since": since, "__slots__": ()})
+def broken(share: float, since: float = 0.0, until: float = math.inf, **about: object) -> Cell:
+    kind = type("BrokenCell", (BrokenCell,), {"share": share, "since": since, "until": until, "__slots__": ()})
     cell = kind(name=f"{share:.0%} broken", factor="server", limit_per_s=IN_FLIGHT / USUAL.mean_s, **about)
     assert isinstance(cell, Cell)
     return cell
@@ -103,6 +103,12 @@ def test_where_it_is_not_the_pace_stays(share: float, seed: int) -> None:
     told, untold = run(cell, seed=seed), run(cell, is_told=False, seed=seed)
     assert told.steady >= 0.98 * untold.steady
     assert told.total >= 0.8 * untold.total
+
+
+@pytest.mark.parametrize("for_s", [0.3, 2.0, 10.0])
+def test_a_server_that_breaks_down_for_a_while_is_not_sent_less_afterwards(for_s: float) -> None:
+    cell = broken(1.0, since=20.0, until=20.0 + for_s, ends_at=50.0, steady_s=50.0 - 20.0 - for_s)
+    assert run(cell).steady >= 0.95 * run(cell, is_told=False).steady
 
 
 def test_throttles_that_go_on_at_any_pace_are_errors_again() -> None:

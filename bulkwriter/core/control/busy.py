@@ -4,10 +4,13 @@ A 503 that states no wait is how many a gateway refuses what comes too fast, and
 behind them is broken.  The first come because of our pace and the others do not; so when many come, a part of what the
 server took of late is tried, and the same share again means that the pace is not to blame.
 
-    many      `MANY` of them, and `SHARE` of all replies since the first of these
-    trial     `SLOWER` of what was taken, until the share before would have brought `EXPECTED` 503s.  At most `FEW`
-              came: they are throttles from now on, and the start begins again at that pace.  More: they are errors, the
-              pace is what it was before, and the next trial waits for `AGAIN` times as many
+    many      `MANY` of them, and `SHARE` of all replies since the first of these, good ones among the last of them.
+              Where the good ones ended before, the server broke down; after `STALLS` times it may be a window that is
+              used up
+    trial     `SLOWER` of what was taken, and no slower than `LEAST` a second, until the share before would have
+              brought `EXPECTED` 503s.  At most `FEW` came: they are throttles from now on, and the start begins again
+              at that pace.  More: they are errors, the pace is what it was before, and the next trial waits for `AGAIN`
+              times as many
     in doubt  a trial has few requests to go by, and servers change: when they are more than `WRONG` of `CHECKED`
               requests, `WRONG_TIMES` in a row, they are errors again, and the start begins from there
 
@@ -26,6 +29,8 @@ MANY: Final = 10
 SHARE: Final = 0.25
 EXPECTED: Final = 15.0
 FEW: Final = 1  # by chance one time in 50, if only a tenth are broken where a quarter seemed to be
+STALLS: Final = 3
+LEAST: Final = 1.0  # a trial must end, though little was taken between two breakdowns
 SLOWER: Final = 0.25  # of a short stretch, which may have begun with a burst
 SETTLED: Final = 2.0  # requests into a trial that may still pay for what went before
 AGAIN: Final = 10
@@ -37,14 +42,16 @@ WRONG_TIMES: Final = 3  # one may be the start, and the next a limit that fell
 class Busy:
     """Told of each 503 that states no wait, and during a trial of each good reply."""
 
-    __slots__ = ("_errors", "_good", "_many", "_seen", "_share", "_since", "_taken", "_was", "_wrong", "is_throttle",
-                 "is_trial")  # fmt: skip
+    __slots__ = ("_errors", "_good", "_many", "_middle", "_seen", "_share", "_since", "_stalls", "_taken", "_was",
+                 "_wrong", "is_throttle", "is_trial")  # fmt: skip
 
     def __init__(self) -> None:
         self.is_trial = self.is_throttle = False
         self._many = MANY
         self._since, self._taken = 0.0, 0  # when the count began, and how many had been taken then
         self._seen = self._good = self._errors = 0
+        self._middle = 0  # how many had been taken when half of the 503s had come
+        self._stalls = 0
         self._share = 0.0  # before the trial
         self._was: tuple[float, bool] = 0.0, False  # the pace before it
         self._wrong = 0
@@ -67,11 +74,15 @@ class Busy:
         elif self.is_throttle:
             self._doubt(now, taken, pace)
         elif self._seen >= self._many:
-            good, span_s = taken - self._taken, now - self._since
+            good, span_s, is_mixed = taken - self._taken, now - self._since, taken > self._middle
             self._share = self._seen / (self._seen + good)
             self._begin(now, taken)
             if self._share >= SHARE and good > 0 and span_s > 0:
-                self._try(now, SLOWER * good / span_s, pace)
+                self._stalls += 1
+                if is_mixed or self._stalls >= STALLS:
+                    self._try(now, max(LEAST, SLOWER * good / span_s), pace)
+        elif self._seen == self._many // 2:
+            self._middle = taken
 
     def answered(self, now: float, sent_at: float, taken: int, pace: Pace) -> None:
         """A good reply during a trial."""
@@ -86,6 +97,7 @@ class Busy:
         self.is_trial = False
 
     def _try(self, now: float, rate: float, pace: Pace) -> None:
+        self._stalls = 0
         self._was = pace.rate, pace.is_starting
         pace.set(min(rate, pace.rate))
         pace.is_starting = False
