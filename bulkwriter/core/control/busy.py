@@ -30,7 +30,7 @@ SHARE: Final = 0.25
 EXPECTED: Final = 15.0
 FEW: Final = 1  # by chance one time in 50, if only a tenth are broken where a quarter seemed to be
 STALLS: Final = 3
-LEAST: Final = 1.0  # a trial must end, though little was taken between two breakdowns
+LEAST: Final = 4.0  # a trial must end soon, though little was taken before a breakdown; slower in later trials
 SLOWER: Final = 0.25  # of a short stretch, which may have begun with a burst
 SETTLED: Final = 2.0  # requests into a trial that may still pay for what went before
 AGAIN: Final = 10
@@ -80,7 +80,7 @@ class Busy:
             if self._share >= SHARE and good > 0 and span_s > 0:
                 self._stalls += 1
                 if is_mixed or self._stalls >= STALLS:
-                    self._try(now, max(LEAST, SLOWER * good / span_s), pace)
+                    self._try(now, max(LEAST * MANY / self._many, SLOWER * good / span_s), pace)
         elif self._seen == self._many // 2:
             self._middle = taken
 
