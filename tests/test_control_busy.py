@@ -133,3 +133,14 @@ def test_a_trial_ends_where_the_server_says_too_fast_in_other_words() -> None:
     control.on_throttle(now + 1.1, now + 1, None)
     assert control.holding(now + 9, is_full=False).kind != "busy"
     control.check()
+
+
+def test_before_anything_was_taken_there_is_no_pace_to_try() -> None:
+    """What was lost may have been taken, for all that is known; a trial needs a pace."""
+    control, now = controller(IN_FLIGHT), 1_000.0
+    for n in range(60):
+        now += 1.0
+        control.on_sent(now)
+        control.on_busy(now + 0.1, now) if n % 3 else control.note_error(now + 0.1, now)
+        control.check()
+    assert control.holding(now, is_full=False).kind != "busy"

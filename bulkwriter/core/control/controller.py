@@ -114,7 +114,7 @@ class Controller:
 
     def on_busy(self, now: float, sent_at: float) -> bool:
         """A 503 that states no wait: True if it says "too fast", else it is an error."""
-        if self._busy.refused(now, sent_at, self._recent.taken - self._in_flight, self._pace):
+        if self._has_begun and self._busy.refused(now, sent_at, self._recent.taken - self._in_flight, self._pace):
             self.on_throttle(now, sent_at, None)
         else:
             self.note_error(now, sent_at)
