@@ -173,9 +173,9 @@ class Limit:
         return lower
 
     def refused_first(self, mark: Mark, rate: float) -> float:
-        """The first throttle of all: half the rate, and the climb will tell."""
+        """The first throttle of a start: half the rate, and the climb will tell."""
         self._before = self._ends, self.safe, self.top, self.trust, self.credit
-        self._ends, self.top = mark, rate
+        self._ends, self.top, self.safe = mark, rate, min(self.safe, rate)
         self._bursts.refused(mark)
         return rate / 2
 

@@ -16,8 +16,8 @@
 Requests are spaced evenly; one that goes late is caught up, for at most `CATCH_UP_S`.  A round trip in which the rate
 was not used (no pairs, a ceiling, a quota) proves nothing and moves nothing: the clock of the climb stands still.
 
-Invariants: rate >= the user's floor; gap_s · rate = 1 (0 and infinity when free).  What the server allows is not
-decided here (`limit.py`).  Source: RFC 9438 (CUBIC) for the climb; RFC 5681 for the start.
+Invariants: rate >= the user's floor and `LEAST`; gap_s · rate = 1 (0 and infinity when free).  What the server allows
+is not decided here (`limit.py`).  Source: RFC 9438 (CUBIC) for the climb; RFC 5681 for the start.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
+LEAST: Final = 1 / 300  # a second, whatever is refused: a server that is well again must not wait for hours
 START_ROOM: Final = 64  # in flight; until here the start doubles
 START_STEP: Final = 24  # more in flight a round trip above that, or
 START_GROWTH: Final = 1.25  # times as many
@@ -52,7 +53,7 @@ class Pace:
                  "is_starting", "next_at", "rate", "surge", "top")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
-        self._floor = floor_per_s
+        self._floor = max(floor_per_s, LEAST)
         self.rate = self.gap_s = self.next_at = 0.0
         self.is_starting = True
         self.top = math.inf
