@@ -1,7 +1,8 @@
 """The house rules that a reader relies on: who may import whom, how long things are, what is documented.
 
 Each rule is a plain walk over the syntax trees of the tree as it stands; a new file is under the rules without being
-named here.  The limits are those of the house style: 300 lines a file, 70 a function.
+named here.  A function has at most 70 lines.  A file is as long as its one concept: a length is no reason to cut it
+where two halves must be read together, but above 500 lines it is two things.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PACKAGE = ROOT / "bulkwriter"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FILES = [*MODULES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
 
-FILE_LINES = 300
+FILE_LINES = 500
 FUNCTION_LINES = 70
 DOCSTRING_LINES = 5
 TRIVIAL_LINES = 20
