@@ -1,10 +1,14 @@
-"""Who may stand on whom, beside what `test_tidy` says of core, net and store: nouns below, stub on top.
+"""Who may stand on whom: one table for the whole package, at any depth, read from the syntax trees.
 
-Imports are read from the syntax trees, wherever in a module they are; the reader itself is tested on a made-up file.
+A part is a folder of the package, or a module at its top.  The table is exact: a part that imports what it may not, a
+permission that nobody uses, and a part that the table does not have are each a failure, so that it stays the map that a
+newcomer can trust.  Pure parts name nothing that reaches a clock, a disk, a network or chance of its own; that the rule
+looks into every file of theirs is shown by planting such an import in each.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,43 +16,96 @@ import pytest
 from . import test_tidy
 from .test_tidy import MODULES, PACKAGE, imported_parts, imports, name_of, part_of
 
-NOUNS: dict[str, set[str]] = {"model": set(), "errors": set(), "events": set(), "settings": {"errors"}}
-"""The shared words, and which other of ours each may use."""
-OUTSIDE = {
-    "asyncio",
-    "anyio",
-    "time",
-    "socket",
-    "os",
-    "pathlib",
-    "subprocess",
-    "threading",
-    "logging",
-    "sys",
-    "secrets",
+NOUNS = {"model", "errors", "events", "settings"}
+MAY_USE: dict[str, set[str]] = {
+    # the nouns
+    "model": set(),
+    "errors": set(),
+    "events": set(),
+    "settings": {"errors"},
+    # decide, talk, remember, read
+    "core": {"errors", "model"},
+    "net": {"__version__", "errors", "model", "settings"},
+    "store": {"errors", "model"},
+    "sources": {"errors", "model"},
+    "dedupe": set(),
+    "cpu": set(),
+    # look, wait and act
+    "reconcile": {*NOUNS, "connection", "core", "dedupe", "engine", "net", "store"},
+    "engine": {*NOUNS, "core", "dedupe", "net", "reconcile", "store"},
+    # put together
+    "metering": {"core", "engine", "model", "settings", "store"},
+    "connection": {"core", "engine", "metering", "model", "net", "reconcile", "settings"},
+    "assembly": {"connection", "cpu", "dedupe", "engine", "metering", "model", "net", "settings", "store"},
+    # the library's face
+    "given": {"errors", "model", "sources"},
+    "standing": {"engine", "errors", "model"},
+    "taking": {"dedupe", "engine", "errors", "model", "settings", "sources"},
+    "writer": {*NOUNS, "assembly", "engine", "given", "standing", "taking"},
+    "__init__": {*NOUNS, "sources", "writer"},
+    # on top
+    "cli": {
+        *NOUNS,
+        "connection",
+        "core",
+        "dedupe",
+        "engine",
+        "metering",
+        "reconcile",
+        "sources",
+        "store",
+        "stub",
+        "writer",
+    },
+    "stub": {"errors", "model", "settings"},
+    "__main__": {"cli"},
 }
-"""What a module that decides without clock, disk, network and chance of its own does not need."""
-BELOW_STUB = ("core", "net", "store", "engine", "reconcile", "sources")
+PURE = {"core", "model", "errors", "events"}
+"""Parts that decide, and the nouns: values in, values out."""
+IMPURE = {
+    "aiohttp", "anyio", "asyncio", "logging", "multiprocessing", "os", "pathlib", "secrets", "select", "socket",
+    "sqlite3", "subprocess", "sys", "threading", "time", "uvloop",
+}  # fmt: skip
+"""What a module that decides without clock, disk, network and chance of its own does not name."""
 
 
-@pytest.mark.parametrize("noun", NOUNS)
-def test_the_nouns_stand_on_nothing(noun: str) -> None:
-    assert imported_parts(PACKAGE / f"{noun}.py") <= NOUNS[noun]
+def pure_files(package: Path) -> list[Path]:
+    return [
+        path for path in sorted(package.rglob("*.py")) if path.relative_to(package).parts[0].removesuffix(".py") in PURE
+    ]
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=name_of)
-def test_core_touches_nothing_outside(path: Path) -> None:
-    assert not OUTSIDE & {name.split(".")[0] for name in imports(path)}
+def impure_names(path: Path) -> set[str]:
+    return IMPURE & {name.split(".")[0] for name in imports(path)}
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if part_of(p) in BELOW_STUB], ids=name_of)
-def test_nothing_that_talks_to_a_server_knows_the_stub(path: Path) -> None:
-    assert "stub" not in imported_parts(path)
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_uses_only_what_its_part_may(path: Path) -> None:
+    part = part_of(path)
+    assert imported_parts(path) - {part} <= MAY_USE[part]
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if part_of(p) in ("net", "store")], ids=name_of)
-def test_net_and_store_know_neither_each_other_nor_who_uses_them(path: Path) -> None:
-    assert imported_parts(path) <= {part_of(path), "model", "errors", "settings", "__version__"}
+@pytest.mark.parametrize("part", MAY_USE)
+def test_the_table_allows_nothing_that_nobody_uses(part: str) -> None:
+    used = set().union(*(imported_parts(path) for path in MODULES if part_of(path) == part))
+    assert MAY_USE[part] - {part} - used <= NOUNS | {"__version__"}
+
+
+@pytest.mark.parametrize("path", pure_files(PACKAGE), ids=name_of)
+def test_what_decides_touches_nothing_outside(path: Path) -> None:
+    assert not impure_names(path)
+
+
+def test_an_impure_import_is_seen_in_every_pure_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "bulkwriter"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(test_tidy, "PACKAGE", copy)
+    files = pure_files(copy)
+    assert {path.relative_to(copy) for path in files} == {path.relative_to(PACKAGE) for path in pure_files(PACKAGE)}
+    assert copy / "core" / "control" / "hold.py" in files
+    for path in files:
+        path.write_text(path.read_text(encoding="utf-8") + "\n\ndef planted() -> None:\n    import asyncio\n")
+        assert impure_names(path) == {"asyncio"}, path
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""The house rules that a reader relies on: who may import whom, how long things are, what is documented.
+"""The house rules that a reader relies on: how long things are, what is documented, where a library is named.  Who may
+import whom is in `test_imports`.
 
 Each rule is a plain walk over the syntax trees of the tree as it stands; a new file is under the rules without being
 named here.  A function has at most 70 lines.  A file is as long as its one concept: a length is no reason to cut it
@@ -30,7 +31,6 @@ DOCSTRING_LINES = 5
 TRIVIAL_LINES = 20
 """An `__init__.py` shorter than this may do with a docstring of one line, or none."""
 
-SHARED = {"model", "errors", "settings"}
 ONLY_IN = {"aiohttp": {"net"}, "sqlite3": {"store"}, "httptools": {"net", "stub"}, "rich": {"cli"}, "click": {"cli"}}
 
 # fmt: off
@@ -124,23 +124,6 @@ def test_a_library_is_named_only_in_its_house(path: Path) -> None:
     for library, houses in ONLY_IN.items():
         if part_of(path) not in houses:
             assert library not in {name.split(".")[0] for name in imports(path)}, f"only {houses} may name {library}"
-
-
-@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=name_of)
-def test_core_decides_alone(path: Path) -> None:
-    assert imported_parts(path) <= SHARED
-    assert not {"asyncio", "anyio", "time", "socket"} & {name.split(".")[0] for name in imports(path)}
-
-
-@pytest.mark.parametrize(("part", "never"), [("net", "store"), ("store", "net"), ("net", "core"), ("store", "core")])
-def test_parts_that_never_import_each_other(part: str, never: str) -> None:
-    for path in sorted((PACKAGE / part).rglob("*.py")):
-        assert never not in imported_parts(path), name_of(path)
-
-
-@pytest.mark.parametrize("path", [p for p in MODULES if part_of(p) not in ("cli", "__main__")], ids=name_of)
-def test_nothing_of_the_library_stands_on_the_command_line(path: Path) -> None:
-    assert "cli" not in imported_parts(path)
 
 
 @pytest.mark.parametrize("holder", [Settings, Limits])

@@ -18,6 +18,7 @@ import anyio
 from ..model import Intent, State
 from ..reconcile.looks import Looker
 from ..settings import Settings
+from ..store.journal import Journal
 from ..store.schema import AppendRow, SettleRow, StoredRow, intent_detail
 from .delivery import Delivery, Waiters, make_outcome, outcome_of
 from .dispatch import Dispatcher
@@ -193,14 +194,14 @@ def existing_row(found: tuple[Intent, int, int]) -> SettleRow:
     return intent.seq, EXISTING, intent.attempts, record_id or None, None, None
 
 
-def read_in_states(journal: Any, *, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]:
+def read_in_states(journal: Journal, *, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]:
     """Most often there are none, which the states in memory tell without a look at the disk."""
     if states.isdisjoint(journal.states_of(first_seq, count)):
         return []
     return [row for row in journal.read(first_seq, count) if row[3] in states]
 
 
-def append_settled(journal: Any, *, rows: list[AppendRow], settled: list[SettleRow]) -> None:
+def append_settled(journal: Journal, *, rows: list[AppendRow], settled: list[SettleRow]) -> None:
     with journal.transaction():
         journal.append(rows)
         journal.settle(settled)

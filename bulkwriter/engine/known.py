@@ -11,7 +11,7 @@ was there before, where the server gives rising ids; `RecordIds` notices when it
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
@@ -20,6 +20,7 @@ from ..model import Intent
 from ..reconcile.existing import Existing
 from ..reconcile.lists import ListFailed, is_newest_first, top_page
 from ..settings import Settings
+from ..store.journal import Journal
 from ..store.schema import RISING_IDS
 from .first_start import FirstStart
 from .ids import RecordIds
@@ -129,6 +130,6 @@ def existing_of(settings: Settings, ports: Ports, first: FirstStart, tell: Calla
     )
 
 
-def forget_floors(journal: Any) -> None:
+def forget_floors(journal: Journal) -> None:
     """Keep in the journal that floors tell nothing, or the next start would trust those of its doubts."""
     journal.meta_set(RISING_IDS, "no")

@@ -23,6 +23,7 @@ import orjson
 from ..errors import JournalError, is_of_journal
 
 if TYPE_CHECKING:
+    from ..store.journal import Journal
     from .engine import Engine
     from .held import Held
 
@@ -62,7 +63,7 @@ async def note_at_end(engine: Engine, total: Callable[[], tuple[int | None, bool
         await engine.ports.store.run(partial(write, text=orjson.dumps(told).decode()))
 
 
-def write(journal: Any, *, text: str) -> None:
+def write(journal: Journal, *, text: str) -> None:
     journal.meta_set(KEY, text)
 
 

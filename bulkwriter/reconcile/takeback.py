@@ -19,10 +19,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from ..model import State
 from ..net.api import Seen
+from ..store.journal import Journal
 from ..store.schema import ExportRow, SettleRow, doubt_detail
 from .beginning import Beginning
 from .deletes import Fate
@@ -43,7 +44,7 @@ class OpenJournal(Protocol):
     @property
     def counts(self) -> Mapping[State, int]: ...
     async def settle(self, rows: Sequence[SettleRow]) -> None: ...
-    async def run(self, fn: Callable[[Any], T], /) -> T: ...
+    async def run(self, step: Callable[[Journal], T], /) -> T: ...
 
 
 @dataclass(slots=True)
@@ -191,6 +192,6 @@ def as_pending(row: ExportRow) -> SettleRow:
     return (row.seq, State.PENDING, 0, None, None, None)
 
 
-def read_created(journal: Any, *, first_seq: int) -> list[ExportRow]:
+def read_created(journal: Journal, *, first_seq: int) -> list[ExportRow]:
     """Up to `CHUNK_ROWS` whole created rows from `first_seq` on; for the journal's thread."""
     return list(islice(journal.export((State.CREATED,), first_seq), CHUNK_ROWS))

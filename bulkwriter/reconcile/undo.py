@@ -147,7 +147,9 @@ class Undo:
         rows = await self._store.run(lambda journal: journal.doubts())
         self._resumed = sum(row.record_id is not None for row in rows)
         self._doubts = [
-            Intent(row.seq, row.pair, row.attempts, row.line, row.floor) for row in rows if row.record_id is None
+            Intent(row.seq, row.pair, row.attempts, row.line, row.floor)
+            for row in rows
+            if row.pair and row.record_id is None  # a row that is no pair is settled from the start
         ]
 
     async def settle_doubts(self) -> None:

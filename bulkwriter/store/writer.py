@@ -113,13 +113,13 @@ class JournalWriter:
         """`Journal.mark`; returns when it is durable."""
         await self._hand_in("write", lambda journal: journal.mark(seqs, state))
 
-    async def run(self, fn: Callable[[Journal], T]) -> T:
-        """Call `fn` with the journal, in its thread and outside any transaction, and return what it returns.
+    async def run(self, step: Callable[[Journal], T], /) -> T:
+        """Call `step` with the journal, in its thread and outside any transaction, and return what it returns.
 
-        What `fn` raises is raised here and hurts nobody else, unless it came from inside a `Journal.transaction()`.
-        An iterator of the journal must be used up inside `fn`; commits wait for it, so read thousands of rows, not all.
+        What `step` raises is raised here and hurts nobody else, unless it came from inside a `Journal.transaction()`.
+        An iterator of the journal must be used up inside `step`; commits wait for it, so read thousands of rows.
         """
-        result: T = await self._hand_in("run", fn)
+        result: T = await self._hand_in("run", step)
         return result
 
     async def close(self, *, checkpoint: bool = True) -> None:
