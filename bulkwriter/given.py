@@ -14,6 +14,7 @@ from typing import cast
 from .errors import UsageError
 from .model import Pair
 from .sources import Source, iterable_source
+from .sources.faults import Fault
 from .sources.iterables import pair_of, shown
 
 PairLike = Pair | tuple[int, int]
@@ -27,7 +28,7 @@ def as_source(pairs: Pairs) -> Source:
 
 def checked_pair(pair: PairLike) -> tuple[int, int]:
     """The pair as a plain tuple.  Raises `UsageError` for what would be a bad row of an iterable."""
-    found, reason = pair_of(pair)
-    if found is None:
-        raise UsageError(f"{shown(pair)}: {reason}")
+    found = pair_of(pair)
+    if isinstance(found, Fault):
+        raise UsageError(f"{shown(pair)}: {found.reason}")
     return found

@@ -177,10 +177,15 @@ class Window:
 
 
 class BadRow(NamedTuple):
-    """A row of a source that is no pair: why, in words, and its text as read, cut to 500 characters."""
+    """A row of a source that is no pair: why, in words, and its text as read, cut to 500 characters.
+
+    `kind` is the reason without what differs from row to row, so that rows can be counted by it; "" where the reason
+    itself is that.
+    """
 
     reason: str
     raw: str
+    kind: str = ""
 
 
 class Batch(NamedTuple):

@@ -30,6 +30,7 @@ class Row(NamedTuple):
     line: int
     reason: str = ""
     raw: str = ""
+    kind: str = ""
 
 
 class FakeStream:

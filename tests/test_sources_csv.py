@@ -96,14 +96,14 @@ def test_a_missing_column_names_the_option_that_helps() -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (b"x,2", "CourseLessonId is not a whole number from 1 to 2^63-1"),
-        (b"1,0", "CourseMemberId is not a whole number from 1 to 2^63-1"),
-        (b"1,-2", "CourseMemberId is not a whole number from 1 to 2^63-1"),
-        (b"1,2.0", "CourseMemberId is not a whole number from 1 to 2^63-1"),
-        (b"9223372036854775808,2", "CourseLessonId is not a whole number from 1 to 2^63-1"),
+        (b"x,2", "CourseLessonId 'x' is not a whole number from 1 to 2^63-1"),
+        (b"1,0", "CourseMemberId '0' is not a whole number from 1 to 2^63-1"),
+        (b"1,-2", "CourseMemberId '-2' is not a whole number from 1 to 2^63-1"),
+        (b"1,2.0", "CourseMemberId '2.0' is a decimal number: save the column as whole numbers"),
+        (b"9223372036854775808,2", "CourseLessonId '9223372036854775808' is not a whole number from 1 to 2^63-1"),
         (b"1, ", "CourseMemberId is empty"),
         (b",", "CourseLessonId is empty"),
-        (b"1", "has only 1 fields, none for CourseMemberId"),
+        (b"1", "has only 1 field, none for CourseMemberId"),
         (b"1,2,3", "has 3 fields and the header only 2: a , that wants quotes may have moved the ids"),
         (b"1,2,", "has 3 fields and the header only 2: a , that wants quotes may have moved the ids"),
         (b"courseLessonId,CourseMemberId", "the header line again"),
@@ -111,9 +111,9 @@ def test_a_missing_column_names_the_option_that_helps() -> None:
         (b"1,2\xff", "is not UTF-8"),
         (b'"1"x,2', "text behind a closing quote"),
         (b"1\r,2", "a carriage return in the middle of a line"),
-        (b'"1\n2",3', "CourseLessonId is not a whole number from 1 to 2^63-1"),
-        (b"1,\xef\xbc\x92", "CourseMemberId is not a whole number from 1 to 2^63-1"),
-        (b"1,\xc2\xa02", "CourseMemberId is not a whole number from 1 to 2^63-1"),
+        (b'"1\n2",3', "CourseLessonId '1\\n2' is not a whole number from 1 to 2^63-1"),
+        (b"1,\xef\xbc\x92", "CourseMemberId '\uff12' is not a whole number from 1 to 2^63-1"),
+        (b"1,\xc2\xa02", "CourseMemberId '\\xa02' has a space or an invisible character in it: delete it"),
     ],
 )
 def test_bad_rows_say_why_and_the_rest_goes_on(row: bytes, reason: str) -> None:

@@ -19,6 +19,7 @@ from .test_sources import Row, batches, outcome, read_all, reasons, rows_in
 brief = settings(max_examples=40, deadline=None)
 GOOD = b'{"CourseLessonId": 5, "CourseMemberId": 6}\n'
 NOT_WHOLE = "is not a whole number from 1 to 2^63-1"
+DECIMAL = "is a decimal number: save the column as whole numbers"
 
 
 def read(data: bytes, line_bytes: int = 65_536) -> list[Row]:
@@ -65,15 +66,21 @@ def test_lines_that_are_the_pair_1_2(line: str) -> None:
         (b'{"CourseLessonId": 1}', "has no CourseMemberId"),
         (b'{"CourseLessonId": null, "CourseMemberId": 2}', "CourseLessonId is empty"),
         (b'{"CourseLessonId": 1, "CourseMemberId": ""}', "CourseMemberId is empty"),
-        (b'{"CourseLessonId": true, "CourseMemberId": 2}', f"CourseLessonId {NOT_WHOLE}"),
-        (b'{"CourseLessonId": 1.0, "CourseMemberId": 2}', f"CourseLessonId {NOT_WHOLE}"),
-        (b'{"CourseLessonId": 1e3, "CourseMemberId": 2}', f"CourseLessonId {NOT_WHOLE}"),
-        (b'{"CourseLessonId": -1, "CourseMemberId": 2}', f"CourseLessonId {NOT_WHOLE}"),
-        (b'{"CourseLessonId": 0, "CourseMemberId": 2}', f"CourseLessonId {NOT_WHOLE}"),
-        (b'{"CourseLessonId": 9223372036854775808, "CourseMemberId": 2}', f"CourseLessonId {NOT_WHOLE}"),
-        (b'{"CourseLessonId": 18446744073709551617, "CourseMemberId": 2}', f"CourseLessonId {NOT_WHOLE}"),
-        (b'{"CourseLessonId": [1], "CourseMemberId": 2}', f"CourseLessonId {NOT_WHOLE}"),
-        (b'{"CourseLessonId": "1.0", "CourseMemberId": 2}', f"CourseLessonId {NOT_WHOLE}"),
+        (b'{"CourseLessonId": true, "CourseMemberId": 2}', f"CourseLessonId 'true' {NOT_WHOLE}"),
+        (b'{"CourseLessonId": 1.0, "CourseMemberId": 2}', f"CourseLessonId '1.0' {DECIMAL}"),
+        (b'{"CourseLessonId": 1e3, "CourseMemberId": 2}', f"CourseLessonId '1000.0' {DECIMAL}"),
+        (b'{"CourseLessonId": -1, "CourseMemberId": 2}', f"CourseLessonId '-1' {NOT_WHOLE}"),
+        (b'{"CourseLessonId": 0, "CourseMemberId": 2}', f"CourseLessonId '0' {NOT_WHOLE}"),
+        (
+            b'{"CourseLessonId": 9223372036854775808, "CourseMemberId": 2}',
+            f"CourseLessonId '9223372036854775808' {NOT_WHOLE}",
+        ),
+        (
+            b'{"CourseLessonId": 18446744073709551617, "CourseMemberId": 2}',
+            "CourseLessonId '1.8446744073709552e",
+        ),
+        (b'{"CourseLessonId": [1], "CourseMemberId": 2}', f"CourseLessonId '[1]' {NOT_WHOLE}"),
+        (b'{"CourseLessonId": "1.0", "CourseMemberId": 2}', f"CourseLessonId '1.0' {DECIMAL}"),
         (b'{"CourseLessonId": 1, "courselessonid": 1, "CourseMemberId": 2}', "CourseLessonId is there twice"),
         (b'{"CourseLessonId": 1, "CourseMemberId": 3, "CourseMemberId": 2}', "CourseMemberId is there twice"),
         (b'{"CourseLessonId": 1, "CourseMemberId": 3, "CourseM\\u0065mberId": 2}', "CourseMemberId is there twice"),

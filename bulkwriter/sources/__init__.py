@@ -25,8 +25,8 @@ journal of a resumed run rests on that.
 from __future__ import annotations
 
 # The code, from the file to the rows: files (opening, what a path means), threaded (a thread that reads ahead), reader
-# (blocks and lines), csvrows with header, columns, records and ids, jsonrows; iterables (a caller's own); batches (what
-# all of them give).
+# (blocks and lines), csvrows with header, columns, records, ids and faults (why a text is no id), jsonrows; iterables
+# (a caller's own); batches (what all of them give).
 from .batches import Source
 from .files import open_source
 from .iterables import iterable_source

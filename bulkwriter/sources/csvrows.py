@@ -22,10 +22,11 @@ from typing import Final
 
 from ..errors import SourceError
 from ..model import BadRow
-from .batches import Rows, printable, raw_text
+from .batches import Rows, printable
 from .columns import Columns, normal
+from .faults import Fault, no_id
 from .header import Header, Place, read_header, unreadable
-from .ids import DIGITS, NOT_AN_ID, WHITE, WHITE_BYTES, are_in_range, parse_column, parse_id, parse_list
+from .ids import DIGITS, WHITE_BYTES, are_in_range, parse_column, parse_id, parse_list
 from .records import Record, has_long_line, parse, take_record, too_long
 
 PIECE_LINES: Final = 256
@@ -61,7 +62,7 @@ class CsvRows:
         reason = too_long(self._line_bytes)
         if self._header is None:
             raise unreadable(head[: self._line_bytes], Record(None, reason, 0), Place(self._name, line))
-        return self._bad(reason, head)
+        return self._bad(Fault.plain(reason), head)
 
     def finish(self) -> None:
         """There is no more; raises `SourceError` if there never was a header."""
@@ -119,16 +120,16 @@ class CsvRows:
         record = take_record(lines, at, delimiter=header.delimiter, line_bytes=self._line_bytes, is_last=is_last)
         if record is None:
             return None
-        pair, reason = (None, record.reason) if record.fields is None else pair_of(record.fields, header, self._columns)
-        if pair is None:
-            rows.add_bad(self._bad(reason, b"\n".join(lines[at : record.end])), line + at)
+        found = Fault.plain(record.reason) if record.fields is None else pair_of(record.fields, header, self._columns)
+        if isinstance(found, Fault):
+            rows.add_bad(self._bad(found, b"\n".join(lines[at : record.end])), line + at)
         else:
-            rows.add_all((pair,), line + at)
+            rows.add_all((found,), line + at)
         return record.end
 
-    def _bad(self, reason: str, raw: bytes) -> BadRow:
+    def _bad(self, fault: Fault, raw: bytes) -> BadRow:
         # A line's head is only as long as this when the whole line is not kept: cut all alike.
-        return BadRow(reason, raw_text(raw[: self._line_bytes]))
+        return fault.row(raw[: self._line_bytes])
 
     def _plain_pairs(self, block: bytes, header: Header) -> list[tuple[int, int]] | None:
         """The pairs of a block in which every field is digits alone, perhaps with one space before it."""
@@ -167,19 +168,21 @@ class CsvRows:
         return list(zip(lessons, members, strict=True)) if lessons and members else None
 
 
-def pair_of(fields: Sequence[str], header: Header, columns: Columns) -> tuple[tuple[int, int] | None, str]:
-    """The pair in one record's fields, or None and why there is none."""
+def pair_of(fields: Sequence[str], header: Header, columns: Columns) -> tuple[int, int] | Fault:
+    """The pair in one record's fields, or why there is none."""
     if len(fields) > len(header.names):
-        wide = f"has {len(fields)} fields and the header only {len(header.names)}"
-        return None, f"{wide}: a {printable(header.delimiter)} that wants quotes may have moved the ids"
+        why = f"a {printable(header.delimiter)} that wants quotes may have moved the ids"
+        counts = f"has {len(fields)} fields and the header only {len(header.names)}"
+        return Fault(f"has more fields than the header: {why}", f"{counts}: {why}")
     found = []
     for column, at in ((columns.lesson, header.lesson_at), (columns.member, header.member_at)):
         if at >= len(fields):
-            return None, f"has only {len(fields)} fields, none for {column}"
+            fields_there = f"only {len(fields)} field{'s' if len(fields) > 1 else ''}"
+            return Fault(f"has too few fields, none for {column}", f"has {fields_there}, none for {column}")
         number = parse_id(fields[at])
         if number is None:
             if [normal(field) for field in fields] == header.names:
-                return None, "the header line again"
-            return None, f"{column} {NOT_AN_ID if fields[at].strip(WHITE) else 'is empty'}"
+                return Fault.plain("the header line again")
+            return no_id(column, fields[at])
         found.append(number)
-    return (found[0], found[1]), ""
+    return found[0], found[1]

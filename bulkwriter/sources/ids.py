@@ -23,7 +23,6 @@ from ..model import ID_MAX
 WHITE: Final = " \t\r\n"
 WHITE_BYTES: Final = WHITE.encode()
 DIGITS: Final = b"0123456789"
-NOT_AN_ID: Final = "is not a whole number from 1 to 2^63-1"
 
 
 def parse_id(text: str) -> int | None:

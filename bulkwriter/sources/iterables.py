@@ -23,9 +23,10 @@ from itertools import islice
 from typing import Any, Final
 
 from ..errors import SourceError, UsageError
-from ..model import BadRow, Batch, Pair
+from ..model import Batch, Pair
 from .batches import RAW_CHARS, Rows, Source, printable
-from .ids import NOT_AN_ID, are_in_range
+from .faults import Fault, no_id, shortened
+from .ids import are_in_range
 
 PULL_S: Final = 0.005
 PULL_ITEMS: Final = 64
@@ -172,11 +173,11 @@ def batch_of(items: Sequence[object], position: int) -> Batch:
         rows.add_all(pairs, position)
         return rows.batch()
     for i, item in enumerate(items, position):
-        pair, reason = pair_of(item)
-        if pair is None:
-            rows.add_bad(BadRow(reason, shown(item)), i)
+        found = pair_of(item)
+        if isinstance(found, Fault):
+            rows.add_bad(found.row(shown(item).encode()), i)
         else:
-            rows.add_all((pair,), i)
+            rows.add_all((found,), i)
     return rows.batch()
 
 
@@ -191,20 +192,27 @@ def plain_pairs(items: Sequence[Any]) -> list[tuple[int, int]] | None:
     return list(zip(lessons, members, strict=True)) if are_in_range(lessons) and are_in_range(members) else None
 
 
-def pair_of(item: object) -> tuple[tuple[int, int] | None, str]:
-    """The pair that an item is, or None and why it is none."""
+def pair_of(item: object) -> tuple[int, int] | Fault:
+    """The pair that an item is, or why it is none."""
     if not isinstance(item, tuple | list) or len(item) != 2:
-        return None, f"{type(item).__name__} is not a pair of two ids"
+        return Fault.plain(f"{type(item).__name__} is not a pair of two ids")
     numbers = []
     for column, value in zip(("lesson id", "member id"), item, strict=True):
         try:
             number = operator.index(value)
         except Exception:  # a stranger's __index__ may raise anything
-            return None, f"{column} {NOT_AN_ID}"
-        if isinstance(value, bool) or not are_in_range((number,)):
-            return None, f"{column} {NOT_AN_ID}"
+            return of_wrong_type(column, value)
+        if isinstance(value, bool):
+            return of_wrong_type(column, value)
+        if not are_in_range((number,)):
+            return no_id(column, shown(value))
         numbers.append(number)
-    return (numbers[0], numbers[1]), ""
+    return numbers[0], numbers[1]
+
+
+def of_wrong_type(column: str, value: object) -> Fault:
+    words = f"is of type {type(value).__name__}, not a whole number"
+    return Fault(f"{column} {words}", f"{column} {shortened(shown(value))} {words}")
 
 
 def shown(item: object) -> str:

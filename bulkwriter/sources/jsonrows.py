@@ -24,9 +24,10 @@ import orjson
 
 from ..errors import SourceError
 from ..model import BadRow
-from .batches import Rows, raw_text
+from .batches import Rows
 from .columns import Columns, normal
-from .ids import NOT_AN_ID, WHITE_BYTES, are_in_range, parse_id
+from .faults import EMPTY, Fault, no_id
+from .ids import WHITE_BYTES, are_in_range, parse_id
 from .records import has_long_line, too_long
 
 PIECE_LINES: Final = 256
@@ -62,7 +63,7 @@ class JsonRows:
     def too_long(self, head: bytes, line: int) -> BadRow:
         """What stands for a line of more than `line_bytes`, of which `head` is the beginning."""
         self._begin(head, line)
-        return BadRow(too_long(self._line_bytes), raw_text(head[: self._line_bytes]))
+        return Fault.plain(too_long(self._line_bytes)).row(head[: self._line_bytes])
 
     def finish(self) -> None:
         """There is no more.  An empty text has no rows."""
@@ -93,43 +94,45 @@ class JsonRows:
         return (lessons[0], members[0]) if len(lessons) == len(members) == 1 else None
 
     def _add(self, text: bytes, rows: Rows, line: int) -> None:
-        pair, reason = self._pair_of(text, line)
-        if pair is None:
-            rows.add_bad(BadRow(reason, raw_text(text[: self._line_bytes])), line)
+        found = self._pair_of(text, line)
+        if isinstance(found, Fault):
+            rows.add_bad(found.row(text[: self._line_bytes]), line)
         else:
-            rows.add_all((pair,), line)
+            rows.add_all((found,), line)
 
-    def _pair_of(self, text: bytes, line: int) -> tuple[tuple[int, int] | None, str]:
-        """The pair in one line, or None and why there is none."""
+    def _pair_of(self, text: bytes, line: int) -> tuple[int, int] | Fault:
+        """The pair in one line, or why there is none."""
         self._begin(text, line)
         if len(text) > self._line_bytes:
-            return None, too_long(self._line_bytes)
+            return Fault.plain(too_long(self._line_bytes))
         try:
             found = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            return None, "is not UTF-8" if "UTF-8" in error.msg else f"is not JSON: {error.msg}"
+            if "UTF-8" in error.msg:
+                return Fault.plain("is not UTF-8")
+            return Fault("is not JSON", f"is not JSON: {error.msg}")
         if not isinstance(found, dict):
-            return None, "is not a JSON object"
+            return Fault.plain("is not a JSON object")
         if self._keys is None:  # the first object: without the columns no other will be better
             if not self._columns.is_in(list(found)):
                 self._columns.find(list(found), self._name, line)
             self._keys = self._find(list(found))
         return self._pair_in(found, text)
 
-    def _pair_in(self, found: dict[str, Any], text: bytes) -> tuple[tuple[int, int] | None, str]:
+    def _pair_in(self, found: dict[str, Any], text: bytes) -> tuple[int, int] | Fault:
         numbers = []
         for column in (self._columns.lesson, self._columns.member):
             keys = [key for key in found if normal(key) == normal(column)]
             if not keys:
-                return None, f"has no {column}"
+                return Fault.plain(f"has no {column}")
             if len(keys) > 1 or self._is_repeated(keys[0], text):
-                return None, f"{column} is there twice"
+                return Fault.plain(f"{column} is there twice")
             value = found[keys[0]]
             number = id_in(value)
             if number is None:
-                return None, f"{column} {'is empty' if value in (None, '') else NOT_AN_ID}"
+                return Fault.plain(f"{column} {EMPTY}") if value is None else no_id(column, text_of(value))
             numbers.append(number)
-        return (numbers[0], numbers[1]), ""
+        return numbers[0], numbers[1]
 
     def _is_repeated(self, key: str, text: bytes) -> bool:
         """Whether an object's text names `key` more than once; also True where that cannot be told."""
@@ -157,6 +160,11 @@ def id_in(value: object) -> int | None:
     if type(value) is int:
         return value if are_in_range((value,)) else None
     return parse_id(value) if isinstance(value, str) else None
+
+
+def text_of(value: object) -> str:
+    """A value that is no id, for people: as it stands in JSON."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def quoted(key: str) -> bytes:

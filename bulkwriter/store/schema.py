@@ -11,8 +11,9 @@ table `pair`, one row a record of the source, never deleted
     record_id    the server's id of the record, where it is known; in a doubt: an undo began to delete that record
     http_status  of the last whole reply, or NULL
     detail       JSON, or NULL: {"errors": [[property, message], …], "message": …} of what the server said;
-                 {"reason": …, "raw": …} of an invalid row; {"floor": …} of an intent, also in a doubt's: the highest
-                 record id on the server known before it was sent, so that a newer record of the pair is this run's
+                 {"reason": …, "raw": …, "kind": …} of an invalid row, the kind (the reason without what is this row's
+                 alone) only where it is another text; {"floor": …} of an intent, also in a doubt's: the highest record
+                 id on the server known before it was sent, so that a newer record of the pair is this run's
 view `outcome`   the same with states in words; an intent reads as `in_doubt`, since only its sender knows better
 table `meta`     key, value (text): base_url, account ("" for none), columns (JSON list of two), created_at, and what
                  the engine keeps there: run (JSON: how large the source is, how fast the run goes, its quotas),
@@ -153,5 +154,6 @@ def doubt_detail(message: str, floor: int | None) -> str:
 
 
 def bad_row_detail(bad: BadRow) -> str:
-    """The `detail` of a row that is no pair."""
-    return orjson.dumps({"reason": bad.reason, "raw": bad.raw}).decode()
+    """The `detail` of a row that is no pair; `kind` only where it is not the reason."""
+    kind = {"kind": bad.kind} if bad.kind and bad.kind != bad.reason else {}
+    return orjson.dumps({"reason": bad.reason, "raw": bad.raw, **kind}).decode()
