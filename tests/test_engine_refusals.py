@@ -123,6 +123,29 @@ def test_without_looks_a_refusal_is_believed() -> None:
     assert (stage.parked(), len(stage.settled()), len(stage.refusals)) == ([], 6, 0)
 
 
+def test_after_a_source_was_left_early_the_same_words_are_asked_about_anew() -> None:
+    stage = Stage()
+    stage.refuse(*range(10))
+    stage.refusals.give_up()
+    stage.refusals.check()
+    assert (stage.parked(), len(stage.settled())) == ([], 10)
+    stage.refuse(11)
+    assert stage.parked() == [11], "nobody else is looked up whom it could wait for"
+    stage.see(11)
+    assert stage.settled()[-1] == (11, State.REJECTED, None)
+
+
+def test_whoever_waits_for_pairs_that_are_given_up_is_looked_up_itself() -> None:
+    stage = Stage()
+    stage.refuse(*range(10))
+    stage.refusals.give_up(lambda intent: intent.seq not in (4, 6, 7, 9))
+    stage.refusals.check()
+    assert stage.parked() == [4, 6, 7], "the others' source was left"
+    for seq in (4, 6, 7):
+        stage.see(seq)
+    assert [seq for seq, _, _ in stage.settled()[-4:]] == [4, 6, 7, 9]
+
+
 def test_what_is_held_is_bounded() -> None:
     stage = Stage()
     verdict = Verdict(VerdictKind.REJECTED, message="no")

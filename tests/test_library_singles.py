@@ -217,3 +217,18 @@ def test_a_commit_that_failed_after_its_caller_had_gone_stops_the_run(
     with stub() as server:
         on_loop(main, server=server)
         assert truth(server) == (1, 0)
+
+
+def test_a_refusal_is_answered_after_a_stream_was_left_while_others_waited_for_looks(tmp_path: Path) -> None:
+    async def main() -> Outcome:
+        async with BulkWriter(settings_for(server, tmp_path / "j", list_lag_s=0.5)) as writer:
+            refused = writer._engine.settlement.refusals
+            async for _ in writer.stream([(1, 1), *((9, i) for i in range(1, 40))]):
+                while len(refused) < 5:
+                    await asyncio.sleep(0.01)
+                break
+            assert (await writer.write((1, 1))).state is State.CREATED  # the stream is left by then
+            return await asyncio.wait_for(writer.write((9, 1_000)), 5.0)
+
+    with stub(known_lessons=["1-2"]) as server:
+        assert on_loop(main, server=server).state is State.REJECTED

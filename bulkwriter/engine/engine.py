@@ -277,7 +277,7 @@ class Engine:
         """Return ready pairs that `is_wanted` to `pending`, after all outcomes so far are committed."""
         d, released = self.dispatcher, self.settlement.released
         async with self._returning:  # who comes second waits until what the first one took is returned
-            self.settlement.refusals.give_up()
+            self.settlement.refusals.give_up(is_wanted)
             unsent = [intent for intent in (*d.ready, *released) if is_wanted(intent)]
             kept = [intent for intent in d.ready if not is_wanted(intent)]
             d.ready.clear()

@@ -10,15 +10,18 @@ cost calls, so refusals in the same words (digits do not count) are tried on the
     none of them was there                               rejected at once, this one and all that come
 
 A record that caused a refusal was there before it, so one look begun `list_lag_s` after the refusal tells.  Where looks
-do not work, and when the run ends early, what is held is rejected.
+do not work, and when its source is left early, what is held is rejected: that tells nothing of its words, so the next
+pair that is refused in them is looked up in its place.
 
 Invariants: the row of a pair held here is in the journal as it was when the pair was sent (an intent or a doubt), so a
-kill makes it a doubt; the pair is in no other place but the looker's doubts.
+kill makes it a doubt; the pair is in no other place but the looker's doubts; whoever waits waits for a pair that is
+being looked up.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,16 +44,20 @@ Words = tuple[object, ...]
 
 @dataclass(slots=True)
 class Wording:
-    """What is known of refusals in some words."""
+    """What is known of refusals in some words: `asked` are being looked up, `waiting` wait for what these show."""
 
-    probes: int = 0
+    asked: set[int] = field(default_factory=set)
+    waiting: list[int] = field(default_factory=list)
     absent: int = 0
     is_double: bool = False
-    waiting: list[int] = field(default_factory=list)
 
     @property
     def is_innocent(self) -> bool:
         return self.absent >= PROBES and not self.is_double
+
+    @property
+    def may_ask(self) -> bool:
+        return self.is_double or self.absent + len(self.asked) < PROBES
 
 
 @dataclass(slots=True)
@@ -93,6 +100,7 @@ class Refusals:
         if held is None:
             return False
         wording = self._wordings[held.words]
+        wording.asked.discard(seq)
         wording.is_double = True
         self._existing.add(seq)
         self._outcomes.add(held.intent, (seq, EXISTING, held.row[2], record_id, held.row[4], None))
@@ -105,11 +113,12 @@ class Refusals:
         if held is None:
             return False
         wording = self._wordings[held.words]
+        wording.asked.discard(seq)
         wording.absent += 1
         self._outcomes.add(held.intent, held.row)
         if wording.is_innocent:
             for waiting in wording.waiting:
-                self._reject(waiting)
+                self._reject(self._held.pop(waiting))
             wording.waiting.clear()
         return True
 
@@ -120,27 +129,25 @@ class Refusals:
             state = EXISTING if seq in self._existing else REJECTED
             self._existing.discard(seq)
             return state
-        wording = self._wordings[held.words]
-        if seq in wording.waiting:
-            wording.waiting.remove(seq)
-        else:
-            wording.probes -= 1
-            self._look_up(wording)
+        self._forget([held])
         return self._outcomes.odd.get(seq, INTENT)
 
-    def give_up(self) -> None:
-        """Reject what is held: no look will tell, or nobody waits for one."""
-        for seq in list(self._held):
-            self._reject(seq)
-        for wording in self._wordings.values():
-            wording.waiting.clear()
+    def give_up(self, is_wanted: Callable[[Intent], bool] = lambda intent: True) -> None:
+        """Reject what is held and `is_wanted`: no look will tell, or nobody waits for one."""
+        left = [held for held in self._held.values() if is_wanted(held.intent)]
+        for held in left:
+            del self._held[held.intent.seq]
+            self._reject(held)
+        self._forget(left)
 
     def check(self) -> None:
         """Invariants, for simulation."""
-        waiting = [seq for wording in self._wordings.values() for seq in wording.waiting]
-        assert sorted(self._held) == sorted([*waiting, *(d.intent.seq for d in self._looker.doubts if d.is_refused)])
-        for wording in self._wordings.values():
-            assert not wording.waiting or (wording.probes >= PROBES > wording.absent and not wording.is_double)
+        wordings = self._wordings.values()
+        asked = sorted(seq for wording in wordings for seq in wording.asked)
+        assert asked == sorted(doubt.intent.seq for doubt in self._looker.doubts if doubt.is_refused)
+        assert sorted(self._held) == sorted([*asked, *(seq for wording in wordings for seq in wording.waiting)])
+        for wording in wordings:
+            assert not wording.waiting or (wording.asked and not wording.may_ask and not wording.is_innocent)
 
     def _wording(self, words: Words) -> Wording | None:
         if words[0] in NEVER_ABOUT_DOUBLES or (words not in self._wordings and len(self._wordings) >= MOST_WORDINGS):
@@ -149,14 +156,21 @@ class Refusals:
 
     def _look_up(self, wording: Wording) -> None:
         """Park as many of those that wait as may be looked up now."""
-        while wording.waiting and (wording.is_double or wording.probes < PROBES):
+        while wording.waiting and wording.may_ask:
             held = self._held[wording.waiting.pop(0)]
-            wording.probes += 1
+            wording.asked.add(held.intent.seq)
             self._looker.park(held.intent, held.at, is_refused=True)
 
-    def _reject(self, seq: int) -> None:
-        held = self._held.pop(seq)
-        self._looker.doubts.drop(seq)
+    def _forget(self, left: Sequence[Held]) -> None:
+        """They are held no more, and no look has told of them: of those that still wait, others are looked up."""
+        for words in dict.fromkeys(held.words for held in left):
+            wording = self._wordings[words]
+            wording.asked &= self._held.keys()
+            wording.waiting = [seq for seq in wording.waiting if seq in self._held]
+            self._look_up(wording)
+
+    def _reject(self, held: Held) -> None:
+        self._looker.doubts.drop(held.intent.seq)
         self._outcomes.add(held.intent, held.row)
 
 
