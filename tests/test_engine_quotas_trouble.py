@@ -192,7 +192,7 @@ def wasted_by(folder: Path) -> list[tuple[int, int]]:
 
 def test_a_power_cut_wastes_a_block_and_a_kill_nothing(tmp_path: Path) -> None:
     found = wasted_by(tmp_path)
-    assert min(ahead for ahead, _ in found) > 3 * BLOCK
+    assert min(ahead for ahead, _ in found) > 2 * BLOCK, "too little was booked ahead: the test shows nothing"
     wastes = [waste for _, waste in found]
     assert wastes[0] == 0
     assert all(0 <= after - before <= BLOCK for before, after in itertools.pairwise(wastes))
