@@ -39,7 +39,8 @@ def open_standard_streams() -> None:
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            # Takes the lowest free number, which is this one.  To write to a closed stdout must fail, and be told.
+            os.open(os.devnull, os.O_RDONLY if fd == 1 else os.O_RDWR)
         if getattr(sys, name) is None:
             setattr(sys, name, open(fd, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  a descriptor, open for good
     if isinstance(sys.stdout, io.TextIOWrapper):

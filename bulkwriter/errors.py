@@ -30,6 +30,7 @@ class Exit(IntEnum):
     JOURNAL = 5
     SOURCE = 6
     BUG = 70
+    STDOUT = 74
     TRY_LATER = 75
 
 

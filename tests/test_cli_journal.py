@@ -255,16 +255,6 @@ def test_a_dry_run_refuses_what_a_start_would_refuse(capsys: Captured, journal: 
     assert "line 8" in capsys.readouterr().err
 
 
-def test_an_export_that_stdout_does_not_take_is_no_success(
-    capsys: Captured, journal: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Path("/dev/full").open("w", encoding="ascii") as full, pytest.raises(OSError, match="No space"):  # noqa: PT012
-        monkeypatch.setattr("sys.stdout", full)
-        assert main(["export", str(journal), "--state", "created", "--output", "-"]) == 2
-        assert "cannot write stdout: No space left on device" in capsys.readouterr().err
-        full.close()  # what it still holds goes nowhere
-
-
 def test_an_export_whose_reader_has_seen_enough_claims_no_count(
     capsys: Captured, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

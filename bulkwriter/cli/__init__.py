@@ -11,6 +11,7 @@
     verify, undo    an `errand` each: settings, signals, an end that always reports (`verify_report`)
     stub, demo      the local server; `topics`: help
 
+    stdout          what is written there, and what becomes of it when that fails
     voice           everything said on stderr, by one thread; `tell`: events as sentences
     progress        a snapshot as lines, drawn by `live`
     conclude        the end of a command; `ending`: exit code, summary, the command that resumes

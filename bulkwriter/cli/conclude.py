@@ -1,8 +1,9 @@
 """The end of a command that reports like a run: whatever happened becomes one `Ending`, told the same way.
 
 `guarded` turns every exception into an `Ending`; `conclude` says it: errors with their hints, the summary and the
-resume command on stderr, and with `--json` one object as the last line of stdout.  A stdout or stderr that is closed,
-or whose reader is gone, changes neither what is done nor the exit code.
+resume command on stderr, and with `--json` one object as the last line of stdout.  A stderr that is closed, or whose
+reader is gone, changes neither what is done nor the exit code; nor does a stdout that fails change what is done
+(`stdout` has its code).
 
 `Session` is what one command line has said about itself so far, so that an ending at any point can tell as much as is
 known.
@@ -112,9 +113,6 @@ def put_json(facts: Mapping[str, Any]) -> None:
 
 
 def put(text: str) -> None:
-    """A line on stdout, or nothing where stdout is gone."""
-    try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        return
+    """A line on stdout, at once; what becomes of one that cannot be written is the business of `stdout`."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

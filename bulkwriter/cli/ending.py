@@ -18,7 +18,7 @@ from ..model import Counts, Summary
 from . import words
 from .choose import without_password
 
-ORDER = (2, 130, 143, 129, 5, 6, 4, 75, 3, 1, 0, 70)
+ORDER = (2, 74, 130, 143, 129, 5, 6, 4, 75, 3, 1, 0, 70)
 """Exit codes, the first that applies first."""
 
 MEANING: dict[int, str] = {
@@ -30,6 +30,7 @@ MEANING: dict[int, str] = {
     5: "the journal, or the quota ledger, is locked, unusable, or of another host",
     6: "the source is unreadable or has changed",
     70: "a bug of ours",
+    74: "stdout cannot be written (a run keeps its own code, if not 0)",
     75: "resume later: the server is gone, or a limit is spent",
     129: "hung up (SIGHUP)",
     130: "interrupted (SIGINT)",

@@ -20,7 +20,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -28,7 +28,7 @@ import click
 
 from ..errors import UsageError
 from ..model import State
-from . import journals, options, words
+from . import journals, options, stdout, words
 from .main import complain
 
 if TYPE_CHECKING:
@@ -158,16 +158,10 @@ def write_file(output: Path, lines: Iterator[str]) -> int:
 
 
 def write_stdout(lines: Iterator[str]) -> int | None:
-    """Write the lines to stdout; how many rows, or None where its reader has seen enough, as `head` does."""
-    try:
-        count = pour(lines, sys.stdout)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return None
-    except (OSError, ValueError) as e:
-        reason = e.strerror if isinstance(e, OSError) else "it is closed"
-        raise UsageError(f"cannot write stdout: {reason}", hint="what was written is not whole") from None
-    return count
+    """Write the lines to stdout; how many rows, or None where they do not arrive: its reader left, or it failed."""
+    count = pour(takewhile(lambda _: stdout.is_read(), lines), sys.stdout)
+    sys.stdout.flush()
+    return count if stdout.is_read() else None
 
 
 def pour(lines: Iterator[str], file: TextIO) -> int:

@@ -11,6 +11,7 @@ in it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -21,6 +22,7 @@ import click
 
 from ..errors import BulkwriterError, Exit
 from .secret import Secrets, secrets_of
+from .stdout import Stdout
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "write every pair of SOURCE; the same command again resumes"),
@@ -86,13 +88,25 @@ def group() -> None:
 
 
 def main(args: Sequence[str], env: Mapping[str, str] | None = None) -> int:
-    """Run one command line and return its exit code; everything for people has been said by then."""
-    env = os.environ if env is None else env
+    """Run one command line and return its exit code; everything has been said by then, and stdout is written."""
+    stdout = Stdout(sys.stdout)
+    with contextlib.redirect_stdout(stdout):
+        code = conduct(args, os.environ if env is None else env)
+        code, trouble = stdout.settle(code, is_run=args[:1] == ["run"])
+    if trouble:
+        complain(trouble)
+    return code
+
+
+def conduct(args: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run the command; everything for people has been said when it returns."""
     try:
         code = group.main(list(args), prog_name="bulkwriter", standalone_mode=False, obj=tuple(args))
     except click.ClickException as e:
         show(e)
         code = e.exit_code if e.exit_code != 1 else int(Exit.USAGE)
+    except SystemExit as e:  # click leaves so where a shell asked for completions
+        return e.code if isinstance(e.code, int) else int(Exit.OK)
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted")
         code = 130

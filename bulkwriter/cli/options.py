@@ -86,6 +86,8 @@ def several(*decorators: Decorator) -> Decorator:
 
 
 PATH = click.Path(path_type=Path)
+SOURCE = click.Path(allow_dash=True)
+"""Stays the text that was given; a shell completes names of files."""
 
 connection_options = several(
     option("--base-url", "base_url", metavar="URL"),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @click.command("plan")
-@click.argument("source", metavar="SOURCE")
+@click.argument("source", metavar="SOURCE", type=options.SOURCE)
 @options.plain(
     "--journal", "journal of an earlier start [default SOURCE.journal]", "journal", metavar="PATH", type=options.PATH
 )

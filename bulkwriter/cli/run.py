@@ -36,7 +36,7 @@ More: bulkwriter help settings, help sources, help exit-codes."""
 
 
 @click.command("run", epilog=EPILOG)
-@click.argument("source", metavar="SOURCE")
+@click.argument("source", metavar="SOURCE", type=options.SOURCE)
 @options.source_options
 @options.connection_options
 @options.pace_options

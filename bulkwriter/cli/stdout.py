@@ -1,0 +1,109 @@
+"""stdout as the commands see it: whatever they write there, a stdout that fails is noticed once and told at the end.
+
+`main` puts a `Stdout` in the place of `sys.stdout` for the time of one command line, so that everybody who writes there
+(`conclude.put`, click's `--help`, the CSV of `export`) goes through it.  It never raises: the first failure ends the
+writing, and `settle` then answers with the exit code and the sentence for stderr:
+
+    its reader closed it (`| head`)                                nothing to say, the command's own code
+    it is full, closed, or failing                                 "error: cannot write stdout: …", 74
+    the same, in a `run` that has another code than 0 to tell       the same sentence, the run's own code
+
+A usage error stays a usage error.  `is_read` tells whoever has much to write whether anybody still takes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from typing import Any, TextIO
+
+from ..errors import Exit
+
+
+class Stdout(io.TextIOBase):
+    """A stream in front of stdout that remembers why it could not be written, and raises nothing."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self.is_gone = False  # nothing that is written arrives any more
+        self.trouble = ""  # why, or "" where its reader just left
+        self.buffer = Bytes(self)  # click writes the scripts of shell completion as bytes
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # read-only: nobody sets it
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):  # click tries it out, and then looks for `buffer`
+            raise TypeError("only text can be written here")
+        if not self.is_gone:
+            try:
+                if self._stream is None:
+                    raise ValueError("closed")
+                self._stream.write(text)
+            except (OSError, ValueError) as e:
+                self._give_up(e)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None and not self.is_gone:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError) as e:
+                self._give_up(e)
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        try:
+            return self._stream is not None and self._stream.isatty()
+        except ValueError:  # it is closed
+            return False
+
+    def fileno(self) -> int:
+        if self._stream is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return self._stream.fileno()
+
+    def settle(self, code: int, *, is_run: bool) -> tuple[int, str]:
+        """Write what is left; then the exit code of a command that ended with `code`, and what to say on stderr."""
+        self.flush()
+        if not self.trouble:
+            return code, ""
+        keeps_its_own = code == Exit.USAGE or (is_run and code != Exit.OK)
+        return code if keeps_its_own else int(Exit.STDOUT), f"error: cannot write stdout: {self.trouble}"
+
+    def _give_up(self, error: OSError | ValueError) -> None:
+        self.is_gone = True
+        if isinstance(error, BrokenPipeError):
+            return
+        if isinstance(error, OSError) and error.errno != errno.EBADF:
+            self.trouble = error.strerror or str(error)
+        else:
+            self.trouble = "it is closed"
+
+
+class Bytes(io.RawIOBase):
+    """The same stream for UTF-8 bytes."""
+
+    def __init__(self, text: Stdout) -> None:
+        self._text = text
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._text.write(bytes(data).decode("utf-8", "replace"))
+        return len(data)
+
+    def flush(self) -> None:
+        if not self.closed:
+            self._text.flush()
+
+
+def is_read() -> bool:
+    """Whether what is written to stdout arrives, as far as is known."""
+    return not (isinstance(sys.stdout, Stdout) and sys.stdout.is_gone)
