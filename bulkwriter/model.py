@@ -240,6 +240,19 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why `count` pairs were not written: what they have in common, and one of them with its place, fit to be shown."""
+
+    reason: str
+    count: int
+    example: str
+
+
+Reasons = Mapping[str, tuple[Reason, ...]]
+"""Reasons by state ("rejected", "invalid", "failed"), most frequent first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """How a run stands: `counts` over all its processes, the rest of this process alone.
 

@@ -102,6 +102,7 @@ class Settings:
     max_attempts: int = bound(5, "attempts", 1, 1_000, "requests with bytes written for one pair before it is failed")
     give_up_after_s: float = bound(3_600.0, "s", 0.01, 10**9, "the server is gone for so long: exit 75")
     max_same_rejections: int = bound(50, "replies", 1, 10**9, "the same rejection so often in a row is a wrong setting: exit 4")
+    stop_rejected: float = bound(0.5, "share", 0.01, 1, "the same rejection in this share of a start's last 200 replies, from 100 on, is a wrong setting too: exit 4; 1: never")
     limits: Limits = dataclasses.field(default_factory=Limits, metadata={"why": "bounds on memory and waits"})
     # fmt: on
 

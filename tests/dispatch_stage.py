@@ -159,8 +159,9 @@ class Stage:
     def park(self, intent: Intent, now: float) -> None:
         self.parked.append((intent, now))
 
-    def refuse(self, intent: Intent, row: Any, verdict: Any, now: float) -> None:
+    def refuse(self, intent: Intent, row: Any, verdict: Any, now: float) -> bool:
         self.outcomes.add(intent, row)
+        return True
 
     def recall(self, intents: Iterable[tuple[Intent, int]], now: float) -> None:
         self.recalled.extend(intents)

@@ -44,6 +44,7 @@ GIVEN: list[tuple[str, str, object]] = [
     ("--list-lag=0", "list_lag_s", 0.0),
     ("--max-attempts=2", "max_attempts", 2),
     ("--max-same-rejections=9", "max_same_rejections", 9),
+    ("--stop-rejected=0.7", "stop_rejected", 0.7),
     ("--give-up-after=10", "give_up_after_s", 10.0),
     ("--retry=rejected", "retry_rejected", True),
     ("--strict", "strict", True),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bulkwriter.engine.outcomes import Outcomes
-from bulkwriter.engine.refusals import MOST_HELD, MOST_WORDINGS, PROBES, Refusals, words_of
+from bulkwriter.engine.refusals import MOST_HELD, MOST_WORDINGS, PROBES, Refusals
 from bulkwriter.model import FieldError, Intent, State, Verdict, VerdictKind
 from bulkwriter.reconcile.looks import Looker
 
@@ -33,12 +33,15 @@ class Stage:
         )
         self.refusals = Refusals(self.outcomes, self.looker)
 
-    def refuse(self, *seqs: int, words: str = "is there already", status: int = 409) -> None:
+    def refuse(self, *seqs: int, words: str = "is there already", status: int = 409) -> list[bool]:
+        """Whether each is a refusal, as far as is known."""
+        answers = []
         for seq in seqs:
             verdict = Verdict(VerdictKind.REJECTED, errors=(FieldError("CourseMemberId", words),))
             row = (seq, int(State.REJECTED), 1, None, status, "{}")
-            self.refusals.take(Intent(seq, (1, seq), 0, None, None), row, verdict, 100.0 + seq)
+            answers.append(self.refusals.take(Intent(seq, (1, seq), 0, None, None), row, verdict, 100.0 + seq))
             self.refusals.check()
+        return answers
 
     def parked(self) -> list[int]:
         return [doubt.intent.seq for doubt in self.looker.doubts]
@@ -98,11 +101,20 @@ def test_words_that_were_about_a_double_once_always_may_be() -> None:
 
 
 def test_numbers_do_not_make_other_words() -> None:
-    one, other = (
-        Verdict(VerdictKind.REJECTED, errors=(FieldError("Id", f"member {number} is unknown"),)) for number in (1, 22)
-    )
-    assert words_of(400, one) == words_of(400, other) != words_of(409, one)
-    assert words_of(400, Verdict(VerdictKind.REJECTED, message="no 7")) == (400, "no 0")
+    stage = Stage()
+    for seq in range(5):
+        stage.refuse(seq, words=f"member {seq} is unknown")
+    assert stage.parked() == [0, 1, 2]
+    stage.refuse(5, words="member 5 is unknown", status=400)
+    assert stage.parked() == [0, 1, 2, 5], "another status is another matter"
+
+
+def test_a_refusal_in_words_that_tell_of_a_double_is_known_as_none() -> None:
+    stage = Stage()
+    assert stage.refuse(1) == [True]
+    stage.see(1, record_id=5)
+    assert stage.refuse(2) == [False]
+    assert stage.refuse(3, words="does not exist") == [True]
 
 
 @pytest.mark.parametrize("status", [404, 413, 415])

@@ -1,11 +1,13 @@
-"""Stops for long waits: what a stated wait calls for, and when throttles without end do where no quota learns."""
+"""Stops: what a stated wait calls for, when throttles without end do where no quota learns, and when rejections do, in
+a row or as a share of the last replies."""
 
 from __future__ import annotations
 
 import pytest
 
-from bulkwriter.engine.stops import FEWEST_THROTTLES, NOTHING_TAKEN_S, ThrottleStreak, at_long_wait
-from bulkwriter.errors import TryLater
+from bulkwriter.engine.stops import FEWEST_THROTTLES, NOTHING_TAKEN_S, RECENT, Rejections, ThrottleStreak, at_long_wait
+from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
+from bulkwriter.model import FieldError, Verdict, VerdictKind
 from bulkwriter.settings import STOP_WAIT_S, Settings
 
 WALL = 1_764_000_000.0
@@ -52,3 +54,81 @@ def test_a_pair_taken_in_between_begins_it_anew() -> None:
 def test_a_few_throttles_far_apart_are_no_streak() -> None:
     streak = ThrottleStreak()
     assert [streak.add(at, 1) for at in (0.0, 1_000.0, 2_000.0)] == [None] * (FEWEST_THROTTLES - 2)
+
+
+# rejections
+
+
+def fed(
+    letters: str, *, in_a_row: int = 50, share: float = 0.5, is_single: bool = False
+) -> tuple[int | None, BulkwriterError | None]:
+    """Replies by letter, "." for a good one; which of them stopped the run, counted from 1, and its error."""
+    rejections, created = Rejections(most_in_a_row=in_a_row, most_share=share), 0
+    for n, letter in enumerate(letters, 1):
+        if letter == ".":
+            created += 1
+            continue
+        said = (FieldError("CourseMemberId", f"{letter}: there is no member {n}"),)
+        error = rejections.add(400, Verdict(VerdictKind.REJECTED, errors=said), created=created, is_single=is_single)
+        if error:
+            return n, error
+    return None, None
+
+
+@pytest.mark.parametrize(
+    ("letters", "at"),
+    [
+        ("a." * 500, 101),  # every second one: at the first refusal with 100 replies behind it
+        ("a.." * 500, None),
+        ("a" * 3 + "." * 7 + ("a" * 3 + "." * 7) * 100, None),  # 30%
+        ("." * 1_000 + "a." * 500, 1_199),  # of the last 200, whatever was before
+        ("ab" * 500, 100),  # no good one at all, and never the same in a row
+        ("abc" * 500, None),
+        ("ab.." * 500, None),  # half of them refused, for two reasons
+        ("." * 99 + "a" * 40, None),
+    ],
+)
+def test_the_same_rejection_in_half_of_the_last_replies_is_a_stop(letters: str, at: int | None) -> None:
+    assert fed(letters)[0] == at
+
+
+def test_the_stop_names_the_flag_and_what_was_said() -> None:
+    _, error = fed("a." * 500)
+    assert isinstance(error, ConfigurationStop)
+    assert (
+        error.message == "51 of the last 101 replies were the same rejection: CourseMemberId: a: there is no member 101"
+    )
+    assert "--stop-rejected 1" in (error.hint or "")
+    assert "--retry rejected" in (error.hint or "")
+
+
+@pytest.mark.parametrize(("share", "at"), [(0.3, 103), (0.31, None)])
+def test_the_share_is_a_setting(share: float, at: int | None) -> None:
+    assert fed(("..a..a..a" + ".") * 100, share=share)[0] == at
+
+
+def test_a_share_of_one_is_never_and_in_a_row_counts_all_the_same() -> None:
+    assert fed("a." * 5_000, share=1.0)[0] is None
+    assert fed("a" * 5_000, share=1.0, in_a_row=10**9)[0] is None
+    at, error = fed(".." + "a" * 60, share=1.0)
+    assert at == 52
+    assert error is not None
+    assert "--max-same-rejections" in (error.hint or "")
+
+
+def test_a_good_reply_ends_what_is_in_a_row() -> None:
+    assert fed("a" * 49 + "." + "a" * 49, share=1.0)[0] is None
+    assert fed("a" * 49 + "b" + "a" * 49, share=1.0)[0] is None
+
+
+def test_single_pairs_are_of_many_callers_so_their_share_says_nothing() -> None:
+    assert fed("a." * 500, is_single=True)[0] is None
+
+
+def test_memory_is_bounded_however_many_are_refused() -> None:
+    rejections = Rejections(most_in_a_row=10**9, most_share=1.0)
+    for n in range(5_000):
+        said = Verdict(VerdictKind.REJECTED, message="x" * (1 + n % 300))
+        rejections.add(400, said, created=n // 2, is_single=False)
+    assert len(rejections._recent) <= RECENT
+    assert sum(rejections._counts.values()) == len(rejections._recent)

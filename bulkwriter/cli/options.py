@@ -129,6 +129,7 @@ care_options = several(
     wait_options,
     option("--max-attempts", "max_attempts", metavar="N", type=int),
     option("--max-same-rejections", "max_same_rejections", metavar="N", type=int),
+    option("--stop-rejected", "stop_rejected", metavar="SHARE", type=float),
     plain("--retry", "send pairs again that an earlier start saw rejected", "retry", type=click.Choice(["rejected"])),
 )
 

@@ -8,6 +8,7 @@
     pace        short windows, over cells that processes share
     spending    long windows by the minute, and when so many writes will be done
     throttles   what throttles teach of a long window that nobody wrote down
+    reasons     what is said of pairs that were not written, gathered by what is meant
     stats       counters, latencies, the recent rate
 
 It may name `model`, `errors` and `settings` alone; the engine asks it and acts.

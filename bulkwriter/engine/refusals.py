@@ -2,7 +2,7 @@
 
 Nothing documents whether the server refuses a second record of a pair, nor in which words.  So a refusal is held until
 a look has shown whether the pair has a record: then it is `existing`, and not of our making; else `rejected`.  Looks
-cost calls, so refusals in the same words (digits do not count) are tried on the first `PROBES` pairs:
+cost calls, so refusals in the same words (values do not count) are tried on the first `PROBES` pairs:
 
     in these words refused, tried on fewer than PROBES   look up this pair as well
     tried on PROBES                                      hold it until one of them is answered
@@ -20,11 +20,11 @@ being looked up.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..core.reasons import words_of
 from ..model import Intent, State, Verdict
 from ..reconcile.looks import Looker
 from ..store.schema import SettleRow
@@ -83,16 +83,20 @@ class Refusals:
     def __len__(self) -> int:
         return len(self._held)
 
-    def take(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float) -> None:
-        """Settle a refused pair as `row` says, or hold it until that is known."""
+    def take(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float) -> bool:
+        """Settle a refused pair as `row` says, or hold it until that is known.
+
+        False where such words are known to mean that a pair is there: then the server does not refuse what it lacks.
+        """
         words = words_of(row[4] or 0, verdict)
         wording = self._wording(words)
         if wording is None or wording.is_innocent or self._looker.forbidden or len(self._held) >= MOST_HELD:
             self._outcomes.add(intent, row)
-            return
+            return True
         self._held[intent.seq] = Held(intent, row, words, now)
         wording.waiting.append(intent.seq)
         self._look_up(wording)
+        return not wording.is_double
 
     def found(self, seq: int, record_id: int) -> bool:
         """A look saw a record of the pair; False if the pair was not refused."""
@@ -172,13 +176,3 @@ class Refusals:
     def _reject(self, held: Held) -> None:
         self._looker.doubts.drop(held.intent.seq)
         self._outcomes.add(held.intent, held.row)
-
-
-def words_of(status: int, verdict: Verdict) -> Words:
-    """What a refusal says, whatever its numbers: ids do not make it another one."""
-    said = [(error.property_name, without_digits(error.message)) for error in verdict.errors]
-    return (status, *said, *([] if said else [without_digits(verdict.message)]))
-
-
-def without_digits(text: str) -> str:
-    return re.sub(r"\d+", "0", text)

@@ -18,13 +18,12 @@ from typing import Protocol
 from ..core.classify import classify
 from ..errors import BulkwriterError, ConfigurationStop
 from ..events import ConnectionTrouble, Event, LaneShifted, Recovered, Throttled
-from ..model import Fault, Intent, Reply, State, Verdict, VerdictKind
+from ..model import SINGLE_SEQ, Fault, Intent, Reply, State, Verdict, VerdictKind
 from ..settings import Settings
 from ..store.schema import SettleRow, doubt_detail, outcome_detail
 from . import stops
 from .lanes import NOTE, LaneLike, lane_history
 from .parts import Parts
-from .stops import RejectionStreak
 
 BUSY = 503
 PENDING, CREATED = int(State.PENDING), int(State.CREATED)
@@ -42,7 +41,7 @@ class Parking(Protocol):
     """Where doubts and refused pairs go; `reconcile.looks` settles them."""
 
     def park(self, intent: Intent, now: float) -> None: ...
-    def refuse(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float) -> None: ...
+    def refuse(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float) -> bool: ...
     def recall(self, intents: Iterable[tuple[Intent, int]], now: float) -> None: ...
 
 
@@ -57,7 +56,9 @@ class Replies:
         self._record, self._on_good = parts.stats.latency.record, parts.control.on_good  # once a pair: bound once
         self._ready = ready
         self._host = host
-        self._rejections = RejectionStreak(settings.max_same_rejections)
+        self._rejections = stops.Rejections(
+            most_in_a_row=settings.max_same_rejections, most_share=settings.stop_rejected
+        )
         self._throttles = stops.ThrottleStreak() if settings.on_quota == "stop" and not parts.quotas else None
         self._is_refreshed = False
         self.parking: Parking
@@ -82,7 +83,6 @@ class Replies:
             return
         self.has_created = True
         self._is_refreshed = False
-        self._rejections.count = 0
         self._outcomes.add(intent, (seq, CREATED, attempts + 1, record_id, status, None))
         lane.history.frombytes(NOTE(seq, *pair, attempts + 1 << 4 | CREATED))
         self._on_good(now, sent_at, latency_s)
@@ -125,11 +125,13 @@ class Replies:
     def _rejected(self, lane: LaneLike, intent: Intent, verdict: Verdict, status: int, now: float) -> None:
         attempts = intent.attempts + 1
         detail = outcome_detail(verdict.errors, verdict.message)
-        self.parking.refuse(intent, (intent.seq, REJECTED, attempts, None, status, detail), verdict, now)
+        is_refused = self.parking.refuse(intent, (intent.seq, REJECTED, attempts, None, status, detail), verdict, now)
         self._is_refreshed = False
         self._good(lane, now)
         lane.history.frombytes(NOTE(intent.seq, *intent.pair, attempts << 4 | REJECTED))
-        self._stop_if(self._rejections.add(status, verdict))
+        if is_refused:
+            created, is_single = self._stats.created, intent.seq >= SINGLE_SEQ
+            self._stop_if(self._rejections.add(status, verdict, created=created, is_single=is_single))
 
     def _throttled(self, lane: LaneLike, verdict: Verdict, now: float) -> None:
         control, stated_s = self._control, verdict.retry_after_s

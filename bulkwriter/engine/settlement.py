@@ -47,9 +47,9 @@ class Settlement:
         """The pair's attempt ended in doubt; its outcome says so already."""
         self.looker.park(intent, now)
 
-    def refuse(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float) -> None:
-        """The server refused the pair, perhaps because it is there; else `row` is its outcome."""
-        self.refusals.take(intent, row, verdict, now)
+    def refuse(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float) -> bool:
+        """The server refused the pair, perhaps because it is there (False: surely); else `row` is its outcome."""
+        return self.refusals.take(intent, row, verdict, now)
 
     def recall(self, settled: Iterable[tuple[Intent, int]], now: float) -> None:
         """A lane was out of step: what it settled is in doubt again, each pair with the state it was given."""

@@ -9,8 +9,9 @@ of several errors decides the exit code, in `errors`.
 
 from __future__ import annotations
 
-import re
+from collections import Counter, deque
 
+from ..core.reasons import escaped, text_of, words_of
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..model import Fault, Verdict
 from ..net.signin import FATAL_FAULTS
@@ -18,41 +19,74 @@ from ..settings import Settings
 from .quota_view import moment
 
 GO_ON = "nothing is lost: the same command goes on where this one ended"
+MEND = "if a setting is wrong, mend it and add --retry rejected to the command"
 NO_ROLE = "a fresh token was refused as well: its user needs the role CourseCompletedLesson-Create"
 
 NOTHING_TAKEN_S = 90.0
 """More than a minute, so that a limit of a minute has surely let something through."""
 FEWEST_THROTTLES = 5
 """Fewer may be an accident."""
+RECENT = 200
+"""Replies that the share of one rejection is taken of."""
+FEWEST_REPLIES = 100
+"""With fewer a share says little."""
 
 
-NUMBER = re.compile(r"\d+")
+class Rejections:
+    """Counts rejections that say the same, in a row and among good ones: a wrong setting must not burn a day's budget.
 
-
-class RejectionStreak:
-    """Counts rejections in a row that say the same: a wrong setting must not burn a day's budget of writes.
-
-    Words that differ only in numbers are the same: they name the pair that was refused.
+    Words that differ only in values are the same: they name the pair that was refused.  Replies are those that took or
+    refused a pair; good ones cost nothing here, since `created` (how many there were) tells when each rejection came.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, *, most_in_a_row: int, most_share: float) -> None:
+        self._most_in_a_row = most_in_a_row
+        self._most_share = most_share
         self._last: object = None
-        self.count = 0
-        """In a row so far; whoever hears something else than a rejection sets it to 0."""
+        self._in_a_row = 0
+        self._created = 0
+        self._refused = 0
+        self._recent: deque[tuple[int, object]] = deque()  # (which reply it was, its words), of the last RECENT replies
+        self._counts: Counter[object] = Counter()  # of the words in `_recent`
 
-    def add(self, status: int, verdict: Verdict) -> BulkwriterError | None:
-        what = (status, NUMBER.sub("0", repr((verdict.errors, verdict.message))))
-        self.count = self.count + 1 if what == self._last else 1
-        self._last = what
-        if self.count < self._most:
+    def add(self, status: int, verdict: Verdict, *, created: int, is_single: bool) -> BulkwriterError | None:
+        """A pair was refused after `created` good replies; the error to stop with, if that was once too often.
+
+        Pairs given one by one count in a row alone: they are many callers', and no one setting is theirs.
+        """
+        what = words_of(status, verdict)
+        is_same = what == self._last and created == self._created
+        self._in_a_row = self._in_a_row + 1 if is_same else 1
+        self._last, self._created = what, created
+        words = escaped(text_of(verdict.errors, verdict.message))
+        if self._in_a_row >= self._most_in_a_row:
+            return ConfigurationStop(
+                f"{self._in_a_row} pairs in a row were rejected with the same words: {words}",
+                hint=f"{MEND}; if these pairs are to be rejected, raise --max-same-rejections",
+            )
+        if is_single:
             return None
-        words = "; ".join(f"{e.property_name}: {e.message}".strip(": ") for e in verdict.errors) or verdict.message
+        replies, same = self._among_recent(what, created)
+        if replies < FEWEST_REPLIES or self._most_share >= 1 or same < self._most_share * replies:
+            return None
         return ConfigurationStop(
-            f"{self.count} pairs in a row were rejected with the same words: {words}",
-            hint="if a setting is wrong, mend it and add --retry rejected to the command; "
-            "if these pairs are to be rejected, raise --max-same-rejections",
+            f"{same} of the last {replies} replies were the same rejection: {words}",
+            hint=f"{MEND}; if these pairs are to be rejected, --stop-rejected 1 goes on whatever their share is",
         )
+
+    def _among_recent(self, what: object, created: int) -> tuple[int, int]:
+        """Of how many replies the last ones are, with this one, and how many of them said this."""
+        self._refused += 1
+        reply = created + self._refused
+        recent, counts = self._recent, self._counts
+        recent.append((reply, what))
+        counts[what] += 1
+        while recent[0][0] <= reply - RECENT:
+            _, gone = recent.popleft()
+            counts[gone] -= 1
+            if not counts[gone]:
+                del counts[gone]
+        return min(reply, RECENT), counts[what]
 
 
 def at_connect(fault: Fault, detail: str, *, has_connected: bool) -> BulkwriterError | None:

@@ -104,7 +104,7 @@ def draw_world(seed: int) -> World:
     latency_s, jitter_s = rng.choice((0.001, 0.02, 0.2)), rng.choice((0.0, 0.005, 0.2))
     settings = draw_settings(rng, len(rows), is_slow=latency_s + jitter_s > 0.1)
     if is_unique and settings.existing == "skip":
-        settings = replace(settings, max_same_rejections=1_000)
+        settings = replace(settings, max_same_rejections=1_000, stop_rejected=1.0)
     return World(
         seed=seed,
         settings=settings,

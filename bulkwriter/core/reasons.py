@@ -1,0 +1,166 @@
+"""Reasons: what is said of pairs that were not written, gathered by what is meant, in bounded memory.
+
+A server that refuses 10,000 pairs says the same 10,000 times, each time with other ids in it; and so does a source
+whose every row has the same fault.  `kind_of` takes out what may be a value, so that such texts are one *kind*:
+
+    "there is no member 42", "there is no member 43"    one kind, told as "there is no member …"
+    "'a' is no id from 1 to 9", "'b' is no id from …"   one kind, told as "… is no id from 1 to 9"
+
+Values are what stands in quotes, e-mail addresses, and words with a digit in them.  The same normaliser decides whether
+two refusals are in the same words, for those who stop a run (`engine.stops`) or look pairs up (`engine.refusals`).
+
+`ReasonCounter` counts texts by state and kind, and keeps of each kind the first one as its example.  In its reason a
+value stays that was the same in all of them; any other is "…".
+
+Invariants: the counts of a state add up to what was added for it; never more than `MOST_KINDS` kinds a state, what
+comes beyond is counted together as `OTHER`; nothing in a `Reason` can move a cursor or colour a terminal (`escaped`).
+Pure.  Not here: where the texts come from (`store.reasons` for a journal's rows, `engine.outcomes` for a run's own).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from heapq import nlargest
+from typing import Final
+
+from ..model import FieldError, Pair, Reason, Reasons, Verdict
+
+MOST_KINDS: Final = 200
+"""Kinds a state, at about 1 kB each.  More finds a frequent kind that comes late, behind so many rare ones."""
+SHOWN: Final = 10
+"""Kinds a state that are told, beside what is left."""
+TEXT_CHARS: Final = 1_000
+"""Of a text that are looked at: servers' own are cut to less, a journal may hold anything."""
+REASON_CHARS: Final = 200
+"""Of a reason or an example that are told."""
+OTHER: Final = "other reasons"
+NOT_SAID: Final = "no reason was given"
+BEYOND: Final = ()  # the key of all kinds beyond `MOST_KINDS`: no text has no parts
+STATES: Final = ("rejected", "invalid", "failed")
+"""The states that have reasons, as they are told."""
+
+_VALUE: Final = re.compile(  # each alternative begins with a set or a boundary: 1.8 µs a sentence instead of 10
+    r"""(["“‘«`'](?:(?<=")[^"]*"|(?<=“)[^”]*”|(?<=‘)[^’]*’|(?<=«)[^»]*»|(?<=`)[^`]*`"""
+    r"""|(?<!\w')[^']*'(?!\w))"""  # not the apostrophes of "isn't" and "can't"
+    r"""|\b[^\W\d]*+[\d@](?:[\w.,:^+@-]*\w)?)"""  # 42, 1,234.5, 2^63-1, 2026-11-30T08:00, A17, name@host
+)
+
+
+def kind_of(text: str) -> tuple[str, ...]:
+    """What stands between the values of `text`: equal for texts that say the same of different pairs."""
+    return tuple(_VALUE.split(text)[::2])
+
+
+def words_of(status: int, verdict: Verdict) -> tuple[object, ...]:
+    """What a refusal says, whatever its values: ids do not make it another one."""
+    said = [(error.property_name, kind_of(error.message)) for error in verdict.errors]
+    return (status, *said, *([] if said else [kind_of(verdict.message)]))
+
+
+def text_of(errors: Iterable[FieldError], message: str) -> str:
+    """What the server said of a pair, on one line."""
+    return "; ".join(": ".join(part for part in error if part) for error in errors) or message
+
+
+def escaped(text: str, chars: int = REASON_CHARS) -> str:
+    """`text` on one line of at most `chars`, control characters and the like as escapes: "\\x1b", "\\n"."""
+    text = text[:chars] + "…" if len(text) > chars else text
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return text if len(text) <= chars else text[: chars - 1] + "…"
+
+
+def place_of(line: int | None, pair: Pair | tuple[int, int] | None) -> str:
+    """Where a row is to be found: "line 5 (11,42)"; its line, its pair, or both."""
+    ids = f"{pair[0]},{pair[1]}" if pair else ""
+    if line is None:
+        return ids
+    return f"line {line:,} ({ids})" if ids else f"line {line:,}"
+
+
+class Kind:
+    """One kind of reason: how often it was given, the first text of it, and which of its values never changed."""
+
+    __slots__ = ("_parts", "count", "fixed", "place")
+
+    def __init__(self, parts: list[str], place: str) -> None:
+        self.count = 0
+        self.place = place
+        self._parts = parts  # text and values by turns
+        self.fixed: Sequence[int] = range(1, len(parts), 2)
+        """Places of the values that were the same in all texts so far."""
+
+    @property
+    def first(self) -> str:
+        return "".join(self._parts)
+
+    def meet(self, parts: list[str]) -> None:
+        """Another text of this kind: some of the values may be other ones in it."""
+        first, fixed = self._parts, self.fixed
+        for i in fixed:
+            if parts[i] != first[i]:
+                self.fixed = [i for i in fixed if parts[i] == first[i]]
+                return
+
+    def told(self) -> Reason:
+        words = (part if i % 2 == 0 or i in self.fixed else "…" for i, part in enumerate(self._parts))
+        return Reason(escaped("".join(words)), self.count, self.example())
+
+    def example(self) -> str:
+        return escaped(f"{self.place}: {self.first}" if self.place else self.first)
+
+
+class ReasonCounter:
+    """Reasons by state; `add` costs about 4 µs."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, dict[tuple[str, ...], Kind]] = {}
+
+    def add(
+        self,
+        state: str,
+        text: str,
+        *,
+        line: int | None = None,
+        pair: Pair | tuple[int, int] | None = None,
+        count: int = 1,
+    ) -> None:
+        """Count a text that was said of `count` pairs, of which the first is `pair` in `line`."""
+        parts = _VALUE.split(escaped(text, TEXT_CHARS) or NOT_SAID)
+        kinds = self._kinds.setdefault(state, {})
+        key = tuple(parts[::2])
+        kind = kinds.get(key)
+        if kind is None:
+            key = key if len(kinds) < MOST_KINDS else BEYOND
+            kind = kinds.get(key)
+            if kind is None:
+                kind = kinds[key] = Kind(parts, place_of(line, pair))
+        elif kind.fixed:
+            kind.meet(parts)
+        kind.count += count
+
+    def top(self, most: int = SHOWN) -> Reasons:
+        """The most frequent reasons of each state, most frequent first, the rest of it as one more."""
+        return {state: _top(kinds, most) for state, kinds in self._kinds.items() if kinds}
+
+
+def _top(kinds: Mapping[tuple[str, ...], Kind], most: int) -> tuple[Reason, ...]:
+    named = nlargest(most, (kind for key, kind in kinds.items() if key != BEYOND), key=lambda kind: kind.count)
+    rest = [kind for kind in kinds.values() if kind not in named]
+    told = [kind.told() for kind in named]
+    if rest:
+        told.append(Reason(OTHER, sum(kind.count for kind in rest), rest[0].example()))
+    return tuple(told)
+
+
+def to_json(reasons: Reasons) -> dict[str, list[dict[str, str | int]]]:
+    """Reasons as `--json` has them: a list for each state that can have some."""
+    return {state: [asdict(reason) for reason in reasons.get(state, ())] for state in STATES}
+
+
+def shown_first(reasons: Sequence[Reason], most: int) -> tuple[list[Reason], int]:
+    """The first `most` reasons, and of how many pairs the others are told."""
+    named = [reason for reason in reasons if reason.reason != OTHER][:most]
+    return named, sum(reason.count for reason in reasons) - sum(reason.count for reason in named)
