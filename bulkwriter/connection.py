@@ -16,7 +16,7 @@ from typing import Final, Self
 from .core.classify import parse_retry_after
 from .engine.lanes import LANE_HISTORY
 from .engine.turns import Turns
-from .engine.uncancelled import to_its_end
+from .engine.uncancelled import own_task, to_its_end
 from .metering import CLOCKS, quotas_for
 from .model import Fault, Reply
 from .net.api import COURSE_COMPLETED_LESSON, Api
@@ -81,7 +81,7 @@ class Connection:
         except BaseException:
             await to_its_end(self.aclose())
             raise
-        self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
+        self._sweeping = own_task(self._sweep(), name="sweep")
         return self
 
     async def __aexit__(

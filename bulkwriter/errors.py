@@ -93,3 +93,10 @@ class TryLater(BulkwriterError):
     def __init__(self, message: str, *, hint: str = "", retry_at: float | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_at = retry_at
+
+
+def bug_of_ours(error: BaseException) -> BulkwriterError:
+    """What ends a run in which something of ours raised what it never should; `error` is its cause."""
+    bug = BulkwriterError(f"a bug of ours: {type(error).__name__}", hint="please report it, with -v's output")
+    bug.__cause__ = error
+    return bug

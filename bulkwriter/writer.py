@@ -1,9 +1,10 @@
 """`BulkWriter`: the library's face.  It owns the lifetime of the parts, and runs sources and single pairs through them.
 
-The task group lives from `__aenter__` to `__aexit__`, in a task of its own, never across a `yield`.  Nothing global is
+The parts live from `__aenter__` to `__aexit__`, in a task of their own, never across a `yield`.  Nothing global is
 touched: no signal handlers, no logging set-up, no loop policy.  Leaving the block early, by an exception or a cancel,
 ends in good order: requests in flight may end within `limits.drain_s`, what was not sent is `pending` again, and the
-journal tells the truth.
+journal tells the truth.  So it is when everything that runs in the loop is cancelled at once, as `asyncio.run` does
+when its main raises: the writer's own tasks are out of reach of that, and who is inside the block waits for their end.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Final, Self
 
-import anyio
-
 from .assembly import Assembly
 from .engine.delivery import Delivery
 from .engine.engine import Engine
 from .engine.notes import keep_notes, note_at_end
+from .engine.remember import Remembering
 from .engine.singles import Singles
-from .engine.uncancelled import to_its_end
+from .engine.uncancelled import own_task, to_its_end
 from .errors import BulkwriterError, TryLater, UsageError
 from .events import Event, Observer, Stopping
 from .given import PairLike, Pairs, as_source, checked_pair
@@ -71,7 +71,7 @@ class BulkWriter:
             raise UsageError("a writer is used once", hint="make another BulkWriter with the same settings")
         self._began_at = time.monotonic()
         opened: asyncio.Future[None] = running_loop().create_future()
-        self._living = asyncio.create_task(self._live(opened), name="bulkwriter")
+        self._living = own_task(self._live(opened), name="bulkwriter")
         try:
             await asyncio.wait([opened, self._living], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
@@ -92,29 +92,40 @@ class BulkWriter:
         self._living.result()
 
     async def _live(self, opened: asyncio.Future[None]) -> None:
-        """Hold the parts and the task group until the block is left: in a task of its own, so that no cancelled scope
-        around the block ends the tasks that its good end needs."""
-        error = None
+        """Hold the parts until the block is left: in a task of its own, so that no cancel around the block ends what
+        its good end needs."""
         async with self._assembly as assembly:
             self._make_parts(assembly)
-            async with anyio.create_task_group() as tasks:
-                self._engine.start(tasks)
-                self._engine.spawn(self._end_singles)
-                self._engine.spawn(keep_notes, self._engine, self._taking.total)
-                if remembering := assembly.ports.remembering:
-                    self._engine.spawn(remembering.keep, self._engine)
+            engine, remembering = self._engine, assembly.ports.remembering
+            engine.start()
+            try:
+                engine.spawn(self._end_singles)
+                engine.spawn(keep_notes, engine, self._taking.total)
+                if remembering:
+                    engine.spawn(remembering.keep, engine)
                 opened.set_result(None)
                 await self._is_left.wait()
-                try:
-                    await self._end_singles()
-                except BulkwriterError as failure:  # raised behind the group, which would wrap it
-                    error = failure
-                await note_at_end(self._engine, self._taking.total)
-                if remembering:
-                    await remembering.keep_now(self._engine)
-                await self._engine.committed()  # a look or a stray reply may have told something meanwhile
-                self._last_summary = self.summary()
-                tasks.cancel_scope.cancel()
+                await self._end(remembering)
+            except BulkwriterError:
+                raise
+            except Exception as error:
+                engine.crashed(error)
+                raise
+            finally:
+                await to_its_end(engine.aclose())
+
+    async def _end(self, remembering: Remembering | None) -> None:
+        """What is left to do once the block was left, each step whatever became of the one before."""
+        engine, error = self._engine, None
+        try:
+            await self._end_singles()
+        except BulkwriterError as failure:
+            error = failure
+        await note_at_end(engine, self._taking.total)
+        if remembering:
+            await remembering.keep_now(engine)
+        await engine.committed()  # a look or a stray reply may have told something meanwhile
+        self._last_summary = self.summary()
         if error:
             raise error
 

@@ -8,6 +8,7 @@ count is then: the end of every test that broke something on the way.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import threading
 import time
@@ -51,8 +52,7 @@ def on_loop(main: Callable[[], Awaitable[T]], *, loop: str = "uvloop", server: S
             return await main()
         finally:
             await asyncio.sleep(0)
-            left = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            assert not left, left
+            assert not (left := [task.get_name() for task in tasks_here()]), left
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         result = runner.run(whole())
@@ -60,6 +60,13 @@ def on_loop(main: Callable[[], Awaitable[T]], *, loop: str = "uvloop", server: S
         if server:
             soon(lambda: not server.truth()["connections"])
     return result
+
+
+def tasks_here() -> list[asyncio.Task[Any]]:
+    """Every other task of this loop, also those that `asyncio.all_tasks` does not tell of."""
+    loop, me = asyncio.get_running_loop(), asyncio.current_task()
+    tasks = [there for there in gc.get_objects() if isinstance(there, asyncio.Task)]
+    return [task for task in tasks if task.get_loop() is loop and not task.done() and task is not me]
 
 
 def soon(is_so: Callable[[], bool]) -> None:

@@ -160,11 +160,52 @@ async def test_a_function_that_fails_is_told_by_kind_only(raised: Exception, kin
     assert CANARY not in all_words(error.value)
 
 
-@pytest.mark.parametrize("answer", [None, 7, b"abc", f"{CANARY} x"])
-async def test_a_function_that_gives_no_token_is_a_usage_error(answer: object) -> None:
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "answered with NoneType, not with text"),
+        (7, "answered with int"),
+        (b"abc", "answered with bytes"),
+        ("", "the token is empty"),
+        (f"{CANARY}\n", "the token has a line end"),
+        (f"{CANARY}\r\n", "the token has a line end"),
+        (f"{CANARY} x", "the token has a space"),
+        (f"{CANARY}\u00a0", "the token has a space"),
+        (f"{CANARY}é", "the token has a character that no token has"),
+        (f"{CANARY}\0", "the token has a character that no token has"),
+        (CANARY * 2_000, "the token is longer than 16,384 characters"),
+    ],
+)
+async def test_a_function_that_gives_no_token_is_a_usage_error_to_all_who_ask(answer: object, words: str) -> None:
+    """The second of two was told that the server had refused the token, and nothing had been sent."""
+    asked = 0
+
     async def give() -> object:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
         return answer
 
-    with pytest.raises(UsageError) as error:
-        await TokenSource(CalledToken(give)).current()  # type: ignore[arg-type]
-    assert CANARY not in all_words(error.value)
+    source = TokenSource(CalledToken(give))  # type: ignore[arg-type]
+    for times in (1, 2):
+        errors = await asyncio.gather(source.current(), source.current(), return_exceptions=True)
+        for error in errors:
+            assert isinstance(error, UsageError)
+            assert words in error.message
+            assert CANARY not in all_words(error)
+        assert asked == times
+
+
+async def test_a_function_that_is_cancelled_by_somebody_else_is_told() -> None:
+    """Else whoever waits for the token waits for ever: a task that ends so says nothing."""
+
+    async def give() -> str:
+        raise asyncio.CancelledError
+
+    source = made(Settings(token=give))
+    with pytest.raises(TryLater, match="the function that gives it was cancelled"):
+        await source.current()
+    waiting = asyncio.create_task(source.current())
+    waiting.cancel()  # but its own cancel is one
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()

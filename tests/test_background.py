@@ -1,4 +1,5 @@
-"""Tasks started from callbacks of the loop, where anyio looks for its library as it does beside sniffio."""
+"""The run's own tasks: started from callbacks too (where anyio looks for its library as it does beside sniffio), out of
+reach of who cancels everything, and never gone without a word."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from bulkwriter.engine.background import Background
+from bulkwriter.engine.background import CUT, Background
+from bulkwriter.errors import BulkwriterError, UsageError
 from tests.cli_process import stub
 from tests.library import LOOPS, on_loop, settings_for, some_pairs, wholly
 
@@ -47,24 +49,93 @@ async def test_a_callback_starts_tasks_as_a_task_does() -> None:
         if len(started) == 3:
             all_started.set()
 
-    async with anyio.create_task_group() as tasks:
-        background = Background(tasks)
+    background = Background(Told())
 
-        def in_a_callback() -> None:
-            try:
-                anyio.CancelScope()  # as `start_soon` makes one
-            except RuntimeError as error:  # anyio's NoEventLoopError; some older ones let sniffio's through
-                refused.append(error)
-            background.start(lambda: step("second"))
-            background.start(lambda: step("third"))
+    def in_a_callback() -> None:
+        try:
+            anyio.CancelScope()  # as an anyio task group makes one
+        except RuntimeError as error:  # anyio's NoEventLoopError; some older ones let sniffio's through
+            refused.append(error)
+        background.start(step, "second")
+        background.start(step, "third")
 
-        background.start(lambda: step("first"))
-        asyncio.get_running_loop().call_soon(in_a_callback)
-        with anyio.fail_after(30):
-            await all_started.wait()
-        tasks.cancel_scope.cancel()
+    background.start(step, "first")
+    asyncio.get_running_loop().call_soon(in_a_callback)
+    with anyio.fail_after(30):
+        await all_started.wait()
+    await background.aclose()
     assert started == ["first", "second", "third"]
     assert refused  # else this stand-in shows nothing
+
+
+class Told:
+    """Who is told of what went wrong."""
+
+    def __init__(self) -> None:
+        self.stopped: list[BulkwriterError] = []
+        self.bugs: list[BaseException] = []
+
+    def stop(self, error: BulkwriterError) -> None:
+        self.stopped.append(error)
+
+    def crashed(self, error: BaseException) -> None:
+        self.bugs.append(error)
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_cancel_of_everything_does_not_reach_the_tasks() -> None:
+    told = Told()
+    background = Background(told)
+    step = background.start(for_ever)
+    assert step.task not in asyncio.all_tasks()
+    await background.aclose()
+    assert step.task.done()
+    assert not told.stopped
+
+
+async def test_whatever_ends_a_task_before_its_time_is_told() -> None:
+    async def fail(error: BaseException) -> None:
+        await asyncio.sleep(0)
+        raise error
+
+    told = Told()
+    background = Background(told)
+    mine, bug = UsageError("mine"), ValueError("a bug")
+    for error in (mine, bug, asyncio.CancelledError()):
+        background.start(fail, error)
+    found = background.start(for_ever)
+    await asyncio.sleep(0.01)
+    found.task.cancel()
+    await asyncio.wait([found.task])
+    assert told.bugs == [bug]
+    assert told.stopped[0] is mine
+    assert [error.message for error in told.stopped[1:]] == [CUT, CUT]
+    await background.aclose()
+
+
+async def test_a_task_that_is_ended_may_do_what_must_follow_and_one_begun_late_ends_at_once() -> None:
+    ended: list[str] = []
+
+    async def step(name: str) -> None:
+        try:
+            await for_ever()
+        finally:
+            ended.append(name)
+
+    told = Told()
+    background = Background(told)
+    background.start(step, "cancelled before it began").cancel()
+    background.start(step, "running")
+    await asyncio.sleep(0)
+    await background.aclose()
+    late = background.start(step, "late")
+    await asyncio.wait([late.task])
+    assert sorted(ended) == ["cancelled before it began", "late", "running"]
+    assert not told.stopped
+    assert not told.bugs
 
 
 @pytest.mark.slow

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from pathlib import Path
 
 import pytest
 import trustme
 
+from bulkwriter.engine.uncancelled import own_task
 from bulkwriter.errors import UsageError
-from bulkwriter.net.dial import choose_proxy, make_tls_context
+from bulkwriter.model import Fault
+from bulkwriter.net.dial import ConnectFailure, Dialer, choose_proxy, make_tls_context
 
 API = "https://api.test"
 
@@ -41,6 +44,25 @@ def test_the_proxy_chosen(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert choose_proxy(base_url, given) == chosen
+
+
+async def test_a_look_up_that_somebody_cancels_is_a_failure_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiohttp has a task for it, which a cancel of everything finds; the lane that is opened counts as opening."""
+
+    async def never(*args: object, **options: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+    dialer = Dialer("http://localhost:1", ca_file=None, proxy=None, timeout_s=10)
+    dialing = own_task(dialer.dial())
+    await asyncio.sleep(0.01)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.wait([dialing])
+    failure = dialing.exception()
+    assert isinstance(failure, ConnectFailure)
+    assert (failure.fault, failure.detail) == (Fault.UNREACHABLE, "localhost:1: the look-up was cancelled")
+    await dialer.aclose()
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_lanes_freed_in_one_turn_are_used_at_its_end() -> None:
     stage.run_up(4)
     stage.give(1, 2, 3, 4, 5, 6)
     later: list[Callable[[], None]] = []
-    stage.dispatcher.soon = later.append
+    stage.dispatcher.soon = lambda: later.append(stage.dispatcher.use_freed)
     first, second, third = (stage.lane_of(seq) for seq in (1, 2, 3))
     first.answer(created(1))
     second.answer(rejected())

@@ -23,16 +23,18 @@ MAY_USE: dict[str, set[str]] = {
     "errors": set(),
     "events": set(),
     "settings": {"errors"},
+    # how the event loop may call what is ours
+    "guarded": set(),
     # decide, talk, remember, read
     "core": {"errors", "model"},
-    "net": {"__version__", "errors", "model", "settings"},
+    "net": {"__version__", "errors", "guarded", "model", "settings"},
     "store": {"errors", "model"},
     "sources": {"errors", "model"},
     "dedupe": set(),
     "cpu": set(),
     # look, wait and act
     "reconcile": {*NOUNS, "connection", "core", "dedupe", "engine", "net", "store"},
-    "engine": {*NOUNS, "core", "dedupe", "net", "reconcile", "store"},
+    "engine": {*NOUNS, "core", "dedupe", "guarded", "net", "reconcile", "store"},
     # put together
     "metering": {"core", "engine", "model", "settings", "store"},
     "connection": {"core", "engine", "metering", "model", "net", "reconcile", "settings"},

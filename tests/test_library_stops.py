@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bulkwriter import BulkWriter, ConfigurationStop, Settings, TryLater, UsageError, events
+from bulkwriter import BulkWriter, BulkwriterError, ConfigurationStop, Outcome, Settings, TryLater, UsageError, events
 from bulkwriter.stub.thread import StubThread
 from tests.cli_process import stub
 from tests.conftest import CANARY
@@ -85,6 +85,43 @@ def test_a_single_write_without_a_way_to_sign_in_says_so(tmp_path: Path) -> None
 
     with stub() as server, pytest.raises(UsageError):
         on_loop(main, server=server)
+
+
+async def a_line() -> str:
+    return "x\n"
+
+
+async def fails() -> str:
+    await asyncio.sleep(0)
+    raise ValueError(CANARY)
+
+
+@pytest.mark.parametrize("existing", ["check", "skip"])
+@pytest.mark.parametrize(
+    ("login", "kind", "words", "token_calls"),
+    [
+        ({"token": a_line}, UsageError, "the token has a line end", 0),
+        ({"token": fails}, ConfigurationStop, "no token: ValueError", 0),
+        ({"token": None, "username": "ann", "password": "wrong"}, ConfigurationStop, "the sign-in was refused", 1),
+    ],
+)
+def test_writes_at_once_are_all_told_why_there_is_no_token(
+    tmp_path: Path, existing: str, login: dict[str, Any], kind: type[BulkwriterError], words: str, token_calls: int
+) -> None:
+    """One exchange for all: a wrong password given 50 times would lock the account."""
+    told: list[BaseException | Outcome] = []
+
+    async def main() -> None:
+        async with BulkWriter(settings_for(server, tmp_path / "j", existing=existing, **login)) as writer:
+            told.extend(await asyncio.gather(*map(writer.write, PAIRS[:50]), return_exceptions=True))
+
+    with stub() as server:
+        on_loop(main, server=server)
+        for error in told:
+            assert isinstance(error, kind)
+            assert words in error.message
+            assert CANARY not in str(error)
+        assert server.truth()["operations"] == ({"token": token_calls} if token_calls else {})
 
 
 THROTTLED = {"kind": "bucket", "count": 100, "window_s": 1, "burst": 20, "retry_after": "none"}

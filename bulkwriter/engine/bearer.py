@@ -41,14 +41,15 @@ class Bearer:
         self._dispatcher = dispatcher
         self._tell = tell
         self._quiet_s = quiet_s
-        self._lock = anyio.Lock()
         self._generation: int | None = None
 
     async def begin(self) -> None:
         """Get ready to send: the first call waits for a token, later ones return at once."""
-        async with self._lock:
+        if self._generation is None:
+            # All who wait ask at once: the source makes one exchange for them, and one failure is told to all.
+            token = await self._tokens.current()
             if self._generation is None:
-                self._use(await self._tokens.current(), is_refreshed=False)
+                self._use(token, is_refreshed=False)
 
     async def renew(self) -> None:
         """Take newer tokens for ever: the source makes one when the current one nears its end."""

@@ -1,4 +1,4 @@
-"""The engine waits and acts: it owns the only task group, and moves pairs from source to journal to lanes to journal.
+"""The engine waits and acts: it owns the background tasks, and moves pairs from source to journal to lanes to journal.
 
     intake ──append──> journal ──> Dispatcher.ready ──> lanes ──replies──> Outcomes ──settle──> journal ──> delivery
                                         ^                                     │ in doubt
@@ -17,19 +17,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import anyio
-from anyio.abc import TaskGroup
 
-from ..errors import BulkwriterError, TryLater, is_of_journal
+from ..errors import BulkwriterError, TryLater, bug_of_ours, is_of_journal
 from ..events import DoubtsParked, Event, Note, Stopping
+from ..guarded import guarded
 from ..model import Fault, Intent
 from ..net.dial import ConnectFailure
 from ..reconcile.looks import Looker
 from ..settings import Settings
 from . import stops
-from .background import Background
+from .background import Background, Step
 from .bearer import Bearer
 from .commits import Commits
 from .dispatch import Dispatcher
@@ -49,7 +50,7 @@ REFUSED_S: Final = 10.0
 
 
 class Engine:
-    """One run in one process.  `start` it in a task group, give it sources or single pairs, then `settle_down`."""
+    """One run in one process.  `start` it, give it sources or single pairs, then `settle_down` and `aclose`."""
 
     def __init__(self, settings: Settings, ports: Ports, stored: Stored, *, tell: Callable[[Event], None]) -> None:
         self.settings = settings
@@ -98,9 +99,12 @@ class Engine:
         self.settlement.run_floor = lambda: self.known.run_floor
         self.brake = Brake(self)
         self._changed = anyio.Event()
-        self._returning = anyio.Lock()
+        self._returning, self._flushing = anyio.Lock(), anyio.Lock()
+        self._background = Background(self)
+        self._committing: Step
         self._keeps_floors = stored.has_rising_ids
         self._heard = self._metered = 0  # attempts when the lanes were last heard out; settled pairs that are counted
+        self._wake = guarded(d.pump, self.crashed)
         self._wake_timer: asyncio.TimerHandle | None = None
         if ports.most_lanes < self.settings.in_flight:
             self.tell(Note(f"{ports.most_lanes:,} requests in flight at most: the system allows no more open files"))
@@ -113,38 +117,26 @@ class Engine:
 
     # tasks
 
-    def start(self, tasks: TaskGroup) -> None:
-        """Start the background tasks; they end when `tasks` is cancelled."""
-        self._tasks = Background(tasks)
-        self.dispatcher.soon = asyncio.get_running_loop().call_soon
-        self._background(self.outcomes.run, self._after_commit)
-        self._background(self.looker.run)
-        self._background(self.bearer.renew)
-        self._background(self._tick)
+    def start(self) -> None:
+        """Start the background tasks; `aclose` ends them."""
+        call_soon = asyncio.get_running_loop().call_soon
+        self.dispatcher.soon = partial(call_soon, guarded(self.dispatcher.use_freed, self.crashed))
+        self._committing = self.spawn(self.outcomes.run, self._after_commit)
+        self.spawn(self.looker.run)
+        self.spawn(self.bearer.renew)
+        self.spawn(self._tick)
         if self.parts.ceiling:
-            self._background(self.parts.ceiling.feed, self.dispatcher.pump)
+            self.spawn(self.parts.ceiling.feed, self.dispatcher.pump)
 
-    def spawn(self, step: Callable[..., Any], *args: Any) -> anyio.CancelScope:
-        """Run something of a caller's beside; cancel what this returns to end it."""
-        scope = anyio.CancelScope()
+    def spawn(self, step: Callable[..., Any], *args: Any) -> Step:
+        """Run something beside, to its end or to that of the run; cancel what this returns to end it sooner."""
+        return self._background.start(step, *args)
 
-        async def scoped() -> None:
-            with scope:
-                await step(*args)
-
-        self._background(scoped)
-        return scope
-
-    def _background(self, step: Callable[..., Any], *args: Any) -> None:
-        async def guarded() -> None:
-            try:
-                await step(*args)
-            except BulkwriterError as error:
-                self.stop(error)
-            except Exception as error:
-                self.crashed(error)
-
-        self._tasks.start(guarded)
+    async def aclose(self) -> None:
+        """End the background tasks.  What still waits for the run waits no longer."""
+        self.halt()
+        await self._background.aclose()
+        self._poke()
 
     async def _tick(self) -> None:
         tick_s = min(TICK_S, self.settings.timeout_s / 8)
@@ -176,7 +168,7 @@ class Engine:
 
     def open_lanes(self, count: int) -> None:
         for _ in range(count):
-            self._background(self._open_lane)
+            self.spawn(self._open_lane)
 
     async def _open_lane(self) -> None:
         try:
@@ -190,7 +182,7 @@ class Engine:
         if self._wake_timer:
             self._wake_timer.cancel()
         delay_s = max(0.0, at - self.ports.clock())
-        self._wake_timer = asyncio.get_running_loop().call_later(delay_s, self.dispatcher.pump)
+        self._wake_timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
 
     def stop(self, error: BulkwriterError) -> None:
         """End the run early with `error`: nothing new is sent.  The first error counts, or that of a failed disk."""
@@ -201,9 +193,7 @@ class Engine:
 
     def crashed(self, error: BaseException) -> None:
         """A bug of ours: keep what is known and end the run."""
-        bug = BulkwriterError(f"a bug of ours: {type(error).__name__}", hint="please report it, with -v's output")
-        bug.__cause__ = error
-        self.stop(bug)
+        self.stop(bug_of_ours(error))
 
     def halt(self) -> None:
         """No new attempts from here on."""
@@ -226,7 +216,7 @@ class Engine:
             self._keeps_floors = False
             self.tell(Note(NOT_RISING))
             if self.ports.store.is_durable:  # or the next start would trust the floors of its doubts
-                self._background(self.ports.store.run, forget_floors)
+                self.spawn(self.ports.store.run, forget_floors)
         self.parts.budget.note_success(max(0, self.outcomes.settled - self._metered))
         self._metered = self.outcomes.settled
         self.dispatcher.pump()
@@ -289,8 +279,12 @@ class Engine:
 
     async def committed(self) -> bool:
         """Wait until all outcomes so far are durable; False if the disk failed."""
-        await self.until(lambda: self.outcomes.is_empty or is_of_journal(self.error))
+        committing = self._committing.task
+        await self.until(lambda: self.outcomes.is_empty or is_of_journal(self.error) or committing.done())
+        if not self.outcomes.is_empty and not is_of_journal(self.error):
+            async with self._flushing:  # whose business it is has ended before its time: a bug, or an interrupt
+                await self.outcomes.flush()
         return not is_of_journal(self.error)
 
     def refresh_token(self) -> None:
-        self._background(self.bearer.refresh)
+        self.spawn(self.bearer.refresh)

@@ -20,7 +20,8 @@ from typing import Any, Final, Protocol
 
 from ..core.classify import http_date
 from ..core.throttles import Spent
-from ..errors import BulkwriterError
+from ..errors import BulkwriterError, bug_of_ours
+from ..guarded import guarded
 from .account import Account, Answer, Ask
 from .reserve import Reserve
 
@@ -92,7 +93,9 @@ class Exchanges:
         """The next block of what is booked is wanted, now or soon."""
         reserve = self._reserves[kind]
         if not self.is_broken and reserve.draw():
-            self._ledger.post(lambda _: self._till.sync()).add_done_callback(lambda done: self._drawn(done, reserve))
+            self._ledger.post(lambda _: self._till.sync()).add_done_callback(
+                guarded(lambda done: self._drawn(done, reserve), self._crashed)
+            )
 
     def report(self) -> None:
         """Write down what was spent so far."""
@@ -142,7 +145,7 @@ class Exchanges:
         ask, account = self._next(), self._account
         self._asked = ask.wants
         self._going = self._ledger.post(lambda ledger: ledger.exchange(lambda book: account.exchange(book, ask)))
-        self._going.add_done_callback(lambda future: self._done(future, ask))
+        self._going.add_done_callback(guarded(lambda future: self._done(future, ask), self._crashed))
 
     def _next(self) -> Ask:
         now = self._clocks.boot()
@@ -187,6 +190,10 @@ class Exchanges:
         error = future.exception()
         if error is not None and not self.is_broken:
             self.is_broken = True
-            bug = BulkwriterError(f"a bug of ours: {type(error).__name__}")
-            self.on_error(error if isinstance(error, BulkwriterError) else bug)
+            self.on_error(error if isinstance(error, BulkwriterError) else bug_of_ours(error))
         return error is not None
+
+    def _crashed(self, error: Exception) -> None:
+        """A bug in what the ledger's answers do; nothing is granted any more."""
+        self.is_broken = True
+        self.on_error(bug_of_ours(error))

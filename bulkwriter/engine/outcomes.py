@@ -55,6 +55,7 @@ class Outcomes:
         self._rows: list[SettleRow] = []
         self._intents: list[Intent] = []
         self._was: list[int] = []
+        self._group: tuple[list[SettleRow], list[Intent], list[int]] | None = None  # given to the disk, not durable yet
         self._flushing = 0
         self._some = anyio.Event()
 
@@ -84,15 +85,21 @@ class Outcomes:
             after_commit()
             await anyio.sleep(min(LONGEST_PAUSE_S, count * PAUSE_S_PER_ROW))
 
+    async def flush(self) -> None:
+        """Commit what is left.  For the end of a run in which `run` ended before its time, and never beside it."""
+        while not self.is_empty:
+            await self._commit()
+
     async def _commit(self) -> int:
-        rows, self._rows = self._rows, []
-        intents, self._intents = self._intents, []
-        was, self._was = self._was, []
-        self._some = anyio.Event()
+        if self._group is None:  # else a commit was broken off: the same rows once more say the same
+            self._group = self._rows, self._intents, self._was
+            self._rows, self._intents, self._was = [], [], []
+            self._some = anyio.Event()
+        rows, intents, was = self._group
         self._flushing = len(rows)
         await self._store.settle(rows)
         self._count(rows, was)
-        self._flushing = 0
+        self._group, self._flushing = None, 0
         self.is_full = len(self._rows) >= self._most
         if self.deliver:
             self.deliver(intents, rows)

@@ -15,18 +15,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import anyio
 
 from ..dedupe import PairSet
-from ..errors import BulkwriterError, JournalError
+from ..errors import BulkwriterError, JournalError, bug_of_ours
+from ..guarded import guarded
 from ..model import SETTLED, Intent, Outcome, State
 from ..store.schema import ExportRow, intent_detail
 from .commits import Commits
 from .delivery import stored_outcome
 from .intake import INTENT, PENDING, Known
 from .ports import Store
+from .uncancelled import own_task
 
 LOOK_AGAIN_S: Final = 0.02
 """A pair that the source has taken has its row in the journal within about a commit; until then it is looked for."""
@@ -74,8 +77,8 @@ class Singles:
             raise self.closed
         task = self._writing.get(pair)
         if task is None:
-            task = self._writing[pair] = asyncio.get_running_loop().create_task(self._write(pair))
-            task.add_done_callback(lambda task: self._ended(pair, task))
+            task = self._writing[pair] = own_task(self._write(pair))
+            task.add_done_callback(guarded(partial(self._ended, pair), self._crashed))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -103,6 +106,11 @@ class Singles:
         failure = None if task.cancelled() else task.exception()
         if isinstance(failure, BulkwriterError) and failure is not self.closed:
             self._stop(failure)
+        elif isinstance(failure, Exception):
+            self._crashed(failure)
+
+    def _crashed(self, error: Exception) -> None:
+        self._stop(bug_of_ours(error))
 
     async def _write(self, pair: tuple[int, int]) -> Outcome:
         while True:

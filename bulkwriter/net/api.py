@@ -30,7 +30,8 @@ from ..model import BOM, ID_MAX
 IDS_PER_CALL: Final = 50
 """Most ids for one `by_ids`: 20 digits each stay well under the 2,048 characters that IIS allows a query by default."""
 
-TOKEN: Final = re.compile(r"[!-~]{1,16384}")
+TOKEN_CHARS: Final = 16_384
+TOKEN: Final = re.compile(rf"[!-~]{{1,{TOKEN_CHARS}}}")
 """What goes into a header whole: visible ASCII without spaces; so no line end can smuggle in another header."""
 FRESH: Final = "Cache-Control: no-cache\r\n"
 """A list that a cache on the way had kept would say twice that a record is not there (RFC 9111, 5.2.1.4)."""
@@ -227,12 +228,19 @@ def host_header(scheme: str, host: str, port: int | None) -> str:
 
 def check_header(value: str, what: str) -> str:
     """`value`, if it can stand in a header.  The error never shows it."""
-    if not TOKEN.fullmatch(value):
-        raise UsageError(
-            f"the {what} is empty, too long, or holds a space, line end or other character that no {what} has",
-            hint=f"look at where the {what} comes from; it is not shown here",
-        )
-    return value
+    if TOKEN.fullmatch(value):
+        return value
+    if not value:
+        why = "is empty"
+    elif "\n" in value or "\r" in value:
+        why = "has a line end"
+    elif any(character.isspace() for character in value):
+        why = "has a space"
+    elif len(value) > TOKEN_CHARS and value.isascii() and value.isprintable():
+        why = f"is longer than {TOKEN_CHARS:,} characters"
+    else:
+        why = f"has a character that no {what} has"
+    raise UsageError(f"the {what} {why}", hint=f"look at where the {what} comes from; it is not shown here")
 
 
 def load(body: bytes) -> Any:

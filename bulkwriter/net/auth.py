@@ -128,7 +128,8 @@ class CalledToken:
         value = await obtain(self._call, "token")
         if not isinstance(value, str):
             raise UsageError(f"the function that gives tokens answered with {type(value).__name__}, not with text")
-        if value == self._last:
+        check_header(value, "token")  # before it is kept: what was never sent was never refused
+        if value == self._last and not is_first:
             raise refused("the token was refused (401), and the function that gives tokens gave the same one again")
         self._last = value
         return value, math.inf

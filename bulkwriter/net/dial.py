@@ -34,6 +34,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from ..errors import UsageError
+from ..guarded import is_cancelled
 from ..model import Fault
 from ..settings import is_host, is_loopback_host
 
@@ -90,6 +91,11 @@ class Dialer:
                 return await self._connector.connect(request, [], aiohttp.ClientTimeout())
         except (aiohttp.ClientError, OSError) as e:
             raise self._explain(e) from None
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            # aiohttp looks names up in a task of its own, which a cancel of everything reaches, and this one may not.
+            raise ConnectFailure(Fault.UNREACHABLE, f"{self._target}: the look-up was cancelled") from None
 
     async def aclose(self) -> None:
         if self._connector is not None:

@@ -26,6 +26,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import quote_plus
 
 from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
+from ..guarded import is_cancelled
 from ..model import Fault, Reply
 from .api import BadList, check_header, load
 
@@ -155,6 +156,10 @@ async def obtain(call: Callable[[], Awaitable[str]], what: str) -> str:
         stop = TryLater(f"no {what}: {type(e).__name__}", hint="the same command later goes on")
     except Exception as e:
         stop = ConfigurationStop(f"no {what}: {type(e).__name__}", hint=f"the function that gives the {what} raised it")
+    except asyncio.CancelledError:
+        if is_cancelled():
+            raise
+        stop = TryLater(f"no {what}: the function that gives it was cancelled", hint="the same command later goes on")
     raise stop  # out here, so that the failure is not its context
 
 
