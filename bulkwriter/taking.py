@@ -110,7 +110,7 @@ class Taking:
             unsent = await engine.return_unsent(lambda i: i.seq < SINGLE_SEQ and i.seq not in waiters)
         engine.commits.delivery = None
         if delivery:
-            for intent in unsent:
+            for intent in (*unsent, *(self._intake.unsent() if self._intake else ())):
                 delivery.put(unsettled(intent, State.PENDING))
             for doubt in engine.looker.doubts:
                 delivery.put(unsettled(doubt.intent, State.IN_DOUBT))

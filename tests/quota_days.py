@@ -57,6 +57,7 @@ class Outcome:
     processes: int = 0
     predictions: list[tuple[float, float, float]] = field(default_factory=list)  # at, share done, predicted end
     stops: list[float] = field(default_factory=list)  # retry_at of each TryLater, in virtual time
+    at_stake: list[int] = field(default_factory=list)  # doubts that each process left behind
 
     def throttles_of_worst_day(self) -> int:
         days = Counter(int(at // DAY_S) for at in self.throttled_at)
@@ -155,6 +156,7 @@ class Backfill:
         process = Process(self.trace, start_s=self.now, most_s=most_s)
         process.loop._turns_left = 50_000_000
         self.tills.clear()
+        before = self._unsettled()
         writers = [self._writer(process, journal) for journal in self.journals]
         for at, act in self.at_hours:
             if at > self.now:
@@ -177,11 +179,17 @@ class Backfill:
         self.server.lose_all(self.now, 60.0)
         self.server.advance(self.now)
         self.journals = [journal.reopened() for journal in self.journals]
+        if not self.outcome.took_s:
+            self.outcome.at_stake.append(len(self._unsettled() - before))
         if stop is None:
             return True
         assert stop.retry_at
         self.now = max(self.now, stop.retry_at - WALL_S)
         return False
+
+    def _unsettled(self) -> set[tuple[int, int]]:
+        """Rows that the next process has to look up: intents and doubts, as (journal, seq)."""
+        return {(i, row.seq) for i, journal in enumerate(self.journals) for row in journal.doubts()}
 
     def _writer(self, process: Process, journal: Journal) -> BulkWriter:
         watch = LightWatch(process, self.settings, journal)

@@ -67,8 +67,8 @@ def dedupe(work: Work) -> Steps:
 class NoHost:
     """Takes what an intake commits and lets it go."""
 
-    async def room(self, rows: int) -> None:
-        return None
+    async def room(self, rows: int) -> int:
+        return 0
 
     async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]:
         return []
@@ -78,6 +78,9 @@ class NoHost:
 
     async def read_singles(self, first_seq: int) -> list[StoredRow]:
         return []
+
+    def at_once(self) -> int:
+        return CHUNK_ROWS
 
     async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None:
         return None

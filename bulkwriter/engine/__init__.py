@@ -2,7 +2,7 @@
 
     engine          the tasks, the way of a pair as a drawing, and the one way in which a run ends
     ports, parts    what it stands on (lanes, journal, lists, clocks), and the objects that decide for it
-    intake          rows -> intents, `chunks` at a time; `known` and `first_start`: what is there already
+    intake          rows -> intents, `chunks` at a time, as far as they may `reach`; `known`, `first_start`: those there
     commits         the durable step, and the hand-over to ...
     dispatch        ... ready pairs that meet free lanes (`lanes`), under the `ceiling`, with a token (`bearer`)
     replies         what each reply does, and when it `stops` the run; `ids`: record ids seen

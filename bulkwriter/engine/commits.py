@@ -9,7 +9,7 @@ Also here: waiting for room, since the same three things bound the intake: ready
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from .dispatch import Dispatcher
 from .intake import PENDING, STORED_ROWS, There
 from .outcomes import IN_DOUBT, INTENT, Outcomes
 from .ports import Store
+from .reach import ANY, Reach
 from .uncancelled import to_its_end
 from .unkept import Unkept
 
@@ -36,12 +37,20 @@ class Commits:
     """The intake's way to the journal and the ready queue; see `intake.IntakeHost`."""
 
     def __init__(
-        self, store: Store, dispatcher: Dispatcher, outcomes: Outcomes, looker: Looker, settings: Settings
+        self,
+        store: Store,
+        dispatcher: Dispatcher,
+        outcomes: Outcomes,
+        looker: Looker,
+        settings: Settings,
+        *,
+        reach: Callable[[], Reach],
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._outcomes = outcomes
         self._looker = looker
+        self._reach = reach if store.is_durable else lambda: ANY
         self._most_doubts = settings.limits.outcome_rows
         self._room = anyio.Event()
         self.unkept = None if store.is_durable else Unkept(lambda: looker.forbidden)
@@ -55,20 +64,27 @@ class Commits:
     def _hungry(self) -> None:
         self._room.set()
 
-    async def room(self, rows: int) -> None:
-        """Wait until the ready queue is down to `rows`, doubts are few enough, and the stream's consumer has caught up.
+    def at_once(self) -> int:
+        """How many intents may be made at this moment without reaching too far ahead; at least 1."""
+        return self._reach().rows(len(self._dispatcher.ready))
+
+    async def room(self, rows: int) -> int:
+        """Wait until the ready queue is down to `rows`, or less where little can be sent, doubts are few enough, and
+        the stream's consumer has caught up.  Returns how many pairs are ready.
 
         `rows` is what is asked for next, and not what came last: a source's batches end in small rests.
         """
         d = self._dispatcher
-        d.low_water = rows
+        d.low_water = self._reach().low_water(rows)
         while len(d.ready) > d.low_water or len(self._looker.doubts) >= self._most_doubts:
             self._room = anyio.Event()
             # Of the queue we are told (`hungry`), but doubts are settled without a word to us.
             with anyio.move_on_after(None if len(d.ready) > d.low_water else 1.0):
                 await self._room.wait()
+            d.low_water = self._reach().low_water(rows)
         if self.delivery:
             await self.delivery.room()
+        return len(d.ready)
 
     async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]:
         """The pairs that the journal holds; with a stream, those settled by earlier starts are delivered."""

@@ -40,6 +40,7 @@ from .held import Brake, quiet_s
 from .known import NOT_RISING, KnownRecords, existing_of, forget_floors
 from .parts import parts_for
 from .ports import Ports, Stored
+from .reach import reach_of
 from .refusals import Refusals
 from .settlement import Settlement
 
@@ -77,7 +78,15 @@ class Engine:
             tell=tell,
             rng=ports.rng,
         )
-        self.commits = Commits(ports.store, self.dispatcher, self.outcomes, self.looker, settings)
+        ahead_s = settings.limits.chunk_s
+        self.commits = Commits(
+            ports.store,
+            self.dispatcher,
+            self.outcomes,
+            self.looker,
+            settings,
+            reach=lambda: reach_of(parts, clock(), ahead_s=ahead_s),
+        )
         self._wire(stored)
 
     def _wire(self, stored: Stored) -> None:

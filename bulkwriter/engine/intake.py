@@ -5,7 +5,8 @@ ends the run (exit 6), so that an edited file never continues another file's jou
 is `invalid`, `duplicate` or `existing`.  Pairs reach the dispatcher only after their intents are durable; that step
 cannot be cancelled half-way, so whatever the dispatcher does not send can be returned to `pending` later.
 
-Rows are taken only as fast as they are sent and delivered: the ready queue holds at most about two chunks.
+Rows are taken only as fast as they are sent and delivered: the ready queue holds at most about two chunks.  Where less
+can be sent (`engine.reach`), the rest of a chunk is `pending` at first, and its rows become intents by and by.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class SourceLike(Protocol):
     async def read(self, max_rows: int) -> Batch | None: ...
 
 
+Chosen = tuple[StoredRow, int | None]
+"""A row that the journal holds unsent, and its line."""
 There = list[tuple[Intent, int, int]]
 """Pairs found on the server, not to be sent: intent, state that the journal has, record id (0: not known)."""
 
@@ -44,7 +47,8 @@ There = list[tuple[Intent, int, int]]
 class IntakeHost(Protocol):
     """What the intake asks of the engine around it; the two commits cannot be cancelled half-way."""
 
-    async def room(self, rows: int) -> None: ...
+    async def room(self, rows: int) -> int: ...
+    def at_once(self) -> int: ...
     async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]: ...
     async def read_stored(self, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]: ...
     async def read_singles(self, first_seq: int) -> list[StoredRow]: ...
@@ -84,6 +88,7 @@ class Intake:
         self._pairs = pairs
         self._chunk = chunk
         self.seq = plan.first_seq
+        self._later: list[Chosen] = []
 
     async def run(self, clock: Callable[[], float]) -> None:
         """Take every row, as room allows.  Raises `SourceError`; cancelling it leaves journal and queue consistent."""
@@ -95,8 +100,8 @@ class Intake:
                 raise self._shorter()
             await self._take_stored(batch)
         while plan.left != 0:
-            await self._host.room(self._chunk.rows)
-            rows = self._chunk.next(clock())
+            ready = await self._host.room(self._chunk.rows)
+            rows = self._chunk.next(clock(), ready)
             batch = await self._source.read(rows if plan.left is None else min(rows, plan.left))
             if batch is None:
                 return
@@ -121,21 +126,29 @@ class Intake:
         self.seq += count
         await self._send_again([(row, batch.lines[row[0] - first]) for row in again])
 
-    async def _send_again(self, chosen: list[tuple[StoredRow, int | None]]) -> None:
-        """Make these stored rows intents again, each with its line, or `existing`, as far as the limit allows."""
-        if not chosen:
-            return
-        await self._host.room(len(chosen))
-        there = await self._known.find([(row[1] or 0, row[2] or 0) for row, _ in chosen])
+    def unsent(self) -> list[Intent]:
+        """Pairs of the source that wait for their turn as `pending` rows, once `run` has ended."""
+        return [intent_of(one, None) for one in self._later if one[0][3] == PENDING]
+
+    async def _send_again(self, chosen: list[Chosen]) -> None:
+        """Make these rows intents, or `existing`, as room comes up and as far as the limit of this start allows."""
+        self._later = chosen
+        while self._later and self._plan.left != 0:
+            await self._host.room(len(self._later))
+            there = await self._known.find(list(map(pair_of, self._later)))
+            chosen, self._later = split(self._later, there, self._host.at_once())
+            await self._claim(chosen, there)
+        self._later = []
+
+    async def _claim(self, chosen: list[Chosen], there: dict[tuple[int, int], int]) -> None:
         floor = self._known.floor()
         intents: list[Intent] = []
         was: list[int] = []
         existing: There = []
-        for (seq, first, second, state, attempts, _), line in chosen:
-            pair = (first or 0, second or 0)
-            intent = Intent(seq, pair, 0 if state == FAILED else attempts, line, floor)
-            if pair in there:
-                existing.append((intent, state, there[pair]))
+        for one in chosen:
+            intent, state = intent_of(one, floor), one[0][3]
+            if intent.pair in there:
+                existing.append((intent, state, there[intent.pair]))
             elif self._may_send(1):
                 intents.append(intent)
                 was.append(state)
@@ -152,8 +165,12 @@ class Intake:
         else:
             rows, intents, existing = self._plain_rows(batch, floor)
         self.seq += len(rows)
+        later: list[Chosen] = []
+        if len(intents) > (count := self._host.at_once()):
+            rows, intents, later = held_back(rows, intents, count)
         self._may_send(len(intents))
         await self._host.commit_new(rows, intents, existing)
+        await self._send_again(later)
         if error:
             raise error
 
@@ -216,6 +233,37 @@ class Intake:
             f"{self._source.name} ends after {self.seq:,} rows, but the journal has {self._plan.stored:,}",
             hint="give back the file as it was; rows may only be added at its end",
         )
+
+
+def pair_of(one: Chosen) -> tuple[int, int]:
+    return one[0][1] or 0, one[0][2] or 0
+
+
+def intent_of(one: Chosen, floor: int | None) -> Intent:
+    """A failed pair begins anew."""
+    (seq, _, _, state, attempts, _), line = one
+    return Intent(seq, pair_of(one), 0 if state == FAILED else attempts, line, floor)
+
+
+def split(chosen: list[Chosen], there: dict[tuple[int, int], int], count: int) -> tuple[list[Chosen], list[Chosen]]:
+    """The first rows, of which `count` at most are to be sent, and the rest."""
+    for i, one in enumerate(chosen):
+        if pair_of(one) not in there:
+            if not count:
+                return chosen[:i], chosen[i:]
+            count -= 1
+    return chosen, []
+
+
+def held_back(
+    rows: list[AppendRow], intents: list[Intent], count: int
+) -> tuple[list[AppendRow], list[Intent], list[Chosen]]:
+    """New rows of which only `count` become intents at once: those rows, with the others `pending`; the intents; and
+    the others."""
+    first = intents[count].seq
+    rows = [row if row[0] < first or row[4] != INTENT else (*row[:4], PENDING, None) for row in rows]
+    later: list[Chosen] = [((intent.seq, *intent.pair, PENDING, 0, None), intent.line) for intent in intents[count:]]
+    return rows, intents[:count], later
 
 
 def _cut_at_bad(batch: Batch, name: str) -> tuple[Batch, SourceError | None]:

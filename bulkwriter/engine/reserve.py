@@ -104,6 +104,11 @@ class Reserve:
         """Whether any request is on its way."""
         return bool(self._on_way)
 
+    @property
+    def unused(self) -> int:
+        """How many are booked and not used."""
+        return self._booked - self._used
+
     def wants(self, now: float) -> int:
         """How many to ask for now; called once for each exchange that asks."""
         lasted_s = now - self._asked_at
