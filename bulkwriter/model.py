@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum, IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ID_MAX = 2**63 - 1
 """The largest id: the API's ids are signed 64-bit, and positive."""
@@ -250,6 +250,13 @@ class Reason:
 
 Reasons = Mapping[str, tuple[Reason, ...]]
 """Reasons by state ("rejected", "invalid", "failed"), most frequent first."""
+HAVE_REASONS = ("rejected", "invalid", "failed")
+"""The states that have reasons, in the order in which they are told."""
+
+
+def reasons_json(reasons: Reasons) -> dict[str, list[dict[str, str | int]]]:
+    """Reasons as `--json` has them: a list for each state that can have some."""
+    return {state: [asdict(reason) for reason in reasons.get(state, ())] for state in HAVE_REASONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,14 +274,16 @@ class Summary:
     exit_code: int = 0
     reason: str = ""
     settled: int = 0  # pairs settled by this process
+    reasons: Reasons = field(default_factory=dict)  # why pairs were rejected, invalid or failed, as far as it was heard
 
     @property
     def pairs_per_s(self) -> float:
         return self.settled / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
-    def to_json(self) -> dict[str, int | float | str | None]:
+    def to_json(self) -> dict[str, Any]:
         return {
             **self.counts.to_json(),
+            "reasons": reasons_json(self.reasons),
             "attempts": self.attempts,
             "throttled": self.throttled,
             "elapsed_s": round(self.elapsed_s, 3),
@@ -291,7 +300,8 @@ class Snapshot:
     `done` counts settled rows of the whole run, `total` the source's rows (None while unknown, `is_total_exact` False
     for an estimate from the bytes read).  `latency_s` holds quantiles such as {0.5: 0.02, 0.99: 0.1}.  `held_by` says
     in words what holds the run back right now (`held_kind` in one or two), and `holds_until_s` for how many more
-    seconds, where that is known; `believes` says what the server is held to allow.
+    seconds, where that is known; `believes` says what the server is held to allow; `reasons` are the most frequent ones
+    of pairs that were not written.
     """
 
     counts: Counts
@@ -310,3 +320,4 @@ class Snapshot:
     held_by: str = ""
     holds_until_s: float | None = None
     believes: str = ""
+    reasons: Reasons = field(default_factory=dict)

@@ -10,6 +10,7 @@ stopped the run; what a signal makes of it is the command line's business.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 from .engine.engine import Engine
 from .engine.intake import INTENT, PENDING
@@ -30,7 +31,12 @@ def summary_of(engine: Engine, *, elapsed_s: float) -> Summary:
         exit_code=int(error.exit_code if error else exit_for(counts)),
         reason=error.message if error else "",
         settled=engine.outcomes.settled,
+        reasons=engine.outcomes.reasons.top(),
     )
+
+
+SHOWN_LIVE: Final = 1
+"""Reasons a state in a snapshot, which is taken a few times a second."""
 
 
 def exit_for(counts: Counts) -> Exit:
@@ -69,4 +75,5 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, total: int | None, is_total
         held_by=held.words,
         holds_until_s=held.more_s,
         believes=engine.parts.control.explain(now),
+        reasons=engine.outcomes.reasons.top(SHOWN_LIVE),
     )

@@ -28,7 +28,7 @@ MAY_USE: dict[str, set[str]] = {
     # decide, talk, remember, read
     "core": {"errors", "model"},
     "net": {"__version__", "errors", "guarded", "model", "settings"},
-    "store": {"errors", "model"},
+    "store": {"core", "errors", "model"},
     "sources": {"errors", "model"},
     "dedupe": set(),
     "cpu": set(),

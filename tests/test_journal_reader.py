@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.errors import JournalError, SourceError
-from bulkwriter.model import Pair, State
+from bulkwriter.model import BadRow, FieldError, Pair, State
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.reader import JournalReader
-from bulkwriter.store.rows import SCAN_ROWS
-from bulkwriter.store.schema import AppendRow
+from bulkwriter.store.rows import SCAN_ROWS, Said
+from bulkwriter.store.schema import AppendRow, bad_row_detail, outcome_detail
 
 from .journal_child import COLUMNS, URL, open_journal, pair_of, write_chunk
 
@@ -43,6 +43,36 @@ def rows(journal: Journal, count: int) -> None:
         (seq, *pair_of(seq), seq + 2, State.INTENT, None) for seq in range(first, first + count)
     ]  # fmt: skip
     journal.append(new)
+
+
+def test_what_was_said_comes_by_state_and_words_with_the_first_row_of_each(path: Path) -> None:
+    journal = open_journal(path)
+    unknown, other = outcome_detail((FieldError("Id", "is unknown"),), "no"), outcome_detail((), "5 attempts")
+    rows(journal, SCAN_ROWS + 10)
+    refused = [4, 9, SCAN_ROWS + 1]
+    journal.settle([(seq, State.REJECTED, 1, None, 400, unknown) for seq in refused])
+    journal.settle([(5, State.FAILED, 5, None, None, other), (6, State.CREATED, 1, 77, 200, None)])
+    bad = BadRow("Id 'x' is no number", "x,1", "Id is no number")
+    journal.append([(journal.rows, None, None, 99, State.INVALID, bad_row_detail(bad))])
+    last = journal.rows - 1
+    journal.close()
+    with JournalReader(path) as reader:
+        assert list(reader.said()) == [
+            Said(State.REJECTED, "Id: is unknown", "", 2, 4),
+            Said(State.FAILED, "5 attempts", "", 1, 5),
+            Said(State.REJECTED, "Id: is unknown", "", 1, SCAN_ROWS + 1),
+            Said(State.INVALID, "Id 'x' is no number", "Id is no number", 1, last),
+        ]
+
+
+@pytest.mark.parametrize("detail", ["{", "7", '{"errors": 3}', '{"message": 5}', "[]", '{"errors": [[1, 2]]}'])
+def test_a_damaged_detail_is_damage_and_no_bug(path: Path, detail: str) -> None:
+    journal = open_journal(path)
+    rows(journal, 2)
+    journal.settle([(1, State.REJECTED, 1, None, 400, detail)])
+    journal.close()
+    with JournalReader(path) as reader, pytest.raises(JournalError, match="damaged"):
+        list(reader.said())
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

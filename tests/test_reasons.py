@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -16,12 +17,12 @@ from bulkwriter.core.reasons import (
     ReasonCounter,
     escaped,
     kind_of,
+    place_of,
     shown_first,
     text_of,
-    to_json,
     words_of,
 )
-from bulkwriter.model import FieldError, Reason, Verdict, VerdictKind
+from bulkwriter.model import FieldError, Reason, Verdict, VerdictKind, reasons_json
 
 
 @pytest.mark.parametrize(
@@ -54,8 +55,8 @@ def test_other_words_are_another_kind(text: str, other: str) -> None:
 def test_a_reason_keeps_the_values_that_never_change_and_one_example() -> None:
     counter = ReasonCounter()
     for line in range(2, 5):
-        counter.add("invalid", f"'{line}0x' is no number from 1 to 2^63-1", line=line)
-    counter.add("rejected", "there is no member 42", line=1_007, pair=(11, 42))
+        counter.add("invalid", f"'{line}0x' is no number from 1 to 2^63-1", place=partial(place_of, line, None))
+    counter.add("rejected", "there is no member 42", place=lambda: place_of(1_007, (11, 42)))
     assert counter.top() == {
         "invalid": (Reason("… is no number from 1 to 2^63-1", 3, "line 2: '20x' is no number from 1 to 2^63-1"),),
         "rejected": (Reason("there is no member 42", 1, "line 1,007 (11,42): there is no member 42"),),
@@ -65,7 +66,7 @@ def test_a_reason_keeps_the_values_that_never_change_and_one_example() -> None:
 def test_the_most_frequent_come_first_and_the_rest_is_told_as_one() -> None:
     counter = ReasonCounter()
     for word, count in zip("abcd", (3, 500, 20, 1), strict=True):
-        counter.add("failed", word, count=count, pair=(1, 2))
+        counter.add("failed", word, count=count, place=lambda: place_of(None, (1, 2)))
     told = counter.top(2)["failed"]
     assert told == (Reason("b", 500, "1,2: b"), Reason("c", 20, "1,2: c"), Reason(OTHER, 4, "1,2: a"))
     assert shown_first(told, 1) == ([told[0]], 24)
@@ -115,7 +116,15 @@ def test_an_endless_text_is_told_shortly() -> None:
     counter.add("failed", "x" * 10**6)
     (reason,) = counter.top()["failed"]
     assert len(reason.reason) == len(reason.example) == REASON_CHARS
-    assert sys.getsizeof(counter._kinds["failed"].popitem()[1].first) < 10_000
+    assert sys.getsizeof(counter._kinds["failed"].popitem()[1].example) < 10_000
+
+
+def test_who_says_it_may_know_its_kind() -> None:
+    counter = ReasonCounter()
+    for value in ("anna@example.org", "b@c", "no e-mail at all"):
+        counter.add("invalid", f"CourseMemberId {value} is an e-mail", kind="CourseMemberId is an e-mail")
+    (reason,) = counter.top()["invalid"]
+    assert reason == Reason("CourseMemberId is an e-mail", 3, "CourseMemberId anna@example.org is an e-mail")
 
 
 def test_words_of_a_refusal_and_what_was_said() -> None:
@@ -129,8 +138,8 @@ def test_words_of_a_refusal_and_what_was_said() -> None:
 
 def test_json_names_each_state_that_can_have_reasons() -> None:
     counter = ReasonCounter()
-    counter.add("invalid", "no id", line=3)
-    assert to_json(counter.top()) == {
+    counter.add("invalid", "no id", place=lambda: place_of(3, None))
+    assert reasons_json(counter.top()) == {
         "rejected": [],
         "invalid": [{"reason": "no id", "count": 1, "example": "line 3: no id"}],
         "failed": [],

@@ -15,6 +15,7 @@
     voice           everything said on stderr, by one thread; `tell`: events as sentences
     progress        a snapshot as lines, drawn by `live`
     conclude        the end of a command; `ending`: exit code, summary, the command that resumes
+    reasons         why pairs were not written, most frequent first
     words           numbers, times and tables as text
 
 stdout is data, stderr is for people.  A command's module is imported only when the command is used, and imports what

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ..errors import BulkwriterError, Exit
 from ..model import Counts, Summary
-from . import words
+from . import reasons, words
 from .choose import without_password
 
 ORDER = (2, 74, 130, 143, 129, 5, 6, 4, 75, 3, 1, 0, 70)
@@ -102,7 +102,7 @@ def summary_lines(ending: Ending, *, source: str, resume: str) -> list[str]:
     summary = ending.summary
     lines = [headline(ending)]
     if summary.counts.pairs:
-        lines += ["", *words.counts_table(summary.counts), ""]
+        lines += ["", *words.counts_table(summary.counts), *reasons.lines(summary.reasons), ""]
     if summary.attempts or summary.settled:
         facts = [
             words.duration(summary.elapsed_s),

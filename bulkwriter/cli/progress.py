@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..model import Snapshot
-from . import words
+from ..model import Snapshot, reasons_json
+from . import reasons, words
 
 FIRST_LINE_S = 5.0
 LAST_LINE_S = 60.0
@@ -68,6 +68,8 @@ def plain_line(s: Snapshot) -> str:
         facts.append(s.believes)
     if s.held_by:
         facts.append(f"held back: {held_by(s)}")
+    if why := reasons.in_short(s.reasons):
+        facts.append(why)
     return f"{words.clock()}  {' · '.join(facts)}"
 
 
@@ -78,6 +80,8 @@ def live_lines(s: Snapshot, width: int) -> list[str]:
         lines += words.wrap(s.believes.split(), width, between=" ")
     if s.held_by:
         lines += words.wrap(f"held back: {held_by(s)}".split(), width, between=" ")
+    if why := reasons.in_short(s.reasons):
+        lines += words.wrap([why], width)  # on one line, cut where need be: the summary tells it whole
     return lines
 
 
@@ -101,4 +105,5 @@ def json_facts(s: Snapshot) -> dict[str, Any]:
         "held_by": s.held_by,
         "holds_until_s": None if s.holds_until_s is None else round(s.holds_until_s, 1),
         "believes": s.believes,
+        "reasons": reasons_json(s.reasons),
     }

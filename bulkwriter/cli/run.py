@@ -22,6 +22,7 @@ from ..settings import DEFAULT_BASE_URL, Settings
 from . import choose, options
 from .conclude import Session, conclude, guarded
 from .ending import Ending, resume_command
+from .reasons import have_all, reasons_of
 from .secret import secrets_of
 from .signals import Signals
 from .tell import Teller
@@ -59,7 +60,7 @@ def command(ctx: click.Context, /, source: str, **given: Any) -> int:
     )
     notes = choose.strange_variables(os.environ, options.variables_of(ctx.command))
     with contextlib.ExitStack() as stack:
-        ending = with_counts(session, guarded(session, lambda: work(session, stack, notes)))
+        ending = with_reasons(session, with_counts(session, guarded(session, lambda: work(session, stack, notes))))
         conclude(session, ending)
     return ending.exit_code
 
@@ -95,6 +96,18 @@ def with_counts(session: Session, ending: Ending) -> Ending:
         reader.require(base_url=base_url, account=given["account"], columns=columns)
         summary = dataclasses.replace(ending.summary, counts=Counts.of(reader.counts()))
         return dataclasses.replace(ending, summary=summary)
+    return ending
+
+
+def with_reasons(session: Session, ending: Ending) -> Ending:
+    """An ending with the reasons of the whole run, where this process has not heard all of them itself."""
+    path, summary = session.journal, ending.summary
+    if path is None or session.given["dry_run"] or have_all(summary.reasons, summary.counts):
+        return ending
+    from ..store.reader import JournalReader
+
+    with contextlib.suppress(BulkwriterError), JournalReader(path) as reader:
+        return dataclasses.replace(ending, summary=dataclasses.replace(summary, reasons=reasons_of(reader)))
     return ending
 
 

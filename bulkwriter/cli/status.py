@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..model import Counts
-from . import journals, options, status_ahead, words
+from ..model import Counts, Reasons, reasons_json
+from . import journals, options, reasons, status_ahead, words
 from .conclude import put
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ def command(journal: Path, as_json: bool) -> int:
 
     with JournalReader(journal) as reader:
         counts = Counts.of(reader.counts())
+        why = {} if reasons.have_all({}, counts) else reasons.reasons_of(reader)
         facts = status_of(reader, journal) | status_ahead.facts(reader, counts)
-    put(json.dumps({**counts.to_json(), **facts}) if as_json else "\n".join(status_lines(counts, facts)))
+    answer = {**counts.to_json(), "reasons": reasons_json(why), **facts}
+    put(json.dumps(answer) if as_json else "\n".join(status_lines(counts, facts, why)))
     return 0
 
 
@@ -51,7 +53,7 @@ def status_of(reader: JournalReader, journal: Path) -> dict[str, Any]:
     }
 
 
-def status_lines(counts: Counts, facts: dict[str, Any]) -> list[str]:
+def status_lines(counts: Counts, facts: dict[str, Any], why: Reasons) -> list[str]:
     """The same for people."""
     writer = facts["writer"]
     now = f"pid {writer['pid']} on {writer['host']} since {writer['since']}" if writer else "nobody"
@@ -63,6 +65,7 @@ def status_lines(counts: Counts, facts: dict[str, Any]) -> list[str]:
     ]
     lines = [f"{word:<9}  {text}" for word, text in rows]
     lines += ["", *(line[2:] for line in words.counts_table(counts, is_alive=writer is not None))]
+    lines += reasons.lines(why, indent="")
     return lines + status_ahead.lines(facts) + next_lines(counts, facts, is_alive=writer is not None)
 
 

@@ -10,7 +10,8 @@ Values are what stands in quotes, e-mail addresses, and words with a digit in th
 two refusals are in the same words, for those who stop a run (`engine.stops`) or look pairs up (`engine.refusals`).
 
 `ReasonCounter` counts texts by state and kind, and keeps of each kind the first one as its example.  In its reason a
-value stays that was the same in all of them; any other is "…".
+value stays that was the same in all of them; any other is "…".  Who says a text may know better what is a value in it,
+and give the kind as well.
 
 Invariants: the counts of a state add up to what was added for it; never more than `MOST_KINDS` kinds a state, what
 comes beyond is counted together as `OTHER`; nothing in a `Reason` can move a cursor or colour a terminal (`escaped`).
@@ -20,12 +21,11 @@ Pure.  Not here: where the texts come from (`store.reasons` for a journal's rows
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import nlargest
 from typing import Final
 
-from ..model import FieldError, Pair, Reason, Reasons, Verdict
+from ..model import Pair, Reason, Reasons, Verdict
 
 MOST_KINDS: Final = 200
 """Kinds a state, at about 1 kB each.  More finds a frequent kind that comes late, behind so many rare ones."""
@@ -38,9 +38,6 @@ REASON_CHARS: Final = 200
 OTHER: Final = "other reasons"
 NOT_SAID: Final = "no reason was given"
 BEYOND: Final = ()  # the key of all kinds beyond `MOST_KINDS`: no text has no parts
-STATES: Final = ("rejected", "invalid", "failed")
-"""The states that have reasons, as they are told."""
-
 _VALUE: Final = re.compile(  # each alternative begins with a set or a boundary: 1.8 µs a sentence instead of 10
     r"""(["“‘«`'](?:(?<=")[^"]*"|(?<=“)[^”]*”|(?<=‘)[^’]*’|(?<=«)[^»]*»|(?<=`)[^`]*`"""
     r"""|(?<!\w')[^']*'(?!\w))"""  # not the apostrophes of "isn't" and "can't"
@@ -59,7 +56,7 @@ def words_of(status: int, verdict: Verdict) -> tuple[object, ...]:
     return (status, *said, *([] if said else [kind_of(verdict.message)]))
 
 
-def text_of(errors: Iterable[FieldError], message: str) -> str:
+def text_of(errors: Iterable[Sequence[str]], message: str) -> str:
     """What the server said of a pair, on one line."""
     return "; ".join(": ".join(part for part in error if part) for error in errors) or message
 
@@ -83,18 +80,14 @@ def place_of(line: int | None, pair: Pair | tuple[int, int] | None) -> str:
 class Kind:
     """One kind of reason: how often it was given, the first text of it, and which of its values never changed."""
 
-    __slots__ = ("_parts", "count", "fixed", "place")
+    __slots__ = ("_parts", "count", "example", "fixed")
 
-    def __init__(self, parts: list[str], place: str) -> None:
+    def __init__(self, parts: list[str], example: str) -> None:
         self.count = 0
-        self.place = place
+        self.example = example
         self._parts = parts  # text and values by turns
         self.fixed: Sequence[int] = range(1, len(parts), 2)
         """Places of the values that were the same in all texts so far."""
-
-    @property
-    def first(self) -> str:
-        return "".join(self._parts)
 
     def meet(self, parts: list[str]) -> None:
         """Another text of this kind: some of the values may be other ones in it."""
@@ -106,10 +99,7 @@ class Kind:
 
     def told(self) -> Reason:
         words = (part if i % 2 == 0 or i in self.fixed else "…" for i, part in enumerate(self._parts))
-        return Reason(escaped("".join(words)), self.count, self.example())
-
-    def example(self) -> str:
-        return escaped(f"{self.place}: {self.first}" if self.place else self.first)
+        return Reason(escaped("".join(words)), self.count, self.example)
 
 
 class ReasonCounter:
@@ -123,23 +113,27 @@ class ReasonCounter:
         state: str,
         text: str,
         *,
-        line: int | None = None,
-        pair: Pair | tuple[int, int] | None = None,
+        kind: str = "",
+        place: Callable[[], str] = str,
         count: int = 1,
     ) -> None:
-        """Count a text that was said of `count` pairs, of which the first is `pair` in `line`."""
-        parts = _VALUE.split(escaped(text, TEXT_CHARS) or NOT_SAID)
+        """Count a text that was said of `count` pairs.
+
+        `kind` is the text without its values, where whoever said it knows that.  `place` tells where the first of the
+        pairs is to be found; it is asked for the example of a kind only.
+        """
+        parts = _VALUE.split(escaped(kind or text, TEXT_CHARS) or NOT_SAID)
         kinds = self._kinds.setdefault(state, {})
         key = tuple(parts[::2])
-        kind = kinds.get(key)
-        if kind is None:
+        found = kinds.get(key)
+        if found is None:
             key = key if len(kinds) < MOST_KINDS else BEYOND
-            kind = kinds.get(key)
-            if kind is None:
-                kind = kinds[key] = Kind(parts, place_of(line, pair))
-        elif kind.fixed:
-            kind.meet(parts)
-        kind.count += count
+            found = kinds.get(key)
+            if found is None:
+                found = kinds[key] = Kind(parts, example(text or NOT_SAID, place()))
+        elif found.fixed:
+            found.meet(parts)
+        found.count += count
 
     def top(self, most: int = SHOWN) -> Reasons:
         """The most frequent reasons of each state, most frequent first, the rest of it as one more."""
@@ -151,13 +145,12 @@ def _top(kinds: Mapping[tuple[str, ...], Kind], most: int) -> tuple[Reason, ...]
     rest = [kind for kind in kinds.values() if kind not in named]
     told = [kind.told() for kind in named]
     if rest:
-        told.append(Reason(OTHER, sum(kind.count for kind in rest), rest[0].example()))
+        told.append(Reason(OTHER, sum(kind.count for kind in rest), rest[0].example))
     return tuple(told)
 
 
-def to_json(reasons: Reasons) -> dict[str, list[dict[str, str | int]]]:
-    """Reasons as `--json` has them: a list for each state that can have some."""
-    return {state: [asdict(reason) for reason in reasons.get(state, ())] for state in STATES}
+def example(text: str, place: str) -> str:
+    return escaped(f"{place}: {text}" if place else text)
 
 
 def shown_first(reasons: Sequence[Reason], most: int) -> tuple[list[Reason], int]:

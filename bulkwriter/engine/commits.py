@@ -29,8 +29,8 @@ from .reach import ANY, Reach
 from .uncancelled import to_its_end
 from .unkept import Unkept
 
-EXISTING = int(State.EXISTING)
-FINAL_AT_ONCE = frozenset({int(State.INVALID), int(State.DUPLICATE)})
+EXISTING, INVALID = int(State.EXISTING), int(State.INVALID)
+FINAL_AT_ONCE = frozenset({INVALID, int(State.DUPLICATE)})
 
 
 class Commits:
@@ -135,6 +135,8 @@ class Commits:
                 tally[row[4]] += 1
                 if row[4] in FINAL_AT_ONCE:
                     self._outcomes.settled += 1
+                    if row[4] == INVALID:
+                        self._outcomes.note_reason(INVALID, row[5], row[3], None)
                     self._deliver_row(row)
             tally[PENDING] -= len(there)
         self._found(there)

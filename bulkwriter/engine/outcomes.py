@@ -18,8 +18,9 @@ from typing import Final, Protocol
 
 import anyio
 
+from ..core.reasons import ReasonCounter, place_of
 from ..model import Intent, State
-from ..store.schema import SettleRow
+from ..store.schema import SettleRow, said_of
 
 PAUSE_S_PER_ROW: Final = 0.0005
 LONGEST_PAUSE_S: Final = 0.02
@@ -28,6 +29,8 @@ and at 20,000 pairs/s a group is 400 rows."""
 
 INTENT: Final = int(State.INTENT)
 IN_DOUBT: Final = int(State.IN_DOUBT)
+REJECTED: Final = int(State.REJECTED)
+FAILED: Final = int(State.FAILED)
 
 
 class SettleStore(Protocol):
@@ -50,6 +53,8 @@ class Outcomes:
         """The journal's state of unsettled pairs where it is not INTENT: parked doubts, recalled creates."""
         self.deliver: Deliver | None = None
         self.settled = 0
+        self.reasons = ReasonCounter()
+        """What was said of the pairs and rows that this process found rejected, failed or invalid."""
         self.is_full = False
         """Whether sending must wait for the disk."""
         self._rows: list[SettleRow] = []
@@ -98,17 +103,30 @@ class Outcomes:
         rows, intents, was = self._group
         self._flushing = len(rows)
         await self._store.settle(rows)
-        self._count(rows, was)
+        states = self._count(rows, was)
         self._group, self._flushing = None, 0
+        if states[REJECTED] or states[FAILED]:
+            self._note_reasons(rows, intents)
         self.is_full = len(self._rows) >= self._most
         if self.deliver:
             self.deliver(intents, rows)
         return len(rows)
 
-    def _count(self, rows: list[SettleRow], was: list[int]) -> None:
+    def _count(self, rows: list[SettleRow], was: list[int]) -> Counter[int]:
         states = Counter(map(itemgetter(1), rows))
         self.tally.update(states)
         self.tally.subtract(was)
         self.tally[INTENT] -= len(rows) - len(was)
         recalled = sum(state not in (INTENT, IN_DOUBT) for state in was)
         self.settled += len(rows) - states[IN_DOUBT] - recalled
+        return states
+
+    def _note_reasons(self, rows: list[SettleRow], intents: list[Intent]) -> None:
+        for row, intent in zip(rows, intents, strict=True):
+            if row[1] == REJECTED or row[1] == FAILED:
+                self.note_reason(row[1], row[5], intent.line, intent.pair)
+
+    def note_reason(self, state: int, detail: str | None, line: int | None, pair: tuple[int, int] | None) -> None:
+        """Count why a row is what it is."""
+        text, kind = said_of(detail)
+        self.reasons.add(State(state).word, text, kind=kind, place=lambda: place_of(line, pair))

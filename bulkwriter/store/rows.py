@@ -12,20 +12,32 @@ Not here: opening (`opening`), rows by state without a scan (`states`).
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from ..model import SINGLE_SEQ, State
-from .faults import journal_error
-from .schema import EXPORT_COLUMNS, ExportRow, StoredRow, export_row
+from .faults import damaged, journal_error
+from .schema import EXPORT_COLUMNS, ExportRow, StoredRow, export_row, said_of
 
 SCAN_ROWS: Final = 10_000  # rows a statement: about 1 MB in memory, 10 ms
 _ROW: Final = ("seq", "id_a", "id_b", "state", "attempts", "line")
+
+
+class Said(NamedTuple):
+    """Why so many `rows` are in a state, the first of them `seq`; `kind` is the text without its values, or ""."""
+
+    state: State
+    text: str
+    kind: str
+    rows: int
+    seq: int
 
 
 class JournalRows:
@@ -69,6 +81,18 @@ class JournalRows:
         for first, end in self._ranges(first_seq):
             yield from self._whole(where, (first, end))
 
+    def said(self) -> Iterator[Said]:
+        """What was said of each rejected, failed or invalid row, the same words of up to `SCAN_ROWS` rows together."""
+        where = f"seq >= ? AND seq < ? AND state IN ({State.REJECTED:d}, {State.FAILED:d}, {State.INVALID:d})"
+        for first, end in self._ranges():
+            seqs, states, details = self._columns(("seq", "state", "detail"), where, (first, end))
+            if not seqs:
+                continue
+            seq_of = dict(zip(zip(reversed(states), reversed(details), strict=True), reversed(seqs), strict=True))
+            for (state, detail), count in Counter(zip(states, details, strict=True)).items():
+                text, kind = self._said(detail)
+                yield Said(State(state), text, kind, count, seq_of[state, detail])
+
     def meta(self) -> dict[str, str]:
         with self._guard():
             return dict(self._db.execute("SELECT key, value FROM meta"))
@@ -103,6 +127,13 @@ class JournalRows:
         with self._guard():
             row = self._db.execute(f"SELECT {arrays} FROM pair WHERE {where}", values).fetchone()  # noqa: S608 fixed names
         return [orjson.loads(text) for text in row]
+
+    def _said(self, detail: str | None) -> tuple[str, str]:
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            text, kind = said_of(detail)
+            if isinstance(text, str) and isinstance(kind, str):
+                return text, kind
+        raise damaged(self.path, f"a detail says {detail!r}"[:200])
 
     @contextmanager
     def _guard(self) -> Iterator[None]:

@@ -34,6 +34,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from ..core.reasons import text_of
 from ..model import BadRow, FieldError, Pair, State
 
 APPLICATION_ID: Final = 0x62776A6C  # "bwjl"
@@ -136,6 +137,15 @@ def read_detail(text: str | None) -> Detail:
     said = orjson.loads(text)
     errors = tuple(FieldError(*error) for error in said.get("errors", ()))
     return Detail(errors, said.get("reason") or said.get("message", ""), said.get("raw", ""), said.get("floor"))
+
+
+def said_of(text: str | None) -> tuple[str, str]:
+    """Why a row is rejected, failed or invalid, by its `detail`; and the kind of that, where it is another text."""
+    if text is None:
+        return "", ""
+    said = orjson.loads(text)
+    errors = said.get("errors", ())
+    return said.get("reason") or text_of(errors, said.get("message", "")), said.get("kind", "")
 
 
 def intent_detail(floor: int | None) -> str | None:
