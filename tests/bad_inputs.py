@@ -41,6 +41,9 @@ class Pieces:
     def share(self) -> float | None:
         return None
 
+    def check(self, *, is_torn: bool) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -54,6 +54,9 @@ class FakeStream:
     def share(self) -> float | None:
         return self._read / len(self._data) if self._data else 1.0
 
+    def check(self, *, is_torn: bool) -> None:
+        pass
+
     def close(self) -> None:
         self.is_closed = True
 

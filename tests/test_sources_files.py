@@ -73,6 +73,7 @@ async def test_the_suffix_tells_the_format(tmp_path: Path, name: str, data: byte
 async def test_batches_are_no_larger_than_asked_and_complete(tmp_path: Path, max_rows: int) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(BIG if max_rows > 1 else BIG[:2_000].rpartition(b"\n")[0])
+    os.utime(path, (0, 0))  # an old file's last line is believed at once
     found = await pairs_of(open_source(str(path)), max_rows)
     assert found == [(i, i + 1) for i in range(1, len(found) + 1)]
     assert len(found) == (30_000 if max_rows > 1 else path.read_bytes().count(b"\n"))

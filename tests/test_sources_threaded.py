@@ -52,6 +52,9 @@ class SteppedReader:
     def fraction(self) -> float | None:
         return None
 
+    def check(self) -> None:
+        raise AssertionError("a stream without a size cannot be looked at")
+
     def close(self) -> None:
         self.is_closed.set()
 

@@ -15,12 +15,16 @@ import difflib
 import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from ..settings import Settings
+from ..settings import Limits, Settings
 from .options import ENV, METADATA
 from .secret import SECRET_ENV
+
+if TYPE_CHECKING:
+    from ..sources import Source
+    from .voice import Voice
 
 STDIN = Path("-")
 DEVICES = ("/dev/", "/proc/")
@@ -117,6 +121,20 @@ def check_there(source: str) -> None:
 
     if source != "-":
         refuse_path(source)
+
+
+def open_given(source: str, given: Mapping[str, Any], voice: Voice, *, limits: Limits) -> Source:
+    """The source named on a command line, with the columns named there.
+
+    Says what reading it may wait for without end: a silent program looks like one that hangs.
+    """
+    from ..sources import open_source
+    from ..sources.files import waits_for
+
+    if words := waits_for(source):
+        voice.say(f"note: {words}", event="note")
+    lesson, member = columns_of(given)
+    return open_source(source, lesson_column=lesson, member_column=member, line_bytes=limits.line_bytes)
 
 
 def check_credentials(settings: Settings) -> None:

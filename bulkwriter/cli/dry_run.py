@@ -72,10 +72,7 @@ def title(counts: Counts, settings: Settings, *, is_resumed: bool) -> str:
 
 
 async def count_all(session: Session, settings: Settings, reader: JournalReader | None) -> Tally:
-    from ..sources import open_source
-
-    names = choose.columns_of(session.given)
-    source = open_source(session.source, lesson_column=names[0], member_column=names[1])
+    source = choose.open_given(session.source, session.given, session.voice, limits=settings.limits)
     tally = Tally()
     async with contextlib.aclosing(source):
         while batch := await source.read(ROWS):

@@ -118,7 +118,6 @@ async def look_up(errand: Errand, settings: Settings, stack: contextlib.AsyncExi
 
 async def count(errand: Errand, settings: Settings, report: PlanReport, existing: Existing | None) -> Tally:
     """Count every row of the source in the state that a start would give it."""
-    from ..sources import open_source
     from ..store.reader import JournalReader
 
     names = choose.columns_of(errand.given)
@@ -127,7 +126,7 @@ async def count(errand: Errand, settings: Settings, report: PlanReport, existing
         reader = stack.enter_context(JournalReader(report.journal)) if report.journal else None
         if reader:
             reader.require(base_url=settings.base_url, account=settings.account, columns=names)
-        source = open_source(report.source, lesson_column=names[0], member_column=names[1])
+        source = choose.open_given(report.source, errand.given, errand.voice, limits=settings.limits)
 
         def line() -> str:
             calls = f" · {existing.calls:,} list calls" if existing else ""

@@ -129,15 +129,12 @@ def run_watched(session: Session, settings: Settings, stack: contextlib.ExitStac
 
 def job_of(session: Session, settings: Settings, teller: Teller) -> Job:
     """The job of a real run: the library's writer and the source named on the command line."""
-    from ..sources import open_source
     from ..writer import BulkWriter
     from .drive import Job
 
     names = choose.columns_of(session.given)
     return Job(
-        open_source=lambda: open_source(
-            session.source, lesson_column=names[0], member_column=names[1], line_bytes=settings.limits.line_bytes
-        ),
+        open_source=lambda: choose.open_given(session.source, session.given, session.voice, limits=settings.limits),
         open_writer=lambda source: BulkWriter(settings, observer=teller, columns=names),
         journal=str(session.journal),
         show=session.show(os.environ),

@@ -126,15 +126,7 @@ async def close(store: JournalWriter) -> None:
 
 
 async def take_source(errand: Errand, settings: Settings, claims: Claims) -> None:
-    from ..sources import open_source
-
-    names = choose.columns_of(errand.given)
-    source = open_source(
-        errand.given["source"],
-        lesson_column=names[0],
-        member_column=names[1],
-        line_bytes=settings.limits.line_bytes,
-    )
+    source = choose.open_given(errand.given["source"], errand.given, errand.voice, limits=settings.limits)
     bad = 0
     async with contextlib.aclosing(source):
         while batch := await source.read(ROWS):

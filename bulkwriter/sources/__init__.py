@@ -18,15 +18,21 @@ A row that is no pair never stops anything: it is a `BadRow` with its reason, an
 longer than `line_bytes` is bad too; after it, and after broken quotes, reading goes on with the next line.  Only a
 source as a whole raises `SourceError`: unreadable, cut, or without its columns.  Rows before a read error still come.
 
+**A file that changes while it is read** ends the reading with exit 6: no row is handed on that was read, or read ahead,
+after its inode, size or time of change differed from what they were when it was opened.  What was sent before is kept.
+A file may grow between two starts: rows that were added at its end are taken then.  A last line without its line end
+may be the first half of a row (`11,4` of `11,42`) in a file that is still being copied: it is believed when the file
+has not changed for two seconds.  A pipe shows nothing of this: what comes out of it is believed.
+
 Invariant: which rows come, their order and lines depend on the bytes alone, never on how they were cut into reads; the
 journal of a resumed run rests on that.
 """
 
 from __future__ import annotations
 
-# The code, from the file to the rows: files (opening, what a path means), threaded (a thread that reads ahead), reader
-# (blocks and lines), csvrows with header, columns, records, ids and faults (why a text is no id), jsonrows; iterables
-# (a caller's own); batches (what all of them give).
+# The code, from the file to the rows: files (opening, what a path means), identity (is it still the file that was
+# opened), threaded (a thread that reads ahead), reader (blocks and lines), csvrows with header, columns, records, ids
+# and faults (why a text is no id), jsonrows; iterables (a caller's own); batches (what all of them give).
 from .batches import Source
 from .files import open_source
 from .iterables import iterable_source

@@ -4,7 +4,8 @@ Files are opened unbuffered and in the reading thread (threaded.py): opening may
 dies inside a *buffered* read of standard input holds its lock, so that the interpreter aborts at exit.  An unbuffered
 read also returns what a pipe has, instead of waiting until a block is full.
 
-Invariant: every failure of the operating system or of gzip ends here, as a `SourceError` that names the file.
+Invariants: every failure of the operating system or of gzip ends here, as a `SourceError` that names the file; bytes of
+a regular file are handed on only while it is the file that was opened (identity.py), which costs 3 µs a read.
 
 What it does not do: look into the bytes (reader.py).
 """
@@ -18,7 +19,10 @@ import os
 import select
 import stat
 import sys
+import time
 import zlib
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +30,7 @@ from ..errors import SourceError
 from .batches import Source
 from .columns import LESSON_COLUMN, MEMBER_COLUMN, Columns
 from .csvrows import CsvRows
+from .identity import Watch
 from .jsonrows import JsonRows
 from .reader import Reader, RowParser, Stream
 from .threaded import ThreadSource
@@ -89,29 +94,49 @@ def refuse_path(path: str) -> None:
         raise unknown_format(path)
 
 
+def waits_for(path: str) -> str:
+    """In words what reading `path` may wait for without end, or ""."""
+    with suppress(OSError):  # what is wrong with it shows when it is opened
+        if path == "-":
+            return f"{STDIN} is this terminal: waits for rows, Ctrl-D ends them" if os.isatty(0) else ""
+        if stat.S_ISFIFO(Path(path).stat().st_mode):
+            return f"{path} is a named pipe: waits until something writes to it"
+    return ""
+
+
 class FileStream:
     """The bytes of one file, decompressed; blocking.  `name` is for people."""
 
-    def __init__(self, path: str, name: str) -> None:
+    def __init__(self, path: str, name: str, *, sleep: Callable[[float], object] = time.sleep) -> None:
         self._path = path
         self._name = name
+        self._sleep = sleep
         self._file: io.FileIO | None = None
         self._gzip: gzip.GzipFile | None = None
         self._compressed: io.BufferedReader | None = None
         self._start = 0
         self._size: int | None = None
+        self._watch: Watch | None = None  # only of a regular file
 
     def read(self, size: int) -> bytes:
         try:
             if self._file is None:
                 self._file = self._open()
-            if self._gzip is not None:
-                return self._gzip.read1(size)
-            return read_some(self._file, size)
+            data = read_some(self._file, size) if self._gzip is None else self._gzip.read1(size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            self.check(is_torn=False)
             raise SourceError(
                 f"{self._name}: damaged or cut short (gzip: {error})", hint="make or copy the file again"
             ) from error
+        except OSError as error:
+            raise unreadable(self._name, error) from error
+        self.check(is_torn=False)
+        return data
+
+    def check(self, *, is_torn: bool) -> None:
+        try:
+            if self._watch is not None:
+                self._watch.check(is_torn=is_torn)
         except OSError as error:
             raise unreadable(self._name, error) from error
 
@@ -138,6 +163,8 @@ class FileStream:
             if self._path != "-" and format_of(self._path) is None:
                 file.close()
                 raise unknown_format(self._name)
+            path = None if self._path == "-" else self._path
+            self._watch = Watch(file.fileno(), path, self._name, sleep=self._sleep)
         if self._path.lower().endswith(".gz"):
             # Buffered, since gzip's own parser of heads takes a short read for the end.
             self._compressed = io.BufferedReader(file)

@@ -43,6 +43,9 @@ class Stream(Protocol):
     def share(self) -> float | None:
         """The share of the stream that has been read; None where its size is unknown."""
 
+    def check(self, *, is_torn: bool) -> None:
+        """Raise `SourceError` where what was read is no longer in the stream; `is_torn`: or may not be whole yet."""
+
     def close(self) -> None: ...
 
 
@@ -101,6 +104,10 @@ class Reader:
         self._reached = max(self._reached, share * (1.0 - min(1.0, waiting)))
         return self._reached
 
+    def check(self) -> None:
+        """Raise `SourceError` where the rows returned last are no longer in the stream."""
+        self._stream.check(is_torn=False)
+
     def close(self) -> None:
         self._stream.close()
 
@@ -125,6 +132,8 @@ class Reader:
             return False
         try:
             block = self._stream.read(BLOCK_BYTES)
+            if not block and self._is_torn:
+                self._stream.check(is_torn=True)
         except SourceError as error:
             self._error = error  # raised when the rows before it are delivered
             return False
@@ -133,9 +142,14 @@ class Reader:
         self._is_fresh = True
         if not block:
             self._is_ended = True
-            if self._buffer and not self._buffer.endswith(b"\n"):
+            if self._is_torn:
                 self._buffer += b"\n"  # the last line's end may be missing
         return bool(block)
+
+    @property
+    def _is_torn(self) -> bool:
+        """Whether the buffer ends within a line."""
+        return bool(self._buffer) and not self._buffer.endswith(b"\n")
 
     def _parse(self, parser: RowParser, rows: Rows) -> None:
         """Turn the buffer's whole lines into rows, and an over-long line into a bad one."""

@@ -4,6 +4,9 @@ A read may hang for ever: a pipe whose writer sleeps, a dead network file system
 are waited for when the process exits, so this is a daemon thread of the source's own.  It is at most `BATCHES_AHEAD`
 batches ahead, so memory is bounded and a slow taker slows the reading.
 
+Rows that were read ahead may wait for days behind a quota, so whenever the thread last looked at the source longer than
+`CONFIRM_S` ago, it looks again before rows are handed out: those of a source that has changed are not.
+
 Invariant: batches cross from the thread to the loop whole and in order, each once; a cancelled `read` leaves them where
 they are.  The thread alone touches the reader, and closes it when its read returns, if ever.
 
@@ -15,15 +18,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from contextlib import suppress
+from enum import Enum
+from queue import SimpleQueue
 from typing import Final, NamedTuple, Protocol
 
 from ..errors import SourceError
 from ..model import Batch
 from .batches import cut
+from .identity import SourceChanged
 
 BATCHES_AHEAD: Final = 2
+CONFIRM_S: Final = 0.05
+"""Many reads of a fast run need no look of their own then; a slow one has a look at each."""
 
 
 class BlockingReader(Protocol):
@@ -33,7 +42,17 @@ class BlockingReader(Protocol):
 
     def fraction(self) -> float | None: ...
 
+    def check(self) -> None: ...
+
     def close(self) -> None: ...
+
+
+class Order(Enum):
+    """What the thread is asked to do."""
+
+    READ = "read a batch"
+    CHECK = "look whether the source is as it was"
+    CLOSE = "close the reader and end"
 
 
 class Delivery(NamedTuple):
@@ -46,11 +65,12 @@ class Delivery(NamedTuple):
 class ThreadSource:
     """A `Source` over a `BlockingReader`.  Nothing is opened before the first `read`."""
 
-    def __init__(self, reader: BlockingReader, name: str) -> None:
+    def __init__(self, reader: BlockingReader, name: str, *, confirm_s: float = CONFIRM_S) -> None:
         self.name = name
+        self._confirm_s = confirm_s
         self._reader = reader
         self._thread: threading.Thread | None = None
-        self._free = threading.Semaphore(BATCHES_AHEAD)
+        self._orders: SimpleQueue[Order] = SimpleQueue()
         self._arrived: deque[Delivery] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._is_closed = False
@@ -58,21 +78,26 @@ class ThreadSource:
         self._size = 1
         self._before: float | None = 0.0  # the fraction before that batch, and with it
         self._after: float | None = 0.0
+        self._confirmed_at = 0.0  # when the thread last saw that the source is as it was
+        self._changed: Exception | None = None
 
     async def read(self, max_rows: int) -> Batch | None:
         """See `Source.read`."""
         assert max_rows > 0
         if self._rest is None:
             delivery = await self._next_delivery()
-            if isinstance(delivery.batch, Exception):
-                raise delivery.batch
-            if delivery.batch is None:
+            if not isinstance(delivery.batch, Batch):
+                self._orders.put(Order.CLOSE)  # an end or an error stays, for later reads to see again
+                if delivery.batch is not None:
+                    raise delivery.batch
                 self._before = self._after = delivery.fraction
                 return None
-            self._arrived.popleft()  # only now: an end or an error stays, for later reads to see again
-            self._free.release()
+            self._arrived.popleft()
+            self._orders.put(Order.READ)
             self._rest, self._size = delivery.batch, len(delivery.batch.pairs)
             self._before, self._after = self._after, delivery.fraction
+        await self._confirm()
+        assert self._rest is not None
         batch, self._rest = cut(self._rest, max_rows)
         return batch
 
@@ -88,46 +113,78 @@ class ThreadSource:
         self._is_closed = True
         self._rest = None
         self._arrived.clear()
-        self._free.release()  # a thread that waits for room ends
+        self._orders.put(Order.CLOSE)
         self._wake()
 
     async def _next_delivery(self) -> Delivery:
-        assert self._waiter is None, "one reader at a time"
-        loop = asyncio.get_running_loop()
         if self._thread is None and not self._is_closed:
+            loop = asyncio.get_running_loop()
+            for _ in range(BATCHES_AHEAD):
+                self._orders.put(Order.READ)
             self._thread = threading.Thread(target=self._pump, args=(loop,), name="bulkwriter-source", daemon=True)
             self._thread.start()
         while not self._arrived and not self._is_closed:
-            self._waiter = loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        if self._is_closed:
-            raise SourceError(f"{self.name} was closed while it was being read")
+            await self._news()
+        self._raise_if_over()
         return self._arrived[0]
 
-    def _arrive(self, delivery: Delivery) -> None:
+    async def _confirm(self) -> None:
+        """Raise unless the source was as it is a moment ago.  One without a size is a pipe: nothing shows there."""
+        self._raise_if_over()
+        asked_at = time.monotonic()
+        if self._after is None or asked_at - self._confirmed_at <= self._confirm_s:
+            return
+        self._orders.put(Order.CHECK)
+        while self._confirmed_at < asked_at and self._changed is None and not self._is_closed:
+            await self._news()
+        self._raise_if_over()
+
+    def _raise_if_over(self) -> None:
+        if self._is_closed:
+            raise SourceError(f"{self.name} was closed while it was being read")
+        if self._changed is not None:
+            raise self._changed
+
+    async def _news(self) -> None:
+        """Wait until the thread has something to tell."""
+        assert self._waiter is None, "one reader at a time"
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _arrive(self, delivery: Delivery, at: float) -> None:
+        if isinstance(delivery.batch, SourceChanged):
+            self._changed = delivery.batch  # before the rows that were read ahead
+        elif not isinstance(delivery.batch, Exception):
+            self._confirmed_at = at
         if not self._is_closed:
             self._arrived.append(delivery)
             self._wake()
+
+    def _confirmed(self, error: Exception | None, at: float) -> None:
+        self._changed = self._changed or error
+        self._confirmed_at = at
+        self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The thread: read until the end, an error, or the closing."""
+        """The thread: do what is asked until it is told to close."""
+        is_over = False
         try:
-            while True:
-                self._free.acquire()
-                if self._is_closed:
-                    return
-                delivery = self._read()
+            while (order := self._orders.get()) is not Order.CLOSE and not self._is_closed:
+                at = time.monotonic()
                 with suppress(RuntimeError):  # the loop may be closed: nobody waits then
-                    loop.call_soon_threadsafe(self._arrive, delivery)
-                if not isinstance(delivery.batch, Batch):
-                    return
+                    if order is Order.CHECK:
+                        loop.call_soon_threadsafe(self._confirmed, self._check(), at)
+                    elif not is_over:
+                        delivery = self._read()
+                        is_over = not isinstance(delivery.batch, Batch)
+                        loop.call_soon_threadsafe(self._arrive, delivery, at)
         finally:
             self._reader.close()
 
@@ -136,3 +193,10 @@ class ThreadSource:
             return Delivery(self._reader.read(), self._reader.fraction())
         except Exception as error:  # whatever it is, the taker must hear of it
             return Delivery(error, None)
+
+    def _check(self) -> Exception | None:
+        try:
+            self._reader.check()
+        except Exception as error:  # as above
+            return error
+        return None
