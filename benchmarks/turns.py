@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ from .figures import Row
 WARM_SHARE = 0.1
 TOKEN = "stub-token"  # noqa: S105  the stub's own, no secret
 PYTHON = sys.executable
+
+
+Counting = Callable[[], AbstractContextManager[counters.Counter]]
+"""What counts the instructions of a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +85,10 @@ class Contender:
     limit_s: float = 900.0
 
 
-def run_once(contender: Contender, pairs: int) -> Row:
+def run_once(contender: Contender, pairs: int, *, counting: Counting = counters.counting) -> Row:
     """One run of `pairs` pairs, with all its figures.  Raises `BenchmarkFailed`."""
     contender.before()
-    with counters.counting() as counter:
+    with counting() as counter:
         argv = [*counter.prefix, *contender.argv(pairs)]
         ended = run_child(
             argv, cores=contender.cores, env=contender.env, stdin=contender.stdin, limit_s=contender.limit_s

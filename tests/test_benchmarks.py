@@ -187,6 +187,17 @@ def test_instructions_are_told_only_where_they_were_counted() -> None:
     assert counters.instructions_in("12345,,instructions:u,1000,100.00,,\n") == 12_345
     assert counters.instructions_in("<not supported>,,instructions:u,0,100.00,,\n") is None
     assert counters.instructions_in("") is None
+    assert counters.refs_in("==7== \n==7== I   refs:      1,792,149,912\n") == 1_792_149_912
+    assert counters.refs_in("==7== valgrind: failed to start tool") is None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not counters.has_valgrind(), reason="no valgrind here")
+def test_valgrind_counts_the_same_instructions_each_time() -> None:
+    argv = [PYTHON, "-I", "-S", "-c", "sum(range(10**5))"]
+    counter = Contender(name="it", pairs=1, argv=lambda count: argv, cores=frozenset(), read=lambda ended: {"pairs": 1})
+    one, other = (run_once(counter, 1, counting=counters.by_valgrind)["instructions"] for _ in range(2))
+    assert one == pytest.approx(other, rel=0.02)
 
 
 # the whole

@@ -16,7 +16,7 @@ from benchmarks import __main__ as command_line
 from benchmarks import gate, machine, plot, record
 from benchmarks.children import Cores
 from benchmarks.figures import Row
-from benchmarks.turns import Findings, Plan
+from benchmarks.turns import Contender, Findings, Plan
 
 
 def words(text: str) -> str:
@@ -74,41 +74,57 @@ def test_every_benchmark_can_be_drawn() -> None:
     assert {*plot.CHARTS, "control"} == set(command_line.BENCHMARKS)  # which is a heat map
 
 
+SIZES = {gate.OURS: 10_001, gate.LOOP: 5_001}
+BARS = [gate.Bar("pair", "instructions", "", 0.3), gate.Bar("start", "instructions", "", 2.1)]
+
+
 def turn_of(our_us: float, *, loop_us: float = 80.0) -> gate.Turn:
-    """Starts of 0.5 and 0.25 s of CPU, and what each pair costs."""
-
-    def run(cpu_s: float, pairs: int) -> Row:
-        return {"cpu_s": cpu_s, "pairs": pairs}
-
+    """Starts that cost 0.5 and 0.25, and what each pair costs."""
     return {
-        "bulkwriter, start": run(0.5, 1),
-        "bulkwriter": run(0.5 + our_us / 100, 10_001),
-        "ClientSession loop, start": run(0.25, 1),
-        "ClientSession loop": run(0.25 + loop_us / 200, 5_001),
+        "bulkwriter, start": 0.5,
+        "bulkwriter": 0.5 + our_us / 100,
+        "ClientSession loop, start": 0.25,
+        "ClientSession loop": 0.25 + loop_us / 200,
     }
 
 
 def test_the_gate_divides_what_a_pair_costs_without_the_start() -> None:
-    found = gate.ratios_of([turn_of(20.0), turn_of(20.0)])
+    found = gate.ratios_of([turn_of(20.0), turn_of(24.0)], SIZES)
     assert found == {"pair": pytest.approx(20 / 80), "start": pytest.approx(2.0)}
-    assert [bar.name for bar in gate.broken([gate.Bar("pair", "", 0.2), gate.Bar("start", "", 2.1)], found)] == ["pair"]
+    assert [bar.name for bar in gate.broken([gate.Bar("pair", "cpu", "", 0.2), *BARS[1:]], found)] == ["pair"]
 
 
 @pytest.mark.parametrize(
     ("costs_us", "turns", "holds"),
     [
-        ([20.0] * 9, 3, True),
-        ([90.0, 20.0, 20.0, 20.0], 3, True),  # a neighbour in one turn
-        ([90.0, 90.0, 20.0, 20.0, 20.0, 20.0], 5, True),  # in two: more turns are needed, and taken
-        ([26.0] * 7, 7, False),  # dearer by 30 %, which is the same in every turn
+        ([20.0] * 9, 1, True),
+        ([90.0, 20.0, 20.0, 20.0], 2, True),  # a neighbour in one turn
+        ([90.0, 90.0, 90.0, 20.0], 4, True),  # in three: more turns are needed, and taken
+        ([26.0] * 4, 4, False),  # dearer by 30 %, which is the same in every turn
     ],
 )
 def test_the_gate_waits_out_neighbours_but_no_regression(costs_us: list[float], turns: int, holds: bool) -> None:
     said: list[str] = []
-    bars = [gate.Bar("pair", "", 0.3), gate.Bar("start", "", 2.1)]
-    assert gate.judge(bars, map(turn_of, costs_us), say=said.append) is holds
+    assert gate.judge(BARS, map(turn_of, costs_us), SIZES, say=said.append) is holds
     assert sum(line.startswith("  turn") for line in said) == turns
     assert any(line.startswith("broken: pair") for line in said) is not holds
+
+
+def test_instructions_of_the_loop_are_counted_once() -> None:
+    asked: list[tuple[str, int]] = []
+
+    def cost_of(contender: Contender, pairs: int, kind: gate.Kind) -> float:
+        asked.append((contender.name, pairs))
+        return float(pairs)
+
+    ours, loop = (
+        Contender(name=name, pairs=9, argv=lambda count: [], cores=frozenset(), read=lambda ended: {}) for name in "ab"
+    )
+    turns = list(gate.turns_for(100.0, (ours, loop), "instructions", cost=cost_of))
+    assert len(turns) == gate.MOST_TURNS["instructions"]
+    assert asked[:6] == [("a", 1), ("a", 9), ("b", 1), ("b", 9), ("a", 1), ("a", 9)]
+    assert asked.count(("b", 9)) == 1
+    assert all(turn.keys() == turns[0].keys() for turn in turns)
 
 
 def test_every_bar_has_room_and_a_reason() -> None:
@@ -119,4 +135,14 @@ def test_every_bar_has_room_and_a_reason() -> None:
             assert entry["measured"] < entry["most"] <= 1.5 * entry["measured"]
             assert entry["on"]
             assert len(entry["why"]) > 10
-    assert {bar.name for bar in gate.read_bars()} == {"pair", "start"}
+    kinds: tuple[gate.Kind, ...] = ("instructions", "cpu")
+    for kind in kinds:
+        assert {bar.name for bar in gate.read_bars(kind)} == {"pair", "start"}
+
+
+def test_a_step_back_of_a_quarter_breaks_the_bars_on_every_machine_in_the_table() -> None:
+    told = tomllib.loads(gate.BARS.read_text(encoding="utf-8"))
+    for measured in told["machine"]:
+        for bar in gate.read_bars("instructions"):
+            least, most = measured[bar.name]
+            assert 1.02 * most < bar.most < 1.25 * least, (measured["processor"], bar.name)
