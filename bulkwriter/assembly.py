@@ -73,7 +73,7 @@ class Assembly:
         store = self.store
         stored = Stored(tally=dict(store.counts), doubts=[], record_ids=IdSet())
         if isinstance(store, JournalWriter) and store.counts:
-            stored.doubts, stored.leaving = await store.run(read_doubts)
+            stored.doubts, stored.leaving, stored.causes = await store.run(read_doubts)
             stored.has_rising_ids = await store.run(lambda journal: journal.meta_get(RISING_IDS)) != "no"
             stored.record_ids = await store.run(read_record_ids)
         return stored
@@ -106,13 +106,14 @@ def read_record_ids(journal: Journal) -> IdSet:
     return seen
 
 
-def read_doubts(journal: Journal) -> tuple[list[Intent], set[int]]:
+def read_doubts(journal: Journal) -> tuple[list[Intent], set[int], dict[int, str]]:
     """What the last process left in doubt, its intents without outcome and its doubts; and the seqs of those that have
-    a record id: an undo was deleting that record."""
+    a record id (an undo was deleting that record), and by seq why they are doubts, where that is known."""
     rows = journal.doubts()
     doubts = [
         Intent(row.seq, row.pair, row.attempts, row.line, row.floor)
         for row in rows
         if row.pair is not None  # never None: a row that is no pair is settled from the start
     ]
-    return doubts, {row.seq for row in rows if row.record_id is not None}
+    leaving = {row.seq for row in rows if row.record_id is not None}
+    return doubts, leaving, {row.seq: row.message for row in rows if row.message}

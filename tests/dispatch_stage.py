@@ -156,7 +156,7 @@ class Stage:
 
     # what it tells its parking and its store
 
-    def park(self, intent: Intent, now: float) -> None:
+    def park(self, intent: Intent, now: float, reason: str) -> None:
         self.parked.append((intent, now))
 
     def refuse(self, intent: Intent, row: Any, verdict: Any, now: float) -> bool:

@@ -22,7 +22,8 @@ from bulkwriter.engine.engine import Engine
 from bulkwriter.engine.held import Brake
 from bulkwriter.engine.ports import Ports
 from bulkwriter.events import Event, HeldBack
-from bulkwriter.model import Snapshot
+from bulkwriter.model import Intent, Snapshot
+from bulkwriter.reconcile.doubts import Doubt
 from tests.cli_process import stub
 from tests.library import on_loop, settings_for
 
@@ -167,16 +168,16 @@ def test_a_moment_decides_nothing_and_an_event_comes_when_it_lasts() -> None:
     assert [event.by for event in events if isinstance(event, HeldBack)] == ["in flight", "disk"]
 
 
-class Parked(list[int]):
+class Parked(list[Doubt]):
     def next_due_at(self) -> float:
         return 5.0
 
 
 def test_re_sends_that_the_budget_holds_are_named_before_doubts() -> None:
     engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
-    doubts = Parked([1, 2])
+    doubts = Parked([a_doubt(1), a_doubt(2)])
     engine.looker = SimpleNamespace(doubts=doubts)
-    engine.settlement = SimpleNamespace(is_winding_up=lambda: True, released=[1] * 412)
+    engine.settlement = SimpleNamespace(is_winding_up=lambda: True, released=[1] * 412, refusals=[])
     assert Brake(engine).now(2.0) == (
         "again", "412 pairs wait to be sent again: after losses at most 10/s and two a success", None
     )  # fmt: skip
@@ -184,6 +185,29 @@ def test_re_sends_that_the_budget_holds_are_named_before_doubts() -> None:
     assert Brake(engine).now(2.0) == ("doubts", "2 doubts wait to be looked up", 3.0)
     del doubts[1:]
     assert Brake(engine).now(2.0).words == "1 doubt waits to be looked up"
+
+
+@pytest.mark.parametrize(
+    ("doubts", "refused", "held"),
+    [
+        (0, 1, ("refused", "1 refused pair is looked up: perhaps there already", 3.0)),
+        (0, 3, ("refused", "3 refused pairs are looked up: perhaps there already", 3.0)),
+        (1, 3, ("doubts", "1 doubt and 3 refused pairs wait to be looked up", 3.0)),
+        (2, 0, ("doubts", "2 doubts wait to be looked up", 3.0)),
+    ],
+)
+def test_refused_pairs_that_wait_for_their_look_are_called_no_doubts(
+    doubts: int, refused: int, held: tuple[str, str, float]
+) -> None:
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
+    parked = [a_doubt(seq, is_refused=seq >= doubts) for seq in range(doubts + refused)]
+    engine.looker = SimpleNamespace(doubts=Parked(parked))
+    engine.settlement = SimpleNamespace(is_winding_up=lambda: True, released=[], refusals=[1] * refused)
+    assert Brake(engine).now(2.0) == held
+
+
+def a_doubt(seq: int, *, is_refused: bool = False) -> Doubt:
+    return Doubt(Intent(seq, (1, seq + 1), 1, None, None), 0.0, is_refused=is_refused)
 
 
 def test_a_list_that_cannot_be_had_is_told_with_its_trouble() -> None:

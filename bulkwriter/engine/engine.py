@@ -120,7 +120,7 @@ class Engine:
         if ports.remembering:
             ports.remembering.restore(self)
         self.known.adopt(stored.doubts)
-        self.settlement.adopt(stored.doubts, ports.clock(), leaving=stored.leaving)
+        self.settlement.adopt(stored.doubts, ports.clock(), leaving=stored.leaving, causes=stored.causes)
         if stored.doubts:
             self.tell(DoubtsParked(len(stored.doubts), "left by an earlier start"))
 

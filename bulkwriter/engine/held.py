@@ -102,9 +102,8 @@ def lasts(engine: Engine, now: float) -> Held | None:
         waiting = f"{again:,} pairs wait" if again > 1 else "1 pair waits"
         return Held("again", f"{waiting} to be sent again: after losses at most {RESENDS_PER_S:g}/s and two a success")
     if engine.settlement.is_winding_up() and engine.looker.doubts:
-        due, count = engine.looker.doubts.next_due_at(), len(engine.looker.doubts)
-        words = f"{count:,} doubts wait to be looked up" if count > 1 else "1 doubt waits to be looked up"
-        return Held("doubts", words, max(0.0, due - now) if due else None)
+        due = engine.looker.doubts.next_due_at()
+        return Held(*looked_up(engine), max(0.0, due - now) if due else None)
     if parts.breaker.is_open:
         at = parts.breaker.next_probe_at(now)
         return Held(
@@ -119,6 +118,19 @@ def lasts(engine: Engine, now: float) -> Held | None:
     if parts.control.paused_until > now:
         return Held(*parts.control.holding(now, is_full=False), parts.control.paused_until - now)
     return None
+
+
+def looked_up(engine: Engine) -> tuple[str, str]:
+    """Which pairs wait for a look: doubts, or refused ones, that are surely not applied; as kind and words."""
+    refused = len(engine.settlement.refusals)
+    doubts = sum(not doubt.is_refused for doubt in engine.looker.doubts)
+    theirs = "1 refused pair" if refused == 1 else f"{refused:,} refused pairs"
+    ours = "1 doubt" if doubts == 1 else f"{doubts:,} doubts"
+    if not doubts:
+        return "refused", f"{theirs} {'is' if refused == 1 else 'are'} looked up: perhaps there already"
+    if not refused:
+        return "doubts", f"{ours} {'waits' if doubts == 1 else 'wait'} to be looked up"
+    return "doubts", f"{ours} and {theirs} wait to be looked up"
 
 
 def at_speed(engine: Engine, now: float) -> Held:
@@ -151,7 +163,7 @@ def upstream(engine: Engine) -> Held:
     if engine.commits.delivery and engine.commits.delivery.is_full:
         return Held("taker", "whoever takes the outcomes")
     if doubts >= engine.settings.limits.outcome_rows:
-        return Held("doubts", f"{doubts:,} doubts: no more are risked")
+        return Held("doubts", f"{looked_up(engine)[1]}, and no more are risked")
     if not engine.settlement.is_source_ended:
         return Held("source", "the source: no pair is there to be sent")
     return Held("end", "nothing: the last requests are under way" if engine.dispatcher.in_flight else "nothing to send")

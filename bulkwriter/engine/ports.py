@@ -91,4 +91,6 @@ class Stored:
     record_ids: IdSet
     leaving: set[int] = field(default_factory=set)
     """Seqs of doubts whose records an undo was deleting when it was killed."""
+    causes: dict[int, str] = field(default_factory=dict)
+    """Why doubts are doubts, by seq, where that is known."""
     has_rising_ids: bool = True

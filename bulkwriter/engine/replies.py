@@ -40,7 +40,7 @@ class Host(Protocol):
 class Parking(Protocol):
     """Where doubts and refused pairs go; `reconcile.looks` settles them."""
 
-    def park(self, intent: Intent, now: float) -> None: ...
+    def park(self, intent: Intent, now: float, reason: str) -> None: ...
     def refuse(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float) -> bool: ...
     def recall(self, intents: Iterable[tuple[Intent, int]], now: float) -> None: ...
 
@@ -207,7 +207,7 @@ class Replies:
         tried = intent._replace(attempts=intent.attempts + 1)
         detail = doubt_detail(reason, intent.floor)
         self._outcomes.add(tried, (tried.seq, IN_DOUBT, tried.attempts, None, None, detail))
-        self.parking.park(tried, now)
+        self.parking.park(tried, now, reason)
 
     def _stop_if(self, error: BulkwriterError | None) -> None:
         if error:

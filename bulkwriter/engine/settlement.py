@@ -10,7 +10,9 @@ Invariant: a pair that waits here (`released`) is in no other place, and its row
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from ..model import Intent, State, Verdict
 from ..reconcile.looks import Looker
@@ -22,6 +24,8 @@ from .parts import Parts
 from .refusals import REJECTED, Refusals
 
 PENDING, CREATED, EXISTING, FAILED = int(State.PENDING), int(State.CREATED), int(State.EXISTING), int(State.FAILED)
+
+NONE: Final[Mapping[int, str]] = MappingProxyType({})
 
 
 class Settlement:
@@ -40,11 +44,15 @@ class Settlement:
         self.is_source_ended = True
         self.released: list[Intent] = []
         """Pairs shown not to be applied that wait for the retry budget."""
+        self._causes: dict[int, str] = {}
+        """Why the last attempt of doubts ended in doubt, of those that have no further attempt."""
 
     # for the dispatcher
 
-    def park(self, intent: Intent, now: float) -> None:
-        """The pair's attempt ended in doubt; its outcome says so already."""
+    def park(self, intent: Intent, now: float, reason: str) -> None:
+        """The pair's attempt ended in doubt for this reason; its outcome says so already."""
+        if intent.attempts >= self._max_attempts:
+            self._causes[intent.seq] = reason
         self.looker.park(intent, now)
 
     def refuse(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float) -> bool:
@@ -68,15 +76,20 @@ class Settlement:
             self._outcomes.odd[intent.seq] = state
             detail = doubt_detail(words, doubt.floor)
             self._outcomes.add(doubt, (doubt.seq, IN_DOUBT, doubt.attempts, None, None, detail))
-            self.looker.park(doubt, now)
+            self.park(doubt, now, words)
 
-    def adopt(self, doubts: Iterable[Intent], now: float, *, leaving: Container[int] = ()) -> None:
+    def adopt(
+        self, doubts: Iterable[Intent], now: float, *, leaving: Container[int] = (), causes: Mapping[int, str] = NONE
+    ) -> None:
         """Take over what an earlier start left: intents and doubts, which the journal counts apart, are doubts both; or
-        what an undo left, that was deleting the records of the seqs in `leaving`."""
+        what an undo left, that was deleting the records of the seqs in `leaving`.
+        `causes` are the reasons that the journal has, by seq."""
         tally = self._outcomes.tally
         tally[IN_DOUBT] += tally.pop(INTENT, 0)
         for intent in doubts:
             self._outcomes.odd[intent.seq] = IN_DOUBT
+            if intent.attempts >= self._max_attempts and (cause := causes.get(intent.seq)):
+                self._causes[intent.seq] = cause
             self.looker.park(intent, now, is_leaving=intent.seq in leaving)
 
     # for the looker
@@ -88,6 +101,7 @@ class Settlement:
         """
         if self.refusals.found(intent.seq, record_id):
             return
+        self._causes.pop(intent.seq, None)
         is_above = intent.floor is not None and record_id > intent.floor
         is_known = intent.floor is not None and self._ids.are_rising
         is_ours = is_above if is_known else is_above or self._is_checked
@@ -102,7 +116,9 @@ class Settlement:
             return
         self._breaker.record_absent(self._clock())
         if intent.attempts >= self._max_attempts:
-            detail = outcome_detail((), f"{intent.attempts} attempts, none of them applied")
+            last = self._causes.pop(intent.seq, "")
+            words = f"{intent.attempts} attempts, none of them applied" + (f"; the last: {last}" if last else "")
+            detail = outcome_detail((), words)
             self._outcomes.add(intent, (intent.seq, FAILED, intent.attempts, None, None, detail))
         else:
             self.released.append(intent)
