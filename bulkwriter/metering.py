@@ -24,7 +24,7 @@ from .model import Window
 from .settings import Settings
 from .store.boot import boot_clock, boot_id
 from .store.learnt import LearntFile
-from .store.ledger import Ledger, account_key, ledger_path, read_ledger
+from .store.ledger import Ledger, account_key, ledger_path, read_ledger, refuse_emptied
 from .store.ledger_thread import LedgerThread
 from .store.page import MemoryPage, Page
 from .store.till import Till
@@ -43,6 +43,7 @@ def quotas_for(settings: Settings) -> Quotas | None:
     if not windows:
         return None
     path = ledger_path(settings.ledger)
+    refuse_emptied(path)
     account, boot = account_key(settings.base_url, settings.account), boot_id()
     cells = cells_for(windows)
     page = (

@@ -77,7 +77,7 @@ def test_a_journal_that_does_not_say_whose_it_is_is_damaged(
     db.close()
     named = journal if command.startswith(("status", "verify")) else journal.with_name("pairs.csv")
     assert main([*command.format(named, named).split()]) == 5
-    assert "damaged (table meta)" in capsys.readouterr().err
+    assert "damaged (table meta: " in capsys.readouterr().err
 
 
 def test_status_for_people(capsys: Captured, journal: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.errors import Exit, JournalError, LedgerError
-from bulkwriter.store.ledger import Ledger, account_key, ledger_path, read_ledger
+from bulkwriter.store.ledger import Ledger, account_key, ledger_path, make_private, read_ledger, refuse_emptied
 from bulkwriter.store.ledger_book import Book, SpentRow
 
 BOOT = "boot-1"
@@ -190,7 +191,7 @@ def test_a_damaged_ledger_says_so(path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[4_096:] = b"\xff" * (len(raw) - 4_096)
     path.write_bytes(raw)
-    with pytest.raises(JournalError, match="CORRUPT"):
+    with pytest.raises(JournalError, match="damaged"):
         add(opened(path))
 
 
@@ -278,3 +279,80 @@ def test_a_user_without_a_home_is_told_to_name_one(monkeypatch: pytest.MonkeyPat
 )
 def test_an_account_is_its_name_or_the_base_url(base_url: str, account: str | None, key: str) -> None:
     assert account_key(base_url, account) == key
+
+
+BAD_ROWS: dict[str, dict[str, tuple[str, ...]]] = {
+    "spent": {
+        "boot": ("x'ff'",),
+        "minute": ("'x'", "1.5", "x'00'"),
+        "kind": ("'writes'", "''"),
+        "count": ("-1", "'x'", "1.5", "x'31'"),
+        "ended": ("'soon'", "1e300", "9e999", "x'00'"),
+    },
+    "learnt": {
+        "most": ("-1", "'x'"),
+        "until": ("'x'", "1e300"),
+        "try_at": ("x'00'",),
+        "tries": ("-1",),
+        "stretch": ("2.5",),
+    },
+    "held": {"minute": ("'x'",), "booked": ("-1",), "mark": ("'x'",)},
+}
+BAD = [(t, c, v) for t, columns in BAD_ROWS.items() for c, values in columns.items() for v in values]
+
+
+def used(path: Path) -> None:
+    ledger = opened(path)
+    add(ledger)
+    ledger.exchange(lambda book: book.learn("write", (2_500, 1e9, 1e9, 0, 0)))
+    ledger.exchange(lambda book: book.hold("t.till", "write", (5, 20, 0)))
+    ledger.close()
+
+
+@pytest.mark.parametrize(("table", "column", "value"), BAD)
+def test_a_row_out_of_its_bounds_is_damage(path: Path, table: str, column: str, value: str) -> None:
+    used(path)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(f"UPDATE {table} SET {column} = {value}")
+        db.commit()
+    for look in (lambda: opened(path), lambda: rows(path)):
+        with pytest.raises(LedgerError, match="damaged") as error:
+            look()
+        assert "wait a day" in error.value.hint
+
+
+def test_text_that_is_no_utf_8_is_damage(path: Path) -> None:
+    used(path)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE spent SET boot = CAST(x'ff41' AS TEXT)")
+        db.commit()
+    with pytest.raises(LedgerError, match="damaged"):
+        rows(path)
+    with pytest.raises(LedgerError, match="damaged"):
+        opened(path).exchange(lambda book: book.rows())
+
+
+def test_an_emptied_ledger_is_damage_and_an_empty_one_is_new(path: Path) -> None:
+    used(path)
+    (path.parent / f"{path.name}-0123456789ab-01234567.pace").touch()
+    os.truncate(path, 0)
+    with pytest.raises(LedgerError, match="emptied"):
+        refuse_emptied(path)
+    with pytest.raises(LedgerError, match="emptied"):
+        rows(path)
+    other = path.with_name("other")
+    other.touch()
+    refuse_emptied(other)
+    assert rows(other) == []
+    used(other)
+    assert len(rows(other)) == 1
+
+
+def test_a_ledger_is_never_a_file_of_no_bytes(path: Path) -> None:
+    path.parent.mkdir()
+    make_private(path)
+    assert path.stat().st_size > 0
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    before = path.read_bytes()
+    make_private(path)
+    assert path.read_bytes() == before

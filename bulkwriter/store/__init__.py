@@ -5,6 +5,7 @@
                     journal         append, settle, transactions; blocking
                     statements, bulk        many rows in few statements
                     states          the state of every row, a byte each in memory
+                    bounds          what must hold in its file before any of it is believed
                     rows, reader    reading it, also from outside
                     writer          the same for asyncio: a thread, and commits in groups
                     memory          what stands for it where none is kept

@@ -1,7 +1,11 @@
 """Turns what SQLite and the operating system say about a journal into `JournalError`, with a next step.
 
-The table goes by SQLite's primary result code, the low byte of `sqlite_errorcode`.  No hint ever suggests a fresh
-journal with `--existing skip`: that is the one way to write every pair twice.
+The table goes by SQLite's primary result code, the low byte of `sqlite_errorcode`.  What is neither in it nor a call
+of ours that was wrong is damage: a table or column that is not there, text that is no UTF-8, JSON that is none.
+
+No hint ever suggests a fresh journal with `--existing skip`: that is the one way to write every pair twice.  And a
+fresh journal beside requests that are still on their way is safe only with `--after-loss`: what they create is in no
+list yet.
 Not here: what follows from an error.  A failed commit ends the run (`journal`).  Source: sqlite.org/rescode.html.
 """
 
@@ -15,21 +19,23 @@ from typing import Final
 from ..errors import JournalError
 
 AGAIN: Final = "then give the same command again; what was settled before is kept"
+ANEW: Final = (
+    "the same command with --after-loss makes a new one: it waits until what was on its way has been applied, and "
+    "looks up what is there before it writes (--existing check, the default)"
+)
 DAMAGED: Final = (
-    "keep the file with its -wal; `sqlite3 FILE .recover` can save most of it.  A new journal is safe only with"
-    " --existing check (the default), which looks up what is there before it writes"
+    "move it and its -wal to another place, and keep them.  If there is a copy of both that was made together while no "
+    f"run was at work, put that back and add --after-loss.  Without a copy, {ANEW}"
 )
-GONE: Final = (
-    "put it back together with its -wal; where it is lost, the same command makes a new one, which is safe only with "
-    "--existing check (the default): that looks up what is there before it writes"
-)
+GONE: Final = f"put it back together with its -wal; where it is lost, {ANEW}"
 ELSEWHERE: Final = "name another file with --journal"
+NO_JOURNAL: Final = f"if it never was one, {ELSEWHERE}; if it was: {DAMAGED}"
 
 _FAULTS: Final[dict[int, tuple[str, str]]] = {
     sqlite3.SQLITE_FULL: ("the disk is full", f"make room, {AGAIN}"),
     sqlite3.SQLITE_IOERR: ("the disk failed, is full, or a size limit was reached", f"see to the disk, {AGAIN}"),
     sqlite3.SQLITE_CORRUPT: ("the journal is damaged", DAMAGED),
-    sqlite3.SQLITE_NOTADB: ("the file is no journal", ELSEWHERE),
+    sqlite3.SQLITE_NOTADB: ("the file is no journal, or is damaged", NO_JOURNAL),
     sqlite3.SQLITE_READONLY: ("the journal cannot be written", f"give write permission to it and its folder, {AGAIN}"),
     sqlite3.SQLITE_PERM: ("no permission", f"give write permission to it and its folder, {AGAIN}"),
     sqlite3.SQLITE_CANTOPEN: ("the journal cannot be opened", f"look at the permissions of it and its folder, {AGAIN}"),
@@ -37,7 +43,16 @@ _FAULTS: Final[dict[int, tuple[str, str]]] = {
     sqlite3.SQLITE_LOCKED: ("another program keeps the journal locked", f"end it, such as a sqlite3 shell, {AGAIN}"),
     sqlite3.SQLITE_PROTOCOL: ("the file system cannot lock", "put the journal on a local disk with --journal"),
     sqlite3.SQLITE_NOMEM: ("out of memory", AGAIN),
+    sqlite3.SQLITE_INTERRUPT: ("SQLite was interrupted", AGAIN),
+    sqlite3.SQLITE_MISUSE: ("SQLite refused", ""),
 }
+_DAMAGE: Final = ("the journal is damaged", DAMAGED)
+_OF_THE_FILE: Final = {
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+    getattr(sqlite3, "SQLITE_IOERR_DATA", 8_202),
+    getattr(sqlite3, "SQLITE_IOERR_CORRUPTFS", 8_458),
+}
+"""Extended codes of SQLITE_IOERR that speak of what is in the file."""
 
 
 def journal_error(error: sqlite3.Error | OSError, path: Path | None) -> JournalError:
@@ -47,7 +62,9 @@ def journal_error(error: sqlite3.Error | OSError, path: Path | None) -> JournalE
         reason = os.strerror(error.errno) if error.errno else str(error)
         return JournalError(f"{name}: {reason}", hint=f"see to the folder of the journal, or {ELSEWHERE}")
     code = getattr(error, "sqlite_errorcode", 0)
-    what, hint = _FAULTS.get(code & 0xFF, ("SQLite refused", ""))
+    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+        code = code or sqlite3.SQLITE_MISUSE
+    what, hint = _DAMAGE if code in _OF_THE_FILE else _FAULTS.get(code & 0xFF, _DAMAGE)
     symbol = getattr(error, "sqlite_errorname", type(error).__name__)
     return JournalError(f"{name}: {what} ({symbol}: {error})", hint=hint)
 

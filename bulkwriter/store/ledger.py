@@ -28,6 +28,9 @@ clock, compared with the server's `Date` before the first write.  What a clock s
 Nothing worse: what was spent before this boot is never taken for younger than the boot, and what was spent since is
 not touched by any step.  A clock that is set while the machine runs does nothing at all once a reply was seen.
 
+What SQLite or the bounds of a row show to be damaged is refused when the ledger is opened; so is a file of no bytes
+beside what only a used ledger leaves: it was emptied, and would count from nothing.
+
 Invariants: counts are never negative; a failed commit ends the ledger, and everything after it fails alike.
 Not here: what may be spent (`core.spending`), which clock says what (`engine.account`).
 Source: sqlite.org/lockingv3.html; for the mode, sqlite.org/wal.html, "The WAL Reset Bug".
@@ -37,14 +40,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sqlite3
 from collections.abc import Callable
+from glob import escape
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import quote
 
 from ..errors import LedgerError
-from .ledger_book import APPLICATION_ID, CREATE, FORMAT, Book, LearntRow, SpentRow
+from .ledger_book import APPLICATION_ID, CREATE, FORMAT, Book, LearntRow, SpentRow, check_believable
 from .schema import normal_url
 from .till import dead_tills
 
@@ -52,6 +57,12 @@ T = TypeVar("T")
 
 BUSY_S: Final = 10.0  # others hold the lock for a commit; longer is somebody's sqlite3 shell
 HINT: Final = "nothing is sent that is not counted first: mend that, or name another file with --ledger"
+DAMAGE: Final = {0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH}
+"""Primary codes of SQLite that speak of what is in the file: a table that is not there is SQLITE_ERROR."""
+DAMAGED: Final = (
+    "what was spent is not known any more.  Move it and the files beside it whose names begin with its own to another "
+    "place, or name another file with --ledger: both count from nothing, so wait a day first, or give a smaller --quota"
+)
 
 
 def ledger_path(given: Path | None, env: dict[str, str] | os._Environ[str] = os.environ) -> Path:
@@ -92,7 +103,7 @@ class Ledger:
             raise ledger_error(e, path) from e
         try:
             prepare(db, path, synchronous)
-        except sqlite3.Error as e:
+        except (sqlite3.Error, ValueError) as e:
             db.close()
             raise ledger_error(e, path) from e
         except BaseException:
@@ -155,25 +166,68 @@ def read_ledger(path: Path, account: str, boot: str) -> tuple[list[SpentRow], di
     that was being written when the power went needs a writer to repair it first; until then this is a `LedgerError`.
     """
     try:
+        refuse_emptied(path)
         if not path.exists() or not path.stat().st_size:
             return [], {}
         db = sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None)
         try:
             db.execute("BEGIN")
-            check_ours(db, path)
+            if check_ours(db, path):
+                check_believable(db)
             book = Book(db, account, boot)
             return book.rows(), book.learnt()
         finally:
             db.close()
-    except (sqlite3.Error, OSError) as e:
+    except (sqlite3.Error, OSError, ValueError) as e:
         raise ledger_error(e, path) from e
 
 
+def refuse_emptied(path: Path) -> None:
+    """Raise `LedgerError` for a file of no bytes beside what only a ledger in use has: it was emptied, it is not new.
+
+    To be asked before a page or a till is made.  A ledger never has no bytes, since it is made under another name.
+    """
+    if not path.exists() or path.stat().st_size:
+        return
+    beside = next((other for other in path.parent.glob(f"{escape(path.name)}-*")), None)
+    if beside:
+        raise LedgerError(
+            f"quota ledger {path}: it was emptied (a used one left {beside.name} beside it)", hint=DAMAGED
+        )
+
+
 def make_private(path: Path) -> None:
-    """Make an empty file that only its owner may read, unless there is one."""
-    if not path.exists():  # or else closing it would drop the locks that another connection of this process holds
+    """Make an empty database that only its owner may read, unless there is one.
+
+    Under another name, and with its first page: a file of no bytes is one that was emptied.
+    """
+    if path.exists():  # or else closing it would drop the locks that another connection of this process holds
+        return
+    other = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.new")
+    os.close(os.open(other, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        with contextlib.closing(sqlite3.connect(other, isolation_level=None)) as db:
+            db.execute("PRAGMA journal_mode = MEMORY")
+            make_tables(db)
         with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            link_or_rename(other, path)
+    finally:
+        other.unlink(missing_ok=True)
+
+
+def link_or_rename(other: Path, path: Path) -> None:
+    """Give a file its name unless there is one.  Raises `FileExistsError`.
+
+    Where the file system has no hard links, two processes that begin in the same moment may each make one, and the
+    second one stays: what the first has counted in its first milliseconds would be forgotten.
+    """
+    try:
+        path.hardlink_to(other)
+    except FileExistsError:
+        raise
+    except OSError:
+        if not path.exists():
+            other.rename(path)
 
 
 def prepare(db: sqlite3.Connection, path: Path, synchronous: str) -> None:
@@ -183,10 +237,16 @@ def prepare(db: sqlite3.Connection, path: Path, synchronous: str) -> None:
     db.execute(f"PRAGMA synchronous = {synchronous}")
     db.execute("PRAGMA fullfsync = ON")
     db.execute("BEGIN IMMEDIATE")
-    if not check_ours(db, path):
-        for statement in CREATE:
-            db.execute(statement)
+    if check_ours(db, path):
+        check_believable(db)
+    else:
+        make_tables(db)
     db.execute("COMMIT")
+
+
+def make_tables(db: sqlite3.Connection) -> None:
+    for statement in CREATE:
+        db.execute(statement)
 
 
 def check_ours(db: sqlite3.Connection, path: Path) -> bool:
@@ -207,9 +267,18 @@ def ledger_error(error: BaseException, path: Path) -> LedgerError:
     """What SQLite or the system says of the ledger, with a next step."""
     if isinstance(error, OSError):
         reason = os.strerror(error.errno) if error.errno else str(error)
+    elif is_damage(error):
+        return LedgerError(f"quota ledger {path}: it is damaged ({error})", hint=DAMAGED)
     else:
         reason = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
     return LedgerError(f"quota ledger {path}: {reason}", hint=HINT)
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether the ledger is not as it was written.  SQLite gives text that is no UTF-8 no code."""
+    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+        return False
+    return isinstance(error, ValueError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
 
 
 def broken_off(error: BaseException, path: Path) -> LedgerError:

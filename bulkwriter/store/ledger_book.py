@@ -31,6 +31,24 @@ ADD: Final = """INSERT INTO spent(account, boot, minute, kind, count, ended) VAL
 TAKE_BACK: Final = """UPDATE spent SET count = max(0, count - ?), ended = coalesce(?, ended)
     WHERE account = ? AND boot = ? AND minute = ? AND kind = ?"""
 
+KINDS: Final = ("write", "read", "write-refused", "read-refused")
+COUNT_MAX: Final = 10**12
+TIME_MAX: Final = 1e12
+"""Epoch seconds; and no boot lasts so many minutes."""
+_IS_COUNT: Final = f"BETWEEN 0 AND {COUNT_MAX}"
+_IS_TIME: Final = f"BETWEEN -{TIME_MAX:.0f} AND {TIME_MAX:.0f}"
+BOUNDS: Final = {
+    "spent": f"""typeof(account) = 'text' AND typeof(boot) = 'text' AND typeof(minute) = 'integer' AND minute {_IS_TIME}
+        AND kind IN {KINDS} AND typeof(count) = 'integer' AND count {_IS_COUNT} AND ended {_IS_TIME}""",
+    "learnt": f"""typeof(account) = 'text' AND kind IN {KINDS[:2]} AND typeof(most) = 'integer' AND most {_IS_COUNT}
+        AND until {_IS_TIME} AND try_at {_IS_TIME} AND typeof(tries) = 'integer' AND tries {_IS_COUNT}
+        AND typeof(stretch) = 'integer' AND stretch {_IS_COUNT}""",
+    "held": f"""typeof(till) = 'text' AND kind IN {KINDS[:2]} AND typeof(account) = 'text' AND typeof(boot) = 'text'
+        AND typeof(minute) = 'integer' AND minute {_IS_TIME} AND typeof(booked) = 'integer' AND booked {_IS_COUNT}
+        AND typeof(mark) = 'integer' AND mark {_IS_COUNT}""",
+}
+"""SQL by table: what a row must be to be believed; text and blobs sort above every number, so a range shows them."""
+
 
 class SpentRow(NamedTuple):
     """`requests` that ended in a minute of a boot; `ended` is that minute's end, in epoch seconds."""
@@ -44,6 +62,16 @@ class SpentRow(NamedTuple):
 
 LearntRow = tuple[int, float, float, int, int]
 """most, until, try_at, tries, stretch: see `core.throttles.Learnt`."""
+
+
+def check_believable(db: sqlite3.Connection) -> None:
+    """Raise `ValueError` where SQLite, or the bounds of a row, show that the ledger is damaged: ms for its few rows."""
+    found = db.execute("PRAGMA integrity_check(1)").fetchone()
+    if found is None or found[0] != "ok":
+        raise ValueError(f"SQLite says: {' '.join(str(found and found[0]).split())[:200]}")
+    for table, bounds in BOUNDS.items():
+        if db.execute(f"SELECT 1 FROM {table} WHERE ({bounds}) IS NOT 1 LIMIT 1").fetchone():  # noqa: S608 our words
+            raise ValueError(f"a row of table {table} is not as it was written")
 
 
 class Book:

@@ -24,8 +24,9 @@ from typing import Final
 from urllib.parse import quote
 
 from ..errors import JournalError, SourceError
+from .bounds import check_meta, columns_of
 from .bulk import VARIABLES
-from .faults import ELSEWHERE, damaged, journal_error
+from .faults import ELSEWHERE, NO_JOURNAL, damaged, journal_error
 from .lock import holder
 from .schema import APPLICATION_ID, CREATE, FORMAT, Identity
 
@@ -154,7 +155,7 @@ def _is_empty(db: sqlite3.Connection) -> bool:
 def _check_format(db: sqlite3.Connection, path: Path | None) -> None:
     version = _pragma(db, "user_version")
     if _pragma(db, "application_id") != APPLICATION_ID:
-        raise JournalError(f"{path} is no journal of bulkwriter", hint=ELSEWHERE)
+        raise JournalError(f"{path} is no journal of bulkwriter, or is damaged", hint=NO_JOURNAL)
     if version != FORMAT:
         raise JournalError(
             f"{path} has format {version}; this version knows format {FORMAT}", hint="use the bulkwriter that wrote it"
@@ -200,10 +201,10 @@ def _adopt(db: sqlite3.Connection, identity: Identity) -> None:
 def identity_of(meta: Mapping[str, str], path: Path | None) -> Identity:
     """What a journal with this meta belongs to.  Raises `JournalError` where it does not say."""
     try:
-        columns = json.loads(meta["columns"])
-        return Identity(meta["base_url"], meta["account"], (columns[0], columns[1]))
-    except (KeyError, ValueError, IndexError, TypeError) as e:
-        raise damaged(path, "table meta") from e
+        check_meta(meta)
+    except ValueError as e:
+        raise damaged(path, str(e)) from e
+    return Identity(meta["base_url"], meta["account"], columns_of(meta["columns"]))
 
 
 def check_identity(meta: Mapping[str, str], path: Path | None, wanted: Identity) -> None:

@@ -7,12 +7,12 @@ leave the event loop alone; all six columns take twice that.
 
 Invariant: nothing here changes the file.  Each chunk is a statement of its own, so no long read keeps SQLite from
 checkpointing, and rows that a writer changes between two chunks are seen as they are then.
+What a row may hold is `bounds`' business, which has looked at the whole file before.
 Not here: opening (`opening`), rows by state without a scan (`states`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from ..model import SINGLE_SEQ, State
+from .bounds import check_meta
 from .faults import damaged, journal_error
 from .schema import EXPORT_COLUMNS, ExportRow, StoredRow, export_row, said_of
 
@@ -90,12 +91,15 @@ class JournalRows:
                 continue
             seq_of = dict(zip(zip(reversed(states), reversed(details), strict=True), reversed(seqs), strict=True))
             for (state, detail), count in Counter(zip(states, details, strict=True)).items():
-                text, kind = self._said(detail)
+                with self._guard():
+                    text, kind = said_of(detail)
                 yield Said(State(state), text, kind, count, seq_of[state, detail])
 
     def meta(self) -> dict[str, str]:
         with self._guard():
-            return dict(self._db.execute("SELECT key, value FROM meta"))
+            meta = dict(self._db.execute("SELECT key, value FROM meta"))
+            check_meta(meta)
+        return meta
 
     def meta_get(self, key: str) -> str | None:
         with self._guard():
@@ -105,7 +109,7 @@ class JournalRows:
     def _whole(self, where: str, values: tuple[Any, ...]) -> list[ExportRow]:
         with self._guard():
             found = self._db.execute(f"SELECT {EXPORT_COLUMNS} FROM pair WHERE {where} ORDER BY seq", values).fetchall()  # noqa: S608 fixed names
-        return list(map(export_row, found))
+            return list(map(export_row, found))
 
     def _ranges(self, first_seq: int = 0) -> Iterator[tuple[int, int]]:
         """Ranges of seqs that together hold every row from `first_seq` on that is there when they are reached."""
@@ -126,19 +130,14 @@ class JournalRows:
         arrays = ", ".join(f"json_group_array({name})" for name in names)
         with self._guard():
             row = self._db.execute(f"SELECT {arrays} FROM pair WHERE {where}", values).fetchone()  # noqa: S608 fixed names
-        return [orjson.loads(text) for text in row]
-
-    def _said(self, detail: str | None) -> tuple[str, str]:
-        with contextlib.suppress(ValueError, TypeError, AttributeError):
-            text, kind = said_of(detail)
-            if isinstance(text, str) and isinstance(kind, str):
-                return text, kind
-        raise damaged(self.path, f"a detail says {detail!r}"[:200])
+            return [orjson.loads(text) for text in row]
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
-        """Turn SQLite's exceptions into `JournalError`."""
+        """Turn SQLite's exceptions into `JournalError`, and what is not as it was written (`ValueError`)."""
         try:
             yield
         except sqlite3.Error as e:
             raise journal_error(e, self.path) from e
+        except ValueError as e:
+            raise damaged(self.path, str(e)) from e

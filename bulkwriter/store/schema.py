@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
@@ -111,7 +111,7 @@ EXPORT_COLUMNS: Final = "seq, line, id_a, id_b, state, attempts, record_id, http
 
 
 def export_row(row: Sequence[int | str | None]) -> ExportRow:
-    """An `ExportRow` from the columns `EXPORT_COLUMNS`."""
+    """An `ExportRow` from the columns `EXPORT_COLUMNS`.  Raises `ValueError` where that is none."""
     seq, line, id_a, id_b, state, attempts, record_id, http_status, detail = row
     pair = None if id_a is None or id_b is None else Pair(id_a, id_b)  # type: ignore[arg-type]
     told = read_detail(detail)  # type: ignore[arg-type]
@@ -131,10 +131,10 @@ NOTHING_TOLD: Final = Detail()
 
 
 def read_detail(text: str | None) -> Detail:
-    """What was written by one of the functions below, or nothing."""
+    """What was written by one of the functions below, or nothing.  Raises `ValueError` for anything else."""
     if text is None:
         return NOTHING_TOLD
-    said = orjson.loads(text)
+    said = said_in(text)
     errors = tuple(FieldError(*error) for error in said.get("errors", ()))
     return Detail(errors, said.get("reason") or said.get("message", ""), said.get("raw", ""), said.get("floor"))
 
@@ -143,9 +143,26 @@ def said_of(text: str | None) -> tuple[str, str]:
     """Why a row is rejected, failed or invalid, by its `detail`; and the kind of that, where it is another text."""
     if text is None:
         return "", ""
+    said = said_in(text)
+    return said.get("reason") or text_of(said.get("errors", ()), said.get("message", "")), said.get("kind", "")
+
+
+def said_in(text: str) -> dict[str, Any]:
+    """The object of a `detail`, each part of which is of its type.  Raises `ValueError` where it is not."""
     said = orjson.loads(text)
-    errors = said.get("errors", ())
-    return said.get("reason") or text_of(errors, said.get("message", "")), said.get("kind", "")
+    if type(said) is not dict:
+        raise ValueError(f"a detail is no object: {text[:40]!r}")
+    errors, floor = said.get("errors", []), said.get("floor")
+    is_told = all(type(said.get(name, "")) is str for name in ("reason", "message", "raw", "kind"))
+    has_floor = floor is None or (type(floor) is int and floor >= 0)
+    if not (is_told and has_floor and type(errors) is list and all(map(is_field_error, errors))):
+        raise ValueError(f"a detail is not as it was written: {text[:40]!r}")
+    return said
+
+
+def is_field_error(error: object) -> bool:
+    """Whether this is a property and a message."""
+    return type(error) is list and len(error) == 2 and all(type(text) is str for text in error)
 
 
 def intent_detail(floor: int | None) -> str | None:

@@ -6,13 +6,13 @@ a partial index of the open states would cost every append and update.  One `gro
 
 Invariant: `counts[s]` is the number of bytes equal to `s`; byte i of a region is the state of row `start + i`.
 There are two regions, the source's rows from 0 and the single ones from `SINGLE_SEQ`, each without gaps.
-Not here: the disk.  The owner changes this together with the table, and throws it away when a transaction fails.
+Not here: the disk (`bounds` reads it from there).  The owner changes this together with the table, and throws it away
+when a transaction fails.
 """
 
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
@@ -20,8 +20,6 @@ from ..model import SINGLE_SEQ, State
 
 SCAN_ROWS: Final = 10_000  # a string of 10 kB a step; longer ones measured slower
 _KNOWN: Final = bytes(State)
-_FROM_DIGITS: Final = bytes(c - 48 if 48 <= c <= 57 else 255 for c in range(256))
-_SCAN: Final = "SELECT group_concat(state, '') FROM pair WHERE seq >= ? AND seq < ?"
 
 
 class StateColumn:
@@ -33,22 +31,6 @@ class StateColumn:
         self._source = bytearray()
         self._single = bytearray()
         self._counts = [0] * len(State)
-
-    @classmethod
-    def load(cls, db: sqlite3.Connection) -> StateColumn:
-        """Read the states of table `pair`.  Raises `ValueError` that says where rows are missing or not believable."""
-        self = cls()
-        lowest, end = db.execute("SELECT (SELECT min(seq) FROM pair), (SELECT max(seq) FROM pair)").fetchone()
-        if lowest not in (None, 0, SINGLE_SEQ):
-            raise ValueError(f"row {lowest} is the first one")
-        source_end = db.execute("SELECT max(seq) FROM pair WHERE seq < ?", (SINGLE_SEQ,)).fetchone()[0]
-        for start, last in ((0, source_end), (SINGLE_SEQ, end)):
-            for first in range(start, start if last is None else last + 1, SCAN_ROWS):
-                digits = db.execute(_SCAN, (first, first + SCAN_ROWS)).fetchone()[0] or ""
-                if len(digits) != min(SCAN_ROWS, last + 1 - first):  # states have one digit
-                    raise ValueError(f"rows are missing from {first} on")
-                self.extend(first, digits.encode().translate(_FROM_DIGITS))
-        return self
 
     @property
     def rows(self) -> int:

@@ -1,0 +1,132 @@
+"""What a journal's rows and meta must be to be believed, and the one look that every command takes before it believes.
+
+SQLite is loosely typed, and a page may hold anything once a disk, a copy or another program has damaged it.  So before
+any row counts, `believed` asks of the whole file, as of one moment:
+
+    SQLite's own check     trees, pages, order of rows (`quick_check`; of an index too where there is one)
+    meta                   text by text, the keys that every journal has, as they were written
+    rows                   contiguous, each within `ROW_IS_BELIEVABLE`
+
+What passes may still be untrue: a flipped bit inside a valid id is another valid id, and there are no checksums.  What
+does not is damage (exit 5), whichever command asks.  Cost a row, all without the GIL: 0.14 µs for SQLite's check, 0.12
+for the states, 0.35 for the bounds; so 10^7 rows take about 6 s.
+
+Not here: what a row's `detail` says inside (`schema.read_detail`, where it is read), and what the engine keeps in meta
+(where that is read).  Source: sqlite.org/pragma.html, quick_check; sqlite.org/datatype3.html.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from ..model import ID_MAX, SINGLE_SEQ, State
+from .states import SCAN_ROWS, StateColumn
+
+ATTEMPTS_MAX: Final = 10**9
+"""Far above what any number of starts can use."""
+STATUS_MAX: Final = 999
+
+
+def _whole(column: str, low: int, high: int = ID_MAX) -> str:
+    """SQL: the column holds a whole number of this range.
+
+    `| 0` makes a number whole, and text or a blob a number, so that a real, text or a blob differs from itself; it
+    costs a third of `typeof`.
+    """
+    return f"{column} BETWEEN {low} AND {high} AND ({column} | 0) = {column}"
+
+
+def _none_or(column: str, low: int, high: int = ID_MAX) -> str:
+    return f"({column} IS NULL OR {_whole(column, low, high)})"
+
+
+_IDS: Final = f"{_whole('id_a', 1)} AND {_whole('id_b', 1)}"
+_RECORD: Final = _whole("record_id", 1)
+_MAY_HAVE_RECORD: Final = f"state <= {State.EXISTING} AND {_RECORD}"
+ROW_IS_BELIEVABLE: Final = " AND ".join(
+    (
+        _whole("state", 0, max(State)),
+        f"CASE WHEN state = {State.INVALID} THEN id_a IS NULL AND id_b IS NULL ELSE {_IDS} END",
+        _none_or("line", 1),
+        _whole("attempts", 0, ATTEMPTS_MAX),
+        f"CASE WHEN state = {State.CREATED} THEN {_RECORD} ELSE record_id IS NULL OR ({_MAY_HAVE_RECORD}) END",
+        _none_or("http_status", 0, STATUS_MAX),
+        "(detail IS NULL OR (typeof(detail) = 'text' AND json_valid(detail) AND json_type(detail) = 'object'))",
+    )
+)
+"""SQL, of a row of `pair`."""
+_SCAN: Final = f"SELECT group_concat(state, ''), sum({ROW_IS_BELIEVABLE}) FROM pair WHERE seq >= ? AND seq < ?"  # noqa: S608 ours
+_FIRST_BAD: Final = f"SELECT seq FROM pair WHERE seq >= ? AND seq < ? AND ({ROW_IS_BELIEVABLE}) IS NOT 1 LIMIT 1"  # noqa: S608
+_FROM_DIGITS: Final = bytes(c - 48 if 48 <= c <= 57 else 255 for c in range(256))
+_OF_EVERY_JOURNAL: Final = ("base_url", "account", "columns", "created_at")
+
+
+def believed(db: sqlite3.Connection) -> StateColumn:
+    """The states of every row, once the whole file was found to be believable.
+
+    Raises `ValueError` that says what is not, or `sqlite3.Error`.  As of one moment only inside a transaction.
+    """
+    check_trees(db)
+    check_meta(dict(db.execute("SELECT key, value FROM meta")))
+    return load_states(db)
+
+
+def check_trees(db: sqlite3.Connection) -> None:
+    """Let SQLite look at every page.  Where there is an index it is held against its table: `find` trusts it."""
+    has_index = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'index' AND tbl_name = 'pair'").fetchone()
+    found = db.execute(f"PRAGMA {'integrity_check' if has_index else 'quick_check'}(1)").fetchone()
+    if found is None or found[0] != "ok":
+        raise ValueError(f"SQLite says: {' '.join(str(found and found[0]).split())[:200]}")
+
+
+def check_meta(meta: Mapping[Any, Any]) -> None:
+    """Raise `ValueError` unless all of it is text, and what every journal has is as it was written."""
+    if not all(type(key) is str and type(value) is str for key, value in meta.items()):
+        raise ValueError("table meta holds something else than text")
+    missing = [key for key in _OF_EVERY_JOURNAL if key not in meta]
+    if missing:
+        raise ValueError(f"table meta: {missing[0]} is missing")
+    columns_of(meta["columns"])
+    try:
+        datetime.fromisoformat(meta["created_at"])
+    except ValueError:
+        raise ValueError("table meta: created_at is no time") from None
+
+
+def columns_of(text: str) -> tuple[str, str]:
+    """The two columns' names from meta's `columns`, or `ValueError`."""
+    try:
+        columns = json.loads(text)
+    except (ValueError, RecursionError):
+        columns = None
+    if not (isinstance(columns, list) and len(columns) == 2 and all(isinstance(name, str) for name in columns)):
+        raise ValueError("table meta: columns are not two names")
+    return columns[0], columns[1]
+
+
+def load_states(db: sqlite3.Connection) -> StateColumn:
+    """Read the states of table `pair`.  Raises `ValueError` that says where rows are missing or not believable.
+
+    Rows come in the order of their seqs, each once, where `check_trees` found nothing: so where a range holds as many
+    as it is long, none is missing.
+    """
+    states = StateColumn()
+    lowest, end = db.execute("SELECT (SELECT min(seq) FROM pair), (SELECT max(seq) FROM pair)").fetchone()
+    if lowest not in (None, 0, SINGLE_SEQ):
+        raise ValueError(f"row {lowest} is the first one")
+    source_end = db.execute("SELECT max(seq) FROM pair WHERE seq < ?", (SINGLE_SEQ,)).fetchone()[0]
+    for start, last in ((0, source_end), (SINGLE_SEQ, end)):
+        for first in range(start, start if last is None else last + 1, SCAN_ROWS):
+            digits, count = db.execute(_SCAN, (first, first + SCAN_ROWS)).fetchone()
+            rows = min(SCAN_ROWS, last + 1 - first)
+            if type(digits) is not str or len(digits) != rows:  # states have one digit
+                raise ValueError(f"rows are missing from {first} on, or of unknown state")
+            states.extend(first, digits.encode().translate(_FROM_DIGITS))
+            if count != rows:
+                bad = db.execute(_FIRST_BAD, (first, first + SCAN_ROWS)).fetchone()
+                raise ValueError(f"row {bad[0] if bad else first} is not as it was written")
+    return states
