@@ -22,10 +22,15 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTrouble:
-    """Nothing but lost connections or doubts came lately.  One lane alone tries again after `pause_s`."""
+    """Nothing but lost connections or doubts came lately.  One lane alone tries again after `pause_s`.
+
+    It has been so for `gone_s`; if nothing good comes for `gives_up_s` more, the run gives up (None: it does not).
+    """
 
     pause_s: float
     reason: str
+    gone_s: float = 0.0
+    gives_up_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +50,15 @@ class DoubtsParked:
 
 @dataclass(frozen=True, slots=True)
 class DoubtsSettled:
-    """A look settled doubts: `found` were applied, `absent` were not and are sent again."""
+    """A look settled doubts: `found` were applied, `absent` were not.
+
+    Those are sent again, but for `released` of them, of which no attempt is known: an earlier start was about to send
+    them when it ended, and now they are sent.
+    """
 
     found: int
     absent: int
+    released: int = 0
 
 
 @dataclass(frozen=True, slots=True)

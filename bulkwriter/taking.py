@@ -40,6 +40,7 @@ class Taking:
         self._source: Source | None = None
         self._intake: Intake | None = None
         self._has_read_all = False
+        self._last_total: tuple[int | None, bool] = (None, False)
         self._is_leaving = False
         self.is_free = asyncio.Event()
         """Set while no source is being taken."""
@@ -95,7 +96,7 @@ class Taking:
         finally:
             if delivery:
                 delivery.end()
-            self._source = None
+            self._last_total, self._source = self.total(), None
             self.is_free.set()
             await source.aclose()
 
@@ -133,7 +134,9 @@ class Taking:
             return None, False
         if self._has_read_all:
             return self._intake.seq, True
-        share = self._source.fraction() if self._source else None
+        if self._source is None:
+            return self._last_total
+        share = self._source.fraction()
         return (round(self._intake.seq / share), False) if share and self._intake.seq else (None, False)
 
 

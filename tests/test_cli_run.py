@@ -44,7 +44,7 @@ def test_a_gateway_that_says_503_to_what_comes_too_fast_is_sent_less(here: Here,
     assert (done.code, done.counts("created", "failed")) == (0, (1_000, 0))
     assert (truth["records"], truth["doubles"]) == (1_000, 0)
     assert done.json["attempts"] <= 1_400  # 1,017 to 1,156 in 16 runs, where a first trial told nothing
-    assert "throttled: slower from here on" in done.err
+    assert "throttled: the run sends slower from here on" in done.err
 
 
 def test_rejected_pairs_are_exported_and_can_be_tried_again(here: Here, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import threading
 import time
 from typing import Any
@@ -15,10 +16,12 @@ from bulkwriter import events
 from bulkwriter.cli.secret import Secrets
 from bulkwriter.cli.tell import GATHER_S, Teller, name, sentence
 from bulkwriter.cli.voice import QUEUE_LINES, Voice
+from bulkwriter.engine.quota_view import moment
 from bulkwriter.model import Snapshot
 from tests.conftest import CANARY
 from tests.test_cli_words import QUIET
 
+WALL = 1_795_000_000.0
 EXAMPLES: list[tuple[events.Event, str]] = [
     (
         events.HeldBack("limit", "the server's limit", None, "the server allows about 98/s"),
@@ -28,17 +31,45 @@ EXAMPLES: list[tuple[events.Event, str]] = [
         events.HeldBack("pause", "the server asked for a pause", 12.0, "the server has shown no limit"),
         "held back: the server asked for a pause, 12 s more; the server has shown no limit",
     ),
-    (events.Throttled(0.0, None, 8), "throttled: slower from here on, at most 8 in flight"),
-    (events.Throttled(1.0, 1.0, 8), "throttled: nobody sends for 1.0 s as it asked, then at most 8 in flight"),
-    (events.Throttled(9.0, 1.0, 8), "throttled: nobody sends for 9.0 s, then at most 8 in flight"),
-    (events.Throttled(1.5, None, 8), "throttled: nobody sends for 1.5 s, then at most 8 in flight"),
+    (
+        events.Throttled(0.0, None, 8),
+        "throttled: the run sends slower from here on, with at most 8 requests in flight",
+    ),
+    (
+        events.Throttled(1.0, 1.0, 8),
+        "throttled: the server asks for a pause of 1.0 s; then at most 8 requests may be in flight",
+    ),
+    (
+        events.Throttled(9.0, 1.0, 1),
+        "throttled: the run pauses for 9.0 s; then at most 1 request may be in flight",
+    ),
+    (
+        events.Throttled(5_400.0, 5_400.0, 8),
+        (
+            f"throttled: the server asks for a pause of 1 h 30 min, until {moment(WALL + 5_400)}; "
+            "then at most 8 requests may be in flight"
+        ),
+    ),
     (
         events.ConnectionTrouble(2.0, "connection refused"),
         "trouble: connection refused; one request tries again in 2.0 s",
     ),
+    (
+        events.ConnectionTrouble(30.0, "connection refused", 600.0, 3_000.0),
+        (
+            "trouble: connection refused, for 10 min 00 s now; one request tries again in 30 s; the run gives up in "
+            "50 min 00 s"
+        ),
+    ),
     (events.Recovered(61), "the server is back after 1 min 01 s"),
     (events.DoubtsParked(1, "no reply in time"), "1 pair in doubt: no reply in time"),
-    (events.DoubtsSettled(3, 1), "doubts settled: 3 found on the server, 1 not there and sent again"),
+    (events.DoubtsSettled(3, 0), "doubts settled: 3 found on the server"),
+    (events.DoubtsSettled(3, 1), "doubts settled: 3 found on the server, 1 not there: 1 is sent again"),
+    (events.DoubtsSettled(0, 7, 7), "doubts settled: 0 found on the server, 7 not there: 7 are released to be sent"),
+    (
+        events.DoubtsSettled(1, 5, 3),
+        "doubts settled: 1 found on the server, 5 not there: 2 are sent again, 3 are released to be sent",
+    ),
     (events.LookFailed("HTTP 500", 5.0), "a look settled nothing: HTTP 500; again in 5.0 s"),
     (
         events.LaneShifted(195),
@@ -55,10 +86,18 @@ EXAMPLES: list[tuple[events.Event, str]] = [
 ]
 
 
-class Said:
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Said(Terminal):
     """A stderr that can hang, and that tells what it was given."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.gate = threading.Event()
         self.gate.set()
         self.text = ""
@@ -74,7 +113,7 @@ class Said:
 
 @pytest.mark.parametrize(("event", "text"), EXAMPLES, ids=lambda e: name(e) if not isinstance(e, str) else "")
 def test_every_event_is_a_sentence(event: events.Event, text: str) -> None:
-    assert sentence(event) == text
+    assert sentence(event, wall=WALL) == text
 
 
 def test_no_event_is_forgotten() -> None:
@@ -94,6 +133,35 @@ def test_json_lines_hold_the_event_and_its_facts() -> None:
     assert lines[0]["at"].endswith("Z")
 
 
+STAMPED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+  ")
+
+
+def test_in_a_log_every_line_of_an_event_has_its_date_time_and_zone() -> None:
+    """A log of a run of days is read later, perhaps elsewhere."""
+    said = io.StringIO()
+    voice = Voice(said)
+    teller = Teller(voice, is_verbose=True, now=lambda: 0.0)
+    for event, _ in EXAMPLES:
+        teller(event)
+    voice.say("Every pair is there\n\n  pairs  3", event="summary")
+    voice.say("Type yes to go on:")
+    voice.close()
+    lines = said.getvalue().splitlines()
+    assert all(STAMPED.match(line) for line in lines[: len(EXAMPLES) + 1])
+    assert lines[len(EXAMPLES) + 1 :] == ["", "  pairs  3", "Type yes to go on:"]
+
+
+def test_on_a_terminal_only_progress_lines_have_it() -> None:
+    said = Terminal()
+    voice = Voice(said)
+    voice.say("stopping: SIGINT", event="stopping")
+    voice.say("5 of 10", event="progress")
+    voice.close()
+    first, second = said.getvalue().splitlines()
+    assert first == "stopping: SIGINT"
+    assert STAMPED.match(second)
+
+
 def test_what_progress_shows_anyway_is_said_in_text_only_when_asked_for() -> None:
     event = events.HeldBack("cpu", "this machine's CPU", None, "the server has shown no limit")
     for form, is_verbose, count in (("text", False, 0), ("text", True, 1), ("json", False, 1)):
@@ -105,7 +173,7 @@ def test_what_progress_shows_anyway_is_said_in_text_only_when_asked_for() -> Non
 
 
 def test_frequent_events_are_gathered_and_rare_ones_are_not() -> None:
-    said, now = io.StringIO(), [0.0]
+    said, now = Terminal(), [0.0]
     voice = Voice(said)
     teller = Teller(voice, is_verbose=False, now=lambda: now[0])
     for _ in range(5):
@@ -123,7 +191,7 @@ def test_frequent_events_are_gathered_and_rare_ones_are_not() -> None:
 
 
 def test_trouble_of_a_moment_is_gathered_and_an_outage_is_told_as_it_goes() -> None:
-    said, now = io.StringIO(), [0.0]
+    said, now = Terminal(), [0.0]
     voice = Voice(said)
     teller = Teller(voice, is_verbose=False, now=lambda: now[0])
     for i in range(20):  # one bad backend of three
@@ -146,7 +214,7 @@ def test_trouble_of_a_moment_is_gathered_and_an_outage_is_told_as_it_goes() -> N
 
 
 def test_every_doubt_that_was_settled_is_in_some_line() -> None:
-    said, now = io.StringIO(), [0.0]
+    said, now = Terminal(), [0.0]
     voice = Voice(said)
     teller = Teller(voice, is_verbose=False, now=lambda: now[0])
     for found, absent in ((1, 0), (2, 1), (3, 0)):
@@ -166,7 +234,7 @@ def test_every_doubt_that_was_settled_is_in_some_line() -> None:
 def test_a_stderr_that_hangs_holds_nobody_up_and_memory_stays_bounded() -> None:
     said = Said()
     said.gate.clear()
-    voice = Voice(said)  # type: ignore[arg-type]
+    voice = Voice(said)
     started = time.monotonic()
     for i in range(3 * QUEUE_LINES):
         voice.say(f"line {i}")

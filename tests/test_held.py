@@ -53,7 +53,7 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "gone": (
         {"faults": [{"kind": "rst_before", "skip": 20}]},
         {"late_apply_s": 60.0},
-        "no good reply, so one request at a time tries: ",
+        "no good reply since 2",
     ),
 }
 

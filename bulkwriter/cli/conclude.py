@@ -56,7 +56,7 @@ class Session:
     def abort(self, exit_code: int, summary: Summary | None) -> None:
         """Last words before the process is left at once; `summary` is how the run stands, if that is known."""
         self.voice.say(
-            "aborted: what was in flight is in doubt, and the next start looks.  To resume:\n  " + self.resume,
+            "aborted: what was in flight is in doubt, and the next start looks it up.  To resume:\n  " + self.resume,
             event="aborted",
         )
         if self.given["as_json"]:

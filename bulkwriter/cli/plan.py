@@ -130,7 +130,7 @@ async def count(errand: Errand, settings: Settings, report: PlanReport, existing
 
         def line() -> str:
             calls = f" · {existing.calls:,} list calls" if existing else ""
-            return f"{words.clock()}  {tally.rows:,} rows read{calls}"
+            return f"{tally.rows:,} rows read{calls}"
 
         async with contextlib.aclosing(source), errand.saying(line):
             while batch := await source.read(ROWS):

@@ -70,7 +70,7 @@ def plain_line(s: Snapshot) -> str:
         facts.append(f"held back: {held_by(s)}")
     if why := reasons.in_short(s.reasons):
         facts.append(why)
-    return f"{words.clock()}  {' · '.join(facts)}"
+    return " · ".join(facts)
 
 
 def live_lines(s: Snapshot, width: int) -> list[str]:

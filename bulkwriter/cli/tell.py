@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import time
 from collections.abc import Callable
 
 from .. import events
+from ..engine.quota_view import moment
 from . import words
 from .voice import Voice
 
@@ -34,6 +36,9 @@ FREQUENT = (
 BRIEF_S = 1.0
 """Trouble that pauses or lasted no longer is frequent too: one bad backend of three makes it every other second."""
 
+CLOCK_S = 60.0
+"""Of what lasts longer the end is told as a time of day as well."""
+
 ASKED_FOR = (events.HeldBack, events.Remembered, events.NotRemembered)
 """Shown by progress all the time, or of no consequence: in text they are said with `-v` only."""
 
@@ -41,10 +46,12 @@ ASKED_FOR = (events.HeldBack, events.Remembered, events.NotRemembered)
 class Teller:
     """Says events through a voice; callable as an observer."""
 
-    def __init__(self, voice: Voice, *, is_verbose: bool, now: Callable[[], float]) -> None:
+    def __init__(
+        self, voice: Voice, *, is_verbose: bool, now: Callable[[], float], wall: Callable[[], float] = time.time
+    ) -> None:
         self._voice = voice
         self._is_verbose = is_verbose
-        self._now = now
+        self._now, self._wall = now, wall
         self._said_at: dict[type, float] = {}
         self._unsaid: dict[type, tuple[events.Event, int]] = {}  # the latest of each kind, and how many
 
@@ -73,22 +80,26 @@ class Teller:
 
     def _say(self, event: events.Event, more: int) -> None:
         is_sum = isinstance(event, events.DoubtsSettled)
-        text = sentence(event) + (f" ({more:,} more like this before)" if more and not is_sum else "")
+        text = sentence(event, wall=self._wall()) + (
+            f" ({more:,} more like this before)" if more and not is_sum else ""
+        )
         self._voice.say(text, event=name(event), **dataclasses.asdict(event), **({"more": more} if more else {}))
 
 
 def together(earlier: events.Event | None, event: events.Event) -> events.Event:
     """One event for both: the later one, or their sum."""
     match earlier, event:
-        case events.DoubtsSettled(found, absent), events.DoubtsSettled(more_found, more_absent):
-            return events.DoubtsSettled(found + more_found, absent + more_absent)
+        case events.DoubtsSettled(), events.DoubtsSettled():
+            return events.DoubtsSettled(
+                earlier.found + event.found, earlier.absent + event.absent, earlier.released + event.released
+            )
     return event
 
 
 def is_frequent(event: events.Event) -> bool:
     """Whether a bad hour brings many of these."""
     match event:
-        case events.ConnectionTrouble(span_s, _) | events.Recovered(span_s):
+        case events.ConnectionTrouble(span_s) | events.Recovered(span_s):
             return span_s < BRIEF_S
     return isinstance(event, FREQUENT)
 
@@ -98,27 +109,29 @@ def name(event: events.Event) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
 
 
-def sentence(event: events.Event) -> str:
-    """An event in words, in the present or past tense, without a full stop."""
+def sentence(event: events.Event, *, wall: float) -> str:
+    """An event that came at `wall` (epoch seconds) in words, in the present or past tense, without a full stop."""
     match event:
         case events.HeldBack(_, by, more_s, believes):
             more = "" if more_s is None else f", {words.duration(more_s)} more"
             return f"held back: {by}{more}; {believes}"
         case events.Throttled(pause_s, retry_after_s, limit):
             if pause_s <= 0:
-                return f"throttled: slower from here on, at most {limit} in flight"
+                return f"throttled: the run sends slower from here on, with at most {requests(limit)} in flight"
             is_theirs = retry_after_s is not None and pause_s <= retry_after_s + STATED_MORE_S
-            asked = " as it asked" if is_theirs else ""
-            pause = f"nobody sends for {words.duration(pause_s)}{asked}"
-            return f"throttled: {pause}, then at most {limit} in flight"
-        case events.ConnectionTrouble(pause_s, reason):
-            return f"trouble: {reason}; one request tries again in {words.duration(pause_s)}"
+            who = "the server asks for a pause of" if is_theirs else "the run pauses for"
+            pause = f"{who} {words.duration(pause_s)}{until(wall, pause_s)}"
+            return f"throttled: {pause}; then at most {requests(limit)} may be in flight"
+        case events.ConnectionTrouble(pause_s, reason, gone_s, gives_up_s):
+            lasts = f", for {words.duration(gone_s)} now" if gone_s >= CLOCK_S else ""
+            end = "" if not lasts or gives_up_s is None else f"; the run gives up in {words.duration(gives_up_s)}"
+            return f"trouble: {reason}{lasts}; one request tries again in {words.duration(pause_s)}{end}"
         case events.Recovered(gone_s):
             return f"the server is back after {words.duration(gone_s)}"
         case events.DoubtsParked(count, reason):
             return f"{words.quantity(count, 'pair')} in doubt: {reason}"
-        case events.DoubtsSettled(found, absent):
-            return f"doubts settled: {found:,} found on the server, {absent:,} not there and sent again"
+        case events.DoubtsSettled(found, absent, released):
+            return "doubts settled: " + settled(found, absent - released, released)
         case events.LookFailed(reason, pause_s):
             return f"a look settled nothing: {reason}; again in {words.duration(pause_s)}"
         case events.LaneShifted(pairs):
@@ -135,3 +148,23 @@ def sentence(event: events.Event) -> str:
             return f"stopping: {reason}"
         case events.Note(text):
             return f"note: {text}"
+
+
+def requests(count: int) -> str:
+    return words.quantity(count, "request")
+
+
+def until(wall: float, seconds: float) -> str:
+    """When something ends that lasts so long, or nothing where that is soon."""
+    return f", until {moment(wall + seconds)}" if seconds >= CLOCK_S else ""
+
+
+def settled(found: int, again: int, released: int) -> str:
+    """First value: "9 found on the server, 3 not there: 2 are sent again, 1 is released to be sent"."""
+    facts = []
+    if again:
+        facts.append(f"{again:,} {'is' if again == 1 else 'are'} sent again")
+    if released:
+        facts.append(f"{released:,} {'is' if released == 1 else 'are'} released to be sent")
+    absent = f", {again + released:,} not there: {', '.join(facts)}" if facts else ""
+    return f"{found:,} found on the server{absent}"

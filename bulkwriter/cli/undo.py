@@ -205,4 +205,4 @@ def progress_line(undo: Undo) -> str:
     facts = [f"{now.done:,} of {now.total:,} · {words.percent(now.done, now.total)}", words.per_second(now.rate_per_s)]
     facts += [f"ETA {words.duration(now.eta_s)}"] if now.eta_s is not None else []
     facts += [f"throttled {now.throttled:,}"] if now.throttled else []
-    return f"{words.clock()}  {' · '.join(facts)}"
+    return " · ".join(facts)

@@ -149,7 +149,7 @@ async def verify(errand: Errand, settings: Settings, claims: Claims, talk: Conve
     )
 
     def line() -> str:
-        return f"{words.clock()}  {verification.records:,} records listed · {verification.calls:,} list calls"
+        return f"{verification.records:,} records listed · {verification.calls:,} list calls"
 
     async with errand.saying(line):
         report.findings = await verification.run()

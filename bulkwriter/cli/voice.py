@@ -13,6 +13,7 @@ Invariant: no method but `close` waits, and `close` waits at most the time it is
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -46,6 +47,7 @@ class Voice:
     ) -> None:
         self.form = form
         self._stream = stream
+        self._is_log = stream is not None and not is_terminal(stream)
         self._secrets = Secrets(secrets)
         self._screen: Screen = PlainScreen(self._write)
         self._lines: deque[str] = deque()
@@ -66,9 +68,15 @@ class Voice:
             self._secrets.add(secret)
 
     def say(self, text: str, /, **facts: Any) -> None:
-        """A line (or several) for people; in JSON form an object with the `facts`, its `event` "said" if unnamed."""
+        """A line (or several) for people; in JSON form an object with the `facts`, its `event` "said" if unnamed.
+
+        In a log an event's line begins with date, time and zone, since it may be read days later; so does progress
+        wherever it is lines.
+        """
         if self.form == "json":
             text = json_line({"event": "said", **facts, "text": text})
+        elif (self._is_log and "event" in facts) or facts.get("event") == "progress":
+            text = f"{stamp()}  {text}"
         with self._wake:
             if len(self._lines) >= QUEUE_LINES:
                 self._dropped += 1
@@ -139,6 +147,17 @@ class PlainScreen:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def is_terminal(stream: TextIO) -> bool:
+    with contextlib.suppress(ValueError):  # closed
+        return stream.isatty()
+    return False
+
+
+def stamp() -> str:
+    """Now, as local time to the second with its zone."""
+    return datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z").rstrip()
 
 
 def json_line(facts: Mapping[str, Any]) -> str:

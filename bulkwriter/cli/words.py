@@ -20,7 +20,7 @@ MEANING = {
     "existing": "were there before",
     "rejected": "refused by the server",
     "failed": "attempts used up, surely not applied; the next start tries again",
-    "in_doubt": "may have been applied; the next start looks",
+    "in_doubt": "they were sent or about to be; the next start asks the server which are there",
     "pending": "not sent yet",
     "invalid": "rows that are no pair",
     "duplicates": "same pair as an earlier row",
@@ -67,11 +67,6 @@ def percent(part: float, whole: float) -> str:
 def when(iso: str) -> str:
     """An ISO 8601 time as local time to the second, with its zone, as in a letter to a colleague."""
     return datetime.datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
-
-
-def clock() -> str:
-    """The local time of day, for plain progress lines."""
-    return datetime.datetime.now().astimezone().strftime("%H:%M:%S")
 
 
 def state(name: str) -> str:

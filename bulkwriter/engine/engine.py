@@ -122,7 +122,7 @@ class Engine:
         self.known.adopt(stored.doubts)
         self.settlement.adopt(stored.doubts, ports.clock(), leaving=stored.leaving, causes=stored.causes)
         if stored.doubts:
-            self.tell(DoubtsParked(len(stored.doubts), "left by an earlier start"))
+            self.tell(DoubtsParked(len(stored.doubts), "an earlier start had sent them or was about to"))
 
     # tasks
 

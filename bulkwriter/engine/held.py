@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..core.retry import RESENDS_PER_S
 from ..events import HeldBack
-from .quota_view import blocked_by, paced_by, quiet_for
+from .quota_view import began, blocked_by, moment, paced_by, quiet_for
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -37,6 +37,8 @@ OTHERS: Final = 0.2
 """Share of the time that the loop waited for the processor from which other programs are named."""
 REASON_CHARS: Final = 80
 """Of what the last bad reply said: progress shows it every few seconds, and the events have said it whole."""
+CLOCK_S: Final = 60.0
+"""Of a longer pause the end is told as a time of day."""
 TELL_S: Final = 5.0
 """Shortest time between two events."""
 SLACKEN: Final = frozenset({"source", "end", "in flight", "crowd", "queue", "disk", "connecting"})
@@ -105,18 +107,13 @@ def lasts(engine: Engine, now: float) -> Held | None:
         due = engine.looker.doubts.next_due_at()
         return Held(*looked_up(engine), max(0.0, due - now) if due else None)
     if parts.breaker.is_open:
-        at = parts.breaker.next_probe_at(now)
-        return Held(
-            "gone",
-            f"no good reply, so one request at a time tries: {parts.breaker.reason[:REASON_CHARS]}",
-            max(0.0, at - now) if at < math.inf else None,
-        )
+        return gone(engine, now)
     if parts.quotas and (block := blocked_by(parts.quotas)):
         return Held("quota", *block)
     if engine.known.is_listing and not d.ready and not d.in_flight:
         return listing(engine)
     if parts.control.paused_until > now:
-        return Held(*parts.control.holding(now, is_full=False), parts.control.paused_until - now)
+        return paused(engine, now)
     return None
 
 
@@ -131,6 +128,28 @@ def looked_up(engine: Engine) -> tuple[str, str]:
     if not refused:
         return "doubts", f"{ours} {'waits' if doubts == 1 else 'wait'} to be looked up"
     return "doubts", f"{ours} and {theirs} wait to be looked up"
+
+
+def gone(engine: Engine, now: float) -> Held:
+    """The server is down: since when, and when the run gives up if it stays so."""
+    breaker = engine.parts.breaker
+    at, wall, since = breaker.next_probe_at(now), engine.ports.wall(), breaker.gone_since
+    left_s = engine.settings.give_up_after_s - breaker.gone_s(now)
+    lasts = "" if since is None else f" since {began(wall - now + since)}"
+    return Held(
+        "gone",
+        f"no good reply{lasts}, so one request at a time tries, and the run gives up at {moment(wall + left_s)}: "
+        f"{breaker.reason[:REASON_CHARS]}",
+        max(0.0, at - now) if at < math.inf else None,
+    )
+
+
+def paused(engine: Engine, now: float) -> Held:
+    """A pause after throttles; of a long one the end is told as a time of day, as that of a spent quota is."""
+    control = engine.parts.control
+    (kind, words), more_s = control.holding(now, is_full=False), control.paused_until - now
+    until = f" until {moment(engine.ports.wall() + more_s)}" if more_s >= CLOCK_S else ""
+    return Held(kind, words + until, more_s)
 
 
 def at_speed(engine: Engine, now: float) -> Held:

@@ -10,7 +10,7 @@ Invariant: nothing is said that is not so at this moment.  Not here: durations i
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..core.quota import WRITE
 from ..core.spending import Spending
@@ -20,10 +20,19 @@ if TYPE_CHECKING:
     from .quotas import Quotas
 
 
+HOLD_S: Final = 60.0
+"""Of a longer hold the end is told as a time of day."""
+
+
 def moment(wall: float) -> str:
     """Local time to the minute, rounded up: "2026-11-12 08:15 CET"."""
     at = datetime.datetime.fromtimestamp(wall + 59.9, datetime.UTC).astimezone()
     return at.strftime("%Y-%m-%d %H:%M %Z").rstrip()
+
+
+def began(wall: float) -> str:
+    """The same, rounded down: when something began."""
+    return moment(wall - 59.9)
 
 
 def spent_words(window: Window, until: str) -> str:
@@ -47,7 +56,9 @@ def blocked_by(quotas: Quotas) -> tuple[str, float | None] | None:
     if block:
         return spent_words(block[0], moment(quotas.exchanges.wall() + block[1])), block[1]
     if side.hold_until > boot:
-        return "the server throttles, though the quota has room", side.hold_until - boot
+        more_s = side.hold_until - boot
+        until = f", so nothing is sent until {moment(quotas.exchanges.wall() + more_s)}" if more_s >= HOLD_S else ""
+        return f"the server throttles, though the quota has room{until}", more_s
     return None
 
 

@@ -201,7 +201,8 @@ class Replies:
         elif lane:
             self._control.note_error(now, lane.sent_at)
         if breaker.record_bad(now, reason, began_at=lane.sent_at if lane else None, is_unsent=lane is None):
-            self.tell(ConnectionTrouble(max(0.0, breaker.next_probe_at(now) - now), reason))
+            pause_s, gone_s = max(0.0, breaker.next_probe_at(now) - now), breaker.gone_s(now)
+            self.tell(ConnectionTrouble(pause_s, reason, gone_s, max(0.0, self._settings.give_up_after_s - gone_s)))
 
     def _doubt(self, intent: Intent, reason: str, now: float) -> None:
         tried = intent._replace(attempts=intent.attempts + 1)

@@ -78,7 +78,7 @@ class Leftovers:
         now = self._clock()
         for intent in intents:
             self.looker.park(intent, now)
-        self._tell(DoubtsParked(len(intents), "left by an earlier start"))
+        self._tell(DoubtsParked(len(intents), "an earlier start had sent them or was about to"))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._look)
             await self._until_settled()

@@ -212,7 +212,7 @@ class Looker:
         return min([i for i in ids if i > floor] or ids, default=None)
 
     def _settle(self, batch: list[Doubt], seen: Seen, *, began_at: float, ended_at: float) -> None:
-        found = absent = 0
+        found = absent = released = 0
         for doubt in batch:
             intent = doubt.intent
             record_id = seen.get(intent.pair)
@@ -224,9 +224,10 @@ class Looker:
                     self._settling.found(intent, record_id, doubt.ended_at)
             elif self.doubts.not_seen(doubt, began_at=began_at, ended_at=ended_at):
                 absent += not doubt.is_refused
+                released += not (doubt.is_refused or intent.attempts)
                 self._settling.absent(intent)
         if found or absent:
-            self._tell(DoubtsSettled(found, absent))
+            self._tell(DoubtsSettled(found, absent, released))
 
     async def _failed(self, failure: ListFailed, failures: int) -> None:
         if failure.is_forbidden:
