@@ -26,7 +26,7 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": fastest_loop(),
 }
-LEFT_S = 2.0
+LEFT_S = 20.0
 """How long a thread or connection that was told to end may take for it."""
 
 

@@ -17,7 +17,7 @@ from bulkwriter.stub import StubServer, StubThread
 
 COLLECTION = "/api/content/coursecompletedlessons"
 TOKEN = "stub-token"
-TIMEOUT_S = 5.0
+TIMEOUT_S = 30.0
 
 
 @dataclass

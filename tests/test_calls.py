@@ -138,7 +138,7 @@ def test_silence_ends_at_the_deadline_though_nobody_sweeps(loop: str) -> None:
     async def main(calls: Calls) -> None:
         began = time.monotonic()
         reply = await calls.request(GET, deadline_s=0.1)
-        assert (reply.fault, time.monotonic() - began < 2) == (Fault.SILENT, True)
+        assert (reply.fault, time.monotonic() - began < 20) == (Fault.SILENT, True)
 
     converse(loop, Peer.drain, main)
 

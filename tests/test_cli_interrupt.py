@@ -62,14 +62,14 @@ def test_the_second_signal_aborts_at_once_and_nothing_is_doubled(tmp_path: Path)
     with stub(latency_s=0.02) as server:
         process = start("run", str(source), "--base-url", server.base_url, *WAITS, "--in-flight", "4")
         wait_for(lambda: server.truth()["records"] > 5)
-        server.set_scenario(tokens=[CANARY], latency_s=6.0)
+        server.set_scenario(tokens=[CANARY], latency_s=12.0)
         wait_for(lambda: is_still(server))
         began = time.monotonic()
         interrupt(process)
         time.sleep(3 * ECHO_S)
         interrupt(process)
         done = finish(process)
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 10, "it waited for the requests in flight"
         assert done.code == done.json["exit_code"] == 130
         assert 5 < done.json["created"] <= server.truth()["records"]
         assert done.json["in_doubt"] > 0
@@ -92,7 +92,7 @@ def test_a_drain_does_not_wait_for_a_source_that_hangs(tmp_path: Path) -> None:
         os.write(process.stdin.fileno(), b"CourseLessonId,CourseMemberId\n1,1\n1,2\n")
         wait_for(lambda: server.truth()["records"] == 2)
         interrupt(process)
-        code = process.wait(20)
+        code = process.wait(180)
         done = finish(process)
     assert (code, done.counts("pairs", "created")) == (130, (2, 2))
 
@@ -131,5 +131,5 @@ main()
 
 
 def test_an_interrupt_while_the_program_is_loaded_ends_it_without_a_traceback() -> None:
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, timeout=20, check=False)
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, timeout=180, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")

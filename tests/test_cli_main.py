@@ -20,7 +20,7 @@ HEAVY = ("asyncio", "aiohttp", "rich", "orjson", "sqlite3", "anyio", "uvloop", "
 def loaded_by(*args: str) -> set[str]:
     """Top-level modules that a command line imports, told by `-X importtime`."""
     command = [sys.executable, "-X", "importtime", "-m", "bulkwriter", *args]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines}
 
@@ -131,9 +131,9 @@ def test_a_bug_in_a_command_exits_with_70(capsys: pytest.CaptureFixture[str], mo
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams_change_no_exit_code(closed: str) -> None:
     command = f"{sys.executable} -m bulkwriter run --json --rate=x p.csv {closed}"
-    assert subprocess.run(["sh", "-c", command], capture_output=True, timeout=60, check=False).returncode == 2
+    assert subprocess.run(["sh", "-c", command], capture_output=True, timeout=180, check=False).returncode == 2
     command = f"{sys.executable} -m bulkwriter run --json p.csv {closed}"  # no token
-    assert subprocess.run(["sh", "-c", command], capture_output=True, timeout=60, check=False).returncode == 2
+    assert subprocess.run(["sh", "-c", command], capture_output=True, timeout=180, check=False).returncode == 2
 
 
 @pytest.mark.slow
@@ -141,6 +141,6 @@ def test_a_reader_that_left_changes_no_exit_code() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     command = [sys.executable, "-m", "bulkwriter", "run", "--json", "p.csv"]
-    done = subprocess.run(command, stdout=write_end, stderr=write_end, timeout=60, check=False)
+    done = subprocess.run(command, stdout=write_end, stderr=write_end, timeout=180, check=False)
     os.close(write_end)
     assert done.returncode == 2

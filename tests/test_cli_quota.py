@@ -235,7 +235,7 @@ def test_a_ledger_that_fails_in_mid_run_leaves_no_pair_in_doubt(tmp_path: Path, 
     with stub(latency_s=0.02) as server:
         process = start("run", str(source), "--base-url", server.base_url, "--in-flight", "4", *args)
         wait_for(lambda: server.truth()["operations"].get("create", 0) >= 25)
-        db = sqlite3.connect(ledger, timeout=20)
+        db = sqlite3.connect(ledger, timeout=180)
         db.execute("DROP TABLE spent")
         db.close()
         done = finish(process)

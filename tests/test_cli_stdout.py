@@ -144,7 +144,7 @@ def test_in_a_shell(done_run: Path, redirect: str) -> None:
     line = f'"{sys.executable}" -m bulkwriter export pairs.csv.journal --state created --output - {redirect}'
     shell = ["bash", "-c", f"{line}; echo ${{PIPESTATUS[0]}} >&2"]
     done = subprocess.run(
-        shell, cwd=done_run, capture_output=True, text=True, timeout=60, env={**os.environ, "BULKWRITER_TOKEN": CANARY}
+        shell, cwd=done_run, capture_output=True, text=True, timeout=180, env={**os.environ, "BULKWRITER_TOKEN": CANARY}
     )
     *said, code = done.stderr.splitlines()
     if "|" in redirect:

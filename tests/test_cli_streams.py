@@ -58,7 +58,7 @@ def test_a_reader_that_left_stops_nothing(tmp_path: Path, gone: str) -> None:
             process.stdout.close()
         if gone in ("stderr", "both"):
             process.stderr.close()
-        assert process.wait(60) == 0
+        assert process.wait(180) == 0
         for stream in (process.stdout, process.stderr):
             stream.close()
         assert (server.truth()["records"], server.truth()["doubles"]) == (300, 0)
@@ -73,7 +73,7 @@ def test_a_stderr_that_nobody_reads_holds_nothing_up(tmp_path: Path) -> None:
     with stub() as server:
         process = start("run", str(source), "--base-url", server.base_url, env=strange, stderr=write_end)
         os.close(write_end)
-        assert process.wait(60) == 0
+        assert process.wait(180) == 0
         assert server.truth()["records"] == 200
     assert len(os.read(read_end, 8_192)) > 3_500, "it was not full: the test shows nothing"
     os.close(read_end)

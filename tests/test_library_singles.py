@@ -228,7 +228,7 @@ def test_a_refusal_is_answered_after_a_stream_was_left_while_others_waited_for_l
                     await asyncio.sleep(0.01)
                 break
             assert (await writer.write((1, 1))).state is State.CREATED  # the stream is left by then
-            return await asyncio.wait_for(writer.write((9, 1_000)), 5.0)
+            return await asyncio.wait_for(writer.write((9, 1_000)), 30.0)
 
     with stub(known_lessons=["1-2"]) as server:
         assert on_loop(main, server=server).state is State.REJECTED

@@ -98,5 +98,5 @@ def test_another_process_holds_it_until_it_is_killed(file: Path) -> None:
     child.stdout.close()
     began = time.monotonic()
     open_journal(file).close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert holder(file) is None

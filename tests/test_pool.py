@@ -6,6 +6,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from time import monotonic
@@ -142,7 +143,7 @@ def test_idle_lanes_close_in_good_order(loop: str, has_tls: bool, certificates: 
             await ear.exchange(lane, post(port))
         began = monotonic()
         await pool.aclose()
-        assert monotonic() - began < 1
+        assert monotonic() - began < 10
         assert ear.ends == 3
         assert not any(lane.is_open for lane in lanes)
 
@@ -155,7 +156,7 @@ def test_idle_lanes_close_in_good_order(loop: str, has_tls: bool, certificates: 
 def test_a_tls_peer_that_never_says_goodbye_holds_nobody_up(loop: str, certificates: Certificates) -> None:
     def deaf(peer: Peer) -> None:
         api_once(peer)
-        time.sleep(4)
+        over.wait(60)
 
     async def main(pool: Pool, port: int) -> None:
         ear = Ear()
@@ -163,9 +164,11 @@ def test_a_tls_peer_that_never_says_goodbye_holds_nobody_up(loop: str, certifica
         await ear.exchange(lane, post(port))
         began = monotonic()
         await pool.aclose()
-        assert monotonic() - began < 3.5
+        assert monotonic() - began < 20
         assert ear.ends == 1
+        over.set()
 
+    over = threading.Event()
     converse(loop, deaf, main, tls=certificates)
 
 

@@ -214,7 +214,7 @@ def test_a_process_ends_although_standard_input_hangs() -> None:
     try:
         process.stdin.write(JSON)
         process.stdin.flush()
-        assert process.wait(20) == 0  # our end of the pipe is still open
+        assert process.wait(180) == 0  # our end of the pipe is still open
         assert process.stdout.read() == b"[(1, 2), (3, 4)] None\ngave up\n"
         assert process.stderr.read() == b""
     finally:
@@ -229,11 +229,11 @@ def test_standard_input_may_be_a_file_or_missing(tmp_path: Path) -> None:
     path.write_bytes(GOOD)
     with path.open("rb") as stdin:
         done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, "9"], stdin=stdin, capture_output=True, timeout=20, check=True
+            [sys.executable, "-c", SCRIPT, "9"], stdin=stdin, capture_output=True, timeout=180, check=True
         )
     assert done.stdout == b"[(1, 2), (3, 4)] 1.0\n"
     command = ["sh", "-c", 'exec "$0" -c "$1" 9 <&-', sys.executable, SCRIPT]
-    done = subprocess.run(command, capture_output=True, timeout=20, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=180, check=False)
     assert b"standard input cannot be read: Bad file descriptor" in done.stderr
 
 

@@ -71,5 +71,5 @@ def test_a_service_can_use_the_fixtures(tmp_path: Path) -> None:
         "bulkwriter.stub.pytest_plugin",
         str(tmp_path),
     ]
-    run = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60)
+    run = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=180)
     assert "4 passed" in run.stdout, run.stdout + run.stderr
