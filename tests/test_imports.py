@@ -23,13 +23,15 @@ MAY_USE: dict[str, set[str]] = {
     "errors": set(),
     "events": set(),
     "settings": {"errors"},
+    # how what comes from outside is shown
+    "shell": set(),
     # how the event loop may call what is ours
     "guarded": set(),
     # decide, talk, remember, read
     "core": {"errors", "model"},
     "net": {"__version__", "errors", "guarded", "model", "settings"},
     "store": {"core", "errors", "model"},
-    "sources": {"errors", "model"},
+    "sources": {"errors", "model", "shell"},
     "dedupe": set(),
     "cpu": set(),
     # look, wait and act
@@ -54,6 +56,7 @@ MAY_USE: dict[str, set[str]] = {
         "engine",
         "metering",
         "reconcile",
+        "shell",
         "sources",
         "store",
         "stub",

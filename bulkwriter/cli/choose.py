@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..settings import Limits, Settings
+from ..shell import operand, quote
 from .options import ENV, METADATA
 from .secret import SECRET_ENV
 
@@ -111,7 +112,7 @@ def check_source(source: str, given: Mapping[str, Any]) -> None:
     if source.endswith(".journal"):
         raise UsageError(
             f"{source} looks like a journal, not a source",
-            hint=f"did you mean: bulkwriter run {source.removesuffix('.journal')}",
+            hint=f"did you mean: bulkwriter run {quote(operand(source.removesuffix('.journal')))}",
         )
 
 

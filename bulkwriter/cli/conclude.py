@@ -22,6 +22,7 @@ from typing import Any, TextIO
 
 from ..errors import BulkwriterError, TryLater
 from ..model import Summary
+from ..shell import visible
 from .ending import Ending, empty_summary, first_of, summary_lines
 from .main import bug
 from .voice import Voice
@@ -114,5 +115,5 @@ def put_json(facts: Mapping[str, Any]) -> None:
 
 def put(text: str) -> None:
     """A line on stdout, at once; what becomes of one that cannot be written is the business of `stdout`."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(visible(text) + "\n")
     sys.stdout.flush()

@@ -9,12 +9,12 @@ Pure: text and values in, text out; `run` prints.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import BulkwriterError, Exit
 from ..model import Counts, Summary
+from ..shell import join, operand
 from . import reasons, words
 from .choose import without_password
 
@@ -92,7 +92,7 @@ def resume_command(args: Sequence[str]) -> str:
         else:
             shown.append(arg)
         after = arg
-    command = shlex.join(["bulkwriter", *shown])
+    command = join(["bulkwriter", *shown])
     is_fed = "-" in args or "--token-file=-" in args
     return f"(the same input) | {command}" if is_fed else command
 
@@ -139,8 +139,9 @@ def next_steps(ending: Ending, *, source: str, resume: str) -> list[tuple[str, s
     bad = [s for s in ("rejected", "failed", "invalid") if getattr(counts, s)]
     if bad and ending.summary.journal:
         output = export_name(source, bad)
-        command = ["bulkwriter", "export", ending.summary.journal, "--state", ",".join(bad), "--output", output]
-        steps.append(("see what was not written, and why", shlex.join(command)))
+        journal = operand(ending.summary.journal)
+        command = ["bulkwriter", "export", journal, "--state", ",".join(bad), "--output", operand(output)]
+        steps.append(("see what was not written, and why", join(command)))
     return steps
 
 

@@ -28,6 +28,7 @@ import click
 
 from ..errors import UsageError
 from ..model import State
+from ..shell import quote
 from . import journals, options, stdout, words
 from .main import complain
 
@@ -135,7 +136,7 @@ def check_output(output: Path, journal: Path | None, *, force: bool) -> None:
     if is_there and not force:
         raise UsageError(f"{output} is there already", hint="--force replaces it")
     if not target.parent.is_dir():
-        raise UsageError(f"the folder of {output} does not exist", hint=f"mkdir -p {target.parent}")
+        raise UsageError(f"the folder of {output} does not exist", hint=f"mkdir -p {quote(str(target.parent))}")
 
 
 def write_file(output: Path, lines: Iterator[str]) -> int:

@@ -12,6 +12,7 @@ import datetime
 from pathlib import Path
 
 from ..errors import JournalError
+from ..shell import operand, quote
 
 SQLITE = b"SQLite format 3\0"
 
@@ -21,7 +22,7 @@ def check_journal(path: Path, command: str) -> None:
     near, exists = "", is_there(path)
     with contextlib.suppress(OSError):  # its name may be too long
         beside = Path(f"{path}.journal")
-        near = f"did you mean: bulkwriter {command} {beside}" if beside.is_file() else ""
+        near = f"did you mean: bulkwriter {command} {quote(operand(beside))}" if beside.is_file() else ""
     if not exists:
         raise JournalError(
             f"there is no journal at {path}", hint=near or "`bulkwriter run SOURCE` makes SOURCE.journal"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from pathlib import Path
 import click
 
 from ..errors import BulkwriterError, Exit
+from ..shell import visible
 from .secret import Secrets, secrets_of
 from .stdout import Stdout
 
@@ -144,16 +146,16 @@ def bug(error: BaseException, *, is_verbose: bool, secrets: Sequence[str]) -> st
 
 
 def show(error: click.ClickException) -> None:
-    try:
-        error.show()
-    except (OSError, ValueError):
-        return
+    """What click has to say of a command line, in which anything may stand."""
+    text = io.StringIO()
+    error.show(text)
+    complain(text.getvalue().rstrip("\n"))
 
 
 def complain(text: str) -> None:
     """A line on stderr, or nothing where stderr is gone."""
     try:
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(visible(text) + "\n")
         sys.stderr.flush()
     except (OSError, ValueError):
         return

@@ -8,13 +8,13 @@ stdout carries the answer, as text or, with `--json`, as one object.
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..model import Counts, Reasons, reasons_json
+from ..shell import join, operand
 from . import journals, options, reasons, status_ahead, words
 from .conclude import put
 
@@ -77,6 +77,6 @@ def next_lines(counts: Counts, facts: dict[str, Any], *, is_alive: bool) -> list
         lines.append(f"next       the command that began this run goes on: {words.quantity(open_pairs, 'pair')} to do")
     bad = [s for s in ("rejected", "failed", "invalid") if getattr(counts, s)]
     if bad:
-        command = ["bulkwriter", "export", facts["journal"], "--state", ",".join(bad), "--output", "-"]
-        lines.append(f"{'' if lines else 'next':<9}  {shlex.join(command)}")
+        command = ["bulkwriter", "export", operand(facts["journal"]), "--state", ",".join(bad), "--output", "-"]
+        lines.append(f"{'' if lines else 'next':<9}  {join(command)}")
     return ["", *lines] if lines else []

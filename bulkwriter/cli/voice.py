@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, TextIO
 
 from ..model import Snapshot
+from ..shell import visible
 from .secret import Secrets
 
 QUEUE_LINES = 2_000
@@ -75,8 +76,9 @@ class Voice:
         """
         if self.form == "json":
             text = json_line({"event": "said", **facts, "text": text})
-        elif (self._is_log and "event" in facts) or facts.get("event") == "progress":
-            text = f"{stamp()}  {text}"
+        else:
+            is_dated = (self._is_log and "event" in facts) or facts.get("event") == "progress"
+            text = visible(f"{stamp()}  {text}" if is_dated else text)
         with self._wake:
             if len(self._lines) >= QUEUE_LINES:
                 self._dropped += 1
@@ -163,4 +165,5 @@ def stamp() -> str:
 def json_line(facts: Mapping[str, Any]) -> str:
     """One object on one line, with the time in UTC first."""
     at = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return json.dumps({"at": at, **facts}, ensure_ascii=False, default=str)
+    line = json.dumps({"at": at, **facts}, ensure_ascii=False, default=str)
+    return line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import SourceError
+from ..shell import operand, quote
 from .batches import Source
 from .columns import LESSON_COLUMN, MEMBER_COLUMN, Columns
 from .csvrows import CsvRows
@@ -186,7 +187,9 @@ def unreadable(name: str, error: OSError) -> SourceError:
         case IsADirectoryError():
             return SourceError(f"{name} is a directory", hint="name the file in it")
         case PermissionError():
-            return SourceError(f"{name} may not be read by this user", hint=f"check its permissions: ls -l {name}")
+            return SourceError(
+                f"{name} may not be read by this user", hint=f"check its permissions: ls -l {quote(operand(name))}"
+            )
         case _:
             reason = error.strerror or str(error)
             return SourceError(f"{name} cannot be read: {reason}", hint="the same command goes on when it can be read")
@@ -196,5 +199,5 @@ def unknown_format(name: str) -> SourceError:
     known = ", ".join(FORMATS)
     return SourceError(
         f"{name}: the name does not tell the format",
-        hint=f"it must end with one of {known}, or these with .gz; or pipe it: bulkwriter run - < {name}",
+        hint=f"it must end with one of {known}, or these with .gz; or pipe it: bulkwriter run - < {quote(name)}",
     )
