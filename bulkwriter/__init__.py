@@ -9,7 +9,8 @@ line's `--help` stay fast: aiohttp alone takes a quarter of a second.
 
 The code is read from here on in this order; each folder says in its own `__init__.py` what is where in it:
 
-    model, settings, errors, events     the nouns, the choices, what goes wrong, what observers are told
+    model, settings, errors, events     the nouns, the choices, what goes wrong, what observers are told; `rows`: the
+                                        journal's, as they are written
     writer, taking, given, standing     the library's face: a source or a pair goes in, a summary comes out
     assembly, connection, metering      the real parts put together: journal, network, quotas; `cpu`: a clock
     guarded, shell                      around whatever the event loop calls by itself; how text from outside is shown

@@ -19,7 +19,7 @@ from .engine.ports import Ports, Store, Stored
 from .engine.remember import Remembering
 from .engine.uncancelled import to_its_end
 from .metering import learnt_for
-from .model import Intent
+from .model import Intent, State
 from .net.pool import most_lanes
 from .settings import Settings
 from .store.journal import Journal
@@ -73,7 +73,7 @@ class Assembly:
         store = self.store
         stored = Stored(tally=dict(store.counts), doubts=[], record_ids=IdSet())
         if isinstance(store, JournalWriter) and store.counts:
-            stored.doubts, stored.leaving, stored.causes = await store.run(read_doubts)
+            stored.doubts, stored.leaving, stored.causes = await store.run(adopt_doubts)
             stored.has_rising_ids = await store.run(lambda journal: journal.meta_get(RISING_IDS)) != "no"
             stored.record_ids = await store.run(read_record_ids)
         return stored
@@ -106,10 +106,15 @@ def read_record_ids(journal: Journal) -> IdSet:
     return seen
 
 
-def read_doubts(journal: Journal) -> tuple[list[Intent], set[int], dict[int, str]]:
+def adopt_doubts(journal: Journal) -> tuple[list[Intent], set[int], dict[int, str]]:
     """What the last process left in doubt, its intents without outcome and its doubts; and the seqs of those that have
-    a record id (an undo was deleting that record), and by seq why they are doubts, where that is known."""
+    a record id (an undo was deleting that record), and by seq why they are doubts, where that is known.
+
+    From now on an intent in the journal is one of this process.
+    """
     rows = journal.doubts()
+    if intents := [row.seq for row in rows if row.state is State.INTENT]:
+        journal.mark(intents, State.IN_DOUBT)
     doubts = [
         Intent(row.seq, row.pair, row.attempts, row.line, row.floor)
         for row in rows

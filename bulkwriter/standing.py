@@ -13,14 +13,13 @@ from collections import Counter
 from typing import Final
 
 from .engine.engine import Engine
-from .engine.intake import INTENT, PENDING
 from .errors import Exit
 from .model import Counts, Snapshot, State, Summary
 
 
 def summary_of(engine: Engine, *, elapsed_s: float) -> Summary:
     """How the run stands, with the exit code that this ending calls for."""
-    counts = Counts.of({State(state): n for state, n in engine.outcomes.tally.items()})
+    counts = Counts.of(engine.ports.store.counts)
     error, journal = engine.error, engine.settings.journal
     return Summary(
         counts=counts,
@@ -30,8 +29,8 @@ def summary_of(engine: Engine, *, elapsed_s: float) -> Summary:
         journal=str(journal) if journal else None,
         exit_code=int(error.exit_code if error else exit_for(counts)),
         reason=error.message if error else "",
-        settled=engine.outcomes.settled,
-        reasons=engine.outcomes.reasons.top(),
+        settled=engine.settled,
+        reasons=engine.commits.reasons.top(),
     )
 
 
@@ -51,19 +50,19 @@ def exit_for(counts: Counts) -> Exit:
 def snapshot_of(engine: Engine, *, elapsed_s: float, total: int | None, is_total_exact: bool) -> Snapshot:
     """How the run stands this moment; `total` is the number of the source's rows, as far as it is known."""
     now = engine.ports.clock()
-    tally = Counter(engine.outcomes.tally)
-    tally[PENDING] += tally.pop(INTENT, 0)
-    counts = Counts.of({State(state): n for state, n in tally.items()})
+    by_state = Counter(engine.ports.store.counts)
+    by_state[State.PENDING] += by_state.pop(State.INTENT, 0)
+    counts = Counts.of(by_state)
     done = counts.pairs - counts.pending - counts.in_doubt
     rate = engine.stats.settled.per_s(now)
     held = engine.brake.now(now)
-    under_way = counts.in_doubt + engine.dispatcher.in_flight
+    under_way = counts.in_doubt + len(engine.pairs.in_flight)
     return Snapshot(
         counts=counts,
         done=done,
         total=total,
         is_total_exact=is_total_exact,
-        in_flight=engine.dispatcher.in_flight,
+        in_flight=len(engine.pairs.in_flight),
         in_flight_limit=engine.dispatcher.limit(),
         attempts=engine.stats.attempts,
         throttled=engine.stats.throttled,
@@ -75,5 +74,5 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, total: int | None, is_total
         held_by=held.words,
         holds_until_s=held.more_s,
         believes=engine.parts.control.explain(now),
-        reasons=engine.outcomes.reasons.top(SHOWN_LIVE),
+        reasons=engine.commits.reasons.top(SHOWN_LIVE),
     )

@@ -113,7 +113,7 @@ class Taking:
         if delivery:
             for intent in (*unsent, *(self._intake.unsent() if self._intake else ())):
                 delivery.put(unsettled(intent, State.PENDING))
-            for doubt in engine.looker.doubts:
+            for doubt in engine.pairs.doubts:
                 delivery.put(unsettled(doubt.intent, State.IN_DOUBT))
 
     def _intake_of(self, source: Source, taken: PairSet) -> Intake:

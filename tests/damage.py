@@ -27,10 +27,11 @@ from typing import Any
 
 from bulkwriter.cli.main import main
 from bulkwriter.model import SINGLE_SEQ, State
+from bulkwriter.rows import doubt_detail, intent_detail, outcome_detail
 from bulkwriter.store.boot import boot_id
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.ledger import Ledger, account_key
-from bulkwriter.store.schema import CREATE_PAIR_INDEX, doubt_detail, intent_detail, outcome_detail
+from bulkwriter.store.schema import CREATE_PAIR_INDEX
 from bulkwriter.stub.thread import StubThread
 from tests.conftest import CANARY
 

@@ -11,12 +11,12 @@ from typing import Any, cast
 import orjson
 
 from bulkwriter.core.control import Controller, SharedBackoff
+from bulkwriter.core.pairs import Pairs
 from bulkwriter.core.retry import Breaker, RetryBudget
 from bulkwriter.core.stats import Stats
 from bulkwriter.engine.ceiling import Ceiling
 from bulkwriter.engine.dispatch import Dispatcher
 from bulkwriter.engine.ids import RecordIds
-from bulkwriter.engine.outcomes import Outcomes
 from bulkwriter.engine.parts import Parts
 from bulkwriter.errors import BulkwriterError
 from bulkwriter.events import Event
@@ -69,7 +69,7 @@ class HandLane:
 
 @dataclass
 class Stage:
-    """What the dispatcher asked of its host and told its parking."""
+    """A dispatcher, and what it asked of its host."""
 
     settings: Settings = field(default_factory=lambda: Settings(in_flight=8))
     now: float = 1_000.0
@@ -78,7 +78,6 @@ class Stage:
     wakes: list[float] = field(default_factory=list)
     refreshes: int = 0
     stops: list[BulkwriterError] = field(default_factory=list)
-    parked: list[tuple[Intent, float]] = field(default_factory=list)
     recalled: list[tuple[Intent, int]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     opens: bool = True
@@ -86,7 +85,13 @@ class Stage:
 
     def __post_init__(self) -> None:
         rng, limits = random.Random(1), self.settings.limits
-        self.outcomes = Outcomes(self, most=limits.outcome_rows, tally={State.INTENT: 1_000})
+        self.pairs = Pairs(
+            late_apply_s=60.0,
+            list_lag_s=5.0,
+            max_attempts=self.settings.max_attempts,
+            most_rows=limits.outcome_rows,
+            on_first_row=lambda: None,
+        )
         self.parts = Parts(
             # The same seam, and nothing that is paced: what a test asks for goes at once.
             control=cast(
@@ -95,7 +100,7 @@ class Stage:
             breaker=Breaker(limits.breaker_failures, cap_s=limits.probe_pause_s, rng=rng),
             ceiling=Ceiling(self.settings.rate) if self.settings.rate else None,
             stats=Stats(self.now),
-            outcomes=self.outcomes,
+            pairs=self.pairs,
             record_ids=RecordIds(),
             budget=RetryBudget(),
             quotas=None,
@@ -119,11 +124,11 @@ class Stage:
         return next(lane for lane in self.busy() if lane.carried.seq == seq)
 
     def ready(self) -> list[int]:
-        return [intent.seq for intent in self.dispatcher.ready]
+        return [intent.seq for intent in self.pairs.ready]
 
     def settled(self) -> dict[int, State]:
         """Outcomes that are known, whether or not committed."""
-        return {row[0]: State(row[1]) for row in self.outcomes._rows}
+        return {row[0]: State(row[1]) for row in self.pairs._rows}
 
     def run_up(self, count: int) -> None:
         """Create `count` pairs, so that the canary is over and as many lanes are open as then go."""
@@ -154,20 +159,18 @@ class Stage:
     def crashed(self, error: BaseException) -> None:
         raise error
 
-    # what it tells its parking and its store
+    # what it tells its parking
 
-    def park(self, intent: Intent, now: float, reason: str) -> None:
-        self.parked.append((intent, now))
+    def lost(self, intent: Intent, reason: str, now: float) -> None:
+        self.pairs.lost(intent, reason, now)
 
     def refuse(self, intent: Intent, row: Any, verdict: Any, now: float) -> bool:
-        self.outcomes.add(intent, row)
-        return True
+        return self.pairs.held(intent, row, verdict, now, can_look=False)
 
-    def recall(self, intents: Iterable[tuple[Intent, int]], now: float) -> None:
-        self.recalled.extend(intents)
-
-    async def settle(self, rows: Any) -> None:
-        raise AssertionError("nothing is committed here")
+    def recall(self, told: Iterable[tuple[Intent, int]], now: float) -> None:
+        told = list(told)
+        self.recalled += told
+        self.pairs.recalled(told, now, floor=None)
 
 
 def created(record_id: int) -> Reply:

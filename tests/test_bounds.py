@@ -10,9 +10,10 @@ import pytest
 
 from bulkwriter.errors import JournalError
 from bulkwriter.model import SINGLE_SEQ, State
+from bulkwriter.rows import doubt_detail
 from bulkwriter.store.lock import holder
 from bulkwriter.store.reader import JournalReader
-from bulkwriter.store.schema import doubt_detail, read_detail
+from bulkwriter.store.schema import read_detail
 from tests.journal_child import open_journal
 
 BAD_CELLS = {

@@ -15,8 +15,8 @@ from bulkwriter.cli.export import harmless, states_of
 from bulkwriter.cli.main import main
 from bulkwriter.errors import UsageError
 from bulkwriter.model import BadRow, FieldError, State
+from bulkwriter.rows import bad_row_detail, outcome_detail
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.schema import bad_row_detail, outcome_detail
 
 from .conftest import CANARY
 

@@ -39,7 +39,7 @@ def test_no_more_than_the_limit_are_in_flight_and_a_freed_lane_is_used_at_once()
     first = stage.lane_of(1)
     first.answer(created(1))
     assert stage.lane_of(3) is first
-    assert stage.dispatcher.in_flight == 2
+    assert len(stage.pairs.in_flight) == 2
 
 
 def test_lanes_freed_in_one_turn_are_used_at_its_end() -> None:
@@ -58,7 +58,7 @@ def test_lanes_freed_in_one_turn_are_used_at_its_end() -> None:
     later.pop()()
     assert stage.sent == [1, 2, 3, 4, 5, 6]
     assert stage.lane_of(5) is second
-    assert stage.dispatcher.in_flight == 3
+    assert len(stage.pairs.in_flight) == 3
     assert not later
 
 
@@ -106,7 +106,7 @@ def test_while_the_outcome_buffer_is_full_nothing_is_sent() -> None:
     stage.run_up(2)
     stage.give(1)
     assert stage.sent == []
-    stage.outcomes.is_full = False
+    stage.pairs.is_full = False
     stage.dispatcher.pump()
     assert stage.sent == [1]
 

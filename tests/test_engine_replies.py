@@ -25,7 +25,7 @@ def test_an_outcome_counts_one_more_attempt(reply: Reply, state: State) -> None:
     stage = Stage()
     stage.give(1, attempts=2)
     stage.lane_of(1).answer(reply)
-    (row,) = stage.outcomes._rows
+    (row,) = stage.pairs._rows
     assert (row[0], State(row[1]), row[2]) == (1, state, 3)
 
 
@@ -35,7 +35,7 @@ def test_what_was_surely_not_applied_goes_back_to_the_head_and_uses_no_attempt(r
     stage.give(1, 2)
     stage.lane_of(1).answer(reply)
     assert stage.ready() == [1, 2]
-    assert stage.dispatcher.ready[0].attempts == 0
+    assert stage.pairs.ready[0].attempts == 0
     assert stage.settled() == {}
 
 
@@ -43,8 +43,8 @@ def test_a_doubt_is_parked_with_its_floor_and_nothing_is_sent_again() -> None:
     stage = Stage()
     stage.give(1, floor=77)
     stage.lane_of(1).answer(Reply(0, fault=Fault.CUT))
-    (intent, at), (row,) = stage.parked[0], stage.outcomes._rows
-    assert (intent.seq, intent.attempts, intent.floor, at) == (1, 1, 77, stage.now)
+    (doubt,), (row,) = stage.pairs.doubts, stage.pairs._rows
+    assert (doubt.intent.seq, doubt.intent.attempts, doubt.intent.floor, doubt.ended_at) == (1, 1, 77, stage.now)
     assert orjson.loads(row[5] or "")["floor"] == 77
     assert stage.ready() == []
     assert stage.sent == [1]

@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 import pytest
 
-from bulkwriter.engine.refusals import Refusals
 from bulkwriter.engine.settlement import Settlement
 from bulkwriter.model import Fault, Intent, Reply, State
 from bulkwriter.reconcile.looks import Looker
@@ -25,8 +24,11 @@ class Parked:
     def __init__(self) -> None:
         self.stage = Stage(Settings(in_flight=1, max_attempts=2))
         stage = self.stage
-        self.settlement = Settlement(stage.dispatcher, stage.parts, stage.settings, clock=lambda: stage.now)
-        looker = self.settlement.looker = Looker(
+        self.settlement = Settlement(
+            stage.dispatcher, stage.parts, stage.settings, clock=lambda: stage.now, counts=dict
+        )
+        self.settlement.looker = Looker(
+            doubts=stage.pairs.doubts,
             late_apply_s=60,
             list_lag_s=5,
             get_page=NOT_ASKED,
@@ -37,7 +39,6 @@ class Parked:
             tell=NOT_ASKED,
             rng=random.Random(1),
         )
-        self.settlement.refusals = Refusals(stage.outcomes, looker)
         self.settlement.run_floor = lambda: None
         stage.dispatcher.replies.parking = self.settlement
 
@@ -47,7 +48,7 @@ class Parked:
         self.settlement.absent(doubt.intent)
 
     def failed(self) -> str:
-        row = self.stage.outcomes._rows[-1]
+        row = self.stage.pairs._rows[-1]
         assert State(row[1]) is State.FAILED
         said: str = orjson.loads(row[5] or "")["message"]
         return said
@@ -71,13 +72,13 @@ def test_a_failed_pair_tells_what_its_last_attempt_came_to(reply: Reply, cause: 
     parked.stage.lane_of(1).answer(reply)
     parked.absent(1)
     assert parked.failed() == f"2 attempts, none of them applied; the last: {cause}"
-    assert not parked.settlement._causes
+    assert not parked.stage.pairs._causes
 
 
 def test_the_cause_outlives_its_process_where_the_journal_has_it() -> None:
     parked = Parked()
     doubts = [Intent(seq, (1, seq), 2, None, None) for seq in (1, 2)]
-    parked.settlement.adopt(doubts, 0.0, causes={1: "HTTP 502"})
+    parked.stage.pairs.adopted(doubts, 0.0, causes={1: "HTTP 502"})
     parked.absent(1)
     assert parked.failed() == "2 attempts, none of them applied; the last: HTTP 502"
     parked.absent(2)
@@ -86,6 +87,6 @@ def test_the_cause_outlives_its_process_where_the_journal_has_it() -> None:
 
 def test_a_cause_is_forgotten_when_the_record_is_found() -> None:
     parked = Parked()
-    parked.settlement.adopt([Intent(1, (1, 1), 2, None, 5)], 0.0, causes={1: "HTTP 502"})
+    parked.stage.pairs.adopted([Intent(1, (1, 1), 2, None, 5)], 0.0, causes={1: "HTTP 502"})
     parked.settlement.found(Intent(1, (1, 1), 2, None, 5), 77, 0.0)
-    assert not parked.settlement._causes
+    assert not parked.stage.pairs._causes

@@ -16,6 +16,7 @@ import pytest
 
 from bulkwriter import BulkWriter, Pair
 from bulkwriter.assembly import Assembly
+from bulkwriter.core.doubts import Doubt
 from bulkwriter.cpu import cpu_times
 from bulkwriter.engine.ceiling import Ceiling
 from bulkwriter.engine.engine import Engine
@@ -23,7 +24,6 @@ from bulkwriter.engine.held import Brake
 from bulkwriter.engine.ports import Ports
 from bulkwriter.events import Event, HeldBack
 from bulkwriter.model import Intent, Snapshot
-from bulkwriter.reconcile.doubts import Doubt
 from tests.cli_process import stub
 from tests.library import on_loop, settings_for
 
@@ -118,6 +118,11 @@ async def until_seen(snapshot: Callable[[], Snapshot], kind: str) -> Snapshot:
 # ---- by hand
 
 
+class Parked(list[Doubt]):
+    def next_due_at(self) -> float:
+        return 5.0
+
+
 def engine_of(*, cpu: Callable[[], tuple[float, float]], tell: Callable[[Event], None]) -> Engine:
     """As much of an engine as is asked: a run at speed whose four lanes are busy."""
     control = SimpleNamespace(
@@ -130,8 +135,10 @@ def engine_of(*, cpu: Callable[[], tuple[float, float]], tell: Callable[[Event],
         settlement=SimpleNamespace(is_winding_up=lambda: False),
         parts=SimpleNamespace(breaker=SimpleNamespace(is_open=False), quotas=None, control=control, ceiling=None),
         known=SimpleNamespace(is_listing=False),
-        outcomes=SimpleNamespace(is_full=False),
-        dispatcher=SimpleNamespace(ready=[1], in_flight=4, limit=lambda: 4, replies=replies),
+        pairs=SimpleNamespace(
+            is_full=False, ready=[1], in_flight=[1, 2, 3, 4], doubts=Parked(), released=[], refusals=[]
+        ),
+        dispatcher=SimpleNamespace(limit=lambda: 4, replies=replies),
         stats=SimpleNamespace(latency=SimpleNamespace(quantile=lambda q: 0.004)),
         ports=SimpleNamespace(cpu_times=cpu),
     )
@@ -160,7 +167,7 @@ def test_a_moment_decides_nothing_and_an_event_comes_when_it_lasts() -> None:
     engine = engine_of(cpu=lambda: (0.0, 0.0), tell=events.append)
     brake = Brake(engine)
     for i in range(60):
-        engine.outcomes.is_full = i == 10 or i >= 40  # a moment, and from 10 s on for good
+        engine.pairs.is_full = i == 10 or i >= 40  # a moment, and from 10 s on for good
         brake.look(i / 4)
         if i < 44:
             assert brake.now(i / 4).kind == "in flight"
@@ -168,20 +175,15 @@ def test_a_moment_decides_nothing_and_an_event_comes_when_it_lasts() -> None:
     assert [event.by for event in events if isinstance(event, HeldBack)] == ["in flight", "disk"]
 
 
-class Parked(list[Doubt]):
-    def next_due_at(self) -> float:
-        return 5.0
-
-
 def test_re_sends_that_the_budget_holds_are_named_before_doubts() -> None:
     engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
     doubts = Parked([a_doubt(1), a_doubt(2)])
-    engine.looker = SimpleNamespace(doubts=doubts)
-    engine.settlement = SimpleNamespace(is_winding_up=lambda: True, released=[1] * 412, refusals=[])
+    engine.pairs.doubts, engine.pairs.released = doubts, [1] * 412
+    engine.settlement = SimpleNamespace(is_winding_up=lambda: True)
     assert Brake(engine).now(2.0) == (
         "again", "412 pairs wait to be sent again: after losses at most 10/s and two a success", None
     )  # fmt: skip
-    engine.settlement.released.clear()
+    engine.pairs.released.clear()
     assert Brake(engine).now(2.0) == ("doubts", "2 doubts wait to be looked up", 3.0)
     del doubts[1:]
     assert Brake(engine).now(2.0).words == "1 doubt waits to be looked up"
@@ -201,8 +203,8 @@ def test_refused_pairs_that_wait_for_their_look_are_called_no_doubts(
 ) -> None:
     engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
     parked = [a_doubt(seq, is_refused=seq >= doubts) for seq in range(doubts + refused)]
-    engine.looker = SimpleNamespace(doubts=Parked(parked))
-    engine.settlement = SimpleNamespace(is_winding_up=lambda: True, released=[], refusals=[1] * refused)
+    engine.pairs.doubts, engine.pairs.refusals = Parked(parked), [1] * refused
+    engine.settlement = SimpleNamespace(is_winding_up=lambda: True)
     assert Brake(engine).now(2.0) == held
 
 
@@ -212,7 +214,7 @@ def a_doubt(seq: int, *, is_refused: bool = False) -> Doubt:
 
 def test_a_list_that_cannot_be_had_is_told_with_its_trouble() -> None:
     engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
-    engine.dispatcher.ready, engine.dispatcher.in_flight = [], 0
+    engine.pairs.ready, engine.pairs.in_flight = [], []
     engine.known = SimpleNamespace(is_listing=True, calls=1_015, trouble="")
     assert Brake(engine).now(0.0).words == "listing what exists: 1,015 calls so far"
     engine.known.trouble = "list call: connection refused"

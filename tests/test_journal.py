@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from bulkwriter.errors import JournalError
 from bulkwriter.model import ID_MAX, SINGLE_SEQ, BadRow, FieldError, Pair, State
+from bulkwriter.rows import AppendRow, bad_row_detail, outcome_detail
 from bulkwriter.store.bulk import RUNG_MAX, rung_for
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.schema import AppendRow, bad_row_detail, outcome_detail
 from bulkwriter.store.states import StateColumn
 
 from .journal_child import COLUMNS, URL

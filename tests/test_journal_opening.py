@@ -15,10 +15,11 @@ import pytest
 
 from bulkwriter.errors import JournalError, SourceError
 from bulkwriter.model import State
+from bulkwriter.rows import AppendRow
 from bulkwriter.store import schema
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.lock import holder
-from bulkwriter.store.schema import AppendRow, normal_url
+from bulkwriter.store.schema import normal_url
 
 from .journal_child import COLUMNS, URL
 

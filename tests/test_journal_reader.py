@@ -14,10 +14,10 @@ import pytest
 
 from bulkwriter.errors import JournalError, SourceError
 from bulkwriter.model import BadRow, FieldError, Pair, State
+from bulkwriter.rows import AppendRow, bad_row_detail, outcome_detail
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.reader import JournalReader
 from bulkwriter.store.rows import SCAN_ROWS, Said
-from bulkwriter.store.schema import AppendRow, bad_row_detail, outcome_detail
 
 from .journal_child import COLUMNS, URL, open_journal, pair_of, write_chunk
 

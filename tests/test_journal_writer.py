@@ -18,10 +18,10 @@ import pytest
 
 from bulkwriter.errors import JournalError
 from bulkwriter.model import SINGLE_SEQ, State
+from bulkwriter.rows import AppendRow, SettleRow
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.lock import holder
 from bulkwriter.store.memory import MemoryJournal
-from bulkwriter.store.schema import AppendRow, SettleRow
 from bulkwriter.store.writer import JournalWriter
 
 from .journal_child import COLUMNS, URL, open_journal

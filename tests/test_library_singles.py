@@ -222,7 +222,7 @@ def test_a_commit_that_failed_after_its_caller_had_gone_stops_the_run(
 def test_a_refusal_is_answered_after_a_stream_was_left_while_others_waited_for_looks(tmp_path: Path) -> None:
     async def main() -> Outcome:
         async with BulkWriter(settings_for(server, tmp_path / "j", list_lag_s=0.5)) as writer:
-            refused = writer._engine.settlement.refusals
+            refused = writer._engine.pairs.refusals
             async for _ in writer.stream([(1, 1), *((9, i) for i in range(1, 40))]):
                 while len(refused) < 5:
                     await asyncio.sleep(0.01)

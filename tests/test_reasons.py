@@ -19,10 +19,10 @@ from bulkwriter.core.reasons import (
     kind_of,
     place_of,
     shown_first,
-    text_of,
     words_of,
 )
 from bulkwriter.model import FieldError, Reason, Verdict, VerdictKind, reasons_json
+from bulkwriter.rows import text_of
 
 
 @pytest.mark.parametrize(

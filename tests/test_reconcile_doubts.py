@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulkwriter.core.doubts import Doubt, Doubts
 from bulkwriter.model import Intent
 from bulkwriter.reconcile.batches import part
-from bulkwriter.reconcile.doubts import Doubt, Doubts
 
 LATE, LAG = 60.0, 5.0
 

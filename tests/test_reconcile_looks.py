@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from bulkwriter.core.doubts import Doubts
 from bulkwriter.events import DoubtsSettled, Event, LookFailed
 from bulkwriter.model import Intent
 from bulkwriter.reconcile.lists import ListFailed
@@ -61,7 +62,8 @@ class Stage:
 
     def park(self, seq: int, *, floor: int | None = None, at: float = 0.0) -> Intent:
         intent = Intent(seq, (1, seq), 1, None, floor)
-        self.looker.park(intent, at)
+        self.looker.doubts.park(intent, at)
+        self.looker.wake()
         return intent
 
 
@@ -72,6 +74,7 @@ def played(server: ListServer, settled: Settled, act: Callable[[Stage], Awaitabl
 
     async def main() -> Stage:
         looker = Looker(
+            doubts=Doubts(late_apply_s=LATE, list_lag_s=LAG),
             late_apply_s=LATE,
             list_lag_s=LAG,
             get_page=server.get_page,

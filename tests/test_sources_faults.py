@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkwriter.model import BadRow
+from bulkwriter.rows import bad_row_detail
 from bulkwriter.sources.faults import SHOWN_CHARS, no_id, shortened
 from bulkwriter.sources.ids import parse_id
-from bulkwriter.store.schema import bad_row_detail
 
 from .test_sources import HEAD, read_all
 

@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 from bulkwriter.model import State
+from bulkwriter.rows import AppendRow, SettleRow
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.schema import AppendRow, SettleRow
 
 from . import Steps, Work
 from .pure import CHUNK_ROWS, FIRST_ID

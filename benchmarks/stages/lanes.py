@@ -20,14 +20,14 @@ import uvloop
 
 from bulkwriter.assembly import Assembly
 from bulkwriter.engine.ports import Ports
-from bulkwriter.model import Fault, Intent, Reply
+from bulkwriter.model import Fault, Intent, Reply, State
 from bulkwriter.net.api import Api
 from bulkwriter.net.lane import Lane
 from bulkwriter.net.pool import Pool
 from bulkwriter.reconcile.lists import Filters
+from bulkwriter.rows import SettleRow
 from bulkwriter.settings import Limits, Settings
 from bulkwriter.store.memory import MemoryJournal
-from bulkwriter.store.schema import SettleRow
 from bulkwriter.writer import BulkWriter
 
 from ..turns import TOKEN
@@ -99,10 +99,18 @@ class FakePool:
 
 
 class NoJournal(MemoryJournal):
-    """Takes outcomes of rows that it was never given."""
+    """Counts outcomes of rows that it was never given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.settled = 0
+
+    @property
+    def counts(self) -> dict[State, int]:
+        return {State.CREATED: self.settled}
 
     async def settle(self, rows: Sequence[SettleRow]) -> None:
-        return None
+        self.settled += len(rows)
 
 
 class FakeNetwork(Assembly):
@@ -133,7 +141,7 @@ def engine(work: Work) -> Steps:
             inside = writer._engine
             await inside.bearer.begin()
             inside.dispatcher.add(intents)
-            await inside.until(lambda: inside.is_stopping or inside.outcomes.settled == len(intents))
+            await inside.until(lambda: inside.is_stopping or inside.settled == len(intents))
             assert inside.error is None, inside.error
 
     return lambda: run(dispatch)

@@ -16,8 +16,8 @@ from bulkwriter.engine.intake import Intake, IntakePlan, There
 from bulkwriter.model import Intent, Reply
 from bulkwriter.net.api import Api
 from bulkwriter.net.framing import ReplyReader
+from bulkwriter.rows import AppendRow, StoredRow
 from bulkwriter.sources import iterable_source, open_source
-from bulkwriter.store.schema import AppendRow, StoredRow
 
 from ..servers import ENVELOPE
 from ..turns import TOKEN

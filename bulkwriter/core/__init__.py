@@ -1,5 +1,8 @@
-"""Decides: pure objects and tables; time and chance are arguments.  No module knows another, but inside control/.
+"""Decides: pure objects and tables; time and chance are arguments.  Modules know few others.
 
+    pairs       where every pair of a run is, and what each event makes of it; the one owner
+    doubts      which attempts may have been applied, and what a look says of each
+    refusals    refused pairs that may be there already, held until a look tells
     classify    a reply -> what it means for its pair, by one ordered table
     created     the short way of nearly every reply: the id of the record made
     retry       backoff, the budget of re-sends, the breaker of a server that is gone
@@ -11,5 +14,5 @@
     reasons     what is said of pairs that were not written, gathered by what is meant
     stats       counters, latencies, the recent rate
 
-It may name `model`, `errors` and `settings` alone; the engine asks it and acts.
+It names nouns alone (`model`, `rows`, `errors`); the engine asks it and acts.
 """

@@ -15,13 +15,13 @@ and give the kind as well.
 
 Invariants: the counts of a state add up to what was added for it; never more than `MOST_KINDS` kinds a state, what
 comes beyond is counted together as `OTHER`; nothing in a `Reason` can move a cursor or colour a terminal (`escaped`).
-Pure.  Not here: where the texts come from (`store.reasons` for a journal's rows, `engine.outcomes` for a run's own).
+Pure.  Not here: where the texts come from (`store.reasons` for a journal's rows, `engine.commits` for a run's own).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import nlargest
 from typing import Final
 
@@ -54,11 +54,6 @@ def words_of(status: int, verdict: Verdict) -> tuple[object, ...]:
     """What a refusal says, whatever its values: ids do not make it another one."""
     said = [(error.property_name, kind_of(error.message)) for error in verdict.errors]
     return (status, *said, *([] if said else [kind_of(verdict.message)]))
-
-
-def text_of(errors: Iterable[Sequence[str]], message: str) -> str:
-    """What the server said of a pair, on one line."""
-    return "; ".join(": ".join(part for part in error if part) for error in errors) or message
 
 
 def escaped(text: str, chars: int = REASON_CHARS) -> str:

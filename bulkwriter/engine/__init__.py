@@ -6,8 +6,8 @@
     commits         the durable step, and the hand-over to ...
     dispatch        ... ready pairs that meet free lanes (`lanes`), under the `ceiling`, with a token (`bearer`)
     replies         what each reply does, and when it `stops` the run; `ids`: record ids seen
-    settlement      where doubts go and how they come back; `refusals` may mean "is there already"
-    outcomes        in groups to the disk, and by `delivery` to whoever asked
+    settlement      what a look's answer makes of a doubt, and when released pairs go again
+    committer       rows in groups to the disk, and by `delivery` to whoever asked
     singles         one pair from a service, the same way; `unkept`: what a run without a journal knows of its own
 
     quotas          lets every request wait for its turn; `turns`: calls, `sides` and `reserve`: one kind of request

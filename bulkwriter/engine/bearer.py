@@ -55,7 +55,7 @@ class Bearer:
         """Take newer tokens for ever: the source makes one when the current one nears its end."""
         while True:
             await anyio.sleep(max(RENEW_S, self._quiet_s()))
-            if not self._dispatcher.ready:
+            if not self._dispatcher.has_ready:
                 continue
             if self._generation is None:  # doubts of an earlier start alone: no pair of the source asked for a token
                 await self.begin()

@@ -1,9 +1,9 @@
-"""What the intake commits, and what a drain gives back: the only places that write rows other than outcomes.
+"""What the intake commits: the only place that writes rows other than outcomes.
 
 Each commit and the hand-over that follows it run shielded from cancellation: were they separated, intents could be
 durable that nobody sends, which would be doubts.  The shield ends with the commit, or with the run when the disk fails.
 
-Invariant: a pair enters the ready queue only here, after its intent is durable; `tally` changes only after a commit.
+Invariant: a pair enters the ready queue only here, after its intent is durable.
 Also here: waiting for room, since the same three things bound the intake: ready pairs, doubts, undelivered outcomes.
 """
 
@@ -11,26 +11,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import anyio
 
+from ..core.pairs import EXISTING, IN_DOUBT, INTENT, PENDING, Pairs
+from ..core.reasons import ReasonCounter, place_of
 from ..model import Intent, State
 from ..reconcile.looks import Looker
+from ..rows import AppendRow, SettleRow, StoredRow, intent_detail
 from ..settings import Settings
 from ..store.journal import Journal
-from ..store.schema import AppendRow, SettleRow, StoredRow, intent_detail
+from ..store.schema import said_of
 from .delivery import Delivery, Waiters, make_outcome, outcome_of
 from .dispatch import Dispatcher
-from .intake import PENDING, STORED_ROWS, There
-from .outcomes import IN_DOUBT, INTENT, Outcomes
+from .intake import STORED_ROWS, There
 from .ports import Store
 from .reach import ANY, Reach
 from .uncancelled import to_its_end
 from .unkept import Unkept
 
-EXISTING, INVALID = int(State.EXISTING), int(State.INVALID)
+INVALID, REJECTED, FAILED = int(State.INVALID), int(State.REJECTED), int(State.FAILED)
 FINAL_AT_ONCE = frozenset({INVALID, int(State.DUPLICATE)})
+UNSETTLED = frozenset({PENDING, IN_DOUBT})
+WITH_REASON = frozenset({REJECTED, FAILED})
+STATE_OF = itemgetter(1)
 
 
 class Commits:
@@ -40,7 +46,7 @@ class Commits:
         self,
         store: Store,
         dispatcher: Dispatcher,
-        outcomes: Outcomes,
+        pairs: Pairs,
         looker: Looker,
         settings: Settings,
         *,
@@ -48,25 +54,26 @@ class Commits:
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
-        self._outcomes = outcomes
+        self._pairs = pairs
         self._looker = looker
         self._reach = reach if store.is_durable else lambda: ANY
         self._most_doubts = settings.limits.outcome_rows
         self._room = anyio.Event()
         self.unkept = None if store.is_durable else Unkept(lambda: looker.forbidden)
         self.waiters = Waiters()
+        self.reasons = ReasonCounter()
+        """What was said of the pairs and rows that this process found rejected, failed or invalid."""
         self.delivery: Delivery | None = None
         self.is_committing = False
         """Whether what is to be sent next waits for the disk."""
         dispatcher.hungry = self._hungry
-        outcomes.deliver = self._deliver
 
     def _hungry(self) -> None:
         self._room.set()
 
     def at_once(self) -> int:
         """How many intents may be made at this moment without reaching too far ahead; at least 1."""
-        return self._reach().rows(len(self._dispatcher.ready))
+        return self._reach().rows(len(self._pairs.ready))
 
     async def room(self, rows: int) -> int:
         """Wait until the ready queue is down to `rows`, or less where little can be sent, doubts are few enough, and
@@ -74,17 +81,17 @@ class Commits:
 
         `rows` is what is asked for next, and not what came last: a source's batches end in small rests.
         """
-        d = self._dispatcher
+        d, ready = self._dispatcher, self._pairs.ready
         d.low_water = self._reach().low_water(rows)
-        while len(d.ready) > d.low_water or len(self._looker.doubts) >= self._most_doubts:
+        while len(ready) > d.low_water or len(self._looker.doubts) >= self._most_doubts:
             self._room = anyio.Event()
             # Of the queue we are told (`hungry`), but doubts are settled without a word to us.
-            with anyio.move_on_after(None if len(d.ready) > d.low_water else 1.0):
+            with anyio.move_on_after(None if len(ready) > d.low_water else 1.0):
                 await self._room.wait()
             d.low_water = self._reach().low_water(rows)
         if self.delivery:
             await self.delivery.room()
-        return len(d.ready)
+        return len(ready)
 
     async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]:
         """The pairs that the journal holds; with a stream, those settled by earlier starts are delivered."""
@@ -114,10 +121,6 @@ class Commits:
         """Make stored rows intents again, or `existing`: those that nobody else has claimed meanwhile."""
         await self._commit(self._commit_again(intents, was, there))
 
-    async def return_unsent(self, intents: list[Intent]) -> None:
-        """Make intents that were surely not sent, or surely not applied, `pending` again."""
-        await to_its_end(self._return_unsent(intents))
-
     async def _commit(self, step: Coroutine[Any, Any, None]) -> None:
         self.is_committing = True
         try:
@@ -127,18 +130,12 @@ class Commits:
 
     async def _commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None:
         await self._append(rows, list(map(existing_row, there)))
-        tally = self._outcomes.tally
-        if len(intents) == len(rows):
-            tally[INTENT] += len(rows)
-        else:
+        if len(intents) != len(rows):
             for row in rows:
-                tally[row[4]] += 1
                 if row[4] in FINAL_AT_ONCE:
-                    self._outcomes.settled += 1
                     if row[4] == INVALID:
-                        self._outcomes.note_reason(INVALID, row[5], row[3], None)
+                        self._note_reason(INVALID, row[5], row[3], None)
                     self._deliver_row(row)
-            tally[PENDING] -= len(there)
         self._found(there)
         self._hand_over(intents)
 
@@ -146,22 +143,8 @@ class Commits:
         rows = [*map(intent_row, intents), *map(existing_row, there)]
         states = [*was, *(state for _, state, _ in there)]
         claimed = set(await self._store.run(lambda journal: journal.claim(rows, states)))
-        tally = self._outcomes.tally
-        tally.subtract(state for row, state in zip(rows, states, strict=True) if row[0] in claimed)
-        intents = [intent for intent in intents if intent.seq in claimed]
-        tally[INTENT] += len(intents)
         self._found([found for found in there if found[0].seq in claimed])
-        self._hand_over(intents)
-
-    async def _return_unsent(self, intents: list[Intent]) -> None:
-        if intents:
-            await self._store.mark([intent.seq for intent in intents], State.PENDING)
-        tally = self._outcomes.tally
-        for intent in intents:
-            tally[self._outcomes.odd.pop(intent.seq, INTENT)] -= 1
-            tally[PENDING] += 1
-        if self.unkept:
-            self.unkept.end(intent.pair for intent in intents)
+        self._hand_over([intent for intent in intents if intent.seq in claimed])
 
     def _hand_over(self, intents: list[Intent]) -> None:
         if self.unkept:
@@ -180,20 +163,29 @@ class Commits:
     def _found(self, there: There) -> None:
         """Pairs that were on the server before, and are settled."""
         if there:
-            self._outcomes.tally[EXISTING] += len(there)
-            self._outcomes.settled += len(there)
-            self._deliver([intent for intent, _, _ in there], list(map(existing_row, there)))
+            self.deliver([intent for intent, _, _ in there], list(map(existing_row, there)))
 
-    def _deliver(self, intents: list[Intent], rows: list[SettleRow]) -> None:
+    def deliver(self, intents: list[Intent], rows: list[SettleRow]) -> None:
+        """Tell whoever waits of rows that are settled; what is only in doubt, or `pending` again, is not."""
+        if not WITH_REASON.isdisjoint(map(STATE_OF, rows)):
+            for intent, row in zip(intents, rows, strict=True):
+                if row[1] in WITH_REASON:
+                    self._note_reason(row[1], row[5], intent.line, intent.pair)
         waiters, delivery = self.waiters, self.delivery
         if self.unkept:
             self.unkept.settle(intents, rows)
         if not waiters and delivery is None:
             return
         for intent, row in zip(intents, rows, strict=True):
+            if row[1] in UNSETTLED:
+                continue
             waiters.settle(intent, row)
-            if delivery and row[1] != IN_DOUBT:
+            if delivery:
                 delivery.put(outcome_of(intent, row))
+
+    def _note_reason(self, state: int, detail: str | None, line: int | None, pair: tuple[int, int] | None) -> None:
+        text, kind = said_of(detail)
+        self.reasons.add(State(state).word, text, kind=kind, place=lambda: place_of(line, pair))
 
     def _deliver_row(self, row: AppendRow) -> None:
         if self.delivery:

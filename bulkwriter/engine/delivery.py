@@ -15,8 +15,8 @@ import anyio
 
 from ..errors import BulkwriterError
 from ..model import SETTLED, SINGLE_SEQ, Intent, Outcome, Pair, State
-from ..store.schema import ExportRow, SettleRow, read_detail
-from .outcomes import IN_DOUBT
+from ..rows import SettleRow
+from ..store.schema import ExportRow, read_detail
 
 
 def stored_outcome(row: ExportRow) -> Outcome:
@@ -123,8 +123,8 @@ class Waiters:
         return self._futures[seq]
 
     def settle(self, intent: Intent, row: SettleRow) -> None:
-        """Answer the callers who wait for this pair, unless it only became a doubt."""
-        if row[1] != IN_DOUBT and (future := self._futures.pop(row[0], None)) and not future.done():
+        """Answer the callers who wait for this pair."""
+        if (future := self._futures.pop(row[0], None)) and not future.done():
             future.set_result(outcome_of(intent, row))
 
     def forget(self, seq: int) -> None:

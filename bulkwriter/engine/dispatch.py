@@ -13,14 +13,12 @@ refreshed, a pause after throttles, a server that is gone (one lane alone probes
 Until the first `created` of a process one lane alone sends (canary), so that a wrong setting costs one request at a
 time.
 
-Invariants (`check`): a pair is in exactly one place: ready, in flight, parked as a doubt, or handed to `outcomes`; it
-is sent only from `ready`, where it comes only with a durable intent.
+Where each pair is, `core.pairs` knows.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -52,19 +50,17 @@ class Dispatcher:
     def __init__(self, settings: Settings, parts: Parts, *, host: Host, clock: Callable[[], float]) -> None:
         self._timeout_s = settings.timeout_s
         self._control, self._breaker, self._ceiling = parts.control, parts.breaker, parts.ceiling
-        self._stats, self._outcomes, self._quotas = parts.stats, parts.outcomes, parts.quotas
+        self._stats, self._pairs, self._quotas = parts.stats, parts.pairs, parts.quotas
         self._host = host
         self._clock = clock
         self.encode: Callable[[tuple[int, int]], bytes]
         self.lanes = LaneStock()
-        self.ready: deque[Intent] = deque()
-        self.replies = Replies(settings, parts, self.ready, host=host)
+        self.replies = Replies(settings, parts, host=host)
         self.low_water = 1
         self.hungry: Callable[[], None] = lambda: None
         self.soon: Callable[[], object] = self.use_freed
         """Has `use_freed` called at the end of the loop's turn."""
         self._created_id = CreatedIds(created_id).read
-        self.in_flight = 0
         self._freed: list[LaneLike] = []
         self.is_stopped = False
         self._has_connected = False
@@ -74,8 +70,12 @@ class Dispatcher:
 
     def add(self, intents: Iterable[Intent]) -> None:
         """Take pairs whose intents are durable, and send what may be sent."""
-        self.ready.extend(intents)
+        self._pairs.added(intents, self._clock())
         self.pump()
+
+    @property
+    def has_ready(self) -> bool:
+        return bool(self._pairs.ready)
 
     def limit(self) -> int:
         """How many requests may be in flight right now."""
@@ -85,7 +85,7 @@ class Dispatcher:
 
     def opens_at(self, now: float) -> float:
         """When the next request may go: a time not after `now` means at once, infinity that an event will tell."""
-        if self.is_stopped or self._outcomes.is_full or self.replies.token_since == math.inf:
+        if self.is_stopped or self._pairs.is_full or self.replies.token_since == math.inf:
             return math.inf
         at = self._control.next_send_at(now)
         if self._breaker.is_open and not self._has_probe:
@@ -98,8 +98,8 @@ class Dispatcher:
 
     def pump(self) -> None:
         """Send while a pair is ready, a lane is free and nothing holds the run back."""
-        ready, now = self.ready, self._clock()
-        while ready and self.in_flight < self.limit():
+        ready, in_flight, now = self._pairs.ready, self._pairs.in_flight, self._clock()
+        while ready and len(in_flight) < self.limit():
             at = self.opens_at(now)
             if at > now:
                 if at < math.inf:
@@ -109,7 +109,7 @@ class Dispatcher:
                 self._has_probe = self._breaker.may_probe(now)
             lane = self.lanes.take(now)
             if lane is None:
-                more = self.lanes.missing(min(self.limit(), self.in_flight + len(ready)))
+                more = self.lanes.missing(min(self.limit(), len(in_flight) + len(ready)))
                 if more:
                     self._host.open_lanes(more)
                 break
@@ -125,13 +125,12 @@ class Dispatcher:
             self.lanes.give_back(lane, now)
             self._host.wake_at(now + CONTENDED_S)
             return False
-        intent = self.ready.popleft()
+        intent = self._pairs.next()
         if not lane.send(self.encode(intent.pair), intent, now, now + self._timeout_s):
-            self.ready.appendleft(intent)
+            self._pairs.back(intent, now)
             if quotas:
                 quotas.untake()
             return True
-        self.in_flight += 1
         self._has_probe = False
         self._stats.attempts += 1
         self._control.on_sent(now)
@@ -177,7 +176,6 @@ class Dispatcher:
         """One request of `lane` was answered, or is known to be lost."""
         now, intent, quotas = lane.replied_at, lane.carried, self._quotas
         assert type(intent) is Intent
-        self.in_flight -= 1
         if quotas:
             quotas.ended()
             if not quotas.is_told and reply.fault is None:
@@ -196,12 +194,12 @@ class Dispatcher:
 
     def use_freed(self) -> None:
         """Send on the lanes that were freed in this turn of the loop, as far as may be sent."""
-        ready, limit, clock = self.ready, self.limit(), self._clock
+        ready, in_flight, limit, clock = self._pairs.ready, self._pairs.in_flight, self.limit(), self._clock
         freed, self._freed = self._freed, []
         may_send = not self._breaker.is_open
         for lane in freed:
             now = clock()
-            if may_send and ready and self.in_flight < limit and lane.is_open and self.opens_at(now) <= now:
+            if may_send and ready and len(in_flight) < limit and lane.is_open and self.opens_at(now) <= now:
                 self._send(lane, now)
             else:
                 self.lanes.give_back(lane, now)
@@ -209,7 +207,6 @@ class Dispatcher:
 
     def check(self) -> None:
         """Invariants, for simulation."""
-        assert self.in_flight >= 0
-        assert len({intent.seq for intent in self.ready}) == len(self.ready)
+        self._pairs.check()
         self._control.check()
         self._breaker.check()

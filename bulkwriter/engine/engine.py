@@ -1,8 +1,8 @@
 """The engine waits and acts: it owns the background tasks, and moves pairs from source to journal to lanes to journal.
 
-    intake ──append──> journal ──> Dispatcher.ready ──> lanes ──replies──> Outcomes ──settle──> journal ──> delivery
-                                        ^                                     │ in doubt
-                                        └────────── Settlement <── Looker <───┘
+    intake ──append──> journal ──> Pairs.ready ──> lanes ──replies──> Pairs' rows ──Committer──> journal ──> delivery
+                                        ^                                 │ in doubt
+                                        └─────── Settlement <── Looker <──┘
 
 Decisions are made elsewhere, by synchronous objects that this file wakes up: when a reply comes, when a timer it set
 for them ends, when a commit is durable, at each tick.  Tasks: one that commits outcomes, one that looks, one that
@@ -33,6 +33,7 @@ from . import stops
 from .background import Background, Step
 from .bearer import Bearer
 from .commits import Commits
+from .committer import Committer, settled_in
 from .dispatch import Dispatcher
 from .eta import Eta
 from .first_start import FirstStart
@@ -41,7 +42,6 @@ from .known import NOT_RISING, KnownRecords, existing_of, forget_floors
 from .parts import parts_for
 from .ports import Ports, Stored
 from .reach import reach_of
-from .refusals import Refusals
 from .settlement import Settlement
 
 TICK_S: Final = 0.25
@@ -63,11 +63,13 @@ class Engine:
         """Set by whoever takes a source, to be told that no more rows are wanted."""
         clock = ports.clock
         self.started_at = clock()
-        self.parts = parts = parts_for(settings, ports, stored)
-        self.stats, self.outcomes, self.eta = parts.stats, parts.outcomes, Eta(parts.quotas)
+        some = asyncio.Event()
+        self.parts = parts = parts_for(settings, ports, stored, on_first_row=some.set)
+        self.stats, self.pairs, self.eta = parts.stats, parts.pairs, Eta(parts.quotas)
         self.dispatcher = Dispatcher(settings, parts, host=self, clock=clock)
-        self.settlement = Settlement(self.dispatcher, parts, settings, clock=clock)
+        self.settlement = Settlement(self.dispatcher, parts, settings, clock=clock, counts=lambda: ports.store.counts)
         self.looker = Looker(
+            doubts=parts.pairs.doubts,
             late_apply_s=settings.late_apply_s,
             list_lag_s=settings.list_lag_s,
             get_page=ports.get_page,
@@ -82,17 +84,17 @@ class Engine:
         self.commits = Commits(
             ports.store,
             self.dispatcher,
-            self.outcomes,
+            self.pairs,
             self.looker,
             settings,
             reach=lambda: reach_of(parts, clock(), ahead_s=ahead_s),
         )
+        self.committer = Committer(ports.store, self.pairs, self.commits.deliver, some=some, clock=clock)
         self._wire(stored)
 
     def _wire(self, stored: Stored) -> None:
         d, ports, first = self.dispatcher, self.ports, FirstStart(self.ports, stored)
         self.settlement.looker = self.looker
-        self.settlement.refusals = Refusals(self.outcomes, self.looker)
         d.replies.parking, d.replies.tell, d.replies.wall = self.settlement, self.tell, ports.wall
         self.bearer = Bearer(ports.tokens, ports.api, d, tell=self.tell, quiet_s=lambda: quiet_s(self))
         if ports.quotas:
@@ -108,11 +110,12 @@ class Engine:
         self.settlement.run_floor = lambda: self.known.run_floor
         self.brake = Brake(self)
         self._changed = anyio.Event()
-        self._returning, self._flushing = anyio.Lock(), anyio.Lock()
+        self._flushing = anyio.Lock()
         self._background = Background(self)
         self._committing: Step
         self._keeps_floors = stored.has_rising_ids
-        self._heard = self._metered = 0  # attempts when the lanes were last heard out; settled pairs that are counted
+        self._heard = 0  # attempts when the lanes were last heard out
+        self._settled_before = self._metered = settled_in(ports.store.counts)
         self._wake = guarded(d.pump, self.crashed)
         self._wake_timer: asyncio.TimerHandle | None = None
         if ports.most_lanes < self.settings.in_flight:
@@ -120,7 +123,7 @@ class Engine:
         if ports.remembering:
             ports.remembering.restore(self)
         self.known.adopt(stored.doubts)
-        self.settlement.adopt(stored.doubts, ports.clock(), leaving=stored.leaving, causes=stored.causes)
+        self.pairs.adopted(stored.doubts, ports.clock(), leaving=stored.leaving, causes=stored.causes)
         if stored.doubts:
             self.tell(DoubtsParked(len(stored.doubts), "an earlier start had sent them or was about to"))
 
@@ -130,7 +133,7 @@ class Engine:
         """Start the background tasks; `aclose` ends them."""
         call_soon = asyncio.get_running_loop().call_soon
         self.dispatcher.soon = partial(call_soon, guarded(self.dispatcher.use_freed, self.crashed))
-        self._committing = self.spawn(self.outcomes.run, self._after_commit)
+        self._committing = self.spawn(self.committer.run, self._after_commit)
         self.spawn(self.looker.run)
         self.spawn(self.bearer.renew)
         self.spawn(self._tick)
@@ -158,7 +161,7 @@ class Engine:
             if is_late:
                 self.looker.wake()  # its looks wait for company only while the run goes on
             if self.looker.forbidden or (is_late and self.looker.failing_s(now) >= REFUSED_S):
-                self.settlement.refusals.give_up()
+                self.pairs.believed()
             self._check_gone(now)
             self.brake.look(now)
             self._poke()
@@ -166,7 +169,7 @@ class Engine:
     def _check_gone(self, now: float) -> None:
         breaker = self.parts.breaker
         error = stops.at_gone(breaker.gone_s(now), breaker.reason, self.settings)
-        if error and (self.dispatcher.ready or self.dispatcher.in_flight):
+        if error and (self.pairs.ready or self.pairs.in_flight):
             self.stop(error)
         failing_s = self.looker.failing_s(now)
         if failing_s > self.settings.give_up_after_s:
@@ -220,16 +223,19 @@ class Engine:
         changed.set()
 
     def _after_commit(self) -> None:
-        self.stats.count_settled(self.ports.clock(), self.outcomes.settled - self._metered)
+        settled = settled_in(self.ports.store.counts)
+        self.stats.count_settled(self.ports.clock(), settled - self._metered)
+        self.parts.budget.note_success(max(0, settled - self._metered))
+        self._metered = settled
+        if self.pairs.doubts:
+            self.looker.wake()  # the journal may have told of some that a recall asked about
         if self._keeps_floors and not self.parts.record_ids.are_rising:
             self._keeps_floors = False
             self.tell(Note(NOT_RISING))
             if self.ports.store.is_durable:  # or the next start would trust the floors of its doubts
                 self.spawn(self.ports.store.run, forget_floors)
-        self.parts.budget.note_success(max(0, self.outcomes.settled - self._metered))
-        self._metered = self.outcomes.settled
         self.dispatcher.pump()
-        if not self.dispatcher.in_flight or self.is_stopping:
+        if not self.pairs.in_flight or self.is_stopping:
             self._poke()
 
     @property
@@ -257,42 +263,39 @@ class Engine:
             self._heard = attempts  # not before: a cancelled wait has heard nothing
 
     def _is_done(self) -> bool:
-        d, looker = self.dispatcher, self.looker
-        is_busy = d.ready or d.in_flight or self.settlement.released or not self.outcomes.is_empty
-        return not is_busy and (not looker.doubts or bool(looker.forbidden))
+        pairs = self.pairs
+        is_busy = pairs.ready or pairs.in_flight or pairs.released or not pairs.is_settled
+        return not is_busy and (not pairs.doubts or bool(self.looker.forbidden))
 
     async def settle_down(self) -> list[Intent]:
         """Let requests in flight end, commit outcomes, and make unsent pairs `pending`; returns these."""
         self.halt()
-        d = self.dispatcher
         with anyio.move_on_after(self.settings.limits.drain_s):
-            await self.until(lambda: d.in_flight == 0)
-        if d.in_flight:
-            d.lanes.abort_all(Fault.CANCELLED)
+            await self.until(lambda: not self.pairs.in_flight)
+        if self.pairs.in_flight:
+            self.dispatcher.lanes.abort_all(Fault.CANCELLED)
         await self._listen()
         return await self.return_unsent(lambda intent: True)
 
     async def return_unsent(self, is_wanted: Callable[[Intent], bool]) -> list[Intent]:
-        """Return ready pairs that `is_wanted` to `pending`, after all outcomes so far are committed."""
-        d, released = self.dispatcher, self.settlement.released
-        async with self._returning:  # who comes second waits until what the first one took is returned
-            self.settlement.refusals.give_up(is_wanted)
-            unsent = [intent for intent in (*d.ready, *released) if is_wanted(intent)]
-            kept = [intent for intent in d.ready if not is_wanted(intent)]
-            d.ready.clear()
-            d.ready.extend(kept)
-            released[:] = [intent for intent in released if not is_wanted(intent)]
-            if await self.committed():
-                await self.commits.return_unsent(unsent)
+        """Return ready pairs that `is_wanted` to `pending`, and wait until all outcomes so far are committed."""
+        self.pairs.believed(is_wanted)
+        unsent = self.pairs.taken_back(is_wanted)
+        await self.committed()
         return unsent
+
+    @property
+    def settled(self) -> int:
+        """Pairs settled by this process."""
+        return settled_in(self.ports.store.counts) - self._settled_before
 
     async def committed(self) -> bool:
         """Wait until all outcomes so far are durable; False if the disk failed."""
         committing = self._committing.task
-        await self.until(lambda: self.outcomes.is_empty or is_of_journal(self.error) or committing.done())
-        if not self.outcomes.is_empty and not is_of_journal(self.error):
+        await self.until(lambda: self.pairs.is_settled or is_of_journal(self.error) or committing.done())
+        if not self.pairs.is_settled and not is_of_journal(self.error):
             async with self._flushing:  # whose business it is has ended before its time: a bug, or an interrupt
-                await self.outcomes.flush()
+                await self.committer.flush()
         return not is_of_journal(self.error)
 
     def refresh_token(self) -> None:

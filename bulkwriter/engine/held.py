@@ -97,20 +97,20 @@ class Brake:
 
 def lasts(engine: Engine, now: float) -> Held | None:
     """What holds the run back for a while, and is so at this moment."""
-    d, parts = engine.dispatcher, engine.parts
+    parts = engine.parts
     if engine.is_stopping:
-        return Held("stopping", f"stopping: {d.in_flight} requests may still end")
-    if engine.settlement.is_winding_up() and (again := len(engine.settlement.released)):
+        return Held("stopping", f"stopping: {len(engine.pairs.in_flight)} requests may still end")
+    if engine.settlement.is_winding_up() and (again := len(engine.pairs.released)):
         waiting = f"{again:,} pairs wait" if again > 1 else "1 pair waits"
         return Held("again", f"{waiting} to be sent again: after losses at most {RESENDS_PER_S:g}/s and two a success")
-    if engine.settlement.is_winding_up() and engine.looker.doubts:
-        due = engine.looker.doubts.next_due_at()
+    if engine.settlement.is_winding_up() and engine.pairs.doubts:
+        due = engine.pairs.doubts.next_due_at()
         return Held(*looked_up(engine), max(0.0, due - now) if due else None)
     if parts.breaker.is_open:
         return gone(engine, now)
     if parts.quotas and (block := blocked_by(parts.quotas)):
         return Held("quota", *block)
-    if engine.known.is_listing and not d.ready and not d.in_flight:
+    if engine.known.is_listing and not engine.pairs.ready and not len(engine.pairs.in_flight):
         return listing(engine)
     if parts.control.paused_until > now:
         return paused(engine, now)
@@ -119,8 +119,8 @@ def lasts(engine: Engine, now: float) -> Held | None:
 
 def looked_up(engine: Engine) -> tuple[str, str]:
     """Which pairs wait for a look: doubts, or refused ones, that are surely not applied; as kind and words."""
-    refused = len(engine.settlement.refusals)
-    doubts = sum(not doubt.is_refused for doubt in engine.looker.doubts)
+    refused = len(engine.pairs.refusals)
+    doubts = sum(not doubt.is_refused for doubt in engine.pairs.doubts)
     theirs = "1 refused pair" if refused == 1 else f"{refused:,} refused pairs"
     ours = "1 doubt" if doubts == 1 else f"{doubts:,} doubts"
     if not doubts:
@@ -155,13 +155,13 @@ def paused(engine: Engine, now: float) -> Held:
 def at_speed(engine: Engine, now: float) -> Held:
     """What keeps the next pair from being sent at this very moment."""
     d, parts = engine.dispatcher, engine.parts
-    if engine.outcomes.is_full:
+    if engine.pairs.is_full:
         return Held("disk", "the disk: replies wait to be written down")
-    if not d.ready:
+    if not engine.pairs.ready:
         return upstream(engine)
     if d.replies.token_since == math.inf:
         return Held("token", "a new token is awaited")
-    if d.in_flight >= d.limit():
+    if len(engine.pairs.in_flight) >= d.limit():
         return crowded(engine, now)
     if parts.control.next_send_at(now) > now:
         return Held(*parts.control.holding(now, is_full=False))
@@ -174,7 +174,7 @@ def at_speed(engine: Engine, now: float) -> Held:
 
 def upstream(engine: Engine) -> Held:
     """Nothing is ready: what brings no more."""
-    doubts = len(engine.looker.doubts)
+    doubts = len(engine.pairs.doubts)
     if engine.known.is_listing:
         return listing(engine)
     if engine.commits.is_committing:
@@ -185,7 +185,7 @@ def upstream(engine: Engine) -> Held:
         return Held("doubts", f"{looked_up(engine)[1]}, and no more are risked")
     if not engine.settlement.is_source_ended:
         return Held("source", "the source: no pair is there to be sent")
-    return Held("end", "nothing: the last requests are under way" if engine.dispatcher.in_flight else "nothing to send")
+    return Held("end", "nothing: the last requests are under way" if engine.pairs.in_flight else "nothing to send")
 
 
 def listing(engine: Engine) -> Held:
@@ -214,6 +214,6 @@ def quiet_s(engine: Engine) -> float:
     """For how long nothing can need a tick: a spent quota or a stated wait holds every pair, no lane is open, no doubt
     waits to be looked up."""
     quotas, paused_until = engine.parts.quotas, engine.parts.control.paused_until
-    if quotas is None or engine.looker.doubts or engine.settlement.released or not engine.dispatcher.lanes.is_empty:
+    if quotas is None or engine.pairs.doubts or engine.pairs.released or not engine.dispatcher.lanes.is_empty:
         return 0.0
     return min(QUIET_S, max(quiet_for(quotas), paused_until - engine.ports.clock()))

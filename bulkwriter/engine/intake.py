@@ -19,7 +19,7 @@ from typing import Protocol, cast
 from ..dedupe import PairSet
 from ..errors import SourceError
 from ..model import SINGLE_SEQ, Batch, Intent, State
-from ..store.schema import AppendRow, StoredRow, bad_row_detail, intent_detail
+from ..rows import AppendRow, StoredRow, bad_row_detail, intent_detail
 from .chunks import ChunkSize
 
 PENDING, INTENT = int(State.PENDING), int(State.INTENT)

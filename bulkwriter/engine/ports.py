@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -20,8 +20,8 @@ from ..model import Intent, State
 from ..net.api import Page
 from ..reconcile.lister import Tokens
 from ..reconcile.lists import Filters
+from ..rows import AppendRow, SettleRow
 from ..store.journal import Journal
-from ..store.schema import AppendRow, SettleRow
 from .lanes import LaneLike
 from .quotas import Quotas
 from .remember import Remembering
@@ -43,6 +43,7 @@ class Store(Protocol):
     async def append(self, rows: list[AppendRow]) -> None: ...
     async def settle(self, rows: list[SettleRow]) -> None: ...
     async def mark(self, seqs: list[int], state: State) -> None: ...
+    async def recall(self, rows: Sequence[SettleRow], was: Collection[int]) -> list[int]: ...
     async def run(self, step: Callable[[Journal], T], /) -> T: ...
 
     @property
@@ -51,6 +52,8 @@ class Store(Protocol):
     def rows(self) -> int: ...
     @property
     def next_single_seq(self) -> int: ...
+    @property
+    def counts(self) -> Mapping[State, int]: ...
 
 
 class Encoder(Protocol):

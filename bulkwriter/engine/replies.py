@@ -11,7 +11,6 @@ turn out to be out of step, all of that is in doubt.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -19,15 +18,15 @@ from ..core.classify import classify
 from ..errors import BulkwriterError, ConfigurationStop
 from ..events import ConnectionTrouble, Event, LaneShifted, Recovered, Throttled
 from ..model import SINGLE_SEQ, Fault, Intent, Reply, State, Verdict, VerdictKind
+from ..rows import SettleRow, outcome_detail
 from ..settings import Settings
-from ..store.schema import SettleRow, doubt_detail, outcome_detail
 from . import stops
 from .lanes import NOTE, LaneLike, lane_history
 from .parts import Parts
 
 BUSY = 503
 PENDING, CREATED = int(State.PENDING), int(State.CREATED)
-REJECTED, IN_DOUBT = int(State.REJECTED), int(State.IN_DOUBT)
+REJECTED = int(State.REJECTED)
 
 
 class Host(Protocol):
@@ -38,23 +37,22 @@ class Host(Protocol):
 
 
 class Parking(Protocol):
-    """Where doubts and refused pairs go; `reconcile.looks` settles them."""
+    """Where pairs go that a look has to settle."""
 
-    def park(self, intent: Intent, now: float, reason: str) -> None: ...
+    def lost(self, intent: Intent, reason: str, now: float) -> None: ...
     def refuse(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float) -> bool: ...
-    def recall(self, intents: Iterable[tuple[Intent, int]], now: float) -> None: ...
+    def recall(self, told: Iterable[tuple[Intent, int]], now: float) -> None: ...
 
 
 class Replies:
-    """Acts on replies; `ready` is the queue that pairs go back to.  Its attributes are what replies have shown."""
+    """Acts on replies.  Its attributes are what replies have shown."""
 
-    def __init__(self, settings: Settings, parts: Parts, ready: deque[Intent], *, host: Host) -> None:
+    def __init__(self, settings: Settings, parts: Parts, *, host: Host) -> None:
         self._settings = settings
         self._control, self._breaker = parts.control, parts.breaker
-        self._stats, self._outcomes, self._record_ids = parts.stats, parts.outcomes, parts.record_ids
+        self._stats, self._pairs, self._record_ids = parts.stats, parts.pairs, parts.record_ids
         self._quotas = parts.quotas
         self._record, self._on_good = parts.stats.latency.record, parts.control.on_good  # once a pair: bound once
-        self._ready = ready
         self._host = host
         self._rejections = stops.Rejections(
             most_in_a_row=settings.max_same_rejections, most_share=settings.stop_rejected
@@ -77,13 +75,13 @@ class Replies:
         if not self._record_ids.add(record_id, floor):
             # Nothing in a reply names its request, so an id seen before is the only sign that this lane is out of step.
             self.bad(lane, now, f"the reply repeats record id {record_id}")
-            self._doubt(intent, f"the reply repeats record id {record_id}", now)
+            self.parking.lost(intent, f"the reply repeats record id {record_id}", now)
             self.strayed(lane, now)
             lane.abort(Fault.SHIFTED)
             return
         self.has_created = True
         self._is_refreshed = False
-        self._outcomes.add(intent, (seq, CREATED, attempts + 1, record_id, status, None))
+        self._pairs.answered(intent, (seq, CREATED, attempts + 1, record_id, status, None))
         lane.history.frombytes(NOTE(seq, *pair, attempts + 1 << 4 | CREATED))
         self._on_good(now, sent_at, latency_s)
         if self._breaker.bad:
@@ -103,20 +101,20 @@ class Replies:
             case VerdictKind.REJECTED:
                 self._rejected(lane, intent, verdict, reply.status, now)
             case VerdictKind.THROTTLED:
-                self._again(lane, intent)
+                self._again(lane, intent, now)
             case VerdictKind.UNSENT:
-                self._again(lane, intent)
+                self._again(lane, intent, now)
                 self._good(lane, now) if reply.fault is None else self.bad(lane, now, verdict.message)
             case VerdictKind.UNAUTHORIZED:
-                self._again(lane, intent)
+                self._again(lane, intent, now)
                 self._unauthorized(verdict)
                 self._good(lane, now)
             case VerdictKind.STOP:
-                self._again(lane, intent)
+                self._again(lane, intent, now)
                 self._good(lane, now)
                 self._host.stop(ConfigurationStop(verdict.message, hint=stops.GO_ON))
             case _:
-                self._doubt(intent, verdict.message, now)
+                self.parking.lost(intent, verdict.message, now)
                 if not verdict.is_slow_down:
                     self.bad(lane, now, verdict.message, status=reply.status if reply.fault is None else 0)
         if verdict.is_slow_down:
@@ -163,9 +161,9 @@ class Replies:
             self.tell(LaneShifted(len(recalled)))
         self.parking.recall(recalled, now)
 
-    def _again(self, lane: LaneLike, intent: Intent) -> None:
+    def _again(self, lane: LaneLike, intent: Intent, now: float) -> None:
         """The pair was surely not applied, if this lane is in step."""
-        self._ready.appendleft(intent)
+        self._pairs.back(intent, now)
         lane.history.frombytes(NOTE(intent.seq, *intent.pair, intent.attempts << 4 | PENDING))
 
     # what replies say of the server
@@ -203,12 +201,6 @@ class Replies:
         if breaker.record_bad(now, reason, began_at=lane.sent_at if lane else None, is_unsent=lane is None):
             pause_s, gone_s = max(0.0, breaker.next_probe_at(now) - now), breaker.gone_s(now)
             self.tell(ConnectionTrouble(pause_s, reason, gone_s, max(0.0, self._settings.give_up_after_s - gone_s)))
-
-    def _doubt(self, intent: Intent, reason: str, now: float) -> None:
-        tried = intent._replace(attempts=intent.attempts + 1)
-        detail = doubt_detail(reason, intent.floor)
-        self._outcomes.add(tried, (tried.seq, IN_DOUBT, tried.attempts, None, None, detail))
-        self.parking.park(tried, now, reason)
 
     def _stop_if(self, error: BulkwriterError | None) -> None:
         if error:

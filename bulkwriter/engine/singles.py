@@ -24,7 +24,8 @@ from ..dedupe import PairSet
 from ..errors import BulkwriterError, JournalError, bug_of_ours
 from ..guarded import guarded
 from ..model import SETTLED, Intent, Outcome, State
-from ..store.schema import ExportRow, intent_detail
+from ..rows import intent_detail
+from ..store.schema import ExportRow
 from .commits import Commits
 from .delivery import stored_outcome
 from .intake import INTENT, PENDING, Known

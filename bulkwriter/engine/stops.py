@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
-from ..core.reasons import escaped, text_of, words_of
+from ..core.reasons import escaped, words_of
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..model import Fault, Verdict
 from ..net.signin import FATAL_FAULTS
+from ..rows import text_of
 from ..settings import Settings
 from .quota_view import moment
 

@@ -15,11 +15,11 @@ from typing import Final
 
 import anyio
 
+from ..core.pairs import IN_DOUBT
 from ..dedupe import PairSet
 from ..errors import ConfigurationStop
 from ..model import Intent, State
-from ..store.schema import SettleRow
-from .outcomes import IN_DOUBT
+from ..rows import SettleRow
 
 THERE: Final = frozenset({int(State.CREATED), int(State.EXISTING)})
 MOST_IDS: Final = 200_000

@@ -5,8 +5,7 @@
     coverage        which lists show given pairs with the fewest calls
 
     existing        a run: which pairs are there before it writes
-    doubts          which attempts may have been applied, and what a look says of each
-    looks           the looks; `batches`: which doubts are looked up together
+    looks           the looks that settle doubts; `batches`: which doubts are looked up together
 
     verify          claims held against lists (`claims`); `repair` deletes what is too much
     undo            deletes what a run created: `leftovers` first settles its doubts, `takeback` takes records back

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .doubts import Doubt
+from ..core.doubts import Doubt
 from .lists import PAGE_SIZE
 
 

@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
+from ..core.doubts import Doubts
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..events import DoubtsParked, Event
 from ..model import ID_MAX, Intent, State
+from ..rows import SettleRow
 from ..settings import Settings
-from ..store.schema import SettleRow
 from .coverage import FiltersOf
 from .halt import Halt
 from .lists import GetPage
@@ -57,6 +58,7 @@ class Leftovers:
         self._created = 0
         self.undecided: list[Intent] = []
         self.looker = Looker(
+            doubts=Doubts(late_apply_s=settings.late_apply_s, list_lag_s=settings.list_lag_s),
             late_apply_s=settings.late_apply_s,
             list_lag_s=settings.list_lag_s,
             get_page=get_page,
@@ -77,7 +79,7 @@ class Leftovers:
         self._has_floors, self._created = has_floors, created
         now = self._clock()
         for intent in intents:
-            self.looker.park(intent, now)
+            self.looker.doubts.park(intent, now)
         self._tell(DoubtsParked(len(intents), "an earlier start had sent them or was about to"))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._look)

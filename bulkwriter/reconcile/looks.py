@@ -17,11 +17,11 @@ from typing import Final, NamedTuple, Protocol
 
 import anyio
 
+from ..core.doubts import Doubt, Doubts
 from ..core.retry import Backoff
 from ..events import DoubtsSettled, Event, LookFailed
 from ..model import Intent
 from .batches import part
-from .doubts import Doubt, Doubts
 from .lists import Filters, GetPage, ListFailed, Record, scan
 from .persist import FIRST_PAUSE_S, LONGEST_PAUSE_S
 
@@ -65,6 +65,7 @@ class Looker:
     def __init__(
         self,
         *,
+        doubts: Doubts,
         late_apply_s: float,
         list_lag_s: float,
         get_page: GetPage,
@@ -75,7 +76,7 @@ class Looker:
         tell: Callable[[Event], None],
         rng: random.Random,
     ) -> None:
-        self.doubts = Doubts(late_apply_s=late_apply_s, list_lag_s=list_lag_s)
+        self.doubts = doubts
         self._lag_s = list_lag_s
         self._every_s = max(list_lag_s, (late_apply_s + list_lag_s) / LOOKS_PER_WAIT, SOONEST_S)
         self._get_page = get_page
@@ -85,7 +86,6 @@ class Looker:
         self._clock = clock
         self._tell = tell
         self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, rng)
-        self._parked_at = 0.0
         self._has_read = False  # since the last failure a list was read whole
         self._looked_early_at = -1.0
         self._changed = anyio.Event()
@@ -93,13 +93,6 @@ class Looker:
         """Why looks will never work with this token, or empty."""
         self.failing_since: float | None = None
         self.last_failure = ""
-
-    def park(self, intent: Intent, ended_at: float, *, is_refused: bool = False, is_leaving: bool = False) -> None:
-        """Take a doubt whose attempt ended at `ended_at`; or a refused pair, that may have a record of whatever age; or
-        one whose record an undo was deleting."""
-        self.doubts.park(intent, ended_at, is_refused=is_refused, is_leaving=is_leaving)
-        self._parked_at = ended_at
-        self.wake()
 
     def wake(self) -> None:
         """Something changed that a look may have waited for."""
@@ -143,8 +136,8 @@ class Looker:
         at = self.doubts.next_due_at()
         assert at is not None
         if self._settling.is_waiting():
-            if self._looked_early_at < self._parked_at:
-                at = min(at, self._parked_at + self._lag_s)
+            if self._looked_early_at < self.doubts.parked_at:
+                at = min(at, self.doubts.parked_at + self._lag_s)
             return at
         # While the run goes on, wait until the batch is worth a look.
         return at + self._every_s

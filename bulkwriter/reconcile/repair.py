@@ -17,7 +17,8 @@ from contextlib import suppress
 from functools import partial
 
 from ..model import State
-from ..store.schema import ExportRow, outcome_detail
+from ..rows import outcome_detail
+from ..store.schema import ExportRow
 from .beginning import Beginning
 from .conversation import Conversation
 from .deletes import Fate

@@ -23,8 +23,9 @@ from typing import Final, Protocol, TypeVar
 
 from ..model import State
 from ..net.api import Seen
+from ..rows import SettleRow, doubt_detail
 from ..store.journal import Journal
-from ..store.schema import ExportRow, SettleRow, doubt_detail
+from ..store.schema import ExportRow
 from .beginning import Beginning
 from .deletes import Fate
 from .halt import Halt

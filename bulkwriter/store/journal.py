@@ -17,7 +17,7 @@ Not here: threads and futures (`writer`), reading (`rows`), what states mean for
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -26,12 +26,13 @@ import orjson
 
 from ..errors import BulkwriterError, JournalError
 from ..model import State
+from ..rows import AppendRow, SettleRow
 from .bounds import believed
 from .faults import GONE, damaged, journal_error
 from .lock import FileLock
 from .opening import check_place, open_writer
 from .rows import SCAN_ROWS, JournalRows
-from .schema import CREATE_PAIR_INDEX, AppendRow, ExportRow, Identity, SettleRow
+from .schema import CREATE_PAIR_INDEX, ExportRow, Identity
 from .statements import APPEND, MARK, settle_rows
 
 CHECKPOINT_BUSY_MS: Final = 1_000  # a reader may be at work; what is left in the -wal is read from there
@@ -160,6 +161,12 @@ class Journal(JournalRows):
         free = [row for row, state in zip(rows, was, strict=True) if self._states.slice(row[0], 1)[0] == state]
         self.settle(free)
         return [row[0] for row in free]
+
+    def recall(self, rows: Sequence[SettleRow], was: Collection[int]) -> list[int]:
+        """Settle those of these rows whose state is one of `was`, and return the state that each of them had."""
+        states = [self._states.slice(row[0], 1)[0] for row in rows]
+        self.settle([row for row, state in zip(rows, states, strict=True) if state in was])
+        return states
 
     def meta_set(self, key: str, value: str) -> None:
         """Keep `value` under `key`; never a secret."""

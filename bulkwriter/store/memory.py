@@ -11,13 +11,13 @@ on purpose: there is nothing to read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
 from ..errors import JournalError
 from ..model import State
-from .schema import AppendRow, SettleRow
+from ..rows import AppendRow, SettleRow
 from .states import StateColumn
 
 
@@ -63,6 +63,12 @@ class MemoryJournal:
     async def mark(self, seqs: Sequence[int], state: State) -> None:
         self._require_open()
         self._states.replace(seqs, [state] * len(seqs))
+
+    async def recall(self, rows: Sequence[SettleRow], was: Collection[int]) -> list[int]:
+        self._require_open()
+        states = [self._states.slice(row[0], 1)[0] for row in rows]
+        await self.settle([row for row, state in zip(rows, states, strict=True) if state in was])
+        return states
 
     async def close(self, *, checkpoint: bool = True) -> None:
         self._is_open = False

@@ -23,9 +23,10 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from ..model import SINGLE_SEQ, State
+from ..rows import StoredRow
 from .bounds import check_meta
 from .faults import damaged, journal_error
-from .schema import EXPORT_COLUMNS, ExportRow, StoredRow, export_row, said_of
+from .schema import EXPORT_COLUMNS, ExportRow, export_row, said_of
 
 SCAN_ROWS: Final = 10_000  # rows a statement: about 1 MB in memory, 10 ms
 _ROW: Final = ("seq", "id_a", "id_b", "state", "attempts", "line")

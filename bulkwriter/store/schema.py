@@ -34,8 +34,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from ..core.reasons import text_of
-from ..model import BadRow, FieldError, Pair, State
+from ..model import FieldError, Pair, State
+from ..rows import text_of
 
 APPLICATION_ID: Final = 0x62776A6C  # "bwjl"
 FORMAT: Final = 1
@@ -81,14 +81,6 @@ def normal_url(base_url: str) -> str:
     host = f"[{host}]" if ":" in host else host
     port = "" if parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
-
-
-AppendRow = tuple[int, int | None, int | None, int | None, int, str | None]
-"""A new row: seq, the two ids (None, None where the row is no pair), line, state, detail."""
-SettleRow = tuple[int, int, int, int | None, int | None, str | None]
-"""An outcome: seq, state, attempts, record id, HTTP status, detail.  Plain, since one is made a pair."""
-StoredRow = tuple[int, int | None, int | None, int, int, int | None]
-"""A row as it is read to be compared: seq, the two ids, state, attempts, line."""
 
 
 class ExportRow(NamedTuple):
@@ -163,24 +155,3 @@ def said_in(text: str) -> dict[str, Any]:
 def is_field_error(error: object) -> bool:
     """Whether this is a property and a message."""
     return type(error) is list and len(error) == 2 and all(type(text) is str for text in error)
-
-
-def intent_detail(floor: int | None) -> str | None:
-    """The `detail` of an intent: its floor, so that a doubt of a dead process can be settled cheaply."""
-    return None if floor is None else f'{{"floor":{floor}}}'
-
-
-def outcome_detail(errors: Sequence[FieldError], message: str) -> str:
-    """The `detail` of what the server said, or of what became of a pair."""
-    return orjson.dumps({"errors": [tuple(error) for error in errors], "message": message}).decode()
-
-
-def doubt_detail(message: str, floor: int | None) -> str:
-    """The `detail` of a doubt: why it is one, and the floor that its intent had."""
-    return orjson.dumps({"message": message, "floor": floor}).decode()
-
-
-def bad_row_detail(bad: BadRow) -> str:
-    """The `detail` of a row that is no pair; `kind` only where it is not the reason."""
-    kind = {"kind": bad.kind} if bad.kind and bad.kind != bad.reason else {}
-    return orjson.dumps({"reason": bad.reason, "raw": bad.raw, **kind}).decode()

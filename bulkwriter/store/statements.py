@@ -2,7 +2,7 @@
 
     APPEND        new rows, in order of their seqs; one that is there already stays as it is
     MARK          another state and nothing else
-    settle_rows   outcomes: state, attempts, record id, HTTP status, detail
+    settle_rows   outcomes: state, attempts, record id, HTTP status, detail; or the state alone
 
 Most groups of outcomes are creations at the first attempt with a plain 200.  Those have a statement of their own that
 binds two values a row and not six: 1.0 µs a row and not 1.4, the test for it included.
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from ..model import State
+from ..rows import STATE_ALONE, SettleRow
 from .bulk import Bulk
-from .schema import SettleRow
 
 APPEND: Final = Bulk(
     "INSERT INTO pair(seq, id_a, id_b, line, state, detail)", width=6, tail="ON CONFLICT(seq) DO NOTHING"
@@ -43,8 +44,20 @@ MARK: Final = Bulk(
 def settle_rows(db: sqlite3.Connection, rows: Sequence[SettleRow], columns: Sequence[tuple[Any, ...]]) -> None:
     """Give existing rows new outcomes, in order.  `columns` are those of `rows`, which the caller needs as well."""
     seqs, states, attempts, ids, statuses, details = columns
+    if STATE_ALONE in attempts:
+        for is_alone, some in groupby(rows, key=is_state_alone):
+            part = list(some)
+            if is_alone:
+                MARK.execute(db, [row[:2] for row in part])
+            else:
+                _SETTLE.execute(db, part)
+        return
     told = (states, attempts, statuses, details)
     if all(column.count(value) == len(rows) for column, value in zip(told, _PLAIN, strict=True)):
         _CREATED.execute(db, list(zip(seqs, ids, strict=True)))
     else:
         _SETTLE.execute(db, rows)
+
+
+def is_state_alone(row: SettleRow) -> bool:
+    return row[2] == STATE_ALONE

@@ -21,15 +21,15 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from ..errors import JournalError
 from ..model import SINGLE_SEQ, State
+from ..rows import AppendRow, SettleRow
 from .journal import Journal
-from .schema import AppendRow, SettleRow
 
 T = TypeVar("T")
 
@@ -112,6 +112,11 @@ class JournalWriter:
     async def mark(self, seqs: Sequence[int], state: State) -> None:
         """`Journal.mark`; returns when it is durable."""
         await self._hand_in("write", lambda journal: journal.mark(seqs, state))
+
+    async def recall(self, rows: Sequence[SettleRow], was: Collection[int]) -> list[int]:
+        """`Journal.recall`; returns when it is durable."""
+        states: list[int] = await self._hand_in("write", lambda journal: journal.recall(rows, was))
+        return states
 
     async def run(self, step: Callable[[Journal], T], /) -> T:
         """Call `step` with the journal, in its thread and outside any transaction, and return what it returns.

@@ -222,8 +222,8 @@ def standing(watch: Watch) -> str:
     """Where a run hangs."""
     if watch.engine is None:
         return "outside the engine"
-    d = watch.engine.dispatcher
+    pairs = watch.engine.pairs
     return (
-        f"ready {len(d.ready)}, in flight {d.in_flight}, doubts {len(watch.engine.looker.doubts)}, "
-        f"released {len(watch.engine.settlement.released)}"
+        f"ready {len(pairs.ready)}, in flight {len(pairs.in_flight)}, doubts {len(pairs.doubts)}, "
+        f"released {len(pairs.released)}, asked {len(pairs.asked)}"
     )

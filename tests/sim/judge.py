@@ -49,8 +49,9 @@ class Judge:
             counts = Counts.of(journal.counts())
             if summary.counts != counts:
                 wrong.append(f"the summary says {summary.counts}, the journal {counts}")
-            if summary.counts.pairs != len(rows):
-                wrong.append(f"{summary.counts.pairs} pairs counted, {len(rows)} rows")
+            if summary.counts != (there := Counts.of(Counter(row.state for row in rows))):
+                wrong.append(f"the summary says {summary.counts}, the rows {there}")
+            wrong += [f"{row} is an intent after a good end" for row in rows if row.state is State.INTENT]
         return wrong
 
     def at_end(self, journal: Journal) -> list[str]:

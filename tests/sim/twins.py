@@ -6,25 +6,27 @@ for our own classes, and says in its docstring what it leaves out; nothing in pr
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from bulkwriter import standing
 from bulkwriter.core import classify as classifying
 from bulkwriter.core.control import Controller
+from bulkwriter.core.doubts import Doubt, Doubts
+from bulkwriter.core.pairs import Pairs
 from bulkwriter.dedupe import PairSet
 from bulkwriter.engine import commits, replies
 from bulkwriter.engine.bearer import Bearer
 from bulkwriter.engine.ceiling import Ceiling
 from bulkwriter.engine.commits import Commits, append_settled, existing_row
-from bulkwriter.engine.dispatch import Dispatcher
-from bulkwriter.engine.outcomes import Outcomes
+from bulkwriter.engine.engine import Engine
 from bulkwriter.engine.replies import Replies
 from bulkwriter.engine.settlement import Settlement
 from bulkwriter.engine.singles import Singles
-from bulkwriter.model import Fault, Intent, State, Verdict, VerdictKind
+from bulkwriter.model import Counts, Fault, Intent, State, Summary, Verdict, VerdictKind
 from bulkwriter.net.api import Page
-from bulkwriter.reconcile.doubts import Doubt, Doubts
 from bulkwriter.reconcile.lister import Lister
 from bulkwriter.reconcile.lists import ListFailed
 
@@ -44,10 +46,8 @@ def no_intent_before_the_send() -> list[Any]:
     """Pairs are sent first and noted afterwards."""
 
     async def commit(self: Commits, rows: Any, intents: Any, there: Any) -> None:
-        self._outcomes.tally[int(State.INTENT)] += len(intents)
         self._hand_over(intents)
         await real(self, rows, [], there)
-        self._outcomes.tally[int(State.INTENT)] -= len(intents)
 
     real = Commits._commit_new
     return [patch.object(Commits, "_commit_new", commit)]
@@ -57,13 +57,14 @@ def no_intent_before_the_send() -> list[Any]:
 def outcome_before_the_send() -> list[Any]:
     """A pair is settled when it is sent, not when it is answered."""
 
-    def send(self: Dispatcher, lane: Any, now: float) -> None:
-        intent = self.ready[0]
-        self._outcomes.add(intent, (intent.seq, int(State.CREATED), intent.attempts + 1, None, None, None))
-        real(self, lane, now)
+    def next_one(self: Pairs) -> Intent:
+        intent = real(self)
+        self.answered(intent, (intent.seq, int(State.CREATED), intent.attempts + 1, None, None, None))
+        self.in_flight[intent.seq] = intent
+        return intent
 
-    real = Dispatcher._send
-    return [patch.object(Dispatcher, "_send", send)]
+    real = Pairs.next
+    return [patch.object(Pairs, "next", next_one), patch.object(Pairs, "check", lambda self: None)]
 
 
 @twin()
@@ -148,7 +149,7 @@ def a_lane_out_of_step_is_believed() -> list[Any]:
 @twin(lambda world: SHIFT in world.odds.lanes)
 def a_stray_puts_nothing_in_doubt() -> list[Any]:
     """A lane that is found out of step is closed, and what it said before is kept."""
-    return [patch.object(Settlement, "recall", lambda self, settled, now: None)]
+    return [patch.object(Settlement, "recall", lambda self, told, now: None)]
 
 
 @twin()
@@ -209,14 +210,21 @@ def opens_by_permit(self: Ceiling, now: float) -> float:
 
 @twin()
 def an_outcome_is_known_before_it_is_durable() -> list[Any]:
-    """Outcomes are counted and delivered as they come, and committed at the end of the run."""
+    """The summary counts outcomes whose rows are still on their way to the disk."""
 
-    def add(self: Outcomes, intent: Intent, row: Any) -> None:
-        real(self, intent, row)
-        self._count([row], [])
+    def count(engine: Any, **known: Any) -> Summary:
+        summary = real(engine, **known)
+        by_state = Counter(engine.ports.store.counts)
+        for row in (*engine.pairs._flushing, *engine.pairs._rows):
+            by_state[State(row[1])] += 1
+            by_state[State.INTENT] -= 1
+        return replace(summary, counts=Counts.of(by_state))
 
-    real = Outcomes.add
-    return [patch.object(Outcomes, "add", add)]
+    async def committed(self: Engine) -> bool:
+        return True
+
+    real = standing.summary_of
+    return [patch("bulkwriter.writer.summary_of", count), patch.object(Engine, "committed", committed)]
 
 
 @twin(lambda world: any(life.ending == "cancel" for life in world.lives))
@@ -256,8 +264,6 @@ def a_row_is_claimed_twice() -> list[Any]:
     async def commit(self: Commits, intents: Any, was: Any, there: Any) -> None:
         rows = [commits.intent_row(intent) for intent in intents]
         await self._store.run(lambda journal: append_settled(journal, rows=[], settled=rows))
-        self._outcomes.tally.subtract([*was, *(state for _, state, _ in there)])
-        self._outcomes.tally[int(State.INTENT)] += len(intents)
         await self._store.settle([existing_row(found) for found in there])
         self._found(there)
         self._hand_over(intents)

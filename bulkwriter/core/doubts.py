@@ -13,16 +13,25 @@ apply a lost request late, and a list may lag behind.  Then the pair was surely 
 Of a record that an undo was deleting when it was killed, "there" counts no earlier than "not there" does: the DELETE
 may be applied late, or a list may not show yet that it was.
 
-A refused pair (`engine.refusals`) waits here as well: surely not applied, but perhaps refused because a record of it is
-there.  That record was there before the refusal, so one look begun `list_lag_s` after it tells.
+A refused pair (`refusals`) waits here as well: surely not applied, but perhaps refused because a record of it is there.
+That record was there before the refusal, so one look begun `list_lag_s` after it tells.
+
+Which doubt is due next is asked at every change, so it comes from a heap; what was settled or became due at another
+time since is passed over when it comes to its top.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Final
 
 from ..model import Intent
+
+STALE_MOST: Final = 1_000
+"""More entries of the heap than doubts, and so many, are no longer true: then it is made anew."""
 
 
 @dataclass(slots=True)
@@ -43,6 +52,10 @@ class Doubts:
         self._wait_s = late_apply_s + list_lag_s
         self._lag_s = list_lag_s
         self._doubts: dict[int, Doubt] = {}
+        self._queue: list[tuple[float, int, Doubt]] = []
+        self._number = count()
+        self.parked_at = 0.0
+        """When the attempt ended that was parked last."""
 
     def __len__(self) -> int:
         return len(self._doubts)
@@ -53,13 +66,19 @@ class Doubts:
     def __contains__(self, seq: int) -> bool:
         return seq in self._doubts
 
+    def get(self, seq: int) -> Doubt | None:
+        """The doubt of this seq."""
+        return self._doubts.get(seq)
+
     def park(self, intent: Intent, ended_at: float, *, is_refused: bool = False, is_leaving: bool = False) -> None:
         """Take a pair in doubt; a later attempt's doubt replaces an earlier one's."""
-        self._doubts[intent.seq] = Doubt(intent, ended_at, is_refused=is_refused, is_leaving=is_leaving)
+        doubt = self._doubts[intent.seq] = Doubt(intent, ended_at, is_refused=is_refused, is_leaving=is_leaving)
+        self.parked_at = ended_at
+        self._enqueue(doubt)
 
-    def drop(self, seq: int) -> None:
+    def drop(self, seq: int) -> Doubt | None:
         """Forget a pair, if it is here: no look is needed any more."""
-        self._doubts.pop(seq, None)
+        return self._doubts.pop(seq, None)
 
     def due_at(self, doubt: Doubt) -> float:
         """When the next look may begin that brings this doubt forward even if it finds nothing."""
@@ -70,7 +89,14 @@ class Doubts:
         return doubt.absent_at + self._lag_s
 
     def next_due_at(self) -> float | None:
-        return min(map(self.due_at, self._doubts.values()), default=None)
+        """When the first of them is due."""
+        queue = self._queue
+        while queue:
+            at, _, doubt = queue[0]
+            if self._doubts.get(doubt.intent.seq) is doubt and at == self.due_at(doubt):
+                return at
+            heappop(queue)
+        return None
 
     def due(self, now: float) -> list[Doubt]:
         """Doubts that a look begun at `now` may settle either way, oldest first."""
@@ -89,12 +115,21 @@ class Doubts:
             return False
         if doubt.absent_at is None and not doubt.is_refused:
             doubt.absent_at = ended_at
+            self._enqueue(doubt)
             return False
         del self._doubts[doubt.intent.seq]
         return True
+
+    def _enqueue(self, doubt: Doubt) -> None:
+        queue = self._queue
+        heappush(queue, (self.due_at(doubt), next(self._number), doubt))
+        if len(queue) > 2 * len(self._doubts) + STALE_MOST:
+            queue[:] = [(self.due_at(d), next(self._number), d) for d in self]
+            heapify(queue)
 
     def check(self) -> None:
         """Invariants, for simulation."""
         for seq, doubt in self._doubts.items():
             assert doubt.intent.seq == seq
             assert doubt.absent_at is None or doubt.absent_at >= doubt.ended_at + self._wait_s
+        assert self.next_due_at() == min(map(self.due_at, self._doubts.values()), default=None)

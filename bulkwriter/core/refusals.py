@@ -14,21 +14,22 @@ do not work, and when its source is left early, what is held is rejected: that t
 pair that is refused in them is looked up in its place.
 
 Invariants: the row of a pair held here is in the journal as it was when the pair was sent (an intent or a doubt), so a
-kill makes it a doubt; the pair is in no other place but the looker's doubts; whoever waits waits for a pair that is
-being looked up.
+kill makes it a doubt; the pair is in no other place but the doubts, where it is one that is looked up; whoever waits
+waits for a pair that is being looked up.
+Pure.  Not here: looks, and what becomes of the pairs (`pairs`, which is told by `know`).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..core.reasons import words_of
 from ..model import Intent, State, Verdict
-from ..reconcile.looks import Looker
-from ..store.schema import SettleRow
-from .outcomes import INTENT, Outcomes
+from ..rows import SettleRow
+from .doubts import Doubts
+from .reasons import words_of
 
 EXISTING, REJECTED = int(State.EXISTING), int(State.REJECTED)
 PROBES: Final = 3
@@ -47,7 +48,7 @@ class Wording:
     """What is known of refusals in some words: `asked` are being looked up, `waiting` wait for what these show."""
 
     asked: set[int] = field(default_factory=set)
-    waiting: list[int] = field(default_factory=list)
+    waiting: deque[int] = field(default_factory=deque)
     absent: int = 0
     is_double: bool = False
 
@@ -71,70 +72,62 @@ class Held:
 
 
 class Refusals:
-    """The refused pairs of a run that are not settled yet."""
+    """The refused pairs of a run that are not settled yet; `know` takes the row of each that is."""
 
-    def __init__(self, outcomes: Outcomes, looker: Looker) -> None:
-        self._outcomes = outcomes
-        self._looker = looker
+    def __init__(self, doubts: Doubts, know: Callable[[Intent, SettleRow], None]) -> None:
+        self._doubts = doubts
+        self._know = know
         self._wordings: dict[Words, Wording] = {}
         self._held: dict[int, Held] = {}
-        self._existing: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def take(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float) -> bool:
+    def __contains__(self, seq: int) -> bool:
+        return seq in self._held
+
+    def take(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float, *, can_look: bool) -> bool:
         """Settle a refused pair as `row` says, or hold it until that is known.
 
         False where such words are known to mean that a pair is there: then the server does not refuse what it lacks.
         """
         words = words_of(row[4] or 0, verdict)
         wording = self._wording(words)
-        if wording is None or wording.is_innocent or self._looker.forbidden or len(self._held) >= MOST_HELD:
-            self._outcomes.add(intent, row)
+        if wording is None or wording.is_innocent or not can_look or len(self._held) >= MOST_HELD:
+            self._know(intent, row)
             return True
         self._held[intent.seq] = Held(intent, row, words, now)
         wording.waiting.append(intent.seq)
         self._look_up(wording)
         return not wording.is_double
 
-    def found(self, seq: int, record_id: int) -> bool:
-        """A look saw a record of the pair; False if the pair was not refused."""
-        held = self._held.pop(seq, None)
-        if held is None:
-            return False
+    def found(self, seq: int, record_id: int) -> None:
+        """A look saw a record of the pair."""
+        held = self._held.pop(seq)
         wording = self._wordings[held.words]
         wording.asked.discard(seq)
         wording.is_double = True
-        self._existing.add(seq)
-        self._outcomes.add(held.intent, (seq, EXISTING, held.row[2], record_id, held.row[4], None))
+        self._know(held.intent, (seq, EXISTING, held.row[2], record_id, held.row[4], None))
         self._look_up(wording)
-        return True
 
-    def absent(self, seq: int) -> bool:
-        """A look saw none; False if the pair was not refused."""
-        held = self._held.pop(seq, None)
-        if held is None:
-            return False
+    def absent(self, seq: int) -> None:
+        """A look saw none."""
+        held = self._held.pop(seq)
         wording = self._wordings[held.words]
         wording.asked.discard(seq)
         wording.absent += 1
-        self._outcomes.add(held.intent, held.row)
+        self._know(held.intent, held.row)
         if wording.is_innocent:
             for waiting in wording.waiting:
                 self._reject(self._held.pop(waiting))
             wording.waiting.clear()
-        return True
 
-    def recalled(self, seq: int) -> int:
-        """The lane that told of the refusal was out of step: forget it.  Returns the state that the journal has."""
-        held = self._held.pop(seq, None)
-        if held is None:
-            state = EXISTING if seq in self._existing else REJECTED
-            self._existing.discard(seq)
-            return state
+    def recalled(self, seq: int) -> Intent:
+        """The lane that told of the refusal was out of step: forget it."""
+        held = self._held.pop(seq)
+        self._doubts.drop(seq)
         self._forget([held])
-        return self._outcomes.odd.get(seq, INTENT)
+        return held.intent
 
     def give_up(self, is_wanted: Callable[[Intent], bool] = lambda intent: True) -> None:
         """Reject what is held and `is_wanted`: no look will tell, or nobody waits for one."""
@@ -148,7 +141,7 @@ class Refusals:
         """Invariants, for simulation."""
         wordings = self._wordings.values()
         asked = sorted(seq for wording in wordings for seq in wording.asked)
-        assert asked == sorted(doubt.intent.seq for doubt in self._looker.doubts if doubt.is_refused)
+        assert asked == sorted(doubt.intent.seq for doubt in self._doubts if doubt.is_refused)
         assert sorted(self._held) == sorted([*asked, *(seq for wording in wordings for seq in wording.waiting)])
         for wording in wordings:
             assert not wording.waiting or (wording.asked and not wording.may_ask and not wording.is_innocent)
@@ -161,18 +154,18 @@ class Refusals:
     def _look_up(self, wording: Wording) -> None:
         """Park as many of those that wait as may be looked up now."""
         while wording.waiting and wording.may_ask:
-            held = self._held[wording.waiting.pop(0)]
+            held = self._held[wording.waiting.popleft()]
             wording.asked.add(held.intent.seq)
-            self._looker.park(held.intent, held.at, is_refused=True)
+            self._doubts.park(held.intent, held.at, is_refused=True)
 
     def _forget(self, left: Sequence[Held]) -> None:
         """They are held no more, and no look has told of them: of those that still wait, others are looked up."""
         for words in dict.fromkeys(held.words for held in left):
             wording = self._wordings[words]
             wording.asked &= self._held.keys()
-            wording.waiting = [seq for seq in wording.waiting if seq in self._held]
+            wording.waiting = deque(seq for seq in wording.waiting if seq in self._held)
             self._look_up(wording)
 
     def _reject(self, held: Held) -> None:
-        self._looker.doubts.drop(held.intent.seq)
-        self._outcomes.add(held.intent, held.row)
+        self._doubts.drop(held.intent.seq)
+        self._know(held.intent, held.row)

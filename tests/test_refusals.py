@@ -2,58 +2,50 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any
-
 import pytest
 
-from bulkwriter.engine.outcomes import Outcomes
-from bulkwriter.engine.refusals import MOST_HELD, MOST_WORDINGS, PROBES, Refusals
+from bulkwriter.core.pairs import Pairs
+from bulkwriter.core.refusals import MOST_HELD, MOST_WORDINGS, PROBES
 from bulkwriter.model import FieldError, Intent, State, Verdict, VerdictKind
-from bulkwriter.reconcile.looks import Looker
-
-GIVEN_UP: Any = None  # what is not asked for here
 
 
 class Stage:
-    """Refusals, with the doubts they park and the outcomes they settle."""
+    """Pairs that are in flight when their refusals come, and the rows that these become."""
 
     def __init__(self) -> None:
-        self.outcomes = Outcomes(GIVEN_UP, most=10**6, tally={State.INTENT: 10**6})
-        self.looker = Looker(
-            late_apply_s=60,
-            list_lag_s=5,
-            get_page=GIVEN_UP,
-            filters_of=GIVEN_UP,
-            settling=GIVEN_UP,
-            shifts=GIVEN_UP,
-            clock=GIVEN_UP,
-            tell=GIVEN_UP,
-            rng=random.Random(1),
-        )
-        self.refusals = Refusals(self.outcomes, self.looker)
+        self.pairs = Pairs(late_apply_s=60, list_lag_s=5, max_attempts=5, most_rows=10**6, on_first_row=lambda: None)
+        self.refusals = self.pairs.refusals
+        self.can_look = True
+
+    def take(self, seq: int, verdict: Verdict, status: int) -> bool:
+        row = (seq, int(State.REJECTED), 1, None, status, "{}")
+        self.pairs.added([Intent(seq, (1, seq), 0, None, None)], 0.0)
+        return self.pairs.held(self.pairs.next(), row, verdict, 100.0 + seq, can_look=self.can_look)
 
     def refuse(self, *seqs: int, words: str = "is there already", status: int = 409) -> list[bool]:
         """Whether each is a refusal, as far as is known."""
         answers = []
         for seq in seqs:
             verdict = Verdict(VerdictKind.REJECTED, errors=(FieldError("CourseMemberId", words),))
-            row = (seq, int(State.REJECTED), 1, None, status, "{}")
-            answers.append(self.refusals.take(Intent(seq, (1, seq), 0, None, None), row, verdict, 100.0 + seq))
-            self.refusals.check()
+            answers.append(self.take(seq, verdict, status))
+            self.pairs.check()
         return answers
 
     def parked(self) -> list[int]:
-        return [doubt.intent.seq for doubt in self.looker.doubts]
+        return [doubt.intent.seq for doubt in self.pairs.doubts]
 
     def see(self, seq: int, record_id: int = 0) -> None:
         """A look tells of a pair."""
-        self.looker.doubts.drop(seq)
-        assert self.refusals.found(seq, record_id) if record_id else self.refusals.absent(seq)
-        self.refusals.check()
+        doubt = self.pairs.doubts.drop(seq)
+        assert doubt
+        if record_id:
+            self.pairs.found(doubt.intent, record_id, State.CREATED)
+        else:
+            self.pairs.absent(doubt.intent)
+        self.pairs.check()
 
     def settled(self) -> list[tuple[int, State, int | None]]:
-        return [(row[0], State(row[1]), row[3]) for row in self.outcomes._rows]
+        return [(row[0], State(row[1]), row[3]) for row in self.pairs._rows]
 
 
 def test_a_refused_pair_is_existing_where_it_is_found_and_rejected_where_not() -> None:
@@ -69,10 +61,10 @@ def test_a_refused_pair_is_existing_where_it_is_found_and_rejected_where_not() -
 def test_one_look_begun_a_list_lag_after_the_refusal_tells() -> None:
     stage = Stage()
     stage.refuse(1)
-    (doubt,) = stage.looker.doubts
-    assert stage.looker.doubts.due_at(doubt) == 106
-    assert not stage.looker.doubts.not_seen(doubt, began_at=105.9, ended_at=107)
-    assert stage.looker.doubts.not_seen(doubt, began_at=106, ended_at=107)
+    (doubt,) = stage.pairs.doubts
+    assert stage.pairs.doubts.due_at(doubt) == 106
+    assert not stage.pairs.doubts.not_seen(doubt, began_at=105.9, ended_at=107)
+    assert stage.pairs.doubts.not_seen(doubt, began_at=106, ended_at=107)
 
 
 def test_words_that_were_never_about_a_double_are_believed() -> None:
@@ -127,11 +119,11 @@ def test_some_statuses_are_never_about_a_double(status: int) -> None:
 def test_without_looks_a_refusal_is_believed() -> None:
     stage = Stage()
     stage.refuse(*range(5))
-    stage.looker.forbidden = "no role"
+    stage.can_look = False
     stage.refuse(6)
     assert stage.settled() == [(6, State.REJECTED, None)]
-    stage.refusals.give_up()
-    stage.refusals.check()
+    stage.pairs.believed()
+    stage.pairs.check()
     assert (stage.parked(), len(stage.settled()), len(stage.refusals)) == ([], 6, 0)
 
 
@@ -160,29 +152,24 @@ def test_whoever_waits_for_pairs_that_are_given_up_is_looked_up_itself() -> None
 
 def test_what_is_held_is_bounded() -> None:
     stage = Stage()
-    verdict = Verdict(VerdictKind.REJECTED, message="no")
     for seq in range(MOST_HELD + 5):
-        row = (seq, int(State.REJECTED), 1, None, 400, None)
-        stage.refusals.take(Intent(seq, (1, seq), 0, None, None), row, verdict, 0.0)
+        stage.take(seq, Verdict(VerdictKind.REJECTED, message="no"), 400)
     assert (len(stage.refusals), len(stage.settled())) == (MOST_HELD, 5)
     stage = Stage()
     for seq in range(MOST_WORDINGS + 5):
-        row = (seq, int(State.REJECTED), 1, None, 400, None)
         words = "".join(chr(ord("a") + int(digit)) for digit in str(seq))
-        verdict = Verdict(VerdictKind.REJECTED, message=words)
-        stage.refusals.take(Intent(seq, (1, seq), 0, None, None), row, verdict, 0.0)
+        stage.take(seq, Verdict(VerdictKind.REJECTED, message=words), 400)
     assert len(stage.settled()) == 5
 
 
 def test_a_refusal_from_a_lane_out_of_step_is_forgotten() -> None:
     stage = Stage()
     stage.refuse(*range(5))
-    stage.outcomes.odd[1] = int(State.IN_DOUBT)
-    assert [stage.refusals.recalled(seq) for seq in (4, 0, 1)] == [State.INTENT, State.INTENT, State.IN_DOUBT]
-    stage.looker.doubts.drop(0)  # recalled pairs are parked anew as doubts
-    stage.looker.doubts.drop(1)
-    stage.refusals.check()
-    assert stage.parked() == [2, 3], "whoever waited takes the place of a probe"
+    told = [(Intent(seq, (1, seq), 1, None, None), int(State.REJECTED)) for seq in (4, 0, 1)]
+    stage.pairs.recalled(told, 200.0, floor=9)
+    stage.pairs.check()
+    looked_for = sorted((doubt.intent.seq, doubt.is_refused) for doubt in stage.pairs.doubts)
+    assert looked_for == [(0, False), (1, False), (2, True), (3, True), (4, False)], "3 takes the place of a probe"
     stage.see(2, record_id=9)
     stage.see(3)
-    assert [stage.refusals.recalled(seq) for seq in (2, 3)] == [State.EXISTING, State.REJECTED], "as the journal has it"
+    assert stage.settled()[-2:] == [(2, State.EXISTING, 9), (3, State.REJECTED, None)]

@@ -1,0 +1,305 @@
+"""Where every pair of a run is, and what each event makes of it: one owner, one state machine.
+
+A pair's *place* and its *row* are two things.  The place is here, in memory; the row is in the journal, or queued here
+for the next commit.  A pair may be ready while the row that says `in doubt` is still on its way to the disk.
+
+    away        nowhere: its row is final or `pending`, or it was never here
+    ready       its intent is durable, it may be sent
+    in flight   a lane carries it
+    in doubt    it may have been applied; looks will tell (`doubts`)
+    refused     the server refuses it in words that may mean that it is there; looks will tell (`refusals`)
+    released    looks showed that it was not applied; it waits for the retry budget
+    known       what became of it is queued for the disk, or on its way there
+
+                away       ready      in flight  in doubt   refused    released   known
+    added       ready
+    adopted     in doubt
+    next                   in flight
+    back                              ready
+    answered                          known
+    held                              refused
+    lost                              in doubt
+    found       =          =          =          known      known      =          =
+    absent      =          =          =          released   known      =          =
+    used up     =          =          =          known      known      =          =
+    believed                                                known
+    freed                                                              ready
+    recalled    in doubt   in doubt   =          =          in doubt   in doubt   in doubt
+    taken back             known                                       known
+    durable     =          =          =          =          =          =          away
+
+Blank cannot happen: the container refuses it.  `=` stays.  Where more than the table decides:
+
+- `recalled` never trusts: a lane that answered out of step told nothing, and its requests may have been applied.  A
+  pair in flight is marked, and is not sent again without a look: `back` and `held` then put it in doubt.  A lane that
+  had sent a pair *back* is overruled by what a later attempt told, so a pair that is settled stays so; where its row is
+  `pending` or `failed` it is in doubt, and where only the journal has that row, it is asked (`asked`, `claimed`).
+- `held` is `known` at once where the words are known to be innocent.
+- a pair whose attempts are used up is `failed` when looks saw none of them applied.
+
+The table is for the reader and for the test, which brings about every event in every place; looking it up for each pair
+would cost 1 µs.  Rows are committed in the order in which they were made, so the last one of a pair holds.  Pure: the
+instant is an argument.  Not here: when looks are made, what a reply means, who waits for an outcome.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from ..model import Intent, State, Verdict
+from ..rows import STATE_ALONE, SettleRow, doubt_detail, outcome_detail
+from .doubts import Doubts
+from .refusals import Refusals
+
+PENDING, INTENT, IN_DOUBT = int(State.PENDING), int(State.INTENT), int(State.IN_DOUBT)
+EXISTING, FAILED = int(State.EXISTING), int(State.FAILED)
+SURELY_NOT_APPLIED: Final = frozenset({PENDING, FAILED})
+"""States that say so, and that a lane out of step may have said in vain."""
+NONE: Final[Mapping[int, str]] = MappingProxyType({})
+OUT_OF_STEP: Final = "the connection that answered for it was out of step"
+
+
+class Pairs:
+    """The pairs of one run that are not away, and their rows that are not durable.
+
+    `most_rows` rows or more that wait for the disk make `is_full`.  `on_first_row` is called when a row is queued and
+    none was: whoever commits has work again.
+    """
+
+    def __init__(
+        self,
+        *,
+        late_apply_s: float,
+        list_lag_s: float,
+        max_attempts: int,
+        most_rows: int,
+        on_first_row: Callable[[], None],
+    ) -> None:
+        self._max_attempts = max_attempts
+        self._most_rows = most_rows
+        self._on_first_row = on_first_row
+        self.ready: deque[Intent] = deque()
+        self.in_flight: dict[int, Intent] = {}
+        self.doubts = Doubts(late_apply_s=late_apply_s, list_lag_s=list_lag_s)
+        self.refusals = Refusals(self.doubts, self.answered)
+        self.released: list[Intent] = []
+        self.is_full = False
+        """Whether sending must wait for the disk."""
+        self._causes: dict[int, str] = {}
+        self.asked: dict[int, Intent] = {}
+        """Recalled pairs of which only the journal knows whether their row is `pending`."""
+        self._rows: list[SettleRow] = []
+        self._intents: list[Intent] = []
+        self._flushing: list[SettleRow] = []
+        self._leaving: list[Intent] = []  # the pairs of those
+        self._marked: set[int] = set()  # in flight, and recalled meanwhile
+        self._recalled: set[int] = set()  # final in the journal until the row that says `in doubt` is durable
+
+    # on the way out
+
+    def added(self, intents: Iterable[Intent], now: float) -> None:
+        """Their intents are durable: new rows, or rows that were claimed again."""
+        if not self.asked:
+            self.ready.extend(intents)
+            return
+        for intent in intents:
+            if self.asked.pop(intent.seq, None):
+                self._doubt(intent, OUT_OF_STEP, now)
+            else:
+                self.ready.append(intent)
+
+    def adopted(
+        self, intents: Iterable[Intent], now: float, *, leaving: Container[int] = (), causes: Mapping[int, str] = NONE
+    ) -> None:
+        """An earlier start left them in doubt; it was an undo that was deleting the records of those in `leaving`.
+        `causes` are the reasons that the journal has, by seq."""
+        for intent in intents:
+            self._note_cause(intent, causes.get(intent.seq, ""))
+            self.doubts.park(intent, now, is_leaving=intent.seq in leaving)
+
+    def next(self) -> Intent:
+        """The pair to be sent next, in flight from now on."""
+        intent = self.ready.popleft()
+        self.in_flight[intent.seq] = intent
+        return intent
+
+    # what became of an attempt
+
+    def back(self, intent: Intent, now: float) -> None:
+        """Surely not applied: nothing was written, or the server took nothing.  To the head of the queue."""
+        del self.in_flight[intent.seq]
+        if self._marked and intent.seq in self._marked:
+            self._doubt(intent, OUT_OF_STEP, now)
+        else:
+            self.ready.appendleft(intent)
+
+    def answered(self, intent: Intent, row: SettleRow) -> None:
+        """What became of it is known; it is settled when `row` is durable."""
+        self.in_flight.pop(intent.seq, None)
+        rows = self._rows
+        if not rows:
+            self._on_first_row()
+        rows.append(row)
+        self._intents.append(intent)
+        if len(rows) + len(self._flushing) >= self._most_rows:
+            self.is_full = True
+
+    def held(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float, *, can_look: bool) -> bool:
+        """The server refuses it, perhaps because it is there (False: surely); else `row` is what became of it."""
+        del self.in_flight[intent.seq]
+        if intent.seq in self._marked:
+            self._doubt(intent, OUT_OF_STEP, now)
+            return True
+        return self.refusals.take(intent, row, verdict, now, can_look=can_look)
+
+    def lost(self, intent: Intent, reason: str, now: float) -> None:
+        """The attempt may have been applied."""
+        del self.in_flight[intent.seq]
+        self._doubt(intent._replace(attempts=intent.attempts + 1), reason, now)
+
+    def recalled(self, told: Iterable[tuple[Intent, int]], now: float, *, floor: int | None) -> None:
+        """A lane was out of step: `told` is what it said of each pair, `pending` where it sent it back.
+
+        `floor` is a record id from before the first of them was sent.  Costs a pass over the ready queue.
+        """
+        last = {intent.seq: (intent._replace(floor=floor), state) for intent, state in told}
+        waiting = {intent.seq: intent for intent in (*self.ready, *self.released) if intent.seq in last}
+        self._take_out(waiting)
+        queued = {row[0]: row[1] for row in (*self._flushing, *self._rows)} if last else {}
+        for seq, (intent, state) in last.items():
+            if seq in self.in_flight:
+                self._marked.add(seq)
+            elif seq in waiting:
+                self._doubt(waiting[seq], OUT_OF_STEP, now)
+            elif seq in self.refusals:
+                self._doubt(self.refusals.recalled(seq), OUT_OF_STEP, now)
+            elif doubt := self.doubts.get(seq):
+                self.doubts.park(doubt.intent, now, is_leaving=doubt.is_leaving)
+            elif state != PENDING or queued.get(seq) in SURELY_NOT_APPLIED:
+                self._recalled.add(seq)
+                self._doubt(intent, OUT_OF_STEP, now)
+            elif seq not in queued:
+                self._ask(intent)
+
+    # what looks tell
+
+    def found(self, intent: Intent, record_id: int, state: State) -> None:
+        """A look saw a record of a pair that was in doubt or refused; `state` is what a doubt becomes by it."""
+        if intent.seq in self.refusals:
+            self.refusals.found(intent.seq, record_id)
+        else:
+            self._causes.pop(intent.seq, None)
+            # An intent of a dead process has no attempt counted, and its record shows that there was one.
+            self.answered(intent, (intent.seq, int(state), max(intent.attempts, 1), record_id, None, None))
+
+    def absent(self, intent: Intent) -> None:
+        """Looks saw no record of a pair that was in doubt or refused."""
+        if intent.seq in self.refusals:
+            self.refusals.absent(intent.seq)
+        elif intent.attempts >= self._max_attempts:
+            last = self._causes.pop(intent.seq, "")
+            words = f"{intent.attempts} attempts, none of them applied" + (f"; the last: {last}" if last else "")
+            detail = outcome_detail((), words)
+            self.answered(intent, (intent.seq, FAILED, intent.attempts, None, None, detail))
+        else:
+            self.released.append(intent)
+
+    def believed(self, is_wanted: Callable[[Intent], bool] = lambda intent: True) -> None:
+        """No look will tell of refused pairs that `is_wanted`, or nobody waits for one: they are rejected."""
+        self.refusals.give_up(is_wanted)
+
+    @property
+    def can_free(self) -> bool:
+        """Whether the pair released last may be sent as far as its row is concerned: it is an intent, or in doubt."""
+        return bool(self.released) and self.released[-1].seq not in self._recalled
+
+    def freed(self) -> None:
+        """The retry budget has one for the pair released last."""
+        self.ready.appendleft(self.released.pop())
+
+    # to the disk
+
+    def taken_back(self, is_wanted: Callable[[Intent], bool]) -> list[Intent]:
+        """Those that wait to be sent and `is_wanted` are to be `pending` again; returns them."""
+        unsent = [intent for intent in (*self.ready, *self.released) if is_wanted(intent)]
+        self._take_out({intent.seq for intent in unsent})
+        for intent in unsent:
+            self.answered(intent, (intent.seq, PENDING, STATE_ALONE, None, None, None))
+        return unsent
+
+    def take_rows(self) -> tuple[list[Intent], list[SettleRow]]:
+        """All that are queued, on their way to the disk until `durable`; the same ones again until then."""
+        if not self._flushing:
+            self._flushing, self._rows = self._rows, []
+            self._leaving, self._intents = self._intents, []
+        return self._leaving, self._flushing
+
+    def durable(self) -> None:
+        """The rows taken last are on the disk."""
+        if self._marked or self._recalled:
+            self._marked -= {row[0] for row in self._flushing if row[0] not in self.in_flight}
+            self._recalled &= {row[0] for row in self._rows if row[1] == IN_DOUBT}
+        self._flushing, self._leaving = [], []
+        self.is_full = len(self._rows) >= self._most_rows
+
+    def take_asked(self) -> list[SettleRow]:
+        """Rows in doubt, for those of `asked` that the journal has as surely not applied; it is told `claimed` next."""
+        detail = doubt_detail(OUT_OF_STEP, None)
+        return [(seq, IN_DOUBT, intent.attempts, None, None, detail) for seq, intent in self.asked.items()]
+
+    def claimed(self, rows: Sequence[SettleRow], was: Sequence[int], now: float) -> None:
+        """The journal had these rows of `take_asked` in these states; those that were surely not applied are in doubt.
+
+        One that is an intent was claimed by somebody else just before, and comes to `added`.
+        """
+        for row, state in zip(rows, was, strict=True):
+            if state == INTENT or row[0] not in self.asked:
+                continue
+            intent = self.asked.pop(row[0])
+            if state in SURELY_NOT_APPLIED:
+                self.doubts.park(intent, now)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no row waits for the disk or for an answer of the journal."""
+        return not (self._rows or self._flushing or self.asked)
+
+    def _take_out(self, seqs: Collection[int]) -> None:
+        """Take these out of those that wait to be sent."""
+        if seqs:
+            kept = [intent for intent in self.ready if intent.seq not in seqs]
+            self.ready.clear()
+            self.ready.extend(kept)
+            self.released[:] = [intent for intent in self.released if intent.seq not in seqs]
+
+    def _doubt(self, intent: Intent, reason: str, now: float) -> None:
+        self._note_cause(intent, reason)
+        detail = doubt_detail(reason, intent.floor)
+        self.answered(intent, (intent.seq, IN_DOUBT, intent.attempts, None, None, detail))
+        self.doubts.park(intent, now)
+
+    def _note_cause(self, intent: Intent, reason: str) -> None:
+        """Why it is a doubt, where no further attempt would say another reason."""
+        if reason and intent.attempts >= self._max_attempts:
+            self._causes[intent.seq] = reason
+
+    def _ask(self, intent: Intent) -> None:
+        self.asked[intent.seq] = intent
+        self._on_first_row()
+
+    def check(self) -> None:
+        """Invariants, for simulation: a pair is in one place, and nowhere if the last of its rows is final."""
+        doubts = [doubt.intent.seq for doubt in self.doubts if not doubt.is_refused]
+        waiting = [intent.seq for intent in (*self.ready, *self.released)]
+        held = [seq for seq in self.in_flight if seq in self.refusals]
+        places = Counter([*waiting, *self.in_flight, *doubts])
+        assert not held
+        assert all(n == 1 and seq not in self.refusals for seq, n in places.items()), places.most_common(1)
+        for seq, state in {row[0]: row[1] for row in (*self._flushing, *self._rows)}.items():
+            assert state == IN_DOUBT or (seq not in places and seq not in self.refusals), (seq, state)
+        assert all(seq in self.in_flight or self._flushing or self._rows for seq in self._marked)
+        self.doubts.check()
+        self.refusals.check()
