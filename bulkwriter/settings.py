@@ -83,6 +83,7 @@ class Settings:
 
     journal: Path | None = choice(None, "SQLite file that remembers every pair; None keeps nothing: a restart sends again")
     existing: Literal["check", "skip"] = choice("check", "look up what is there before writing, or trust that nothing is", words=("check", "skip"))
+    after_loss: bool = choice(False, "a journal was lost: wait late_apply_s + list_lag_s, so that all it had on its way is seen, before anything is looked up")
     retry_rejected: bool = choice(False, "send pairs again that an earlier start saw rejected")
     strict: bool = choice(False, "stop at the first bad row")
     limit: int | None = bound(None, "pairs", 1, 10**12, "send at most so many pairs in this start")
@@ -113,6 +114,11 @@ class Settings:
         make_paths(self)
         check_base_url(self.base_url)
         check_rates(self)
+        if self.after_loss and self.existing == "skip":
+            raise UsageError(
+                "--after-loss and --existing skip cannot go together: nothing would be looked up",
+                hint="leave out --existing, so that what the lost run created is found",
+            )
 
     @property
     def is_loopback(self) -> bool:

@@ -144,3 +144,18 @@ def test_a_detail_of_another_shape_is_none_of_ours(path: Path, text: str) -> Non
         db.commit()
     with pytest.raises(JournalError, match="damaged"), JournalReader(path) as reader:
         list(reader.export({State.IN_DOUBT}))
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_wal_without_its_journal_is_kept(path: Path, is_there: bool) -> None:
+    """SQLite deletes a -wal beside a file of no bytes, and with it what could be saved."""
+    wal = path.with_name(path.name + "-wal")
+    wal.write_bytes(b"w" * 5_000)
+    path.unlink()
+    if is_there:
+        path.touch()
+    for look in (open_journal, JournalReader):
+        with pytest.raises(JournalError, match="its -wal is there") as error:
+            look(path)
+        assert "--after-loss" in error.value.hint
+    assert wal.stat().st_size == 5_000

@@ -204,3 +204,26 @@ def test_stderr_as_json_lines_is_json_throughout(here: Here, tmp_path: Path) -> 
     assert events[0] == "note" or events[0] == "start"
     assert "throttled" in events
     assert events[-1] == "summary"
+
+
+def test_after_a_lost_journal_nothing_is_asked_before_what_was_on_its_way_is_seen(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 50)
+    with stub() as server:
+        assert here.run(source, server, "--limit=20").code == 0
+        for end in ("", "-wal", "-shm"):
+            Path(f"{source}.journal{end}").unlink(missing_ok=True)
+        told = here.run(source, server, "--limit=1")
+        assert "add --after-loss" in told.err
+        Path(f"{source}.journal").unlink()
+        done = here.run(source, server, "--after-loss", "--doubt-wait=0.8")
+    assert (done.code, done.counts("created", "existing")) == (0, (29, 21))
+    assert done.json["elapsed_s"] >= 0.8
+    assert "requests of the run whose journal was lost may still be applied" in done.err
+    assert "add --after-loss" not in done.err
+
+
+def test_after_loss_is_of_no_use_where_nothing_is_looked_up(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 5)
+    done = here.run(source, "http://127.0.0.1:1", "--after-loss", "--existing=skip")
+    assert done.code == 2
+    assert "--after-loss and --existing skip cannot go together" in done.err

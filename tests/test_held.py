@@ -134,7 +134,7 @@ def engine_of(*, cpu: Callable[[], tuple[float, float]], tell: Callable[[Event],
         tell=tell,
         settlement=SimpleNamespace(is_winding_up=lambda: False),
         parts=SimpleNamespace(breaker=SimpleNamespace(is_open=False), quotas=None, control=control, ceiling=None),
-        known=SimpleNamespace(is_listing=False),
+        known=SimpleNamespace(is_listing=False, outwaits_s=lambda now: 0.0),
         pairs=SimpleNamespace(
             is_full=False, ready=[1], in_flight=[1, 2, 3, 4], doubts=Parked(), released=[], refusals=[]
         ),
@@ -215,12 +215,21 @@ def a_doubt(seq: int, *, is_refused: bool = False) -> Doubt:
 def test_a_list_that_cannot_be_had_is_told_with_its_trouble() -> None:
     engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
     engine.pairs.ready, engine.pairs.in_flight = [], []
-    engine.known = SimpleNamespace(is_listing=True, calls=1_015, trouble="")
+    engine.known = SimpleNamespace(is_listing=True, outwaits_s=lambda now: 0.0, calls=1_015, trouble="")
     assert Brake(engine).now(0.0).words == "listing what exists: 1,015 calls so far"
     engine.known.trouble = "list call: connection refused"
     assert Brake(engine).now(0.0).words == (
         "listing what exists: 1,015 calls so far, the last in vain: list call: connection refused"
     )
+
+
+def test_what_a_lost_journal_had_on_its_way_is_waited_for_with_its_end() -> None:
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
+    engine.pairs.ready, engine.pairs.in_flight = [], []
+    engine.known = SimpleNamespace(is_listing=False, outwaits_s=lambda now: 65.0 - now)
+    held = Brake(engine).now(5.0)
+    assert (held.kind, held.more_s) == ("loss", 60.0)
+    assert "--after-loss" in held.words
 
 
 def test_a_ceiling_is_waited_for_only_by_who_asked() -> None:

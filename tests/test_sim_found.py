@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 import anyio
 import pytest
@@ -265,3 +266,18 @@ def test_a_source_whose_batches_end_in_small_rests_keeps_all_lanes_busy(monkeypa
     simulation._live(world.lives[0])
     assert not simulation.result.wrong
     assert simulation.now < 3.6  # 3.1 at least; it was 3.8
+
+
+def test_what_a_lost_journal_had_on_its_way_is_found_before_anything_is_sent() -> None:
+    """A run was killed with its machine and begun elsewhere at once: what was applied after the first list was sent
+    again.  Told of the loss it waits; untold it doubles, which shows that these worlds can."""
+
+    def wrong(seed: int, has_lost: Literal["journal", "journal, untold"]) -> list[str]:
+        lives = [killed_at(14 + seed), Life("write_all", has_lost=has_lost)]
+        world = plain_world([*PAIRS], lives=lives, existing=[PAIRS[0]], seed=seed, latency_s=0.01, jitter_s=0.9)
+        return Simulation(world).run().wrong
+
+    assert not any(wrong(seed, "journal") for seed in range(24))
+    assert any(
+        "was there before, and we sent it" in text for seed in range(24) for text in wrong(seed, "journal, untold")
+    )

@@ -41,6 +41,18 @@ def is_there(path: Path) -> bool:
         raise JournalError(f"{path}: {e.strerror}", hint="check the name, and the permissions of its folder") from None
 
 
+def note_if_lost(path: Path) -> str:
+    """What to say before a journal is made where there was one: its lock is never removed.  "" where there was none."""
+    with contextlib.suppress(OSError):
+        is_new = not path.exists() or not path.stat().st_size
+        if is_new and path.with_name(path.name + ".lock").exists():
+            return (
+                f"there was a journal at {path}, and it is gone.  Where it was lost, or its run ended just now, stop "
+                "this and add --after-loss: it waits until what was on its way is seen, or that could be created twice"
+            )
+    return ""
+
+
 def begins_with(path: Path, magic: bytes) -> bool:
     """Whether a file begins so; one that cannot be read may."""
     try:

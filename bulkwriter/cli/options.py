@@ -126,6 +126,7 @@ wait_options = several(
 
 care_options = several(
     option("--existing", "existing", type=click.Choice(["check", "skip"])),
+    option("--after-loss", "after_loss", is_flag=True),
     wait_options,
     option("--max-attempts", "max_attempts", metavar="N", type=int),
     option("--max-same-rejections", "max_same_rejections", metavar="N", type=int),

@@ -19,7 +19,7 @@ import click
 from ..errors import BulkwriterError, Exit
 from ..model import Counts
 from ..settings import DEFAULT_BASE_URL, Settings
-from . import choose, options
+from . import choose, journals, options
 from .conclude import Session, conclude, guarded
 from .ending import Ending, resume_command
 from .reasons import have_all, reasons_of
@@ -78,6 +78,8 @@ def work(session: Session, stack: contextlib.ExitStack, notes: list[str]) -> End
 
         return dry_run(session, settings)
     choose.check_there(session.source)
+    if not settings.after_loss and (lost := journals.note_if_lost(session.journal)):
+        voice.say(f"note: {lost}", event="note")
     return run_watched(session, choose.with_totp(settings, given), stack)
 
 

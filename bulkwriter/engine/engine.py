@@ -38,7 +38,7 @@ from .dispatch import Dispatcher
 from .eta import Eta
 from .first_start import FirstStart
 from .held import Brake, quiet_s
-from .known import NOT_RISING, KnownRecords, existing_of, forget_floors
+from .known import NOT_RISING, KnownRecords, existing_of, forget_floors, outwait_s
 from .parts import parts_for
 from .ports import Ports, Stored
 from .reach import reach_of
@@ -106,6 +106,9 @@ class Engine:
             begin=self.bearer.begin,
             has_sent=lambda: self.stats.attempts > 0,
             unkept=self.commits.unkept,
+            not_before=self.started_at + outwait_s(self.settings),
+            clock=ports.clock,
+            tell=self.tell,
         )
         self.settlement.run_floor = lambda: self.known.run_floor
         self.brake = Brake(self)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..core.retry import RESENDS_PER_S
 from ..events import HeldBack
+from .known import OUTWAITING
 from .quota_view import began, blocked_by, moment, paced_by, quiet_for
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def lasts(engine: Engine, now: float) -> Held | None:
         return gone(engine, now)
     if parts.quotas and (block := blocked_by(parts.quotas)):
         return Held("quota", *block)
+    if more_s := engine.known.outwaits_s(now):
+        return Held("loss", OUTWAITING, more_s)
     if engine.known.is_listing and not engine.pairs.ready and not len(engine.pairs.in_flight):
         return listing(engine)
     if parts.control.paused_until > now:

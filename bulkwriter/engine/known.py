@@ -6,16 +6,20 @@ does not answer it, the id of the first created record serves from then on.
 
 The highest id is a *floor*: of a pair sent later, a record with a higher id was made by this run.  One with a lower id
 was there before, where the server gives rising ids; `RecordIds` notices when it does not.
+
+After a lost journal (`--after-loss`) the first look waits until all that its process had on its way was applied and is
+in every list: what a look finds then is all that there will be.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 import anyio
 
-from ..events import Event
+from ..events import Event, Note
 from ..model import Intent
 from ..reconcile.existing import Existing
 from ..reconcile.lists import ListFailed, is_newest_first, top_page
@@ -34,6 +38,9 @@ NOT_RISING: Final = (
 )
 
 
+OUTWAITING: Final = "--after-loss: requests of the run whose journal was lost may still be applied"
+
+
 class KnownRecords:
     """Answers `find` and `floor` for intake and single writes; `begin` is awaited before the first call goes out."""
 
@@ -46,8 +53,13 @@ class KnownRecords:
         begin: Callable[[], Awaitable[None]],
         has_sent: Callable[[], bool],
         unkept: Unkept | None,
+        not_before: float = -math.inf,
+        clock: Callable[[], float],
+        tell: Callable[[Event], None],
     ) -> None:
         self._ids = ids
+        self._not_before, self._clock, self._tell = not_before, clock, tell
+        self._has_told = False
         self._existing = existing
         self._first = first
         self._begin = begin
@@ -64,6 +76,7 @@ class KnownRecords:
         """Those of `pairs` that are on the server, with the record id or 0."""
         if not pairs:
             return {}
+        await self._outwait_lost()
         await self._begin()
         self.is_listing = True
         there = await self._existing.find(pairs) if self._existing else {}
@@ -97,6 +110,19 @@ class KnownRecords:
             return newest or None if self._ids.are_rising else None
         return max(known, newest)
 
+    def outwaits_s(self, now: float) -> float:
+        """For how much longer requests of a process whose journal is lost may still be applied and not be listed."""
+        return max(0.0, self._not_before - now)
+
+    async def _outwait_lost(self) -> None:
+        wait_s = self.outwaits_s(self._clock())
+        if not wait_s:
+            return
+        if not self._has_told:  # many single writes may wait here at once
+            self._has_told = True
+            self._tell(Note(f"{OUTWAITING}: nothing is looked up or sent for {wait_s:,.0f} s"))
+        await anyio.sleep(wait_s)
+
     async def _begin_floors(self) -> None:
         if not self._existing:
             await self._look_at_top()
@@ -113,6 +139,11 @@ class KnownRecords:
             return
         if is_newest_first(page):
             self._watermark = page.records[0][0] if page.records else 0
+
+
+def outwait_s(settings: Settings) -> float:
+    """How long after its start a run looks at nothing: so long what a lost journal had on its way may be unseen."""
+    return settings.late_apply_s + settings.list_lag_s if settings.after_loss else 0.0
 
 
 def existing_of(settings: Settings, ports: Ports, first: FirstStart, tell: Callable[[Event], None]) -> Existing | None:

@@ -26,7 +26,7 @@ from urllib.parse import quote
 from ..errors import JournalError, SourceError
 from .bounds import check_meta, columns_of
 from .bulk import VARIABLES
-from .faults import ELSEWHERE, NO_JOURNAL, damaged, journal_error
+from .faults import ELSEWHERE, GONE, NO_JOURNAL, damaged, journal_error
 from .lock import holder
 from .schema import APPLICATION_ID, CREATE, FORMAT, Identity
 
@@ -64,9 +64,21 @@ def check_place(path: Path) -> None:
         raise JournalError(f"{path} cannot be written", hint=f"give write permission, or {ELSEWHERE}")
 
 
+def refuse_emptied(path: Path) -> None:
+    """Raise `JournalError` for a file of no bytes, or none at all, whose -wal holds something.
+
+    A journal is never so: its first page is written before there is a -wal.  SQLite would delete that.
+    """
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists() and wal.stat().st_size and not (path.exists() and path.stat().st_size):
+        raise JournalError(f"{path} is {'empty' if path.exists() else 'gone'}, and its -wal is there", hint=GONE)
+
+
 def open_writer(path: Path | None, identity: Identity) -> sqlite3.Connection:
     """A connection that may write, to the journal at `path` (None: in memory), created if need be."""
     _check_sqlite()
+    if path is not None:
+        refuse_emptied(path)
     if path is not None and not path.exists():
         # Made here for its mode; -wal and -shm get theirs from it.  Nobody has it open: we hold the lock, it is new.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
@@ -97,6 +109,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
     _check_sqlite()
     uri = f"file:{quote(os.fsencode(path.absolute()))}?mode=ro"
     try:
+        refuse_emptied(path)
         if not path.is_file():
             raise JournalError(f"there is no journal at {path}", hint="`bulkwriter run SOURCE` makes SOURCE.journal")
         return _checked(uri, path)
@@ -213,7 +226,8 @@ def check_identity(meta: Mapping[str, str], path: Path | None, wanted: Identity)
     if (found.base_url, found.account) != (wanted.base_url, wanted.account):
         raise JournalError(
             f"{path} belongs to {_place(found)}, not to {_place(wanted)}",
-            hint="name that --base-url and --account again, or another file with --journal",
+            hint="name that --base-url and --account again, or another file with --journal; add --after-loss to a new "
+            "one where another run may just have written the same pairs there",
         )
     if not found.has_columns(wanted.columns):
         raise SourceError(

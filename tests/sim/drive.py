@@ -82,9 +82,7 @@ class Simulation:
         self.now = 0.0
         self.journal: Journal | None = None
         if world.settings.journal:
-            self.journal = Journal.open(
-                None, base_url=BASE_URL, account=None, columns=("CourseLessonId", "CourseMemberId")
-            )
+            self.journal = new_journal()
 
     def run(self) -> Result:
         """Live all lives, judge after each, and tell."""
@@ -122,7 +120,9 @@ class Simulation:
         start_s = self.now + life.gap_s
         self.trace.add(start_s, f"a process starts: {life}")
         process = Process(self.trace, start_s=start_s, most_s=CALM_S)
-        settings = replace(world.settings, limit=life.limit)
+        if life.has_lost != "nothing":
+            self._lose_journal()
+        settings = life.settings(world.settings)
         watch = Watch(process, settings, self.journal)
         assembly = SimAssembly(
             settings,
@@ -145,6 +145,11 @@ class Simulation:
             self.result.wrong.append(f"asked to end at {ended.asked_at:.3f}, ended at {process.now:.3f}")
         self._after(process, watch, ended, is_calm=is_calm)
         return ended
+
+    def _lose_journal(self) -> None:
+        """A new journal, for which what the old one made was there before."""
+        self.journal = new_journal()
+        self.world.existing += sorted(self.server.disown() - set(self.world.existing))
 
     def _run(self, process: Process, life: Life, assembly: SimAssembly, watch: Watch) -> Ended | None:
         wrong = self.result.wrong
@@ -204,6 +209,10 @@ class Simulation:
             loop.call_later(self.rng.expovariate(rate), stranger)
 
         loop.call_soon(stranger)
+
+
+def new_journal() -> Journal:
+    return Journal.open(None, base_url=BASE_URL, account=None, columns=("CourseLessonId", "CourseMemberId"))
 
 
 def is_expected(error: BulkwriterError, *, is_calm: bool, may_stop: bool) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -41,7 +41,7 @@ class Ended:
 async def live(life: Life, world: World, *, process: Process, assembly: SimAssembly, watch: Watch) -> Ended:
     """One process from its start to its end."""
     ended = Ended()
-    settings = replace(world.settings, limit=life.limit)
+    settings = life.settings(world.settings)
     writer = BulkWriter(settings, observer=watch.tell, assembly=assembly)
     task = asyncio.get_running_loop().create_task(use(writer, life, world, process, watch, ended))
     if life.ending == "cancel":

@@ -50,6 +50,7 @@ class Request:
     answer: Answer | None = None
     is_taken: bool = False
     is_dropped: bool = False
+    is_ours: bool = True
 
     def __lt__(self, other: Request) -> bool:
         return (self.at, self.number) < (other.at, other.number)
@@ -124,7 +125,7 @@ class Server:
 
     def on_their_way(self) -> Iterator[Pair]:
         """Pairs that may yet be applied."""
-        return (request.pair for request in self._requests if not request.is_dropped)
+        return (request.pair for request in self._requests if request.is_ours and not request.is_dropped)
 
     def _take(self, request: Request) -> Answer:
         if request.token not in self.tokens:
@@ -136,7 +137,7 @@ class Server:
             return Answer(400)
         if self._is_unique and any(r.pair == request.pair and r.gone_at > request.at for r in self.records.values()):
             return Answer(422)
-        return Answer(200, self.add(request.pair, request.at, is_ours=True).record_id)
+        return Answer(200, self.add(request.pair, request.at, is_ours=request.is_ours).record_id)
 
     # records
 
@@ -170,6 +171,15 @@ class Server:
     def ours(self) -> Counter[Pair]:
         """How many records of each pair our requests have made."""
         return Counter(record.pair for record in self.records.values() if record.is_ours)
+
+    def disown(self) -> set[Pair]:
+        """What our requests have made, or may yet make, is somebody else's from now on; its pairs."""
+        disowned = set(self.ours()) | set(self.on_their_way())
+        for record in self.records.values():
+            record.is_ours = False
+        for request in self._requests:
+            request.is_ours = False
+        return disowned
 
     # tokens
 

@@ -52,6 +52,12 @@ class Life:
     """The commit that fails."""
     keeps_failed: bool = False
     """Whether the failed commit's rows are there all the same."""
+    has_lost: Literal["nothing", "journal, untold", "journal"] = "nothing"
+    """With the process before its journal was lost: this one begins a new one, and is told so with `--after-loss`."""
+
+    def settings(self, settings: Settings) -> Settings:
+        """Those of the world, as they are for this process."""
+        return replace(settings, limit=self.limit, after_loss=self.has_lost == "journal")
 
 
 @dataclass(slots=True)
