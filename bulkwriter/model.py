@@ -176,6 +176,11 @@ class Window:
     day_at_s: float | None = None
 
 
+def column_key(name: str) -> str:
+    """A column's name as it is compared: case, white space, underscores and hyphens do not count."""
+    return "".join(name.split()).replace("_", "").replace("-", "").casefold() or name
+
+
 class BadRow(NamedTuple):
     """A row of a source that is no pair: why, in words, and its text as read, cut to 500 characters.
 

@@ -11,7 +11,16 @@ import pytest
 from bulkwriter.core.classify import parse_retry_after
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from bulkwriter.model import Reply
-from bulkwriter.net.auth import CalledToken, FileToken, FixedToken, Token, TokenSource, token_source
+from bulkwriter.net.auth import (
+    CalledToken,
+    FileToken,
+    FixedToken,
+    Token,
+    TokenSource,
+    password_of,
+    token_source,
+    totp_of,
+)
 from bulkwriter.settings import Settings
 
 from .conftest import CANARY
@@ -127,6 +136,27 @@ async def test_a_pipe_is_read_once(tmp_path: Path) -> None:
 def test_a_password_file_is_read_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the password cannot be read"):
         made(Settings(username="ann", password_file=tmp_path / "password"))
+
+
+@pytest.mark.parametrize("password", [" pass word ", "\u00a0nbsp\u00a0", "\ttab", "plain"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\nanother line\n"])
+def test_a_password_keeps_its_blanks(tmp_path: Path, password: str, end: str) -> None:
+    path = tmp_path / "password"
+    path.write_text(f"{password}{end}", encoding="utf-8-sig", newline="")
+    assert password_of(Settings(username="ann", password_file=path)) == password
+
+
+def test_a_file_of_blanks_holds_no_password(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(" \n")
+    with pytest.raises(UsageError, match="is empty"):
+        password_of(Settings(username="ann", password_file=tmp_path / "password"))
+
+
+def test_a_token_and_a_code_hold_no_blanks(tmp_path: Path) -> None:
+    (tmp_path / "code").write_text(" 123456 \n")
+    code = totp_of(Settings(username="ann", password="p", totp_file=tmp_path / "code"))
+    assert code is not None
+    assert code() == "123456"
 
 
 async def test_a_function_is_asked_for_each_token_and_must_have_another() -> None:

@@ -251,7 +251,7 @@ def test_a_read_error_at_once_is_told() -> None:
     [
         ("CourseLessonId,CourseMemberId\n1,2\n".encode("utf-16"), "UTF-16"),
         (b"\xfe\xff\0C\0o", "UTF-16"),
-        ("CourseLessonId,CourseMemberId\n".encode("utf-32-be"), "NUL"),
+        ("CourseLessonId,CourseMemberId\n".encode("utf-32-be"), "UTF-32"),
         (b"\x1f\x8b\x08\0....", "gzip"),
         (b"PK\x03\x04....", "ZIP"),
     ],

@@ -38,9 +38,9 @@ RUN_OPTIONS = {
     "--base-url", "--journal", "--in-flight", "--rate", "--quota", "--quota-share", "--on-quota", "--account",
     "--ledger", "--existing", "--after-loss", "--doubt-wait", "--late-apply", "--list-lag", "--timeout",
     "--max-attempts", "--max-same-rejections", "--stop-rejected", "--give-up-after", "--min-rate", "--lesson-column",
-    "--member-column", "--strict", "--limit", "--dry-run", "--retry", "--token-file", "--username", "--password-file",
-    "--totp-file", "--client-id", "--ca-file", "--proxy", "--progress", "--json", "--log-format", "--verbose", "-v",
-    "--yes",
+    "--member-column", "--header-line", "--strict", "--limit", "--dry-run", "--retry", "--token-file", "--username",
+    "--password-file", "--totp-file", "--client-id", "--ca-file", "--proxy", "--progress", "--json", "--log-format",
+    "--verbose", "-v", "--yes",
 }
 # fmt: on
 

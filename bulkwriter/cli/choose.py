@@ -135,7 +135,13 @@ def open_given(source: str, given: Mapping[str, Any], voice: Voice, *, limits: L
     if words := waits_for(source):
         voice.say(f"note: {words}", event="note")
     lesson, member = columns_of(given)
-    return open_source(source, lesson_column=lesson, member_column=member, line_bytes=limits.line_bytes)
+    return open_source(
+        source,
+        lesson_column=lesson,
+        member_column=member,
+        header_line=given["header_line"],
+        line_bytes=limits.line_bytes,
+    )
 
 
 def check_credentials(settings: Settings) -> None:

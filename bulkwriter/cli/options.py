@@ -137,6 +137,7 @@ care_options = several(
 column_options = several(
     plain("--lesson-column", "column of the lesson ids [default CourseLessonId]", "lesson_column", metavar="NAME"),
     plain("--member-column", "column of the member ids [default CourseMemberId]", "member_column", metavar="NAME"),
+    plain("--header-line", "line of a CSV that names its columns [default 1]", "header_line", metavar="N", type=int),
 )
 
 source_options = several(

@@ -140,7 +140,7 @@ class FileToken:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._last = check_header(first_line(path, "token"), "token")
+        self._last = token_in(path)
         # A pipe, such as a shell's <(…), gave its line already: reading it again would wait for ever.
         self._is_pipe = not path.is_file()
 
@@ -150,7 +150,7 @@ class FileToken:
         value = self._last
         try:
             if not self._is_pipe:
-                value = check_header(await asyncio.to_thread(first_line, self._path, "token"), "token")
+                value = await asyncio.to_thread(token_in, self._path)
         except UsageError as error:
             raise refused(f"the token was refused (401), and there is no other: {error.message}") from None
         if value == self._last:
@@ -201,7 +201,7 @@ def password_of(settings: Settings) -> str:
     if settings.password is not None:
         return settings.password
     if settings.password_file is not None:
-        return first_line(settings.password_file, "password")
+        return first_line(settings.password_file, "password")  # with its blanks, which may be part of it
     raise UsageError(
         f"no password for {settings.username}", hint="set BULKWRITER_PASSWORD, or give --password-file PATH"
     )
@@ -211,19 +211,24 @@ def totp_of(settings: Settings) -> Callable[[], str] | None:
     path = settings.totp_file
     if settings.totp is not None or path is None:
         return settings.totp
-    return lambda: first_line(path, "two-factor code")
+    return lambda: first_line(path, "two-factor code").strip()
+
+
+def token_in(path: Path) -> str:
+    """The token in a file.  White space around it goes: no token holds any (RFC 6750, section 2.1)."""
+    return check_header(first_line(path, "token").strip(), "token")
 
 
 def first_line(path: Path, what: str) -> str:
-    """The first line of a file, without white space around it.  Raises `UsageError` where there is none."""
+    """The first line of a file, without its end.  Raises `UsageError` where there is none."""
     try:
         with path.open("rb") as file:
             raw = file.readline(LINE_BYTES)
     except OSError as error:
         raise UsageError(f"the {what} cannot be read from {path}: {error.strerror}") from None
     # Not decoded strictly: a UnicodeDecodeError would carry the secret.
-    line = raw.decode("utf-8-sig", errors="replace").strip()
-    if not line:
+    line = raw.decode("utf-8-sig", errors="replace").rstrip("\r\n")
+    if not line.strip():
         raise UsageError(f"the first line of {path} is empty; it must hold the {what}")
     if "\N{REPLACEMENT CHARACTER}" in line:
         raise UsageError(f"the first line of {path} is not text; it must hold the {what}")

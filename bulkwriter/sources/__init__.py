@@ -1,18 +1,26 @@
 """Where pairs come from: CSV, TSV and JSON Lines files, standard input, and iterables, as batches of rows.
 
-**CSV** (`.csv`, `.tsv`).  UTF-8, with or without a byte order mark; lines end with LF or CRLF.  The first line that is
-not blank names the columns, and tells which of `,` `;` and tab parts them, whatever the file's suffix.  Names may be in
-any case and order; white space around them and all other columns are ignored; each wanted one must be there once.
-Fields may be quoted, and other columns may then hold line ends (RFC 4180, strictly: text behind a closing quote makes a
-bad row).  Blank lines are no rows.  A row with more fields than the header is bad, since a stray delimiter may have
-moved the ids into each other's place; fewer fields will do as long as both ids are there.
+**CSV** (`.csv`, `.tsv`).  UTF-8, with or without a byte order mark; in other columns any encoding that is ASCII for
+ASCII will do, such as Excel's plain "CSV", since ids are ASCII.  Lines end with LF, CRLF or CR.  The first line that
+is not blank names the columns, or the line that `--header-line N` gives (counted from 1; what stands above it is
+passed over). It tells which of `,` `;` tab and `|` parts them, whatever the file's suffix; a line `sep=;` above it
+tells so too. Names may be in any case and order; white space, `_` and `-` in them do not count, all other columns are
+ignored, and each wanted one must be there once.  Fields may be quoted, and other columns may then hold line ends (RFC
+4180, strictly: text behind a closing quote makes a bad row).  Blank lines and lines of delimiters alone are no rows.
+A row with more fields than the header is bad, since a stray delimiter may have moved the ids into each other's place,
+unless those are empty; fewer fields will do as long as both ids are there.
 
-**JSON Lines** (`.jsonl`, `.ndjson`).  One object a line, keys as CSV's columns; a key that is there twice is a bad row.
+**JSON Lines** (`.jsonl`, `.ndjson`).  One object a line, keys as CSV's columns; a key that is there twice is a bad
+row.
 
 **Ids** are whole numbers from 1 to 2^63-1 in ASCII digits, white space around them allowed, leading zeros too ("007"
-is 7).  No sign, point, exponent or underscore.  In JSON a number or a string of digits; from iterables an integer.
+is 7).  No sign, point, exponent, underscore or thousands separator; `42.0` is none, since whatever made it may have
+rounded others.  In JSON a number or a string of digits; from iterables an integer.  CourseLessonId is the `Id` of a
+lesson (GET /api/content/courselessons), CourseMemberId the `Id` of an enrolment (GET /api/content/coursemembers),
+which is neither the person's id nor an e-mail: both lists, and exports of them, show the `Id`.
 
-Each name may end with `.gz`.  `-` and pipes without a suffix are CSV, or JSON Lines where the first byte is `{` or `[`.
+Each name may end with `.gz`.  `-` and pipes without a suffix are CSV, or JSON Lines where the first byte is `{` or
+`[`. Workbooks, databases, web pages and other files that hold no such text are told by their first bytes (exit 6).
 
 A row that is no pair never stops anything: it is a `BadRow` with its reason, and what follows is read on.  A record
 longer than `line_bytes` is bad too; after it, and after broken quotes, reading goes on with the next line.  Only a
@@ -31,8 +39,9 @@ journal of a resumed run rests on that.
 from __future__ import annotations
 
 # The code, from the file to the rows: files (opening, what a path means), identity (is it still the file that was
-# opened), threaded (a thread that reads ahead), reader (blocks and lines), csvrows with header, columns, records, ids
-# and faults (why a text is no id), jsonrows; iterables (a caller's own); batches (what all of them give).
+# opened), threaded (a thread that reads ahead), reader (blocks and lines), kinds (what the first bytes tell), csvrows
+# with header, columns, records, ids and faults (why a text is no id), jsonrows; iterables (a caller's own); batches
+# (what all of them give).
 from .batches import Source
 from .files import open_source
 from .iterables import iterable_source

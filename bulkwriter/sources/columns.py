@@ -1,5 +1,7 @@
-"""Which columns hold the ids: names compared without regard to case and outer white space, and what is said when they
-are not there.
+"""Which columns hold the ids: how names are compared, and what is said when they are not there.
+
+Case, white space, underscores and hyphens do not count, so `Course Lesson Id` and `course_lesson_id` will do; but where
+a name is there as it was asked for (in any case), another that is only alike is none of it.
 
 A wanted column that is missing or there twice is an error of the whole source: no row could be right.  Names found are
 shown so that a person sees the misspelling, escaped and cut since a binary file may call anything a name.
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import SourceError, UsageError
+from ..model import column_key
 from .batches import printable
 from .ids import parse_id
 
@@ -31,46 +34,58 @@ class Columns:
     def __post_init__(self) -> None:
         if not normal(self.lesson) or not normal(self.member):
             raise UsageError("a column name must not be empty")
-        if normal(self.lesson) == normal(self.member):
+        if column_key(self.lesson) == column_key(self.member):
             raise UsageError(f"lesson and member column are both {self.lesson!r}", hint="name two different columns")
 
     def is_in(self, names: Sequence[str]) -> bool:
         """Whether both columns are among `names`."""
-        return {normal(self.lesson), normal(self.member)} <= set(map(normal, names))
+        return all(places(names, column) for column in (self.lesson, self.member))
 
-    def find(self, names: Sequence[str], source: str, line: int) -> tuple[int, int]:
-        """The places of lesson and member in `names`; raises `SourceError` unless each is there once."""
-        normals = [normal(name) for name in names]
+    def find(self, names: Sequence[str], source: str, line: int, *, hint: str = "") -> tuple[int, int]:
+        """The places of lesson and member in `names`; raises `SourceError` unless each is there once.
+
+        `hint` says where else the columns are, if that is known.
+        """
+        found = []
         for column in (self.lesson, self.member):
-            if normals.count(normal(column)) > 1:
-                raise SourceError(f"{source}, line {line}: the column {column} is there twice", line=line)
-        if not self.is_in(names):
-            raise self._missing(names, source, line)
-        return normals.index(normal(self.lesson)), normals.index(normal(self.member))
+            at = places(names, column)
+            if not at:
+                raise self._missing(names, source, line, hint)
+            if len(at) > 1:
+                raise SourceError(
+                    f"{source}, line {line}: the column {column} is there twice",
+                    hint="rename the one that is not wanted: " + shown([names[place] for place in at]),
+                    line=line,
+                )
+            found.append(at[0])
+        return found[0], found[1]
 
-    def _missing(self, names: Sequence[str], source: str, line: int) -> SourceError:
-        if len(names) > 1 and all(parse_id(name) is not None for name in names):
+    def _missing(self, names: Sequence[str], source: str, line: int, hint: str) -> SourceError:
+        if not hint and len(names) > 1 and all(parse_id(name) is not None for name in names):
             return SourceError(
                 f"{source}, line {line}: the first line holds numbers, not the names of columns",
                 hint=f"put a line before it such as {self.lesson},{self.member}",
                 line=line,
             )
         wanted = (("lesson", self.lesson), ("member", self.member))
-        missing = [(option, name) for option, name in wanted if not has(names, name)]
+        missing = [(option, name) for option, name in wanted if not places(names, name)]
+        options = " and ".join(f"--{option}-column NAME" for option, _ in missing)
         return SourceError(
             f"{source}, line {line}: no column {' and no '.join(name for _, name in missing)}; found: {shown(names)}",
-            hint="name the right one with " + " and ".join(f"--{option}-column NAME" for option, _ in missing),
+            hint=hint or f"name the right one with {options}",
             line=line,
         )
 
 
+def places(names: Sequence[str], wanted: str) -> list[int]:
+    """Where in `names` the wanted one is: as it was asked for, or else alike."""
+    exact = [i for i, name in enumerate(names) if normal(name) == normal(wanted)]
+    return exact or [i for i, name in enumerate(names) if column_key(name) == column_key(wanted)]
+
+
 def normal(name: str) -> str:
-    """A column's name as it is compared."""
+    """A column's name without regard to case and white space around it."""
     return name.strip().casefold()
-
-
-def has(names: Sequence[str], wanted: str) -> bool:
-    return normal(wanted) in map(normal, names)
 
 
 def shown(names: Sequence[str]) -> str:

@@ -21,13 +21,13 @@ from operator import itemgetter
 from typing import Final
 
 from ..errors import SourceError
-from ..model import BadRow
+from ..model import BadRow, column_key
 from .batches import Rows, printable
-from .columns import Columns, normal
+from .columns import Columns
 from .faults import Fault, no_id
-from .header import Header, Place, read_header, unreadable
+from .header import DELIMITERS, Header, Place, read_header, separator_in, unreadable
 from .ids import DIGITS, WHITE_BYTES, are_in_range, parse_column, parse_id, parse_list
-from .records import Record, has_long_line, parse, take_record, too_long
+from .records import NEVER_CLOSED, Record, has_long_line, parse, readable, take_record, too_long
 
 PIECE_LINES: Final = 256
 SHORTEST_PIECE: Final = 8
@@ -36,17 +36,22 @@ SHORTEST_PIECE: Final = 8
 class CsvRows:
     """Rows of one CSV text; `name` is the source's, for its errors."""
 
-    def __init__(self, name: str, columns: Columns, line_bytes: int) -> None:
+    def __init__(self, name: str, columns: Columns, line_bytes: int, header_line: int = 1) -> None:
         self._name = name
         self._columns = columns
         self._line_bytes = line_bytes
+        self._header_line = header_line
+        self._delimiters: Sequence[str] = DELIMITERS
         self._header: Header | None = None
+        self._is_cut = False
 
-    def parse(self, block: bytes, rows: Rows, *, line: int, is_last: bool) -> int:
+    def parse(self, block: bytes, rows: Rows, *, line: int, is_last: bool, is_cut: bool = False) -> int:
         """Add the rows of `block`, whole lines of which the first is number `line`; how many bytes of it are used up.
 
-        Fewer than all are used only where the last record goes on beyond the block, and never if `is_last`.
+        Fewer than all are used only where the last record goes on beyond the block, and never if `is_last`; `is_cut`:
+        what comes behind the block is too long to be read.
         """
+        self._is_cut = is_cut
         if self._header is not None and (pairs := self._plain_pairs(block, self._header)) is not None:
             rows.add_all(pairs, line)
             return len(block)
@@ -66,6 +71,10 @@ class CsvRows:
 
     def finish(self) -> None:
         """There is no more; raises `SourceError` if there never was a header."""
+        if self._header is None and self._header_line > 1:
+            raise SourceError(
+                f"{self._name} has no line {self._header_line} to name the columns", hint="see to --header-line"
+            )
         if self._header is None:
             raise SourceError(
                 f"{self._name} is empty: no line names the columns",
@@ -76,11 +85,25 @@ class CsvRows:
         """The index of the first row.  While there is no header yet: that of the line with which it begins."""
         if self._header is not None:
             return 0
-        at = next((i for i, text in enumerate(lines) if text.strip(WHITE_BYTES)), len(lines))
-        if at == len(lines):
-            return at
-        place = Place(self._name, line + at)
-        found = read_header(lines, at, columns=self._columns, place=place, line_bytes=self._line_bytes, is_last=is_last)
+        first = 0
+        while True:
+            at = next((i for i, text in enumerate(lines[first:], first) if text.strip(WHITE_BYTES)), len(lines))
+            if at == len(lines):
+                return at
+            if delimiter := separator_in(lines[at]):
+                self._delimiters = (delimiter,)
+            elif line + at >= self._header_line:
+                break
+            first = at + 1
+        found = read_header(
+            lines,
+            at,
+            columns=self._columns,
+            delimiters=self._delimiters,
+            place=Place(self._name, line + at),
+            line_bytes=self._line_bytes,
+            is_last=is_last,
+        )
         if found is None:
             return at
         self._header, at = found
@@ -117,10 +140,17 @@ class CsvRows:
         """Add the row of the record that starts with `lines[at]`, unless it is blank; the index behind it."""
         if not lines[at].strip(WHITE_BYTES):
             return at + 1
-        record = take_record(lines, at, delimiter=header.delimiter, line_bytes=self._line_bytes, is_last=is_last)
+        record = take_record(
+            lines, at, delimiter=header.delimiter, line_bytes=self._line_bytes, is_last=is_last, is_cut=self._is_cut
+        )
         if record is None:
             return None
-        found = Fault.plain(record.reason) if record.fields is None else pair_of(record.fields, header, self._columns)
+        if record.fields is None:
+            found: tuple[int, int] | Fault = fault_of(record, line + at)
+        elif not any(map(str.strip, record.fields)):
+            return record.end  # delimiters alone, as spreadsheets write below the last row
+        else:
+            found = pair_of(record.fields, header, self._columns)
         if isinstance(found, Fault):
             rows.add_bad(self._bad(found, b"\n".join(lines[at : record.end])), line + at)
         else:
@@ -158,19 +188,33 @@ class CsvRows:
         if b"\0" in joined or has_long_line(joined, self._line_bytes):
             return None
         try:
-            fields = list(parse(joined.decode().split("\n"), header.delimiter))
-            if len(fields) != len(lines) or max(map(len, fields)) > len(header.names):
+            fields = list(parse(readable(joined).split("\n"), header.delimiter))
+            if len(fields) != len(lines):
+                return None
+            if max(map(len, fields)) > len(header.names) and any(is_too_wide(row, header) for row in fields):
                 return None
             lessons = parse_column(list(map(itemgetter(header.lesson_at), fields)))
             members = parse_column(list(map(itemgetter(header.member_at), fields)))
-        except (UnicodeDecodeError, csv.Error, IndexError):  # IndexError: too few fields, or a blank line
+        except (csv.Error, IndexError):  # IndexError: too few fields, or a blank line
             return None
         return list(zip(lessons, members, strict=True)) if lessons and members else None
 
 
+def is_too_wide(fields: Sequence[str], header: Header) -> bool:
+    """Whether there is more than the header has names for; a delimiter at the line's end adds nothing."""
+    return len(fields) > len(header.names) and any(map(str.strip, fields[len(header.names) :]))
+
+
+def fault_of(record: Record, line: int) -> Fault:
+    """Why a record that begins in this line could not be read."""
+    if record.reason == NEVER_CLOSED:
+        return Fault(NEVER_CLOSED, f"a quote opened in line {line} is never closed")
+    return Fault.plain(record.reason)
+
+
 def pair_of(fields: Sequence[str], header: Header, columns: Columns) -> tuple[int, int] | Fault:
     """The pair in one record's fields, or why there is none."""
-    if len(fields) > len(header.names):
+    if is_too_wide(fields, header):
         why = f"a {printable(header.delimiter)} that wants quotes may have moved the ids"
         counts = f"has {len(fields)} fields and the header only {len(header.names)}"
         return Fault(f"has more fields than the header: {why}", f"{counts}: {why}")
@@ -181,7 +225,7 @@ def pair_of(fields: Sequence[str], header: Header, columns: Columns) -> tuple[in
             return Fault(f"has too few fields, none for {column}", f"has {fields_there}, none for {column}")
         number = parse_id(fields[at])
         if number is None:
-            if [normal(field) for field in fields] == header.names:
+            if [*map(column_key, fields)] == header.names:
                 return Fault.plain("the header line again")
             return no_id(column, fields[at])
         found.append(number)

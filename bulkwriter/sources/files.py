@@ -26,13 +26,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from ..errors import SourceError
+from ..errors import SourceError, UsageError
 from ..shell import operand, quote
 from .batches import Source
 from .columns import LESSON_COLUMN, MEMBER_COLUMN, Columns
 from .csvrows import CsvRows
 from .identity import Watch
 from .jsonrows import JsonRows
+from .kinds import GZIP, ZIP_BYTES, kind_of
 from .reader import Reader, RowParser, Stream
 from .threaded import ThreadSource
 
@@ -45,6 +46,7 @@ FORMATS: Final[dict[str, type[CsvRows] | type[JsonRows]]] = {
     ".jsonl": JsonRows,
     ".ndjson": JsonRows,
 }
+HEAD_BYTES: Final = ZIP_BYTES
 STDIN: Final = "standard input"
 
 
@@ -53,9 +55,12 @@ def open_source(
     *,
     lesson_column: str | None = None,
     member_column: str | None = None,
+    header_line: int | None = None,
     line_bytes: int = LINE_BYTES,
 ) -> Source:
     """A source that reads the file `path`, or standard input for `-`.  README, "Sources" lists the formats.
+
+    `header_line`, 1-based, is the line of a CSV that names its columns; those above it are passed over.
 
     Returns at once: the file is opened by the first `read`, which raises `SourceError` where it cannot be.  Raises
     `UsageError` for columns that cannot be.  `line_bytes`, at least 64, bounds one record.
@@ -64,18 +69,28 @@ def open_source(
     path = os.fspath(path)
     columns = Columns(lesson_column or LESSON_COLUMN, member_column or MEMBER_COLUMN)
     name = STDIN if path == "-" else path
-    return ThreadSource(make_reader(FileStream(path, name), path, columns=columns, line_bytes=line_bytes), name)
+    if header_line is not None and header_line < 1:
+        raise UsageError(f"header line {header_line} is not a line", hint="lines are counted from 1")
+    stream = FileStream(path, name)
+    reader = make_reader(stream, path, columns=columns, line_bytes=line_bytes, header_line=header_line)
+    return ThreadSource(reader, name)
 
 
-def make_reader(stream: Stream, path: str, *, columns: Columns, line_bytes: int) -> Reader:
+def make_reader(
+    stream: Stream, path: str, *, columns: Columns, line_bytes: int, header_line: int | None = None
+) -> Reader:
     """A reader of `stream` in the format that `path` tells, or else the first byte."""
     name = STDIN if path == "-" else path
 
     def parser_for(first: bytes) -> RowParser:
         rows = format_of(path) or (JsonRows if first in (b"{", b"[") else CsvRows)
-        return rows(name, columns, line_bytes)
+        if rows is CsvRows:
+            return CsvRows(name, columns, line_bytes, header_line or 1)
+        if header_line is not None:
+            raise SourceError(f"{name} is JSON Lines, which has no header", hint="leave out --header-line")
+        return JsonRows(name, columns, line_bytes)
 
-    return Reader(stream, parser_for, name=name, line_bytes=line_bytes)
+    return Reader(stream, parser_for, name=name, line_bytes=line_bytes, is_unpacked=path.lower().endswith(".gz"))
 
 
 def format_of(path: str) -> type[CsvRows] | type[JsonRows] | None:
@@ -92,7 +107,11 @@ def refuse_path(path: str) -> None:
     if stat.S_ISDIR(mode):
         raise unreadable(path, IsADirectoryError())
     if stat.S_ISREG(mode) and format_of(path) is None:
-        raise unknown_format(path)
+        try:
+            with Path(path).open("rb") as file:
+                raise unknown_format(path, file.read(HEAD_BYTES))
+        except OSError as error:
+            raise unreadable(path, error) from error
 
 
 def waits_for(path: str) -> str:
@@ -157,20 +176,30 @@ class FileStream:
         if self._path == "-" and sys.stdin is None:  # closed by the caller: descriptor 0 is another file by now
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         file = io.FileIO(0, closefd=False) if self._path == "-" else io.FileIO(self._path)
+        try:
+            self._begin(file)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _begin(self, file: io.FileIO) -> None:
+        """Find out what an opened file is."""
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode):
             self._start = file.tell()  # standard input may be a file that another read from
             self._size = status.st_size - self._start
             if self._path != "-" and format_of(self._path) is None:
-                file.close()
-                raise unknown_format(self._name)
+                raise unknown_format(self._name, file.read(HEAD_BYTES))
             path = None if self._path == "-" else self._path
             self._watch = Watch(file.fileno(), path, self._name, sleep=self._sleep)
         if self._path.lower().endswith(".gz"):
             # Buffered, since gzip's own parser of heads takes a short read for the end.
             self._compressed = io.BufferedReader(file)
+            head = self._compressed.peek(HEAD_BYTES)
+            if head and not GZIP.startswith(head[: len(GZIP)]):
+                raise not_compressed(self._name, head)
             self._gzip = gzip.GzipFile(fileobj=self._compressed, mode="rb")
-        return file
 
 
 def read_some(file: io.FileIO, size: int) -> bytes:
@@ -195,9 +224,21 @@ def unreadable(name: str, error: OSError) -> SourceError:
             return SourceError(f"{name} cannot be read: {reason}", hint="the same command goes on when it can be read")
 
 
-def unknown_format(name: str) -> SourceError:
-    known = ", ".join(FORMATS)
+def unknown_format(name: str, head: bytes) -> SourceError:
+    """A file whose name tells nothing; `head` is how it begins."""
+    if kind := kind_of(head):
+        return SourceError(f"{name} is {kind.what}", hint=kind.hint)
+    likely = ".jsonl" if head.lstrip()[:1] == b"{" else ".tsv" if b"\t" in head else ".csv"
     return SourceError(
         f"{name}: the name does not tell the format",
-        hint=f"it must end with one of {known}, or these with .gz; or pipe it: bulkwriter run - < {quote(name)}",
+        hint=f"name it {quote(Path(name).stem + likely)}: it must end with {', '.join(FORMATS)}, or these with .gz",
+    )
+
+
+def not_compressed(name: str, head: bytes) -> SourceError:
+    kind = kind_of(head)
+    what = kind.what if kind else "not compressed (gzip)"
+    return SourceError(
+        f"{name} is {what}, although its name ends with .gz",
+        hint=kind.hint if kind else f"take .gz from its name: mv {quote(operand(name))} {quote(operand(name[:-3]))}",
     )

@@ -1,28 +1,35 @@
 """The line that names a CSV's columns: found, read with each delimiter, and judged.
 
-The delimiter is the first of `,` `;` and tab by which both wanted columns are there, so a semicolon file of a European
-spreadsheet needs no option, and a comma in some other column's name misleads nobody.  Without such a line no row could
-be right, so every trouble here is a `SourceError` that says what was found instead.
+The delimiter is the first of `,` `;` tab and `|` by which both wanted columns are there, so a semicolon file of a
+European spreadsheet needs no option, and a comma in some other column's name misleads nobody.  A line `sep=;` before,
+as spreadsheets understand it, decides instead.  Without such a line no row could be right, so every trouble here is a
+`SourceError` that says what was found; where a later line within the first `LOOKED_AT` would do, because a title or a
+comment stands above it, its hint says which.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ..errors import SourceError
+from ..model import column_key
 from .batches import printable
-from .columns import Columns, normal
+from .columns import Columns
 from .ids import WHITE_BYTES
-from .records import Record, take_record
+from .kinds import SAVE_AS_UTF8
+from .records import Record, readable, take_record
 
-DELIMITERS: Final = (",", ";", "\t")
+DELIMITERS: Final = (",", ";", "\t", "|")
+SEPARATOR: Final = re.compile(rb'"?sep=([,;\t|])"?[,;\t| ]*\r*', re.IGNORECASE)
 SHOWN_BYTES: Final = 100
-SAVE_AS_UTF8: Final = "save it as UTF-8 text, in a spreadsheet: 'CSV UTF-8'"
+LOOKED_AT: Final = 20
+"""Lines in which the header is looked for, to say where it is."""
 
 
 class Header(NamedTuple):
-    """Normal names of all columns, the places of the two wanted, and what parts them."""
+    """All columns' names as they are compared, the places of the two wanted, and what parts them."""
 
     names: list[str]
     lesson_at: int
@@ -40,40 +47,90 @@ class Place(NamedTuple):
         return SourceError(f"{self.source}, line {self.line}: {reason}", hint=hint, line=self.line)
 
 
+def separator_in(line: bytes) -> str | None:
+    """The delimiter that a line such as `sep=;` names, or None."""
+    found = SEPARATOR.fullmatch(line)
+    return found[1].decode() if found else None
+
+
+def names_columns(line: bytes, columns: Columns) -> bool:
+    """Whether this line, alone, would do as a header."""
+    text = readable(line).replace('"', "")
+    return any(columns.is_in(text.split(delimiter)) for delimiter in DELIMITERS)
+
+
 def read_header(
-    lines: Sequence[bytes], at: int, *, columns: Columns, place: Place, line_bytes: int, is_last: bool
+    lines: Sequence[bytes],
+    at: int,
+    *,
+    columns: Columns,
+    delimiters: Sequence[str],
+    place: Place,
+    line_bytes: int,
+    is_last: bool,
 ) -> tuple[Header, int] | None:
     """The header that starts with `lines[at]` and the index behind it; None: ask again with more lines."""
     taken = {
         delimiter: take_record(lines, at, delimiter=delimiter, line_bytes=line_bytes, is_last=is_last)
-        for delimiter in DELIMITERS
+        for delimiter in delimiters
     }
     whole = {d: record for d, record in taken.items() if record is not None and record.fields is not None}
     for delimiter, record in whole.items():
-        if columns.is_in(record.fields or ()):
+        if columns.is_in(names_in(record)):
             return make_header(record, delimiter, columns, place), record.end
-    if None in taken.values():
+    more = max(0, LOOKED_AT - place.line)
+    looked_at = lines[at + 1 : at + 1 + more]
+    is_seen = is_last or len(looked_at) == more
+    if None in taken.values() or not is_seen:
         return None
+    hint = later_hint(looked_at, columns, place.line + 1, line_bytes)
     if not whole:
-        raise unreadable(lines[at][:line_bytes], taken[","], place)  # no more is known of a long line read in pieces
+        raise unreadable(lines[at][:line_bytes], taken[delimiters[0]], place, hint)  # no more is known of a long line
     widest = max(whole.values(), key=lambda record: len(record.fields or ()))
-    columns.find(widest.fields or (), place.source, place.line)
+    columns.find(names_in(widest), place.source, place.line, hint=hint or json_hint(lines[at]))
     raise AssertionError("columns are missing, so find() raises")
 
 
+def names_in(record: Record) -> list[str]:
+    """A record's fields as names; bytes that are no UTF-8 are what they mean in Western Europe."""
+    return [
+        name if name.isascii() or is_utf8(name) else name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+        for name in record.fields or ()
+    ]
+
+
+def is_utf8(text: str) -> bool:
+    """Whether `readable` found nothing to keep as a surrogate."""
+    return not any("\udc80" <= c <= "\udcff" for c in text)
+
+
 def make_header(record: Record, delimiter: str, columns: Columns, place: Place) -> Header:
-    names = record.fields or []
+    names = names_in(record)
     lesson_at, member_at = columns.find(names, place.source, place.line)
-    return Header([normal(name) for name in names], lesson_at, member_at, delimiter)
+    return Header([*map(column_key, names)], lesson_at, member_at, delimiter)
 
 
-def unreadable(line: bytes, record: Record | None, place: Place) -> SourceError:
+def later_hint(lines: Sequence[bytes], columns: Columns, line: int, line_bytes: int) -> str:
+    """What to do if one of `lines`, of which the first is number `line`, names the columns."""
+    for number, text in enumerate(lines, line):
+        if len(text) > line_bytes:  # a longer one may come in pieces: say the same however it comes
+            break
+        if names_columns(text, columns):
+            return f"line {number} names the columns: give --header-line {number}"
+    return ""
+
+
+def json_hint(line: bytes) -> str:
+    return "it looks like JSON: let its name end with .jsonl" if line.lstrip(WHITE_BYTES)[:1] in (b"{", b"[") else ""
+
+
+def unreadable(line: bytes, record: Record | None, place: Place, hint: str = "") -> SourceError:
     """Why there is no header in `line`."""
     if b"\0" in line:
-        return place.error("the first line holds NUL bytes: this is no UTF-8 text", hint=SAVE_AS_UTF8)
-    if b"\r" in line.rstrip(WHITE_BYTES):
-        return place.error("lines end with a carriage return alone", hint="save it with line ends of Unix or Windows")
+        return place.error("the first line holds NUL bytes: this is no UTF-8 text", hint=hint or SAVE_AS_UTF8)
     reason = record.reason if record is not None else ""
-    hint = SAVE_AS_UTF8 if "UTF-8" in reason else ""
     start = printable(line[:SHOWN_BYTES].decode("utf-8", "backslashreplace"))
-    return place.error(f"the line that should name the columns cannot be read: {reason}: {start}", hint=hint)
+    return place.error(
+        f"the line that should name the columns cannot be read: {reason}: {start}",
+        hint=hint or "it must be one line of names, such as CourseLessonId,CourseMemberId",
+    )

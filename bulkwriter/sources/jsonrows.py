@@ -22,11 +22,11 @@ from typing import Any, Final
 
 import orjson
 
-from ..errors import SourceError
 from ..model import BadRow
 from .batches import Rows
-from .columns import Columns, normal
+from .columns import Columns, places
 from .faults import EMPTY, Fault, no_id
+from .header import Place, names_columns
 from .ids import WHITE_BYTES, are_in_range, parse_id
 from .records import has_long_line, too_long
 
@@ -39,13 +39,12 @@ class JsonRows:
     def __init__(self, name: str, columns: Columns, line_bytes: int) -> None:
         self._name = name
         self._columns = columns
-        self._wanted = (normal(columns.lesson), normal(columns.member))
         self._line_bytes = line_bytes
         self._keys: tuple[str, str] | None = None  # as the first object spells them
         self._hiding = hiding(columns)
         self._is_begun = False
 
-    def parse(self, block: bytes, rows: Rows, *, line: int, is_last: bool) -> int:
+    def parse(self, block: bytes, rows: Rows, *, line: int, is_last: bool, is_cut: bool = False) -> int:
         """Add the rows of `block`, whole lines of which the first is number `line`; always uses all of it."""
         lines = block.split(b"\n")
         lines.pop()
@@ -90,8 +89,8 @@ class JsonRows:
 
     def _find(self, keys: Sequence[str]) -> tuple[str, str] | None:
         """The two wanted among `keys` as they are spelled there; None unless each is there once."""
-        lessons, members = ([key for key in keys if normal(key) == wanted] for wanted in self._wanted)
-        return (lessons[0], members[0]) if len(lessons) == len(members) == 1 else None
+        lessons, members = (places(keys, wanted) for wanted in (self._columns.lesson, self._columns.member))
+        return (keys[lessons[0]], keys[members[0]]) if len(lessons) == len(members) == 1 else None
 
     def _add(self, text: bytes, rows: Rows, line: int) -> None:
         found = self._pair_of(text, line)
@@ -122,12 +121,13 @@ class JsonRows:
     def _pair_in(self, found: dict[str, Any], text: bytes) -> tuple[int, int] | Fault:
         numbers = []
         for column in (self._columns.lesson, self._columns.member):
-            keys = [key for key in found if normal(key) == normal(column)]
-            if not keys:
+            keys = list(found)
+            at = places(keys, column)
+            if not at:
                 return Fault.plain(f"has no {column}")
-            if len(keys) > 1 or self._is_repeated(keys[0], text):
+            if len(at) > 1 or self._is_repeated(keys[at[0]], text):
                 return Fault.plain(f"{column} is there twice")
-            value = found[keys[0]]
+            value = found[keys[at[0]]]
             number = id_in(value)
             if number is None:
                 return Fault.plain(f"{column} {EMPTY}") if value is None else no_id(column, text_of(value))
@@ -145,12 +145,18 @@ class JsonRows:
         return [name for name, _ in pairs].count(key) != 1
 
     def _begin(self, text: bytes, line: int) -> None:
-        """Refuse one big array, of which otherwise every line would be a bad row."""
-        if not self._is_begun and text.lstrip(WHITE_BYTES).startswith(b"["):
-            raise SourceError(
-                f"{self._name}, line {line}: a JSON array, not JSON Lines with one object a line",
+        """Refuse one big array, and CSV by this name, of which otherwise every line would be a bad row."""
+        if self._is_begun:
+            return
+        place = Place(self._name, line)
+        if text.lstrip(WHITE_BYTES).startswith(b"["):
+            raise place.error(
+                "a JSON array, not JSON Lines with one object a line",
                 hint="turn it into JSON Lines, for example with: jq -c '.[]'",
-                line=line,
+            )
+        if names_columns(text, self._columns):
+            raise place.error(
+                "this names columns as CSV does: it is not JSON Lines", hint="let the file's name end with .csv"
             )
         self._is_begun = True
 

@@ -12,26 +12,20 @@ What it does not do: wait without blocking (see files.py) or know what a row is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from ..errors import SourceError
 from ..model import BOM, BadRow, Batch
 from .batches import RAW_BYTES, Rows
-from .header import SAVE_AS_UTF8
 from .ids import WHITE_BYTES
+from .kinds import is_undecided, kind_of
 
 BLOCK_BYTES: Final = 65_536
 """About 5,000 rows.  Four times as much is no faster, and what is read ahead costs memory."""
-# What files that are no UTF-8 text begin with.
-MAGICS: Final = (
-    (b"\xff\xfe", "UTF-16 text", SAVE_AS_UTF8),
-    (b"\xfe\xff", "UTF-16 text", SAVE_AS_UTF8),
-    (b"\0\0\xfe\xff", "UTF-32 text", SAVE_AS_UTF8),
-    (b"\x1f\x8b", "compressed (gzip)", "end its name with .gz, or pipe it: gzip -dc FILE | bulkwriter run -"),
-    (b"PK\x03\x04", "a ZIP archive or spreadsheet", SAVE_AS_UTF8),
-)
-LONGEST_MAGIC: Final = 4
+LINE_END: Final = re.compile(rb"\n|\r+(?=[^\r])")
+"""The first line's end: LF, or carriage returns and what follows them."""
 
 
 class Stream(Protocol):
@@ -52,7 +46,7 @@ class Stream(Protocol):
 class RowParser(Protocol):
     """What knows a format: text to rows.  See csvrows.py for the meaning."""
 
-    def parse(self, block: bytes, rows: Rows, *, line: int, is_last: bool) -> int: ...
+    def parse(self, block: bytes, rows: Rows, *, line: int, is_last: bool, is_cut: bool = False) -> int: ...
 
     def too_long(self, head: bytes, line: int) -> BadRow: ...
 
@@ -62,12 +56,22 @@ class RowParser(Protocol):
 class Reader:
     """Rows of one stream; blocking, for one thread.  `parser_for` is given the first byte that is not white space."""
 
-    def __init__(self, stream: Stream, parser_for: Callable[[bytes], RowParser], *, name: str, line_bytes: int) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        parser_for: Callable[[bytes], RowParser],
+        *,
+        name: str,
+        line_bytes: int,
+        is_unpacked: bool = False,
+    ) -> None:
         self._stream = stream
         self._parser_for = parser_for
         self._parser: RowParser | None = None
         self._name = name
         self._line_bytes = line_bytes
+        self._is_unpacked = is_unpacked
+        self._has_cr_ends = False
         self._buffer = b""
         self._line = 1  # of the buffer's first byte
         self._bytes_in = 0
@@ -113,18 +117,29 @@ class Reader:
 
     def _begin(self) -> RowParser:
         """Look at the first bytes; the parser for what they are."""
-        while len(self._buffer) < LONGEST_MAGIC and self._fill():
+        while (is_undecided(self._buffer) or BOM.startswith(self._buffer)) and self._fill():
             pass
-        for magic, what, hint in MAGICS:
-            if self._buffer.startswith(magic):
-                raise SourceError(f"{self._name} is {what}, not UTF-8 text", hint=hint, line=1)
         self._buffer = self._buffer.removeprefix(BOM)
         while not self._buffer.lstrip(WHITE_BYTES) and len(self._buffer) <= self._line_bytes and self._fill():
             pass
+        while is_undecided(self._buffer) and len(self._buffer) <= self._line_bytes and self._fill():
+            pass
+        if kind := kind_of(self._buffer, is_unpacked=self._is_unpacked):
+            raise SourceError(f"{self._name} is {kind.what}", hint=kind.hint, line=1)
+        self._find_line_end()
         if self._error is not None and not self._buffer:
             raise self._error
         self._parser = self._parser_for(self._buffer.lstrip(WHITE_BYTES)[:1])
         return self._parser
+
+    def _find_line_end(self) -> None:
+        """Find out whether lines end with a carriage return alone, as old spreadsheets for the Mac write them."""
+        most = self._line_bytes + 2
+        while (found := LINE_END.search(self._buffer[:most])) is None and len(self._buffer) < most and self._fill():
+            pass
+        if found is not None and found[0] != b"\n" and self._buffer[found.end() : found.end() + 1] != b"\n":
+            self._has_cr_ends = True
+            self._buffer = self._buffer.replace(b"\r", b"\n")
 
     def _fill(self) -> bool:
         """Read on; False at the end, or where reading failed."""
@@ -138,7 +153,7 @@ class Reader:
             self._error = error  # raised when the rows before it are delivered
             return False
         self._bytes_in += len(block)
-        self._buffer += block
+        self._buffer += block.replace(b"\r", b"\n") if self._has_cr_ends else block
         self._is_fresh = True
         if not block:
             self._is_ended = True
@@ -158,7 +173,7 @@ class Reader:
         is_too_long = len(self._buffer) - end > self._line_bytes
         if end:
             block = self._buffer[:end]
-            used = parser.parse(block, rows, line=self._line, is_last=self._is_ended or is_too_long)
+            used = parser.parse(block, rows, line=self._line, is_last=self._is_ended or is_too_long, is_cut=is_too_long)
             self._line += block.count(b"\n", 0, used)
             self._buffer = self._buffer[used:]
         if is_too_long:

@@ -1,8 +1,8 @@
 """One CSV record out of physical lines: RFC 4180 read strictly, bounded, and honest about where it ends.
 
 The csv module parses; what it is fed is counted here, so that a quote that never ends costs at most `line_bytes` and
-not the rest of the file.  Where a record ends is told by its structure alone: bytes that are no UTF-8 and NULs spoil
-their record but do not move its end, otherwise a line inside a quoted field could pass for a row of its own.
+not the rest of the file.  Where a record ends is told by its structure alone: a NUL spoils its record but does not
+move its end, otherwise a line inside a quoted field could pass for a row of its own.
 
 The outcome is one of
   - the fields, and the index behind the record's last line;
@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 UNENDED: Final = "a quoted field does not end"
+NEVER_CLOSED: Final = "a quote is opened and never closed"
 # The csv module's own words speak to programmers; the first match is what people read.
 CSV_REASONS: Final = (
     ("new-line character", "a carriage return in the middle of a line"),
@@ -58,11 +59,15 @@ class Feed:
         self.at += 1
         if b"\0" in line:
             self.taint = "holds a NUL byte"
-        try:
-            return line.decode() + "\n"
-        except UnicodeDecodeError:
-            self.taint = "is not UTF-8"
-            return line.decode("utf-8", "replace") + "\n"
+        return readable(line) + "\n"
+
+
+def readable(data: bytes) -> str:
+    """Text in which bytes that are no UTF-8 (Excel's plain "CSV" is Latin-1 or alike) are kept as lone surrogates.
+
+    Ids are ASCII, so such bytes are some other column's, or spoil an id visibly.
+    """
+    return data.decode("utf-8", "surrogateescape")
 
 
 def parse(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
@@ -70,8 +75,13 @@ def parse(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
 
 
-def take_record(lines: Sequence[bytes], at: int, *, delimiter: str, line_bytes: int, is_last: bool) -> Record | None:
-    """The record that starts with `lines[at]`, as the module says.  Lines come without their line ends."""
+def take_record(
+    lines: Sequence[bytes], at: int, *, delimiter: str, line_bytes: int, is_last: bool, is_cut: bool = False
+) -> Record | None:
+    """The record that starts with `lines[at]`, as the module says.  Lines come without their line ends.
+
+    `is_cut`: the last of them is not the text's last, but what comes behind it is too long to be read.
+    """
     if len(lines[at]) > line_bytes:
         return Record(None, too_long(line_bytes), at + 1)
     feed = Feed(lines, at, line_bytes)
@@ -80,7 +90,8 @@ def take_record(lines: Sequence[bytes], at: int, *, delimiter: str, line_bytes: 
     except csv.Error as error:
         if is_unended(error) and not feed.is_over and not is_last:
             return None
-        return Record(None, reason_of(error, line_bytes), at + 1)
+        is_whole = not (feed.is_over or is_cut)
+        return Record(None, NEVER_CLOSED if is_unended(error) and is_whole else reason_of(error, line_bytes), at + 1)
     if feed.taint:
         return Record(None, feed.taint, feed.at)
     return Record(fields, "", feed.at)

@@ -34,7 +34,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from ..model import FieldError, Pair, State
+from ..model import FieldError, Pair, State, column_key
 from ..rows import text_of
 
 APPLICATION_ID: Final = 0x62776A6C  # "bwjl"
@@ -70,8 +70,8 @@ class Identity:
         return cls(normal_url(base_url), account or "", columns)
 
     def has_columns(self, columns: tuple[str, str]) -> bool:
-        """Whether these are the same columns, in any case, as sources compare them."""
-        return [c.strip().casefold() for c in self.columns] == [c.strip().casefold() for c in columns]
+        """Whether these are the same columns, as sources compare them."""
+        return [*map(column_key, self.columns)] == [*map(column_key, columns)]
 
 
 def normal_url(base_url: str) -> str:

@@ -1,0 +1,100 @@
+"""What a file is that is no CSV and no JSON Lines, told by its first bytes, and what to do with it.
+
+`kind_of` answers with words and a hint, which never advises what cannot work: a workbook is not read better through a
+pipe.  `is_undecided` says whether more bytes could still change the answer, so that a pipe is waited for no longer than
+it must be.
+
+Source of the signatures: the formats' own specifications, as in file(1).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+GZIP: Final = b"\x1f\x8b"
+ZIP: Final = b"PK\x03\x04"
+ZIP_BYTES: Final = 100
+"""The first name in a ZIP archive stands within these, and an OpenDocument's type."""
+SAVE_AS_UTF8: Final = "save it as UTF-8 text, in a spreadsheet: 'CSV UTF-8'"
+EXPORT: Final = "open it in a spreadsheet and save the sheet as 'CSV UTF-8'"
+UNPACK: Final = "pipe it: {} FILE | bulkwriter run - --journal FILE.journal"
+UNZIP: Final = "unpack it, and name the file in it"
+
+
+class Kind(NamedTuple):
+    """What a file is, and what to do."""
+
+    what: str
+    hint: str
+
+
+UTF_16: Final = Kind("UTF-16 text, not UTF-8", SAVE_AS_UTF8)
+UTF_32: Final = Kind("UTF-32 text, not UTF-8", SAVE_AS_UTF8)
+WEB_PAGE: Final = Kind(
+    "a web page (HTML)", "export the table as CSV; where you asked for a file, sign in and download it again"
+)
+# The first that fits is it.
+BINARY: Final = (
+    (b"\xff\xfe\0\0", UTF_32),
+    (b"\0\0\xfe\xff", UTF_32),
+    (b"\xff\xfe", UTF_16),
+    (b"\xfe\xff", UTF_16),
+    (GZIP, Kind("compressed (gzip)", "end its name with .gz, or " + UNPACK.format("gzip -dc"))),
+    (ZIP, Kind("a ZIP archive", UNZIP)),
+    (b"PK\x05\x06", Kind("an empty ZIP archive", UNZIP)),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind("an old Excel workbook (.xls) or another Office document", EXPORT)),
+    (b"PAR1", Kind("a Parquet file", "turn it into CSV, for example with: duckdb -csv -c \"FROM 'FILE'\" > pairs.csv")),
+    (
+        b"SQLite format 3\0",
+        Kind("an SQLite database", "turn a query into CSV: sqlite3 -csv -header FILE 'SELECT …' > pairs.csv"),
+    ),
+    (b"%PDF-", Kind("a PDF document", "export the table that it was made from as CSV")),
+    (b"{\\rtf", Kind("formatted text (RTF)", "save it as plain text, UTF-8")),
+    (b"BZh", Kind("compressed (bzip2)", UNPACK.format("bzip2 -dc"))),
+    (b"\xfd7zXZ\0", Kind("compressed (xz)", UNPACK.format("xz -dc"))),
+    (b"\x28\xb5\x2f\xfd", Kind("compressed (zstd)", UNPACK.format("zstd -dc"))),
+    (b"7z\xbc\xaf\x27\x1c", Kind("a 7-Zip archive", UNZIP)),
+)
+# As text begins, behind white space and in any case.
+TEXT: Final = (
+    *((start, WEB_PAGE) for start in (b"<!doctype html", b"<html", b"<head", b"<body", b"<table")),
+    (b"<?xml", Kind("XML", "export the table as CSV")),
+)
+IN_ZIP: Final = (
+    (b"[Content_Types].xml", Kind("an Excel workbook (.xlsx)", EXPORT)),
+    (b"_rels/", Kind("an Excel workbook (.xlsx)", EXPORT)),
+    (b"xl/", Kind("an Excel workbook (.xlsx)", EXPORT)),
+    (b"application/vnd.oasis.opendocument.spreadsheet", Kind("an OpenDocument spreadsheet (.ods)", EXPORT)),
+)
+TWICE: Final = Kind("compressed twice (gzip in gzip)", "unpack it once: gzip -dc FILE > NEW, and name NEW")
+
+
+def is_undecided(head: bytes) -> bool:
+    """Whether a file that begins with `head` may turn out to be a known kind, or to be told more exactly."""
+    if head.startswith(ZIP):
+        return len(head) < ZIP_BYTES
+    text = head.lstrip().lower()
+    return (
+        len(head) < 2
+        or any(len(head) < len(start) and start.startswith(head) for start, _ in BINARY)
+        or any(len(text) < len(start) and start.startswith(text) for start, _ in TEXT if text)
+    )
+
+
+def kind_of(head: bytes, *, is_unpacked: bool = False) -> Kind | None:
+    """What a file is that begins with `head`; None for what may well be CSV or JSON Lines."""
+    if is_unpacked and head.startswith(GZIP):
+        return TWICE
+    if head.startswith(ZIP):
+        found = next((kind for part, kind in IN_ZIP if part in head[:ZIP_BYTES]), None)
+        if found is not None:
+            return found
+    text = head.lstrip().lower()
+    for start, kind in BINARY:
+        if head.startswith(start):
+            return kind
+    for start, kind in TEXT:
+        if text.startswith(start):
+            return kind
+    # One NUL of the first two bytes: an ASCII character of UTF-16 that has no mark at its beginning.
+    return UTF_16 if len(head) > 1 and (head[0] == 0) != (head[1] == 0) else UTF_32 if head[:2] == b"\0\0" else None
