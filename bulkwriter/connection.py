@@ -92,13 +92,19 @@ class Connection:
         await to_its_end(self.aclose())
 
     async def aclose(self) -> None:
-        """End every call and lane, then write down what they spent."""
-        await self.calls.aclose()
-        await self.pool.aclose()
-        if self.quotas:
-            await self.quotas.aclose()
+        """End every call and lane, then write down what they spent.  Raises a bug that nobody was told of."""
+        try:
+            await self.calls.aclose()
+            await self.pool.aclose()
+        finally:
+            if self.quotas:
+                await self.quotas.aclose()
+        self.calls.check()
 
     async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            self.pool.sweep(time.monotonic())
+        try:
+            while True:
+                await asyncio.sleep(SWEEP_S)
+                self.pool.sweep(time.monotonic())
+        except Exception as error:  # nobody waits for this task: those who make calls are told
+            self.calls.crashed(error)

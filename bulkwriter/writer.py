@@ -22,7 +22,7 @@ from .engine.notes import keep_notes, note_at_end
 from .engine.remember import Remembering
 from .engine.singles import Singles
 from .engine.uncancelled import own_task, to_its_end
-from .errors import BulkwriterError, TryLater, UsageError
+from .errors import BulkwriterError, Exit, TryLater, UsageError
 from .events import Event, Observer, Stopping
 from .given import PairLike, Pairs, as_source, checked_pair
 from .model import Outcome, Snapshot, Summary
@@ -90,6 +90,9 @@ class BulkWriter:
         self._engine.halt()
         await to_its_end(asyncio.wait([self._living]))
         self._living.result()
+        bug = self._engine.error
+        if error is None and bug and bug.exit_code is Exit.BUG:  # one that came when nobody waited for anything
+            raise bug
 
     async def _live(self, opened: asyncio.Future[None]) -> None:
         """Hold the parts until the block is left: in a task of its own, so that no cancel around the block ends what

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from threading import Event
+from typing import cast
 
 import pytest
 
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.calls import LANES, Calls
+from bulkwriter.net.lane import Lane, Owner
 from bulkwriter.net.pool import Pool
 from bulkwriter.settings import Limits
 
@@ -202,3 +204,40 @@ def test_a_lane_out_of_step_is_counted(loop: str) -> None:
         peer.drain()
 
     converse(loop, repeat, main)
+
+
+class BrokenLane:
+    """Takes a request; its `abort` has a bug."""
+
+    is_open = True
+
+    def send(self, *_: object) -> bool:
+        return True
+
+    def abort(self, fault: Fault) -> None:
+        raise ZeroDivisionError(fault.value)
+
+
+class BrokenPool:
+    limits = Limits()
+
+    async def connect(self, owner: Owner, *, body_bytes: int) -> Lane:
+        return cast(Lane, BrokenLane())
+
+
+async def test_a_bug_at_the_deadline_is_told_to_who_waits() -> None:
+    calls = Calls(BrokenPool())
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(calls.request(GET, deadline_s=0.01), 10)
+    calls.check()  # somebody was told
+
+
+async def test_a_bug_of_which_nobody_was_told_is_told_at_the_end() -> None:
+    calls = Calls(BrokenPool())
+    calls.check()
+    calls.crashed(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        calls.check()
+    with pytest.raises(ZeroDivisionError):
+        await calls.request(GET, deadline_s=1)
+    calls.check()

@@ -14,6 +14,7 @@ import pytest
 
 from bulkwriter.cli.drive import Drain, Job, drive, run_loop
 from bulkwriter.cli.ending import Ending
+from bulkwriter.cli.errand import Errand
 from bulkwriter.cli.signals import Signals
 from bulkwriter.cli.voice import Voice
 from bulkwriter.errors import ConfigurationStop, JournalError, SourceError
@@ -33,8 +34,10 @@ class FakeSource:
 class FakeWriter:
     """Does as told: raises, or waits for a drain, then has 3 created of 5."""
 
-    def __init__(self, *, error: BaseException | None = None, waits: bool = False) -> None:
-        self._error = error
+    def __init__(
+        self, *, error: BaseException | None = None, waits: bool = False, drain_error: Exception | None = None
+    ) -> None:
+        self._error, self._drain_error = error, drain_error
         self._waits = waits
         self._drained = asyncio.Event()
         self.reasons: list[str] = []
@@ -55,6 +58,8 @@ class FakeWriter:
 
     def drain(self, reason: str) -> None:
         self.reasons.append(reason)
+        if self._drain_error:
+            raise self._drain_error
         self._drained.set()
 
     def summary(self) -> Summary:
@@ -69,6 +74,7 @@ class Stage:
     enter_error: BaseException | None = None
     enter_hangs: bool = False
     write_error: BaseException | None = None
+    drain_error: Exception | None = None
     waits: bool = False
     show: str = "none"
     source: FakeSource = dataclasses.field(default_factory=FakeSource)
@@ -87,7 +93,7 @@ class Stage:
         if self.enter_hangs:
             send(signal.SIGINT)
             await asyncio.sleep(30)
-        self.writer = FakeWriter(error=self.write_error, waits=self.waits)
+        self.writer = FakeWriter(error=self.write_error, waits=self.waits, drain_error=self.drain_error)
         yield self.writer
 
     def run(self) -> Ending:
@@ -133,6 +139,30 @@ def test_what_fails_before_or_outside_is_an_ending_too(stage: Stage, code: int) 
     ending = stage.run()
     assert ending.exit_code == code
     assert ending.summary.journal == "j"
+
+
+def test_a_bug_in_draining_ends_the_run_and_is_told() -> None:
+    """The loop would log it, and the signal would have done nothing."""
+    stage = Stage(waits=True, drain_error=ZeroDivisionError())
+    ending = stage.run()
+    assert (ending.error, ending.exit_code) == (stage.drain_error, 143)
+    assert stage.source.is_closed
+
+
+def test_a_bug_in_stopping_an_errand_cancels_it_and_is_kept() -> None:
+    errand = object.__new__(Errand)
+    errand.voice = Voice(io.StringIO())
+    errand._act = lambda: 1 / 0
+
+    async def main() -> None:
+        errand._task, errand._loop = asyncio.current_task(), asyncio.get_running_loop()
+        errand._first(signal.SIGINT)
+        await asyncio.sleep(30)
+
+    with pytest.raises(asyncio.CancelledError):
+        run_loop(main)
+    assert isinstance(errand._bug, ZeroDivisionError)
+    errand.voice.close()
 
 
 def test_a_signal_drains_and_says_so() -> None:

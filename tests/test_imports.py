@@ -31,8 +31,8 @@ MAY_USE: dict[str, set[str]] = {
     # decide, talk, remember, read
     "core": {"errors", "model", "rows"},
     "net": {"__version__", "errors", "guarded", "model", "settings"},
-    "store": {"errors", "model", "rows"},
-    "sources": {"errors", "model", "shell"},
+    "store": {"errors", "guarded", "model", "rows"},
+    "sources": {"errors", "guarded", "model", "shell"},
     "dedupe": set(),
     "cpu": set(),
     # look, wait and act
@@ -55,6 +55,7 @@ MAY_USE: dict[str, set[str]] = {
         "core",
         "dedupe",
         "engine",
+        "guarded",
         "metering",
         "reconcile",
         "shell",

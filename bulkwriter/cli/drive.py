@@ -18,6 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from ..guarded import guarded
 from ..model import Snapshot, Summary
 from . import progress, words
 from .ending import Ending, empty_summary
@@ -73,8 +74,11 @@ class Drain:
         self._voice = voice
         self._loop: asyncio.AbstractEventLoop | None = None
         self._start: asyncio.Task[Any] | None = None
+        self._main: asyncio.Task[Any] | None = None
         self._writer: Writer | None = None
         self._reason = ""
+        self.bug: Exception | None = None
+        """What went wrong in draining; then the run was cancelled instead."""
 
     def request(self, number: signal.Signals) -> None:
         """Called from the signals' thread."""
@@ -83,11 +87,11 @@ class Drain:
         if loop is None:
             return
         with contextlib.suppress(RuntimeError):  # the loop closed just now: there is nothing left to drain
-            loop.call_soon_threadsafe(self._act)
+            loop.call_soon_threadsafe(guarded(self._act, self._crashed))
 
     def starting(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._start = asyncio.current_task()
+        self._start = self._main = asyncio.current_task()
         if self._reason:
             self._act()
 
@@ -102,6 +106,11 @@ class Drain:
         with contextlib.suppress(RuntimeError):  # a dict changed while it was read
             return self._writer.summary() if self._writer else None
         return None
+
+    def _crashed(self, error: Exception) -> None:
+        self.bug = error
+        if self._main is not None:
+            self._main.cancel()
 
     def _act(self) -> None:
         if self._writer is not None:
@@ -129,7 +138,7 @@ async def drive(job: Job, voice: Voice, drain: Drain, signals: Signals) -> Endin
             async with showing(job.show, opened, voice):
                 await opened.write_all(source)
     except asyncio.CancelledError as e:
-        error = None if signals.first else e
+        error = drain.bug or (None if signals.first else e)
     except BaseException as e:
         error = e
     finally:

@@ -23,6 +23,7 @@ from typing import Any, Protocol, TypeVar
 import anyio
 import click
 
+from ..guarded import guarded
 from ..model import Counts, Summary
 from ..settings import Settings
 from . import choose, progress
@@ -59,6 +60,7 @@ class Errand:
         self._task: asyncio.Task[Any] | None = None
         self._act: Callable[[], object] | None = None
         self._report: Report | None = None
+        self._bug: Exception | None = None  # in stopping; then the command was cancelled instead
 
     def settings(self, journal: Path | None) -> Settings:
         """Settings with a way to sign in, asked for where need be.  Raises `UsageError`."""
@@ -78,7 +80,7 @@ class Errand:
             with self.signals:
                 run_loop(lambda: self._in_loop(main(prepared)))
         except asyncio.CancelledError as e:
-            error = None if self.signals.first else e
+            error = self._bug or (None if self.signals.first else e)
         except (Exception, KeyboardInterrupt) as e:
             error = e
         summary = Summary(counts=Counts(), exit_code=report.exit_code)
@@ -131,7 +133,12 @@ class Errand:
     def _first(self, number: signal.Signals) -> None:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop closed just now: there is nothing left to stop
-                self._loop.call_soon_threadsafe(self._stop, number.name)
+                self._loop.call_soon_threadsafe(guarded(self._stop, self._crashed), number.name)
+
+    def _crashed(self, error: Exception) -> None:
+        self._bug = error
+        if self._task is not None:
+            self._task.cancel()
 
     def _stop(self, name: str) -> None:
         if self._act is not None:

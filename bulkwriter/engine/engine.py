@@ -134,8 +134,8 @@ class Engine:
 
     def start(self) -> None:
         """Start the background tasks; `aclose` ends them."""
-        call_soon = asyncio.get_running_loop().call_soon
-        self.dispatcher.soon = partial(call_soon, guarded(self.dispatcher.use_freed, self.crashed))
+        use_freed = guarded(self.dispatcher.use_freed, self.crashed)
+        self.dispatcher.soon = partial(asyncio.get_running_loop().call_soon, use_freed)
         self._committing = self.spawn(self.committer.run, self._after_commit)
         self.spawn(self.looker.run)
         self.spawn(self.bearer.renew)

@@ -13,11 +13,13 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import anyio
 
 from ..events import NotRemembered, Remembered
+from ..guarded import guarded
 from ..store.learnt import Found
 
 if TYPE_CHECKING:
@@ -87,10 +89,17 @@ class Remembering:
             if not done.done():
                 done.set_result(result)
 
+        def fail(error: BaseException) -> None:
+            if not done.done():
+                done.set_exception(error)
+
         def work() -> None:
-            result = step()
+            try:
+                tell = partial(give, step())
+            except BaseException as error:
+                tell = partial(fail, error)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(give, result)
+                loop.call_soon_threadsafe(guarded(tell, fail))
 
         self._thread = threading.Thread(target=work, name="learnt", daemon=True)
         self._thread.start()

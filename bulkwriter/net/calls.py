@@ -17,6 +17,7 @@ import asyncio
 from time import monotonic
 from typing import Final, Protocol
 
+from ..guarded import guarded
 from ..model import Fault, Reply
 from ..settings import Limits
 from .dial import ConnectFailure
@@ -47,6 +48,7 @@ class Calls:
         self._idle: list[Lane] = []
         self._waiting: dict[Lane, tuple[asyncio.Future[Reply], asyncio.TimerHandle]] = {}
         self._crash: Exception | None = None
+        self._is_crash_told = False
         self.requests = 0
         self.shifts = 0
 
@@ -58,6 +60,7 @@ class Calls:
         """
         async with self._turns:
             if self._crash is not None:
+                self._is_crash_told = True
                 raise self._crash
             try:
                 lane = self._take() or await self._pool.connect(self, body_bytes=self._pool.limits.list_body_bytes)
@@ -76,11 +79,16 @@ class Calls:
         for lane in [*self._waiting]:
             lane.abort(Fault.CANCELLED)
 
+    def check(self) -> None:
+        """Raise a bug that came when nobody waited for a call, and that nobody was told of since."""
+        if self._crash is not None and not self._is_crash_told:
+            raise self._crash
+
     async def _wait(self, lane: Lane, deadline_s: float) -> Reply:
         # A timer of its own, since calls are few and nobody may be sweeping yet (signing in) or any more (undo).
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply] = loop.create_future()
-        self._waiting[lane] = future, loop.call_later(deadline_s, lane.abort, Fault.SILENT)
+        self._waiting[lane] = future, loop.call_later(deadline_s, guarded(lane.abort, self.crashed), Fault.SILENT)
         try:
             return await future
         except asyncio.CancelledError:
@@ -120,4 +128,5 @@ class Calls:
             timer.cancel()
             if not future.done():
                 future.set_exception(error)
+                self._is_crash_told = True
         self._waiting.clear()

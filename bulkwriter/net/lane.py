@@ -19,7 +19,8 @@ A lane is never pipelined, follows no redirect and retries nothing.  What it pro
 - A lane that has answered something listens for `linger_s` more before it closes, since a reply too many comes last.
 - Deadlines, idle limits and lingering are looked after by `sweep`, called by the pool for all lanes together.
 
-An exception out of an owner's callback aborts the lane and goes to `Owner.crashed`; the event loop would only log it.
+An exception out of an owner's callback, or of the lane's own, cuts the lane and goes to `Owner.crashed`: the event loop
+would only log it, and the run would go on with the same bug at the next reply.
 """
 
 from __future__ import annotations
@@ -170,31 +171,40 @@ class Lane(asyncio.BaseProtocol):
     # What the event loop calls.
 
     def data_received(self, data: bytes) -> None:
-        if self.is_busy:
-            reply = self._reader.feed(data)
-            if reply is not None:
-                self._reply(reply)
-            else:
-                self._acknowledge()
-        elif not self._transport.is_closing():
-            self._stray()
+        try:
+            if self.is_busy:
+                reply = self._reader.feed(data)
+                if reply is not None:
+                    self._reply(reply)
+                else:
+                    self._acknowledge()
+            elif not self._transport.is_closing():
+                self._stray()
+        except Exception as e:
+            self._break(e)
 
     def eof_received(self) -> None:
-        if self.is_busy:
-            self._end_busy(is_clean=True)
-        else:
-            self._server_closed()
-            self._end_softly()
+        try:
+            if self.is_busy:
+                self._end_busy(is_clean=True)
+            else:
+                self._server_closed()
+                self._end_softly()
+        except Exception as e:
+            self._break(e)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self.is_busy:
-            self._end_busy(is_clean=False)
-        else:
-            self._server_closed()
-        self._connection.close()
-        self._reader.close()
-        self._forget(self)
         try:
+            if self.is_busy:
+                self._end_busy(is_clean=False)
+            else:
+                self._server_closed()
+            self._connection.close()
+            self._reader.close()
+        except Exception as e:
+            self._break(e)
+        try:
+            self._forget(self)
             self._owner.ended(self)
         except Exception as e:
             self._owner.crashed(e)
@@ -233,6 +243,18 @@ class Lane(asyncio.BaseProtocol):
         # Not through abort(): the owner that just raised is not asked again about a request that it may have sent.
         self.is_busy = self.is_open = False
         self._cut()
+        self._owner.crashed(error)
+
+    def _break(self, error: Exception) -> None:
+        # A bug of the lane's own: the owner gets a reply all the same, or it would wait for one.
+        self.is_open = False
+        try:
+            if self.is_busy:
+                self._reply(failed(Fault.LOST))
+            else:
+                self._cut()
+        except Exception as e:
+            self._owner.crashed(e)
         self._owner.crashed(error)
 
     def _end_busy(self, *, is_clean: bool) -> None:

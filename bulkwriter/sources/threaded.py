@@ -26,6 +26,7 @@ from queue import SimpleQueue
 from typing import Final, NamedTuple, Protocol
 
 from ..errors import SourceError
+from ..guarded import guarded
 from ..model import Batch
 from .batches import cut
 from .identity import SourceChanged
@@ -168,6 +169,12 @@ class ThreadSource:
         self._confirmed_at = at
         self._wake()
 
+    def _crashed(self, error: Exception) -> None:
+        """A bug in one of these two: whoever reads hears of it, whatever they wait for."""
+        self._changed = self._changed or error
+        self._arrived.append(Delivery(error, None))
+        self._wake()
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -180,11 +187,11 @@ class ThreadSource:
                 at = time.monotonic()
                 with suppress(RuntimeError):  # the loop may be closed: nobody waits then
                     if order is Order.CHECK:
-                        loop.call_soon_threadsafe(self._confirmed, self._check(), at)
+                        loop.call_soon_threadsafe(guarded(self._confirmed, self._crashed), self._check(), at)
                     elif not is_over:
                         delivery = self._read()
                         is_over = not isinstance(delivery.batch, Batch)
-                        loop.call_soon_threadsafe(self._arrive, delivery, at)
+                        loop.call_soon_threadsafe(guarded(self._arrive, self._crashed), delivery, at)
         finally:
             self._reader.close()
 

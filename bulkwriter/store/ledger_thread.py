@@ -15,8 +15,10 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
+from ..guarded import guarded
 from .ledger import Ledger
 
 T = TypeVar("T")
@@ -43,7 +45,7 @@ class LedgerThread:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if self._inline:
-            carry_out(lambda: step(self._open()), future, lambda call, *args: call(*args))
+            carry_out(lambda: step(self._open()), future)()
             return future
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, args=(loop,), name="ledger", daemon=True)
@@ -74,24 +76,24 @@ class LedgerThread:
         while (handed_in := self._steps.get()) is not None:
             step, future = handed_in
             assert future is not None
+            tell = carry_out(lambda step=step: step(self._open()), future)  # type: ignore[misc]
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                carry_out(lambda step=step: step(self._open()), future, loop.call_soon_threadsafe)  # type: ignore[misc]
+                loop.call_soon_threadsafe(guarded(tell, partial(fail, future)))
 
 
-def carry_out(call: Callable[[], T], future: asyncio.Future[T], tell: Callable[..., Any]) -> None:
-    """Call it, and give the future what came of that."""
+def carry_out(call: Callable[[], T], future: asyncio.Future[T]) -> Callable[[], None]:
+    """Call it; what this returns gives the future what came of that."""
     try:
-        result = call()
-    except Exception as e:
-        tell(give, future, None, e)
-    else:
-        tell(give, future, result, None)
+        return partial(give, future, call())
+    except BaseException as error:  # whatever it is, whoever waits must hear of it
+        return partial(fail, future, error)
 
 
-def give(future: asyncio.Future[T], result: Any, error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is None:
+def give(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
         future.set_result(result)
-    else:
+
+
+def fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
         future.set_exception(error)

@@ -22,11 +22,13 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from ..errors import JournalError
+from ..guarded import guarded
 from ..model import SINGLE_SEQ, State
 from ..rows import AppendRow, SettleRow
 from .journal import Journal
@@ -199,9 +201,14 @@ class JournalWriter:
             return
         while True:
             for kind, group in groupby(self._take(), key=lambda operation: operation.kind):
-                operations = list(group)
-                carry_out_group(journal, operations, is_write=kind == "write")
-                self._tell(operations, None if journal.broken else _standing(journal))
+                operations, standing = list(group), None
+                try:
+                    carry_out_group(journal, operations, is_write=kind == "write")
+                    standing = None if journal.broken else _standing(journal)
+                except BaseException as e:  # a thread that ends in it would leave everybody waiting
+                    for operation in operations:
+                        operation.error = operation.error or e
+                self._tell(operations, standing)
                 if kind == "close":
                     return
 
@@ -226,7 +233,7 @@ class JournalWriter:
 
     def _tell(self, operations: list[_Operation], standing: _Standing | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._resolve, operations, standing)
+            self._loop.call_soon_threadsafe(guarded(self._resolve, partial(fail_all, operations)), operations, standing)
 
 
 def carry_out_group(journal: Journal, operations: Iterable[_Operation], *, is_write: bool) -> None:
@@ -246,6 +253,13 @@ def carry_out_group(journal: Journal, operations: Iterable[_Operation], *, is_wr
     except BaseException as e:
         for operation in operations:
             operation.error = e
+
+
+def fail_all(operations: Iterable[_Operation], error: BaseException) -> None:
+    """On the loop: nobody is to wait for what could not be told."""
+    for operation in operations:
+        if not operation.future.done():
+            operation.future.set_exception(error)
 
 
 def _standing(journal: Journal) -> _Standing:
