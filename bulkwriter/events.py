@@ -83,9 +83,14 @@ class TokenRefreshed:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """No new attempts from here on; those in flight may end.  `reason` is a sentence for people."""
+    """No new attempts from here on; those in flight may end.  `reason` is a sentence for people, `hint` what to do.
+
+    `is_error`: the run ends with an error of these words; else it was asked to end.
+    """
 
     reason: str
+    hint: str = ""
+    is_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ class Fault(Enum):
     UNREACHABLE = "cannot reach the host"
     NAME = "host name not found"
     CONNECT_TIMEOUT = "no connection in time"
-    TLS = "TLS certificate not accepted"
+    TLS = "no TLS connection"
     PROXY = "the proxy refused the tunnel"
     UNSENT = "the connection ended before a byte was written"
     LOST = "the connection ended before the reply"

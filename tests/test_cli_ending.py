@@ -96,7 +96,24 @@ def test_every_early_end_shows_the_resume_command(code: int) -> None:
 
 def test_a_slip_on_the_command_line_shows_none() -> None:
     ending = Ending(summary=empty_summary(None), error=UsageError("no token"))
-    assert summary_lines(ending, source="p.csv", resume="RESUME") == [headline(ending)]
+    assert headline(ending) == ""
+    assert summary_lines(ending, source="p.csv", resume="RESUME") == []
+
+
+ERRORS_AT_THE_END = [JournalError, SourceError, ConfigurationStop, TryLater, BulkwriterError]
+
+
+@pytest.mark.parametrize("error", ERRORS_AT_THE_END)
+def test_an_error_is_not_followed_by_a_title_that_says_it_worse(error: type[BulkwriterError]) -> None:
+    for created, title in ((0, "Nothing was sent"), (3, "Ended early; so far:")):
+        ending = ended(error=error("there is no such file"), created=created)
+        lines = summary_lines(ending, source="p.csv", resume="RESUME")
+        assert lines[0] == title
+        assert not any(meaning in "\n".join(lines).lower() for meaning in MEANING.values() if meaning != MEANING[0])
+
+
+def test_a_signal_names_itself_whatever_failed_meanwhile() -> None:
+    assert headline(ended(error=TryLater("gone"), signal=130)).startswith("Interrupted (SIGINT)")
 
 
 @pytest.mark.parametrize(

@@ -308,3 +308,18 @@ def test_no_part_of_a_secret_is_said_in_json_either() -> None:
     line = json.loads(said.getvalue())
     assert (line["text"], line["why"]) == ("it said (secret)", "(secret)")
     assert Secrets(["", "abc"]).strike("abc") == "abc"  # too short to be one
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "shown"),
+    [
+        ("server", "the server is back", "the server is back"),  # of six letters
+        ("password", "no --password-file, no passwords", "no --password-file, no passwords"),
+        ("password", "it sent password.", "it sent (secret)."),
+        ("password", '{"a": "x\\npassword"}', '{"a": "x\\n(secret)"}'),
+        ("throttled", "throttled_s unthrottled throttled: slower", "throttled_s unthrottled (secret): slower"),
+        ("0123456789abcdef.ghij", "x0123456789abcdef.ghijx", "x(secret)x"),
+    ],
+)
+def test_a_secret_that_is_a_common_word_leaves_sentences_alone(secret: str, text: str, shown: str) -> None:
+    assert Secrets([secret]).strike(text) == shown

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import socket
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +17,15 @@ import trustme
 from bulkwriter.engine.uncancelled import own_task
 from bulkwriter.errors import UsageError
 from bulkwriter.model import Fault
-from bulkwriter.net.dial import ConnectFailure, Dialer, choose_proxy, make_tls_context
+from bulkwriter.net.dial import (
+    NOT_TLS,
+    ConnectFailure,
+    Dialer,
+    choose_proxy,
+    explain_name,
+    explain_tls,
+    make_tls_context,
+)
 
 API = "https://api.test"
 
@@ -44,6 +57,49 @@ def test_the_proxy_chosen(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert choose_proxy(base_url, given) == chosen
+
+
+@pytest.mark.parametrize(
+    ("number", "has_network", "fault"),
+    [
+        (socket.EAI_NONAME, True, Fault.NAME),  # a wrong name: a setting, exit 4
+        (socket.EAI_NONAME, False, Fault.UNREACHABLE),  # macOS says so without a network
+        (socket.EAI_AGAIN, True, Fault.UNREACHABLE),  # no name server answers: it may later
+        (socket.EAI_AGAIN, False, Fault.UNREACHABLE),
+    ],
+)
+def test_a_name_is_wrong_only_where_somebody_can_know(number: int, has_network: bool, fault: Fault) -> None:
+    failure = explain_name(socket.gaierror(number, "?"), "api.test", has_network=lambda: has_network)
+    assert failure.fault is fault
+    assert failure.detail.startswith("api.test")
+
+
+@pytest.mark.slow
+def test_a_machine_without_a_network_is_no_wrong_setting(tmp_path: Path) -> None:
+    """In a network namespace of its own, where the system lets us make one: the run tries until it gives up, 75."""
+    (tmp_path / "pairs.csv").write_text("CourseLessonId,CourseMemberId\n1,1\n", encoding="ascii")
+    line = ["unshare", "-rn", sys.executable, "-m", "bulkwriter", "run", str(tmp_path / "pairs.csv")]
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-rn", "true"], check=False).returncode:
+        pytest.skip("no network namespace can be made here")
+    env = {**os.environ, "BULKWRITER_TOKEN": "t" * 9}
+    how = ["--base-url=https://api.test", "--give-up-after=0.5", "--progress=none"]
+    done = subprocess.run([*line, *how], capture_output=True, text=True, timeout=180, env=env, check=False)
+    assert done.returncode == 75, done.stderr
+    assert "is there a network?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        *((reason, "this port does not speak TLS") for reason in sorted(NOT_TLS)),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "TLS 1.2 or later could not be agreed: tlsv1 alert protocol version"),
+    ],
+)
+def test_a_port_without_tls_is_no_matter_of_certificates(reason: str, said: str) -> None:
+    failure = explain_tls(reason, "api.test:80")
+    assert failure.fault is Fault.TLS
+    assert said in failure.detail
+    assert "certificate" not in str(failure)
 
 
 async def test_a_look_up_that_somebody_cancels_is_a_failure_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,3 +281,10 @@ def test_nothing_a_server_sends_raises(data: bytes, size: int, is_clean: bool) -
         reply = r.end(is_clean=is_clean)
     assert (reply.status >= 200) == (reply.fault is None)
     assert len(reply.body) <= 200
+
+
+def test_a_server_that_answers_with_a_tls_alert_is_told_as_that() -> None:
+    reply = ReplyReader(head_bytes=65_536, body_bytes=65_536).feed(b"\x15\x03\x03\x00\x02\x02\x46")
+    assert reply is not None
+    assert reply.fault is Fault.GARBLED
+    assert "this port speaks TLS" in reply.detail

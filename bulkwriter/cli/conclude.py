@@ -87,7 +87,8 @@ def conclude(session: Session, ending: Ending) -> None:
     tell_error(voice, error, is_verbose=session.given["verbose"])
     facts = {**summary.to_json(), **time_to_come_back(error)}
     lines = summary_lines(ending, source=session.source, resume=session.resume)
-    voice.say("\n".join(lines), event="summary", **facts)
+    if lines or voice.form == "json":
+        voice.say("\n".join(lines), event="summary", **facts)
     voice.close()
     if session.given["as_json"]:
         put_json(facts)
@@ -96,7 +97,7 @@ def conclude(session: Session, ending: Ending) -> None:
 def tell_error(voice: Voice, error: BaseException | None, *, is_verbose: bool) -> None:
     """Say what ended the command, unless that was nothing, or a signal."""
     if isinstance(error, BulkwriterError):
-        voice.say(f"error: {error}", event="error", message=error.message, hint=error.hint)
+        voice.complain(f"error: {error}", event="error", message=error.message, hint=error.hint)
     elif error is not None and not isinstance(error, KeyboardInterrupt):
         voice.say(bug(error, is_verbose=is_verbose, secrets=[]), event="bug")  # the voice strikes them out
 

@@ -100,7 +100,7 @@ def resume_command(args: Sequence[str]) -> str:
 def summary_lines(ending: Ending, *, source: str, resume: str) -> list[str]:
     """The summary for people: how it ended, counts, speed, the journal, and what to do next."""
     summary = ending.summary
-    lines = [headline(ending)]
+    lines = [head] if (head := headline(ending)) else []
     if summary.counts.pairs:
         lines += ["", *words.counts_table(summary.counts), *reasons.lines(summary.reasons), ""]
     if summary.attempts or summary.settled:
@@ -119,10 +119,17 @@ def summary_lines(ending: Ending, *, source: str, resume: str) -> list[str]:
 
 
 def headline(ending: Ending) -> str:
-    """One line: the outcome by its exit code, and the reason where the run ended early without an error."""
-    if ending.title and not ending.exit_code:
+    """One line: the outcome by its exit code, and the reason where the run ended early without an error.
+
+    An error was told by itself, in more precise words: after it only what follows is said, if anything does.
+    """
+    code = ending.exit_code
+    if ending.title and not code:
         return ending.title
-    text = MEANING[ending.exit_code]
+    if code == code_of(ending.error) and code not in (130, Exit.OK):
+        so_far = "Ended early; so far:" if ending.summary.counts.pairs else "Nothing was sent"
+        return "" if code == Exit.USAGE else so_far
+    text = MEANING[code]
     reason = "" if ending.error else ending.summary.reason
     return text[0].upper() + text[1:] + (f": {reason}" if reason else "")
 

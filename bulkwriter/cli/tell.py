@@ -83,7 +83,9 @@ class Teller:
         text = sentence(event, wall=self._wall()) + (
             f" ({more:,} more like this before)" if more and not is_sum else ""
         )
-        self._voice.say(text, event=name(event), **dataclasses.asdict(event), **({"more": more} if more else {}))
+        is_end = isinstance(event, events.Stopping) and event.is_error
+        say = self._voice.complain if is_end else self._voice.say
+        say(text, event=name(event), **dataclasses.asdict(event), **({"more": more} if more else {}))
 
 
 def together(earlier: events.Event | None, event: events.Event) -> events.Event:
@@ -144,6 +146,8 @@ def sentence(event: events.Event, *, wall: float) -> str:
             return f"an earlier run found that the server allows about {rate}, {age} ago; this one starts at half of it"
         case events.NotRemembered(reason):
             return f"what is learnt of the server is not remembered: {reason}"
+        case events.Stopping(reason, hint, True):
+            return f"error: {reason}" + (f"\n  {hint}" if hint else "")
         case events.Stopping(reason):
             return f"stopping: {reason}"
         case events.Note(text):

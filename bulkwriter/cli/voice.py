@@ -54,6 +54,7 @@ class Voice:
         self._lines: deque[str] = deque()
         self._snapshot: Snapshot | None = None
         self._dropped = 0
+        self._complaints: set[str] = set()
         self._is_closing = False
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._speak, name="voice", daemon=True)
@@ -85,6 +86,13 @@ class Voice:
                 return
             self._lines.append(self._secrets.strike(text))
             self._wake.notify()
+
+    def complain(self, text: str, /, **facts: Any) -> None:
+        """As `say`, for what ends the command: in text once, though it is told when it happens and again at the end."""
+        if self.form == "text" and text in self._complaints:
+            return
+        self._complaints.add(text)
+        self.say(text, **facts)
 
     def show(self, snapshot: Snapshot) -> None:
         """Progress as it stands; replaces one that is not drawn yet."""

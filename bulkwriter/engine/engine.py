@@ -203,7 +203,7 @@ class Engine:
         """End the run early with `error`: nothing new is sent.  The first error counts, or that of a failed disk."""
         if self.error is None or (is_of_journal(error) and not is_of_journal(self.error)):
             self.error = error
-            self.tell(Stopping(error.message))
+            self.tell(Stopping(error.message, error.hint, is_error=True))
         self.halt()
 
     def crashed(self, error: BaseException) -> None:

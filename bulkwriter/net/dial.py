@@ -21,7 +21,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import socket
 import ssl
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -49,6 +52,11 @@ TLS_REASONS: Final = {
     64: "is for another address",
 }
 """By OpenSSL's verify code: what is wrong with the certificate."""
+
+NOT_TLS: Final = frozenset(
+    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
+)
+"""OpenSSL's words, of its versions 1.1 to 3.5, for a first record that is none."""
 
 
 class ConnectFailure(Exception):
@@ -111,11 +119,10 @@ class Dialer:
             case aiohttp.ClientConnectorCertificateError():
                 return ConnectFailure(Fault.TLS, explain_certificate(error.certificate_error, target))
             case aiohttp.ClientConnectorSSLError():
-                reason = (getattr(error.os_error, "reason", None) or "").replace("_", " ").lower()
-                return ConnectFailure(Fault.TLS, f"{target}: TLS 1.2 or later could not be agreed: {reason}")
+                return explain_tls(getattr(error.os_error, "reason", None) or "", target)
             case aiohttp.ClientConnectorDNSError():
                 is_proxy = self._proxy is not None and error.host == self._proxy.raw_host
-                return ConnectFailure(Fault.NAME, f"{error.host} (the proxy)" if is_proxy else error.host)
+                return explain_name(error.os_error, f"{error.host} (the proxy)" if is_proxy else error.host)
             case aiohttp.ClientProxyConnectionError():
                 return explain_os_error(error.os_error, self._proxy_name())
             case aiohttp.ClientConnectorError():
@@ -190,6 +197,32 @@ def make_tls_context(ca_file: Path | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def explain_tls(reason: str, target: str) -> ConnectFailure:
+    """Why no TLS was agreed, by OpenSSL's word for it."""
+    if reason in NOT_TLS:
+        return ConnectFailure(Fault.TLS, f"{target}: this port does not speak TLS (is it one for http?)")
+    said = reason.replace("_", " ").lower()
+    return ConnectFailure(Fault.TLS, f"{target}: TLS 1.2 or later could not be agreed: {said}")
+
+
+def has_route() -> bool:
+    """Whether this machine has a way to anywhere.  Nothing is sent: to connect a datagram socket only asks for the way
+    to a documentation address (RFC 5737, 3849)."""
+    for family, address in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((address, 9))
+            return True
+    return False
+
+
+def explain_name(error: OSError, name: str, *, has_network: Callable[[], bool] = has_route) -> ConnectFailure:
+    """Why a name was not found.  It does not exist only where somebody who can know says so: without a network, and
+    where no name server answers (EAI_AGAIN, RFC 3493), the answer may be another one later."""
+    if error.errno == socket.EAI_AGAIN or not has_network():
+        return ConnectFailure(Fault.UNREACHABLE, f"{name}: no name server answers (is there a network?)")
+    return ConnectFailure(Fault.NAME, name)
 
 
 def explain_certificate(error: Exception, target: str) -> str:

@@ -41,6 +41,7 @@ SHIFTED: Final = 4  # whole, with something behind it
 END_OF_HEAD: Final = b"\r\n\r\n"
 JSON_STARTS: Final = frozenset(b"{[")
 LETTER_H: Final = b"H"[0]
+TLS_ALERT: Final = b"\x15\x03"  # content type and major version of the record by which TLS answers what is none
 KEEP_ALIVE_TIMEOUT: Final = re.compile(rb"(?i)\btimeout\s*=\s*(\d{1,9})")
 PARSE_ERRORS: Final = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 
@@ -95,7 +96,7 @@ class ReplyReader:
             else:
                 self._feed_to_last(data)
         except PARSE_ERRORS as e:
-            return self._broken(e)
+            return self._broken(e, data)
         pieces = self._pieces
         if self._stage == PLAIN and self._head is None and len(pieces) == 1 and len(data) <= self._plain_bytes:
             body = pieces.pop()
@@ -191,9 +192,11 @@ class ReplyReader:
             date=None if date is None else date.decode("latin-1"),
         )
 
-    def _broken(self, error: Exception) -> Reply:
+    def _broken(self, error: Exception, data: bytes) -> Reply:
         if self._stage >= PLAIN:  # llhttp: "Data after `Connection: close`", or garbage where a reply would begin
             return failed(Fault.SHIFTED, "bytes behind the reply")
+        if data.startswith(TLS_ALERT):
+            return failed(Fault.GARBLED, "this port speaks TLS (is it an https address?)")
         return failed(Fault.GARBLED, str(error)[:100])
 
     # What the parser calls, besides `on_body`; the names are httptools'.

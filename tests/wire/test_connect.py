@@ -67,7 +67,9 @@ def test_refused(loop: str, host: str, scheme: str) -> None:
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_name_that_nobody_has(loop: str) -> None:
-    assert fail(loop, "https://no-such-host.invalid") == (Fault.NAME, "no-such-host.invalid")
+    fault, detail = fail(loop, "https://no-such-host.invalid")
+    assert fault in (Fault.NAME, Fault.UNREACHABLE)  # where no name server answers, nobody can know
+    assert detail.startswith("no-such-host.invalid")
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -122,7 +124,7 @@ def test_a_server_that_speaks_no_tls(loop: str) -> None:
 
     with served(plain) as server:
         fault, detail = fail(loop, f"https://127.0.0.1:{server.port}")
-    assert (fault, "TLS 1.2" in detail) == (Fault.TLS, True)
+    assert (fault, "this port does not speak TLS" in detail) == (Fault.TLS, True)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
