@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
@@ -18,12 +19,14 @@ from .dedupe import IdSet
 from .engine.ports import Ports, Store, Stored
 from .engine.remember import Remembering
 from .engine.uncancelled import to_its_end
-from .metering import learnt_for
+from .metering import learnt_for, windows_for
 from .model import Intent, State
 from .net.pool import most_lanes
 from .settings import Settings
 from .store.journal import Journal
+from .store.ledger import ledger_path
 from .store.memory import MemoryJournal
+from .store.private import shown_to
 from .store.schema import RISING_IDS
 from .store.writer import JournalWriter
 
@@ -50,6 +53,7 @@ class Assembly:
             self.ports = self._make_ports()
             if self.ports.quotas:
                 await self.ports.quotas.begin()
+            self.stored.notes += shown_to(self._files())
             if self.ports.remembering:
                 await self.ports.remembering.begin()
         except BaseException:  # a cancelled `open` opens all the same
@@ -77,6 +81,11 @@ class Assembly:
             stored.has_rising_ids = await store.run(lambda journal: journal.meta_get(RISING_IDS)) != "no"
             stored.record_ids = await store.run(read_record_ids)
         return stored
+
+    def _files(self) -> list[Path]:
+        """Those that hold what only their owner should read."""
+        ledger = [ledger_path(self._settings.ledger)] if windows_for(self._settings) else []
+        return [*([self._settings.journal] if self._settings.journal else []), *ledger]
 
     def _make_ports(self) -> Ports:
         connection = self._connection = Connection(self._settings)

@@ -140,12 +140,15 @@ def check_output(output: Path, journal: Path | None, *, force: bool) -> None:
 
 
 def write_file(output: Path, lines: Iterator[str]) -> int:
-    """Write the lines so that the file is there whole or not at all; how many rows there were."""
+    """Write the lines so that the file, its owner's alone, is there whole or not at all; how many rows there were."""
+    from ..store import private
+
     target = output.resolve()
     draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
     try:
         draft.unlink(missing_ok=True)  # of a process that died with this number, or a link laid by another user
-        with draft.open("x", encoding="utf-8", newline="", errors="backslashreplace") as file:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, private.FILE_MODE)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
             count = pour(lines, file)
             file.flush()
             os.fsync(file.fileno())
@@ -155,6 +158,8 @@ def write_file(output: Path, lines: Iterator[str]) -> int:
     finally:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
+    for sentence in private.shown_to([target]):
+        complain(f"note: {sentence}")
     return count
 
 

@@ -121,6 +121,8 @@ class Engine:
         self._settled_before = self._metered = settled_in(ports.store.counts)
         self._wake = guarded(d.pump, self.crashed)
         self._wake_timer: asyncio.TimerHandle | None = None
+        for text in stored.notes:
+            self.tell(Note(text))
         if ports.most_lanes < self.settings.in_flight:
             self.tell(Note(f"{ports.most_lanes:,} requests in flight at most: the system allows no more open files"))
         if ports.remembering:

@@ -97,3 +97,5 @@ class Stored:
     causes: dict[int, str] = field(default_factory=dict)
     """Why doubts are doubts, by seq, where that is known."""
     has_rising_ids: bool = True
+    notes: list[str] = field(default_factory=list)
+    """What people should hear before anything else."""

@@ -18,6 +18,7 @@ import os
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from .private import make_folder
 from .till import stem
 
 BYTES_MAX: Final = 4_096
@@ -56,7 +57,7 @@ class LearntFile:
         text = json.dumps({"account": self._account, "at": round(wall, 3), **learnt})
         other = self.path.with_name(f"{self.path.name}-{os.getpid()}")
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             other.unlink(missing_ok=True)  # of a process that died with this number
             fd = os.open(other, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "w", encoding="utf-8") as file:

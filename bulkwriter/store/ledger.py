@@ -48,8 +48,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import quote
 
-from ..errors import LedgerError
+from ..errors import LedgerError, UsageError
 from .ledger_book import APPLICATION_ID, CREATE, FORMAT, Book, LearntRow, SpentRow, check_believable
+from .private import make_folder
 from .schema import normal_url
 from .till import dead_tills
 
@@ -66,13 +67,23 @@ DAMAGED: Final = (
 
 
 def ledger_path(given: Path | None, env: dict[str, str] | os._Environ[str] = os.environ) -> Path:
-    """The ledger's file: the one given, or that in the user's state folder.  Raises `LedgerError` without a home."""
+    """The ledger's file: the one given, or that in the user's state folder.
+
+    Raises `LedgerError` without a home, and `UsageError` for a home that is below wherever the command is given.
+    """
     state = env.get("XDG_STATE_HOME", "")
     folder = Path(state) if state.startswith("/") else Path("~/.local/state")
     try:
-        return (given or folder / "bulkwriter" / "ledger").expanduser().resolve()
+        named = given or folder / "bulkwriter" / "ledger"
+        path = named.expanduser()
     except RuntimeError as e:
         raise LedgerError(f"the quota ledger has no place: {e}", hint="name a file with --ledger") from None
+    if named.parts[:1] and named.parts[0].startswith("~") and not path.is_absolute():
+        raise UsageError(
+            f"HOME is {env.get('HOME', '')!r}, which is no absolute path, so the quota ledger has no place of its own",
+            hint="set HOME or XDG_STATE_HOME to an absolute path, or name a file with --ledger",
+        )
+    return path.resolve()
 
 
 def account_key(base_url: str, account: str | None) -> str:
@@ -96,7 +107,7 @@ class Ledger:
     def open(cls, path: Path, *, account: str, boot: str, synchronous: str = "FULL") -> Ledger:
         """Open or create the ledger.  Raises `LedgerError` where it cannot be used."""
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(path.parent)
             make_private(path)
             db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
         except (sqlite3.Error, OSError) as e:

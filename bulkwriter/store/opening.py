@@ -28,6 +28,7 @@ from .bounds import check_meta, columns_of
 from .bulk import VARIABLES
 from .faults import ELSEWHERE, GONE, NO_JOURNAL, damaged, journal_error
 from .lock import holder
+from .private import keep_private
 from .schema import APPLICATION_ID, CREATE, FORMAT, Identity
 
 SQLITE_OLDEST: Final = (3, 32)  # upsert (3.24), 32,766 variables a statement (3.32); JSON functions are asked for
@@ -195,7 +196,7 @@ def _create(db: sqlite3.Connection, path: Path | None, identity: Identity) -> No
     db.executemany("INSERT INTO meta(key, value) VALUES (?, ?)", meta.items())
     db.execute("COMMIT")
     if path is not None:
-        path.chmod(0o600)  # an empty file of the user's may have had another mode
+        keep_private(path)  # an empty file of the user's may have had another mode
 
 
 def is_unused(db: sqlite3.Connection) -> bool:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import LedgerError
+from .private import make_folder
 
 try:
     import fcntl
@@ -67,7 +68,7 @@ class Page:
         path = ledger.with_name(f"{stem}{digest(windows)[:8]}.pace")
         size = (HEAD + cells) * DOUBLE
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(path.parent)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as e:
             raise page_error(path, e) from e

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .page import DOUBLE, digest, fill, flock, page_error, try_flock, unflock
+from .private import make_folder
 
 KINDS = ("write", "read")
 CELLS_EACH = 3
@@ -52,7 +53,7 @@ class Till:
         self.path = ledger.with_name(f"{stem(ledger, account)}{secrets.token_hex(8)}.till")
         self._fd = -1
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             flock(self._fd, self.path)
             fill(self._fd, CELLS * DOUBLE)

@@ -1,0 +1,50 @@
+"""Keeps files and folders to their owner: ids of people's courses are nobody else's business.
+
+What we create is 0600, folders 0700, whatever the umask.  Some file systems keep no modes (CIFS, exFAT, a Windows drive
+under WSL): they refuse `chmod`, or pass over it.  That stops nothing; `shown_to` then says who else may read the file.
+
+Invariant: what somebody else made keeps its mode.  Not here: which files those are.  Source: chmod(2), EPERM and EROFS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+GROUP_READS, OTHERS_READ = 0o040, 0o004
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, as far as they are not there.  Raises `OSError`."""
+    if not folder.is_dir():
+        if folder.parent != folder:
+            make_folder(folder.parent)
+        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
+def keep_private(path: Path, *, chmod: Callable[[Path, int], None] = os.chmod) -> None:
+    """Let only its owner read a file that we made, where the file system has modes."""
+    with contextlib.suppress(OSError):
+        chmod(path, FILE_MODE)
+
+
+def shown_to(paths: Iterable[Path]) -> list[str]:
+    """A sentence for each of these files that others than its owner may read."""
+    return [f"{path} {whose(mode)}" for path in paths if (mode := mode_of(path)) & (GROUP_READS | OTHERS_READ)]
+
+
+def whose(mode: int) -> str:
+    who = "everybody on this machine" if mode & OTHERS_READ else "its group"
+    return f"can be read by {who} (mode {mode & 0o777:o}): chmod 600 it, or put it where the file system keeps modes"
+
+
+def mode_of(path: Path) -> int:
+    """Its mode; 0 where there is none to be seen."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
