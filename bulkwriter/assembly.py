@@ -7,11 +7,14 @@ checkpoint.  Both are done to their end whoever is cancelled meanwhile: a journa
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Final, Self, cast
+
+import anyio
 
 from .connection import COLUMNS, Connection
 from .cpu import cpu_times
@@ -19,8 +22,9 @@ from .dedupe import IdSet
 from .engine.ports import Ports, Store, Stored
 from .engine.remember import Remembering
 from .engine.uncancelled import to_its_end
+from .errors import BulkwriterError, Exit, JournalError
 from .metering import learnt_for, windows_for
-from .model import Intent, State
+from .model import Ended, Intent, State
 from .net.pool import most_lanes
 from .settings import Settings
 from .store.journal import Journal
@@ -28,7 +32,11 @@ from .store.ledger import ledger_path
 from .store.memory import MemoryJournal
 from .store.private import shown_to
 from .store.schema import RISING_IDS
+from .store.starts import LAST_START, began_text, ended_text, source_rows
 from .store.writer import JournalWriter
+
+NOTE_S: Final = 2.0
+"""A disk that takes longer to note why a start could not begin is not waited for."""
 
 
 class Assembly:
@@ -40,14 +48,20 @@ class Assembly:
         self._columns = (first or COLUMNS[0], second or COLUMNS[1])
         self.store: JournalWriter | MemoryJournal = JournalWriter() if settings.journal else MemoryJournal()
         self._connection: Connection | None = None
+        self.began_at = time.time()
         self.ports: Ports
         self.stored: Stored
 
     async def __aenter__(self) -> Self:
         settings = self._settings
         try:
+            self.began_at = self._wall()
             await self.store.open(
-                settings.journal, base_url=settings.base_url, account=settings.account, columns=self._columns
+                settings.journal,
+                base_url=settings.base_url,
+                account=settings.account,
+                columns=self._columns,
+                notes={LAST_START: began_text(self.began_at)},
             )
             self.stored = await self._read_stored()
             self.ports = self._make_ports()
@@ -56,10 +70,27 @@ class Assembly:
             self.stored.notes += shown_to(self._files())
             if self.ports.remembering:
                 await self.ports.remembering.begin()
-        except BaseException:  # a cancelled `open` opens all the same
-            await to_its_end(self._close(checkpoint=False))
+        except BaseException as error:  # a cancelled `open` opens all the same
+            await to_its_end(self._give_up(error))
             raise
         return self
+
+    async def _give_up(self, error: BaseException) -> None:
+        """It ends before it could begin: note why, as far as the journal is open."""
+        if isinstance(error, BulkwriterError):
+            ended = Ended(error.code, error.message, int(error.exit_code))
+        elif isinstance(error, Exception):
+            ended = Ended("bug", f"a bug of ours: {type(error).__name__}", int(Exit.BUG))
+        else:
+            ended = Ended("left", "ended before anything was sent")
+        text = ended_text(self.began_at, self._wall(), ended)
+        with contextlib.suppress(JournalError), anyio.move_on_after(NOTE_S):
+            if isinstance(self.store, JournalWriter):
+                await self.store.run(lambda journal: journal.meta_set(LAST_START, text))
+        await self._close(checkpoint=False)
+
+    def _wall(self) -> float:
+        return time.time()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -78,7 +109,9 @@ class Assembly:
         stored = Stored(tally=dict(store.counts), doubts=[], record_ids=IdSet())
         if isinstance(store, JournalWriter) and store.counts:
             stored.doubts, stored.leaving, stored.causes = await store.run(adopt_doubts)
-            stored.has_rising_ids = await store.run(lambda journal: journal.meta_get(RISING_IDS)) != "no"
+            meta = await store.run(lambda journal: journal.meta())
+            stored.has_rising_ids = meta.get(RISING_IDS) != "no"
+            stored.rows = source_rows(meta, store.rows)
             stored.record_ids = await store.run(read_record_ids)
         return stored
 

@@ -10,6 +10,8 @@ The tree is short on purpose: a caller acts on the type, a person on the hint.
      ├─ ConfigurationStop               4   bad token, role, host, TLS name, or the same refusal again and again
      └─ TryLater                       75   the server is gone, or asks to wait for more than we may
 
+`code` names the trouble for programs, finer than the exit code: what the journal and `--json` tell of an end.
+
 Exceptions of aiohttp and sqlite3 are translated where they arise, in `net` and `store`.  No message ever holds a token:
 what a server sends back is quoted only as far as `classify` cut it.
 """
@@ -22,7 +24,7 @@ from enum import IntEnum
 class Exit(IntEnum):
     """Exit codes of the command line; when several apply, `README`, "Exit codes" says which comes first."""
 
-    OK = 0  # every pair present
+    OK = 0  # all that was asked is done
     INCOMPLETE = 1  # ended, with some rejected, failed or invalid
     USAGE = 2
     DOUBTS = 3
@@ -38,11 +40,13 @@ class BulkwriterError(Exception):
     """Root of all errors that this package raises on purpose.  `hint` names what to do next, or is empty."""
 
     exit_code: Exit = Exit.BUG
+    code: str = "bug"
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.code = code or self.code
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
@@ -52,16 +56,20 @@ class UsageError(BulkwriterError):
     """A setting or option cannot be right."""
 
     exit_code = Exit.USAGE
+    code = "usage"
 
 
 class JournalError(BulkwriterError):
     """The journal is locked, unusable, of another host, or its disk failed.  Nothing is sent after it is raised."""
 
     exit_code = Exit.JOURNAL
+    code = "journal"
 
 
 class LedgerError(JournalError):
     """The quota ledger cannot be used, or its disk failed.  Nothing is sent after it; the journal is well."""
+
+    code = "ledger"
 
 
 def is_of_journal(error: BaseException | None) -> bool:
@@ -73,6 +81,7 @@ class SourceError(BulkwriterError):
     """The source cannot be read, lacks its columns, or differs from the journal.  `line` is 1-based, or None."""
 
     exit_code = Exit.SOURCE
+    code = "source"
 
     def __init__(self, message: str, *, hint: str = "", line: int | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -83,15 +92,17 @@ class ConfigurationStop(BulkwriterError):
     """The server shows that a setting is wrong, so that no other pair could fare better."""
 
     exit_code = Exit.CONFIGURATION
+    code = "configuration"
 
 
 class TryLater(BulkwriterError):
     """The server is gone or asks for a long wait; the same command later goes on.  `retry_at`: epoch s, or None."""
 
     exit_code = Exit.TRY_LATER
+    code = "later"
 
-    def __init__(self, message: str, *, hint: str = "", retry_at: float | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, *, hint: str = "", code: str = "", retry_at: float | None = None) -> None:
+        super().__init__(message, hint=hint, code=code)
         self.retry_at = retry_at
 
 

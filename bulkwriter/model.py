@@ -13,8 +13,10 @@ Where a value is made once a pair it is a tuple or a slotted object: a frozen da
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from enum import Enum, IntEnum
 from typing import Any, NamedTuple
 
@@ -265,10 +267,50 @@ def reasons_json(reasons: Reasons) -> dict[str, list[dict[str, str | int]]]:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """How many rows a source has: `total`, None where nobody knows, else exact or estimated from the share of its bytes
+    that was read; and how many of them the journal holds.  Pairs given one by one are none of them."""
+
+    total: int | None = None
+    is_exact: bool = False
+    read: int = 0
+
+    @classmethod
+    def known(cls, total: int | None, *, is_exact: bool, read: int) -> Rows:
+        """What was known of a source, beside the rows that the journal holds by now: it may have read on since."""
+        if total is None or total >= read:
+            return cls(total, is_exact and total is not None, read)
+        return cls(read, False, read)
+
+    @property
+    def not_read(self) -> int | None:
+        """Rows that no start has read yet; None where the total is not known."""
+        return None if self.total is None else max(0, self.total - self.read)
+
+    def to_json(self) -> dict[str, int | bool | None]:
+        is_exact = None if self.total is None else self.is_exact
+        return {"rows_total": self.total, "rows_total_exact": is_exact, "not_read": self.not_read}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Why a start ended: `code` for programs, `reason` in words, the exit code, and when (epoch seconds) going on makes
+    sense, where that is known; `is_theirs` if the server has said so, else it is our own quota's end."""
+
+    code: str
+    reason: str
+    exit_code: int = 0
+    resume_at: float | None = None
+    is_theirs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """How a run stands: `counts` over all its processes, the rest of this process alone.
 
-    `exit_code` is the documented one (README, "Exit codes"); `reason` says in words why the run ended early, or "".
+    `rows` says how many rows the source has and how many were not read yet.  `exit_code` is the documented one (README,
+    "Exit codes").  `ended` says why this start ended, None while it goes on.  `under_way` counts the pairs that this
+    process is about to send or is sending: they are `pending` here, and become something else without a word.
     """
 
     counts: Counts
@@ -277,18 +319,35 @@ class Summary:
     elapsed_s: float = 0.0
     journal: str | None = None
     exit_code: int = 0
-    reason: str = ""
     settled: int = 0  # pairs settled by this process
+    rows: Rows = Rows()
+    ended: Ended | None = None
+    under_way: int = 0
     reasons: Reasons = field(default_factory=dict)  # why pairs were rejected, invalid or failed, as far as it was heard
 
     @property
     def pairs_per_s(self) -> float:
         return self.settled / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
+    @property
+    def reason(self) -> str:
+        """Why this start ended, in words; "" while it goes on."""
+        return self.ended.reason if self.ended else ""
+
+    def abandoned(self) -> Summary:
+        """How the run stands for whoever comes next if this process ends now: nobody knows what was on its way."""
+        counts = self.counts
+        left = replace(counts, pending=counts.pending - self.under_way, in_doubt=counts.in_doubt + self.under_way)
+        return replace(self, counts=left, under_way=0)
+
     def to_json(self) -> dict[str, Any]:
+        ended = self.ended
         return {
             **self.counts.to_json(),
             "reasons": reasons_json(self.reasons),
+            **self.rows.to_json(),
+            "ended_reason": ended.reason if ended else None,
+            "resume_at": iso(ended.resume_at) if ended else None,
             "attempts": self.attempts,
             "throttled": self.throttled,
             "elapsed_s": round(self.elapsed_s, 3),
@@ -303,10 +362,10 @@ class Snapshot:
     """How a run stands this moment, for progress lines; numbers of this process unless said otherwise.
 
     `done` counts settled rows of the whole run, `total` the source's rows (None while unknown, `is_total_exact` False
-    for an estimate from the bytes read).  `latency_s` holds quantiles such as {0.5: 0.02, 0.99: 0.1}.  `held_by` says
-    in words what holds the run back right now (`held_kind` in one or two), and `holds_until_s` for how many more
-    seconds, where that is known; `believes` says what the server is held to allow; `reasons` are the most frequent ones
-    of pairs that were not written.
+    for an estimate from the bytes read), `not_read` those of them that no start has read.  `latency_s` holds quantiles
+    such as {0.5: 0.02, 0.99: 0.1}.  `held_by` says in words what holds the run back right now (`held_kind` in one or
+    two), and `holds_until_s` for how many more seconds, where that is known; `believes` says what the server is held to
+    allow; `reasons` are the most frequent ones of pairs that were not written.
     """
 
     counts: Counts
@@ -326,3 +385,9 @@ class Snapshot:
     holds_until_s: float | None = None
     believes: str = ""
     reasons: Reasons = field(default_factory=dict)
+    not_read: int | None = None
+
+
+def iso(wall: float | None) -> str | None:
+    """Epoch seconds as ISO 8601 in UTC, rounded up to a second: whoever comes back then does not come too early."""
+    return None if wall is None else datetime.fromtimestamp(math.ceil(wall), UTC).isoformat()

@@ -1,10 +1,10 @@
 """How a run stands: the summary that ends it, and the snapshot that progress is drawn from.
 
-The summary counts only what is settled, that is durable; pairs on their way are doubts in it, since after it nobody
-will know better.  In a snapshot they are pending, because the process lives.
+Both count what the journal holds.  While the process lives, an intent is a pair that it is about to send or is sending:
+`pending`, and `under_way` in a summary.  At the end nobody will know better, and it is a doubt.
 
-Invariant: `pairs` is the sum of all states in both.  The exit code here is that of the counts or of the error that
-stopped the run; what a signal makes of it is the command line's business.
+Invariant: `pairs` is the sum of all states in both, and rows in all are those read and those not read.  The exit code
+here is that of the counts, of the error that stopped the run, or of the signal that its caller told of.
 """
 
 from __future__ import annotations
@@ -12,30 +12,68 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
+from .core.left import to_do
 from .engine.engine import Engine
-from .errors import Exit
-from .model import Counts, Snapshot, State, Summary
+from .engine.held import waits_until
+from .errors import Exit, TryLater
+from .model import Counts, Ended, Rows, Snapshot, State, Summary
+from .taking import Taking
+
+ALL_DONE: Final = "every pair was written or found, by the journal"
+NO_ROWS: Final = "the source has no rows"
+AT_LIMIT: Final = "as many pairs were sent as --limit allows"
+LEFT_EARLY: Final = "left before the end of the source"
+SHOWN_LIVE: Final = 1
+"""Reasons a state in a snapshot, which is taken a few times a second."""
+CLOSED: Final = "the writer was closed; it took no source"
+ENDINGS: Final = {
+    Exit.OK: ALL_DONE,
+    Exit.INCOMPLETE: "ended, with some pairs rejected, failed or invalid",
+    Exit.DOUBTS: "ended, with some pairs in doubt",
+}
 
 
-def summary_of(engine: Engine, *, elapsed_s: float) -> Summary:
-    """How the run stands, with the exit code that this ending calls for."""
-    counts = Counts.of(engine.ports.store.counts)
-    error, journal = engine.error, engine.settings.journal
+def summary_of(engine: Engine, *, elapsed_s: float, rows: Rows, ended: Ended | None) -> Summary:
+    """How the run stands; `ended` None while it goes on."""
+    by_state = Counter(engine.ports.store.counts)
+    under_way = 0 if ended else by_state.pop(State.INTENT, 0)
+    by_state[State.PENDING] += under_way
+    counts = Counts.of(by_state)
+    journal = engine.settings.journal
     return Summary(
         counts=counts,
         attempts=engine.stats.attempts,
         throttled=engine.stats.throttled,
         elapsed_s=elapsed_s,
         journal=str(journal) if journal else None,
-        exit_code=int(error.exit_code if error else exit_for(counts)),
-        reason=error.message if error else "",
+        exit_code=ended.exit_code if ended else int(exit_for(counts)),
         settled=engine.settled,
         reasons=engine.commits.reasons.top(),
+        rows=rows,
+        ended=ended,
+        under_way=under_way,
     )
 
 
-SHOWN_LIVE: Final = 1
-"""Reasons a state in a snapshot, which is taken a few times a second."""
+def ended_of(engine: Engine, taking: Taking, asked: Ended | None) -> Ended:
+    """Why this start ends now: by an error, because somebody asked for it, or by itself.  Nothing is on its way."""
+    counts = Counts.of(engine.ports.store.counts)
+    exit_code = int(exit_for(counts))
+    at, is_theirs = waits_until(engine)
+    if error := engine.error:
+        if isinstance(error, TryLater) and error.retry_at is not None:
+            at, is_theirs = error.retry_at, error.code == "stated_wait"
+        return Ended(error.code, error.message, int(error.exit_code), at, is_theirs)
+    if asked:
+        return Ended(asked.code, asked.reason, asked.exit_code or exit_code, at, is_theirs)
+    if taking.has_used_limit:
+        return Ended("limit", AT_LIMIT, exit_code, at, is_theirs)
+    if not taking.has_begun:
+        return Ended("closed", CLOSED, exit_code, at, is_theirs)
+    if not taking.has_read_all:
+        return Ended("left", LEFT_EARLY, exit_code, at, is_theirs)
+    is_empty = not counts.pairs and taking.rows().total == 0
+    return Ended("done", NO_ROWS if is_empty else ENDINGS[Exit(exit_code)], exit_code)
 
 
 def exit_for(counts: Counts) -> Exit:
@@ -47,8 +85,8 @@ def exit_for(counts: Counts) -> Exit:
     return Exit.OK
 
 
-def snapshot_of(engine: Engine, *, elapsed_s: float, total: int | None, is_total_exact: bool) -> Snapshot:
-    """How the run stands this moment; `total` is the number of the source's rows, as far as it is known."""
+def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
+    """How the run stands this moment."""
     now = engine.ports.clock()
     by_state = Counter(engine.ports.store.counts)
     by_state[State.PENDING] += by_state.pop(State.INTENT, 0)
@@ -57,18 +95,20 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, total: int | None, is_total
     rate = engine.stats.settled.per_s(now)
     held = engine.brake.now(now)
     under_way = counts.in_doubt + len(engine.pairs.in_flight)
+    need = to_do(counts, rows.not_read, is_alive=True)
     return Snapshot(
         counts=counts,
         done=done,
-        total=total,
-        is_total_exact=is_total_exact,
+        total=rows.total,
+        is_total_exact=rows.is_exact,
+        not_read=rows.not_read,
         in_flight=len(engine.pairs.in_flight),
         in_flight_limit=engine.dispatcher.limit(),
         attempts=engine.stats.attempts,
         throttled=engine.stats.throttled,
         rate_per_s=rate,
         elapsed_s=elapsed_s,
-        eta_s=None if total is None else engine.eta.seconds(total - done, rate, now, under_way=under_way),
+        eta_s=None if rows.total is None else engine.eta.seconds(need, rate, now, under_way=under_way),
         latency_s=engine.stats.latency.quantiles(0.5, 0.95, 0.99),
         held_kind=held.kind,
         held_by=held.words,

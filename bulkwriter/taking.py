@@ -14,6 +14,7 @@ from typing import Final
 
 import anyio
 
+from .core.left import RowTotal
 from .dedupe import PairSet
 from .engine.chunks import ChunkSize
 from .engine.delivery import Delivery, unsettled
@@ -22,7 +23,7 @@ from .engine.intake import FAILED, PENDING, Intake, IntakePlan
 from .engine.singles import Singles
 from .engine.uncancelled import to_its_end
 from .errors import BulkwriterError, UsageError
-from .model import SINGLE_SEQ, State
+from .model import SINGLE_SEQ, Rows, State
 from .settings import Settings
 from .sources import Source
 
@@ -33,14 +34,13 @@ CLOSING_S: Final = 0.1
 class Taking:
     """`await begin()`, then `run` the source; both by whoever takes it."""
 
-    def __init__(self, engine: Engine, settings: Settings, singles: Singles) -> None:
+    def __init__(self, engine: Engine, settings: Settings, singles: Singles, noted: Rows) -> None:
         self._engine = engine
         self._settings = settings
         self._singles = singles
-        self._source: Source | None = None
         self._intake: Intake | None = None
-        self._has_read_all = False
-        self._last_total: tuple[int | None, bool] = (None, False)
+        self.total = RowTotal(noted)
+        """Of the source that is being taken, or was last; before that what earlier starts noted."""
         self._is_leaving = False
         self.is_free = asyncio.Event()
         """Set while no source is being taken."""
@@ -61,7 +61,6 @@ class Taking:
         """Take a source to its end; an error ends up in the engine, not here."""
         engine, taken = self._engine, self._singles.share()
         engine.commits.delivery = delivery
-        self._source, self._has_read_all = source, False
         try:
             with anyio.CancelScope() as scope:
                 engine.settlement.is_source_ended = False
@@ -70,7 +69,6 @@ class Taking:
                     scope.cancel()
                 self._intake = self._intake_of(source, taken)
                 await self._intake.run(engine.ports.clock)
-                self._has_read_all = True
             engine.settlement.is_source_ended = True
             await engine.finish()
         except BulkwriterError as error:
@@ -96,7 +94,6 @@ class Taking:
         finally:
             if delivery:
                 delivery.end()
-            self._last_total, self._source = self.total(), None
             self.is_free.set()
             await source.aclose()
 
@@ -126,18 +123,27 @@ class Taking:
             left=settings.limit,
         )
         chunk = ChunkSize(most=settings.limits.chunk_rows, chunk_s=settings.limits.chunk_s)
-        return Intake(source, plan, host=engine.commits, known=engine.known, pairs=taken, chunk=chunk)
+        self.total = RowTotal(self.rows() if store.is_durable else Rows(), first_seq=plan.first_seq)
+        return Intake(source, plan, host=engine.commits, known=engine.known, pairs=taken, chunk=chunk, total=self.total)
 
-    def total(self) -> tuple[int | None, bool]:
-        """Rows of the source: exact once it was read, before that estimated from the share of its bytes."""
-        if self._intake is None:
-            return None, False
-        if self._has_read_all:
-            return self._intake.seq, True
-        if self._source is None:
-            return self._last_total
-        share = self._source.fraction()
-        return (round(self._intake.seq / share), False) if share and self._intake.seq else (None, False)
+    def rows(self) -> Rows:
+        """How many rows the source has, and how many of them the journal holds."""
+        return self.total.rows(self._engine.ports.store.rows)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was any source."""
+        return self._intake is not None
+
+    @property
+    def has_read_all(self) -> bool:
+        """Whether the last source was read to its end."""
+        return self._intake is not None and self._intake.is_whole
+
+    @property
+    def has_used_limit(self) -> bool:
+        """Whether it was left because no more may be sent."""
+        return self._intake is not None and self._intake.is_used_up and not self._intake.is_whole
 
 
 def states_sent_again(settings: Settings) -> frozenset[int]:

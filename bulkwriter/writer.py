@@ -18,16 +18,16 @@ from typing import Final, Self
 from .assembly import Assembly
 from .engine.delivery import Delivery
 from .engine.engine import Engine
-from .engine.notes import keep_notes, note_at_end
+from .engine.notes import Notes
 from .engine.remember import Remembering
 from .engine.singles import Singles
 from .engine.uncancelled import own_task, to_its_end
 from .errors import BulkwriterError, Exit, TryLater, UsageError
 from .events import Event, Observer, Stopping
 from .given import PairLike, Pairs, as_source, checked_pair
-from .model import Outcome, Snapshot, Summary
+from .model import Ended, Outcome, Snapshot, Summary
 from .settings import Settings
-from .standing import snapshot_of, summary_of
+from .standing import ended_of, snapshot_of, summary_of
 from .taking import Taking, states_sent_again
 
 ENDS: Final = "give the pair again after the next start; what had been sent of it is in the journal"
@@ -61,6 +61,7 @@ class BulkWriter:
         self._singles: Singles
         self._began_at = time.monotonic()
         self._taking: Taking
+        self._asked_to_end: Ended | None = None
         self._last_summary: Summary | None = None
 
     # lifetime
@@ -103,7 +104,7 @@ class BulkWriter:
             engine.start()
             try:
                 engine.spawn(self._end_singles)
-                engine.spawn(keep_notes, engine, self._taking.total)
+                engine.spawn(self._notes.keep)
                 if remembering:
                     engine.spawn(remembering.keep, engine)
                 opened.set_result(None)
@@ -124,7 +125,8 @@ class BulkWriter:
             await self._end_singles()
         except BulkwriterError as failure:
             error = failure
-        await note_at_end(engine, self._taking.total)
+        await engine.committed()
+        await self._notes.end(self._ended())
         if remembering:
             await remembering.keep_now(engine)
         await engine.committed()  # a look or a stray reply may have told something meanwhile
@@ -143,7 +145,14 @@ class BulkWriter:
             again=states_sent_again(self._settings),
             stop=engine.stop,
         )
-        self._taking = Taking(engine, self._settings, self._singles)
+        self._taking = taking = Taking(engine, self._settings, self._singles, assembly.stored.rows)
+        self._notes = Notes(
+            engine,
+            began_at=assembly.began_at,
+            rows=taking.rows,
+            total=lambda: taking.total,
+            eta_s=lambda: self.snapshot().eta_s,
+        )
 
     # writing
 
@@ -193,9 +202,13 @@ class BulkWriter:
         self._raise()
         return await self._singles.write(checked_pair(pair))
 
-    def drain(self, reason: str) -> None:
-        """Begin no new attempt; `write_all` returns once those in flight have ended, with the rest `pending`."""
+    def drain(self, reason: str, *, ended: Ended | None = None) -> None:
+        """Begin no new attempt; `write_all` returns once those in flight have ended, with the rest `pending`.
+
+        `ended` is what the journal keeps of why this start ended, `reason` where it is None.
+        """
         self._require_begun()
+        self._asked_to_end = self._asked_to_end or ended or Ended("drained", reason)
         self._tell(Stopping(reason))
         self._engine.halt()
 
@@ -216,16 +229,25 @@ class BulkWriter:
     # how it stands
 
     def summary(self) -> Summary:
-        """How the run stands, as the journal has it; also after the block has ended."""
+        """How the run stands, as the journal has it; also after the block has ended.
+
+        At any time: what is `under_way` counts as `pending` until the block ends.
+        """
         self._require_begun()
-        return self._last_summary or summary_of(self._engine, elapsed_s=time.monotonic() - self._began_at)
+        if self._last_summary:
+            return self._last_summary
+        elapsed_s = time.monotonic() - self._began_at
+        ended = self._ended() if self._is_left.is_set() or self._engine.error else None
+        return summary_of(self._engine, elapsed_s=elapsed_s, rows=self._taking.rows(), ended=ended)
+
+    def _ended(self) -> Ended:
+        return ended_of(self._engine, self._taking, self._asked_to_end)
 
     def snapshot(self) -> Snapshot:
         """How the run stands this moment; cheap enough to ask a few times a second."""
         self._require_begun()
-        total, is_exact = self._taking.total()
         elapsed_s = time.monotonic() - self._began_at
-        return snapshot_of(self._engine, elapsed_s=elapsed_s, total=total, is_total_exact=is_exact)
+        return snapshot_of(self._engine, elapsed_s=elapsed_s, rows=self._taking.rows())
 
     def _require_open(self) -> None:
         if self._living is None or self._is_left.is_set():

@@ -18,7 +18,7 @@ from bulkwriter.cli.errand import Errand
 from bulkwriter.cli.signals import Signals
 from bulkwriter.cli.voice import Voice
 from bulkwriter.errors import ConfigurationStop, JournalError, SourceError
-from bulkwriter.model import Counts, Snapshot, Summary
+from bulkwriter.model import Counts, Ended, Snapshot, Summary
 from tests.test_cli_signals import send
 from tests.test_cli_words import QUIET
 
@@ -56,7 +56,7 @@ class FakeWriter:
         self.snapshots += 1
         return dataclasses.replace(QUIET, in_flight=7)
 
-    def drain(self, reason: str) -> None:
+    def drain(self, reason: str, *, ended: Ended | None = None) -> None:
         self.reasons.append(reason)
         if self._drain_error:
             raise self._drain_error

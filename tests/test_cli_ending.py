@@ -30,7 +30,7 @@ from bulkwriter.errors import (
     TryLater,
     UsageError,
 )
-from bulkwriter.model import Counts, Summary
+from bulkwriter.model import Counts, Ended, Summary
 from tests.conftest import CANARY
 
 ERRORS = [UsageError, JournalError, SourceError, ConfigurationStop, TryLater, BulkwriterError]
@@ -39,7 +39,8 @@ ERRORS = [UsageError, JournalError, SourceError, ConfigurationStop, TryLater, Bu
 def ended(
     code: int = 0, *, reason: str = "", error: BaseException | None = None, signal: int | None = None, **counts: Any
 ) -> Ending:
-    summary = Summary(counts=Counts(**counts), journal="p.csv.journal", exit_code=code, reason=reason)
+    why = Ended("gone", reason, code) if reason else None
+    summary = Summary(counts=Counts(**counts), journal="p.csv.journal", exit_code=code, ended=why)
     return Ending(summary=summary, error=error, signal_code=signal)
 
 
@@ -73,7 +74,7 @@ def test_an_error_comes_before_the_counts_and_the_counts_before_nothing() -> Non
 
 def test_a_finished_run_says_so_and_has_nothing_more_to_do() -> None:
     text = "\n".join(summary_lines(ended(created=5), source="p.csv", resume="RESUME"))
-    assert text.startswith("Every pair is present\n")
+    assert text.startswith("Every pair was written or found, by the journal; `verify` asks the server\n")
     assert "RESUME" not in text
 
 

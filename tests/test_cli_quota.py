@@ -46,7 +46,7 @@ def spent(ledger: Path, kind: str = "write") -> int:
 
 def left_s(done_json: dict[str, Any]) -> float:
     """Seconds until the time at which an end with 75 says that going on makes sense."""
-    at = datetime.datetime.fromisoformat(done_json["retry_at"])
+    at = datetime.datetime.fromisoformat(done_json["resume_at"])
     return (at - datetime.datetime.now(datetime.UTC)).total_seconds()
 
 

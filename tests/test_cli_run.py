@@ -31,7 +31,8 @@ def test_every_pair_once_and_the_second_start_writes_nothing(here: Here, tmp_pat
         truth = server.truth()
     assert (again.code, again.counts("pairs", "created", "attempts")) == (0, (500, 500, 0))
     assert (truth["records"], truth["doubles"], truth["creates_applied"]) == (500, 0, 500)
-    assert "Every pair is present" in first.err
+    assert "Every pair was written or found, by the journal" in first.err
+    assert f"bulkwriter verify {source}.journal" in first.err
 
 
 def test_a_gateway_that_says_503_to_what_comes_too_fast_is_sent_less(here: Here, tmp_path: Path) -> None:
@@ -164,7 +165,8 @@ def test_limit_sends_so_many_and_the_next_start_goes_on(here: Here, tmp_path: Pa
         done = here.run(source, server, "--limit=20")
         assert server.truth()["records"] == 20
         assert "--limit" in done.err
-        assert "Every pair is present" not in done.err
+        assert "Every pair" not in done.err
+        assert "30 rows of the source are left" in done.err
         assert here.run(source, server).counts("created", "attempts") == (50, 30)
 
 

@@ -41,11 +41,11 @@ MAY_USE: dict[str, set[str]] = {
     # put together
     "metering": {"core", "engine", "model", "settings", "store"},
     "connection": {"core", "engine", "metering", "model", "net", "reconcile", "settings"},
-    "assembly": {"connection", "cpu", "dedupe", "engine", "metering", "model", "net", "settings", "store"},
+    "assembly": {"connection", "cpu", "dedupe", "engine", "errors", "metering", "model", "net", "settings", "store"},
     # the library's face
     "given": {"errors", "model", "sources"},
-    "standing": {"engine", "errors", "model"},
-    "taking": {"dedupe", "engine", "errors", "model", "settings", "sources"},
+    "standing": {"core", "engine", "errors", "model", "taking"},
+    "taking": {"core", "dedupe", "engine", "errors", "model", "settings", "sources"},
     "writer": {*NOUNS, "assembly", "engine", "given", "standing", "taking"},
     "__init__": {*NOUNS, "sources", "writer"},
     # on top

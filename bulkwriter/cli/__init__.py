@@ -6,7 +6,7 @@
 
     run             a source brought to its end: `drive` runs the loop, `signals` drain or abort it
     dry_run, plan   what a run would do, and when it would be done (`forecast`)
-    status          how a run stands, and what lies ahead of it (`status_ahead`)
+    status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`)
     export          pairs by state, as a source again; `journals`: which journal is meant
     verify, undo    an `errand` each: settings, signals, an end that always reports (`verify_report`)
     stub, demo      the local server; `topics`: help

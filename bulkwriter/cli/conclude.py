@@ -12,18 +12,17 @@ known.
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
-import math
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import BulkwriterError, TryLater
-from ..model import Summary
+from ..model import Summary, iso
 from ..shell import visible
-from .ending import Ending, empty_summary, first_of, summary_lines
+from .ending import Ending, code_of, empty_summary, first_of, summary_lines
 from .main import bug
 from .voice import Voice
 
@@ -78,14 +77,10 @@ def guarded(session: Session, work: Callable[[], Ending]) -> Ending:
 def conclude(session: Session, ending: Ending) -> None:
     """Tell how it ended: people first, on stderr, then the object on stdout."""
     voice = session.voice
-    limit = session.given.get("limit")
-    if limit and ending.summary.attempts >= limit:
-        title = f"Every pair read so far is present; this start sends {limit:,} at most, as --limit says"
-        ending = dataclasses.replace(ending, title=title)
     summary = dataclasses.replace(ending.summary, exit_code=ending.exit_code)
     error = None if ending.error is None else first_of(ending.error)
     tell_error(voice, error, is_verbose=session.given["verbose"])
-    facts = {**summary.to_json(), **time_to_come_back(error)}
+    facts = {**summary.to_json(), **end_facts(ending, error)}
     lines = summary_lines(ending, source=session.source, resume=session.resume)
     if lines or voice.form == "json":
         voice.say("\n".join(lines), event="summary", **facts)
@@ -102,12 +97,22 @@ def tell_error(voice: Voice, error: BaseException | None, *, is_verbose: bool) -
         voice.say(bug(error, is_verbose=is_verbose, secrets=[]), event="bug")  # the voice strikes them out
 
 
-def time_to_come_back(error: BaseException | None) -> dict[str, str]:
-    """`retry_at` for scripts, in UTC, where an end with 75 knows when going on makes sense."""
+def end_facts(ending: Ending, error: BaseException | None) -> dict[str, str | None]:
+    """Why it ended and when going on makes sense, where the summary does not say so: of what failed outside the run, or
+    before it began."""
+    ended = ending.summary.ended
+    if error is not None and (ended is None or ended.exit_code != code_of(error)):
+        reason = error.message if isinstance(error, BulkwriterError) else f"a bug of ours: {type(error).__name__}"
+        return {"ended_reason": reason, "resume_at": None, **time_to_come_back(error)}
+    if ended is None and ending.signal_code:
+        return {"ended_reason": signal.Signals(ending.signal_code - 128).name}
+    return {}
+
+
+def time_to_come_back(error: BaseException | None) -> dict[str, str | None]:
+    """`resume_at` for scripts, in UTC, where an end with 75 knows when going on makes sense."""
     at = error.retry_at if isinstance(error, TryLater) else None
-    if at is None:
-        return {}
-    return {"retry_at": datetime.datetime.fromtimestamp(math.ceil(at), datetime.UTC).isoformat()}
+    return {} if at is None else {"resume_at": iso(at)}
 
 
 def put_json(facts: Mapping[str, Any]) -> None:

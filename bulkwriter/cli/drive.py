@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ..guarded import guarded
-from ..model import Snapshot, Summary
+from ..model import Ended, Snapshot, Summary
 from . import progress, words
 from .ending import Ending, empty_summary
 from .signals import Signals
@@ -36,7 +36,7 @@ class Writer(Protocol):
 
     async def write_all(self, source: Any) -> Summary: ...
     def snapshot(self) -> Snapshot: ...
-    def drain(self, reason: str) -> None: ...
+    def drain(self, reason: str, *, ended: Ended | None = None) -> None: ...
     def summary(self) -> Summary: ...
 
 
@@ -77,12 +77,13 @@ class Drain:
         self._main: asyncio.Task[Any] | None = None
         self._writer: Writer | None = None
         self._reason = ""
+        self._exit_code = 0
         self.bug: Exception | None = None
         """What went wrong in draining; then the run was cancelled instead."""
 
     def request(self, number: signal.Signals) -> None:
         """Called from the signals' thread."""
-        self._reason = number.name
+        self._reason, self._exit_code = number.name, 128 + int(number)
         loop = self._loop
         if loop is None:
             return
@@ -102,9 +103,10 @@ class Drain:
         self._writer = self._start = None
 
     def summary(self) -> Summary | None:
-        """How the run stands, for a last word from another thread; None where nothing is there yet, or it is busy."""
+        """How the run stands if the process is left now, for a last word from another thread; None where nothing is
+        there yet, or it is busy."""
         with contextlib.suppress(RuntimeError):  # a dict changed while it was read
-            return self._writer.summary() if self._writer else None
+            return self._writer.summary().abandoned() if self._writer else None
         return None
 
     def _crashed(self, error: Exception) -> None:
@@ -116,7 +118,10 @@ class Drain:
         if self._writer is not None:
             count = self._writer.snapshot().in_flight
             waiting = f"; waiting for {words.quantity(count, 'request')} in flight" if count else ""
-            self._writer.drain(f"{self._reason}, so nothing new is sent{waiting}; once more aborts at once")
+            self._writer.drain(
+                f"{self._reason}, so nothing new is sent{waiting}; once more aborts at once",
+                ended=Ended("signal", self._reason, self._exit_code),
+            )
         elif self._start is not None:
             self._voice.say(f"stopping: {self._reason}, before anything was sent", event="stopping")
             self._start.cancel()
@@ -153,8 +158,11 @@ def tell_resume(found: Snapshot, voice: Voice) -> None:
     counts = found.counts
     if counts.pairs:
         doubts = f", {counts.in_doubt:,} in doubt" if counts.in_doubt else ""
+        unread = f", {words.not_read(found.not_read, is_exact=found.is_total_exact)} not read yet"
         voice.say(
-            f"resuming: {found.done:,} of {words.quantity(counts.pairs, 'row')} are done{doubts}", event="resuming"
+            f"resuming: {found.done:,} of {words.quantity(counts.pairs, 'row')} read are done{doubts}"
+            f"{unread if found.not_read else ''}",
+            event="resuming",
         )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..dedupe import PairSet
 from ..errors import SourceError
-from ..model import Batch, Counts, State, Summary
+from ..model import Batch, Counts, Rows, State, Summary
 from ..settings import Settings
 from . import choose, journals, words
 from .conclude import Session
@@ -55,7 +55,7 @@ def dry_run(session: Session, settings: Settings) -> Ending:
     counts = Counts.of(tally.states)
     for text in tally.bad:
         session.voice.say(text)
-    summary = Summary(counts=counts, journal=str(path))
+    summary = Summary(counts=counts, journal=str(path), rows=Rows(tally.rows, True, tally.rows))
     start = session.resume.replace(" --dry-run", "")
     return Ending(
         summary=summary,

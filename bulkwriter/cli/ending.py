@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..core.left import to_do
 from ..errors import BulkwriterError, Exit
 from ..model import Counts, Summary
 from ..shell import join, operand
@@ -22,7 +23,7 @@ ORDER = (2, 74, 130, 143, 129, 5, 6, 4, 75, 3, 1, 0, 70)
 """Exit codes, the first that applies first."""
 
 MEANING: dict[int, str] = {
-    0: "every pair is present",
+    0: "every pair written or found, by the journal, or as many as --limit allows",
     1: "ended; some pairs were rejected, failed or invalid",
     2: "usage: an option or setting cannot be right",
     3: "ended, but some pairs are in doubt",
@@ -37,6 +38,10 @@ MEANING: dict[int, str] = {
     143: "terminated (SIGTERM)",
 }
 
+DONE = "every pair was written or found, by the journal; `verify` asks the server"
+TOLD_BY_CODE = ("done", "limit", "signal")
+"""Ends whose exit code says it all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -45,7 +50,7 @@ class Ending:
     summary: Summary
     error: BaseException | None = None
     signal_code: int | None = None
-    title: str = ""  # the first line of a good ending, where "every pair is present" would not be true
+    title: str = ""  # the first line of a good ending of what is no run
     next: tuple[tuple[str, str], ...] = ()  # what a person may do then, each with its command
 
     @property
@@ -102,7 +107,8 @@ def summary_lines(ending: Ending, *, source: str, resume: str) -> list[str]:
     summary = ending.summary
     lines = [head] if (head := headline(ending)) else []
     if summary.counts.pairs:
-        lines += ["", *words.counts_table(summary.counts), *reasons.lines(summary.reasons), ""]
+        rows = None if ending.title else summary.rows
+        lines += ["", *words.counts_table(summary.counts, rows), *reasons.lines(summary.reasons), ""]
     if summary.attempts or summary.settled:
         facts = [
             words.duration(summary.elapsed_s),
@@ -123,15 +129,29 @@ def headline(ending: Ending) -> str:
 
     An error was told by itself, in more precise words: after it only what follows is said, if anything does.
     """
-    code = ending.exit_code
+    code, summary = ending.exit_code, ending.summary
     if ending.title and not code:
         return ending.title
     if code == code_of(ending.error) and code not in (130, Exit.OK):
-        so_far = "Ended early; so far:" if ending.summary.counts.pairs else "Nothing was sent"
+        so_far = "Ended early; so far:" if summary.counts.pairs else "Nothing was sent"
         return "" if code == Exit.USAGE else so_far
-    text = MEANING[code]
-    reason = "" if ending.error else ending.summary.reason
-    return text[0].upper() + text[1:] + (f": {reason}" if reason else "")
+    if code == Exit.OK and summary.ended and summary.ended.code == "limit":
+        return at_limit(summary)
+    if code == Exit.OK and not summary.counts.pairs and summary.rows.total == 0:
+        return "The source has no rows, so there was nothing to send"
+    text = MEANING[code] if code else DONE
+    is_told = ending.error or not summary.ended or summary.ended.code in TOLD_BY_CODE
+    return text[0].upper() + text[1:] + ("" if is_told else f": {summary.reason}")
+
+
+def at_limit(summary: Summary) -> str:
+    """What `--limit` has left, which is no trouble: it is what was asked for."""
+    rows = summary.rows
+    left = to_do(summary.counts, rows.not_read, is_alive=False)
+    if rows.total is None:
+        return "As many pairs were sent as --limit allows; the source has more rows, nobody knows how many"
+    about = "" if rows.is_exact else "about "
+    return f"As many pairs were sent as --limit allows; {about}{words.quantity(left, 'row')} of the source are left"
 
 
 def next_steps(ending: Ending, *, source: str, resume: str) -> list[tuple[str, str]]:
@@ -141,6 +161,7 @@ def next_steps(ending: Ending, *, source: str, resume: str) -> list[tuple[str, s
     if steps or (ending.exit_code in (Exit.USAGE, Exit.BUG) and not counts.pairs):
         return steps
     is_over = ending.exit_code in (Exit.OK, Exit.INCOMPLETE) and not ending.title
+    is_over = is_over and not ending.summary.rows.not_read
     if not is_over or counts.pending or counts.in_doubt or counts.failed:
         steps.append((why_again(ending), resume))
     bad = [s for s in ("rejected", "failed", "invalid") if getattr(counts, s)]
@@ -149,6 +170,10 @@ def next_steps(ending: Ending, *, source: str, resume: str) -> list[tuple[str, s
         journal = operand(ending.summary.journal)
         command = ["bulkwriter", "export", journal, "--state", ",".join(bad), "--output", operand(output)]
         steps.append(("see what was not written, and why", join(command)))
+    if not steps and counts.pairs and ending.summary.journal:
+        steps.append(
+            ("ask the server for each of them", join(["bulkwriter", "verify", operand(ending.summary.journal)]))
+        )
     return steps
 
 

@@ -53,6 +53,10 @@ class Outlook:
             return cls(windows, spending, (), boot, wall, rate_per_s)
         return cls(windows, spending, (day_of(WRITE, known.most),), boot, wall, rate_per_s, known.until - wall + boot)
 
+    def later(self, wall: float) -> Outlook:
+        """The same where the server has said to come back at `wall` (epoch seconds)."""
+        return dataclasses.replace(self, not_before=max(self.not_before, wall - self.wall + self.boot))
+
     def fresh(self) -> Outlook:
         """The same with nothing spent, and nothing shown."""
         nothing, _ = placed(
@@ -73,7 +77,7 @@ class Outlook:
         rate = min(self.rate_per_s, pace_of(self.windows))
         begin = max(self.boot, self.not_before)
         end = finish(self.spending, [*long_of(self.windows), *self.shown], need, begin, rate_per_s=rate)
-        return self._term(end, None if end.window or begin == self.boot else self.shown[0])
+        return self._term(end, None if end.window or begin == self.boot or not self.shown else self.shown[0])
 
     def concerned(self) -> tuple[Window, ...]:
         """The windows that writes count in."""

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..model import Batch, Counts, State
+from ..engine.token_life import token_warning
+from ..model import Batch, Counts, Rows, State, iso
 from ..settings import Settings
-from . import choose, journals, options, words
+from . import choose, journals, last_start, options, words
 from .conclude import put
 from .dry_run import ROWS, Tally, check_unchanged, check_whole, count_batch, note_bad
 from .errand import Errand
@@ -28,7 +29,12 @@ from .errand import Errand
 if TYPE_CHECKING:
     from ..reconcile.existing import Existing
     from ..store.reader import JournalReader
-    from .forecast import Outlook, Term
+    from .forecast import Outlook
+    from .last_start import Told
+
+
+SHOWN_S = 0.05
+"""What a window alone takes less than, it does not bind: its time would read as 0.0 s."""
 
 
 @click.command("plan")
@@ -92,7 +98,10 @@ async def work(errand: Errand, settings: Settings, report: PlanReport) -> None:
         account_key(settings.base_url, settings.account),
         rate_per_s=settings.rate or float("inf"),
     )
+    if report.told and report.told.is_theirs and report.told.resume_at is not None:
+        report.outlook = report.outlook.later(report.told.resume_at)
     report.writes = min(report.counts.pending, settings.limit or report.counts.pending)
+    report.warning = token_warning(settings, report.outlook.together(report.writes).seconds)
     report.base_url = settings.base_url
     for text in report.tally.bad:
         errand.voice.say(text, event="bad_row")
@@ -126,6 +135,7 @@ async def count(errand: Errand, settings: Settings, report: PlanReport, existing
         reader = stack.enter_context(JournalReader(report.journal)) if report.journal else None
         if reader:
             reader.require(base_url=settings.base_url, account=settings.account, columns=names)
+            report.told = last_start.told_of(reader)
         source = choose.open_given(report.source, errand.given, errand.voice, limits=settings.limits)
 
         def line() -> str:
@@ -165,7 +175,9 @@ class PlanReport:
         self.base_url = ""
         self.tally = Tally()
         self.counts = Counts()
+        self.told: Told | None = None  # what the journal tells of an earlier start
         self.writes = 0
+        self.warning = ""
         self.outlook: Outlook | None = None
         self._began_at = time.monotonic()
 
@@ -173,7 +185,11 @@ class PlanReport:
 
     def facts(self) -> dict[str, Any]:
         outlook = self.outlook
-        facts: dict[str, Any] = {**self.counts.to_json(), "writes": self.writes, "checked": not self.is_offline}
+        rows = Rows(self.tally.rows, True, self.tally.rows) if outlook else Rows()
+        facts: dict[str, Any] = {**self.counts.to_json(), **rows.to_json(), "ended_reason": None, "resume_at": None}
+        if self.told:
+            facts |= {"ended_reason": self.told.ended_reason, "resume_at": iso(self.told.resume_at)}
+        facts |= {"writes": self.writes, "checked": not self.is_offline}
         if outlook:
             end, fresh = outlook.together(self.writes), outlook.fresh().together(self.writes)
             facts["quotas"] = [
@@ -192,20 +208,26 @@ class PlanReport:
         outlook = self.outlook
         assert outlook is not None
         whose = "would be created" if not self.is_offline else "would be created, as far as none of them exists"
-        lines = [f"{self.source} -> {self.base_url}", "", *words.counts_table(self.counts, always=("pending",)), ""]
+        lines = [f"{self.source} -> {self.base_url}"]
+        if self.told:
+            lines += [f"{word:<9}  {text}" for word, text in last_start.lines(self.told)]
+        lines += ["", *words.counts_table(self.counts, always=("pending",)), ""]
         lines.append(f"{words.quantity(self.writes, 'write')} needed: so many pairs {whose}")
         if not self.writes:
             return lines
-        end = outlook.together(self.writes)
         slowest_first = sorted(outlook.concerned(), key=lambda w: -outlook.under(self.writes, w).seconds)
-        rows = [(window_text(window), self._under(outlook, window)) for window in slowest_first]
+        rows = [(window_text(window), text) for window in slowest_first if (text := self._under(outlook, window))]
         if rows:
             lines += ["", *words.columns(rows, 110), ""]
-        return [*lines, *finish_lines(end, outlook.fresh().together(self.writes))]
+        lines += finish_lines(outlook, self.writes)
+        return [*lines, self.warning] if self.warning else lines
 
     def _under(self, outlook: Outlook, window: Any) -> str:
-        spent = outlook.spent(window)
-        return outlook.under(self.writes, window).words() + (f" ({spent:,} spent now)" if spent else "")
+        """How long the writes take under a window alone, "" where it neither binds nor was spent from."""
+        spent, alone = outlook.spent(window), outlook.under(self.writes, window)
+        if alone.seconds < SHOWN_S:
+            return f"does not bind ({spent:,} spent now)" if spent else ""
+        return alone.words() + (f" ({spent:,} spent now)" if spent else "")
 
 
 def window_text(window: Any) -> str:
@@ -214,10 +236,17 @@ def window_text(window: Any) -> str:
     return window_words(window)
 
 
-def finish_lines(end: Term, fresh: Term) -> list[str]:
+def finish_lines(outlook: Outlook, writes: int) -> list[str]:
     """The end of it all, and what binds."""
-    if end.window is None and end.seconds < 1:
-        return ["no quota holds them: as fast as the server takes them"]
+    from ..engine.quota_view import moment
+
+    end, fresh = outlook.together(writes), outlook.fresh().together(writes)
+    wait_s = outlook.not_before - outlook.boot
+    if end.window is None and end.seconds - max(0.0, wait_s) < 1:
+        quick = "no quota holds them: as fast as the server takes them"
+        if wait_s <= 0:
+            return [quick]
+        return [f"{quick}, once it takes any again: not before {moment(outlook.wall + wait_s)}, as it asked"]
     why = f"{window_text(end.window)} binds" if end.window else "--rate binds"
     lines = [f"all quotas together: {end.words()}; {why}"]
     if abs(fresh.seconds - end.seconds) > 60:

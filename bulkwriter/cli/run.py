@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import BulkwriterError, Exit
-from ..model import Counts
 from ..settings import DEFAULT_BASE_URL, Settings
 from . import choose, journals, options
 from .conclude import Session, conclude, guarded
@@ -92,11 +91,13 @@ def with_counts(session: Session, ending: Ending) -> Ending:
     if path is None or ending.summary.counts.pairs or ending.exit_code in (Exit.OK, Exit.USAGE, Exit.BUG):
         return ending
     from ..store.reader import JournalReader
+    from .last_start import told_of
 
     with contextlib.suppress(BulkwriterError), JournalReader(path) as reader:
         base_url, columns = given["base_url"] or DEFAULT_BASE_URL, choose.columns_of(given)
         reader.require(base_url=base_url, account=given["account"], columns=columns)
-        summary = dataclasses.replace(ending.summary, counts=Counts.of(reader.counts()))
+        told = told_of(reader)
+        summary = dataclasses.replace(ending.summary, counts=told.counts, rows=told.rows)
         return dataclasses.replace(ending, summary=summary)
     return ending
 

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..model import Counts, Reasons, reasons_json
+from ..core.left import to_do
+from ..model import Reasons, reasons_json
 from ..shell import join, operand
-from . import journals, options, reasons, status_ahead, words
+from . import journals, last_start, options, reasons, status_ahead, words
 from .conclude import put
 
 if TYPE_CHECKING:
     from ..store.reader import JournalReader
+    from .last_start import Told
 
 
 @click.command("status")
@@ -31,17 +33,18 @@ def command(journal: Path, as_json: bool) -> int:
     from ..store.reader import JournalReader
 
     with JournalReader(journal) as reader:
-        counts = Counts.of(reader.counts())
-        why = {} if reasons.have_all({}, counts) else reasons.reasons_of(reader)
-        facts = status_of(reader, journal) | status_ahead.facts(reader, counts)
-    answer = {**counts.to_json(), "reasons": reasons_json(why), **facts}
-    put(json.dumps(answer) if as_json else "\n".join(status_lines(counts, facts, why)))
+        told = last_start.told_of(reader)
+        why = {} if reasons.have_all({}, told.counts) else reasons.reasons_of(reader)
+        facts = {**told.counts.to_json(), "reasons": reasons_json(why), **told.to_json()}
+        facts |= status_of(reader, journal, told) | status_ahead.facts(reader, told)
+    put(json.dumps(facts) if as_json else "\n".join(status_lines(told, facts, why)))
     return 0
 
 
-def status_of(reader: JournalReader, journal: Path) -> dict[str, Any]:
-    """All but the counts, as `--json` has it; times are UTC."""
-    meta, writer, identity = reader.meta(), reader.writer(), reader.identity()
+def status_of(reader: JournalReader, journal: Path, told: Told) -> dict[str, Any]:
+    """Whose journal it is and who writes it, as `--json` has it; times are UTC."""
+    meta, identity = reader.meta(), reader.identity()
+    writer = reader.writer() if told.is_alive else None
     return {
         "journal": str(journal),
         "base_url": identity.base_url,
@@ -53,7 +56,7 @@ def status_of(reader: JournalReader, journal: Path) -> dict[str, Any]:
     }
 
 
-def status_lines(counts: Counts, facts: dict[str, Any], why: Reasons) -> list[str]:
+def status_lines(told: Told, facts: dict[str, Any], why: Reasons) -> list[str]:
     """The same for people."""
     writer = facts["writer"]
     now = f"pid {writer['pid']} on {writer['host']} since {writer['since']}" if writer else "nobody"
@@ -62,19 +65,25 @@ def status_lines(counts: Counts, facts: dict[str, Any], why: Reasons) -> list[st
         ("server", facts["base_url"] + (f", account {facts['account']}" if facts["account"] else "")),
         ("writer", now),
         ("written", words.when(facts["written_at"])),
+        *last_start.lines(told),
     ]
     lines = [f"{word:<9}  {text}" for word, text in rows]
-    lines += ["", *(line[2:] for line in words.counts_table(counts, is_alive=writer is not None))]
+    lines += ["", *(line[2:] for line in words.counts_table(told.counts, told.source, is_alive=told.is_alive))]
     lines += reasons.lines(why, indent="")
-    return lines + status_ahead.lines(facts) + next_lines(counts, facts, is_alive=writer is not None)
+    return lines + status_ahead.lines(facts) + next_lines(told, facts)
 
 
-def next_lines(counts: Counts, facts: dict[str, Any], *, is_alive: bool) -> list[str]:
+def next_lines(told: Told, facts: dict[str, Any]) -> list[str]:
     """What to do about what is not done."""
-    lines = []
-    open_pairs = counts.pending + counts.in_doubt + counts.failed
-    if open_pairs and not is_alive:
-        lines.append(f"next       the command that began this run goes on: {words.quantity(open_pairs, 'pair')} to do")
+    lines, counts, rows = [], told.counts, told.rows
+    left = to_do(counts, rows.not_read, is_alive=False)
+    is_unknown = told.source is not None and rows.total is None
+    if (left or is_unknown) and not told.is_alive:
+        about = "about " if rows.not_read and not rows.is_exact else ""
+        more = ", and whatever of the source was not read" if is_unknown else ""
+        lines.append(
+            f"next       the command that began this run goes on: {about}{words.quantity(left, 'pair')} to do{more}"
+        )
     bad = [s for s in ("rejected", "failed", "invalid") if getattr(counts, s)]
     if bad:
         command = ["bulkwriter", "export", operand(facts["journal"]), "--state", ",".join(bad), "--output", "-"]

@@ -9,29 +9,30 @@ Invariant: reads only.  Not here: the forecast itself (`forecast`).
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from ..core.left import to_do
 from ..errors import BulkwriterError
-from ..model import Counts
+from ..store.starts import RUN, noted_of, number_of, wall_of
 from . import words
+
+RATE_MAX: Final = 1e9
 
 if TYPE_CHECKING:
     from ..store.reader import JournalReader
     from .forecast import Outlook
+    from .last_start import Told
 
 
-def facts(reader: JournalReader, counts: Counts) -> dict[str, Any]:
+def facts(reader: JournalReader, told: Told) -> dict[str, Any]:
     """As `--json` has it."""
-    noted = notes_of(reader)
-    is_alive = reader.writer() is not None
-    rate = noted.get("rate_per_s") if is_alive else None
+    noted, is_alive = noted_of(reader.meta(), RUN), told.is_alive
+    rate = number_of(noted, "rate_per_s", RATE_MAX) if is_alive else None
     held = held_now(noted) if is_alive else {}
     found: dict[str, Any] = held | {
-        "rows": noted.get("rows"),
         "rate_per_s": rate,
         "end": None,
         "quotas": [],
@@ -39,42 +40,36 @@ def facts(reader: JournalReader, counts: Counts) -> dict[str, Any]:
     }
     try:
         outlook = outlook_of(reader, noted)
+        if outlook and told.is_theirs and told.resume_at is not None:
+            outlook = outlook.later(told.resume_at)
     except BulkwriterError as error:
         return found | {"trouble": error.message}
-    left = left_of(counts, noted.get("rows") or 0, is_alive=is_alive)
-    if left and outlook and outlook.windows:
-        end = outlook.together(left)
-        found["end"] = {**end.facts(), "left": left, "is_exact": noted.get("is_exact", False), "words": end.words()}
+    left, rows = to_do(told.counts, told.rows.not_read, is_alive=is_alive), told.rows
+    is_exact = rows.is_exact or rows.not_read == 0
+    if outlook and outlook.windows and (left or rows.total is None):
         found["quotas"] = spent_now(outlook)
-    elif left and rate:
-        found["end"] = {"left": left, "seconds": round(left / rate, 1), "words": words.duration(left / rate)}
+    if left and rows.total is not None and outlook and outlook.windows:
+        end = outlook.together(left)
+        found["end"] = {**end.facts(), "left": left, "is_exact": is_exact, "words": end.words()}
+    elif left and rows.total is not None and rate:
+        seconds = left / rate
+        found["end"] = {
+            "left": left, "is_exact": is_exact, "seconds": round(seconds, 1), "words": words.duration(seconds)
+        }  # fmt: skip
     return found
-
-
-def left_of(counts: Counts, rows: int, *, is_alive: bool) -> int:
-    """Pairs that want a write.  Intents read as in doubt; those of a living run wait for their turn to be sent."""
-    known = counts.pending + counts.failed + (counts.in_doubt if is_alive else 0)
-    return known + max(0, rows - counts.pairs)
-
-
-def notes_of(reader: JournalReader) -> dict[str, Any]:
-    """What the run has noted of itself; nothing in a journal of an older version."""
-    text = reader.meta().get("run")
-    noted = json.loads(text) if text else {}
-    return noted if isinstance(noted, dict) else {}
 
 
 def held_now(noted: dict[str, Any]) -> dict[str, Any]:
     """What a living run said last of what holds it back; nothing of a run that began with an older version."""
     if not noted.get("held_by"):
         return {}
-    now, until = time.time(), noted.get("holds_until")
+    now, until, at = time.time(), wall_of(noted, "holds_until"), wall_of(noted, "at")
     return {
-        "held_kind": noted["held_kind"],
-        "held_by": noted["held_by"],
+        "held_kind": str(noted.get("held_kind", "")),
+        "held_by": str(noted["held_by"]),
         "holds_until_s": round(until - now, 1) if until and until > now else None,
-        "believes": noted.get("believes", ""),
-        "said_s": round(max(0.0, now - noted["at"]), 1),
+        "believes": str(noted.get("believes", "")),
+        "said_s": round(max(0.0, now - (at or now)), 1),
     }
 
 
@@ -88,11 +83,11 @@ def outlook_of(reader: JournalReader, noted: dict[str, Any]) -> Outlook | None:
     from .forecast import Outlook
 
     meta = reader.meta()
-    base_url = meta["base_url"]
-    windows = windows_of(
-        noted.get("quota", ()), is_loopback=Settings(base_url=base_url).is_loopback, share=noted.get("quota_share", 1.0)
-    )
-    ledger = ledger_path(Path(noted["ledger"]) if noted.get("ledger") else None)
+    base_url, quota, ledger_name = meta["base_url"], noted.get("quota"), noted.get("ledger")
+    texts = [text for text in quota if isinstance(text, str)] if isinstance(quota, list) else ()
+    share = number_of(noted, "quota_share", 1.0) or 1.0
+    windows = windows_of(texts, is_loopback=Settings(base_url=base_url).is_loopback, share=share)
+    ledger = ledger_path(Path(ledger_name) if isinstance(ledger_name, str) and ledger_name else None)
     return Outlook.now(windows, ledger, account_key(base_url, meta.get("account") or None))
 
 
@@ -124,7 +119,7 @@ def lines(facts: dict[str, Any]) -> list[str]:
         more = facts["holds_until_s"]
         rows.append(("held back", facts["held_by"] + ("" if more is None else f", {words.duration(more)} more")))
     if end := facts["end"]:
-        about = "" if end.get("is_exact", True) else "about "
+        about = "" if end["is_exact"] else "about "
         why = f"; {end['quota']} binds" if end.get("quota") else ""
         rows.append(("end", f"in {end['words']}, for {about}{words.quantity(end['left'], 'pair')} left{why}"))
     for quota in facts["quotas"]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Sequence
 
-from ..model import Counts
+from ..model import Counts, Rows
 
 MEANING = {
     "created": "records made by this run",
@@ -79,16 +79,35 @@ def by_state(counts: Counts) -> dict[str, int]:
     return {name: numbers[name] for name in MEANING}
 
 
-def counts_table(counts: Counts, *, always: Sequence[str] = ("created",), is_alive: bool = False) -> list[str]:
+def not_read(count: int | None, *, is_exact: bool) -> str:
+    """Rows of the source that were not read yet: "8,545", "about 8,545", or "unknown"."""
+    if count is None:
+        return "unknown"
+    return f"{'' if is_exact else 'about '}{count:,}"
+
+
+def counts_table(
+    counts: Counts, rows: Rows | None = None, *, always: Sequence[str] = ("created",), is_alive: bool = False
+) -> list[str]:
     """Aligned lines of a count, its word and its meaning; zero rows are left out but for those in `always`.
 
-    `is_alive`: some process writes this journal, in which what that has yet to send looks like doubts.
+    `rows` tells of the source, where there is one and it was not read whole.  `is_alive`: some process writes this
+    journal, in which what that has yet to send looks like doubts.
     """
     meaning = {**MEANING, "in_doubt": "about to be sent, on their way, or in doubt"} if is_alive else MEANING
-    rows = [("pairs", counts.pairs, "rows read")]
-    rows += [(state(n), c, meaning[n]) for n, c in by_state(counts).items() if c or n in always]
-    wide, width = max(9, *(len(word) for word, _, _ in rows)), max(len(number(c)) for _, c, _ in rows)
-    return [f"  {word:<{wide}}  {number(c):>{width}}  {meaning}" for word, c, meaning in rows]
+    lines = [("pairs", number(counts.pairs), "rows read")]
+    lines += [(state(n), number(c), meaning[n]) for n, c in by_state(counts).items() if c or n in always]
+    if rows and (rows.not_read or not rows.is_exact):
+        lines.append(("not read", not_read(rows.not_read, is_exact=rows.is_exact), unread_meaning(rows)))
+    wide, width = max(9, *(len(word) for word, _, _ in lines)), max(len(count) for _, count, _ in lines)
+    return [f"  {word:<{wide}}  {count:>{width}}  {meaning}" for word, count, meaning in lines]
+
+
+def unread_meaning(rows: Rows) -> str:
+    if rows.total is None:
+        return "rows of the source; it was not read to its end"
+    how = "" if rows.is_exact else ", by its size"
+    return f"rows of the source, which has {'' if rows.is_exact else 'about '}{rows.total:,}{how}"
 
 
 def wrap(facts: Iterable[str], width: int, *, indent: str = "  ", between: str = " · ") -> list[str]:

@@ -13,6 +13,7 @@
     throttles   what throttles teach of a long window that nobody wrote down
     reasons     what is said of pairs that were not written, gathered by what is meant
     stats       counters, latencies, the recent rate
+    left        how many rows a source has, and what is still to be done
 
 It names nouns alone (`model`, `rows`, `errors`); the engine asks it and acts.
 """

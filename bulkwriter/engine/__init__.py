@@ -13,7 +13,7 @@
     quotas          lets every request wait for its turn; `turns`: calls, `sides` and `reserve`: one kind of request
     exchanges       with the ledger, one at a time; `account`: what is decided inside its transaction
     eta, quota_view, held       when it ends, what is spent, what holds it back: in words, for people
-    notes, remember             what is kept for `status`, and for the next run
+    notes, remember             what is kept for `status`, and for the next run; `token_life`: does it outlive the run?
     background, uncancelled     tasks from callbacks, and steps that no cancellation breaks in two
 
 It knows core, net, store, and of `reconcile` the looks and the lists.  It names no lesson and no member.

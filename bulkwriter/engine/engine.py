@@ -179,7 +179,7 @@ class Engine:
         failing_s = self.looker.failing_s(now)
         if failing_s > self.settings.give_up_after_s:
             message = f"list calls have failed for {failing_s:,.0f} s: {self.looker.last_failure}"
-            self.stop(TryLater(message, hint="the same command later settles the doubts"))
+            self.stop(TryLater(message, hint="the same command later settles the doubts", code="gone"))
 
     # the dispatcher's host
 

@@ -42,6 +42,9 @@ CLOCK_S: Final = 60.0
 """Of a longer pause the end is told as a time of day."""
 TELL_S: Final = 5.0
 """Shortest time between two events."""
+WAIT_S: Final = 60.0
+"""A longer wait is told to who comes later.  Pauses of our own are no longer (`Limits.throttle_pause_s`), so a longer
+one is what the server asked for."""
 SLACKEN: Final = frozenset({"source", "end", "in flight", "crowd", "queue", "disk", "connecting"})
 """What may be no more than our own slowness."""
 
@@ -211,6 +214,16 @@ def crowded(engine: Engine, now: float) -> Held:
 
 def span(latency_s: float) -> str:
     return f"{latency_s * 1_000:.2g} ms" if latency_s < 0.0995 else f"{latency_s:.2g} s"
+
+
+def waits_until(engine: Engine) -> tuple[float | None, bool]:
+    """Until when (epoch seconds) surely nothing will be sent, and whether the server has said so; (None, False) where
+    that is within `WAIT_S`, or not known."""
+    quotas, stated_s = engine.parts.quotas, engine.parts.control.paused_until - engine.ports.clock()
+    block = blocked_by(quotas) if quotas else None
+    quota_s = (block[1] or 0.0) if block else 0.0
+    wait_s = max(stated_s, quota_s)
+    return (None, False) if wait_s <= WAIT_S else (engine.ports.wall() + wait_s, stated_s >= quota_s)
 
 
 def quiet_s(engine: Engine) -> float:

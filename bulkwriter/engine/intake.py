@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Protocol, cast
 
+from ..core.left import RowTotal
 from ..dedupe import PairSet
 from ..errors import SourceError
-from ..model import SINGLE_SEQ, Batch, Intent, State
+from ..model import SINGLE_SEQ, Batch, Intent, Rows, State
 from ..rows import AppendRow, StoredRow, bad_row_detail, intent_detail
 from .chunks import ChunkSize
 
@@ -36,6 +37,7 @@ class SourceLike(Protocol):
     @property
     def name(self) -> str: ...
     async def read(self, max_rows: int) -> Batch | None: ...
+    def fraction(self) -> float | None: ...
 
 
 Chosen = tuple[StoredRow, int | None]
@@ -79,7 +81,15 @@ class Intake:
     """Takes the rows of one source, from seq 0."""
 
     def __init__(
-        self, source: SourceLike, plan: IntakePlan, *, host: IntakeHost, known: Known, pairs: PairSet, chunk: ChunkSize
+        self,
+        source: SourceLike,
+        plan: IntakePlan,
+        *,
+        host: IntakeHost,
+        known: Known,
+        pairs: PairSet,
+        chunk: ChunkSize,
+        total: RowTotal | None = None,
     ) -> None:
         self._source = source
         self._plan = plan
@@ -87,8 +97,11 @@ class Intake:
         self._known = known
         self._pairs = pairs
         self._chunk = chunk
+        self._total = total or RowTotal(Rows())
         self.seq = plan.first_seq
         self._later: list[Chosen] = []
+        self.is_whole = False
+        """Whether the source was read to its end."""
 
     async def run(self, clock: Callable[[], float]) -> None:
         """Take every row, as room allows.  Raises `SourceError`; cancelling it leaves journal and queue consistent."""
@@ -99,13 +112,28 @@ class Intake:
             if batch is None:
                 raise self._shorter()
             await self._take_stored(batch)
+            self._total.read_to(self.seq, self._source.fraction())
         while plan.left != 0:
             ready = await self._host.room(self._chunk.rows)
             rows = self._chunk.next(clock(), ready)
             batch = await self._source.read(rows if plan.left is None else min(rows, plan.left))
             if batch is None:
+                self._end()
                 return
             await self._take_new(batch)
+            self._total.read_to(self.seq, self._source.fraction())
+        # As many as may be sent: whether this was all is asked only where the answer surely waits for nobody.
+        if self.seq >= plan.stored and self._source.fraction() == 1.0 and await self._source.read(1) is None:
+            self._end()
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether as many pairs were taken as this start may send."""
+        return self._plan.left == 0
+
+    def _end(self) -> None:
+        self.is_whole = True
+        self._total.ended_at(self.seq)
 
     async def _take_singles(self) -> None:
         """Pairs given one by one count as earlier rows, so those that an earlier start left unsent are sent now."""

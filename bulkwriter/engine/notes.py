@@ -1,13 +1,15 @@
-"""What a run notes in its journal for `status`: how large its source is, how fast it goes, and which quotas it obeys.
+"""What a run notes in its journal for `status` and the next start: how large its source is, its pace, why it ends.
 
-One row of `meta`, key `run`, JSON: `rows` (of the source; estimated unless `is_exact`, null where unknown),
-`rate_per_s` and when it was measured (`at`, epoch seconds), `held_kind` and `held_by` (what holds it back),
-`holds_until` (epoch seconds, or null), `believes` (of the server), `quota`, `quota_share` and `ledger` as they were
-set.  Written a second after the start and then at growing intervals up to a minute when a number changed by more than a
-hundredth; within `HELD_S` when something else holds the run back; and once more at the end.  A run that waits for days
-writes nothing.
+Two rows of `meta`, JSON.  `last_start` is described in `store.starts`, which reads both.  `run` holds `rows` (of the
+source; estimated unless `is_exact`, null where unknown), `rate_per_s` and when it was measured (`at`, epoch seconds),
+`held_kind` and `held_by` (what holds it back), `holds_until` and `resume_at` (epoch seconds, or null), `believes` (of
+the server), `quota`, `quota_share` and `ledger` as they were set.
 
-Invariant: nothing depends on it; a run without it goes on as well.  Nothing in it is secret.
+`run` is written a second after the start and then at growing intervals up to a minute when a number changed by more
+than a hundredth; at the next look when the source was read to its end; within `HELD_S` when something else holds the
+run back; and once more at the end, with `last_start`.  A run that waits for days writes nothing.
+
+Invariant: nothing that is sent depends on it; a run without it goes on as well.  Nothing in it is secret.
 """
 
 from __future__ import annotations
@@ -21,62 +23,112 @@ import anyio
 import orjson
 
 from ..errors import JournalError, is_of_journal
+from ..events import Note
+from ..model import Ended, Rows
+from ..store.starts import LAST_START, RUN, ended_text
+from .held import waits_until
+from .token_life import token_warning
 
 if TYPE_CHECKING:
+    from ..core.left import RowTotal
     from ..store.journal import Journal
     from .engine import Engine
     from .held import Held
 
-Noted = tuple[str, int | None, bool, float]
-"""What is compared: the kind of what holds back, rows if known, whether they are exact, and the rate."""
+Noted = tuple[str, Rows, float]
+"""What is compared: the kind of what holds back, the rows of the source, and the rate."""
 
-KEY: Final = "run"
 FIRST_S: Final = 1.0
 LONGEST_S: Final = 60.0
 HELD_S: Final = 5.0
 """Shortest time between two notes for the sake of what holds back, which may change with every window."""
 
 
-async def keep_notes(engine: Engine, total: Callable[[], tuple[int | None, bool]]) -> None:
-    """Note for ever how the run stands; `total` gives the rows of the source, and whether that is exact."""
-    store, noted, pause_s = engine.ports.store, None, FIRST_S
-    clock = engine.ports.clock
-    noted_at = clock()
-    while store.is_durable:
-        await anyio.sleep(min(pause_s, HELD_S))
-        now, (rows, is_exact) = clock(), total()
-        held, rate = engine.brake.now(now), engine.stats.settled.per_s(now)
-        if noted and not is_due(noted, (held.kind, rows, is_exact, rate), now - noted_at, pause_s):
-            continue
-        noted, noted_at, pause_s = (held.kind, rows, is_exact, rate), now, min(LONGEST_S, pause_s * 2)
-        text = orjson.dumps(facts(engine, held, rows, is_exact=is_exact, rate=rate)).decode()
-        await store.run(partial(write, text=text))
+class Notes:
+    """The notes of one start, which began at `began_at` (epoch seconds); `rows` and `total` tell of the source that is
+    being taken, `eta_s` of how much longer it takes."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        began_at: float,
+        rows: Callable[[], Rows],
+        total: Callable[[], RowTotal],
+        eta_s: Callable[[], float | None],
+    ) -> None:
+        self._engine = engine
+        self._began_at = began_at
+        self._rows = rows
+        self._total = total
+        self._eta_s = eta_s
+        self._has_warned = False
+        self._grown_from: int | None = None
+
+    async def keep(self) -> None:
+        """Note for ever how the run stands."""
+        engine, noted, pause_s = self._engine, None, FIRST_S
+        clock = engine.ports.clock
+        noted_at = clock()
+        while engine.ports.store.is_durable:
+            await anyio.sleep(min(pause_s, HELD_S))
+            now, rows = clock(), self._rows()
+            self._tell_growth()
+            self._tell_token()
+            held, rate = engine.brake.now(now), engine.stats.settled.per_s(now)
+            if noted and not is_due(noted, (held.kind, rows, rate), now - noted_at, pause_s):
+                continue
+            noted, noted_at, pause_s = (held.kind, rows, rate), now, min(LONGEST_S, pause_s * 2)
+            text = orjson.dumps(facts(engine, held, rows, rate)).decode()
+            await engine.ports.store.run(partial(write, {RUN: text}))
+
+    async def end(self, ended: Ended) -> None:
+        """Note it a last time, and why the start ends."""
+        engine = self._engine
+        self._tell_growth()
+        if not engine.ports.store.is_durable or is_of_journal(engine.error):
+            return
+        now = engine.ports.clock()
+        told = facts(engine, engine.brake.now(now), self._rows(), engine.stats.settled.per_s(now))
+        texts = {RUN: orjson.dumps(told).decode(), LAST_START: ended_text(self._began_at, engine.ports.wall(), ended)}
+        with contextlib.suppress(JournalError):  # nothing depends on it
+            await engine.ports.store.run(partial(write, texts))
+
+    def _tell_growth(self) -> None:
+        """Say once that the source has rows behind what an earlier start took for its end."""
+        was = self._total().grown_from
+        if was is not None and was != self._grown_from:
+            self._grown_from = was
+            self._engine.tell(Note(f"the source has grown: it had {was:,} rows when it was last read to its end"))
+
+    def _tell_token(self) -> None:
+        """Say once that the token may end before the run, as soon as it is known how long that takes."""
+        if self._has_warned or (eta_s := self._eta_s()) is None:
+            return
+        self._has_warned = True
+        if warning := token_warning(self._engine.settings, eta_s):
+            self._engine.tell(Note(warning))
 
 
-async def note_at_end(engine: Engine, total: Callable[[], tuple[int | None, bool]]) -> None:
-    """Note it a last time, so that a start of less than a second tells `status` as much."""
-    if not engine.ports.store.is_durable or is_of_journal(engine.error):
-        return
-    now, (rows, is_exact) = engine.ports.clock(), total()
-    told = facts(engine, engine.brake.now(now), rows, is_exact=is_exact, rate=engine.stats.settled.per_s(now))
-    with contextlib.suppress(JournalError):  # nothing depends on it
-        await engine.ports.store.run(partial(write, text=orjson.dumps(told).decode()))
+def write(texts: dict[str, str], journal: Journal) -> None:
+    with journal.transaction():
+        for key, text in texts.items():
+            journal.meta_set(key, text)
 
 
-def write(journal: Journal, *, text: str) -> None:
-    journal.meta_set(KEY, text)
-
-
-def facts(engine: Engine, held: Held, rows: int | None, *, is_exact: bool, rate: float) -> dict[str, Any]:
+def facts(engine: Engine, held: Held, rows: Rows, rate: float) -> dict[str, Any]:
     settings, wall = engine.settings, engine.ports.wall()
+    resume_at, is_theirs = waits_until(engine)
     return {
-        "rows": rows,
-        "is_exact": is_exact,
+        "rows": rows.total,
+        "is_exact": rows.is_exact,
         "rate_per_s": round(rate, 3),
         "at": round(wall, 1),
         "held_kind": held.kind,
         "held_by": held.words,
         "holds_until": None if held.more_s is None else round(wall + held.more_s, 1),
+        "resume_at": None if resume_at is None else round(resume_at, 1),
+        "is_theirs": is_theirs,
         "believes": engine.parts.control.explain(engine.ports.clock()),
         "quota": settings.quota,
         "quota_share": settings.quota_share,
@@ -85,8 +137,12 @@ def facts(engine: Engine, held: Held, rows: int | None, *, is_exact: bool, rate:
 
 
 def is_due(noted: Noted, now: Noted, since_s: float, pause_s: float) -> bool:
-    """Whether to note anew: something else holds the run back, or the interval is over and a number changed."""
-    if noted[0] != now[0]:
+    """Whether to note anew: the source was read to its end, something else holds the run back, or the interval is over
+    and a number changed."""
+    (kind, rows, rate), (kind_now, rows_now, rate_now) = noted, now
+    if rows.is_exact != rows_now.is_exact:
+        return True
+    if kind != kind_now:
         return since_s >= HELD_S
-    close = all(abs(a - b) <= abs(a) / 100 for a, b in ((noted[1] or 0, now[1] or 0), (noted[3], now[3])))
-    return since_s >= pause_s and not (close and noted[2] == now[2])
+    close = all(abs(a - b) <= abs(a) / 100 for a, b in ((rows.total or 0, rows_now.total or 0), (rate, rate_now)))
+    return since_s >= pause_s and not close

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ..dedupe import IdSet
-from ..model import Intent, State
+from ..model import Intent, Rows, State
 from ..net.api import Page
 from ..reconcile.lister import Tokens
 from ..reconcile.lists import Filters
@@ -99,3 +99,5 @@ class Stored:
     has_rising_ids: bool = True
     notes: list[str] = field(default_factory=list)
     """What people should hear before anything else."""
+    rows: Rows = field(default_factory=Rows)
+    """How many rows the source has, as far as an earlier start knew."""

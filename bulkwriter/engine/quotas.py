@@ -238,7 +238,7 @@ class Quotas:
         wall = self.exchanges.wall() + wait_s
         if self._stops and wait_s > STOP_WAIT_S and (self._is_deaf or not self.is_guess):
             words = spent_words(blocked.window, moment(wall))
-            error = TryLater(words, hint="the same command then goes on; cron can give it", retry_at=wall)
+            error = TryLater(words, hint="the same command then goes on; cron can give it", code="quota", retry_at=wall)
             self._spent[side.kind] = error
             self.stop(error)
             self._awake()

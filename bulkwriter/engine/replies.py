@@ -144,7 +144,7 @@ class Replies:
 
     def _unauthorized(self, verdict: Verdict) -> None:
         if self._is_refreshed:
-            self._host.stop(ConfigurationStop(verdict.message, hint=stops.NO_ROLE))
+            self._host.stop(ConfigurationStop(verdict.message, hint=stops.NO_ROLE, code="token"))
         elif self.token_since < math.inf:
             self.token_since = math.inf
             self._host.refresh_token()

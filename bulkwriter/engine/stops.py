@@ -64,6 +64,7 @@ class Rejections:
             return ConfigurationStop(
                 f"{self._in_a_row} pairs in a row were rejected with the same words: {words}",
                 hint=f"{MEND}; if these pairs are to be rejected, raise --max-same-rejections",
+                code="rejections",
             )
         if is_single:
             return None
@@ -73,6 +74,7 @@ class Rejections:
         return ConfigurationStop(
             f"{same} of the last {replies} replies were the same rejection: {words}",
             hint=f"{MEND}; if these pairs are to be rejected, --stop-rejected 1 goes on whatever their share is",
+            code="rejections",
         )
 
     def _among_recent(self, what: object, created: int) -> tuple[int, int]:
@@ -105,6 +107,7 @@ def at_long_wait(stated_s: float | None, settings: Settings, wall_s: float) -> B
     return TryLater(
         f"the server asks to wait {stated_s:,.0f} s, until {moment(wall_s + stated_s)}",
         hint="the same command after that time goes on",
+        code="stated_wait",
         retry_at=wall_s + stated_s,
     )
 
@@ -130,6 +133,7 @@ class ThrottleStreak:
         return TryLater(
             f"the server throttled every request for {now - self._since:,.0f} s: a longer limit of it is spent",
             hint="the same command later goes on",
+            code="throttled",
         )
 
 
@@ -137,4 +141,5 @@ def at_gone(gone_s: float, reason: str, settings: Settings) -> BulkwriterError |
     """The stop for a server of which nothing good was heard for `gone_s`."""
     if gone_s < settings.give_up_after_s:
         return None
-    return TryLater(f"no good reply for {gone_s:,.0f} s (last: {reason})", hint="the same command later goes on")
+    what = f"no good reply for {gone_s:,.0f} s (last: {reason})"
+    return TryLater(what, hint="the same command later goes on", code="gone")

@@ -237,5 +237,5 @@ def first_line(path: Path, what: str) -> str:
 
 def refused(message: str) -> ConfigurationStop:
     return ConfigurationStop(
-        message, hint="it is wrong or expired, or its user lacks the role CourseCompletedLesson-Create"
+        message, hint="it is wrong or expired, or its user lacks the role CourseCompletedLesson-Create", code="token"
     )

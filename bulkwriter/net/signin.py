@@ -92,6 +92,7 @@ class TokenEndpoint:
             raise TryLater(
                 f"the sign-in was put off for {stated_s:,.0f} s",
                 hint="the same command after that time goes on",
+                code="stated_wait",
                 retry_at=self.wall() + stated_s,
             )
         return stated_s + self.rng.uniform(0.0, FIRST_PAUSE_S * 2**attempt)
@@ -172,6 +173,7 @@ def refusal(answer: Reply, *, secrets: tuple[str, ...]) -> ConfigurationStop:
         return ConfigurationStop(
             f"the sign-in was refused (HTTP {answer.status}){quote}",
             hint="check user name, password and, where the account uses it, the two-factor code",
+            code="token",
         )
     what = "without a usable token" if answer.status == 200 else f"with HTTP {answer.status}"
     return ConfigurationStop(f"the sign-in was answered {what}", hint="check --base-url: is it the API's own address?")

@@ -73,7 +73,9 @@ class Persistence:
                 failing_s += min(self._clock() - began_at, LONGEST_TRY_S) if failures else 0.0
                 if failing_s > self._give_up_after_s:
                     raise TryLater(
-                        f"what exists cannot be listed: {failure.reason}", hint="the same command later goes on"
+                        f"what exists cannot be listed: {failure.reason}",
+                        hint="the same command later goes on",
+                        code="gone",
                     ) from None
                 pause_s = max(self._backoff.delay(failures), failure.retry_after_s or 0.0)
                 failures += 1
@@ -90,5 +92,5 @@ class Persistence:
                 f"what exists cannot be listed: {failure.reason}", hint="check --base-url, its path prefix too"
             )
         return ConfigurationStop(
-            f"the server does not let this token list what exists: {failure.reason}", hint=self._hint
+            f"the server does not let this token list what exists: {failure.reason}", hint=self._hint, code="token"
         )

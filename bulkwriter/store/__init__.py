@@ -8,6 +8,7 @@
                     bounds          what must hold in its file before any of it is believed
                     rows, reader    reading it, also from outside
                     writer          the same for asyncio: a thread, and commits in groups
+                    starts          its last start: rows of the source, why it ended, until when to wait
                     memory          what stands for it where none is kept
     the ledger      ledger          its file, what it promises, and what a stepped clock can do
                     ledger_book     one account inside a transaction

@@ -11,7 +11,7 @@ on purpose: there is nothing to read.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +43,13 @@ class MemoryJournal:
         return self._states.counts()
 
     async def open(
-        self, path: str | Path | None, *, base_url: str, account: str | None, columns: tuple[str, str]
+        self,
+        path: str | Path | None,
+        *,
+        base_url: str,
+        account: str | None,
+        columns: tuple[str, str],
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         """Nothing is opened; `path` must be None."""
         assert path is None, "a path is for JournalWriter"

@@ -45,17 +45,22 @@ class JournalReader(JournalRows):
 
     def counts(self) -> dict[State, int]:
         """Rows by state as they are now; states without rows left out.  Looks at the whole file."""
+        return self.standing()[0]
+
+    def standing(self) -> tuple[dict[State, int], int, dict[str, str]]:
+        """Rows by state, how many of them are the source's, and table `meta`, all of one moment."""
         with super()._guard():
             try:
                 self._db.execute("BEGIN")  # one moment for the whole scan
-                counts = believed(self._db).counts()
+                states = believed(self._db)
+                meta: dict[str, str] = dict(self._db.execute("SELECT key, value FROM meta"))
             except ValueError as e:
                 raise damaged(self.path, str(e)) from e
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
         self._is_believed = True
-        return counts
+        return states.counts(), states.rows, meta
 
     def identity(self) -> Identity:
         """What this journal belongs to.  Raises `JournalError` where it is too damaged to say."""

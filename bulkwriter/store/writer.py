@@ -21,7 +21,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -78,12 +78,25 @@ class JournalWriter:
         self._is_closed = False
 
     async def open(
-        self, path: str | Path | None, *, base_url: str, account: str | None, columns: tuple[str, str]
+        self,
+        path: str | Path | None,
+        *,
+        base_url: str,
+        account: str | None,
+        columns: tuple[str, str],
+        notes: Mapping[str, str] | None = None,
     ) -> None:
-        """Open or create the journal, as `Journal.open` does."""
+        """Open or create the journal, as `Journal.open` does, and keep `notes` in its meta before anything else."""
 
         def opening() -> Journal:
-            return Journal.open(path, base_url=base_url, account=account, columns=columns)
+            journal = Journal.open(path, base_url=base_url, account=account, columns=columns)
+            try:
+                for key, value in (notes or {}).items():
+                    journal.meta_set(key, value)
+            except BaseException:
+                journal.close(checkpoint=False)
+                raise
+            return journal
 
         if self._inline:
             self.adopt(opening())

@@ -61,25 +61,25 @@ class SimAssembly(Assembly):
             self.store = VirtualWriter(process, journal, disk, rng)
         self.pool = SimPool(process, server, weather, watch, limits=settings.limits, rng=rng)
 
+    def _wall(self) -> float:
+        return WALL_S + self._process.loop.time()
+
     def _make_ports(self) -> Ports:
         network = self._connection = SimNetwork(self.pool)  # type: ignore[assignment]
         api = Api(self._settings.base_url, COURSE_COMPLETED_LESSON)
         tokens = SimTokens(self._server, self._weather)
         clock = self._process.loop.time
 
-        def wall() -> float:
-            return WALL_S + clock()
-
         return Ports(
             pool=self.pool,
             store=self.store,  # type: ignore[arg-type]
             api=api,
             tokens=tokens,
-            get_page=Lister(network.calls.request, api, tokens, wall=wall).page,
+            get_page=Lister(network.calls.request, api, tokens, wall=self._wall).page,
             filters_of=COURSE_COMPLETED_LESSON.filters,
             shifts=lambda: 0,
             clock=clock,
-            wall=wall,
+            wall=self._wall,
             rng=self._rng,
             cpu_times=lambda: (0.0, 0.0),
         )

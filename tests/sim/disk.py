@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -48,8 +48,16 @@ class VirtualWriter(JournalWriter):
         self._commits = 0
 
     async def open(
-        self, path: str | Path | None, *, base_url: str, account: str | None, columns: tuple[str, str]
+        self,
+        path: str | Path | None,
+        *,
+        base_url: str,
+        account: str | None,
+        columns: tuple[str, str],
+        notes: Mapping[str, str] | None = None,
     ) -> None:
+        for key, value in (notes or {}).items():
+            self.journal.meta_set(key, value)
         self.adopt(self.journal)
 
     async def close(self, *, checkpoint: bool = True) -> None:

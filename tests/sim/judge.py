@@ -6,7 +6,9 @@ At any time, of committed rows:
     rejected    the server refuses the pair
     pending, failed    no request of ours has made a record of the pair, and none on its way will
     duplicate, invalid    so says the source
-and of the server: at most one record of ours of a pair, none of a pair that a check could see before the run began.
+and of the start, which says the same to its caller and in the journal: how many rows the source has, exactly once it
+was read to its end, how many of them were not read, and why it ended.
+And of the server: at most one record of ours of a pair, none of a pair that a check could see before the run began.
 
 At the end: every pair is settled, once.  Assumption (c) of the README, that nobody else writes the same pairs
 meanwhile, holds in every world.
@@ -20,6 +22,7 @@ from collections.abc import Iterator
 from bulkwriter.model import SETTLED, SINGLE_SEQ, Counts, State, Summary
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.schema import ExportRow
+from bulkwriter.store.starts import last_start, source_rows
 
 from .server import Pair, Server
 from .world import World
@@ -52,7 +55,24 @@ class Judge:
             if summary.counts != (there := Counts.of(Counter(row.state for row in rows))):
                 wrong.append(f"the summary says {summary.counts}, the rows {there}")
             wrong += [f"{row} is an intent after a good end" for row in rows if row.state is State.INTENT]
-        return wrong
+        return [*wrong, *self._left_wrongs(journal, summary, len([row for row in rows if row.seq < SINGLE_SEQ]))]
+
+    def _left_wrongs(self, journal: Journal, summary: Summary | None, read: int) -> Iterator[str]:
+        """What the journal and the summary say of the rows that were not read, and of the start's end."""
+        meta, total = journal.meta(), len(self._world.rows)
+        noted = source_rows(meta, read)
+        if noted.total is not None and noted.total != total:
+            yield f"{noted} are noted of {total} rows"
+        start = last_start(meta)
+        if summary is None:
+            return
+        rows = summary.rows
+        if rows != noted and not (rows.total is None or noted.total is None):
+            yield f"the summary says {rows}, the journal {noted}"
+        if (rows.total not in (None, total)) or rows.read != read or (rows.is_exact and rows.not_read):
+            yield f"{rows} are told of {total} rows, of which {read} are read"
+        if start is None or start.ended is None or start.ended.reason != summary.reason:
+            yield f"the journal says that it ended as {start}, the summary {summary.ended}"
 
     def at_end(self, journal: Journal) -> list[str]:
         """What is wrong when nothing more is to be done."""

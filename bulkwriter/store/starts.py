@@ -1,0 +1,120 @@
+"""What a journal keeps of its last start: how large the source is, when and why it ended, and until when to wait.
+
+Two rows of `meta`, JSON.  `run` is what `engine.notes` writes while a run goes on: of it `rows`, `is_exact` and
+`resume_at` are read here.  `last_start` is written twice, before anything is sent and at the end:
+
+    began      when it began (epoch seconds)
+    ended      when it ended, or null: it goes on, or it was killed, or could not write any more
+    code       why, for programs: "done", "limit", "signal", "left", or the code of an error (`errors`)
+    reason     why, in words; never a secret
+    exit_code  the exit code of that end
+    resume_at  when going on makes sense (epoch seconds), or null; `is_theirs` if the server has said so
+
+Invariants: nothing that was stored is believed without a look at its type and bounds, and what does not hold is as good
+as not there, as in a journal of an older version.  Pure.  Not here: whether a process holds the journal (`lock`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..model import Ended, Rows
+
+RUN: Final = "run"
+LAST_START: Final = "last_start"
+ROWS_MAX: Final = 1 << 40
+"""Where the seqs of pairs begin that are given one by one."""
+WALL_MAX: Final = 253_402_300_799.0  # the end of the year 9999, which is as far as dates go
+REASON_CHARS: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A start as it was noted; `ended` is None where it has noted no end."""
+
+    began_at: float | None
+    ended_at: float | None = None
+    ended: Ended | None = None
+
+
+def began_text(wall: float) -> str:
+    """What is noted when a start begins."""
+    return json.dumps({"began": round(wall, 1), "ended": None})
+
+
+def ended_text(began_at: float | None, wall: float, ended: Ended) -> str:
+    """What is noted when it ends."""
+    return json.dumps(
+        {
+            "began": None if began_at is None else round(began_at, 1),
+            "ended": round(wall, 1),
+            "code": ended.code,
+            "reason": ended.reason[:REASON_CHARS],
+            "exit_code": ended.exit_code,
+            "resume_at": None if ended.resume_at is None else round(ended.resume_at, 1),
+            "is_theirs": ended.is_theirs,
+        }
+    )
+
+
+def last_start(meta: Mapping[str, str]) -> Start | None:
+    """The last start, None in a journal that tells of none."""
+    noted = noted_of(meta, LAST_START)
+    if not noted:
+        return None
+    began_at, ended_at, code = wall_of(noted, "began"), wall_of(noted, "ended"), noted.get("code")
+    if ended_at is None or not isinstance(code, str):
+        return Start(began_at)
+    exit_code = number_of(noted, "exit_code", 255)
+    ended = Ended(
+        code,
+        str(noted.get("reason") or "")[:REASON_CHARS],
+        int(exit_code or 0),
+        wall_of(noted, "resume_at"),
+        noted.get("is_theirs") is True,
+    )
+    return Start(began_at, ended_at, ended)
+
+
+def source_rows(meta: Mapping[str, str], read: int) -> Rows:
+    """How many rows the source has, as far as it was noted, of which the journal holds `read`."""
+    noted = noted_of(meta, RUN)
+    total = number_of(noted, "rows", ROWS_MAX)
+    return Rows.known(None if total is None else int(total), is_exact=noted.get("is_exact") is True, read=read)
+
+
+def waits_until(meta: Mapping[str, str], wall: float, *, is_alive: bool) -> tuple[float | None, bool]:
+    """Until when (epoch seconds) to wait, and whether the server has said so; (None, False) where nothing is waited
+    for.  Of a start that noted no end, or has not ended, what it said of itself while it went on counts."""
+    start = None if is_alive else last_start(meta)
+    if start and start.ended:
+        at, is_theirs = start.ended.resume_at, start.ended.is_theirs
+    else:
+        noted = noted_of(meta, RUN)
+        at, is_theirs = wall_of(noted, "resume_at"), noted.get("is_theirs") is True
+    return (None, False) if at is None or at <= wall else (at, is_theirs)
+
+
+def noted_of(meta: Mapping[str, str], key: str) -> dict[str, Any]:
+    """An object that was noted under `key`; an empty one where there is none."""
+    try:
+        noted = json.loads(meta.get(key, "null"))
+    except (ValueError, RecursionError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def number_of(noted: Mapping[str, Any], key: str, most: float) -> float | None:
+    """A number from 0 to `most`, or None."""
+    value = noted.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        return None
+    return None if math.isnan(value) else value
+
+
+def wall_of(noted: Mapping[str, Any], key: str) -> float | None:
+    return number_of(noted, key, WALL_MAX)
