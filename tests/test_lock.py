@@ -100,3 +100,41 @@ def test_another_process_holds_it_until_it_is_killed(file: Path) -> None:
     open_journal(file).close()
     assert time.monotonic() - began < 20
     assert holder(file) is None
+
+
+FORKS = """
+import os, sys
+from pathlib import Path
+from bulkwriter.store.lock import FileLock, holder
+file = Path(sys.argv[1])
+lock = FileLock.acquire(file)
+its, ours = os.pipe()
+if not (pid := os.fork()):
+    os.close(ours)
+    os.read(its, 1)   # until its parent says so, with all of that one's descriptors
+    lock.release()
+    os._exit(0)
+"""
+STAYS = (
+    FORKS
+    + """
+assert holder(file)
+lock.release()
+assert holder(file) is None
+FileLock.acquire(file).release()
+"""
+)
+LETS_GO = (
+    FORKS
+    + """
+os.close(ours)
+os.waitpid(pid, 0)
+assert holder(file).pid == os.getpid()
+"""
+)
+
+
+@pytest.mark.parametrize("code", [STAYS, LETS_GO], ids=["stays", "lets go"])
+def test_a_forked_child_keeps_nobody_out_and_takes_nothing_from_its_parent(file: Path, code: str) -> None:
+    """The kernel holds a lock until the last descriptor of it is closed, a child's too, or somebody lets go of it."""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(file)], timeout=60, check=True)

@@ -1,9 +1,10 @@
 """One writer a journal: an advisory `flock` on FILE.lock, which tells others who holds it.
 
 Invariant: whoever holds a `FileLock` is the only writer of FILE on this machine; the kernel lets go when the process
-ends, however it ends.  The lock is a file of its own since opening and closing the database by a second descriptor
-would drop SQLite's own lock (fcntl(2): closing any descriptor of a file releases all its locks).  FILE.lock holds one
-line of JSON (pid, host, since); it is never removed, as two processes could then lock two files of one name.
+ends, however it ends (but a child forked from it that lives on then keeps the lock).  The lock is a file of its own
+since opening and closing the database by a second descriptor would drop SQLite's own lock (fcntl(2): closing any
+descriptor of a file releases all its locks).  FILE.lock holds one line of JSON (pid, host, since); it is never removed,
+as two processes could then lock two files of one name.
 A look at the lock takes a shared one for microseconds, so acquiring tries again for a moment before it believes that
 someone else is there.
 Not here: locks between hosts.  A network file system without flock is refused.
@@ -50,10 +51,11 @@ class Holder:
 class FileLock:
     """A held lock; made by `acquire`."""
 
-    __slots__ = ("_fd",)
+    __slots__ = ("_fd", "_pid")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._pid = os.getpid()
 
     @classmethod
     def acquire(cls, file: Path) -> FileLock:
@@ -76,12 +78,20 @@ class FileLock:
         return cls(fd)
 
     def release(self) -> None:
-        """Let go; harmless when repeated."""
-        if self._fd >= 0:
+        """Let go; harmless when repeated.
+
+        By name, not only by closing: a process that was forked meanwhile has the same descriptor, and the lock is held
+        until the last of them is closed (flock(2)).  Such a process, for its part, lets go of nothing.
+        """
+        if self._fd < 0:
+            return
+        if os.getpid() == self._pid:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, 0)
-            os.close(self._fd)
-            self._fd = -1
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+        os.close(self._fd)
+        self._fd = -1
 
 
 def holder(file: Path) -> Holder | None:
