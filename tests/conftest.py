@@ -46,6 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
             "ci",
         ):
             del os.environ[name]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for a script's job, and then for all that tests start
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(HOME=home.name, XDG_STATE_HOME=str(Path(home.name, "state")), XDG_CONFIG_HOME=home.name)
     logging.getLogger().setLevel(logging.DEBUG)  # so that debug lines of any library are captured, and searched
 

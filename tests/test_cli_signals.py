@@ -107,14 +107,38 @@ def test_the_second_leaves_though_the_main_thread_and_the_last_words_hang() -> N
     assert (done.returncode, done.stdout) == (130, b"first\n")
 
 
+IGNORING = """
+import os, signal, sys, time
+ignored = [signal.Signals[name] for name in sys.argv[1:]]
+for number in ignored:
+    signal.signal(number, signal.SIG_IGN)
+from bulkwriter.cli.signals import WATCHED, Signals
+with Signals(on_first=lambda n: print(n.name, flush=True), on_second=lambda code: None):
+    for number in ignored:
+        os.kill(os.getpid(), number)
+    time.sleep(0.1)
+    for number in WATCHED:
+        if number not in ignored:
+            os.kill(os.getpid(), number)
+            time.sleep(0.1)
+            break
+    began_at = time.monotonic()
+assert time.monotonic() - began_at < 0.9   # nobody waited for the thread in vain
+"""
+
+
 @pytest.mark.slow
-def test_nohup_keeps_its_meaning() -> None:
-    code = (
-        "import os, signal, time\n"
-        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "from bulkwriter.cli.signals import Signals\n"
-        "with Signals(on_first=lambda n: os._exit(9), on_second=lambda code: None):\n"
-        "    os.kill(os.getpid(), signal.SIGHUP)\n"
-        "    time.sleep(0.1)\n"
-    )
-    assert subprocess.run([sys.executable, "-c", code], timeout=180, check=False).returncode == 0
+@pytest.mark.parametrize(
+    ("ignored", "heard"),
+    [
+        ("SIGHUP", "SIGINT\n"),
+        ("SIGINT", "SIGTERM\n"),
+        ("SIGTERM", "SIGINT\n"),
+        ("SIGINT SIGTERM", "SIGHUP\n"),
+        ("SIGINT SIGTERM SIGHUP", ""),
+    ],
+)
+def test_what_the_starter_ignores_stays_ignored(ignored: str, heard: str) -> None:
+    command = [sys.executable, "-c", IGNORING, *ignored.split()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, heard, "")

@@ -10,8 +10,9 @@ counts is durable before it is told.
 The first signal may come twice: `timeout` sends it to the process and to its group, and wrappers pass on what the
 terminal sent to all.  So the same signal again within `ECHO_S` is its echo; no person is so fast.
 
-A SIGHUP that the caller ignores (nohup) stays ignored.  An ignored SIGINT does not: shells ignore it for every
-background job of a script, and whoever sends one to such a job by its number means it.
+A signal that the starter ignores stays ignored, each of the three: nohup ignores SIGHUP, `trap '' INT` in a script what
+a terminal sends to all of its jobs, and shells ignore SIGINT for each job that a script starts with `&`.  SIGTERM ends
+such a job in good order.
 
 Exit codes: 128 + the number of the first signal: 130, 143, 129.  Children inherit the blocked mask: start none
 inside.
@@ -23,12 +24,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LAST_WORDS_S = 0.5
 ECHO_S = 0.1
+
+
+def heeded(signals: Sequence[signal.Signals]) -> list[signal.Signals]:
+    """Those of `signals` that whoever started this process does not ignore."""
+    return [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 class Signals:
@@ -48,8 +54,7 @@ class Signals:
         self._leave = leave
         self._echo_s = echo_s
         self._is_over = False
-        is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        self._watched = [s for s in WATCHED if not (is_nohup and s is signal.SIGHUP)]
+        self._watched = heeded(WATCHED)
         self._old_mask: set[int | signal.Signals] = set()
         self._thread = threading.Thread(target=self._watch, name="signals", daemon=True)
 
@@ -60,7 +65,8 @@ class Signals:
 
     def __enter__(self) -> Signals:
         self._old_mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, self._watched))
-        self._thread.start()
+        if self._watched:
+            self._thread.start()
         return self
 
     def __exit__(
@@ -68,7 +74,7 @@ class Signals:
     ) -> None:
         self._is_over = True
         if self._thread.ident is not None and self._thread.is_alive():
-            signal.pthread_kill(self._thread.ident, signal.SIGTERM)  # wakes it; it sees that all is over
+            signal.pthread_kill(self._thread.ident, self._watched[0])  # wakes it; it sees that all is over
             self._thread.join(1.0)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._old_mask)
 

@@ -22,6 +22,7 @@ from ..errors import SourceError
 from . import options, words
 from .conclude import put
 from .main import complain
+from .signals import heeded
 
 if TYPE_CHECKING:
     from ..stub import Scenario, StubServer
@@ -60,7 +61,7 @@ async def serve(
     async with await start(scenario, port=port) as stub:
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in heeded((signal.SIGINT, signal.SIGTERM)):
             loop.add_signal_handler(number, ended.set)
         if is_child:
             threading.Thread(target=wait_for_parent, args=(loop, ended), daemon=True).start()
