@@ -13,7 +13,7 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-from .core.classify import parse_retry_after
+from .core.classify import judge_call
 from .engine.lanes import LANE_HISTORY
 from .engine.turns import Turns
 from .engine.uncancelled import own_task, to_its_end
@@ -36,6 +36,7 @@ class Connection:
 
     def __init__(self, settings: Settings) -> None:
         self._timeout_s = settings.timeout_s
+        self._list_lag_s = settings.list_lag_s
         self.api = Api(settings.base_url, ENTITY)
         self.filters_of = ENTITY.filters
         lane_requests = min(settings.limits.lane_requests, LANE_HISTORY // settings.in_flight)
@@ -51,7 +52,7 @@ class Connection:
             settings,
             request=self._ask,
             token_request=self.api.token_request,
-            parse_retry_after=parse_retry_after,
+            judge=judge_call,
         )
         self.quotas = quotas_for(settings)
         """None where nothing is to be counted."""
@@ -72,7 +73,7 @@ class Connection:
         return await (self._turns or self.calls.request)(data, deadline_s=deadline_s)
 
     def lister_over(self, request: Request) -> Lister:
-        return Lister(request, self.api, self.tokens, wall=time.time)
+        return Lister(request, self.api, self.tokens, wall=time.time, most_age_s=self._list_lag_s)
 
     async def __aenter__(self) -> Self:
         try:

@@ -111,6 +111,7 @@ class Reply(NamedTuple):
 
     With a `fault`, `status` is 0 and nothing of the reply is to be believed.  `body` is bytes as received (identity
     encoding).  `retry_after` and `date` are the raw header values or None.  `detail` is for people, never a secret.
+    `age_s`: for how long a cache had kept a 200 to a call, as it says; 0 where it says nothing, and for creates.
     """
 
     status: int
@@ -119,6 +120,7 @@ class Reply(NamedTuple):
     date: str | None = None
     fault: Fault | None = None
     detail: str = ""
+    age_s: float = 0.0
 
     @property
     def trouble(self) -> str:
@@ -142,7 +144,7 @@ class VerdictKind(Enum):
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The meaning of one reply.  `retry_after_s` is None where none was stated; `is_slow_down` asks everyone to pause
-    whatever the pair's own fate (a throttle, or a 503 with Retry-After)."""
+    whatever the pair's own fate (a throttle, or a 503 with Retry-After); `is_busy` may be a throttle in other words."""
 
     kind: VerdictKind
     record_id: int = 0
@@ -150,6 +152,34 @@ class Verdict:
     message: str = ""
     retry_after_s: float | None = None
     is_slow_down: bool = False
+    is_busy: bool = False
+
+
+class CallKind(Enum):
+    """What a reply means for a call that may be made again: a list, a read, a delete, a token."""
+
+    ANSWERED = "answered"  # 2xx: what the body says is for the caller to read
+    REFUSED = "refused"  # by the API itself
+    THROTTLED = "throttled"
+    AGAIN = "again"
+    UNAUTHORIZED = "unauthorized"  # 401: refresh the token once, then stop
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class CallVerdict:
+    """The meaning of one reply to a call.
+
+    `retry_after_s` is what was stated, by whatever reply.  `is_later`: it says "later" rather than "no".
+    `is_forbidden`: a stop that is about who asks, not about where.
+    """
+
+    kind: CallKind
+    message: str = ""
+    retry_after_s: float | None = None
+    is_slow_down: bool = False
+    is_later: bool = False
+    is_forbidden: bool = False
 
 
 class Intent(NamedTuple):

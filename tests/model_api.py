@@ -89,7 +89,7 @@ class ModelApi:
         return ids
 
     def lister_over(self, request: Request) -> Lister:
-        return Lister(request, self.api, self.tokens, wall=lambda: 0.0)
+        return Lister(request, self.api, self.tokens, wall=lambda: 0.0, most_age_s=5.0)
 
     async def request(self, data: bytes) -> Reply:
         """Send a whole request and wait for what comes back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from bulkwriter import __version__
 from bulkwriter.errors import UsageError
-from bulkwriter.net.api import COURSE_COMPLETED_LESSON, IDS_PER_CALL, Api, BadList, Entity, Seen
+from bulkwriter.net.api import COURSE_COMPLETED_LESSON, IDS_PER_CALL, NOBODY, Api, BadList, Entity, Seen
 
 BASE = "https://spaces.nexudus.com"
 TOKEN = "canary-token-8c1f"
@@ -109,13 +110,13 @@ def test_host_and_path_prefix(base_url: str, host: str, path: str) -> None:
     api = Api(base_url)
     requests = {
         path + PATH: api.create(TOKEN, (1, 2)),
-        f"{path}{PATH}?page=1&size=1000&orderBy=Id&dir=-1": api.list_page(TOKEN),
+        f"{path}{PATH}?page=1&size=1000&orderBy=Id&dir=-1&_=": api.list_page(TOKEN),
         path + PATH + "/7": api.delete(TOKEN, 7),
         path + "/api/token": api.token_request({"grant_type": "password"}),
     }
     for target, request in requests.items():
         parsed = Parsed(request)
-        assert (parsed.target, parsed.headers["host"]) == (target, host)
+        assert (re.sub("&_=.*", "&_=", parsed.target), parsed.headers["host"]) == (target, host)
 
 
 def test_a_list_request() -> None:
@@ -129,6 +130,7 @@ def test_a_list_request() -> None:
         "size": "500",
         "orderBy": "Id",
         "dir": "-1",
+        "_": parsed.query["_"],
     }
     assert parsed.headers["authorization"] == f"Bearer {TOKEN}"
     assert parsed.headers["cache-control"] == "no-cache"
@@ -148,9 +150,15 @@ def test_filters_of_what_is_known() -> None:
 def test_the_records_of_some_ids() -> None:
     parsed = Parsed(Api(BASE).by_ids(TOKEN, [1, 2, 2**63 - 1]))
     assert (parsed.method, urlsplit(parsed.target).path) == ("GET", PATH + "/")
-    assert parsed.query == {"id": f"[1,2,{2**63 - 1}]"}
+    assert parsed.query == {"id": f"[1,2,{2**63 - 1}]", "_": parsed.query["_"]}
     assert parsed.headers["cache-control"] == "no-cache"
     assert len(Api(BASE).by_ids(TOKEN, [2**63 - 1] * IDS_PER_CALL)) < 2_000
+
+
+def test_no_two_list_calls_have_the_same_address() -> None:
+    apis = [Api(BASE), Api(BASE)]
+    calls = [call for api in apis for _ in range(50) for call in (api.list_page(TOKEN), api.by_ids(TOKEN, [1]))]
+    assert len({Parsed(call).target for call in calls}) == len(calls), "a cache would answer for one of them"
 
 
 def test_a_delete() -> None:
@@ -219,6 +227,7 @@ WRONG: dict[str, list[Any]] = {
     "CurrentPageSize": [MISSING, None, "25"],
 }
 WRONG_IDS = [MISSING, None, "7", 7.0, True, 0, -7, 2**63]
+NO_ID_AT_ALL = [MISSING, None, True, 0, -7, 2**63, 7.5, "seven", [], {}]
 
 
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in WRONG.items() for v in values])
@@ -228,19 +237,43 @@ def test_an_envelope_that_is_not_as_documented(name: str, value: object) -> None
         Api(BASE).parse_page(json.dumps(page).encode())
 
 
-@pytest.mark.parametrize("name", ["Id", "CourseLessonId", "CourseMemberId"])
-@pytest.mark.parametrize("value", WRONG_IDS)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("Id", v) for v in WRONG_IDS] + [(n, v) for n in ("CourseLessonId", "CourseMemberId") for v in ("7", 7.0)],
+)
 def test_a_record_that_is_not_as_documented(name: str, value: object) -> None:
     record = {k: v for k, v in RECORD.items() if k != name} if value is MISSING else RECORD | {name: value}
-    with pytest.raises(BadList):
+    with pytest.raises(BadList, match=name):
         Api(BASE).parse_page(json.dumps(PAGE | {"Records": [RECORD, record]}).encode())
     with pytest.raises(BadList):
         Api(BASE).parse_records(json.dumps([record]).encode())
 
 
+@pytest.mark.parametrize("name", ["CourseLessonId", "CourseMemberId"])
+@pytest.mark.parametrize("value", NO_ID_AT_ALL)
+def test_a_record_that_lost_its_lesson_or_member_counts_and_is_no_pair(name: str, value: object) -> None:
+    record = {k: v for k, v in RECORD.items() if k != name} if value is MISSING else RECORD | {name: value}
+    pair = (NOBODY, 2) if name == "CourseLessonId" else (1, NOBODY)
+    page = Api(BASE).parse_page(json.dumps(PAGE | {"Records": [RECORD, record | {"Id": 6}]}).encode())
+    assert page.records == [(7, (1, 2)), (6, pair)]
+    assert page.orphans == 1
+    assert Api(BASE).parse_records(json.dumps([record]).encode()) == [Seen(7, pair, None)]
+
+
+def test_fields_that_never_come_are_another_shape() -> None:
+    api = Api(BASE)
+    bare = [{"Id": i} for i in range(1, 4)]
+    half = [{"Id": i, "CourseLessonId": 1, "CourseMemberId": None} for i in range(1, 21)]
+    for records, count, words in ((bare, 3, "CourseLessonId or a CourseMemberId"), (half, 20, "a CourseMemberId")):
+        with pytest.raises(BadList, match=f"none of {count} records has .*{words}"):
+            api.parse_page(json.dumps(PAGE | {"Records": records}).encode())
+        assert api.parse_page(json.dumps(PAGE | {"Records": records[1:]}).encode()).orphans == count - 1
+        assert len(api.parse_records(json.dumps(records).encode())) == count, "these were asked for by their ids"
+
+
 def test_a_record_that_is_not_as_documented_is_named() -> None:
-    record = RECORD | {"Id": 77, "CourseMemberId": None}
-    with pytest.raises(BadList, match=r"Id 77\) has a CourseMemberId"):
+    record = RECORD | {"Id": 77, "CourseMemberId": "42"}
+    with pytest.raises(BadList, match="record 77 has a CourseMemberId that is no integer: '42'"):
         Api(BASE).parse_records(json.dumps([record]).encode())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkwriter.core.classify import parse_retry_after
+from bulkwriter.core.classify import judge_call
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from bulkwriter.model import Reply
 from bulkwriter.net.auth import (
@@ -32,9 +32,7 @@ async def never_request(data: bytes, *, deadline_s: float) -> Reply:
 
 
 def made(settings: Settings) -> TokenSource:
-    return token_source(
-        settings, request=never_request, token_request=lambda form, _: b"", parse_retry_after=parse_retry_after
-    )
+    return token_source(settings, request=never_request, token_request=lambda form, _: b"", judge=judge_call)
 
 
 async def test_a_fixed_token_has_no_other() -> None:

@@ -221,7 +221,7 @@ class BrokenLane:
 class BrokenPool:
     limits = Limits()
 
-    async def connect(self, owner: Owner, *, body_bytes: int) -> Lane:
+    async def connect(self, owner: Owner, *, body_bytes: int, is_for_calls: bool) -> Lane:
         return cast(Lane, BrokenLane())
 
 

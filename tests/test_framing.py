@@ -21,8 +21,8 @@ GZIP_CHUNK = b"4\r\n\x1f\x8b\x08\x00\r\n0\r\n\r\n"
 GZIPPED = gzip.compress(BODY)
 
 
-def reader(head_bytes: int = 4_096, body_bytes: int = 4_096) -> ReplyReader:
-    return ReplyReader(head_bytes=head_bytes, body_bytes=body_bytes)
+def reader(head_bytes: int = 4_096, body_bytes: int = 4_096, *, is_for_calls: bool = False) -> ReplyReader:
+    return ReplyReader(head_bytes=head_bytes, body_bytes=body_bytes, is_for_calls=is_for_calls)
 
 
 def read(data: bytes, *, size: int | None = None, into: ReplyReader | None = None, ends: bool = False) -> Reply | None:
@@ -66,14 +66,35 @@ WHOLE = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("is_for_calls", [False, True])
 @pytest.mark.parametrize("size", [None, 1, 2, 3, 7])
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_reply_is_read_whatever_its_slices(name: str, size: int | None) -> None:
+def test_a_whole_reply_is_read_whatever_its_slices(name: str, size: int | None, is_for_calls: bool) -> None:
     data, expected = WHOLE[name]
-    r = reader()
+    r = reader(is_for_calls=is_for_calls)
     for _ in range(3):  # the first reply of a connection and the later ones take different ways
         assert read(data, size=size, into=r) == expected
         assert r.keeps_open
+
+
+@pytest.mark.parametrize(
+    ("lines", "age_s"),
+    [
+        ([], 0.0),
+        (["Age: 0"], 0.0),
+        (["age:  300 "], 300.0),
+        (["Age: 7", "Age: 300"], 300.0),
+        (["Age: 7, 12"], 12.0),
+        (["Age: -1"], 0.0),
+        (["Age: soon, 9"], 9.0),
+    ],
+)
+def test_replies_to_calls_tell_how_long_a_cache_had_kept_them(lines: list[str], age_s: float) -> None:
+    data = head(*lines, f"Content-Length: {len(BODY)}") + BODY
+    for is_for_calls in (True, False):
+        r = reader(is_for_calls=is_for_calls)
+        for _ in range(3):
+            assert read(data, into=r) == Reply(200, BODY, age_s=age_s if is_for_calls else 0.0)
 
 
 @given(st.integers(0, len(OK) - 1), st.integers(0, 255), st.booleans())

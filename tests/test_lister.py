@@ -12,7 +12,7 @@ import pytest
 from bulkwriter.errors import ConfigurationStop
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.api import Api, Seen
-from bulkwriter.reconcile.lister import WEB_PAGES, Lister
+from bulkwriter.reconcile.lister import Lister, StaleList
 from bulkwriter.reconcile.lists import ListFailed
 
 
@@ -50,7 +50,7 @@ def lister_of(*replies: Reply, tokens: Tokens | None = None) -> Lister:
     async def request(data: bytes) -> Reply:
         return next(rest)
 
-    return Lister(request, Api("https://example.test"), tokens or Tokens("a"), wall=lambda: 0.0)
+    return Lister(request, Api("https://example.test"), tokens or Tokens("a"), wall=lambda: 0.0, most_age_s=5.0)
 
 
 async def test_a_page_and_records_by_ids() -> None:
@@ -72,7 +72,7 @@ async def test_a_page_and_records_by_ids() -> None:
         (Reply(200, b"oops"), "page", "not JSON"),
         (Reply(200, page(2)), "page", "page 2 came for page 1"),
         (Reply(200, b'[{"Id": 7, "CourseLessonId": 1, "CourseMemberId": 2}]'), "records", "not asked for"),
-        (Reply(200, page()), "records", "no Records"),
+        (Reply(200, page()), "records", "no JSON array"),
     ],
 )
 async def test_what_answers_something_else_settles_nothing(reply: Reply, ask: str, said: str) -> None:
@@ -92,7 +92,14 @@ async def test_an_expired_token_is_refreshed_once() -> None:
 
 @pytest.mark.parametrize(
     ("status", "is_forbidden", "is_misplaced"),
-    [(403, True, False), (404, True, True), (405, True, True), (302, True, True), (400, False, False)],
+    [
+        (403, True, False),
+        (404, True, True),
+        (405, True, True),
+        (302, True, True),
+        (400, True, True),
+        (501, False, False),
+    ],
 )
 async def test_a_wrong_address_is_not_taken_for_a_missing_role(
     status: int, is_forbidden: bool, is_misplaced: bool
@@ -102,22 +109,65 @@ async def test_a_wrong_address_is_not_taken_for_a_missing_role(
     assert (failed.value.is_forbidden, failed.value.is_misplaced) == (is_forbidden, is_misplaced)
 
 
-@pytest.mark.parametrize("status", [200, 400])
-async def test_nothing_but_web_pages_shows_a_wrong_address(status: int) -> None:
-    web_page = Reply(status, b"\n<!doctype html><p>Welcome")
-    lister = lister_of(*[web_page] * WEB_PAGES)
-    for _ in range(WEB_PAGES):
-        with pytest.raises(ListFailed, match=f"HTTP {status}; it said: <!doctype html>") as failed:
-            assert not (await lister.page({}, 1))
-    assert failed.value.is_misplaced
-    lister = lister_of(web_page, Reply(200, page()), *[web_page] * WEB_PAGES)
-    for is_list in (False, True, *[False] * WEB_PAGES):
-        if is_list:
+NO_LISTS = [
+    Reply(200, b"\n<!doctype html><p>Welcome"),
+    Reply(200, b"oops"),
+    Reply(200, b'{"message":"maintenance"}'),
+    Reply(200),
+    Reply(204),
+    Reply(206, page()),
+]
+OTHER_SHAPES = [
+    page().replace(b'"HasNextPage": false', b'"HasNextPage": null'),
+    page().replace(b'"TotalItems": 0', b'"TotalItems": null'),
+    page(rows=((9, 1, 2),)).replace(b'"Id": 9', b'"Id": "9"'),
+    page(rows=((9, 1, 2),)).replace(b'"CourseMemberId": 2', b'"CourseMemberId": "2"'),
+    page(2),
+]
+
+
+@pytest.mark.parametrize("reply", NO_LISTS)
+async def test_what_is_no_list_at_all_may_be_so_for_good_where_none_ever_came(reply: Reply) -> None:
+    for replies, is_odd in (([reply], True), ([Reply(200, page()), reply], False)):
+        lister = lister_of(*replies)
+        for _ in replies[1:]:
             assert (await lister.page({}, 1)).total == 0
-            continue
         with pytest.raises(ListFailed) as failed:
             await lister.page({}, 1)
-        assert not failed.value.is_forbidden
+        assert (failed.value.is_odd, failed.value.is_forbidden) == (is_odd, False)
+
+
+@pytest.mark.parametrize("body", OTHER_SHAPES)
+async def test_lists_of_another_shape_may_be_so_for_good_at_any_time(body: bytes) -> None:
+    lister = lister_of(Reply(200, page()), Reply(200, body))
+    assert (await lister.page({}, 1)).total == 0
+    with pytest.raises(ListFailed) as failed:
+        await lister.page({}, 1)
+    assert failed.value.is_odd
+    assert "it said" not in failed.value.reason, "a list's records are people's"
+
+
+async def test_a_gateways_400_is_a_wrong_address_and_the_apis_own_a_refusal() -> None:
+    gateway = b"<html>400 No required SSL certificate was sent</html>"
+    with pytest.raises(ListFailed, match=r"it said: .*certificate") as failed:
+        await lister_of(Reply(400, gateway)).page({}, 1)
+    assert failed.value.is_misplaced
+    with pytest.raises(ListFailed) as failed:
+        await lister_of(Reply(400, b'{"Message":"dir: is not valid","WasSuccessful":false}')).page({}, 1)
+    assert (failed.value.is_misplaced, failed.value.is_odd) == (False, True)
+
+
+async def test_a_page_that_a_cache_had_kept_too_long_shows_what_was_there_and_no_more() -> None:
+    rows = ((9, 1, 2),)
+    lister = lister_of(
+        Reply(200, page(rows=rows), age_s=5.0), Reply(200, page(rows=rows), age_s=6.0), Reply(200, b"[]", age_s=6.0)
+    )
+    assert (await lister.page({}, 1)).records == [(9, (1, 2))]
+    with pytest.raises(StaleList, match="kept for 6 s") as stale:
+        await lister.page({}, 1)
+    assert stale.value.page.records == [(9, (1, 2))]
+    with pytest.raises(ListFailed, match="kept for 6 s"):
+        await lister.records([9])
 
 
 @pytest.mark.parametrize("fault", [Fault.TLS, Fault.NAME, Fault.PROXY])

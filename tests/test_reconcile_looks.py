@@ -29,6 +29,7 @@ class Settled:
     """Stands for the engine: what it was told, and when."""
 
     newest: int | None = 1_000_000
+    witness: int = 0
     created: int = 0
     is_over: bool = True
     found_at: dict[int, tuple[float, int]] = field(default_factory=dict)
@@ -42,6 +43,9 @@ class Settled:
 
     def newest_id(self) -> int | None:
         return self.newest
+
+    def witness_id(self) -> int:
+        return self.witness
 
     def created_count(self) -> int:
         return self.created

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import orjson
 import pytest
 
-from bulkwriter.core.classify import parse_retry_after
+from bulkwriter.core.classify import judge_call
 from bulkwriter.errors import ConfigurationStop, TryLater
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.auth import Token, TokenSource, token_source
@@ -86,7 +86,7 @@ async def test_a_sign_in_has_a_client_id_of_its_own() -> None:
             Settings(username="ann", password=CANARY),
             request=endpoint.request,
             token_request=encode,
-            parse_retry_after=parse_retry_after,
+            judge=judge_call,
         )
         await source.current()
         seen |= set(endpoint.client_ids)

@@ -45,7 +45,7 @@ def verify(server: ModelApi, claims: Claims, *, page_size: int = 1_000) -> tuple
         talk = talk_to(server, loop)
         verification = Verification(
             claims,
-            get_page=talk.lister.page,
+            get_page=talk.get_page,
             filters_of=talk.filters_of,
             persist=talk.persist,
             list_lag_s=SETTINGS.list_lag_s,
@@ -155,7 +155,8 @@ def test_of_a_long_list_only_the_page_that_failed_is_asked_for_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "error"), [(Reply(403), ConfigurationStop), (Reply(500), TryLater), (Reply(200, b"[]"), TryLater)]
+    ("reply", "error"),
+    [(Reply(403), ConfigurationStop), (Reply(500), TryLater), (Reply(200, b"[]"), ConfigurationStop)],
 )
 def test_lists_that_cannot_be_had_claim_nothing(reply: Reply, error: type[Exception]) -> None:
     server = ModelApi()

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from bulkwriter.core.classify import parse_retry_after
+from bulkwriter.core.classify import judge_call
 from bulkwriter.model import Reply
 from bulkwriter.net.signin import Login, SignIn, TokenEndpoint
 from bulkwriter.stub.tokens import FORM, Grants, User
@@ -73,7 +73,7 @@ class Endpoint:
         endpoint = TokenEndpoint(
             request=self.request,
             token_request=encode,
-            parse_retry_after=parse_retry_after,
+            judge=judge_call,
             client_id="mine",
             deadline_s=5.0,
             longest_wait_s=60.0,

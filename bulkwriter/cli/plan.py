@@ -116,7 +116,7 @@ async def look_up(errand: Errand, settings: Settings, stack: contextlib.AsyncExi
     connection = await stack.enter_async_context(Connection(settings))
     talk = Conversation(connection, settings, tell=errand.tell)
     return Existing(
-        talk.lister.page,
+        talk.get_page,
         talk.filters_of,
         clock=talk.clock,
         give_up_after_s=settings.give_up_after_s,

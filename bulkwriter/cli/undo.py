@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..reconcile.undo import Undo, UndoPlan
 
 MISMATCH = "record {} holds lesson {}, member {}, not lesson {}, member {}: left alone"
+NOBODY = "none"
 OLDER = "record {} of lesson {}, member {} is by id and CreatedOn no newer than what was there before: left alone"
 
 
@@ -83,7 +84,10 @@ class UndoReport:
         rows = [(name, facts[name], meaning) for name, meaning in MEANING.items() if facts[name] or name == "deleted"]
         width = max(len(words.number(count)) for _, count, _ in rows)
         lines += ["", *(f"  {words.state(name):<10}  {count:>{width},}  {text}" for name, count, text in rows), ""]
-        lines += ["  " + MISMATCH.format(record_id, *held, *own) for record_id, own, held in undo.tally.mismatches]
+        lines += [
+            "  " + MISMATCH.format(record_id, *(i or NOBODY for i in held), *own)
+            for record_id, own, held in undo.tally.mismatches
+        ]
         lines += ["  " + OLDER.format(record_id, *pair) for record_id, pair in undo.tally.olders]
         if undo.refusal:
             lines.append(

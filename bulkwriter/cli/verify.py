@@ -141,7 +141,7 @@ async def verify(errand: Errand, settings: Settings, claims: Claims, talk: Conve
 
     verification = report.verification = Verification(
         claims,
-        get_page=talk.lister.page,
+        get_page=talk.get_page,
         filters_of=talk.filters_of,
         persist=talk.persist,
         list_lag_s=settings.list_lag_s,

@@ -1,4 +1,7 @@
-"""Decides what a reply to a create means for its pair: one ordered table, read from the top, the first match counts.
+"""Decides what a reply means: one ordered table, read from the top, the first match counts.
+
+`classify` answers for a create and its pair, `judge_call` for every other call (lists, reads, deletes, tokens), from
+the same rows: a status means the same whoever meets it, and no list of statuses stands beside this one.
 
 `RULES` is the table, `REPLY_TABLE` the same in words for `bulkwriter help replies`.  It ends in a rule that matches
 everything, so it is total over every status, body and fault, and `classify` never raises.
@@ -23,11 +26,12 @@ from typing import Any, Final, NamedTuple
 import orjson
 from orjson import loads
 
-from ..model import BOM, ID_MAX, Fault, FieldError, Reply, Verdict, VerdictKind
+from ..model import BOM, ID_MAX, CallKind, CallVerdict, Fault, FieldError, Reply, Verdict, VerdictKind
 
 ERRORS_KEPT: Final = 20  # entries of one reply's `Errors`: a pair has two fields, so more is not about them
 ERROR_CHARS: Final = 300  # of each text of an error, as journals and exports keep it
 QUOTE_CHARS: Final = 200  # of a body that we do not understand
+REFUSAL_BYTES: Final = 16_384  # a longer 2xx to a call is no refusal but a list: not parsed once more to find out
 RETRY_AFTER_MAX_S: Final = 1e11  # 3,000 years: far above any stop rule, and still a date that datetime can hold
 
 UNSENT_FAULTS: Final = frozenset(
@@ -51,7 +55,8 @@ class Seen(NamedTuple):
 class Rule(NamedTuple):
     """One row: when it `holds` (in words: `phrase`), the pair's fate is `kind` (in words: `meaning`).
 
-    `advice` ends the message of a stop: what a person should look at.  `is_slow_down`: everyone pauses.
+    `advice` ends the message of a stop: what a person should look at.  `is_slow_down`: everyone pauses.  `is_busy`: it
+    may be a throttle in other words.  `is_later` and `is_forbidden` are for calls, see `CallVerdict`.
     """
 
     phrase: str
@@ -60,6 +65,9 @@ class Rule(NamedTuple):
     holds: Callable[[Seen], bool]
     advice: str = ""
     is_slow_down: bool = False
+    is_busy: bool = False
+    is_later: bool = False
+    is_forbidden: bool = False
 
 
 def created_id(reply: Reply) -> int:
@@ -67,7 +75,7 @@ def created_id(reply: Reply) -> int:
 
     The way of nearly every reply: asked first, it answers as the table would, without walking it or making a Verdict.
     """
-    status, text, _, _, fault, _ = reply  # one step instead of three: 0.1 µs less
+    status, text, _, _, fault, _, _ = reply  # one step instead of three: 0.1 µs less
     if fault is not None or (status != 200 and status != 201):
         return 0
     try:
@@ -83,12 +91,42 @@ def classify(reply: Reply, *, has_created: bool, is_current_token: bool, wall_s:
     `is_current_token`: no newer token has come since the request was sent.  `wall_s`: the time as epoch seconds, used
     for a Retry-After date where the reply has no usable `Date` of its own.
     """
+    seen = _look_at(reply, has_created=has_created, is_current_token=is_current_token, wall_s=wall_s)
+    return _verdict(_rule_for(seen), seen)
+
+
+def judge_call(reply: Reply, wall_s: float) -> CallVerdict:
+    """The verdict on a reply to a list, a read, a delete or a token call, by the same table.  Never raises.
+
+    `wall_s` as for `classify`.  A 401 is taken for one on the current token.
+    """
+    is_answered = reply.fault is None and 200 <= reply.status <= 299
+    if is_answered and len(reply.body) > REFUSAL_BYTES:
+        return CallVerdict(CallKind.ANSWERED)
+    seen = _look_at(reply, has_created=False, is_current_token=True, wall_s=wall_s)
+    rule = _rule_for(seen)
+    if is_answered and rule.kind is not VerdictKind.REJECTED:
+        return CallVerdict(CallKind.ANSWERED)
+    return CallVerdict(
+        CALL_KINDS[rule.kind],
+        _message(rule._replace(advice=""), seen, _field_errors(seen.body)),
+        seen.retry_after_s,
+        is_slow_down=rule.is_slow_down,
+        is_later=rule.is_later or rule.is_slow_down,
+        is_forbidden=rule.is_forbidden,
+    )
+
+
+def _look_at(reply: Reply, *, has_created: bool, is_current_token: bool, wall_s: float) -> Seen:
     body = _json(reply.body) if reply.fault is None else NO_JSON
     retry_after_s = None
     if reply.retry_after is not None and reply.fault is None:
         retry_after_s = parse_retry_after(reply.retry_after, reply.date, wall_s)
-    seen = Seen(reply, reply.status, body, has_created, is_current_token, retry_after_s)
-    return _verdict(next(rule for rule in RULES if rule.holds(seen)), seen)
+    return Seen(reply, reply.status, body, has_created, is_current_token, retry_after_s)
+
+
+def _rule_for(seen: Seen) -> Rule:
+    return next(rule for rule in RULES if rule.holds(seen))
 
 
 def _verdict(rule: Rule, seen: Seen) -> Verdict:
@@ -100,6 +138,7 @@ def _verdict(rule: Rule, seen: Seen) -> Verdict:
         message=_message(rule, seen, errors),
         retry_after_s=seen.retry_after_s if rule.is_slow_down else None,
         is_slow_down=rule.is_slow_down,
+        is_busy=rule.is_busy,
     )
 
 
@@ -147,9 +186,9 @@ def _is_refused_200(seen: Seen) -> bool:
 # fmt: off
 RULES: Final = (
     Rule("never connected, or no byte written", VerdictKind.UNSENT, "unsent: try again, no harm done",
-         lambda s: s.reply.fault in UNSENT_FAULTS),
+         lambda s: s.reply.fault in UNSENT_FAULTS, is_later=True),
     Rule("lost after the first byte was written: closed, reset, silent, garbled, cut, oversized, cancelled",
-         VerdictKind.IN_DOUBT, "in doubt", lambda s: s.reply.fault is not None),
+         VerdictKind.IN_DOUBT, "in doubt", lambda s: s.reply.fault is not None, is_later=True),
     Rule("200 or 201, WasSuccessful true, Value.Id a positive integer", VerdictKind.CREATED, "created",
          lambda s: _created_id(s.status, s.body) > 0),
     Rule("200, WasSuccessful false, with Errors or Message", VerdictKind.REJECTED, "rejected", _is_refused_200),
@@ -166,11 +205,13 @@ RULES: Final = (
          lambda s: s.status == 401 and not s.is_current_token),
     Rule("401 on the current token", VerdictKind.UNAUTHORIZED, "refresh the token once, then stop: authentication",
          lambda s: s.status == 401,
-         "the token is wrong or expired, or lacks the role CourseCompletedLesson-Create"),
+         "the token is wrong or expired, or lacks the role CourseCompletedLesson-Create", is_forbidden=True),
     Rule("403 with an HTML page", VerdictKind.STOP, "stop: a firewall?", lambda s: s.status == 403 and _is_html(s),
-         "a firewall? An HTML page instead of the API's JSON: check whether the network edge blocks this address"),
+         "a firewall? An HTML page instead of the API's JSON: check whether the network edge blocks this address",
+         is_forbidden=True),
     Rule("any other 403", VerdictKind.STOP, "stop: configuration", lambda s: s.status == 403,
-         "forbidden: check the account's permissions, or ask whether a firewall blocks this address"),
+         "forbidden: check the account's permissions, or ask whether a firewall blocks this address",
+         is_forbidden=True),
     Rule("405", VerdictKind.STOP, "stop: configuration", lambda s: s.status == 405,
          "this address takes no POST: check the base URL, its path prefix too"),
     Rule("any 3xx", VerdictKind.STOP, "stop: configuration; redirects are never followed",
@@ -182,9 +223,24 @@ RULES: Final = (
          "not the API's own answer: check the base URL, and any proxy or gateway on the way"),
     Rule("503 with Retry-After", VerdictKind.IN_DOUBT, "in doubt, and everyone pauses as for a throttle",
          lambda s: s.status == 503 and s.retry_after_s is not None, is_slow_down=True),
-    Rule("408, 500, 502, 503, 504, 52x, anything else", VerdictKind.IN_DOUBT, "in doubt", lambda s: True),
+    Rule("any other 503", VerdictKind.IN_DOUBT, "in doubt; perhaps too fast for it", lambda s: s.status == 503,
+         is_busy=True, is_later=True),
+    Rule("408, 425, 500, 502, 504, 52x, any other 5xx", VerdictKind.IN_DOUBT, "in doubt",
+         lambda s: s.status in (408, 425) or s.status >= 500, is_later=True),
+    Rule("anything else", VerdictKind.IN_DOUBT, "in doubt", lambda s: True),
 )
 # fmt: on
+
+CALL_KINDS: Final = {
+    VerdictKind.CREATED: CallKind.ANSWERED,
+    VerdictKind.REJECTED: CallKind.REFUSED,
+    VerdictKind.THROTTLED: CallKind.THROTTLED,
+    VerdictKind.UNSENT: CallKind.AGAIN,
+    VerdictKind.IN_DOUBT: CallKind.AGAIN,
+    VerdictKind.UNAUTHORIZED: CallKind.UNAUTHORIZED,
+    VerdictKind.STOP: CallKind.STOP,
+}
+"""What a create's verdict means for a call that may be made again without harm."""
 
 REPLY_TABLE: Final[tuple[tuple[str, str], ...]] = tuple((rule.phrase, rule.meaning) for rule in RULES)
 """(reply, what it means), in the order in which they are tried."""

@@ -37,7 +37,7 @@ class CreatedIds:
 
     def read(self, reply: Reply) -> int:
         """The id of the record that this reply proves to be created, or 0."""
-        status, text, _, _, fault, _ = reply
+        status, text, _, _, fault, _, _ = reply
         if status == self._status and fault is None and text.startswith(self._before) and text.endswith(self._behind):
             digits = text[self._begin : self._end]
             if len(digits) <= DIGITS_MAX and digits.isdigit() and digits[0] != ZERO:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from ..events import DoubtsParked, Event, Note, Stopping
 from ..guarded import guarded
 from ..model import Fault, Intent
 from ..net.dial import ConnectFailure
+from ..reconcile.lister import telling_orphans
 from ..reconcile.looks import Looker
 from ..settings import Settings
 from . import stops
@@ -55,7 +57,7 @@ class Engine:
 
     def __init__(self, settings: Settings, ports: Ports, stored: Stored, *, tell: Callable[[Event], None]) -> None:
         self.settings = settings
-        self.ports = ports
+        self.ports = ports = replace(ports, get_page=telling_orphans(ports.get_page, tell))
         self.tell = tell
         self.error: BulkwriterError | None = None
         self.stopping = anyio.Event()
@@ -177,7 +179,7 @@ class Engine:
         if error and (self.pairs.ready or self.pairs.in_flight):
             self.stop(error)
         failing_s = self.looker.failing_s(now)
-        if failing_s > self.settings.give_up_after_s:
+        if failing_s >= self.settings.give_up_after_s:
             message = f"list calls have failed for {failing_s:,.0f} s: {self.looker.last_failure}"
             self.stop(TryLater(message, hint="the same command later settles the doubts", code="gone"))
 

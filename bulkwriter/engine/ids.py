@@ -25,8 +25,13 @@ class RecordIds:
         self._see = seen.add
         self._checked = 0
         self._below = 0
-        self.newest = seen.highest
+        self.newest = self._newest_given = seen.highest
         self.are_rising = are_rising
+
+    @property
+    def newest_own(self) -> int:
+        """The highest of this process's own, where it is above those of earlier ones; else 0."""
+        return self.newest if self.newest > self._newest_given else 0
 
     def add(self, record_id: int, floor: int | None) -> bool:
         """Take the id given to a pair whose floor was `floor`; False if it was given before."""

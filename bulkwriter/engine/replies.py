@@ -24,7 +24,6 @@ from . import stops
 from .lanes import NOTE, LaneLike, lane_history
 from .parts import Parts
 
-BUSY = 503
 PENDING, CREATED = int(State.PENDING), int(State.CREATED)
 REJECTED = int(State.REJECTED)
 
@@ -116,7 +115,7 @@ class Replies:
             case _:
                 self.parking.lost(intent, verdict.message, now)
                 if not verdict.is_slow_down:
-                    self.bad(lane, now, verdict.message, status=reply.status if reply.fault is None else 0)
+                    self.bad(lane, now, verdict.message, is_whole=reply.fault is None, is_busy=verdict.is_busy)
         if verdict.is_slow_down:
             self._throttled(lane, verdict, now)
 
@@ -187,13 +186,15 @@ class Replies:
             if gone_s:
                 self.tell(Recovered(gone_s))
 
-    def bad(self, lane: LaneLike | None, now: float, reason: str, *, status: int = 0) -> None:
-        """An exchange was lost or ended in doubt (`status`: in spite of a whole reply), or (without a lane) no
-        connection could be made."""
+    def bad(
+        self, lane: LaneLike | None, now: float, reason: str, *, is_whole: bool = False, is_busy: bool = False
+    ) -> None:
+        """An exchange was lost or ended in doubt (in spite of a whole reply, which may say that the server is busy), or
+        (without a lane) no connection could be made."""
         breaker = self._breaker
-        if lane and status and breaker.trust:
+        if lane and is_whole and breaker.trust:
             self._control.on_good(now, lane.sent_at, now - lane.sent_at)
-        elif lane and status == BUSY:
+        elif lane and is_busy:
             if self._control.on_busy(now, lane.sent_at):
                 self.tell(Throttled(max(0.0, self._control.paused_until - now), None, self._control.in_flight_limit))
         elif lane:

@@ -95,6 +95,13 @@ class Settlement:
         """The highest record id given so far, or None where ids do not rise, so that floors tell nothing."""
         return self._ids.newest if self._ids.are_rising else None
 
+    def witness_id(self) -> int:
+        """The highest record id given to this process, which lists show `list_lag_s` later; 0 where ids do not rise.
+
+        Not of earlier ones: who cleans up in between may have deleted it, and no list would ever be believed.
+        """
+        return self._ids.newest_own if self._ids.are_rising else 0
+
     def created_count(self) -> int:
         return self._counts().get(State.CREATED, 0)
 

@@ -16,15 +16,13 @@ import math
 
 import anyio
 
-from ..core.classify import classify
+from ..core.classify import judge_call
 from ..core.quota import READ, WRITE
-from ..model import Fault, Reply, VerdictKind
+from ..model import CallKind, Fault, Reply
 from ..net.calls import LANES
 from ..net.signin import RequestCall
 from .exchanges import Clocks
 from .quotas import CONTENDED_S, Quotas
-
-MAY_THROTTLE = frozenset({409, 429})
 
 
 class Turns:
@@ -74,9 +72,8 @@ class Turns:
     def _heard(self, kind: str, reply: Reply, sent_at: float) -> None:
         quotas = self._quotas
         quotas.saw(reply.date)
-        if reply.status in MAY_THROTTLE:
-            verdict = classify(reply, has_created=True, is_current_token=True, wall_s=quotas.exchanges.wall())
-            if verdict.kind is VerdictKind.THROTTLED:
-                quotas.throttled(self._clocks.clock(), sent_at, verdict.retry_after_s, kind)
-                return
-        quotas.good(kind)
+        verdict = judge_call(reply, quotas.exchanges.wall())
+        if verdict.kind is CallKind.THROTTLED:
+            quotas.throttled(self._clocks.clock(), sent_at, verdict.retry_after_s, kind)
+        else:
+            quotas.good(kind)

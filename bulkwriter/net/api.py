@@ -6,7 +6,12 @@ same, so a create costs one formatting and one concatenation.  Every request say
 
 A page of a list is believed only if it is shaped as documented: records with integer ids, `HasNextPage`, `TotalItems`,
 and the page's number and size (also under their older names).  Anything else is `BadList`: a list that cannot be read
-must never look like an empty one.  Records are not compared with the filters here; the caller does.
+must never look like an empty one.  A record may have lost its lesson or member, which was deleted: such an *orphan* has
+`NOBODY` there, so that it counts for paging and is no pair of anybody's.  Records are not compared with the filters
+here; the caller does.
+
+Every list and read carries another `NONCE`, which the API passes over: caches that do not heed `no-cache` keep replies
+by their address.
 
 What is special to course completions is the value `COURSE_COMPLETED_LESSON`; another entity of the same API with two
 ids is another value.  Source: developers.nexudus.com as of November 2026; RFC 9112, 3.2 (Host); RFC 6750, 2.1 (what a
@@ -15,7 +20,9 @@ bearer token may be: here a little more is let through).
 
 from __future__ import annotations
 
+import itertools
 import re
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -37,13 +44,29 @@ FRESH: Final = "Cache-Control: no-cache\r\n"
 """A list that a cache on the way had kept would say twice that a record is not there (RFC 9111, 5.2.1.4)."""
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
+NONCE: Final = "_"
+"""The parameter by whose changing values web pages have always kept caches out; the API has no filter of this name."""
+NOBODY: Final = 0
+"""Stands for an id that a record lacks; a pair's ids are positive."""
+FEW_ORPHANS: Final = 3
+MANY_ORPHANS: Final = 20
+"""So many records of one page, and all of them orphans, are no accident: it is the fields that do not come, both or one
+of them, and a list that shows no pairs must not say that none is there."""
+
 CREATED_ON: Final = "CreatedOn"
 
 Record = tuple[int, tuple[int, int]]
 
 
 class BadList(ValueError):
-    """A list's body is not what the API documents, so it says nothing, least of all that nothing is there."""
+    """A list's body is not what the API documents, so it says nothing, least of all that nothing is there.
+
+    `is_list`: it is the API's list all the same, of another shape; else it may be anybody's page.
+    """
+
+    def __init__(self, reason: str, *, is_list: bool = False) -> None:
+        super().__init__(reason)
+        self.is_list = is_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +95,7 @@ COURSE_COMPLETED_LESSON: Final = Entity(
 
 
 class Seen(NamedTuple):
-    """A record as a read by ids shows it; `created_on` is the field as it came, of whatever type."""
+    """A record as a read by ids shows it; an orphan's pair holds `NOBODY`.  `created_on` is the field as it came."""
 
     record_id: int
     pair: tuple[int, int]
@@ -83,7 +106,7 @@ class Seen(NamedTuple):
 class Page:
     """One page of a list: (record id, pair) in the order received, and what the envelope says of the whole list.
 
-    `created_on` are the same records' fields, as they came.
+    The pair of an orphan holds `NOBODY`.  `created_on` are the same records' fields, as they came.
     """
 
     records: list[Record]
@@ -92,6 +115,11 @@ class Page:
     total: int
     has_next: bool
     created_on: Sequence[object] = ()
+
+    @property
+    def orphans(self) -> int:
+        """How many of the records have no lesson or no member any more."""
+        return sum(NOBODY in pair for _, pair in self.records)
 
 
 class Api:
@@ -111,6 +139,7 @@ class Api:
         self._body = b'{"%b":%%d,"%b":%%d}' % (entity.first_field.encode(), entity.second_field.encode())
         self._token = ""
         self._create_heads: dict[int, bytes] = {}
+        self._nonces = (f"{secrets.token_hex(4)}{n}" for n in itertools.count())
 
     def create(self, token: str, pair: tuple[int, int]) -> bytes:
         """The request that makes a record of `pair`."""
@@ -134,13 +163,15 @@ class Api:
         size: int = 1_000,
     ) -> bytes:
         """The request for one page, from 1, of the records that match, newest first."""
-        query = {**(filters or {}), "page": page, "size": size, "orderBy": "Id", "dir": -1}
+        query = {**(filters or {}), "page": page, "size": size, "orderBy": "Id", "dir": -1, NONCE: next(self._nonces)}
         return self._head("GET", f"{self._path}?{urlencode(query)}", token=token, extra=FRESH)
 
     def by_ids(self, token: str, ids: Iterable[int]) -> bytes:
         """The request for the records with these ids, at most `IDS_PER_CALL`; `parse_records` reads the reply."""
         chosen = ",".join(map(str, ids))
-        return self._head("GET", f"{self._path}/?id=%5B{chosen}%5D", token=token, extra=FRESH)
+        return self._head(
+            "GET", f"{self._path}/?id=%5B{chosen}%5D&{NONCE}={next(self._nonces)}", token=token, extra=FRESH
+        )
 
     def delete(self, token: str, record_id: int) -> bytes:
         """The request that deletes one record."""
@@ -168,12 +199,16 @@ class Api:
         envelope = load(body)
         if not isinstance(envelope, dict):
             raise BadList("the list is not a JSON object")
+        rows: Any = envelope.get("Records")
+        if not isinstance(rows, list):
+            raise BadList("the list has no Records")
         has_next = envelope.get("HasNextPage")
         if not isinstance(has_next, bool):
-            raise BadList("the list has no HasNextPage")
-        rows: Any = envelope.get("Records")
+            raise BadList("the list has no HasNextPage that is true or false", is_list=True)
+        records = self._records(rows)
+        self._check_fields(records)
         return Page(
-            records=self._records(rows),
+            records=records,
             page=count_of(envelope, "CurrentPage", "PageNumber"),
             page_size=count_of(envelope, "CurrentPageSize", "PageSize"),
             total=count_of(envelope, "TotalItems"),
@@ -184,23 +219,30 @@ class Api:
     def parse_records(self, body: bytes) -> list[Seen]:
         """Read the reply to `by_ids`, a bare array.  Raises BadList."""
         rows = load(body)
+        if not isinstance(rows, list):
+            raise BadList("the records by ids are no JSON array")
         return [Seen(*record, row.get(CREATED_ON)) for record, row in zip(self._records(rows), rows, strict=True)]
 
-    def _records(self, rows: Any) -> list[Record]:
-        if not isinstance(rows, list):
-            raise BadList("the list has no Records")
+    def _records(self, rows: list[Any]) -> list[Record]:
         first, second = self.entity.first_field, self.entity.second_field
-        records = []
+        records: list[Record] = []
         for row in rows:
-            try:
-                ids = row["Id"], row[first], row[second]
-            except (TypeError, KeyError):
-                raise BadList(f"a record has no Id, {first} or {second}") from None
-            for name, value in zip(("Id", first, second), ids, strict=True):
-                if type(value) is not int or not 0 < value <= ID_MAX:
-                    raise BadList(f"a record (Id {ids[0]!r:.40}) has a {name} that is no positive 64-bit integer")
-            records.append((ids[0], (ids[1], ids[2])))
+            if not isinstance(row, dict) or not is_id(row.get("Id")):
+                shown = row.get("Id", "none") if isinstance(row, dict) else row
+                raise BadList(f"a record's Id is no positive 64-bit integer: {shown!r:.40}", is_list=True)
+            ids = row.get(first), row.get(second)
+            for name, value in zip((first, second), ids, strict=True):
+                if is_id_in_other_words(value):  # it may be ours, and we would pass it over
+                    raise BadList(f"record {row['Id']} has a {name} that is no integer: {value!r:.40}", is_list=True)
+            records.append((row["Id"], (id_of(ids[0]), id_of(ids[1]))))
         return records
+
+    def _check_fields(self, records: list[Record]) -> None:
+        """Raise where it is not some records that lost their lesson or member, but the fields that do not come."""
+        fields = self.entity.first_field, self.entity.second_field
+        missing = [name for i, name in enumerate(fields) if all(pair[i] == NOBODY for _, pair in records)]
+        if missing and len(records) >= (FEW_ORPHANS if len(missing) > 1 else MANY_ORPHANS):
+            raise BadList(f"none of {len(records)} records has a {' or a '.join(missing)}", is_list=True)
 
     def _head(
         self,
@@ -243,6 +285,21 @@ def check_header(value: str, what: str) -> str:
     raise UsageError(f"the {what} {why}", hint=f"look at where the {what} comes from; it is not shown here")
 
 
+def is_id(value: object) -> bool:
+    """Whether this can be the id of something."""
+    return type(value) is int and 0 < value <= ID_MAX
+
+
+def is_id_in_other_words(value: object) -> bool:
+    """Whether this is a number that stands for an id, such as "42" or 42.0."""
+    return (isinstance(value, str) and value.strip().isdecimal()) or (isinstance(value, float) and value.is_integer())
+
+
+def id_of(value: Any) -> int:
+    """The id, or `NOBODY` where this can be none."""
+    return value if is_id(value) else NOBODY
+
+
 def load(body: bytes) -> Any:
     """JSON, with a byte order mark or without, or BadList."""
     try:
@@ -257,6 +314,6 @@ def count_of(envelope: dict[str, Any], *names: str) -> int:
         value = envelope.get(name)
         if value is not None:
             if type(value) is not int or value < 0:
-                raise BadList(f"the list's {name} is not a count")
+                raise BadList(f"the list's {name} is not a count: {value!r:.40}", is_list=True)
             return value
-    raise BadList(f"the list has no {names[0]}")
+    raise BadList(f"the list has no {names[0]}", is_list=True)

@@ -25,7 +25,7 @@ from typing import Final, Protocol
 from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from ..settings import Settings, TokenCall
 from .api import check_header
-from .signin import Login, ParseRetryAfter, RequestCall, SignIn, TokenEndpoint, TokenRequest, obtain
+from .signin import Judge, Login, RequestCall, SignIn, TokenEndpoint, TokenRequest, obtain
 
 RENEW_SHARE: Final = 0.8  # of a token's life, then a new one is made: a day and more before the documented week ends
 RENEW_MIN_S: Final = 1.0  # but not sooner, or a token of a moment's life would be renewed without end
@@ -164,7 +164,7 @@ def token_source(
     *,
     request: RequestCall,
     token_request: TokenRequest,
-    parse_retry_after: ParseRetryAfter,
+    judge: Judge,
 ) -> TokenSource:
     """The source of tokens that the settings call for: `token`, else `token_file`, else `username`.
 
@@ -182,7 +182,7 @@ def token_source(
         endpoint = TokenEndpoint(
             request=request,
             token_request=token_request,
-            parse_retry_after=parse_retry_after,
+            judge=judge,
             client_id=check_header(settings.client_id or f"bulkwriter-{secrets.token_hex(8)}", "client id"),
             deadline_s=settings.timeout_s,
             longest_wait_s=min(settings.longest_wait_s, settings.give_up_after_s),

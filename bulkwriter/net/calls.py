@@ -33,7 +33,7 @@ class LaneSource(Protocol):
 
     @property
     def limits(self) -> Limits: ...
-    async def connect(self, owner: Owner, *, body_bytes: int) -> Lane: ...
+    async def connect(self, owner: Owner, *, body_bytes: int, is_for_calls: bool) -> Lane: ...
 
 
 class Calls:
@@ -63,7 +63,8 @@ class Calls:
                 self._is_crash_told = True
                 raise self._crash
             try:
-                lane = self._take() or await self._pool.connect(self, body_bytes=self._pool.limits.list_body_bytes)
+                body_bytes = self._pool.limits.list_body_bytes
+                lane = self._take() or await self._pool.connect(self, body_bytes=body_bytes, is_for_calls=True)
             except ConnectFailure as e:
                 return failed(e.fault, e.detail)
             now = monotonic()

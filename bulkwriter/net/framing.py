@@ -20,7 +20,8 @@ Three ways, each giving what the one below it would give:
              and the parser need not see them.  0.4 µs less of 0.8; servers change their head (Date) once a second
     plain    a 200 or 201 in one segment that needs nothing from its head: the parser makes no call a header, which
              halves what a reply of five headers costs
-    slow     all others, and the first of a connection: the head's bytes are kept and split once the parser took them
+    slow     all others, the first of a connection, and all replies to calls: the head's bytes are kept and split once
+             the parser took them
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ END_OF_HEAD: Final = b"\r\n\r\n"
 JSON_STARTS: Final = frozenset(b"{[")
 LETTER_H: Final = b"H"[0]
 TLS_ALERT: Final = b"\x15\x03"  # content type and major version of the record by which TLS answers what is none
+SECONDS: Final = re.compile(rb"\d{1,10}")
 KEEP_ALIVE_TIMEOUT: Final = re.compile(rb"(?i)\btimeout\s*=\s*(\d{1,9})")
 PARSE_ERRORS: Final = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 
@@ -58,16 +60,17 @@ class ReplyReader:
 
     After a whole reply `keeps_open` says whether the server will take another request on this connection, and
     `keep_alive_s` how long it said that it keeps an idle one, or None.  A Reply of status 200 or 201 has neither
-    `retry_after` nor `date`.
+    `retry_after` nor `date`; with `is_for_calls` it has `age_s`.
     """
 
     __slots__ = (
-        "_body", "_body_bytes", "_feed", "_head", "_head_bytes", "_headers", "_parser", "_passed", "_pieces",
-        "_plain_bytes", "_same_bytes", "_same_head", "_same_status", "_stage", "_status", "keep_alive_s", "keeps_open",
-        "on_body",
+        "_body", "_body_bytes", "_feed", "_head", "_head_bytes", "_headers", "_is_for_calls", "_parser", "_passed",
+        "_pieces", "_plain_bytes", "_same_bytes", "_same_head", "_same_status", "_stage", "_status", "keep_alive_s",
+        "keeps_open", "on_body",
     )  # fmt: skip
 
-    def __init__(self, *, head_bytes: int, body_bytes: int) -> None:
+    def __init__(self, *, head_bytes: int, body_bytes: int, is_for_calls: bool = False) -> None:
+        self._is_for_calls = is_for_calls
         self._head_bytes = head_bytes
         self._body_bytes = body_bytes
         self._plain_bytes = min(head_bytes, body_bytes)
@@ -89,7 +92,7 @@ class ReplyReader:
             body = data[len(self._same_head) :]
             if body[0] in JSON_STARTS and self._stage == NOTHING and self._head is None:
                 self.keeps_open = True
-                return new_tuple(Reply, (self._same_status, body, None, None, None, ""))
+                return new_tuple(Reply, (self._same_status, body, None, None, None, "", 0.0))
         try:
             if data[-1] > 13:
                 self._feed(data)
@@ -105,7 +108,7 @@ class ReplyReader:
                 if self.keeps_open and data.endswith(body):  # not so of a chunk
                     self._same_head, self._same_bytes = data[: -len(body)], len(data)
                     self._same_status = self._status
-                return new_tuple(Reply, (self._status, body, None, None, None, ""))
+                return new_tuple(Reply, (self._status, body, None, None, None, "", 0.0))
             pieces.append(body)
         return self._feed_slowly(data)
 
@@ -128,7 +131,7 @@ class ReplyReader:
         self._passed = 0  # 1xx replies
         self._pieces.clear()
         self._body = bytearray()  # this and all below on the slow way only
-        self._head = None  # bytes up to the final head's end
+        self._head = bytearray() if self._is_for_calls else None  # bytes up to the final head's end
         self._headers: dict[bytes, bytes] | None = None  # of the final head, once that is complete
 
     def _feed_to_last(self, data: bytes) -> None:
@@ -183,7 +186,7 @@ class ReplyReader:
         if encoding and body and body[0] not in JSON_STARTS:
             return failed(Fault.ENCODED, repr(encoding[:100])[2:-1])
         if status in (200, 201):
-            return Reply(status, body)
+            return Reply(status, body, age_s=age_of(headers) if self._is_for_calls else 0.0)
         retry_after, date = headers.get(b"retry-after"), headers.get(b"date")
         return Reply(
             status,
@@ -236,6 +239,12 @@ def encoding_of(headers: dict[bytes, bytes]) -> bytes:
     if coding.lower() not in (b"", b"identity"):
         return coding
     return transfer if transfer.lower() not in (b"", b"chunked") else b""
+
+
+def age_of(headers: dict[bytes, bytes]) -> float:
+    """Seconds since the origin answered (RFC 9111, 5.1), the most that any cache says; 0 where none says a number."""
+    ages = (age.strip() for age in headers.get(b"age", b"").split(b","))
+    return float(max((int(age) for age in ages if SECONDS.fullmatch(age)), default=0))
 
 
 def failed(fault: Fault, detail: str = "") -> Reply:

@@ -60,8 +60,8 @@ class Pool:
         self._lanes: set[Lane] = set()
         self._is_closed = False
 
-    async def connect(self, owner: Owner, *, body_bytes: int) -> Lane:
-        """Open a lane for `owner`, which believes reply bodies up to `body_bytes`.
+    async def connect(self, owner: Owner, *, body_bytes: int, is_for_calls: bool = False) -> Lane:
+        """Open a lane for `owner`, which believes reply bodies up to `body_bytes`; for calls the heads are read too.
 
         Raises ConnectFailure: nothing was sent, whatever the fault.  Safe to cancel.
         """
@@ -80,7 +80,7 @@ class Pool:
             owner,
             transport=transport,
             connection=connection,
-            reader=ReplyReader(head_bytes=self.limits.head_bytes, body_bytes=body_bytes),
+            reader=ReplyReader(head_bytes=self.limits.head_bytes, body_bytes=body_bytes, is_for_calls=is_for_calls),
             idle=self._idle,
             max_requests=self.limits.lane_requests,
             linger_s=self.limits.linger_s,

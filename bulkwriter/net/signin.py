@@ -27,13 +27,12 @@ from urllib.parse import quote_plus
 
 from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from ..guarded import is_cancelled
-from ..model import Fault, Reply
+from ..model import CallVerdict, Fault, Reply
 from .api import BadList, check_header, load
 
 TRIES: Final = 5  # requests for one token; with their pauses up to 15 s of an endpoint that is gone
 FIRST_PAUSE_S: Final = 1.0  # longest pause after the first try; doubled with each
 QUOTE_CHARS: Final = 200
-BUSY: Final = frozenset({408, 409, 425, 429})  # 4xx that say "later" rather than "no"
 FATAL_FAULTS: Final = {
     Fault.TLS: "check --base-url, --ca-file and this machine's clock",
     Fault.NAME: "check --base-url and --proxy, and that this machine can look up names",
@@ -43,8 +42,8 @@ FATAL_FAULTS: Final = {
 
 TokenRequest = Callable[[Mapping[str, str], str | None], bytes]
 """`token_request(form, client_id)`: the whole request; see `net.api.Api`."""
-ParseRetryAfter = Callable[[str, str | None, float], float | None]
-"""`parse_retry_after(value, date, wall_s)`: seconds, or None for garbage; see `core.classify`."""
+Judge = Callable[[Reply, float], CallVerdict]
+"""`judge(reply, wall_s)`: what a reply means, as for every call; see `core.classify.judge_call`."""
 
 
 class RequestCall(Protocol):
@@ -59,7 +58,7 @@ class TokenEndpoint:
 
     request: RequestCall
     token_request: TokenRequest
-    parse_retry_after: ParseRetryAfter
+    judge: Judge
     client_id: str
     deadline_s: float
     longest_wait_s: float
@@ -73,21 +72,19 @@ class TokenEndpoint:
         said = ""
         for attempt in range(TRIES):
             reply = await self.request(data, deadline_s=self.deadline_s)
-            if reply.fault is None and not (reply.status in BUSY or reply.status >= 500):
+            verdict = self.judge(reply, self.wall())
+            if not verdict.is_later:
                 return reply
             if reply.fault in FATAL_FAULTS and (reply.fault is Fault.TLS or not has_answered):
                 raise ConfigurationStop(reply.trouble, hint=FATAL_FAULTS[reply.fault])
             said = reply.trouble
-            pause_s = self._pause_s(reply, attempt)
+            pause_s = self._pause_s(verdict.retry_after_s or 0.0, attempt)
             if attempt + 1 < TRIES:
                 await self.sleep(pause_s)
         raise TryLater(f"the sign-in got no answer ({said})", hint="the same command later goes on")
 
-    def _pause_s(self, reply: Reply, attempt: int) -> float:
+    def _pause_s(self, stated_s: float, attempt: int) -> float:
         """What the endpoint states, and after it full jitter: uniform in [0, 1 s * 2**attempt], first in [0, 1 s]."""
-        stated_s = 0.0
-        if reply.fault is None and reply.retry_after is not None:
-            stated_s = self.parse_retry_after(reply.retry_after, reply.date, self.wall()) or 0.0
         if stated_s > self.longest_wait_s:
             raise TryLater(
                 f"the sign-in was put off for {stated_s:,.0f} s",

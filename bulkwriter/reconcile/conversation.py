@@ -20,6 +20,7 @@ from ..net.api import Seen
 from ..settings import Settings
 from .deletes import Deleter
 from .halt import Halt
+from .lister import telling_orphans
 from .lists import Record, scan
 from .paced import PacedRequests
 from .persist import Persistence
@@ -49,6 +50,7 @@ class Conversation:
             connection.request, settings, clock=clock, wall=time.time, tell=tell, rng=self.rng, halt=self.halt
         )
         self.lister = connection.lister_over(self.paced)
+        self.get_page = telling_orphans(self.lister.page, tell)
         self.persist = Persistence(
             clock=clock, give_up_after_s=settings.give_up_after_s, tell=tell, rng=self.rng, sleep=self.halt.sleep
         )
@@ -70,7 +72,7 @@ class Conversation:
             def take(records: list[Record]) -> None:
                 ids.update(record_id for record_id, its_pair in records if its_pair == pair)
 
-            await scan(self.lister.page, self.filters_of(*pair), take=take)
+            await scan(self.get_page, self.filters_of(*pair), take=take)
             return ids
 
         return await self.persist(step)

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Final
 
 from ..dedupe import PairSet
-from .lists import PAGE_SIZE, Filters, GetPage, PageLike, Record, is_newest_first, scan, top_page
+from .lists import PAGE_SIZE, Filters, GetPage, Outrun, PageLike, Record, is_newest_first, scan, top_page
 from .persist import Persistence
 
 SMALL_PAGES: Final = 5
@@ -103,7 +103,7 @@ class Coverage:
 
     async def _freshen(self) -> None:
         newest = self.newest_id
-        with suppress(TooManyPages):
+        with suppress(TooManyPages, Outrun):
             self.newest_id = max(newest, await self._scan({}, most_pages=MOST_FRESHEN_PAGES, down_to=newest))
 
     async def _read_whole(self) -> None:

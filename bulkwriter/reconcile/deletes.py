@@ -1,11 +1,11 @@
 """Deletes one record at a time, and says what is known of it then.  Whether it may be deleted is not decided here.
 
-    reply to a DELETE                                        fate of the record
+    reply to a DELETE (`core.classify.judge_call`)           fate of the record
     2xx with WasSuccessful true, or without a body           DELETED; a read afterwards must not show it any more
     404                                                      GONE; DELETED if an earlier reply to it was lost
-    refused as a create can be (Errors, 400 with envelope)   REFUSED; the same often in a row stops everything
+    refused, as a create can be                              REFUSED; the same often in a row stops everything
     401                                                      once more with a fresh token, then stop: a role is missing
-    403, 405, 3xx, 400 without an envelope                   stop: configuration
+    a stop                                                   stop: configuration
     never connected, or no byte written                      again, after a pause
     anything else, and replies lost                          again: a second DELETE of an id does no harm
 
@@ -20,19 +20,18 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
-from ..core.classify import UNSENT_FAULTS, classify, printable
+from ..core.classify import UNSENT_FAULTS, judge_call
 from ..core.retry import Backoff
 from ..engine.stops import GO_ON, at_connect
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..events import ConnectionTrouble, Event
-from ..model import Reply, Verdict, VerdictKind
+from ..model import CallKind, Reply
 from ..net.api import Api, BadList, load
 from ..settings import Settings
 from .halt import Halt
 from .lister import Request, TokenLike, Tokens
 from .persist import LONGEST_PAUSE_S
 
-QUOTE_CHARS = 200
 FIRST_PAUSE_S = 0.1
 """Longest pause after a first failure; a few lost replies among thousands must not cost half a second each."""
 
@@ -101,11 +100,11 @@ class Deleter:
     async def _ask(self, record_id: int) -> Reply:
         token = await self._tokens.current()
         reply = await self._request(self._api.delete(token.value, record_id))
-        if reply.status != 401:
+        if judge_call(reply, 0.0).kind is not CallKind.UNAUTHORIZED:
             return reply
         token = await self._refreshed(token)
         reply = await self._request(self._api.delete(token.value, record_id))
-        if reply.status == 401:
+        if judge_call(reply, 0.0).kind is CallKind.UNAUTHORIZED:
             raise not_allowed("HTTP 401 on a fresh token")
         return reply
 
@@ -128,15 +127,13 @@ class Deleter:
             return self._answered(Fate.DELETED)
         if reply.fault is None and reply.status == 404:
             return self._answered(Fate.GONE)
-        verdict = classify(reply, has_created=True, is_current_token=True, wall_s=0.0)
-        if verdict.kind is VerdictKind.REJECTED:
-            return self._refuse(verdict)
-        if verdict.kind is VerdictKind.STOP:
-            quote = printable(reply.body[:1_000].decode(errors="replace"), QUOTE_CHARS)
-            said = f": it said {quote}" if quote else ""
-            self._halt.set(ConfigurationStop(f"HTTP {reply.status} to a DELETE{said}", hint=GO_ON))
+        verdict = judge_call(reply, 0.0)
+        if verdict.kind is CallKind.REFUSED:
+            return self._refuse(verdict.message)
+        if verdict.kind is CallKind.STOP:
+            self._halt.set(ConfigurationStop(f"a DELETE was answered with {verdict.message}", hint=GO_ON))
             return Fate.UNSENT
-        self._failed(verdict.message)
+        self._failed(verdict.message or f"HTTP {reply.status} that does not say what became of it")
         return Fate.UNKNOWN
 
     def _answered(self, fate: Fate) -> Fate:
@@ -144,12 +141,12 @@ class Deleter:
         self._refused = 0
         return fate
 
-    def _refuse(self, verdict: Verdict) -> Fate:
+    def _refuse(self, words: str) -> Fate:
         self._failing_since = None
         self._refused += 1
-        self.refusal = verdict.message
+        self.refusal = words
         if self._refused >= self._settings.max_same_rejections:
-            message = f"the server refused {self._refused} deletes in a row: {verdict.message}"
+            message = f"the server refused {self._refused} deletes in a row: {words}"
             self._halt.set(ConfigurationStop(message, hint=GO_ON))
         return Fate.REFUSED
 

@@ -25,7 +25,7 @@ from .coverage import FiltersOf
 from .halt import Halt
 from .lists import GetPage
 from .looks import Looker
-from .persist import NEEDS_LIST
+from .persist import NEEDS_LIST, NO_LIST
 from .takeback import OpenJournal
 
 CHECK_S = 0.25
@@ -107,12 +107,13 @@ class Leftovers:
 
     def _must_stop(self) -> bool:
         """Whether it is time to stop, or looks will never settle what is left."""
-        looker, since, now = self.looker, self.looker.failing_since, self._clock()
+        looker = self.looker
+        failing_s = looker.failing_s(self._clock())
         if looker.forbidden:
-            what = f"{len(looker.doubts)} doubts cannot be settled, since this token may not list: {looker.forbidden}"
-            self._halt.set(ConfigurationStop(what, hint=NEEDS_LIST))
-        elif since is not None and now - since > self._settings.give_up_after_s:
-            what = f"list calls have failed for {now - since:,.0f} s: {looker.last_failure}"
+            what = f"{len(looker.doubts)} doubts cannot be settled, since what exists cannot be listed"
+            self._halt.set(ConfigurationStop(f"{what}: {looker.forbidden}", hint=f"{NEEDS_LIST}; or {NO_LIST}"))
+        elif failing_s >= self._settings.give_up_after_s:
+            what = f"list calls have failed for {failing_s:,.0f} s: {looker.last_failure}"
             self._halt.set(TryLater(what, hint="the same command later settles the doubts and goes on"))
         return self._halt.is_set
 
@@ -135,6 +136,9 @@ class Leftovers:
 
     def newest_id(self) -> int | None:
         return ID_MAX if self._has_floors else None  # not known: `created_count` bounds the records above a floor
+
+    def witness_id(self) -> int:
+        return 0  # nothing was made since this process began
 
     def created_count(self) -> int:
         return self._created

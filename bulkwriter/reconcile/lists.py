@@ -9,6 +9,9 @@ what the total was seen to fall meanwhile; what is inserted meanwhile is newer t
 
 A server that does not sort newest first is read to its end twice, and believed only if both times the same came.
 
+Progress is new ids and nothing else, so that no list is read without end: the same page again and again although more
+are to come ends the scan, and so do many pages without an older record, and a list that brings far more than it said.
+
 What a scan has seen is there; what it has not seen counts as absent only after `scan` has returned.  Anything else is a
 `ListFailed`, which settles nothing.
 """
@@ -27,7 +30,21 @@ PAGE_TRIES: Final = 4
 PAGE_PAUSE_S: Final = 0.1
 """A page that fails or is flawed is asked for again after 0.1, 0.2 and 0.3 s, then the scan fails."""
 STEPS_BACK: Final = 50
-"""Pages to go back in all before a scan gives up: somebody deletes faster than we read."""
+STEPS_BACK_IN_A_ROW: Final = 5
+"""Pages to go back, in all and without anything new between, before a scan gives up: somebody deletes faster than we
+read, or the total is another one each time."""
+SAME_PAGES: Final = 2
+"""Pages in a row with nothing but what the one before it held, before the list is held to heed no page number.  One may
+be so where others add just a page while we read one."""
+IDLE_PAGES: Final = 20
+"""Pages in a row without a record that is older than all before: others add more than a page while we read one."""
+SURPLUS_PAGES: Final = 10
+"""A list may bring twice what it said at first and so many pages more, since records may become visible late."""
+ODD_TRIES: Final = 3
+ODD_S: Final = 5.0
+"""Lists of another shape are so for good once they came so often in a row, and over so many seconds."""
+
+UNSORTED: Final = "the list changed while it was read, and is not sorted newest first"
 
 Record = tuple[int, tuple[int, int]]
 Filters = Mapping[str, str]
@@ -37,7 +54,8 @@ class ListFailed(Exception):
     """A list call or scan that must not be believed.
 
     `is_forbidden`: asking again will not help, since this token may not list; `is_misplaced`: it will not help either,
-    since there is no list at this address.
+    since there is no list at this address.  `is_odd`: the list is of another shape, or heeds no page number, and may be
+    so for good (`Oddness` tells).  `is_flawed`: it contradicts itself, which costs a whole scan to see.
     """
 
     def __init__(
@@ -46,13 +64,41 @@ class ListFailed(Exception):
         *,
         is_forbidden: bool = False,
         is_misplaced: bool = False,
+        is_odd: bool = False,
+        is_flawed: bool = False,
         retry_after_s: float | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.is_forbidden = is_forbidden or is_misplaced
         self.is_misplaced = is_misplaced
+        self.is_odd = is_odd
+        self.is_flawed = is_flawed
         self.retry_after_s = retry_after_s
+
+
+class Outrun(ListFailed):
+    """Records come faster than the list can be read."""
+
+
+class Oddness:
+    """Whether lists of another shape are so for good: told of every try, good or failed."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._since = 0.0
+
+    def failed(self, failure: ListFailed, now: float) -> bool:
+        """A try failed at `now`.  True once asking again will not help."""
+        if not failure.is_odd:
+            self._count = 0
+            return False
+        self._since = self._since if self._count else now
+        self._count += 1
+        return self._count >= ODD_TRIES and now - self._since >= ODD_S
+
+    def good(self) -> None:
+        self._count = 0
 
 
 class PageLike(Protocol):
@@ -82,6 +128,9 @@ class _Progress:
     first_total: int | None = None
     total: int = 0
     lost: int = 0  # by how much the total fell from page to page, all falls together
+    last: frozenset[int] = frozenset()  # ids of the page before
+    same: int = 0  # pages in a row that held nothing else than the one before
+    idle: int = 0  # pages in a row without a lower id
 
 
 async def scan(
@@ -97,19 +146,24 @@ async def scan(
     in any case.
     """
     progress = _Progress()
-    number, steps_back, must_overlap = 1, 0, False
+    number, steps_back, in_a_row, must_overlap = 1, 0, 0, False
     while True:
         page = await _good_page(get_page, filters, number, progress)
         ids = [record_id for record_id, _ in page.records]
         if number == 1 and not is_newest_first(page):
             return await _scan_unsorted(get_page, filters, take)
         if number > 1 and not _joins(progress, ids, page.total, must_overlap=must_overlap):
-            number, steps_back, must_overlap = number - 1, steps_back + 1, True
-            if steps_back > STEPS_BACK:
-                raise ListFailed("records vanish from the list faster than it can be read")
+            number, steps_back, in_a_row, must_overlap = number - 1, steps_back + 1, in_a_row + 1, True
+            if steps_back > STEPS_BACK or in_a_row > STEPS_BACK_IN_A_ROW:
+                raise ListFailed(
+                    "records vanish from the list faster than it can be read, or its total is wrong", is_flawed=True
+                )
             continue
         must_overlap = False
-        _advance(progress, page, take)
+        if _advance(progress, page, take):
+            in_a_row = 0
+        elif page.has_next:
+            _check_progress(progress, number, is_again=in_a_row > 0)
         if down_to is not None and progress.low is not None and progress.low <= down_to:
             return progress.newest
         if not page.has_next:
@@ -136,14 +190,15 @@ async def _good_page(get_page: GetPage, filters: Filters, number: int, progress:
         try:
             page = await get_page(filters, number)
         except ListFailed as failure:
-            if failure.is_forbidden or failure.retry_after_s is not None:
+            if failure.is_forbidden or failure.is_odd or failure.retry_after_s is not None:
                 raise
-            flaw = failure.reason
+            last = failure
         else:
             flaw = _flaw(page, number, progress)
             if not flaw:
                 return page
-    raise ListFailed(flaw)
+            last = ListFailed(flaw, is_flawed=True)
+    raise last
 
 
 def _flaw(page: PageLike, number: int, progress: _Progress) -> str:
@@ -151,8 +206,12 @@ def _flaw(page: PageLike, number: int, progress: _Progress) -> str:
     ids = [record_id for record_id, _ in page.records]
     if len(set(ids)) < len(ids):
         return "the list has a record twice"
+    if len(ids) > page.total:
+        return f"page {number} of the list holds {len(ids)} records, more than the {page.total} that are there in all"
     if number > 1 and not is_newest_first(page):  # a first page in another order is for `_scan_unsorted` to judge
         return "the list is not sorted by Id throughout"
+    if progress.seen > 2 * (progress.first_total or page.total) + SURPLUS_PAGES * max(1, page.page_size):
+        return f"the list said {progress.first_total} records, and has brought {progress.seen} without an end"
     if len(ids) < min(page.page_size, page.total - (number - 1) * page.page_size):
         return f"page {number} of the list holds {len(ids)} records, too few for {page.total} in all"
     if page.has_next:
@@ -173,8 +232,9 @@ def _joins(progress: _Progress, ids: list[int], total: int, *, must_overlap: boo
     return overlaps or (not must_overlap and total == progress.total)
 
 
-def _advance(progress: _Progress, page: PageLike, take: Callable[[list[Record]], None]) -> None:
-    low = progress.low
+def _advance(progress: _Progress, page: PageLike, take: Callable[[list[Record]], None]) -> bool:
+    """Take the page; whether it brought a record that is older than all before."""
+    low, ids = progress.low, frozenset(record_id for record_id, _ in page.records)
     fresh = page.records if low is None else [record for record in page.records if record[0] < low]
     take(fresh)
     progress.seen += len(fresh)
@@ -186,6 +246,21 @@ def _advance(progress: _Progress, page: PageLike, take: Callable[[list[Record]],
     else:
         progress.lost += max(0, progress.total - page.total)
     progress.total = page.total
+    progress.same = progress.same + 1 if ids <= progress.last else 0
+    progress.idle = 0 if fresh else progress.idle + 1
+    progress.last = ids
+    return bool(fresh)
+
+
+def _check_progress(progress: _Progress, number: int, *, is_again: bool) -> None:
+    """Raise where page `number` brought nothing older, and nor did those before it.
+
+    `is_again`: after a step back, where a page may be what it was.
+    """
+    if progress.same >= SAME_PAGES and not is_again:
+        raise ListFailed(f"page {number} of the list brings no record that was not there before", is_odd=True)
+    if progress.idle >= IDLE_PAGES:
+        raise Outrun("records come faster than the list can be read", is_flawed=True)
 
 
 async def _scan_unsorted(get_page: GetPage, filters: Filters, take: Callable[[list[Record]], None]) -> int:
@@ -196,7 +271,7 @@ async def _scan_unsorted(get_page: GetPage, filters: Filters, take: Callable[[li
     """
     ids = await _read_all(get_page, filters, take)
     if ids != await _read_all(get_page, filters, take):
-        raise ListFailed("the list changed while it was read, and is not sorted newest first")
+        raise ListFailed(UNSORTED, is_flawed=True)
     return max(ids, default=0)
 
 
@@ -207,14 +282,15 @@ async def _read_all(get_page: GetPage, filters: Filters, take: Callable[[list[Re
         number += 1
         page = await get_page(filters, number)
         take(page.records)
+        before = len(ids)
         ids.update(record_id for record_id, _ in page.records)
         total = page.total if total is None else total
         if page.total != total:
-            raise ListFailed("the list changed while it was read, and is not sorted newest first")
-        if not page.has_next:
+            raise ListFailed(UNSORTED, is_flawed=True)
+        if not page.has_next or len(ids) > total:
             break
-        if not page.records:
-            raise ListFailed(f"page {number} of the list is empty")
+        if len(ids) == before:
+            raise ListFailed(f"page {number} of the list brings no record that was not there before", is_odd=True)
     if len(ids) != total:
-        raise ListFailed(f"the list says {total} records, but its pages hold {len(ids)}")
+        raise ListFailed(f"the list says {total} records, but its pages hold {len(ids)}", is_flawed=True)
     return ids

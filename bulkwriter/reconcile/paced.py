@@ -1,9 +1,10 @@
 """Requests beside a run (lists, reads, deletes) that share one pause and one in-flight limit: throttles obeyed.
 
-A throttle (409 without `Errors`, 429) is surely not applied, so the request waits, with everyone else, as long as the
-server asks or `core.control` decides, and is sent again; its caller never sees it.  A 503 with Retry-After slows
-everyone down too, but is given to the caller, since it may have been applied.  A wait longer than the settings allow
-is a `TryLater`.  What a reply means otherwise is the caller's business.
+A throttle is surely not applied, so the request waits, with everyone else, as long as the server asks or `core.control`
+decides, and is sent again; its caller never sees it.  A 503 with Retry-After slows everyone down too, but is given to
+the caller, since it may have been applied.  A wait longer than the settings allow is a `TryLater`, and so are reads
+that were throttled for `give_up_after_s` with no other reply between; deletes wait on, as creates do: a limit of a day
+may be spent.  What a reply means otherwise is the caller's business.
 
 Invariant: nothing is sent before `paused_until`, and never more at once than the limit.
 """
@@ -15,18 +16,16 @@ from collections.abc import Callable
 
 import anyio
 
-from ..core.classify import classify
+from ..core.classify import judge_call
 from ..core.control import SharedBackoff
 from ..engine.stops import at_long_wait
+from ..errors import TryLater
 from ..events import Event, Throttled
-from ..model import Fault, Reply, Verdict, VerdictKind
+from ..model import CallKind, CallVerdict, Fault, Reply
 from ..net.calls import LANES
 from ..settings import Settings
 from .halt import Halt
 from .lister import Request
-
-BUSY = frozenset({409, 429, 503})
-"""Statuses that may ask everyone to slow down; only their bodies are looked at here."""
 
 
 class PacedRequests:
@@ -52,17 +51,20 @@ class PacedRequests:
         self._control = SharedBackoff(LANES, pause_cap_s=settings.limits.throttle_pause_s, rng=rng)
         self._in_flight = 0
         self._ended = anyio.Event()
+        self._throttled_since: float | None = None  # reads, with no other reply to one between
         self.throttled = 0
 
     async def __call__(self, data: bytes) -> Reply:
         """Send when it is allowed, again after throttles.  Raises `TryLater` for a wait that is too long."""
         while await self._turn():
             sent_at = self._clock()
-            reply = await self._exchange(data, sent_at)
-            verdict = self._slow_down(reply)
-            if verdict:
+            reply, verdict = await self._exchange(data, sent_at)
+            if verdict.is_slow_down:
                 self._throttle(verdict, sent_at)
-            if verdict is None or verdict.kind is not VerdictKind.THROTTLED:
+            is_throttled = verdict.kind is CallKind.THROTTLED
+            if data.startswith(b"GET "):
+                self._note_read(sent_at, is_throttled=is_throttled)
+            if not is_throttled:
                 return reply
         return Reply(0, fault=Fault.UNSENT, detail="stopping")
 
@@ -80,8 +82,8 @@ class PacedRequests:
             else:
                 return True
 
-    async def _exchange(self, data: bytes, sent_at: float) -> Reply:
-        """Send once.  The control is told how it ended, but for what `_slow_down` finds."""
+    async def _exchange(self, data: bytes, sent_at: float) -> tuple[Reply, CallVerdict]:
+        """Send once.  The control is told how it ended, but for a reply that asks to slow down."""
         self._control.on_sent(sent_at)
         self._in_flight += 1
         reply = Reply(0, fault=Fault.CANCELLED)
@@ -92,20 +94,26 @@ class PacedRequests:
             self._ended.set()
             self._ended = anyio.Event()
             now = self._clock()
+            verdict = judge_call(reply, self._wall())
             if reply.fault:
                 self._control.note_error(now, sent_at)
-            elif self._slow_down(reply) is None:
+            elif not verdict.is_slow_down:
                 self._control.on_good(now, sent_at, now - sent_at)
-        return reply
+        return reply, verdict
 
-    def _slow_down(self, reply: Reply) -> Verdict | None:
-        """The verdict of a reply that asks everyone to slow down."""
-        if reply.fault or reply.status not in BUSY:
-            return None
-        verdict = classify(reply, has_created=True, is_current_token=True, wall_s=self._wall())
-        return verdict if verdict.is_slow_down else None
+    def _note_read(self, sent_at: float, *, is_throttled: bool) -> None:
+        """Give up where nothing is answered but throttles: no limit that is known lasts so long for reads."""
+        if not is_throttled:
+            self._throttled_since = None
+            return
+        since = self._throttled_since = sent_at if self._throttled_since is None else self._throttled_since
+        throttled_s = self._clock() - since
+        if throttled_s > self._settings.give_up_after_s:
+            raise TryLater(
+                f"every list call was throttled for {throttled_s:,.0f} s", hint="the same command later goes on"
+            )
 
-    def _throttle(self, verdict: Verdict, sent_at: float) -> None:
+    def _throttle(self, verdict: CallVerdict, sent_at: float) -> None:
         now, stated_s = self._clock(), verdict.retry_after_s
         until = self._control.on_throttle(now, sent_at, stated_s)
         self.throttled += 1

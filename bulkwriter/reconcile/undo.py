@@ -36,7 +36,7 @@ from .conversation import Conversation
 from .coverage import Coverage
 from .halt import Halted
 from .leftovers import Leftovers
-from .lists import Filters
+from .lists import Filters, ListFailed
 from .takeback import OpenJournal, TakeBack, Tally, read_created
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Undo:
         self._clock = talk.clock
         self._started_at = talk.clock()
         self._leftovers = Leftovers(
-            store, settings, get_page=talk.lister.page, filters_of=talk.filters_of, shifts=talk.shifts,
+            store, settings, get_page=talk.get_page, filters_of=talk.filters_of, shifts=talk.shifts,
             clock=talk.clock, tell=talk.tell, rng=talk.rng, halt=talk.halt,
         )  # fmt: skip
         self._takeback = TakeBack(
@@ -219,21 +219,25 @@ class Undo:
         """Reads by id did not show these: find out by lists that can be believed, once they show all that was made."""
         await self._halt.sleep(max(0.0, self._started_at + self._settings.list_lag_s - self._clock()))
         by_id = {row.record_id: row for row in rows}
-        shifts = -1
-        while shifts != self._talk.shifts():  # else a list may have been another one's, and empty for that reason
-            shifts = self._talk.shifts()
-            shown = await self._find(by_id)
+        shown = await self._talk.persist(partial(self._find_in_step, by_id))
         await self._takeback.gone([row for row in rows if row.record_id not in shown])
         there = [by_id[i] for i, seen in shown.items() if await self._takeback.is_ours(by_id[i], seen)]
         for at in range(0, len(there), IDS_PER_CALL):
             await self._takeback.take(there[at : at + IDS_PER_CALL])
+
+    async def _find_in_step(self, by_id: Mapping[int | None, ExportRow]) -> dict[int, Seen]:
+        shifts = self._talk.shifts()
+        shown = await self._find(by_id)
+        if shifts != self._talk.shifts():  # a list may have been another one's, and empty for that reason
+            raise ListFailed("a connection for list calls answered out of step")
+        return shown
 
     async def _find(self, by_id: Mapping[int | None, ExportRow]) -> dict[int, Seen]:
         """Which of these records whole lists show, and as what."""
         shown: dict[int, Seen] = {}
 
         async def get_page(filters: Filters, number: int) -> Page:
-            page = await self._talk.lister.page(filters, number)
+            page = await self._talk.get_page(filters, number)
             for (record_id, pair), created_on in zip(page.records, page.created_on, strict=True):
                 if record_id in by_id:
                     shown[record_id] = Seen(record_id, pair, created_on)

@@ -75,7 +75,7 @@ class SimAssembly(Assembly):
             store=self.store,  # type: ignore[arg-type]
             api=api,
             tokens=tokens,
-            get_page=Lister(network.calls.request, api, tokens, wall=self._wall).page,
+            get_page=Lister(network.calls.request, api, tokens, wall=self._wall, most_age_s=5.0).page,
             filters_of=COURSE_COMPLETED_LESSON.filters,
             shifts=lambda: 0,
             clock=clock,

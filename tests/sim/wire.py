@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 
 from bulkwriter.model import Reply
+from bulkwriter.net.api import NONCE
 
 from .server import Answer, Pair, Record
 
@@ -51,6 +52,7 @@ def read_list(request: bytes) -> Ask:
     query = dict(parse_qsl(urlsplit(target).query, strict_parsing=True))
     assert method == "GET"
     assert query.pop("orderBy") == "Id"
+    assert query.pop(NONCE)
     lesson, member = query.pop(LESSON, None), query.pop(MEMBER, None)
     ask = Ask(
         token_of(head),
