@@ -47,6 +47,7 @@ GIVEN: list[tuple[str, str, object]] = [
     ("--stop-rejected=0.7", "stop_rejected", 0.7),
     ("--give-up-after=10", "give_up_after_s", 10.0),
     ("--retry=rejected", "retry_rejected", True),
+    ("--after-loss", "after_loss", True),
     ("--strict", "strict", True),
     ("--limit=5", "limit", 5),
 ]

@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
 
 from bulkwriter.cli import ending
-from bulkwriter.cli.main import COMMANDS, bug, main
+from bulkwriter.cli.main import COMMANDS, bug, group, main
 from bulkwriter.cli.topics import TOPICS
 from tests.conftest import CANARY
 
@@ -144,3 +145,38 @@ def test_a_reader_that_left_changes_no_exit_code() -> None:
     done = subprocess.run(command, stdout=write_end, stderr=write_end, timeout=180, check=False)
     os.close(write_end)
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize("name", ["run", "plan", "verify", "undo"])
+def test_help_begins_with_examples_and_shows_options_in_groups(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert main([name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    titles = [line for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert titles[0] == "Examples:"
+    assert {"Server and sign-in:", "Quotas:", "Waits:", "Output:"} < set(titles)
+    assert titles[-1] == "Other options:"
+    examples = shown.partition("Examples:")[2].partition("\n\n")[0]
+    assert examples.count(f"  bulkwriter {name} ") == 2
+    for param in group.get_command(click.Context(group), name).params:  # type: ignore[union-attr]
+        if isinstance(param, click.Option):
+            assert f"{param.opts[0]} " in shown, param.opts
+
+
+@pytest.mark.parametrize(
+    ("words", "position", "completed"),
+    [
+        ("bulkwriter st", 1, {"status", "stub"}),
+        ("bulkwriter run --pro", 2, {"--proxy", "--progress"}),
+        ("bulkwriter run p", 2, {"p"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_files(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: str, position: int, completed: set[str]
+) -> None:
+    monkeypatch.setenv("_BULKWRITER_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(position))
+    assert main([]) == 0
+    lines = capsys.readouterr().out.split()
+    assert {line.partition(",")[2] for line in lines} == completed
+    assert {line.partition(",")[0] for line in lines} == ({"file"} if completed == {"p"} else {"plain"})

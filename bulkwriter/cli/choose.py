@@ -4,7 +4,7 @@ Secrets come from the environment (`BULKWRITER_TOKEN`, `BULKWRITER_PASSWORD`), f
 (`--token-file -`), never from a flag.  Options win over the environment; a token wins over a user name.  Whatever
 cannot be right is a `UsageError` with the flag to change; ranges are `Settings`' own business.
 
-Pure but for `settings_for`, `read_token` and `with_totp`; the environment is an argument.
+Pure but for `settings_for`, `read_token`, `with_password` and `with_totp`; the environment is an argument.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..settings import Limits, Settings
-from ..shell import operand, quote
+from ..shell import operand, quote, visible
 from .options import ENV, METADATA
 from .secret import SECRET_ENV
 
@@ -47,6 +47,8 @@ def settings_for(
     keep_secret(token)
     settings = settings_from(given, env, journal=journal, token=token)
     if not given.get("dry_run"):
+        settings = with_password(settings, given)
+        keep_secret(settings.password)
         check_credentials(settings)
         for secret in secrets_in_files(settings):
             keep_secret(secret)
@@ -150,17 +152,28 @@ def check_credentials(settings: Settings) -> None:
         return
     if settings.username is None:
         raise UsageError(
-            "no token", hint="set BULKWRITER_TOKEN, or give --token-file PATH, or --username with --password-file"
+            "no token", hint="set BULKWRITER_TOKEN, or give --token-file PATH, or --username NAME (see: help token)"
         )
     if not (settings.password or settings.password_file):
         raise UsageError(
-            f"no password for {settings.username}", hint="set BULKWRITER_PASSWORD, or give --password-file PATH"
+            f"no password for {settings.username}",
+            hint="set BULKWRITER_PASSWORD, or give --password-file PATH; on a terminal it is asked for, without --yes",
         )
 
 
+def with_password(settings: Settings, given: Mapping[str, Any]) -> Settings:
+    """Settings that hold the password of a user name, asked for where it is needed and a person can answer."""
+    has_other = settings.token or settings.token_file or settings.password or settings.password_file
+    if has_other or settings.username is None or given.get("yes") or not can_ask():
+        return settings
+    password = ask_secret(f"Password of {visible(settings.username)} (not shown): ")
+    return dataclasses.replace(settings, password=password) if password else settings
+
+
 def read_token() -> str:
-    """The token from the first line of stdin."""
-    token = (sys.stdin.readline() if sys.stdin else "").strip()
+    """The token from the first line of stdin; from a terminal without showing it."""
+    is_typed = sys.stdin is not None and sys.stdin.isatty()
+    token = (ask_secret("Token (not shown): ") if is_typed else sys.stdin.readline() if sys.stdin else "").strip()
     if not token:
         raise UsageError("no token on stdin", hint="--token-file - reads the first line of stdin")
     return token
@@ -171,10 +184,18 @@ def with_totp(settings: Settings, given: Mapping[str, Any]) -> Settings:
     has_other = settings.token is not None or settings.token_file is not None or settings.totp_file is not None
     if has_other or given["yes"] or given.get("dry_run") or not can_ask():
         return settings
+    code = ask_secret("Two-factor code (Enter if there is none): ").strip()
+    return dataclasses.replace(settings, totp=lambda: code) if code else settings
+
+
+def ask_secret(prompt: str) -> str:
+    """What a person types at the terminal, unseen; "" where the terminal is gone or its input ends."""
     import getpass
 
-    code = getpass.getpass("Two-factor code (Enter if there is none): ").strip()
-    return dataclasses.replace(settings, totp=lambda: code) if code else settings
+    try:
+        return getpass.getpass(prompt)
+    except EOFError:
+        return ""
 
 
 def can_ask() -> bool:

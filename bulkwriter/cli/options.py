@@ -8,7 +8,7 @@ have no option at all: a flag's value shows in the process list.  Ranges are che
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,12 @@ def rate(text: str) -> float:
 
 
 class Option(click.Option):
-    """A click option whose errors name the environment variable when the value came from there."""
+    """A click option whose errors name the environment variable when the value came from there.
+
+    `title`: what help shows it under; set by `several`.
+    """
+
+    title = ""
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
         hint = super().get_error_hint(ctx)
@@ -74,15 +79,45 @@ def describe(f: dataclasses.Field[Any]) -> str:
     return why + (f" [{', '.join(facts)}]" if facts else "")
 
 
-def several(*decorators: Decorator) -> Decorator:
-    """Options together, shown by help in the order given."""
+def several(*decorators: Decorator, title: str = "") -> Decorator:
+    """Options together, shown by help in the order given and under `title`, unless they have a narrower one."""
 
     def apply(command: Any) -> Any:
+        before = list(getattr(command, "__click_params__", ()))
         for decorate in reversed(decorators):
             command = decorate(command)
+        for param in command.__click_params__:
+            if isinstance(param, Option) and param not in before:
+                param.title = param.title or title
         return command
 
     return apply
+
+
+class Command(click.Command):
+    """A command whose help begins with `examples`, each a line and what it does, and shows options by their titles."""
+
+    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **how: Any) -> None:
+        super().__init__(*args, **how)
+        self.examples = examples
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_help_text(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                for line, what in self.examples:
+                    formatter.write(f"  {line}\n      {what}\n")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                groups.setdefault(getattr(param, "title", "") or "Options", []).append(record)
+        own = groups.pop("Options")
+        for title, records in [*groups.items(), ("Other options" if groups else "Options", own)]:
+            with formatter.section(title):
+                formatter.write_dl(records)
 
 
 PATH = click.Path(path_type=Path)
@@ -99,6 +134,7 @@ connection_options = several(
     option("--ca-file", "ca_file", metavar="PATH", type=PATH),
     option("--proxy", "proxy", metavar="URL"),
     option("--timeout", "timeout_s", metavar="S", type=float),
+    title="Server and sign-in",
 )
 """Where the server is and who we are: for every command that talks to it."""
 
@@ -108,12 +144,14 @@ quota_options = several(
     option("--on-quota", "on_quota", type=click.Choice(["wait", "stop"])),
     option("--account", "account", metavar="NAME"),
     option("--ledger", "ledger", metavar="PATH", type=PATH),
+    title="Quotas",
 )
 
 pace_options = several(
     option("--in-flight", "in_flight", metavar="N", type=int),
     option("--rate", "rate", metavar="N/s", type=rate),
     option("--min-rate", "min_rate", metavar="N/s", type=rate),
+    title="Pace",
 )
 
 wait_options = several(
@@ -121,6 +159,7 @@ wait_options = several(
     option("--late-apply", "late_apply_s", metavar="S", type=float),
     option("--list-lag", "list_lag_s", metavar="S", type=float),
     option("--give-up-after", "give_up_after_s", metavar="S", type=float),
+    title="Waits",
 )
 """How long to wait for what cannot be known sooner: for every command that looks."""
 
@@ -132,12 +171,14 @@ care_options = several(
     option("--max-same-rejections", "max_same_rejections", metavar="N", type=int),
     option("--stop-rejected", "stop_rejected", metavar="SHARE", type=float),
     plain("--retry", "send pairs again that an earlier start saw rejected", "retry", type=click.Choice(["rejected"])),
+    title="What exists, and what the server refuses",
 )
 
 column_options = several(
     plain("--lesson-column", "column of the lesson ids [default CourseLessonId]", "lesson_column", metavar="NAME"),
     plain("--member-column", "column of the member ids [default CourseMemberId]", "member_column", metavar="NAME"),
     plain("--header-line", "line of a CSV that names its columns [default 1]", "header_line", metavar="N", type=int),
+    title="Source and journal",
 )
 
 source_options = several(
@@ -146,6 +187,7 @@ source_options = several(
     option("--strict", "strict", is_flag=True),
     option("--limit", "limit", metavar="N", type=int),
     plain("--dry-run", "read and check the source, say what would be sent, write nothing", "dry_run", is_flag=True),
+    title="Source and journal",
 )
 
 json_option = plain("--json", "a JSON object as the last line of stdout", "as_json", is_flag=True)
@@ -158,6 +200,7 @@ errand_options = several(
     ),
     plain("--verbose", "show every event, and a traceback for a bug", "verbose", "-v", is_flag=True),
     plain("--yes", "ask nothing, answer yes", "yes", is_flag=True),
+    title="Output",
 )  # fmt: skip
 """How to talk to its user: for every command that asks the server."""
 
@@ -167,6 +210,7 @@ talk_options = several(
         type=click.Choice(["auto", "rich", "plain", "none"]), default="auto",
     ),
     errand_options,
+    title="Output",
 )  # fmt: skip
 
 

@@ -37,7 +37,13 @@ SHOWN_S = 0.05
 """What a window alone takes less than, it does not bind: its time would read as 0.0 s."""
 
 
-@click.command("plan")
+EXAMPLES = (
+    ("bulkwriter plan pairs.csv --token-file token", "what is there already, how many writes are left, until when"),
+    ("bulkwriter plan pairs.csv --existing skip", "the same without asking the server"),
+)
+
+
+@click.command("plan", cls=options.Command, examples=EXAMPLES)
 @click.argument("source", metavar="SOURCE", type=options.SOURCE)
 @options.plain(
     "--journal", "journal of an earlier start [default SOURCE.journal]", "journal", metavar="PATH", type=options.PATH

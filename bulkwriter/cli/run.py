@@ -30,12 +30,19 @@ from .voice import Voice, own_stderr
 if TYPE_CHECKING:
     from .drive import Job
 
+EXAMPLES = (
+    ("bulkwriter run pairs.csv --token-file token --limit 10", "ten pairs first; then the same without --limit"),
+    (
+        "bulkwriter run pairs.csv --token-file token --on-quota stop",
+        "from cron: ends with 75 when today's writes are spent",
+    ),
+)
 EPILOG = """Every option is also read from the environment: --in-flight from BULKWRITER_IN_FLIGHT, and so on.  Secrets
 come from there or from files, never from a flag: BULKWRITER_TOKEN, or BULKWRITER_USERNAME and BULKWRITER_PASSWORD.
 More: bulkwriter help settings, help sources, help exit-codes."""
 
 
-@click.command("run", epilog=EPILOG)
+@click.command("run", cls=options.Command, examples=EXAMPLES, epilog=EPILOG)
 @click.argument("source", metavar="SOURCE", type=options.SOURCE)
 @options.source_options
 @options.connection_options

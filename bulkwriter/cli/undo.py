@@ -28,7 +28,13 @@ NOBODY = "none"
 OLDER = "record {} of lesson {}, member {} is by id and CreatedOn no newer than what was there before: left alone"
 
 
-@click.command("undo")
+EXAMPLES = (
+    ("bulkwriter undo pairs.csv.journal --dry-run", "how many records, and how long it takes"),
+    ("bulkwriter undo pairs.csv.journal --token-file token", "deletes them, after asking; needs the role -Delete"),
+)
+
+
+@click.command("undo", cls=options.Command, examples=EXAMPLES)
 @click.argument("journal", metavar="JOURNAL", type=options.PATH)
 @options.connection_options
 @options.quota_options

@@ -33,7 +33,16 @@ if TYPE_CHECKING:
 ROWS = 10_000
 
 
-@click.command("verify")
+EXAMPLES = (
+    (
+        "bulkwriter verify pairs.csv.journal --token-file token",
+        "missing and doubled pairs of a run, also while it runs",
+    ),
+    ("bulkwriter verify --source pairs.csv --token-file token", "every pair of a file, without a journal"),
+)
+
+
+@click.command("verify", cls=options.Command, examples=EXAMPLES)
 @click.argument("journal", metavar="[JOURNAL]", type=options.PATH, required=False)
 @options.plain("--source", "every pair of this file must be there exactly once", "source", metavar="FILE|-")
 @options.plain("--repair", "delete what this run can claim of doubled pairs; asks first", "repair", is_flag=True)
