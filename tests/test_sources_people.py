@@ -276,3 +276,13 @@ def test_cuts_do_not_decide_what_is_made_of_any_of_it(lines: list[bytes], end: b
     data = end.join(lines)
     assert outcome(data, "x.csv", list(sizes), 64) == outcome(data, "x.csv", [65_536], 64)
     assert outcome(gzip.compress(data)[:20], "-", list(sizes), 64) == outcome(gzip.compress(data)[:20], "-", [99], 64)
+
+
+async def test_a_descriptors_name_tells_no_format(tmp_path: Path) -> None:
+    path = tmp_path / "whatever"
+    for data in (HEAD + b"1,2\n", b'{"CourseLessonId": 1, "CourseMemberId": 2}\n'):
+        path.write_bytes(data)
+        with path.open("rb") as file:
+            name = f"/dev/fd/{file.fileno()}"
+            refuse_path(name)
+            assert await pairs_of(open_source(name)) == [(1, 2)]

@@ -48,6 +48,8 @@ FORMATS: Final[dict[str, type[CsvRows] | type[JsonRows]]] = {
 }
 HEAD_BYTES: Final = ZIP_BYTES
 STDIN: Final = "standard input"
+NAMELESS: Final = ("/dev/", "/proc/")
+"""Where descriptors have names: /dev/stdin, and /dev/fd/63 for a shell's <(...).  Those tell no format."""
 
 
 def open_source(
@@ -106,7 +108,7 @@ def refuse_path(path: str) -> None:
         raise unreadable(path, error) from error
     if stat.S_ISDIR(mode):
         raise unreadable(path, IsADirectoryError())
-    if stat.S_ISREG(mode) and format_of(path) is None:
+    if stat.S_ISREG(mode) and not path.startswith(NAMELESS) and format_of(path) is None:
         try:
             with Path(path).open("rb") as file:
                 raise unknown_format(path, file.read(HEAD_BYTES))
@@ -189,7 +191,7 @@ class FileStream:
         if stat.S_ISREG(status.st_mode):
             self._start = file.tell()  # standard input may be a file that another read from
             self._size = status.st_size - self._start
-            if self._path != "-" and format_of(self._path) is None:
+            if self._path != "-" and not self._path.startswith(NAMELESS) and format_of(self._path) is None:
                 raise unknown_format(self._name, file.read(HEAD_BYTES))
             path = None if self._path == "-" else self._path
             self._watch = Watch(file.fileno(), path, self._name, sleep=self._sleep)
