@@ -74,6 +74,22 @@ def test_the_same_rejection_again_and_again_is_a_wrong_setting(here: Here, tmp_p
     assert "bulkwriter run" in done.err
 
 
+def test_a_spreadsheets_file_with_a_title_above_its_header(here: Here, tmp_path: Path) -> None:
+    source = tmp_path / "pairs.csv"
+    text = 'Export;;\n\nPrénom;Course Lesson Id;course_member_id\nZoë;1;2\nRené;1;3;\n;;\nAnn;"1,234";4\n'
+    source.write_bytes(text.encode("cp1252"))
+    with stub() as server:
+        done = here.run(source, server)
+        assert done.code == 6
+        assert "line 3 names the columns: give --header-line 3" in done.err
+        done = here.run(source, server, "--header-line=3")
+        assert (done.code, done.counts("pairs", "created", "invalid")) == (1, (3, 2, 1))
+        assert "CourseLessonId '1,234' has thousands separators: write the digits alone" in done.err
+        assert here.run(source, server, "--header-line=3").counts("pairs", "attempts") == (3, 0)
+        plan = here("plan", str(source), "--header-line=3", "--base-url", server.base_url)
+        assert "0 writes needed" in plan.out
+
+
 def test_a_bad_token_stops_after_a_handful_of_requests(here: Here, tmp_path: Path) -> None:
     source = write_pairs(tmp_path / "pairs.csv", 100)
     with stub(tokens=["another-token"]) as server:

@@ -50,6 +50,13 @@ def test_a_column_is_named_in_the_encoding_of_the_file() -> None:
             read_all(data.encode(encoding))
 
 
+def test_bytes_that_are_no_utf8_do_not_matter_in_json_either() -> None:
+    plain = b'{"CourseLessonId": 1, "CourseMemberId": 2}\n'
+    other = b'{"Pr\xe9nom": "Zo\xeb", "CourseLessonId": 3, "CourseMemberId": 4}\n'
+    twice = b'{"x": "\\u0041\xeb", "CourseLessonId": 3, "CourseLessonId": 3, "CourseMemberId": 4}\n'
+    assert pairs(other + plain * 300 + other + twice, "x.jsonl") == [(3, 4), *[(1, 2)] * 300, (3, 4), None]
+
+
 def test_a_no_break_space_of_latin_1_is_told_as_one() -> None:
     (reason,) = reasons(HEAD + b"\xa042,7\n")
     assert reason == "CourseLessonId '\\xa042' has a space or an invisible character in it: delete it"

@@ -11,7 +11,7 @@ A row with more fields than the header is bad, since a stray delimiter may have 
 unless those are empty; fewer fields will do as long as both ids are there.
 
 **JSON Lines** (`.jsonl`, `.ndjson`).  One object a line, keys as CSV's columns; a key that is there twice is a bad
-row.
+row.  Bytes that are no UTF-8 do not matter outside the ids here either.
 
 **Ids** are whole numbers from 1 to 2^63-1 in ASCII digits, white space around them allowed, leading zeros too ("007"
 is 7).  No sign, point, exponent, underscore or thousands separator; `42.0` is none, since whatever made it may have

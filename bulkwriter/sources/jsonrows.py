@@ -104,11 +104,11 @@ class JsonRows:
         self._begin(text, line)
         if len(text) > self._line_bytes:
             return Fault.plain(too_long(self._line_bytes))
+        if not is_utf8(text):  # as in CSV: such bytes are some other column's, or spoil an id visibly
+            text = text.decode("utf-8", "replace").encode()
         try:
             found = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            if "UTF-8" in error.msg:
-                return Fault.plain("is not UTF-8")
             return Fault("is not JSON", f"is not JSON: {error.msg}")
         if not isinstance(found, dict):
             return Fault.plain("is not a JSON object")
@@ -159,6 +159,14 @@ class JsonRows:
                 "this names columns as CSV does: it is not JSON Lines", hint="let the file's name end with .csv"
             )
         self._is_begun = True
+
+
+def is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def id_in(value: object) -> int | None:
