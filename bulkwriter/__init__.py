@@ -13,7 +13,8 @@ The code is read from here on in this order; each folder says in its own `__init
                                         journal's, as they are written
     writer, taking, given, standing     the library's face: a source or a pair goes in, a summary comes out
     assembly, connection, metering      the real parts put together: journal, network, quotas; `cpu`: a clock
-    guarded, shell                      around whatever the event loop calls by itself; how text from outside is shown
+    guarded, threads                    around whatever the event loop calls by itself; threads that may hang
+    shell                               how text from outside is shown
     engine/                             waits and acts: the run itself
     core/                               decides, and nothing else
     net/, store/                        talk, and remember; `dedupe`: pairs and ids seen, in bitmaps

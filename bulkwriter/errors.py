@@ -107,7 +107,10 @@ class TryLater(BulkwriterError):
 
 
 def bug_of_ours(error: BaseException) -> BulkwriterError:
-    """What ends a run in which something of ours raised what it never should; `error` is its cause."""
+    """What ends a run in which something of ours raised what it never should; `error` is its cause, or is it itself
+    where it tells more: of a limit of the system, say."""
+    if isinstance(error, BulkwriterError):
+        return error
     bug = BulkwriterError(f"a bug of ours: {type(error).__name__}", hint="please report it, with -v's output")
     bug.__cause__ = error
     return bug

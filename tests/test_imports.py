@@ -28,16 +28,17 @@ MAY_USE: dict[str, set[str]] = {
     "shell": set(),
     # how the event loop may call what is ours
     "guarded": set(),
+    "threads": {"errors"},
     # decide, talk, remember, read
     "core": {"errors", "model", "rows"},
     "net": {"__version__", "errors", "guarded", "model", "settings"},
-    "store": {"errors", "guarded", "model", "rows"},
-    "sources": {"errors", "guarded", "model", "shell"},
+    "store": {"errors", "guarded", "model", "rows", "threads"},
+    "sources": {"errors", "guarded", "model", "shell", "threads"},
     "dedupe": set(),
     "cpu": set(),
     # look, wait and act
     "reconcile": {*NOUNS, "connection", "core", "dedupe", "engine", "net", "store"},
-    "engine": {*NOUNS, "core", "dedupe", "guarded", "net", "reconcile", "store"},
+    "engine": {*NOUNS, "core", "dedupe", "guarded", "net", "reconcile", "store", "threads"},
     # put together
     "metering": {"core", "engine", "model", "settings", "store"},
     "connection": {"core", "engine", "metering", "model", "net", "reconcile", "settings"},
@@ -62,6 +63,7 @@ MAY_USE: dict[str, set[str]] = {
         "sources",
         "store",
         "stub",
+        "threads",
         "writer",
     },
     "stub": {"errors", "model", "settings"},

@@ -38,6 +38,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "help": ("topics", "what replies, settings, exit codes and the rest mean"),
 }
 
+NEED_ROOM = frozenset({"run", "plan", "verify", "undo", "stub", "demo"})
+"""Commands that run an event loop: see `room`."""
 TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 """What click takes for yes in an environment variable."""
 
@@ -103,6 +105,10 @@ def main(args: Sequence[str], env: Mapping[str, str] | None = None) -> int:
 def conduct(args: Sequence[str], env: Mapping[str, str]) -> int:
     """Run the command; everything for people has been said when it returns."""
     try:
+        if args and args[0] in NEED_ROOM and not {"-h", "--help"} & set(args):
+            from .room import require_room
+
+            require_room()
         code = group.main(list(args), prog_name="bulkwriter", standalone_mode=False, obj=tuple(args))
     except click.ClickException as e:
         show(e)

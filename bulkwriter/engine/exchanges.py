@@ -190,7 +190,7 @@ class Exchanges:
         error = future.exception()
         if error is not None and not self.is_broken:
             self.is_broken = True
-            self.on_error(error if isinstance(error, BulkwriterError) else bug_of_ours(error))
+            self.on_error(bug_of_ours(error))
         return error is not None
 
     def _crashed(self, error: Exception) -> None:

@@ -21,6 +21,7 @@ import anyio
 from ..events import NotRemembered, Remembered
 from ..guarded import guarded
 from ..store.learnt import Found
+from ..threads import started
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -101,8 +102,7 @@ class Remembering:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(guarded(tell, fail))
 
-        self._thread = threading.Thread(target=work, name="learnt", daemon=True)
-        self._thread.start()
+        self._thread = started(work, name="learnt")
         with anyio.move_on_after(self._wait_s):
             return await done
         return None

@@ -99,6 +99,8 @@ class Dialer:
                 return await self._connector.connect(request, [], aiohttp.ClientTimeout())
         except (aiohttp.ClientError, OSError) as e:
             raise self._explain(e) from None
+        except RuntimeError as e:  # names are looked up in a thread, for which there may be no room just now
+            raise ConnectFailure(Fault.UNREACHABLE, f"{self._target}: {e}") from None
         except asyncio.CancelledError:
             if is_cancelled():
                 raise

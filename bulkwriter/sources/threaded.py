@@ -28,6 +28,7 @@ from typing import Final, NamedTuple, Protocol
 from ..errors import SourceError
 from ..guarded import guarded
 from ..model import Batch
+from ..threads import started
 from .batches import cut
 from .identity import SourceChanged
 
@@ -122,8 +123,7 @@ class ThreadSource:
             loop = asyncio.get_running_loop()
             for _ in range(BATCHES_AHEAD):
                 self._orders.put(Order.READ)
-            self._thread = threading.Thread(target=self._pump, args=(loop,), name="bulkwriter-source", daemon=True)
-            self._thread.start()
+            self._thread = started(self._pump, loop, name="bulkwriter-source")
         while not self._arrived and not self._is_closed:
             await self._news()
         self._raise_if_over()

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from ..guarded import guarded
+from ..threads import started
 from .ledger import Ledger
 
 T = TypeVar("T")
@@ -48,8 +49,7 @@ class LedgerThread:
             carry_out(lambda: step(self._open()), future)()
             return future
         if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, args=(loop,), name="ledger", daemon=True)
-            self._thread.start()
+            self._thread = started(self._serve, loop, name="ledger")
         self._steps.put((step, future))
         return future
 

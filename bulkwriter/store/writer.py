@@ -31,6 +31,7 @@ from ..errors import JournalError
 from ..guarded import guarded
 from ..model import SINGLE_SEQ, State
 from ..rows import AppendRow, SettleRow
+from ..threads import started
 from .journal import Journal
 
 T = TypeVar("T")
@@ -102,8 +103,7 @@ class JournalWriter:
             self.adopt(opening())
             return
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._serve, args=(opening,), name="journal", daemon=True)
-        self._thread.start()
+        self._thread = started(self._serve, opening, name="journal")
         try:
             await self._hand_in("open", lambda journal: None)
         except Exception:
