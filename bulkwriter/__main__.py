@@ -23,7 +23,16 @@ MOST_FILES = 8_192
 """The most connections that a setting asks for, and as much again."""
 
 
-def main() -> None:
+NOT_HERE = (
+    "bulkwriter runs on Linux and macOS, not on Windows itself: "
+    "run it in WSL (wsl --install, then install it in there) or in a Linux container\n"
+)
+
+
+def main(platform: str = sys.platform) -> None:
+    if platform == "win32":  # said before anything is imported that is not there
+        sys.stderr.write(NOT_HERE)
+        sys.exit(2)
     gc.set_threshold(COLLECT_AFTER, 20, 50)
     open_standard_streams()
     allow_files()

@@ -180,3 +180,17 @@ def test_a_shell_completes_commands_options_and_files(
     lines = capsys.readouterr().out.split()
     assert {line.partition(",")[2] for line in lines} == completed
     assert {line.partition(",")[0] for line in lines} == ({"file"} if completed == {"p"} else {"plain"})
+
+
+def test_on_windows_one_sentence_says_where_it_runs() -> None:
+    """Before anything of ours is imported: much of it does not exist there."""
+    code = (
+        "import sys\nfrom bulkwriter.__main__ import main\ntry:\n    main('win32')\nfinally:\n"
+        "    assert not [m for m in sys.modules if m.startswith('bulkwriter.')] or "
+        "{m for m in sys.modules if m.startswith('bulkwriter.')} == {'bulkwriter.__main__'}, sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "WSL" in done.stderr
+    assert "container" in done.stderr

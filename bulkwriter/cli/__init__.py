@@ -15,6 +15,7 @@
     stdout          what is written there, and what becomes of it when that fails
     voice           everything said on stderr, by one thread; `tell`: events as sentences
     progress        a snapshot as lines, drawn by `live`
+    topics          help; `manual`: its texts for operators
     conclude        the end of a command; `ending`: exit code, summary, the command that resumes
     reasons         why pairs were not written, most frequent first
     words           numbers, times and tables as text

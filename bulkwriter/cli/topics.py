@@ -1,8 +1,8 @@
 """`bulkwriter help TOPIC`: reference text, kept with the code that it is about, and made from it wherever that can be.
 
-Reply table, settings and exit codes are printed from the very tables that the program obeys; journal, sources and
-stub from the documentation of their modules.  `help COMMAND` is `COMMAND --help`.  A topic's module is imported when
-it is asked for.
+What a person needs who runs it stands in `manual`.  Reply table, settings and exit codes are printed from the very
+tables that the program obeys; the journal's format and how quotas are counted from the documentation of their modules.
+`help COMMAND` is `COMMAND --help`.  A topic's module is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def exit_codes(width: int) -> str:
 
 def documentation(*modules: str) -> Callable[[int], str]:
     """A topic that is the documentation of modules."""
-    return lambda width: "\n\n".join(inspect.getdoc(importlib.import_module(m)) or "" for m in modules)
+    return lambda width: "\n\n".join(inspect.getdoc(importlib.import_module(f"bulkwriter.{m}")) or "" for m in modules)
 
 
 def stub(width: int) -> str:
@@ -78,18 +78,35 @@ def stub(width: int) -> str:
     return text.strip()
 
 
+def manual(name: str) -> Callable[[int], str]:
+    """A topic of the manual."""
+
+    def text(width: int) -> str:
+        found: str = getattr(importlib.import_module("bulkwriter.cli.manual"), name)
+        return found.rstrip()
+
+    return text
+
+
 TOPICS: dict[str, tuple[str, Callable[[int], str]]] = {
+    "ids": ("which ids, where they are, and a file from a spreadsheet", manual("IDS")),
+    "token": ("how to sign in, how long a token lives, and which roles are needed", manual("SIGN_IN")),
+    "sources": ("formats of SOURCE, and what a bad row is", manual("SOURCES")),
+    "journal": ("what makes a run resume, and what to do when it is lost", manual("JOURNAL")),
+    "quotas": ("how much may be sent in which time, and how it is counted", manual("QUOTAS")),
+    "long-runs": ("how to keep a run of weeks alive: tmux, systemd, cron", manual("LONG_RUNS")),
+    "trouble": ("what to do when something happens", manual("TROUBLE")),
+    "exit-codes": ("exit codes in their order", exit_codes),
     "replies": ("what each reply of the server means", replies),
     "settings": ("every setting and limit: unit, range, default, reason", settings),
-    "exit-codes": ("exit codes in their order", exit_codes),
-    "sources": ("formats of SOURCE, and what a bad row is", documentation("bulkwriter.sources")),
-    "journal": (
-        "the journal's schema, and what is durable when",
-        documentation("bulkwriter.store.schema", "bulkwriter.store.journal"),
-    ),
-    "quotas": (
-        "quotas, the ledger that counts them, what throttles teach, and what a stepped clock can do",
-        documentation("bulkwriter.core.quota", "bulkwriter.store.ledger", "bulkwriter.core.throttles"),
-    ),
+    "completion": ("completion in bash, zsh and fish", manual("COMPLETION")),
     "stub": ("the local server, its scenarios and its truth", stub),
+    "journal-format": (
+        "the journal's tables, and what is durable when",
+        documentation("store.schema", "store.journal"),
+    ),
+    "quota-counting": (
+        "windows, the ledger, what throttles teach, and what a stepped clock can do",
+        documentation("core.quota", "store.ledger", "core.throttles"),
+    ),
 }
