@@ -144,7 +144,7 @@ def agreed(here: Here, source: Path, server: Any, run: dict[str, Any] | None, *a
     if status["rows_total_exact"]:
         assert (status["rows_total"], left + status["not_read"]) == (rows, planned)
     elif status["rows_total"] is not None:
-        assert left + status["not_read"] == pytest.approx(planned, rel=0.15)
+        assert left + status["not_read"] == pytest.approx(planned, rel=0.005)
         assert status["rows_total"] == status["pairs"] + status["not_read"]
     if run is None and status["end"]:
         assert status["end"]["left"] == left + status["not_read"]

@@ -226,3 +226,33 @@ def test_a_drained_writer_begins_nothing(tmp_path: Path) -> None:
     with stub() as server:
         on_loop(main, server=server)
         assert server.truth()["operations"].get("create", 0) == 0
+
+
+def test_what_is_on_its_way_is_no_doubt(tmp_path: Path) -> None:
+    """Right after the loop was left hundreds of pairs counted as in doubt, and a moment later none."""
+
+    async def main() -> None:
+        async with BulkWriter(settings_for(server, tmp_path / "j", in_flight=4)) as writer:
+            taken = 0
+            async for _ in writer.stream(MANY):
+                taken += 1
+                if taken == 20:
+                    break
+            at_once = writer.summary()
+            assert (at_once.counts.in_doubt, at_once.ended) == (0, None)
+            assert at_once.counts.created >= 20
+            assert at_once.under_way > 0
+            assert at_once.counts.pending >= at_once.under_way
+            assert at_once.abandoned().counts.in_doubt == at_once.under_way
+            while writer.summary().under_way:
+                await asyncio.sleep(0.01)
+            later = writer.summary()
+            assert later.counts.pairs >= at_once.counts.pairs
+            assert (later.counts.in_doubt, later.counts.failed) == (0, 0)
+        last = writer.summary()
+        assert (last.under_way, last.counts.in_doubt) == (0, 0)
+        assert last.ended is not None
+        assert (last.ended.code, last.rows.not_read) == ("left", len(MANY) - last.rows.read)
+
+    with stub(latency_s=0.01) as server:
+        on_loop(main, server=server)

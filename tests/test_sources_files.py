@@ -251,3 +251,22 @@ def test_standard_input_may_be_non_blocking() -> None:
         writer.close()
         assert process.stdout is not None
         assert process.stdout.read() == b"[(1, 2), (3, 4)] None\n"
+
+
+def test_how_much_of_a_file_was_read_is_told_by_its_lines(tmp_path: Path) -> None:
+    """Ids grow longer on the way: by bytes the first hundred of these rows were a hundred of 25,000."""
+    path = tmp_path / "pairs.csv"
+    rows = "".join(f"{n},{n}\n" for n in range(1, 20_001))
+    path.write_text("CourseLessonId,CourseMemberId\n" + rows, encoding="ascii")
+
+    async def estimates() -> list[float]:
+        source, read, told = open_source(path), 0, []
+        while batch := await source.read(100):
+            read += len(batch.pairs)
+            told.append(read / (source.fraction() or 1.0))
+        await source.aclose()
+        return told
+
+    told = asyncio.run(estimates())
+    assert len(told) >= 200
+    assert told == [pytest.approx(20_000, rel=0.001)] * len(told)

@@ -47,6 +47,10 @@ FORMATS: Final[dict[str, type[CsvRows] | type[JsonRows]]] = {
     ".ndjson": JsonRows,
 }
 HEAD_BYTES: Final = ZIP_BYTES
+COUNTED_BYTES: Final = 1 << 25
+"""Of a file up to this size, some 2.5 million rows, the lines are counted first, in 30 ms: ids grow longer on the way,
+so that the first rows' bytes tell up to a tenth too many rows.  Of a longer one the share of the bytes has to do."""
+COUNT_BLOCK_BYTES: Final = 1 << 20
 STDIN: Final = "standard input"
 NAMELESS: Final = ("/dev/", "/proc/")
 """Where descriptors have names: /dev/stdin, and /dev/fd/63 for a shell's <(...).  Those tell no format."""
@@ -138,6 +142,8 @@ class FileStream:
         self._compressed: io.BufferedReader | None = None
         self._start = 0
         self._size: int | None = None
+        self._lines: int | None = None  # in all, of a file that is counted first
+        self._lines_read = 0
         self._watch: Watch | None = None  # only of a regular file
 
     def read(self, size: int) -> bytes:
@@ -153,6 +159,8 @@ class FileStream:
         except OSError as error:
             raise unreadable(self._name, error) from error
         self.check(is_torn=False)
+        if self._lines:
+            self._lines_read += data.count(b"\n")
         return data
 
     def check(self, *, is_torn: bool) -> None:
@@ -165,6 +173,8 @@ class FileStream:
     def share(self) -> float | None:
         if self._file is None or self._size is None:
             return None
+        if self._lines and self._file.tell() < self._start + self._size:
+            return min(1.0, self._lines_read / self._lines)
         place = (self._compressed or self._file).tell() - self._start
         return min(1.0, place / self._size) if self._size else 1.0
 
@@ -202,6 +212,17 @@ class FileStream:
             if head and not GZIP.startswith(head[: len(GZIP)]):
                 raise not_compressed(self._name, head)
             self._gzip = gzip.GzipFile(fileobj=self._compressed, mode="rb")
+        elif self._size is not None and self._size <= COUNTED_BYTES:
+            self._lines = count_lines(file.fileno(), self._start, self._size)
+
+
+def count_lines(fd: int, start: int, size: int) -> int:
+    """Line ends in `size` bytes from `start` on; where the file is read next stays as it was."""
+    lines, at = 0, start
+    while at < start + size and (block := os.pread(fd, min(COUNT_BLOCK_BYTES, start + size - at), at)):
+        lines += block.count(b"\n")
+        at += len(block)
+    return lines
 
 
 def read_some(file: io.FileIO, size: int) -> bytes:
