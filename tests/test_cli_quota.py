@@ -75,7 +75,7 @@ def test_the_first_run_of_all_makes_its_ledger_private(here: Here, tmp_path: Pat
     with stub() as server:
         assert here.run(source, server, "--quota", "write:1000/day", "--ledger", str(ledger)).code == 0
     assert ledger.parent.stat().st_mode & 0o777 == 0o700
-    assert {path.stat().st_mode & 0o777 for path in ledger.parent.iterdir()} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in ledger.parent.rglob("*") if path.is_file()} == {0o600}
     assert b"canary" not in ledger.read_bytes()
 
 

@@ -6,6 +6,7 @@
     choose          options and environment -> Settings; `secret`: what must not be said
 
     run             a source brought to its end: `drive` runs the loop, `signals` drain or abort it
+    neighbours      other runs over the same pairs, by the registry beside the ledger
     dry_run, plan   what a run would do, and when it would be done (`forecast`)
     status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`)
     export          pairs by state, as a source again; `journals`: which journal is meant

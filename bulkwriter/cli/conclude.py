@@ -17,7 +17,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import BulkwriterError, TryLater
 from ..model import Summary, iso
@@ -25,6 +25,9 @@ from ..shell import visible
 from .ending import Ending, code_of, empty_summary, first_of, summary_lines
 from .main import bug
 from .voice import Voice
+
+if TYPE_CHECKING:
+    from .neighbours import Neighbours
 
 
 @dataclasses.dataclass(slots=True)
@@ -37,6 +40,7 @@ class Session:
     voice: Voice
     resume: str
     journal: Path | None = None
+    neighbours: Neighbours | None = None  # once the run may begin
 
     def show(self, env: Mapping[str, str]) -> str:
         """How to show progress, "rich", "plain" or "none"; sets the screen up for rich."""

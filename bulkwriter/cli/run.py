@@ -21,6 +21,7 @@ from ..settings import DEFAULT_BASE_URL, Settings
 from . import choose, journals, options
 from .conclude import Session, conclude, guarded
 from .ending import Ending, resume_command
+from .neighbours import Neighbours
 from .reasons import have_all, reasons_of
 from .secret import secrets_of
 from .signals import Signals
@@ -67,6 +68,8 @@ def command(ctx: click.Context, /, source: str, **given: Any) -> int:
     notes = choose.strange_variables(os.environ, options.variables_of(ctx.command))
     with contextlib.ExitStack() as stack:
         ending = with_reasons(session, with_counts(session, guarded(session, lambda: work(session, stack, notes))))
+        if session.neighbours:
+            session.neighbours.end(ending)
         conclude(session, ending)
     return ending.exit_code
 
@@ -131,6 +134,7 @@ def run_watched(session: Session, settings: Settings, stack: contextlib.ExitStac
     )
     voice.say(f"bulkwriter: {session.source} -> {settings.base_url}, journal {session.journal}", event="start")
     teller = Teller(voice, is_verbose=session.given["verbose"], now=time.monotonic)
+    session.neighbours = Neighbours.of(session, settings)
     job = job_of(session, settings, teller)
     ending = run_loop(lambda: drive(job, voice, drain, signals))
     teller.finish()
@@ -143,8 +147,13 @@ def job_of(session: Session, settings: Settings, teller: Teller) -> Job:
     from .drive import Job
 
     names = choose.columns_of(session.given)
+
+    def open_source() -> Any:
+        source = choose.open_given(session.source, session.given, session.voice, limits=settings.limits)
+        return session.neighbours.watching(source) if session.neighbours else source
+
     return Job(
-        open_source=lambda: choose.open_given(session.source, session.given, session.voice, limits=settings.limits),
+        open_source=open_source,
         open_writer=lambda source: BulkWriter(settings, observer=teller, columns=names),
         journal=str(session.journal),
         show=session.show(os.environ),

@@ -16,6 +16,7 @@
                     page, till      short windows, and how far a process came: maps of memory that outlive a kill
                     boot            the clock that it goes by
     beside it       learnt          what a run found of the server's own limit
+                    registry        which runs there are, so that two over the same pairs know each other
     all             private         for their owner alone
     both            faults          what SQLite and the system say, as `JournalError` with a next step
 

@@ -1,0 +1,146 @@
+"""Two runs over the same pairs: the second one is refused, or warned, before it sends anything.
+
+`Neighbours` is told of a run's first rows as its source gives them (`watching`), before any of them becomes an intent,
+and holds them against the runs that `store.registry` knows of the same server and account:
+
+    at work, and of the same source, or with one of the first pairs in common    refused (exit 5), unless --yes
+    such a run that ended before its time, or was killed                         told: its command goes on with it
+    such a run that is finished, or any other                                    nothing
+
+Both would look before either writes, so `--existing check` does not see what the other is about to send.  What two
+sources have in common only behind their first hundred pairs is not seen here.  The same journal needs no such look: its
+lock does that.
+
+Invariant: a registry that cannot be written changes nothing but a note.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BulkwriterError, Exit, JournalError
+from ..model import iso
+from . import words
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+    from ..store.registry import Entry, Registry
+    from .conclude import Session
+    from .ending import Ending
+
+
+class Neighbours:
+    """One run among others."""
+
+    def __init__(self, session: Session, registry: Registry, entry: Entry) -> None:
+        self._session, self._registry, self._entry = session, registry, entry
+        self._pairs: dict[tuple[int, int], None] = {}
+        self._told: set[str] = set()
+        self._is_begun = False
+        self._before = registry.get(entry)
+
+    @classmethod
+    def of(cls, session: Session, settings: Settings) -> Neighbours | None:
+        """None where there is no place for a registry."""
+        from ..store.ledger import ledger_path
+        from ..store.registry import Entry, Registry
+
+        assert settings.journal
+        try:
+            registry = Registry(ledger_path(settings.ledger))
+        except BulkwriterError:
+            return None
+        entry = Entry.begun(
+            base_url=settings.base_url, account=settings.account, source=session.source, journal=settings.journal
+        )
+        return cls(session, registry, entry)
+
+    def watching(self, source: Any) -> Any:
+        """The source, with each batch shown to us before it is handed on."""
+        return Watched(source, self)
+
+    def see(self, pairs: Iterable[tuple[int, int] | None]) -> None:
+        """Rows of ours.  Raises `JournalError` where another run at work has some of them."""
+        from ..store.registry import ROWS, rows_of
+
+        known = len(self._pairs)
+        for pair in pairs:
+            if len(self._pairs) >= ROWS:
+                break
+            if pair is not None:
+                self._pairs[pair] = None
+        if len(self._pairs) == known and self._is_begun:
+            return
+        self._is_begun = True
+        self._entry = dataclasses.replace(self._entry, rows=rows_of(self._pairs))
+        with self._registry.locked():
+            self._put()
+            others = self._registry.others(self._entry)
+        for other in others:
+            is_open = not other.is_finished and other.may_have_written
+            if is_open and other.overlaps(self._entry) and other.journal not in self._told:
+                self._told.add(other.journal)
+                self._judge(other)
+
+    def end(self, ending: Ending) -> None:
+        """Tell how it ended."""
+        if not self._is_begun:
+            return
+        counts, rows = ending.summary.counts, ending.summary.rows
+        is_over = ending.exit_code in (Exit.OK, Exit.INCOMPLETE) and not ending.title
+        self._entry = dataclasses.replace(
+            self._entry,
+            ended_at=time.time(),
+            is_finished=is_over and not (counts.pending or counts.in_doubt or counts.failed or rows.not_read),
+            may_have_written=bool(ending.summary.attempts or counts.created or counts.in_doubt),
+            exit_code=int(ending.exit_code),
+            reason=str(ending.error or ending.summary.reason).partition("\n")[0][:200],
+        )
+        self._put()
+
+    def _put(self) -> None:
+        trouble = self._registry.put(self._entry)
+        if trouble and trouble not in self._told:
+            self._note(trouble, f"other runs are not told of this one: {trouble}")
+
+    def _judge(self, other: Entry) -> None:
+        what = f"{other.source} with journal {other.journal}"
+        if not other.is_at_work:
+            when = words.when(iso(other.ended_at or other.started_at) or "")
+            how = f"ended at {when} with pairs left" if other.ended_at else f"began at {when} and was cut off"
+            self._note(other.journal, f"a run of {what} {how}; some of its pairs are in {self._session.source} too")
+        elif self._session.given["yes"]:
+            self._note(other.journal, f"a run at work has pairs of this source, and both may write them: {what}")
+        else:
+            self._is_begun = False  # nothing was written, so nothing is left of this start
+            if self._before:
+                self._registry.put(self._before)
+            else:
+                self._registry.drop(self._entry)
+            hint = f"let it end, then give the same command again (`bulkwriter status {shlex.quote(other.journal)}`); "
+            hint += "with --yes both run, and pairs that both send are doubled"
+            raise JournalError(f"a run at work has pairs of this source: {what}, pid {other.pid}", hint=hint)
+
+    def _note(self, about: str, text: str) -> None:
+        self._told.add(about)
+        self._session.voice.say(f"note: {text}", event="note")
+
+
+class Watched:
+    """A source whose rows are seen by `Neighbours`; all else is its own."""
+
+    def __init__(self, source: Any, neighbours: Neighbours) -> None:
+        self._source, self._neighbours = source, neighbours
+
+    async def read(self, max_rows: int) -> Any:
+        batch = await self._source.read(max_rows)
+        if batch:
+            self._neighbours.see(batch.pairs)
+        return batch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
