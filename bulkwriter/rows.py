@@ -49,4 +49,5 @@ def bad_row_detail(bad: BadRow) -> str:
 
 def text_of(errors: Iterable[Sequence[str]], message: str) -> str:
     """What the server said of a pair, on one line."""
-    return "; ".join(": ".join(part for part in error if part) for error in errors) or message
+    said = [f"{name}: {text}" if name and text else name or text for name, text in errors]
+    return "; ".join(said) or message

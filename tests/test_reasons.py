@@ -59,7 +59,7 @@ def test_a_reason_keeps_the_values_that_never_change_and_one_example() -> None:
     counter.add("rejected", "there is no member 42", place=lambda: place_of(1_007, (11, 42)))
     assert counter.top() == {
         "invalid": (Reason("… is no number from 1 to 2^63-1", 3, "line 2: '20x' is no number from 1 to 2^63-1"),),
-        "rejected": (Reason("there is no member 42", 1, "line 1,007 (11,42): there is no member 42"),),
+        "rejected": (Reason("there is no member 42", 1, "line 1007 (11,42): there is no member 42"),),
     }
 
 

@@ -69,7 +69,7 @@ def place_of(line: int | None, pair: Pair | tuple[int, int] | None) -> str:
     ids = f"{pair[0]},{pair[1]}" if pair else ""
     if line is None:
         return ids
-    return f"line {line:,} ({ids})" if ids else f"line {line:,}"
+    return f"line {line} ({ids})" if ids else f"line {line}"
 
 
 class Kind:

@@ -88,13 +88,13 @@ class JournalRows:
         where = f"seq >= ? AND seq < ? AND state IN ({State.REJECTED:d}, {State.FAILED:d}, {State.INVALID:d})"
         for first, end in self._ranges():
             seqs, states, details = self._columns(("seq", "state", "detail"), where, (first, end))
-            if not seqs:
-                continue
-            seq_of = dict(zip(zip(reversed(states), reversed(details), strict=True), reversed(seqs), strict=True))
-            for (state, detail), count in Counter(zip(states, details, strict=True)).items():
-                with self._guard():
-                    text, kind = said_of(detail)
-                yield Said(State(state), text, kind, count, seq_of[state, detail])
+            rows = list(zip(states, details, strict=True))
+            with self._guard():
+                said = [(row, said_of(row[1]), count) for row, count in Counter(rows).items()]
+            at = 0
+            for row, (text, kind), count in said:  # in the order in which they come first
+                at = rows.index(row, at)
+                yield Said(State(row[0]), text, kind, count, seqs[at])
 
     def meta(self) -> dict[str, str]:
         with self._guard():
