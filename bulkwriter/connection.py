@@ -17,11 +17,12 @@ from .core.classify import judge_call
 from .engine.lanes import LANE_HISTORY
 from .engine.turns import Turns
 from .engine.uncancelled import own_task, to_its_end
-from .metering import CLOCKS, quotas_for
+from .metering import CLOCKS, quotas_for, windows_for
 from .model import Fault, Reply
 from .net.api import COURSE_COMPLETED_LESSON, Api
 from .net.auth import token_source
 from .net.calls import Calls
+from .net.dial import Dialer
 from .net.pool import Pool
 from .reconcile.lister import Lister, Request
 from .settings import Settings
@@ -29,6 +30,28 @@ from .settings import Settings
 ENTITY: Final = COURSE_COMPLETED_LESSON
 COLUMNS: Final = (ENTITY.first_field, ENTITY.second_field)
 SWEEP_S: Final = 0.5
+
+
+def check(settings: Settings, *, with_token: bool) -> None:
+    """Raise the `UsageError` that opening a `Connection` would raise; opens nothing, makes no file, sends nothing.
+
+    `with_token` looks at the way to sign in as well, if all of it is there (a password may still be asked for): a pipe
+    that gives a token is read then, and gives it once.
+    """
+    windows_for(settings)
+    Dialer(settings.base_url, ca_file=settings.ca_file, proxy=settings.proxy, timeout_s=settings.timeout_s)
+    has_password = settings.password or settings.password_file
+    if with_token and (settings.token or settings.token_file or (settings.username and has_password)):
+        token_source(
+            settings,
+            request=never_asked,
+            token_request=Api(settings.base_url, ENTITY).token_request,
+            judge=judge_call,
+        )
+
+
+async def never_asked(data: bytes, *, deadline_s: float) -> Reply:
+    raise AssertionError("nothing is sent by a check")
 
 
 class Connection:

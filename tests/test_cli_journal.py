@@ -201,10 +201,11 @@ def test_no_cell_is_a_formula(text: str, cell: str) -> None:
 def test_a_dry_run_makes_nothing_and_says_what_would_be_sent(capsys: Captured, tmp_path: Path) -> None:
     source = tmp_path / "pairs.csv"
     source.write_text(SOURCE, encoding="ascii")
-    assert main(["run", str(source), "--dry-run", "--json", "--base-url", URL]) == 0
+    assert main(["run", str(source), "--dry-run", "--json", "--base-url", URL]) == 1
     out, err = capsys.readouterr()
     said = json.loads(out)
     assert [said[k] for k in ("pairs", "pending", "duplicates", "invalid", "created")] == [8, 6, 1, 1, 0]
+    assert said["exit_code"] == 1
     assert "a start would send 6 pairs" in err
     assert "line 8: " in err
     assert [p.name for p in tmp_path.iterdir()] == ["pairs.csv"]
@@ -214,14 +215,16 @@ def test_a_dry_run_knows_what_the_journal_has_settled(capsys: Captured, journal:
     source = str(journal.with_name("pairs.csv"))
     before = journal.read_bytes()
     command = ["run", source, "--dry-run", "--json", "--base-url", URL]
-    assert main(command) == 0
+    assert main(command) == 1
     out, err = capsys.readouterr()
     said = json.loads(out)
     assert [said[k] for k in ("pairs", "pending", "created", "rejected", "failed", "in_doubt")] == [8, 3, 1, 1, 0, 1]
+    assert [said["reasons"]["rejected"][0]["count"], len(said["reasons"]["invalid"])] == [1, 1]
     assert "go on from the journal and send 3 pairs" in err
     assert "look up 1 doubt first" in err
-    assert main([*command, "--retry=rejected", "--limit=2"]) == 0
+    assert main([*command, "--retry=rejected", "--limit=2"]) == 1
     out, err = capsys.readouterr()
+    assert json.loads(out)["reasons"]["rejected"] == []
     assert [json.loads(out)[k] for k in ("pending", "rejected")] == [4, 0]
     assert "send 2 pairs" in err
     assert journal.read_bytes() == before

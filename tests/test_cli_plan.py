@@ -123,6 +123,8 @@ def test_bad_rows_and_duplicates_need_no_write(here: Here, tmp_path: Path, ledge
         "pairs": 4, "pending": 2, "duplicates": 1, "invalid": 1, "writes": 2,
     }  # fmt: skip
     assert "line 4" in done.err
+    assert done.code == 1
+    assert [reason["count"] for reason in said["reasons"]["invalid"]] == [1]
     assert here("plan", str(source), *OFFLINE, "--strict").code == 6
     assert facts(here("plan", str(source), *OFFLINE, "--limit", "1", "--json"))["writes"] == 1
 

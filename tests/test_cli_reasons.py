@@ -10,10 +10,10 @@ import pytest
 from bulkwriter.cli import progress, reasons
 from bulkwriter.cli.main import main
 from bulkwriter.model import Counts, Reason, Snapshot
-from tests.cli_process import Here, stub
+from tests.cli_process import Done, Here, stub
 
 MANY = Reason("Id: there is no member …", 2_388, "line 5 (11,42): Id: there is no member 42")
-ONE = Reason("Id: is blocked", 3, "line 1,007 (11,43): Id: is blocked")
+ONE = Reason("Id: is blocked", 3, "line 1007 (11,43): Id: is blocked")
 MORE = tuple(Reason(word, 2, f"1,2: {word}") for word in ("a", "b", "c"))
 
 
@@ -29,11 +29,11 @@ def test_each_state_has_its_reasons_with_counts_and_an_example() -> None:
         "    2,388  Id: there is no member …",
         "           such as line 5 (11,42): Id: there is no member 42",
         "        3  Id: is blocked",
-        "           such as line 1,007 (11,43)",
+        "           such as line 1007 (11,43)",
         "",
         "  why invalid",
         "    3  Id: is blocked",
-        "       such as line 1,007 (11,43)",
+        "       such as line 1007 (11,43)",
     ]
     assert reasons.lines({}) == []
 
@@ -120,3 +120,58 @@ def test_what_a_server_says_reaches_no_terminal_raw(here: Here, tmp_path: Path) 
     assert "\x1b" not in done.err
     assert "\\x1b[31m" in json.loads(done.out)["reasons"]["invalid"][0]["example"]
     assert main(["status", f"{source}.journal"]) == 0
+
+
+# looks at a source: the same for `plan` and `run --dry-run`
+
+LOOKS = [("plan", "--existing=skip"), ("run", "--dry-run")]
+
+
+def look(here: Here, how: tuple[str, str], source: Path, *args: str) -> Done:
+    return here(how[0], str(source), how[1], "--base-url=https://spaces.nexudus.com", *args)
+
+
+@pytest.mark.parametrize("how", LOOKS)
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--quota=bogus",), "'bogus' is not a quota"),
+        (("--quota=write:60/fortnight",), "is not ms, s, min, hour or day"),
+        (("--quota=none", "--quota=nexudus"), "quota none goes with no other"),
+        (("--quota-share=7",), "quota_share = 7"),
+        (("--ca-file=pairs.csv",), "no certificate in it"),
+        (("--proxy=ftp://x",), "the proxy is not like"),
+        (("--token-file=missing",), "the token cannot be read from missing"),
+        (("--rate=0",), "rate = 0"),
+    ],
+)
+def test_a_setting_that_a_start_refuses_is_refused_by_a_look(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: tuple[str, str], args: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = pairs_of(Path("pairs.csv"), 5, every=9)
+    done = look(here, how, source, *args)
+    assert (done.code, said in done.err, "start it" in done.err) == (2, True, False), done.err
+    start = here("run", str(source), "--base-url=https://spaces.nexudus.com", *args)
+    assert (start.code, said in start.err) == (2, True), start.err
+    assert not Path("pairs.csv.journal").exists()
+
+
+@pytest.mark.parametrize("how", LOOKS)
+def test_bad_rows_are_told_with_their_reasons_and_how_many_more(
+    here: Here, tmp_path: Path, how: tuple[str, str]
+) -> None:
+    source = tmp_path / "pairs.csv"
+    rows = [*(f"{i}.0,7\n" for i in range(1_000, 21_000)), *(f"1,{i}\n" for i in range(1, 4)), "anna@example.org,7\n"]
+    source.write_text("CourseLessonId,CourseMemberId\n" + "".join(rows), encoding="ascii")
+    done = look(here, how, source)
+    told = done.out + done.err
+    assert done.code == 1
+    assert f"{source}, line 2: " in done.err
+    assert done.err.count(f"{source}, line ") == 5
+    assert "…and 19,996 more" in done.err
+    assert "why invalid\n    20,000  " in told
+    assert "such as line 2: CourseLessonId '1000.0' " in told
+    assert "anna@example.org" in told
+    (first, second) = json.loads(look(here, how, source, "--json").out)["reasons"]["invalid"]
+    assert (first["count"], second["count"]) == (20_000, 1)

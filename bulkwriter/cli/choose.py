@@ -46,12 +46,14 @@ def settings_for(
     token = read_token() if given["token_file"] == STDIN else None
     keep_secret(token)
     settings = settings_from(given, env, journal=journal, token=token)
-    if not given.get("dry_run"):
+    is_dry = bool(given.get("dry_run"))
+    if not is_dry:
         settings = with_password(settings, given)
         keep_secret(settings.password)
         check_credentials(settings)
-        for secret in secrets_in_files(settings):
-            keep_secret(secret)
+    for secret in secrets_in_files(settings):
+        keep_secret(secret)
+    check_settings(settings, with_token=is_dry or not is_piped(settings))
     return settings
 
 
@@ -144,6 +146,19 @@ def open_given(source: str, given: Mapping[str, Any], voice: Voice, *, limits: L
         header_line=given["header_line"],
         line_bytes=limits.line_bytes,
     )
+
+
+def check_settings(settings: Settings, *, with_token: bool) -> None:
+    """Refuse what a start would refuse, before any file is made: quotas, certificates, the proxy, the token's file."""
+    from ..connection import check
+
+    check(settings, with_token=with_token)
+
+
+def is_piped(settings: Settings) -> bool:
+    """Whether a secret comes from what can be read once, such as a shell's <(...): a real start reads that itself."""
+    paths = (settings.token_file, settings.password_file)
+    return any(path is not None and path.exists() and not path.is_file() for path in paths)
 
 
 def check_credentials(settings: Settings) -> None:

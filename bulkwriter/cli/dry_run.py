@@ -3,8 +3,8 @@
 Reads, validates and dedupes the whole source, compares it with an existing journal row by row as a real start does (a
 journal of another host is exit 5, a changed source exit 6), and counts each row as that start would find it: what the
 journal has settled stays so, what it would send, now or again, is `pending`, what it would look up first is
-`in_doubt`. No journal is made and none is changed; what exists on the server is not asked for.  Memory: the same set
-of pairs as a run has.
+`in_doubt`. No journal is made and none is changed; what exists on the server is not asked for.  Rows that are no pair
+end it with 1, with their reasons.  Memory: the same set of pairs as a run has.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ..core.reasons import ReasonCounter, place_of
 from ..dedupe import PairSet
-from ..errors import SourceError
-from ..model import Batch, Counts, Rows, State, Summary
+from ..errors import Exit, SourceError
+from ..model import Batch, Counts, Reasons, Rows, State, Summary
 from ..settings import Settings
 from . import choose, journals, words
 from .conclude import Session
 from .drive import run_loop
 from .ending import Ending
+from .reasons import reasons_of
+from .voice import Voice
 
 if TYPE_CHECKING:
     from ..store.reader import JournalReader
@@ -32,12 +36,25 @@ SHOWN_BAD = 5
 
 @dataclasses.dataclass(slots=True)
 class Tally:
-    """What was found so far: states by seq, pairs seen, and the first bad rows."""
+    """What was found so far: states by seq, pairs seen, the first bad rows, and why all of them are bad."""
 
     seen: PairSet = dataclasses.field(default_factory=PairSet)
     states: Counter[State] = dataclasses.field(default_factory=Counter)
     bad: list[str] = dataclasses.field(default_factory=list)
+    why_bad: ReasonCounter = dataclasses.field(default_factory=ReasonCounter)
     rows: int = 0
+
+    @property
+    def exit_code(self) -> Exit:
+        """That of a look at the source: bad rows are worth a look before the first write."""
+        return Exit.INCOMPLETE if self.states[State.INVALID] else Exit.OK
+
+    def reasons(self, reader: JournalReader | None, *, retry_rejected: bool) -> Reasons:
+        """Why rows are invalid, and why an earlier start saw pairs rejected that would not be sent again."""
+        found = dict(self.why_bad.top())
+        if reader and self.states[State.REJECTED] and not retry_rejected:
+            found |= {state: why for state, why in reasons_of(reader).items() if state == State.REJECTED.word}
+        return found
 
 
 def dry_run(session: Session, settings: Settings) -> Ending:
@@ -52,15 +69,16 @@ def dry_run(session: Session, settings: Settings) -> Ending:
             names = choose.columns_of(session.given)
             reader.require(base_url=settings.base_url, account=settings.account, columns=names)
         tally = run_loop(lambda: count_all(session, settings, reader))
+        why = tally.reasons(reader, retry_rejected=settings.retry_rejected)
     counts = Counts.of(tally.states)
-    for text in tally.bad:
-        session.voice.say(text)
-    summary = Summary(counts=counts, journal=str(path), rows=Rows(tally.rows, True, tally.rows))
+    say_bad(session.voice, tally)
+    rows = Rows(tally.rows, True, tally.rows)
+    summary = Summary(counts=counts, journal=str(path), rows=rows, reasons=why, exit_code=tally.exit_code)
     start = session.resume.replace(" --dry-run", "")
     return Ending(
         summary=summary,
         title=title(counts, settings, is_resumed=reader is not None),
-        next=(("start it", start),) if start != session.resume else (),
+        next=((start_words(counts), start),) if start != session.resume else (),
     )
 
 
@@ -69,6 +87,10 @@ def title(counts: Counts, settings: Settings, *, is_resumed: bool) -> str:
     looks = f", and look up {words.quantity(counts.in_doubt, 'doubt')} first" if counts.in_doubt else ""
     where = "go on from the journal and send" if is_resumed else "send"
     return f"Dry run: a start would {where} {words.quantity(sends, 'pair')} to {settings.base_url}{looks}"
+
+
+def start_words(counts: Counts) -> str:
+    return "start it; rows that are no pair are passed over" if counts.invalid else "start it"
 
 
 async def count_all(session: Session, settings: Settings, reader: JournalReader | None) -> Tally:
@@ -119,5 +141,15 @@ def note_bad(tally: Tally, batch: Batch, source: str, *, is_strict: bool) -> Non
             raise SourceError(
                 text, line=batch.lines[place], hint="without --strict a bad row is counted and passed over"
             )
+        line = batch.lines[place]
+        tally.why_bad.add(State.INVALID.word, row.reason, kind=row.kind, place=partial(place_of, line, None))
         if len(tally.bad) < SHOWN_BAD:
             tally.bad.append(text)
+
+
+def say_bad(voice: Voice, tally: Tally) -> None:
+    """Say the first bad rows, and how many more there are."""
+    for text in tally.bad:
+        voice.say(text, event="bad_row")
+    if more := tally.states[State.INVALID] - len(tally.bad):
+        voice.say(f"…and {words.number(more)} more", event="bad_rows", more=more)

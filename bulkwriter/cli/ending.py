@@ -130,7 +130,7 @@ def headline(ending: Ending) -> str:
     An error was told by itself, in more precise words: after it only what follows is said, if anything does.
     """
     code, summary = ending.exit_code, ending.summary
-    if ending.title and not code:
+    if ending.title and code in (Exit.OK, Exit.INCOMPLETE):
         return ending.title
     if code == code_of(ending.error) and code not in (130, Exit.OK):
         so_far = "Ended early; so far:" if summary.counts.pairs else "Nothing was sent"

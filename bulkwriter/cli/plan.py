@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..engine.token_life import token_warning
-from ..model import Batch, Counts, Rows, State, iso
+from ..errors import Exit
+from ..model import Batch, Counts, Reasons, Rows, State, iso, reasons_json
 from ..settings import Settings
-from . import choose, journals, last_start, options, words
+from . import choose, journals, last_start, options, reasons, words
 from .conclude import put
-from .dry_run import ROWS, Tally, check_unchanged, check_whole, count_batch, note_bad
+from .dry_run import ROWS, Tally, check_unchanged, check_whole, count_batch, note_bad, say_bad
 from .errand import Errand
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def command(ctx: click.Context, /, source: str, **given: Any) -> int:
     errand = Errand(ctx, {**given, "dry_run": is_offline, "retry": None})
     report = PlanReport(source, is_offline=is_offline)
     code = errand.conduct(report, lambda: prepare(errand, report), lambda settings: work(errand, settings, report))
-    if not code and not given["as_json"]:
+    if report.outlook and code in (Exit.OK, Exit.INCOMPLETE) and not given["as_json"]:
         put("\n".join(report.text()))
     return code
 
@@ -109,8 +110,7 @@ async def work(errand: Errand, settings: Settings, report: PlanReport) -> None:
     report.writes = min(report.counts.pending, settings.limit or report.counts.pending)
     report.warning = token_warning(settings, report.outlook.together(report.writes).seconds)
     report.base_url = settings.base_url
-    for text in report.tally.bad:
-        errand.voice.say(text, event="bad_row")
+    say_bad(errand.voice, report.tally)
 
 
 async def look_up(errand: Errand, settings: Settings, stack: contextlib.AsyncExitStack) -> Existing:
@@ -152,6 +152,7 @@ async def count(errand: Errand, settings: Settings, report: PlanReport, existing
             while batch := await source.read(ROWS):
                 await count_one(tally, batch, reader, existing, settings, report.source)
         check_whole(report.source, tally, reader)
+        report.reasons = tally.reasons(reader, retry_rejected=settings.retry_rejected)
     return tally
 
 
@@ -182,12 +183,15 @@ class PlanReport:
         self.tally = Tally()
         self.counts = Counts()
         self.told: Told | None = None  # what the journal tells of an earlier start
+        self.reasons: Reasons = {}
         self.writes = 0
         self.warning = ""
         self.outlook: Outlook | None = None
         self._began_at = time.monotonic()
 
-    exit_code = 0
+    @property
+    def exit_code(self) -> int:
+        return self.tally.exit_code
 
     def facts(self) -> dict[str, Any]:
         outlook = self.outlook
@@ -195,7 +199,7 @@ class PlanReport:
         facts: dict[str, Any] = {**self.counts.to_json(), **rows.to_json(), "ended_reason": None, "resume_at": None}
         if self.told:
             facts |= {"ended_reason": self.told.ended_reason, "resume_at": iso(self.told.resume_at)}
-        facts |= {"writes": self.writes, "checked": not self.is_offline}
+        facts |= {"reasons": reasons_json(self.reasons), "writes": self.writes, "checked": not self.is_offline}
         if outlook:
             end, fresh = outlook.together(self.writes), outlook.fresh().together(self.writes)
             facts["quotas"] = [
@@ -217,7 +221,7 @@ class PlanReport:
         lines = [f"{self.source} -> {self.base_url}"]
         if self.told:
             lines += [f"{word:<9}  {text}" for word, text in last_start.lines(self.told)]
-        lines += ["", *words.counts_table(self.counts, always=("pending",)), ""]
+        lines += ["", *words.counts_table(self.counts, always=("pending",)), *reasons.lines(self.reasons), ""]
         lines.append(f"{words.quantity(self.writes, 'write')} needed: so many pairs {whose}")
         if not self.writes:
             return lines
