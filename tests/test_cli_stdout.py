@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
 import shlex
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -155,3 +157,69 @@ def test_in_a_shell(done_run: Path, redirect: str) -> None:
         assert len(said) == 1
         assert said[0].startswith("error: cannot write stdout: ")
     assert CANARY not in done.stderr
+
+
+def full_pipe() -> tuple[int, int]:
+    """A pipe of 4 kB that takes nothing more: both its ends."""
+    read_end, write_end = os.pipe()
+    fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4_096)
+    os.write(write_end, b"." * 4_096)
+    return read_end, write_end
+
+
+def test_a_last_line_that_nobody_takes_is_given_up_and_told() -> None:
+    read_end, write_end = full_pipe()
+    with os.fdopen(write_end, "w", closefd=False) as stream:
+        out = Stdout(stream)
+        out.write_last("done\n", within_s=0.05)
+        assert out.is_gone
+        assert out.settle(0, is_run=True) == (74, "error: cannot write stdout: nobody read it for 0.05 s")
+    assert os.read(read_end, 8_192) == b"." * 4_096
+    for end in (read_end, write_end):
+        os.close(end)
+
+
+def test_a_last_line_longer_than_the_pipe_is_written_as_it_is_read() -> None:
+    read_end, write_end = full_pipe()
+    text, got = "\u0416" * 30_000 + "\n", bytearray()
+
+    def read() -> None:
+        while piece := os.read(read_end, 1_000):
+            got.extend(piece)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(write_end, "w", encoding="utf-8") as stream:
+        out = Stdout(stream)
+        out.write("before ")
+        out.write_last(text, within_s=30)
+        assert out.settle(0, is_run=True) == (0, "")
+    reader.join()
+    os.close(read_end)
+    assert got[4_096:].decode() == "before " + text
+
+
+def test_a_last_line_to_a_reader_that_left_or_a_stream_without_a_file() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "w") as stream:
+        out = Stdout(stream)
+        out.write_last("done\n", within_s=5)
+        assert (out.is_gone, out.trouble) == (True, "")
+    text = io.StringIO()
+    Stdout(text).write_last("done\n", within_s=5)
+    assert text.getvalue() == "done\n"
+
+
+@pytest.mark.slow
+def test_a_run_ends_though_nobody_reads_its_stdout(tmp_path: Path) -> None:
+    """It stayed until a second SIGTERM, with everything written."""
+    source = write_pairs(tmp_path / "pairs.csv", 20)
+    read_end, write_end = full_pipe()
+    with stub() as server:
+        process = start("run", str(source), "--base-url", server.base_url, "--json", stdout=write_end)
+        os.close(write_end)
+        assert process.wait(180) == 74
+        assert server.truth()["records"] == 20
+    os.close(read_end)
+    assert "error: cannot write stdout: nobody read it for 10 s" in finish(process).err

@@ -24,6 +24,7 @@ from ..model import Summary, iso
 from ..shell import visible
 from .ending import Ending, code_of, empty_summary, first_of, summary_lines
 from .main import bug
+from .stdout import Stdout
 from .voice import Voice
 
 if TYPE_CHECKING:
@@ -120,7 +121,12 @@ def time_to_come_back(error: BaseException | None) -> dict[str, str | None]:
 
 
 def put_json(facts: Mapping[str, Any]) -> None:
-    put(json.dumps(facts))
+    """The object that ends a command's stdout."""
+    text = json.dumps(facts)
+    if isinstance(sys.stdout, Stdout):
+        sys.stdout.write_last(text + "\n")
+    else:
+        put(text)
 
 
 def put(text: str) -> None:

@@ -9,6 +9,10 @@ writing, and `settle` then answers with the exit code and the sentence for stder
     the same, in a `run` that has another code than 0 to tell       the same sentence, the run's own code
 
 A usage error stays a usage error.  `is_read` tells whoever has much to write whether anybody still takes it.
+
+A pipe that is full and that nobody reads makes a writer wait, for ever if need be.  That is right for a long text,
+which somebody may read page by page (`export | less`), and wrong for the one line with which a run ends, while signals
+are still ours: `write_last` waits for `LAST_S`, and what nobody took by then is told as any other failure.
 """
 
 from __future__ import annotations
@@ -16,10 +20,15 @@ from __future__ import annotations
 import errno
 import io
 import os
+import select
 import sys
-from typing import Any, TextIO
+import time
+from typing import Any, Final, TextIO
 
 from ..errors import Exit
+
+LAST_S: Final = 10.0
+"""A reader that takes nothing for longer, of a pipe that is full, has been forgotten: no person waits so for a line."""
 
 
 class Stdout(io.TextIOBase):
@@ -46,6 +55,18 @@ class Stdout(io.TextIOBase):
             except (OSError, ValueError) as e:
                 self._give_up(e)
         return len(text)
+
+    def write_last(self, text: str, *, within_s: float = LAST_S) -> None:
+        """Write the line that ends a command, or give it up when nobody takes it in time."""
+        self.flush()
+        if self._stream is None or self.is_gone or (fd := fd_of(self._stream)) is None:
+            self.write(text)
+            return
+        try:
+            if not write_within(fd, text.encode(self.encoding, "backslashreplace"), within_s):
+                self.is_gone, self.trouble = True, f"nobody read it for {within_s:g} s"
+        except OSError as e:
+            self._give_up(e)
 
     def flush(self) -> None:
         if self._stream is not None and not self.is_gone:
@@ -102,6 +123,30 @@ class Bytes(io.RawIOBase):
     def flush(self) -> None:
         if not self.closed:
             self._text.flush()
+
+
+def fd_of(stream: TextIO) -> int | None:
+    """Its file descriptor, if it has one of its own."""
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+def write_within(fd: int, data: bytes, within_s: float) -> bool:
+    """Write all of it, or give up after `within_s` without a reader: False.  Raises `OSError`.
+
+    By pieces that a pipe takes at once when `poll` calls it ready.  Not by making it non-blocking: that would be so for
+    everybody who has the pipe.
+    """
+    waiting = select.poll()
+    waiting.register(fd, select.POLLOUT)
+    deadline = time.monotonic() + within_s
+    while data:
+        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1_000):
+            return False
+        data = data[os.write(fd, data[: select.PIPE_BUF]) :]
+    return True
 
 
 def is_read() -> bool:
