@@ -101,6 +101,7 @@ def test_the_demo_is_true_by_the_stubs_own_count(tmp_path: Path) -> None:
     done = finish(start("demo", "--pairs=300", "--progress=none", env={"TMPDIR": str(tmp_path)}))
     assert done.code == 0, done.err
     assert "The stub itself counts 300 records, 0 missing, 0 doubled: which is what the run says." in done.err
+    assert "deleted now; --keep leaves them" in done.err.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 
