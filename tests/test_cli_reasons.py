@@ -157,6 +157,14 @@ def test_a_setting_that_a_start_refuses_is_refused_by_a_look(
     assert not Path("pairs.csv.journal").exists()
 
 
+def test_a_dry_run_that_would_send_nothing_gives_no_command_to_start(here: Here, tmp_path: Path) -> None:
+    source = tmp_path / "pairs.csv"
+    source.write_text("CourseLessonId,CourseMemberId\n1.0,7\n", encoding="ascii")
+    assert "start it" not in look(here, LOOKS[1], source).err
+    source.write_text("CourseLessonId,CourseMemberId\n1.0,7\n1,7\n", encoding="ascii")
+    assert "start it; rows that are no pair are passed over" in look(here, LOOKS[1], source).err
+
+
 @pytest.mark.parametrize("how", LOOKS)
 def test_bad_rows_are_told_with_their_reasons_and_how_many_more(
     here: Here, tmp_path: Path, how: tuple[str, str]
