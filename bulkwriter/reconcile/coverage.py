@@ -24,7 +24,7 @@ from functools import partial
 from typing import Final
 
 from ..dedupe import PairSet
-from .lists import PAGE_SIZE, Filters, GetPage, Outrun, PageLike, Record, is_newest_first, scan, top_page
+from .lists import PAGE_SIZE, Filters, GetPage, ListFailed, Outrun, PageLike, Record, is_newest_first, scan, top_page
 from .persist import Persistence
 
 SMALL_PAGES: Final = 5
@@ -99,15 +99,19 @@ class Coverage:
             self.newest_id = first.records[0][0]
             self._take(first.records)
         else:
-            await self._read_whole()
+            await self._read_whole(at_least=first.total)
 
     async def _freshen(self) -> None:
         newest = self.newest_id
         with suppress(TooManyPages, Outrun):
             self.newest_id = max(newest, await self._scan({}, most_pages=MOST_FRESHEN_PAGES, down_to=newest))
 
-    async def _read_whole(self) -> None:
-        self.newest_id = max(self.newest_id, await self._scan({}))
+    async def _read_whole(self, *, at_least: int = 0) -> None:
+        """Read everything; `at_least` are records that the table had a moment ago: one backend of two may be empty."""
+        newest = await self._scan({})
+        if newest < self.newest_id or (at_least and not newest):
+            raise ListFailed("the list is shorter than a moment ago: older than it was, or empty", is_flawed=True)
+        self.newest_id = newest
         self._is_whole = True
         self._covered = (set(), set())
 

@@ -55,7 +55,7 @@ class Leftovers:
         self._rows: list[SettleRow] = []
         self._changed = anyio.Event()
         self._has_floors = True
-        self._created = 0
+        self._created = self._witness = 0
         self.undecided: list[Intent] = []
         self.looker = Looker(
             doubts=Doubts(late_apply_s=settings.late_apply_s, list_lag_s=settings.list_lag_s),
@@ -70,13 +70,13 @@ class Leftovers:
             rng=rng,
         )
 
-    async def settle(self, intents: Sequence[Intent], *, has_floors: bool, created: int) -> None:
+    async def settle(self, intents: Sequence[Intent], *, has_floors: bool, created: int, witness: int) -> None:
         """Return when these doubts are settled or `undecided`, or `halt` is set, with the error that made it so.
 
         `has_floors`: ids rise, so that floors tell; `created`: how many records the run made, which bounds how far the
-        newest records reach.
+        newest records reach; `witness`: a record that is there, which every list must show, or 0.
         """
-        self._has_floors, self._created = has_floors, created
+        self._has_floors, self._created, self._witness = has_floors, created, witness
         now = self._clock()
         for intent in intents:
             self.looker.doubts.park(intent, now)
@@ -138,7 +138,7 @@ class Leftovers:
         return ID_MAX if self._has_floors else None  # not known: `created_count` bounds the records above a floor
 
     def witness_id(self) -> int:
-        return 0  # nothing was made since this process began
+        return self._witness
 
     def created_count(self) -> int:
         return self._created

@@ -73,7 +73,7 @@ class Lister:
         self._wall = wall
         self._most_age_s = most_age_s
         self._has_connected = False
-        self._has_read = False
+        self._has_read: set[str] = set()  # of "lists" and "records by ids"
         self.calls = 0
 
     async def page(self, filters: Filters, number: int) -> Page:
@@ -81,6 +81,7 @@ class Lister:
         page, age = await self._read(
             lambda token: self._api.list_page(token, filters=filters, page=number, size=PAGE_SIZE),
             self._api.parse_page,
+            what="lists",
         )
         if page.page != number:
             raise ListFailed(f"list call: page {page.page} came for page {number}", is_odd=True)
@@ -93,14 +94,18 @@ class Lister:
 
         One that is missing in the answer may be there all the same: nothing shows that such a list is whole.
         """
-        records, age = await self._read(lambda token: self._api.by_ids(token, ids), self._api.parse_records)
+        records, age = await self._read(
+            lambda token: self._api.by_ids(token, ids), self._api.parse_records, what="records by ids"
+        )
         if not {record.record_id for record in records} <= set(ids):
             raise ListFailed("list call: records came that were not asked for", is_odd=True)
         if age:
             raise ListFailed(age)
         return records
 
-    async def _read(self, request_with: Callable[[str], bytes], parse: Callable[[bytes], T]) -> tuple[T, str]:
+    async def _read(
+        self, request_with: Callable[[str], bytes], parse: Callable[[bytes], T], *, what: str
+    ) -> tuple[T, str]:
         """What came, and what is to be said of its age where that is too high."""
         token = await self._tokens.current()
         reply = await self._ask(request_with(token.value))
@@ -110,13 +115,13 @@ class Lister:
             except ConfigurationStop as refused:
                 raise ListFailed(refused.message, is_forbidden=True) from None
             reply = await self._ask(request_with(token.value))
-        self._check(reply)
+        self._check(reply, what)
         try:
             answer = parse(reply.body)
         except BadList as bad:
             words = "" if bad.is_list else said(reply)  # a list's records are people's
-            raise ListFailed(f"list call: {bad}{words}", is_odd=bad.is_list or not self._has_read) from None
-        self._has_read = True
+            raise ListFailed(f"list call: {bad}{words}", is_odd=bad.is_list or what not in self._has_read) from None
+        self._has_read.add(what)
         if reply.age_s > self._most_age_s:
             return answer, f"list call: a cache on the way answered with what it had kept for {reply.age_s:,.0f} s"
         return answer, ""
@@ -125,7 +130,7 @@ class Lister:
         self.calls += 1
         return await self._request(request)
 
-    def _check(self, reply: Reply) -> None:
+    def _check(self, reply: Reply, what: str) -> None:
         """Raise unless the reply is a whole 200."""
         if reply.fault in UNSENT_FAULTS and not self._has_connected:
             if error := at_connect(reply.fault, reply.detail, has_connected=False):
@@ -140,7 +145,7 @@ class Lister:
             f"list call: {reply.trouble}{said(reply)}",
             is_forbidden=verdict.is_forbidden,
             is_misplaced=kind is CallKind.STOP and not verdict.is_forbidden,
-            is_odd=kind is CallKind.REFUSED or (kind is CallKind.ANSWERED and not self._has_read),
+            is_odd=kind is CallKind.REFUSED or (kind is CallKind.ANSWERED and what not in self._has_read),
             retry_after_s=verdict.retry_after_s,
         )
 

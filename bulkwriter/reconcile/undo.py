@@ -161,9 +161,18 @@ class Undo:
         if self._doubts:
             has_floors = await self._store.run(lambda journal: journal.meta_get(RISING_IDS)) != "no"
             created = self._store.counts.get(State.CREATED, 0)
-            await leftovers.settle(self._doubts, has_floors=has_floors, created=created)
+            witness = await self._witness() if has_floors else 0
+            await leftovers.settle(self._doubts, has_floors=has_floors, created=created, witness=witness)
             self._doubts = [*leftovers.undecided, *(doubt.intent for doubt in leftovers.looker.doubts)]
         self._raise()
+
+    async def _witness(self) -> int:
+        """The newest record that the run made, if a read by its id shows it, else 0."""
+        newest = await self._store.run(
+            lambda journal: max((max(ids) for ids in journal.record_ids() if ids), default=0)
+        )
+        shown = await self._guarded(self._talk.read([newest])) if newest else None
+        return newest if newest in (shown or {}) else 0
 
     async def run(self) -> None:
         """Delete what the run created.  Raises the error that stopped it; the tally is right even then."""
