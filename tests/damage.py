@@ -438,14 +438,18 @@ def is_time(value: Any) -> bool:
 # ---- what a command may say of it
 
 
-def wrong(place: Place, name: str, said: Said, rows: list[tuple[Any, ...]] | None) -> str:
-    """What is wrong with a command's answer about a journal, or ""."""
+def wrong(name: str, said: Said, rows: list[tuple[Any, ...]] | None, *, is_lost: bool = False) -> str:
+    """What is wrong with a command's answer about a journal, or "".
+
+    `is_lost`: it has no bytes, and no -wal beside it.  A start that was killed while it made its journal leaves the
+    same, so a run begins anew, and says what to do where it was lost.
+    """
     code, out, err = said
     if code == 70 or "bug:" in err or "Traceback" in err:
         return f"exit {code}"
     if rows is None:
         is_told = WORDS in err or "use the bulkwriter that wrote it" in err or "made from the columns" in err
-        return "" if code in (5, 6) and is_told else f"damage passed with {code}"
+        return "" if is_told and (code in (5, 6) or (is_lost and name == "run")) else f"damage passed with {code}"
     if code == 5 and name != "undo":
         is_other = (
             "belongs to" in err or "made from" in err or "a detail" in err or "'began'" in err or "table meta" in err

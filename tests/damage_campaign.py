@@ -32,9 +32,10 @@ def try_journal(place: damage.Place, seed: int, only: Sequence[str] = ()) -> tup
         if only and name not in only:
             continue
         rows = damage.cells(place.journal)  # a command that ran before may have changed it, in order
+        is_lost = not place.journal.stat().st_size
         said = place.ask(*args)
         codes[f"{name} {said[0]}"] += 1
-        if trouble := damage.wrong(place, name, said, rows):
+        if trouble := damage.wrong(name, said, rows, is_lost=is_lost):
             found.append(f"{name}: {trouble}: {said[2].strip()[-300:]!r}")
     return what, found, codes
 

@@ -8,8 +8,8 @@ any row counts, `believed` asks of the whole file, as of one moment:
     rows                   contiguous, each within `ROW_IS_BELIEVABLE`
 
 What passes may still be untrue: a flipped bit inside a valid id is another valid id, and there are no checksums.  What
-does not is damage (exit 5), whichever command asks.  Cost a row, all without the GIL: 0.14 µs for SQLite's check, 0.12
-for the states, 0.35 for the bounds; so 10^7 rows take about 6 s.
+does not is damage (exit 5), whichever command asks.  Cost a row, all without the GIL: 0.12 µs for SQLite's check, 0.11
+for the states, 0.35 for the bounds (0.75 of a row that is not plain); so 10^7 rows take about 6 s.
 
 Not here: what a row's `detail` says inside (`schema.read_detail`, where it is read), and what the engine keeps in meta
 (where that is read).  Source: sqlite.org/pragma.html, quick_check; sqlite.org/datatype3.html.
@@ -59,7 +59,16 @@ ROW_IS_BELIEVABLE: Final = " AND ".join(
     )
 )
 """SQL, of a row of `pair`."""
-_SCAN: Final = f"SELECT group_concat(state, ''), sum({ROW_IS_BELIEVABLE}) FROM pair WHERE seq >= ? AND seq < ?"  # noqa: S608 ours
+_IS_PLAIN: Final = " AND ".join(
+    (
+        f"state = {State.CREATED} AND detail IS NULL AND http_status = 200 AND attempts = 1",
+        *(f"{column} > 0" for column in ("id_a", "id_b", "record_id", "line")),
+        *(f"({column} | 0) = {column}" for column in ("id_a", "id_b", "record_id", "line")),
+    )
+)
+"""Of most rows: created at the first attempt.  The same as above, in half the time."""
+_IS_BELIEVABLE: Final = f"CASE WHEN {_IS_PLAIN} THEN 1 ELSE {ROW_IS_BELIEVABLE} END"
+_SCAN: Final = f"SELECT group_concat(state, ''), sum({_IS_BELIEVABLE}) FROM pair WHERE seq >= ? AND seq < ?"  # noqa: S608 ours
 _FIRST_BAD: Final = f"SELECT seq FROM pair WHERE seq >= ? AND seq < ? AND ({ROW_IS_BELIEVABLE}) IS NOT 1 LIMIT 1"  # noqa: S608
 _FROM_DIGITS: Final = bytes(c - 48 if 48 <= c <= 57 else 255 for c in range(256))
 _OF_EVERY_JOURNAL: Final = ("base_url", "account", "columns", "created_at")
