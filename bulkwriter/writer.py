@@ -149,7 +149,6 @@ class BulkWriter:
         self._notes = Notes(
             engine,
             began_at=assembly.began_at,
-            rows=taking.rows,
             total=lambda: taking.total,
             eta_s=lambda: self.snapshot().eta_s,
         )

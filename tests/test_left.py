@@ -17,11 +17,13 @@ from bulkwriter.settings import Settings
 from bulkwriter.store.starts import (
     LAST_START,
     RUN,
+    SOURCE,
     Start,
     began_text,
     ended_text,
     last_start,
     source_rows,
+    source_text,
     waits_until,
 )
 
@@ -138,6 +140,26 @@ def test_rows_are_those_noted_and_never_fewer_than_the_journal_holds() -> None:
     assert source_rows(meta(run={"rows": 20, "is_exact": True}), 20) == Rows(20, True, 20)
     assert source_rows(meta(run={"rows": 20, "is_exact": True}), 30) == Rows(30, False, 30)
     assert source_rows({}, 30) == Rows(None, False, 30)
+    both = meta(run={"rows": 20}) | {SOURCE: source_text(40, is_exact=False)}
+    assert source_rows(both, 30) == Rows(40, False, 30)
+
+
+def test_a_total_is_noted_when_it_is_another_one() -> None:
+    total = RowTotal(Rows())
+    assert total.news() is None
+    total.read_to(100, 0.1)
+    assert (total.news(), total.news()) == ((1_000, False), None)
+    total.read_to(200, 0.19999)
+    assert total.news() is None, "1,001 is no other estimate"
+    total.read_to(300, 0.2)
+    assert total.news() == (1_500, False)
+    total.ended_at(1_500)
+    assert total.news() == (1_500, True)
+    assert RowTotal(Rows(5, True, 5)).news() is None
+    grown = total_after((6, 0.5), noted=Rows(5, True, 5))
+    assert grown.news() == (12, False)
+    piped = total_after((6, None), noted=Rows(5, True, 5))
+    assert piped.news() == (None, False)
 
 
 SOME = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.integers())
@@ -148,7 +170,7 @@ FIELDS = ("rows", "is_exact", "resume_at", "is_theirs", "began", "ended", "code"
 def test_nothing_that_was_noted_is_believed_unseen(noted: Any) -> None:
     """Damage that SQLite cannot show, or a version to come: no exception, and nothing out of bounds."""
     text = json.dumps(noted)
-    damaged = {RUN: text, LAST_START: text}
+    damaged = {RUN: text, SOURCE: text, LAST_START: text}
     rows, start = source_rows(damaged, 3), last_start(damaged)
     assert rows.total is None or 3 <= rows.total <= 1 << 40
     at, _ = waits_until(damaged, WALL, is_alive=True)

@@ -82,6 +82,12 @@ class NoHost:
     def at_once(self) -> int:
         return CHUNK_ROWS
 
+    def note_source(self, news: tuple[int | None, bool] | None) -> None:
+        return None
+
+    async def commit_source(self) -> None:
+        return None
+
     async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None:
         return None
 

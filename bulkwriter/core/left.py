@@ -22,6 +22,10 @@ LEAST: Final = 1e-9
 """A smaller share tells nothing of the whole."""
 
 
+SAME: Final = 0.001
+"""Estimates that differ by less are the same."""
+
+
 def to_do(counts: Counts, not_read: int | None, *, is_alive: bool) -> int:
     """Rows that something has yet to be done about: sent, looked up or read, by this process or by the next start.
 
@@ -39,6 +43,7 @@ class RowTotal:
         self._total, self._is_exact = noted.total, noted.is_exact
         self._basis = noted.read
         self._was = noted
+        self._told = noted.total, noted.is_exact
 
     def read_to(self, seq: int, share: float | None) -> None:
         """Rows up to `seq` were read, `share` of the source's bytes (None: of a source of unknown size)."""
@@ -53,6 +58,15 @@ class RowTotal:
     def ended_at(self, seq: int) -> None:
         """The source was read to its end."""
         self._total, self._is_exact, self._basis = seq, True, seq
+
+    def news(self) -> tuple[int | None, bool] | None:
+        """The total and whether it is exact, where that was not told yet; nearly the same estimate is no news."""
+        (told, was_exact), now = self._told, (self._total, self._is_exact)
+        is_near = None not in (told, now[0]) and abs((now[0] or 0) - (told or 0)) <= SAME * (told or 0)
+        if now == self._told or (is_near and not now[1] and not was_exact):
+            return None
+        self._told = now
+        return now
 
     @property
     def grown_from(self) -> int | None:

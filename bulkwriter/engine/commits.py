@@ -9,10 +9,10 @@ Also here: waiting for room, since the same three things bound the intake: ready
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -24,6 +24,7 @@ from ..rows import AppendRow, SettleRow, StoredRow, intent_detail
 from ..settings import Settings
 from ..store.journal import Journal
 from ..store.schema import said_of
+from ..store.starts import SOURCE, source_text
 from .delivery import Delivery, Waiters, make_outcome, outcome_of
 from .dispatch import Dispatcher
 from .intake import STORED_ROWS, There
@@ -58,6 +59,7 @@ class Commits:
         self._looker = looker
         self._reach = reach if store.is_durable else lambda: ANY
         self._most_doubts = settings.limits.outcome_rows
+        self._source_note: dict[str, str] = {}
         self._room = anyio.Event()
         self.unkept = None if store.is_durable else Unkept(lambda: looker.forbidden)
         self.waiters = Waiters()
@@ -114,6 +116,17 @@ class Commits:
         rows: list[StoredRow] = await self._store.run(lambda journal: journal.read(first_seq, STORED_ROWS))
         return rows
 
+    def note_source(self, news: tuple[int | None, bool] | None) -> None:
+        """How many rows the source has, and whether exactly: to be kept with the next rows of it."""
+        if news is not None:
+            self._source_note = {SOURCE: source_text(news[0], is_exact=news[1])}
+
+    async def commit_source(self) -> None:
+        """Keep what was noted where no row comes any more."""
+        note, self._source_note = self._source_note, {}
+        if note and self._store.is_durable:
+            await self._store.run(partial(keep, note=note))
+
     async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None:
         await self._commit(self._commit_new(rows, intents, there))
 
@@ -153,10 +166,11 @@ class Commits:
 
     async def _append(self, rows: list[AppendRow], settled: list[SettleRow]) -> None:
         """Add rows, of which some are settled in the same commit: nobody else may ever find those unsent."""
+        note, self._source_note = self._source_note, {}
         if settled and self._store.is_durable:
-            await self._store.run(partial(append_settled, rows=rows, settled=settled))
+            await self._store.run(partial(append_settled, rows=rows, settled=settled, note=note))
         elif rows:
-            await self._store.append(rows)
+            await self._store.append(rows, note)
             if settled:
                 await self._store.settle(settled)
 
@@ -211,7 +225,17 @@ def read_in_states(journal: Journal, *, first_seq: int, count: int, states: froz
     return [row for row in journal.read(first_seq, count) if row[3] in states]
 
 
-def append_settled(journal: Journal, *, rows: list[AppendRow], settled: list[SettleRow]) -> None:
+NO_NOTE: Final[Mapping[str, str]] = {}
+
+
+def keep(journal: Journal, *, note: dict[str, str]) -> None:
+    for key, value in note.items():
+        journal.meta_set(key, value)
+
+
+def append_settled(
+    journal: Journal, *, rows: list[AppendRow], settled: list[SettleRow], note: Mapping[str, str] = NO_NOTE
+) -> None:
     with journal.transaction():
-        journal.append(rows)
+        journal.append(rows, note)
         journal.settle(settled)

@@ -47,7 +47,7 @@ There = list[tuple[Intent, int, int]]
 
 
 class IntakeHost(Protocol):
-    """What the intake asks of the engine around it; the two commits cannot be cancelled half-way."""
+    """What the intake asks of the engine around it; the two commits of rows cannot be cancelled half-way."""
 
     async def room(self, rows: int) -> int: ...
     def at_once(self) -> int: ...
@@ -55,6 +55,8 @@ class IntakeHost(Protocol):
     async def read_stored(self, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]: ...
     async def read_singles(self, first_seq: int) -> list[StoredRow]: ...
     async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None: ...
+    def note_source(self, news: tuple[int | None, bool] | None) -> None: ...
+    async def commit_source(self) -> None: ...
     async def commit_again(self, intents: list[Intent], was: list[int], there: There) -> None: ...
 
 
@@ -118,22 +120,25 @@ class Intake:
             rows = self._chunk.next(clock(), ready)
             batch = await self._source.read(rows if plan.left is None else min(rows, plan.left))
             if batch is None:
-                self._end()
+                await self._end()
                 return
+            self._total.read_to(self.seq + len(batch.pairs), self._source.fraction())
+            self._host.note_source(self._total.news())
             await self._take_new(batch)
-            self._total.read_to(self.seq, self._source.fraction())
         # As many as may be sent: whether this was all is asked only where the answer surely waits for nobody.
         if self.seq >= plan.stored and self._source.fraction() == 1.0 and await self._source.read(1) is None:
-            self._end()
+            await self._end()
 
     @property
     def is_used_up(self) -> bool:
         """Whether as many pairs were taken as this start may send."""
         return self._plan.left == 0
 
-    def _end(self) -> None:
+    async def _end(self) -> None:
         self.is_whole = True
         self._total.ended_at(self.seq)
+        self._host.note_source(self._total.news())
+        await self._host.commit_source()
 
     async def _take_singles(self) -> None:
         """Pairs given one by one count as earlier rows, so those that an earlier start left unsent are sent now."""

@@ -1,13 +1,13 @@
 """What a run notes in its journal for `status` and the next start: how large its source is, its pace, why it ends.
 
-Two rows of `meta`, JSON.  `last_start` is described in `store.starts`, which reads both.  `run` holds `rows` (of the
-source; estimated unless `is_exact`, null where unknown), `rate_per_s` and when it was measured (`at`, epoch seconds),
-`held_kind` and `held_by` (what holds it back), `holds_until` and `resume_at` (epoch seconds, or null), `believes` (of
-the server), `quota`, `quota_share` and `ledger` as they were set.
+Two rows of `meta`, JSON.  `last_start` is described in `store.starts`, with `source`, which `commits` writes.  `run`
+holds `rows` and `is_exact` as `source` does (older versions look here), `rate_per_s` and when it was measured (`at`,
+epoch seconds), `held_kind` and `held_by` (what holds it back), `holds_until` and `resume_at` (epoch seconds, or null),
+`believes` (of the server), `quota`, `quota_share` and `ledger` as they were set.
 
-`run` is written a second after the start and then at growing intervals up to a minute when a number changed by more
-than a hundredth; at the next look when the source was read to its end; within `HELD_S` when something else holds the
-run back; and once more at the end, with `last_start`.  A run that waits for days writes nothing.
+`run` is written a second after the start and then at growing intervals up to a minute when the rate changed by more
+than a hundredth; within `HELD_S` when something else holds the run back; and once more at the end, with `last_start`.
+A run that waits for days writes nothing.
 
 Invariant: nothing that is sent depends on it; a run without it goes on as well.  Nothing in it is secret.
 """
@@ -24,7 +24,7 @@ import orjson
 
 from ..errors import JournalError, is_of_journal
 from ..events import Note
-from ..model import Ended, Rows
+from ..model import Ended
 from ..store.starts import LAST_START, RUN, ended_text
 from .held import waits_until
 from .token_life import token_warning
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from .engine import Engine
     from .held import Held
 
-Noted = tuple[str, Rows, float]
-"""What is compared: the kind of what holds back, the rows of the source, and the rate."""
+Noted = tuple[str, float]
+"""What is compared: the kind of what holds back, and the rate."""
 
 FIRST_S: Final = 1.0
 LONGEST_S: Final = 60.0
@@ -45,21 +45,19 @@ HELD_S: Final = 5.0
 
 
 class Notes:
-    """The notes of one start, which began at `began_at` (epoch seconds); `rows` and `total` tell of the source that is
-    being taken, `eta_s` of how much longer it takes."""
+    """The notes of one start, which began at `began_at` (epoch seconds); `total` tells of the source that is being
+    taken, `eta_s` of how much longer it takes."""
 
     def __init__(
         self,
         engine: Engine,
         *,
         began_at: float,
-        rows: Callable[[], Rows],
         total: Callable[[], RowTotal],
         eta_s: Callable[[], float | None],
     ) -> None:
         self._engine = engine
         self._began_at = began_at
-        self._rows = rows
         self._total = total
         self._eta_s = eta_s
         self._has_warned = False
@@ -72,14 +70,14 @@ class Notes:
         noted_at = clock()
         while engine.ports.store.is_durable:
             await anyio.sleep(min(pause_s, HELD_S))
-            now, rows = clock(), self._rows()
+            now = clock()
             self._tell_growth()
             self._tell_token()
             held, rate = engine.brake.now(now), engine.stats.settled.per_s(now)
-            if noted and not is_due(noted, (held.kind, rows, rate), now - noted_at, pause_s):
+            if noted and not is_due(noted, (held.kind, rate), now - noted_at, pause_s):
                 continue
-            noted, noted_at, pause_s = (held.kind, rows, rate), now, min(LONGEST_S, pause_s * 2)
-            text = orjson.dumps(facts(engine, held, rows, rate)).decode()
+            noted, noted_at, pause_s = (held.kind, rate), now, min(LONGEST_S, pause_s * 2)
+            text = orjson.dumps(facts(engine, held, self._total(), rate)).decode()
             await engine.ports.store.run(partial(write, {RUN: text}))
 
     async def end(self, ended: Ended) -> None:
@@ -89,7 +87,7 @@ class Notes:
         if not engine.ports.store.is_durable or is_of_journal(engine.error):
             return
         now = engine.ports.clock()
-        told = facts(engine, engine.brake.now(now), self._rows(), engine.stats.settled.per_s(now))
+        told = facts(engine, engine.brake.now(now), self._total(), engine.stats.settled.per_s(now))
         texts = {RUN: orjson.dumps(told).decode(), LAST_START: ended_text(self._began_at, engine.ports.wall(), ended)}
         with contextlib.suppress(JournalError):  # nothing depends on it
             await engine.ports.store.run(partial(write, texts))
@@ -116,9 +114,10 @@ def write(texts: dict[str, str], journal: Journal) -> None:
             journal.meta_set(key, text)
 
 
-def facts(engine: Engine, held: Held, rows: Rows, rate: float) -> dict[str, Any]:
+def facts(engine: Engine, held: Held, total: RowTotal, rate: float) -> dict[str, Any]:
     settings, wall = engine.settings, engine.ports.wall()
     resume_at, is_theirs = waits_until(engine)
+    rows = total.rows(engine.ports.store.rows)
     return {
         "rows": rows.total,
         "is_exact": rows.is_exact,
@@ -137,12 +136,8 @@ def facts(engine: Engine, held: Held, rows: Rows, rate: float) -> dict[str, Any]
 
 
 def is_due(noted: Noted, now: Noted, since_s: float, pause_s: float) -> bool:
-    """Whether to note anew: the source was read to its end, something else holds the run back, or the interval is over
-    and a number changed."""
-    (kind, rows, rate), (kind_now, rows_now, rate_now) = noted, now
-    if rows.is_exact != rows_now.is_exact:
-        return True
+    """Whether to note anew: something else holds the run back, or the interval is over and the rate changed."""
+    (kind, rate), (kind_now, rate_now) = noted, now
     if kind != kind_now:
         return since_s >= HELD_S
-    close = all(abs(a - b) <= abs(a) / 100 for a, b in ((rows.total or 0, rows_now.total or 0), (rate, rate_now)))
-    return since_s >= pause_s and not close
+    return since_s >= pause_s and abs(rate - rate_now) > rate / 100

@@ -17,7 +17,7 @@ Not here: threads and futures (`writer`), reading (`rows`), what states mean for
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -127,8 +127,8 @@ class Journal(JournalRows):
         """The whole row of this seq."""
         return next(iter(self._whole("seq = ?", (seq,))), None)
 
-    def append(self, rows: Sequence[AppendRow]) -> None:
-        """Add rows whose seqs follow `rows`, or `next_single_seq`."""
+    def append(self, rows: Sequence[AppendRow], note: Mapping[str, str] | None = None) -> None:
+        """Add rows whose seqs follow `rows`, or `next_single_seq`, and keep `note` in meta with them."""
         if not rows:
             return
         first = rows[0][0]
@@ -138,6 +138,8 @@ class Journal(JournalRows):
             self._states.extend(first, bytes([row[4] for row in rows]))
             if APPEND.execute(self._db, rows) != len(rows):
                 raise damaged(self.path, f"a row from {first} on was there already")
+            for key, value in (note or {}).items():
+                self.meta_set(key, value)
 
     def settle(self, rows: Sequence[SettleRow]) -> None:
         """Give existing rows new outcomes.  A row may come twice: the last one holds."""

@@ -55,7 +55,7 @@ class MemoryJournal:
         assert path is None, "a path is for JournalWriter"
         self._is_open = True
 
-    async def append(self, rows: Sequence[AppendRow]) -> None:
+    async def append(self, rows: Sequence[AppendRow], note: Mapping[str, str] | None = None) -> None:
         self._require_open()
         if rows:
             if [row[0] for row in rows] != list(range(rows[0][0], rows[0][0] + len(rows))):

@@ -1,7 +1,9 @@
 """What a journal keeps of its last start: how large the source is, when and why it ended, and until when to wait.
 
-Two rows of `meta`, JSON.  `run` is what `engine.notes` writes while a run goes on: of it `rows`, `is_exact` and
-`resume_at` are read here.  `last_start` is written twice, before anything is sent and at the end:
+Three rows of `meta`, JSON.  `source` holds `rows` (null where nobody knows) and `is_exact`; it is written with the rows
+themselves, so that a kill leaves it true, and when the source was read to its end.  `run` is what `engine.notes` writes
+while a run goes on: of it `resume_at` is read here.  `last_start` is written twice, before anything is sent and at the
+end:
 
     began      when it began (epoch seconds)
     ended      when it ended, or null: it goes on, or it was killed, or could not write any more
@@ -24,6 +26,7 @@ from typing import Any, Final
 
 from ..model import Ended, Rows
 
+SOURCE: Final = "source"
 RUN: Final = "run"
 LAST_START: Final = "last_start"
 ROWS_MAX: Final = 1 << 40
@@ -80,9 +83,17 @@ def last_start(meta: Mapping[str, str]) -> Start | None:
     return Start(began_at, ended_at, ended)
 
 
+def source_text(total: int | None, *, is_exact: bool) -> str:
+    """What is noted of how many rows the source has."""
+    return json.dumps({"rows": total, "is_exact": is_exact})
+
+
 def source_rows(meta: Mapping[str, str], read: int) -> Rows:
-    """How many rows the source has, as far as it was noted, of which the journal holds `read`."""
-    noted = noted_of(meta, RUN)
+    """How many rows the source has, as far as it was noted, of which the journal holds `read`.
+
+    Journals of older versions have it in `run`.
+    """
+    noted = noted_of(meta, SOURCE) if SOURCE in meta else noted_of(meta, RUN)
     total = number_of(noted, "rows", ROWS_MAX)
     return Rows.known(None if total is None else int(total), is_exact=noted.get("is_exact") is True, read=read)
 

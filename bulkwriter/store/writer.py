@@ -116,9 +116,9 @@ class JournalWriter:
         self._journal = journal
         self._stand(_standing(journal))
 
-    async def append(self, rows: Sequence[AppendRow]) -> None:
+    async def append(self, rows: Sequence[AppendRow], note: Mapping[str, str] | None = None) -> None:
         """`Journal.append`; returns when the rows are durable."""
-        await self._hand_in("write", lambda journal: journal.append(rows))
+        await self._hand_in("write", lambda journal: journal.append(rows, note))
 
     async def settle(self, rows: Sequence[SettleRow]) -> None:
         """`Journal.settle`; returns when the outcomes are durable."""
