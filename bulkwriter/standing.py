@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from .core.left import to_do
+from .core.writes import writes_to_come
 from .engine.engine import Engine
+from .engine.eta import Moment
 from .engine.held import waits_until
 from .errors import Exit, TryLater
 from .model import Counts, Ended, Rows, Snapshot, State, Summary
@@ -92,10 +93,7 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
     by_state[State.PENDING] += by_state.pop(State.INTENT, 0)
     counts = Counts.of(by_state)
     done = counts.pairs - counts.pending - counts.in_doubt
-    rate = engine.stats.settled.per_s(now)
     held = engine.brake.now(now)
-    under_way = counts.in_doubt + len(engine.pairs.in_flight)
-    need = to_do(counts, rows.not_read, is_alive=True)
     return Snapshot(
         counts=counts,
         done=done,
@@ -106,13 +104,30 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
         in_flight_limit=engine.dispatcher.limit(),
         attempts=engine.stats.attempts,
         throttled=engine.stats.throttled,
-        rate_per_s=rate,
+        rate_per_s=engine.stats.creates.per_s(now),
         elapsed_s=elapsed_s,
-        eta_s=None if rows.total is None else engine.eta.seconds(need, rate, now, under_way=under_way),
+        eta_s=None if rows.total is None else engine.eta.seconds(moment_of(engine, counts, rows, now), now),
         latency_s=engine.stats.latency.quantiles(0.5, 0.95, 0.99),
         held_kind=held.kind,
         held_by=held.words,
         holds_until_s=held.more_s,
         believes=engine.parts.control.explain(now),
         reasons=engine.commits.reasons.top(SHOWN_LIVE),
+    )
+
+
+def moment_of(engine: Engine, counts: Counts, rows: Rows, now: float) -> Moment:
+    """What the time left follows from; pairs in flight need no write any more."""
+    held, doubts, settings = engine.brake.now(now), engine.looker.doubts, engine.settings
+    writes = writes_to_come(counts, rows.not_read, unmet=engine.unmet(counts), is_alive=True)
+    settled_at = doubts.settled_at()
+    if engine.is_stopping and doubts:  # for the next start they begin to wait anew
+        settled_at = now + settings.late_apply_s + 2 * settings.list_lag_s
+    return Moment(
+        writes=max(0, writes - len(engine.pairs.in_flight)),
+        rate_per_s=engine.stats.writes.per_s(now),
+        held=held.kind,
+        pause_s=max(0.0, engine.parts.control.paused_until - now),
+        doubts_s=0.0 if settled_at is None else settled_at - now,
+        doubts=sum(not doubt.intent.attempts for doubt in doubts),
     )

@@ -50,10 +50,10 @@ def test_the_documented_limits_and_the_one_that_binds(here: Here, tmp_path: Path
     done = here("plan", str(source), *OFFLINE, "--ledger", str(ledger))
     assert done.code == 0
     assert f"{source} -> https://spaces.nexudus.com" in done.out
-    assert "10,000 writes needed" in done.out
+    assert "10,000 pairs would be created" in done.out
     assert re.search(r"2,500 writes a day +3 d 0 h, until 20", done.out)
     assert re.search(r"60 writes a minute +2 h 46 min, until 20", done.out)
-    assert "; 2,500 writes a day binds" in done.out
+    assert ": the quota of 2,500 writes a day allows no more" in done.out
     assert "spent" not in done.out
     assert not ledger.exists()
     assert not source.with_name("pairs.csv.journal").exists()
@@ -105,13 +105,13 @@ def test_without_quotas_it_says_so(here: Here, tmp_path: Path) -> None:
     assert "no quota holds them" in done.out
     done = here("plan", str(source), *OFFLINE, "--quota", "none", "--rate", "10/s")
     assert "all quotas together: 10 s, until" in done.out
-    assert "--rate binds" in done.out
+    assert "--rate allows no more" in done.out
 
 
 def test_nothing_to_write_is_no_time(here: Here, tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text("CourseLessonId,CourseMemberId\n", encoding="ascii")
     done = here("plan", str(tmp_path / "pairs.csv"), *OFFLINE)
-    assert (done.code, "0 writes needed" in done.out) == (0, True)
+    assert (done.code, "0 pairs would be created" in done.out) == (0, True)
 
 
 def test_bad_rows_and_duplicates_need_no_write(here: Here, tmp_path: Path, ledger: Path) -> None:

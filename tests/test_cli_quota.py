@@ -116,7 +116,7 @@ def test_status_tells_what_is_spent_and_when_it_will_end(here: Here, tmp_path: P
     assert said["end"]["seconds"] == pytest.approx(7_200, abs=200)
     text = here("status", f"{source}.journal").out
     assert "40 writes an hour: 40 spent; no room until 20" in text
-    assert "write:40/hour binds" in text
+    assert "the quota write:40/hour allows no more" in text
 
 
 @pytest.mark.parametrize("quota", ["none", "write:1000/day"])

@@ -87,7 +87,7 @@ def test_a_spreadsheets_file_with_a_title_above_its_header(here: Here, tmp_path:
         assert "CourseLessonId '1,234' has thousands separators: write the digits alone" in done.err
         assert here.run(source, server, "--header-line=3").counts("pairs", "attempts") == (3, 0)
         plan = here("plan", str(source), "--header-line=3", "--base-url", server.base_url)
-        assert "0 writes needed" in plan.out
+        assert "0 pairs would be created" in plan.out
 
 
 def test_a_bad_token_stops_after_a_handful_of_requests(here: Here, tmp_path: Path) -> None:

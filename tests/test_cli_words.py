@@ -101,8 +101,8 @@ def test_live_lines_fit_and_lose_nothing(snapshot: Snapshot, width: int) -> None
 def test_a_plain_line_says_all_that_matters() -> None:
     line = progress.plain_line(BUSY)
     assert line == (
-        "1,234 of about 5,000 · 24% · created 1,200 · existing 20 · rejected 9 · failed 1 · in doubt 4 · 612 pairs/s · "
-        "ETA 6.2 s · in flight 64/64 · throttled 12 · "
+        "1,234 of about 5,000 · 24% · created 1,200 · existing 20 · rejected 9 · failed 1 · in doubt 4 · "
+        "612 creates/s · ETA 6.2 s · in flight 64/64 · throttled 12 · "
         "the server allows about 98/s; learnt 40 s ago · held back: the server said too fast, 12 s more"
     )
 

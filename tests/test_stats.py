@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkwriter.core.stats import LONGEST_S, SHORTEST_S, Histogram, RateMeter, Stats, eta_s
+from bulkwriter.core.stats import LONGEST_S, SHORTEST_S, Histogram, RateMeter, Stats
 from bulkwriter.model import VerdictKind
 
 ERROR = 1 / 64 + 1e-9
@@ -92,9 +92,19 @@ def test_the_rate_is_that_of_the_events_in_its_window(events: list[tuple[float, 
 
 def test_pairs_that_are_taken_back_into_doubt_make_no_rate() -> None:
     stats = Stats(0.0)
-    stats.count_settled(1.0, 10)
-    stats.count_settled(30.0, -10)  # a lane was out of step, long after
-    assert stats.settled.per_s(31.0) == 0.0
+    stats.created = 10
+    stats.note(1.0)
+    stats.note(30.0)  # a lane was out of step, long after
+    assert stats.creates.per_s(31.0) == 0.0
+
+
+def test_a_rate_of_creates_and_one_of_all_that_takes_a_write() -> None:
+    """Pairs that exist or were settled before are in neither."""
+    stats = Stats(0.0)
+    for kind in [VerdictKind.CREATED] * 30 + [VerdictKind.REJECTED] * 10 + [VerdictKind.THROTTLED] * 5:
+        stats.count(kind, 0.1)
+    stats.note(10.0)
+    assert (stats.creates.per_s(10.0), stats.writes.per_s(10.0)) == (3.0, 4.0)
 
 
 def test_every_exchange_is_counted_under_its_verdict() -> None:
@@ -106,10 +116,3 @@ def test_every_exchange_is_counted_under_its_verdict() -> None:
     assert stats.created == 1
     assert stats.throttled == stats.by_kind()[VerdictKind.THROTTLED] == 5
     stats.check()
-
-
-@pytest.mark.parametrize(
-    ("remaining", "rate", "eta"), [(100, 50.0, 2.0), (0, 0.0, 0.0), (-1, 5.0, 0.0), (100, 0.0, None), (1, 0.5, 2.0)]
-)
-def test_eta_is_what_remains_over_the_rate(remaining: int, rate: float, eta: float | None) -> None:
-    assert eta_s(remaining, rate) == eta

@@ -181,7 +181,7 @@ def stats(work: Work) -> Steps:
             counters.created += 1
             record(LATENCY_S)
             if not i % GROUP:
-                counters.count_settled(LATENCY_S * i, GROUP)
+                counters.note(LATENCY_S * i)
 
     return count
 

@@ -110,6 +110,11 @@ class Term:
     wall: float
     window: Window | None
 
+    def after(self, seconds: float) -> Term:
+        """The same, but no sooner than in so many seconds."""
+        later_s = max(0.0, seconds - self.seconds)
+        return dataclasses.replace(self, seconds=self.seconds + later_s, wall=self.wall + later_s)
+
     def facts(self) -> dict[str, Any]:
         """As `--json` has it; null where it never ends."""
         is_ever = self.seconds < math.inf

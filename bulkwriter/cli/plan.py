@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..engine.ceiling import reached
 from ..engine.token_life import token_warning
 from ..errors import Exit
 from ..model import Batch, Counts, Reasons, Rows, State, iso, reasons_json
@@ -103,7 +104,7 @@ async def work(errand: Errand, settings: Settings, report: PlanReport) -> None:
         windows,
         ledger_path(settings.ledger),
         account_key(settings.base_url, settings.account),
-        rate_per_s=settings.rate or float("inf"),
+        rate_per_s=reached(settings.rate) if settings.rate else float("inf"),
     )
     if report.told and report.told.is_theirs and report.told.resume_at is not None:
         report.outlook = report.outlook.later(report.told.resume_at)
@@ -217,12 +218,13 @@ class PlanReport:
         """The answer for people."""
         outlook = self.outlook
         assert outlook is not None
-        whose = "would be created" if not self.is_offline else "would be created, as far as none of them exists"
+        whose = "" if not self.is_offline else ", as far as none of them exists"
         lines = [f"{self.source} -> {self.base_url}"]
         if self.told:
             lines += [f"{word:<9}  {text}" for word, text in last_start.lines(self.told)]
         lines += ["", *words.counts_table(self.counts, always=("pending",)), *reasons.lines(self.reasons), ""]
-        lines.append(f"{words.quantity(self.writes, 'write')} needed: so many pairs {whose}")
+        how = ", by one write each" if self.writes else ""
+        lines.append(f"{words.quantity(self.writes, 'pair')} would be created{how}{whose}")
         if not self.writes:
             return lines
         slowest_first = sorted(outlook.concerned(), key=lambda w: -outlook.under(self.writes, w).seconds)
@@ -257,8 +259,8 @@ def finish_lines(outlook: Outlook, writes: int) -> list[str]:
         if wait_s <= 0:
             return [quick]
         return [f"{quick}, once it takes any again: not before {moment(outlook.wall + wait_s)}, as it asked"]
-    why = f"{window_text(end.window)} binds" if end.window else "--rate binds"
-    lines = [f"all quotas together: {end.words()}; {why}"]
+    why = f"the quota of {window_text(end.window)} allows no more" if end.window else "--rate allows no more"
+    lines = [f"all quotas together: {end.words()}: {why}"]
     if abs(fresh.seconds - end.seconds) > 60:
         lines.append(f"with nothing spent before: {fresh.words()}")
     return lines

@@ -45,7 +45,7 @@ def outcome_facts(s: Snapshot) -> list[str]:
 
 def pace_facts(s: Snapshot) -> list[str]:
     """Speed and what is under way."""
-    facts = [words.per_second(s.rate_per_s).replace("/s", " pairs/s")]
+    facts = [words.creates_per_second(s.rate_per_s)]
     if s.eta_s is not None:
         facts.append(f"ETA {words.duration(s.eta_s)}")
     facts.append(f"in flight {s.in_flight:,}/{s.in_flight_limit:,}")

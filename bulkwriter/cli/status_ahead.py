@@ -1,20 +1,24 @@
 """What lies ahead of a run, for `status`: pace, the forecast end under its quotas, which are spent and until when.
 
 From what the run has noted in its journal (`engine.notes`) and from the ledger as it is now, so it is right for a run
-that waits for days as for one that was stopped.  The rate counts only while its process lives; without quotas and
-without a rate nothing is foretold.  A ledger that cannot be read leaves all of this out, with a word why.
+that waits for days as for one that was stopped: that is told as if it were started at this moment, at the rate that it
+had.  Without quotas and without a rate nothing is foretold, nor while a run waits for a server that is gone.  A ledger
+that cannot be read leaves all of this out, with a word why.
 
 Invariant: reads only.  Not here: the forecast itself (`forecast`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.left import to_do
+from ..core.writes import writes_to_come
+from ..engine.eta import UNKNOWN
 from ..errors import BulkwriterError
 from ..store.starts import RUN, noted_of, number_of, wall_of
 from . import words
@@ -22,6 +26,7 @@ from . import words
 RATE_MAX: Final = 1e9
 
 if TYPE_CHECKING:
+    from ..model import Counts
     from ..store.reader import JournalReader
     from .forecast import Outlook
     from .last_start import Told
@@ -44,19 +49,30 @@ def facts(reader: JournalReader, told: Told) -> dict[str, Any]:
             outlook = outlook.later(told.resume_at)
     except BulkwriterError as error:
         return found | {"trouble": error.message}
-    left, rows = to_do(told.counts, told.rows.not_read, is_alive=is_alive), told.rows
+    counts, rows = told.counts, told.rows
+    left = to_do(counts, rows.not_read, is_alive=is_alive)
+    unmet = int(number_of(noted, "unmet", RATE_MAX) or 0)
+    writes = writes_to_come(counts, rows.not_read, unmet=unmet, is_alive=is_alive)
+    steady = number_of(noted, "writes_per_s", RATE_MAX)
+    wait_s = doubts_s(counts, noted, is_alive=is_alive) + (counts.in_doubt / steady if steady else 0.0)
+    is_unknown = is_alive and found.get("held_kind") in UNKNOWN
     is_exact = rows.is_exact or rows.not_read == 0
     if outlook and outlook.windows and (left or rows.total is None):
         found["quotas"] = spent_now(outlook)
-    if left and rows.total is not None and outlook and outlook.windows:
-        end = outlook.together(left)
+    if not left or rows.total is None or outlook is None or is_unknown:
+        return found
+    if not writes or steady or outlook.windows:
+        end = dataclasses.replace(outlook, rate_per_s=steady or math.inf).together(writes).after(wait_s)
         found["end"] = {**end.facts(), "left": left, "is_exact": is_exact, "words": end.words()}
-    elif left and rows.total is not None and rate:
-        seconds = left / rate
-        found["end"] = {
-            "left": left, "is_exact": is_exact, "seconds": round(seconds, 1), "words": words.duration(seconds)
-        }  # fmt: skip
     return found
+
+
+def doubts_s(counts: Counts, noted: dict[str, Any], *, is_alive: bool) -> float:
+    """For how long doubts wait at least, if the run is started now; how long those of a living run have waited nobody
+    else knows."""
+    if is_alive or not counts.in_doubt:
+        return 0.0
+    return number_of(noted, "doubt_wait_s", RATE_MAX) or 0.0
 
 
 def held_now(noted: dict[str, Any]) -> dict[str, Any]:
@@ -113,14 +129,14 @@ def lines(facts: dict[str, Any]) -> list[str]:
     """The same for people."""
     rows = []
     if facts["rate_per_s"]:
-        rows.append(("pace", words.per_second(facts["rate_per_s"]).replace("/s", " pairs/s")))
+        rows.append(("pace", words.creates_per_second(facts["rate_per_s"])))
     if facts.get("held_by"):
         rows.append(("believes", f"{facts['believes']} (said {words.duration(facts['said_s'])} ago)"))
         more = facts["holds_until_s"]
         rows.append(("held back", facts["held_by"] + ("" if more is None else f", {words.duration(more)} more")))
     if end := facts["end"]:
         about = "" if end["is_exact"] else "about "
-        why = f"; {end['quota']} binds" if end.get("quota") else ""
+        why = f": the quota {end['quota']} allows no more" if end.get("quota") else ""
         rows.append(("end", f"in {end['words']}, for {about}{words.quantity(end['left'], 'pair')} left{why}"))
     for quota in facts["quotas"]:
         until = f"; no room until {quota['until']}" if quota["until"] else ""

@@ -59,6 +59,11 @@ def per_second(rate: float) -> str:
     return f"{rate:.1f}/s" if rate >= 9.995 else f"{rate:.2f}/s"
 
 
+def creates_per_second(rate: float) -> str:
+    """How fast a run goes: rows that exist or were settled before are no work."""
+    return per_second(rate).replace("/s", " creates/s")
+
+
 def percent(part: float, whole: float) -> str:
     """Rounded down, so that 100% is never shown before the end."""
     return f"{int(100 * part / whole)}%" if whole else "100%"

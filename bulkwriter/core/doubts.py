@@ -98,6 +98,13 @@ class Doubts:
             heappop(queue)
         return None
 
+    def settled_at(self) -> float | None:
+        """When the last of them may be settled at the earliest, if no look finds it before; None without doubts."""
+        lag_s = self._lag_s
+        return max(
+            (self.due_at(d) + (lag_s if d.absent_at is None and not d.is_refused else 0.0) for d in self), default=None
+        )
+
     def due(self, now: float) -> list[Doubt]:
         """Doubts that a look begun at `now` may settle either way, oldest first."""
         return sorted((d for d in self if self.due_at(d) <= now), key=lambda d: d.ended_at)

@@ -113,18 +113,24 @@ class RateMeter:
 class Stats:
     """Counters of this process.  `attempts` counts requests of which at least one byte was written."""
 
-    __slots__ = ("_others", "attempts", "created", "latency", "settled")
+    __slots__ = ("_noted", "_others", "attempts", "created", "creates", "latency", "writes")
 
     def __init__(self, started_at: float) -> None:
         self.attempts = 0
         self.created = 0
         self._others = dict.fromkeys(VerdictKind, 0)
         self.latency = Histogram()
-        self.settled = RateMeter(started_at)
+        self.creates = RateMeter(started_at)
+        self.writes = RateMeter(started_at)
+        """Creates and rejections: what takes a write of the budget and leaves nothing to do."""
+        self._noted = 0, 0
 
-    def count_settled(self, now: float, count: int) -> None:
-        """Count pairs whose outcomes became durable; fewer than none where more were taken back into doubt."""
-        self.settled.add(now, max(0, count))
+    def note(self, now: float) -> None:
+        """Note how many were created and rejected by now; once in a while, not for each."""
+        (created, rejected), rejected_now = self._noted, self._others[VerdictKind.REJECTED]
+        self._noted = self.created, rejected_now
+        self.creates.add(now, self.created - created)
+        self.writes.add(now, self.created - created + rejected_now - rejected)
         self.latency.sort()
 
     def count(self, kind: VerdictKind, latency_s: float) -> None:
@@ -149,10 +155,3 @@ class Stats:
 
     def check(self) -> None:
         assert sum(self.by_kind().values()) == self.latency.count
-
-
-def eta_s(remaining: int, rate_per_s: float) -> float | None:
-    """Seconds until `remaining` are done at this rate: remaining / rate; None while nothing moves."""
-    if remaining <= 0:
-        return 0.0
-    return remaining / rate_per_s if rate_per_s > 0 else None

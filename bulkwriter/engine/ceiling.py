@@ -35,6 +35,7 @@ class Ceiling:
 
     def __init__(self, rate_per_s: float) -> None:
         self.rate_per_s = rate_per_s
+        self.reached_per_s = reached(rate_per_s)
         sends = max(1, math.floor(rate_per_s))
         self._window_s = max(1.0, 1 / rate_per_s) * (1 + SLACK)
         self._sent_at: deque[float] = deque(maxlen=sends)
@@ -71,3 +72,9 @@ class Ceiling:
             self._permits += self._batch
             self._wanted = anyio.Event()
             wake()
+
+
+def reached(rate_per_s: float) -> float:
+    """Sends a second that a ceiling of `rate_per_s` comes to: 49.25 of 50, 0.198 of 0.2."""
+    guarded = max(1, math.floor(rate_per_s)) / (max(1.0, 1 / rate_per_s) * (1 + SLACK))
+    return min(rate_per_s * AIM, guarded)

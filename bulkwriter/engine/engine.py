@@ -23,10 +23,11 @@ from typing import Any, Final
 
 import anyio
 
+from ..core.writes import unmet_of
 from ..errors import BulkwriterError, TryLater, bug_of_ours, is_of_journal
 from ..events import DoubtsParked, Event, Note, Stopping
 from ..guarded import guarded
-from ..model import Fault, Intent
+from ..model import Counts, Fault, Intent, State
 from ..net.dial import ConnectFailure
 from ..reconcile.lister import telling_orphans
 from ..reconcile.looks import Looker
@@ -67,7 +68,7 @@ class Engine:
         self.started_at = clock()
         some = asyncio.Event()
         self.parts = parts = parts_for(settings, ports, stored, on_first_row=some.set)
-        self.stats, self.pairs, self.eta = parts.stats, parts.pairs, Eta(parts.quotas)
+        self.stats, self.pairs, self.eta = parts.stats, parts.pairs, Eta(parts.quotas, parts.ceiling)
         self.dispatcher = Dispatcher(settings, parts, host=self, clock=clock)
         self.settlement = Settlement(self.dispatcher, parts, settings, clock=clock, counts=lambda: ports.store.counts)
         self.looker = Looker(
@@ -118,6 +119,7 @@ class Engine:
         self._flushing = anyio.Lock()
         self._background = Background(self)
         self._committing: Step
+        self._created_before = stored.tally.get(State.CREATED, 0)
         self._keeps_floors = stored.has_rising_ids
         self._heard = 0  # attempts when the lanes were last heard out
         self._settled_before = self._metered = settled_in(ports.store.counts)
@@ -171,6 +173,7 @@ class Engine:
                 self.pairs.believed()
             self._check_gone(now)
             self.brake.look(now)
+            self.eta.note(self.stats.writes.per_s(now), self.brake.now(now).kind, now)
             self._poke()
 
     def _check_gone(self, now: float) -> None:
@@ -223,6 +226,10 @@ class Engine:
         self.on_halt()
         self._poke()
 
+    def unmet(self, counts: Counts) -> int:
+        """Records that lists have shown and no row of the source has met yet."""
+        return unmet_of(self.known.listed, counts, self._created_before)
+
     # waiting
 
     def _poke(self) -> None:
@@ -231,7 +238,7 @@ class Engine:
 
     def _after_commit(self) -> None:
         settled = settled_in(self.ports.store.counts)
-        self.stats.count_settled(self.ports.clock(), settled - self._metered)
+        self.stats.note(self.ports.clock())
         self.parts.budget.note_success(max(0, settled - self._metered))
         self._metered = settled
         if self.pairs.doubts:

@@ -98,6 +98,11 @@ class KnownRecords:
         return self._existing.calls if self._existing else 0
 
     @property
+    def listed(self) -> int:
+        """Pairs that lists have shown and that this process did not make."""
+        return self._existing.listed if self._existing else 0
+
+    @property
     def trouble(self) -> str:
         """Why the last of them failed, or empty."""
         return self._existing.trouble if self._existing else ""

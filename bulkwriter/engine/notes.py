@@ -1,9 +1,11 @@
 """What a run notes in its journal for `status` and the next start: how large its source is, its pace, why it ends.
 
 Two rows of `meta`, JSON.  `last_start` is described in `store.starts`, with `source`, which `commits` writes.  `run`
-holds `rows` and `is_exact` as `source` does (older versions look here), `rate_per_s` and when it was measured (`at`,
-epoch seconds), `held_kind` and `held_by` (what holds it back), `holds_until` and `resume_at` (epoch seconds, or null),
-`believes` (of the server), `quota`, `quota_share` and `ledger` as they were set.
+holds `rows` and `is_exact` as `source` does (older versions look here), `rate_per_s` (creates) and when it was measured
+(`at`, epoch seconds), `writes_per_s` (as they go when nothing long holds them, or null), `unmet` (records that lists
+have shown and no row has met yet, see `core.writes`), `doubt_wait_s` (until a doubt that is looked up anew may be
+settled either way), `held_kind` and `held_by` (what holds it back), `holds_until` and `resume_at` (epoch seconds, or
+null), `believes` (of the server), `quota`, `quota_share` and `ledger` as they were set.
 
 `run` is written a second after the start and then at growing intervals up to a minute when the rate changed by more
 than a hundredth; within `HELD_S` when something else holds the run back; and once more at the end, with `last_start`.
@@ -15,6 +17,7 @@ Invariant: nothing that is sent depends on it; a run without it goes on as well.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +27,7 @@ import orjson
 
 from ..errors import JournalError, is_of_journal
 from ..events import Note
-from ..model import Ended
+from ..model import Counts, Ended
 from ..store.starts import LAST_START, RUN, ended_text
 from .held import waits_until
 from .token_life import token_warning
@@ -73,7 +76,7 @@ class Notes:
             now = clock()
             self._tell_growth()
             self._tell_token()
-            held, rate = engine.brake.now(now), engine.stats.settled.per_s(now)
+            held, rate = engine.brake.now(now), engine.stats.creates.per_s(now)
             if noted and not is_due(noted, (held.kind, rate), now - noted_at, pause_s):
                 continue
             noted, noted_at, pause_s = (held.kind, rate), now, min(LONGEST_S, pause_s * 2)
@@ -87,7 +90,7 @@ class Notes:
         if not engine.ports.store.is_durable or is_of_journal(engine.error):
             return
         now = engine.ports.clock()
-        told = facts(engine, engine.brake.now(now), self._total(), engine.stats.settled.per_s(now))
+        told = facts(engine, engine.brake.now(now), self._total(), engine.stats.creates.per_s(now))
         texts = {RUN: orjson.dumps(told).decode(), LAST_START: ended_text(self._began_at, engine.ports.wall(), ended)}
         with contextlib.suppress(JournalError):  # nothing depends on it
             await engine.ports.store.run(partial(write, texts))
@@ -108,6 +111,10 @@ class Notes:
             self._engine.tell(Note(warning))
 
 
+def counts_of(engine: Engine) -> Counts:
+    return Counts.of(engine.ports.store.counts)
+
+
 def write(texts: dict[str, str], journal: Journal) -> None:
     with journal.transaction():
         for key, text in texts.items():
@@ -122,6 +129,9 @@ def facts(engine: Engine, held: Held, total: RowTotal, rate: float) -> dict[str,
         "rows": rows.total,
         "is_exact": rows.is_exact,
         "rate_per_s": round(rate, 3),
+        "writes_per_s": round(steady, 5) if (steady := engine.eta.rate_per_s) < math.inf else None,
+        "unmet": engine.unmet(counts_of(engine)),
+        "doubt_wait_s": settings.late_apply_s + 2 * settings.list_lag_s,
         "at": round(wall, 1),
         "held_kind": held.kind,
         "held_by": held.words,

@@ -53,6 +53,9 @@ class Existing:
         self._there = PairSet()
         self._ids: dict[tuple[int, int], int] = {}
         self._fresh_at: float | None = None
+        self._top: int | None = None
+        self.listed = 0
+        """Pairs that lists have shown with a record from before the first list."""
         self._lock = anyio.Lock()
 
     @property
@@ -85,6 +88,7 @@ class Existing:
     async def _learn(self, pairs: Sequence[tuple[int, int]]) -> None:
         if self._fresh_at is None:
             await self._coverage.begin()
+            self._top = self._coverage.newest_id
             self._fresh_at = self._clock()
         elif self._clock() - self._fresh_at > FRESHEN_S:
             await self._coverage.freshen()
@@ -93,6 +97,7 @@ class Existing:
 
     def _take(self, records: list[Record]) -> None:
         for record_id, pair in records:
-            self._there.add(pair)
+            if self._there.add(pair) and (self._top is None or record_id <= self._top):
+                self.listed += 1
             if len(self._ids) < MOST_IDS:
                 self._ids.setdefault(pair, record_id)

@@ -25,6 +25,7 @@ import anyio
 
 from ..core.quota import WRITE, concerned
 from ..core.stats import RateMeter
+from ..engine.eta import Moment
 from ..errors import BulkwriterError, Exit
 from ..model import Intent, State, Window
 from ..net.api import IDS_PER_CALL, Page, Seen
@@ -129,14 +130,14 @@ class Undo:
 
     def expected_s(self) -> float | None:
         """How long the deletes will take under the quotas and what is spent of them; None where nothing is known."""
-        return self._talk.eta.seconds(self.plan().records, 0.0, self._clock())
+        return self._talk.eta.seconds(Moment(writes=self.plan().records, rate_per_s=0.0), self._clock())
 
     def snapshot(self) -> UndoSnapshot:
         now, done = self._clock(), self.tally.done
         self._rate.add(now, done - self._metered)
         self._metered = done
         rate = self._rate.per_s(now)
-        eta_s = self._talk.eta.seconds(self._total - done, rate, now)
+        eta_s = self._talk.eta.seconds(Moment(writes=self._total - done, rate_per_s=rate), now)
         return UndoSnapshot(done, self._total, rate, eta_s, self._talk.paced.throttled)
 
     # what it does
