@@ -14,16 +14,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bulkwriter.stub.thread import StubThread
-from tests.cli_process import Done, Here
+from tests.cli_process import Done, Here, url_of
 from tests.conftest import CANARY
 
 WAITS = "--doubt-wait=0.4"
 PATH = "/api/content/coursecompletedlessons"
 
 
-def ask(here: Here, what: str, target: Path | str, server: StubThread, *args: str) -> tuple[int, dict[str, Any], Done]:
+def ask(
+    here: Here, what: str, target: Path | str, server: StubThread | str, *args: str
+) -> tuple[int, dict[str, Any], Done]:
     """Exit code, the object on stdout, and what else was said."""
-    done = here(what, str(target), "--base-url", server.base_url, "--json", WAITS, *args)
+    done = here(what, str(target), "--base-url", url_of(server), "--json", WAITS, *args)
     return done.code, said(done), done
 
 
