@@ -55,7 +55,7 @@ class Session:
         if choice == "rich" and stream is not None:
             from .live import LiveScreen
 
-            self.voice.use(LiveScreen(stream))
+            self.voice.use(LiveScreen(stream, earlier=self.voice.written()))
         return choice
 
     def abort(self, exit_code: int, summary: Summary | None) -> None:

@@ -31,6 +31,9 @@ from .secret import Secrets
 QUEUE_LINES = 2_000
 """Lines waiting for a stderr that does not read; more are dropped and counted.  About 200 kB."""
 
+FIRST_LINES = 50
+"""Lines kept for a screen that comes into use when they are written."""
+
 
 class Screen(Protocol):
     """What draws progress.  Called by the voice's thread only."""
@@ -52,6 +55,7 @@ class Voice:
         self._secrets = Secrets(secrets)
         self._screen: Screen = PlainScreen(self._write)
         self._lines: deque[str] = deque()
+        self._written: deque[str] = deque(maxlen=FIRST_LINES)
         self._snapshot: Snapshot | None = None
         self._dropped = 0
         self._complaints: set[str] = set()
@@ -64,6 +68,11 @@ class Voice:
         """Draw progress with `screen` from now on."""
         with self._wake:
             self._screen = screen
+
+    def written(self) -> list[str]:
+        """The lines that stand on the stream so far, as far as a screen has use for them."""
+        with self._wake:
+            return [line for text in self._written for line in text.splitlines()]
 
     def keep_secret(self, secret: str | None) -> None:
         if secret:
@@ -114,6 +123,7 @@ class Voice:
                 while not (self._lines or self._snapshot or self._is_closing):
                     self._wake.wait()
                 lines, self._lines = self._lines, deque()
+                self._written.extend(lines)
                 snapshot, self._snapshot = self._snapshot, None
                 dropped, self._dropped = self._dropped, 0
                 screen, is_closing = self._screen, self._is_closing
