@@ -12,11 +12,11 @@ can be sent (`engine.reach`), the rest of a chunk is `pending` at first, and its
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Protocol, cast
 
-from ..core.left import RowTotal
+from ..core.left import Allowance, RowTotal
 from ..dedupe import PairSet
 from ..errors import SourceError
 from ..model import SINGLE_SEQ, Batch, Intent, Rows, State
@@ -76,7 +76,7 @@ class IntakePlan:
     first_seq: int = 0
     again: frozenset[int] = frozenset({PENDING, FAILED})
     is_strict: bool = False
-    left: int | None = None
+    allowance: Allowance = field(default_factory=Allowance)
 
 
 class Intake:
@@ -109,16 +109,16 @@ class Intake:
         """Take every row, as room allows.  Raises `SourceError`; cancelling it leaves journal and queue consistent."""
         plan = self._plan
         await self._take_singles()
-        while self.seq < plan.stored and plan.left != 0:
+        while self.seq < plan.stored and not plan.allowance.is_used_up:
             batch = await self._source.read(min(STORED_ROWS, plan.stored - self.seq))
             if batch is None:
                 raise self._shorter()
             await self._take_stored(batch)
             self._total.read_to(self.seq, self._source.fraction())
-        while plan.left != 0:
+        while not plan.allowance.is_used_up:
             ready = await self._host.room(self._chunk.rows)
             rows = self._chunk.next(clock(), ready)
-            batch = await self._source.read(rows if plan.left is None else min(rows, plan.left))
+            batch = await self._source.read(plan.allowance.most(rows))
             if batch is None:
                 await self._end()
                 return
@@ -132,7 +132,7 @@ class Intake:
     @property
     def is_used_up(self) -> bool:
         """Whether as many pairs were taken as this start may send."""
-        return self._plan.left == 0
+        return self._plan.allowance.is_used_up
 
     async def _end(self) -> None:
         self.is_whole = True
@@ -166,7 +166,7 @@ class Intake:
     async def _send_again(self, chosen: list[Chosen]) -> None:
         """Make these rows intents, or `existing`, as room comes up and as far as the limit of this start allows."""
         self._later = chosen
-        while self._later and self._plan.left != 0:
+        while self._later and not self._plan.allowance.is_used_up:
             await self._host.room(len(self._later))
             there = await self._known.find(list(map(pair_of, self._later)))
             chosen, self._later = split(self._later, there, self._host.at_once())
@@ -182,7 +182,7 @@ class Intake:
             intent, state = intent_of(one, floor), one[0][3]
             if intent.pair in there:
                 existing.append((intent, state, there[intent.pair]))
-            elif self._may_send(1):
+            elif self._plan.allowance.take():
                 intents.append(intent)
                 was.append(state)
         await self._host.commit_again(intents, was, existing)
@@ -201,7 +201,7 @@ class Intake:
         later: list[Chosen] = []
         if len(intents) > (count := self._host.at_once()):
             rows, intents, later = held_back(rows, intents, count)
-        self._may_send(len(intents))
+        self._plan.allowance.take(len(intents))
         await self._host.commit_new(rows, intents, existing)
         await self._send_again(later)
         if error:
@@ -236,15 +236,6 @@ class Intake:
                 rows.append((seq, *pair, line, INTENT, intent_detail(floor)))
                 intents.append(Intent(seq, pair, 0, line, floor))
         return rows, intents, existing
-
-    def _may_send(self, count: int) -> bool:
-        """Book `count` pairs against the limit of this start; False when it is used up."""
-        if self._plan.left is None:
-            return True
-        if self._plan.left < count:
-            return False
-        self._plan.left -= count
-        return True
 
     def _changed(self, stored: list[tuple[int, int] | None], batch: Batch) -> SourceError:
         """Names the first row that is not the one that the journal has."""

@@ -79,8 +79,10 @@ class KnownRecords:
         await self._outwait_lost()
         await self._begin()
         self.is_listing = True
-        there = await self._existing.find(pairs) if self._existing else {}
-        self.is_listing = False
+        try:
+            there = await self._existing.find(pairs) if self._existing else {}
+        finally:
+            self.is_listing = False
         async with self._lock:  # a second caller waits for the first one's look, or it had no floor
             if not self._has_begun:
                 await self._begin_floors()
