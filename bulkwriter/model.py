@@ -350,6 +350,7 @@ class Summary:
     journal: str | None = None
     exit_code: int = 0
     settled: int = 0  # pairs settled by this process
+    creates: int = 0  # records made by this process
     rows: Rows = Rows()
     ended: Ended | None = None
     under_way: int = 0
@@ -357,7 +358,12 @@ class Summary:
 
     @property
     def pairs_per_s(self) -> float:
+        """Pairs settled a second, those that exist among them."""
         return self.settled / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def creates_per_s(self) -> float:
+        return self.creates / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     @property
     def reason(self) -> str:

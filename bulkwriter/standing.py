@@ -45,6 +45,7 @@ def summary_of(engine: Engine, *, elapsed_s: float, rows: Rows, ended: Ended | N
         counts=counts,
         attempts=engine.stats.attempts,
         throttled=engine.stats.throttled,
+        creates=engine.stats.created,
         elapsed_s=elapsed_s,
         journal=str(journal) if journal else None,
         exit_code=ended.exit_code if ended else int(exit_for(counts)),

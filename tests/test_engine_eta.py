@@ -72,6 +72,16 @@ def test_a_server_slower_than_the_ceiling_is_the_rate() -> None:
     assert eta.seconds(Moment(writes=300, rate_per_s=6.0, held="in flight"), 30.0) == pytest.approx(50.0)
 
 
+@pytest.mark.parametrize("held", ["gone", "pause", "lists", "stopping"])
+def test_what_goes_on_slower_and_slower_while_nothing_is_sent_is_no_rate(held: str) -> None:
+    eta = Eta(None)
+    for at in range(int(STEADY_S) + 3):
+        eta.note(50.0, "in flight", float(at))
+    for at in range(30, 90):
+        eta.note(max(1.0, 80.0 - at), held, float(at))
+    assert eta.rate_per_s == 50.0
+
+
 @pytest.mark.parametrize("held", ["gone", "lists", "token"])
 def test_nothing_is_told_while_nobody_can_know(held: str) -> None:
     eta = Eta(None)

@@ -112,7 +112,7 @@ def summary_lines(ending: Ending, *, source: str, resume: str) -> list[str]:
     if summary.attempts or summary.settled:
         facts = [
             words.duration(summary.elapsed_s),
-            words.per_second(summary.pairs_per_s).replace("/s", " pairs/s"),
+            words.creates_per_second(summary.creates_per_s),
             words.quantity(summary.attempts, "attempt"),
             f"{summary.throttled:,} throttled",
         ]

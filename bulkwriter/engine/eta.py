@@ -40,7 +40,7 @@ UNKNOWN: Final = frozenset({"gone", "lists", "token"})
 """What holds back for a time that nobody knows."""
 PACED: Final = frozenset({"ceiling", "quota"})
 """What holds back at a rate that is known."""
-NO_MEASURE: Final = frozenset({"pause", "stopping", "doubts", "refused", "again", "end", "source", "start"})
+NO_MEASURE: Final = UNKNOWN | {"pause", "stopping", "doubts", "refused", "again", "end", "source", "start"}
 """What holds back so that the recent rate says nothing of the rest."""
 
 
