@@ -71,10 +71,11 @@ def test_a_run_either_has_room_or_says_so(tmp_path: Path, canary_env: str, files
 def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """As Python says it where the system refuses one."""
 
-    def refuse(*args: object) -> int:
+    def refuse(*args: object, **how: object) -> int:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading, "_start_new_thread", refuse)
+    is_joinable = hasattr(threading, "_start_joinable_thread")  # since 3.13
+    monkeypatch.setattr(threading, "_start_joinable_thread" if is_joinable else "_start_new_thread", refuse)
 
 
 @pytest.mark.usefixtures("no_threads")
