@@ -197,7 +197,7 @@ def test_a_commit_that_failed_after_its_caller_had_gone_stops_the_run(
 ) -> None:
     """Nobody else would hear of it: the run went on, and its summary spoke of a journal that nobody knows."""
 
-    def failing(self: Journal, rows: object) -> None:
+    def failing(self: Journal, *rows: object) -> None:
         raise JournalError("the disk failed")
 
     async def main() -> None:

@@ -117,8 +117,10 @@ class Intake:
             self._total.read_to(self.seq, self._source.fraction())
         while not plan.allowance.is_used_up:
             ready = await self._host.room(self._chunk.rows)
-            rows = self._chunk.next(clock(), ready)
-            batch = await self._source.read(plan.allowance.most(rows))
+            rows = plan.allowance.most(self._chunk.next(clock(), ready))
+            if rows == 0:  # what was left went to an earlier start's doubts meanwhile
+                break
+            batch = await self._source.read(rows)
             if batch is None:
                 await self._end()
                 return

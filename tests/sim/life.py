@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -36,11 +37,17 @@ class Ended:
     is_whole: bool = False
     """Whether its source was read and all was settled that could be."""
     outcomes: list[Outcome] = field(default_factory=list)
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None
+
+    def take(self, outcome: Outcome) -> None:
+        """A caller is told of an outcome."""
+        self.outcomes.append(outcome)
+        self.on_outcome(outcome)
 
 
 async def live(life: Life, world: World, *, process: Process, assembly: SimAssembly, watch: Watch) -> Ended:
     """One process from its start to its end."""
-    ended = Ended()
+    ended = Ended(on_outcome=watch.delivered)
     settings = life.settings(world.settings)
     writer = BulkWriter(settings, observer=watch.tell, assembly=assembly)
     task = asyncio.get_running_loop().create_task(use(writer, life, world, process, watch, ended))
@@ -88,7 +95,7 @@ async def write_all(writer: BulkWriter, life: Life, world: World, rng: random.Ra
 async def stream(writer: BulkWriter, life: Life, world: World, rng: random.Random, ended: Ended) -> None:
     is_slow = rng.random() < 0.3
     async for outcome in writer.stream(SimSource(world.rows, rng)):
-        ended.outcomes.append(outcome)
+        ended.take(outcome)
         if is_slow:
             await anyio.sleep(rng.expovariate(20))
         if life.left_after is not None and len(ended.outcomes) > life.left_after:
@@ -103,7 +110,7 @@ async def singles(writer: BulkWriter, life: Life, world: World, rng: random.Rand
         await anyio.sleep(rng.expovariate(2))
         outcome = await writer.write(pair)
         assert outcome.pair == pair
-        ended.outcomes.append(outcome)
+        ended.take(outcome)
 
     failed: BulkwriterError | None = None
     try:

@@ -6,12 +6,10 @@ for our own classes, and says in its docstring what it leaves out; nothing in pr
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from bulkwriter import standing
 from bulkwriter.core import classify as classifying
 from bulkwriter.core.control import Controller
 from bulkwriter.core.doubts import Doubt, Doubts
@@ -21,11 +19,11 @@ from bulkwriter.engine import commits, replies
 from bulkwriter.engine.bearer import Bearer
 from bulkwriter.engine.ceiling import Ceiling
 from bulkwriter.engine.commits import Commits, append_settled, existing_row
-from bulkwriter.engine.engine import Engine
+from bulkwriter.engine.committer import Committer
 from bulkwriter.engine.replies import Replies
 from bulkwriter.engine.settlement import Settlement
 from bulkwriter.engine.singles import Singles
-from bulkwriter.model import Counts, Fault, Intent, State, Summary, Verdict, VerdictKind
+from bulkwriter.model import Fault, Intent, State, Verdict, VerdictKind
 from bulkwriter.net.api import Page
 from bulkwriter.reconcile.lister import Lister
 from bulkwriter.reconcile.lists import ListFailed
@@ -210,21 +208,18 @@ def opens_by_permit(self: Ceiling, now: float) -> float:
 
 @twin()
 def an_outcome_is_known_before_it_is_durable() -> list[Any]:
-    """The summary counts outcomes whose rows are still on their way to the disk."""
+    """Outcomes are delivered when their commit begins."""
 
-    def count(engine: Any, **known: Any) -> Summary:
-        summary = real(engine, **known)
-        by_state = Counter(engine.ports.store.counts)
-        for row in (*engine.pairs._flushing, *engine.pairs._rows):
-            by_state[State(row[1])] += 1
-            by_state[State.INTENT] -= 1
-        return replace(summary, counts=Counts.of(by_state))
+    async def commit(self: Committer) -> int:
+        deliver, self._deliver = self._deliver, lambda intents, rows: None
+        deliver(*self._pairs.take_rows())
+        try:
+            return await real(self)
+        finally:
+            self._deliver = deliver
 
-    async def committed(self: Engine) -> bool:
-        return True
-
-    real = standing.summary_of
-    return [patch("bulkwriter.writer.summary_of", count), patch.object(Engine, "committed", committed)]
+    real = Committer._commit
+    return [patch.object(Committer, "_commit", commit)]
 
 
 @twin(lambda world: any(life.ending == "cancel" for life in world.lives))

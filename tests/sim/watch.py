@@ -3,6 +3,7 @@
 - a pair is sent only while the journal has it, committed, as an intent or a doubt;
 - never more requests in flight than set, one alone until something was created, or a look found that it was;
 - never more than `rate` in any second;
+- no outcome is told before its row is committed;
 - nothing is sent before a `Retry-After` that was stated, nor after a stop or drain was announced;
 - nothing is sent again while its last attempt may yet be applied, without looks that showed that it was not (judged at
   the end, by what the server has: `judge`).
@@ -17,7 +18,7 @@ from typing import Any
 
 from bulkwriter.core.classify import parse_retry_after
 from bulkwriter.events import DoubtsSettled, Event, Stopping
-from bulkwriter.model import Intent, Reply, State
+from bulkwriter.model import SETTLED, Intent, Outcome, Reply, State
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
 
@@ -73,6 +74,12 @@ class Watch:
         if reply.retry_after and reply.status in (409, 429, 503):
             stated_s = parse_retry_after(reply.retry_after, reply.date, 0.0)
             self._not_before = max(self._not_before, self._process.now + (stated_s or 0.0))
+
+    def delivered(self, outcome: Outcome) -> None:
+        """What a caller is told; it acts on it, so the journal has it, or knows better by now."""
+        if self._journal is not None and outcome.state in SETTLED:
+            state = State(self._journal.states_of(outcome.seq, 1)[0])
+            self._require(state not in (State.PENDING, State.INTENT), f"{outcome} is told, and its row is {state.word}")
 
     def listed(self) -> None:
         self.list_calls += 1
