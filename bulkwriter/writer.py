@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -125,12 +126,17 @@ class BulkWriter:
             await self._end_singles()
         except BulkwriterError as failure:
             error = failure
-        await engine.committed()
-        await self._notes.end(self._ended())
         if remembering:
             await remembering.keep_now(engine)
-        await engine.committed()  # a look or a stray reply may have told something meanwhile
-        self._last_summary = self.summary()
+        await engine.committed()
+        noted = self._ended()
+        await self._notes.end(noted)
+        await engine.committed()
+        while (ended := self._ended()).exit_code != noted.exit_code:
+            noted = ended  # a look or a stray reply has told something while the end was noted
+            await self._notes.end(noted)
+            await engine.committed()
+        self._last_summary = replace(self.summary(), ended=noted)
         if error:
             raise error
 

@@ -218,7 +218,8 @@ def new_journal() -> Journal:
 def is_expected(error: BulkwriterError, *, is_calm: bool, may_stop: bool) -> bool:
     """Whether trouble may end a process in this way."""
     if isinstance(error, ConfigurationStop):
-        return may_stop
+        is_of_lists = "cannot be listed" in error.message  # three garbled ones in a row look like a wrong address
+        return may_stop or (is_of_lists and not is_calm)
     return not is_calm and isinstance(error, TryLater | JournalError)
 
 
