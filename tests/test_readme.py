@@ -124,4 +124,4 @@ def test_the_quick_start_works_as_printed(tmp_path: Path) -> None:
         timeout=180,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "pairs.csv.journal").exists()
+    assert (tmp_path / "try.csv.journal").exists()

@@ -194,6 +194,7 @@ def test_cut_batches_are_the_whole_again(kinds: list[tuple[bool, int]], cuts: li
 
 def test_raw_text_is_short_and_cannot_steer_a_terminal() -> None:
     assert raw_text(b"a\x1b[2J\0\r\xff\xc3\xa9\xe2\x80\xae") == "a\\x1b[2J\\x00\\r\\xffé\\u202e"
+    assert raw_text(b"11,x\r") == "11,x"
     assert raw_text(b"x" * 10_000) == "x" * 500
     assert raw_text("é".encode() * 1_000) == "é" * 500
     assert printable("plain, é") == "plain, é"

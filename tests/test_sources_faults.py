@@ -38,7 +38,7 @@ from .test_sources import HEAD, read_all
         ("42\u200b", "invisible character"),
         ("\udca042", "invisible character"),  # the byte of Latin-1, as undecodable bytes come
         ("4 2", "a space"),
-        ("ann@example.com", "e-mail and not an id: see bulkwriter help sources"),
+        ("ann@example.com", "e-mail and not an id: see bulkwriter help ids"),
         ("0b6ff8a4-93f1-4b6e-9f25-2d3a4f5e6a7b", "UniqueId: the record's whole number, its Id"),
         ("'42", "mark of text"),
         ('="42"', "mark of text"),

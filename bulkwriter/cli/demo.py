@@ -59,7 +59,10 @@ def command(count: int, faults: bool, keep: bool, progress: str) -> int:
             complain(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-            complain("The source and the journal were in a temporary folder that is deleted now; --keep leaves them.")
+            complain(
+                "The server has ended, so there is nothing left to verify."
+                "  Source and journal were in a temporary folder that is deleted now; --keep leaves them."
+            )
 
 
 def show(folder: Path, count: int, *, scenario: dict[str, Any], progress: str) -> int:

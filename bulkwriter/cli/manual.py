@@ -40,7 +40,7 @@ From a spreadsheet
      more than 15 digits are rounded, and 1.23457E+15 has lost the id for good.
   3. Save as "CSV UTF-8 (Comma delimited)".  Semicolons and tabs will do too.
   4. Look: bulkwriter run pairs.csv --dry-run says which rows are no pair, and
-     why.
+     why.  A title above the line of names: add --header-line N.
 
 There is no date in such a record: it says when it was written, not when the
 lesson was taken.
@@ -135,9 +135,11 @@ token.
 - Everything in it is on the disk before a request that depends on it is sent:
   what a kill or a power cut leaves open is looked up afterwards.
 
-Lost or damaged (exit 5): the same command with --after-loss makes a new one.
+Lost, or damaged (exit 5): the same command with --after-loss makes a new one.
 It waits until requests that were on their way are surely applied, then looks
 up what is there, and sends only what is not. Move a damaged one away first.
+Where a journal is just gone nothing can tell: without --after-loss the command
+begins a new run at once, and what was on its way may come twice.
 
 To read it:
 
@@ -257,8 +259,13 @@ When something happens: what it means, what to do
   exit 6, the source has changed
       Put the file back as it was. For other rows use another file name: what
       is there already is found and not written twice.
+  exit 6, no column CourseLessonId
+      The first line does not name the columns: --header-line N, or
+      --lesson-column and --member-column (help sources).
   exit 3
-      Some pairs are still in doubt: the same command again.
+      Some pairs are still in doubt: the same command again. If a note says that
+      what exists cannot be listed, give the user the role -List first: without
+      it no doubt is ever settled.
   exit 1
       Done, but some rows were refused or are no pair: bulkwriter export shows
       which.

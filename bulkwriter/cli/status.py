@@ -87,5 +87,5 @@ def next_lines(told: Told, facts: dict[str, Any]) -> list[str]:
     bad = [s for s in ("rejected", "failed", "invalid") if getattr(counts, s)]
     if bad:
         command = ["bulkwriter", "export", operand(facts["journal"]), "--state", ",".join(bad), "--output", "-"]
-        lines.append(f"{'' if lines else 'next':<9}  {join(command)}")
+        lines += [f"{'' if lines else 'next':<9}  see what was not written, and why:", f"{'':<13}{join(command)}"]
     return ["", *lines] if lines else []

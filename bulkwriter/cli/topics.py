@@ -55,7 +55,10 @@ def replies(width: int) -> str:
 
 def settings(width: int) -> str:
     """Every setting and every limit, with unit, range, default and reason."""
-    lines = ["Settings of the library; the options of `bulkwriter run` carry the same names.", ""]
+    lines = [
+        "Settings of the library; the options of `bulkwriter run` carry the same names (late_apply_s is --late-apply).",
+        "",
+    ]
     lines += words.columns([(f.name, options.describe(f)) for f in dataclasses.fields(Settings)], width)
     lines += ["", "Limits (`Settings(limits=Limits(...))`): bounds that no user should need to change.", ""]
     lines += words.columns([(f.name, options.describe(f)) for f in dataclasses.fields(Limits)], width)

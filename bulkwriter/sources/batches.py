@@ -87,5 +87,5 @@ def printable(text: str) -> str:
 
 
 def raw_text(data: bytes) -> str:
-    """A bad row as people may see it."""
-    return printable(data[:RAW_BYTES].decode("utf-8", "backslashreplace"))[:RAW_CHARS]
+    """A bad row as people may see it, without the rest of a line's end of two bytes."""
+    return printable(data[:RAW_BYTES].removesuffix(b"\r").decode("utf-8", "backslashreplace"))[:RAW_CHARS]

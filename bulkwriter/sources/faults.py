@@ -30,7 +30,7 @@ LOOKS: Final = tuple(
     for pattern, words in (
         (
             r"[^@\s]+@[^@\s]+",
-            "is an e-mail and not an id: see bulkwriter help sources for where ids are found",
+            "is an e-mail and not an id: see bulkwriter help ids for where the id is found",
         ),
         (
             r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
