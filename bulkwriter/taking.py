@@ -120,7 +120,7 @@ class Taking:
             first_seq=0 if store.is_durable else store.rows,
             again=states_sent_again(settings),
             is_strict=settings.strict,
-            allowance=engine.allowance,
+            left=settings.limit,
         )
         chunk = ChunkSize(most=settings.limits.chunk_rows, chunk_s=settings.limits.chunk_s)
         self.total = RowTotal(self.rows() if store.is_durable else Rows(), first_seq=plan.first_seq)

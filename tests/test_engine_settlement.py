@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from typing import Any
 
 import orjson
 import pytest
 
-from bulkwriter.core.left import Allowance
 from bulkwriter.engine.settlement import Settlement
 from bulkwriter.model import Fault, Intent, Reply, State
 from bulkwriter.reconcile.looks import Looker
@@ -23,18 +21,11 @@ NOT_ASKED: Any = None
 class Parked:
     """A settlement behind a real dispatcher; looks are told by hand."""
 
-    def __init__(self, *, limit: int | None = None, inherited: Iterable[int] = ()) -> None:
+    def __init__(self) -> None:
         self.stage = Stage(Settings(in_flight=1, max_attempts=2))
-        self.allowance, self.inherited = Allowance(limit), set(inherited)
         stage = self.stage
         self.settlement = Settlement(
-            stage.dispatcher,
-            stage.parts,
-            stage.settings,
-            clock=lambda: stage.now,
-            counts=dict,
-            allowance=self.allowance,
-            inherited=self.inherited,
+            stage.dispatcher, stage.parts, stage.settings, clock=lambda: stage.now, counts=dict
         )
         self.settlement.looker = Looker(
             doubts=stage.pairs.doubts,
@@ -99,22 +90,3 @@ def test_a_cause_is_forgotten_when_the_record_is_found() -> None:
     parked.stage.pairs.adopted([Intent(1, (1, 1), 2, None, 5)], 0.0, causes={1: "HTTP 502"})
     parked.settlement.found(Intent(1, (1, 1), 2, None, 5), 77, 0.0)
     assert not parked.stage.pairs._causes
-
-
-def test_the_limit_of_a_start_counts_what_it_sends_of_an_earlier_starts_doubts() -> None:
-    parked = Parked(limit=2, inherited=range(5))
-    parked.stage.pairs.adopted([Intent(seq, (1, seq), 1, None, 5) for seq in range(5)], 0.0)
-    for seq in range(5):
-        parked.absent(seq)
-    pairs = parked.stage.pairs
-    assert len([*pairs.ready, *pairs.in_flight, *pairs.released]) == 2
-    assert [row[:2] for row in pairs._rows] == [(seq, State.PENDING) for seq in (2, 3, 4)]
-
-
-def test_a_doubt_of_this_start_was_counted_when_it_was_sent() -> None:
-    parked = Parked(limit=1)
-    parked.allowance.take()
-    parked.stage.give(1)
-    parked.stage.lane_of(1).answer(Reply(0, fault=Fault.LOST))
-    parked.absent(1)
-    assert parked.stage.lane_of(1).carried.attempts == 1, "sent again, and no other pair is"

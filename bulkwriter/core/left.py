@@ -35,30 +35,6 @@ def to_do(counts: Counts, not_read: int | None, *, is_alive: bool) -> int:
     return counts.pending + counts.in_doubt + failed + (not_read or 0)
 
 
-class Allowance:
-    """How many more pairs this start may send; None is any number.  A pair that is sent again counts once."""
-
-    def __init__(self, left: int | None = None) -> None:
-        self._left = left
-
-    @property
-    def is_used_up(self) -> bool:
-        return self._left == 0
-
-    def most(self, rows: int) -> int:
-        """As many of `rows` as may still be sent."""
-        return rows if self._left is None else min(rows, self._left)
-
-    def take(self, count: int = 1) -> bool:
-        """Book `count` pairs; False when so many are not left."""
-        if self._left is None:
-            return True
-        if self._left < count:
-            return False
-        self._left -= count
-        return True
-
-
 class RowTotal:
     """How many rows one source has; `noted` is what earlier starts knew of it."""
 

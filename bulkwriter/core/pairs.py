@@ -195,8 +195,8 @@ class Pairs:
             # An intent of a dead process has no attempt counted, and its record shows that there was one.
             self.answered(intent, (intent.seq, int(state), max(intent.attempts, 1), record_id, None, None))
 
-    def absent(self, intent: Intent, *, may_send: bool = True) -> None:
-        """Looks saw no record of a pair that was in doubt or refused; it is `pending` where it may not be sent now."""
+    def absent(self, intent: Intent) -> None:
+        """Looks saw no record of a pair that was in doubt or refused."""
         if intent.seq in self.refusals:
             self.refusals.absent(intent.seq)
         elif intent.attempts >= self._max_attempts:
@@ -204,10 +204,8 @@ class Pairs:
             words = f"{intent.attempts} attempts, none of them applied" + (f"; the last: {last}" if last else "")
             detail = outcome_detail((), words)
             self.answered(intent, (intent.seq, FAILED, intent.attempts, None, None, detail))
-        elif may_send:
-            self.released.append(intent)
         else:
-            self.answered(intent, (intent.seq, PENDING, STATE_ALONE, None, None, None))
+            self.released.append(intent)
 
     def believed(self, is_wanted: Callable[[Intent], bool] = lambda intent: True) -> None:
         """No look will tell of refused pairs that `is_wanted`, or nobody waits for one: they are rejected."""

@@ -23,7 +23,6 @@ from typing import Any, Final
 
 import anyio
 
-from ..core.left import Allowance
 from ..core.writes import unmet_of
 from ..errors import BulkwriterError, TryLater, bug_of_ours, is_of_journal
 from ..events import DoubtsParked, Event, Note, Stopping
@@ -71,16 +70,7 @@ class Engine:
         self.parts = parts = parts_for(settings, ports, stored, on_first_row=some.set)
         self.stats, self.pairs, self.eta = parts.stats, parts.pairs, Eta(parts.quotas, parts.ceiling)
         self.dispatcher = Dispatcher(settings, parts, host=self, clock=clock)
-        self.allowance = Allowance(settings.limit)
-        self.settlement = Settlement(
-            self.dispatcher,
-            parts,
-            settings,
-            clock=clock,
-            counts=lambda: ports.store.counts,
-            allowance=self.allowance,
-            inherited={doubt.seq for doubt in stored.doubts},
-        )
+        self.settlement = Settlement(self.dispatcher, parts, settings, clock=clock, counts=lambda: ports.store.counts)
         self.looker = Looker(
             doubts=parts.pairs.doubts,
             late_apply_s=settings.late_apply_s,

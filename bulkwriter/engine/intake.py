@@ -12,11 +12,11 @@ can be sent (`engine.reach`), the rest of a chunk is `pending` at first, and its
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import repeat
 from typing import Protocol, cast
 
-from ..core.left import Allowance, RowTotal
+from ..core.left import RowTotal
 from ..dedupe import PairSet
 from ..errors import SourceError
 from ..model import SINGLE_SEQ, Batch, Intent, Rows, State
@@ -76,7 +76,7 @@ class IntakePlan:
     first_seq: int = 0
     again: frozenset[int] = frozenset({PENDING, FAILED})
     is_strict: bool = False
-    allowance: Allowance = field(default_factory=Allowance)
+    left: int | None = None
 
 
 class Intake:
@@ -109,18 +109,16 @@ class Intake:
         """Take every row, as room allows.  Raises `SourceError`; cancelling it leaves journal and queue consistent."""
         plan = self._plan
         await self._take_singles()
-        while self.seq < plan.stored and not plan.allowance.is_used_up:
+        while self.seq < plan.stored and plan.left != 0:
             batch = await self._source.read(min(STORED_ROWS, plan.stored - self.seq))
             if batch is None:
                 raise self._shorter()
             await self._take_stored(batch)
             self._total.read_to(self.seq, self._source.fraction())
-        while not plan.allowance.is_used_up:
+        while plan.left != 0:
             ready = await self._host.room(self._chunk.rows)
-            rows = plan.allowance.most(self._chunk.next(clock(), ready))
-            if rows == 0:  # what was left went to an earlier start's doubts meanwhile
-                break
-            batch = await self._source.read(rows)
+            rows = self._chunk.next(clock(), ready)
+            batch = await self._source.read(rows if plan.left is None else min(rows, plan.left))
             if batch is None:
                 await self._end()
                 return
@@ -134,7 +132,7 @@ class Intake:
     @property
     def is_used_up(self) -> bool:
         """Whether as many pairs were taken as this start may send."""
-        return self._plan.allowance.is_used_up
+        return self._plan.left == 0
 
     async def _end(self) -> None:
         self.is_whole = True
@@ -168,7 +166,7 @@ class Intake:
     async def _send_again(self, chosen: list[Chosen]) -> None:
         """Make these rows intents, or `existing`, as room comes up and as far as the limit of this start allows."""
         self._later = chosen
-        while self._later and not self._plan.allowance.is_used_up:
+        while self._later and self._plan.left != 0:
             await self._host.room(len(self._later))
             there = await self._known.find(list(map(pair_of, self._later)))
             chosen, self._later = split(self._later, there, self._host.at_once())
@@ -184,7 +182,7 @@ class Intake:
             intent, state = intent_of(one, floor), one[0][3]
             if intent.pair in there:
                 existing.append((intent, state, there[intent.pair]))
-            elif self._plan.allowance.take():
+            elif self._may_send(1):
                 intents.append(intent)
                 was.append(state)
         await self._host.commit_again(intents, was, existing)
@@ -203,7 +201,7 @@ class Intake:
         later: list[Chosen] = []
         if len(intents) > (count := self._host.at_once()):
             rows, intents, later = held_back(rows, intents, count)
-        self._plan.allowance.take(len(intents))
+        self._may_send(len(intents))
         await self._host.commit_new(rows, intents, existing)
         await self._send_again(later)
         if error:
@@ -238,6 +236,15 @@ class Intake:
                 rows.append((seq, *pair, line, INTENT, intent_detail(floor)))
                 intents.append(Intent(seq, pair, 0, line, floor))
         return rows, intents, existing
+
+    def _may_send(self, count: int) -> bool:
+        """Book `count` pairs against the limit of this start; False when it is used up."""
+        if self._plan.left is None:
+            return True
+        if self._plan.left < count:
+            return False
+        self._plan.left -= count
+        return True
 
     def _changed(self, stored: list[tuple[int, int] | None], batch: Batch) -> SourceError:
         """Names the first row that is not the one that the journal has."""

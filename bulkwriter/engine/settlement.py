@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from ..core.left import Allowance
 from ..model import Intent, State, Verdict
 from ..reconcile.looks import Looker
 from ..rows import SettleRow
@@ -32,8 +31,6 @@ class Settlement:
         *,
         clock: Callable[[], float],
         counts: Callable[[], Mapping[State, int]],
-        allowance: Allowance,
-        inherited: set[int],
     ) -> None:
         self._pairs, self._ids = parts.pairs, parts.record_ids
         self._budget, self._breaker = parts.budget, parts.breaker
@@ -41,8 +38,6 @@ class Settlement:
         self._dispatcher = dispatcher
         self._clock = clock
         self._counts = counts
-        self._allowance = allowance
-        self._inherited = inherited  # doubts of an earlier start, which count against the limit of this one when sent
         self.looker: Looker
         self.run_floor: Callable[[], int | None]
         self.is_source_ended = True
@@ -83,15 +78,8 @@ class Settlement:
     def absent(self, intent: Intent) -> None:
         if intent.seq not in self._pairs.refusals:
             self._breaker.record_absent(self._clock())
-        self._pairs.absent(intent, may_send=self._may_send(intent.seq))
+        self._pairs.absent(intent)
         self.release()
-
-    def _may_send(self, seq: int) -> bool:
-        """Whether a doubt that was not applied is sent again by this start."""
-        if seq not in self._inherited:
-            return True
-        self._inherited.discard(seq)
-        return self._allowance.take()
 
     def release(self) -> None:
         """Send released pairs again as far as the retry budget allows; called again as time passes."""
