@@ -94,6 +94,8 @@ def test_doubts_that_wait_55_s_more_mean_55_s_more_at_least() -> None:
     assert eta.seconds(Moment(writes=8, rate_per_s=4.0, doubts_s=55.0), 0.0) == 55.0
     assert eta.seconds(Moment(writes=0, rate_per_s=4.0, held="doubts", doubts_s=55.0), 0.0) == 55.0
     assert eta.seconds(Moment(writes=400, rate_per_s=4.0, doubts_s=55.0), 0.0) == 100.0
+    assert eta.seconds(Moment(writes=0, rate_per_s=4.0, held="doubts", doubts_s=-0.1), 60.0) is None  # a look is made
+    assert eta.seconds(Moment(writes=0, rate_per_s=4.0), 60.0) == 0.0
 
 
 def test_a_pause_is_waited_for_and_its_silence_is_no_rate() -> None:

@@ -20,6 +20,7 @@ from bulkwriter.core.doubts import Doubt
 from bulkwriter.cpu import cpu_times
 from bulkwriter.engine.ceiling import Ceiling
 from bulkwriter.engine.engine import Engine
+from bulkwriter.engine.eta import UNKNOWN
 from bulkwriter.engine.held import Brake
 from bulkwriter.engine.ports import Ports
 from bulkwriter.events import Event, HeldBack
@@ -135,6 +136,7 @@ def engine_of(*, cpu: Callable[[], tuple[float, float]], tell: Callable[[Event],
         settlement=SimpleNamespace(is_winding_up=lambda: False),
         parts=SimpleNamespace(breaker=SimpleNamespace(is_open=False), quotas=None, control=control, ceiling=None),
         known=SimpleNamespace(is_listing=False, outwaits_s=lambda now: 0.0),
+        looker=SimpleNamespace(failing_since=None, last_failure=""),
         pairs=SimpleNamespace(
             is_full=False, ready=[1], in_flight=[1, 2, 3, 4], doubts=Parked(), released=[], refusals=[]
         ),
@@ -206,6 +208,17 @@ def test_refused_pairs_that_wait_for_their_look_are_called_no_doubts(
     engine.pairs.doubts, engine.pairs.refusals = Parked(parked), [1] * refused
     engine.settlement = SimpleNamespace(is_winding_up=lambda: True)
     assert Brake(engine).now(2.0) == held
+
+
+def test_doubts_whose_looks_fail_wait_for_a_time_that_nobody_knows() -> None:
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
+    engine.pairs.doubts = Parked([a_doubt(1), a_doubt(2)])
+    engine.settlement = SimpleNamespace(is_winding_up=lambda: True)
+    assert Brake(engine).now(6.0) == ("doubts", "2 doubts wait to be looked up", None)  # due at 5: the look is made
+    engine.looker = SimpleNamespace(failing_since=6.0, last_failure="the list ends at record 300")
+    held = Brake(engine).now(7.0)
+    assert held.kind in UNKNOWN
+    assert held == ("lists", "2 doubts wait to be looked up, the last look in vain: the list ends at record 300", None)
 
 
 def a_doubt(seq: int, *, is_refused: bool = False) -> Doubt:

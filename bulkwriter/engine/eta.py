@@ -4,7 +4,7 @@
     anything else               the writes that the server has answered lately, and never more than the two allow
     long quotas                 every wait to come, also of days
     a pause                     its end, then the rate as it was before
-    doubts                      until the last of them may be settled either way
+    doubts                      until the last of them may be settled either way; a look that is due may take any time
     server gone, lists, token   nothing is told: nobody knows how long that takes
 
 While something long holds the run, the recent rate is nothing and says nothing; so the last one that was measured
@@ -47,8 +47,8 @@ NO_MEASURE: Final = UNKNOWN | {"pause", "stopping", "doubts", "refused", "again"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """How a run stands: the writes to come, those that were answered a second lately, the kind of what holds it back,
-    for how much longer nothing is sent because of a pause, for how much longer doubts wait, and how many of them may be
-    sent then: those of which no attempt is known."""
+    for how much longer nothing is sent because of a pause, for how much longer doubts wait (below 0: they are
+    due), and how many of them may be sent then: those of which no attempt is known."""
 
     writes: int
     rate_per_s: float
@@ -83,7 +83,7 @@ class Eta:
             return None
         doubts_s = moment.doubts_s + moment.doubts / self.rate_per_s
         if moment.writes <= 0:
-            return max(0.0, doubts_s)
+            return None if doubts_s < 0 else doubts_s
         if self._known is None or not is_near(self._known, moment, now, self.rate_per_s):
             seconds = self._forecast(moment, is_held=is_held)
             if seconds is None:

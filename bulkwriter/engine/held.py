@@ -108,8 +108,7 @@ def lasts(engine: Engine, now: float) -> Held | None:
         waiting = f"{again:,} pairs wait" if again > 1 else "1 pair waits"
         return Held("again", f"{waiting} to be sent again: after losses at most {RESENDS_PER_S:g}/s and two a success")
     if engine.settlement.is_winding_up() and engine.pairs.doubts:
-        due = engine.pairs.doubts.next_due_at()
-        return Held(*looked_up(engine), max(0.0, due - now) if due else None)
+        return looks(engine, now)
     if parts.breaker.is_open:
         return gone(engine, now)
     if parts.quotas and (block := blocked_by(parts.quotas)):
@@ -121,6 +120,16 @@ def lasts(engine: Engine, now: float) -> Held | None:
     if parts.control.paused_until > now:
         return paused(engine, now)
     return None
+
+
+def looks(engine: Engine, now: float) -> Held:
+    """Pairs that wait for a look: until it is due, while it is under way, or while looks fail."""
+    kind, words = looked_up(engine)
+    if engine.looker.failing_since is not None:
+        reason = engine.looker.last_failure[:REASON_CHARS]
+        return Held("lists", f"{words}, the last look in vain: {reason}")
+    due = engine.pairs.doubts.next_due_at()
+    return Held(kind, words, due - now if due and due > now else None)
 
 
 def looked_up(engine: Engine) -> tuple[str, str]:
