@@ -151,6 +151,7 @@ def test_a_total_is_noted_when_it_is_another_one() -> None:
     assert (total.news(), total.news()) == ((1_000, False), None)
     total.read_to(200, 0.19999)
     assert total.news() is None, "1,001 is no other estimate"
+    assert total.rows(200) == Rows(1_000, False, 200), "what a run says is what its journal has"
     total.read_to(300, 0.2)
     assert total.news() == (1_500, False)
     total.ended_at(1_500)

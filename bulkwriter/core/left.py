@@ -23,7 +23,7 @@ LEAST: Final = 1e-9
 
 
 SAME: Final = 0.001
-"""Estimates that differ by less are the same."""
+"""Estimates that differ by less are the same: the earlier one stays, so that what is told is what was noted."""
 
 
 def to_do(counts: Counts, not_read: int | None, *, is_alive: bool) -> int:
@@ -51,19 +51,20 @@ class RowTotal:
             return  # an earlier start has read further, or the whole of it
         self._basis = seq
         rows = seq - self._first
-        self._is_exact = False
         is_known = rows > 0 and share is not None and share > LEAST
-        self._total = self._first + max(rows, round(rows / (share or 1.0))) if is_known else None
+        total = self._first + max(rows, round(rows / (share or 1.0))) if is_known else None
+        was, self._is_exact = None if self._is_exact else self._total, False
+        is_same = total is not None and was is not None and abs(total - was) <= SAME * was
+        self._total = max(seq, was) if is_same and was is not None else total
 
     def ended_at(self, seq: int) -> None:
         """The source was read to its end."""
         self._total, self._is_exact, self._basis = seq, True, seq
 
     def news(self) -> tuple[int | None, bool] | None:
-        """The total and whether it is exact, where that was not told yet; nearly the same estimate is no news."""
-        (told, was_exact), now = self._told, (self._total, self._is_exact)
-        is_near = None not in (told, now[0]) and abs((now[0] or 0) - (told or 0)) <= SAME * (told or 0)
-        if now == self._told or (is_near and not now[1] and not was_exact):
+        """The total and whether it is exact, where that was not told yet."""
+        now = self._total, self._is_exact
+        if now == self._told:
             return None
         self._told = now
         return now

@@ -1,9 +1,9 @@
 """What a run notes in its journal for `status` and the next start: how large its source is, its pace, why it ends.
 
-Two rows of `meta`, JSON.  `last_start` is described in `store.starts`, with `source`, which `commits` writes.  `run`
-holds `rows` and `is_exact` as `source` does (older versions look here), `rate_per_s` (creates) and when it was measured
-(`at`, epoch seconds), `writes_per_s` (as they go when nothing long holds them, or null), `unmet` (records that lists
-have shown and no row has met yet, see `core.writes`), `doubt_wait_s` (until a doubt that is looked up anew may be
+Two rows of `meta`, JSON.  `last_start` is described in `store.starts`, with `source`, which `commits` writes too.
+`run` holds `rows` and `is_exact` as `source` does (older versions look here), `rate_per_s` (creates) and when it was
+measured (`at`, epoch seconds), `writes_per_s` (as they go when nothing long holds them, or null), `unmet` (records that
+lists have shown and no row has met yet, see `core.writes`), `doubt_wait_s` (until a doubt that is looked up anew may be
 settled either way), `held_kind` and `held_by` (what holds it back), `holds_until` and `resume_at` (epoch seconds, or
 null), `believes` (of the server), `quota`, `quota_share` and `ledger` as they were set.
 
@@ -28,7 +28,7 @@ import orjson
 from ..errors import JournalError, is_of_journal
 from ..events import Note
 from ..model import Counts, Ended
-from ..store.starts import LAST_START, RUN, ended_text
+from ..store.starts import LAST_START, RUN, SOURCE, ended_text, source_text
 from .held import waits_until
 from .token_life import token_warning
 
@@ -92,6 +92,9 @@ class Notes:
         now = engine.ports.clock()
         told = facts(engine, engine.brake.now(now), self._total(), engine.stats.creates.per_s(now))
         texts = {RUN: orjson.dumps(told).decode(), LAST_START: ended_text(self._began_at, engine.ports.wall(), ended)}
+        rows = self._total().rows(engine.ports.store.rows)
+        if rows.total is not None:  # read, and not stored, as it ended: the summary says the same
+            texts[SOURCE] = source_text(rows.total, is_exact=rows.is_exact)
         with contextlib.suppress(JournalError):  # nothing depends on it
             await engine.ports.store.run(partial(write, texts))
 

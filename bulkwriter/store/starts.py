@@ -1,9 +1,9 @@
 """What a journal keeps of its last start: how large the source is, when and why it ended, and until when to wait.
 
 Three rows of `meta`, JSON.  `source` holds `rows` (null where nobody knows) and `is_exact`; it is written with the rows
-themselves, so that a kill leaves it true, and when the source was read to its end.  `run` is what `engine.notes` writes
-while a run goes on: of it `resume_at` is read here.  `last_start` is written twice, before anything is sent and at the
-end:
+themselves, so that a kill leaves it true, when the source was read to its end, and when a start ends.  `run` is what
+`engine.notes` writes while a run goes on: of it `resume_at` is read here.  `last_start` is written twice, before
+anything is sent and at the end:
 
     began      when it began (epoch seconds)
     ended      when it ended, or null: it goes on, or it was killed, or could not write any more
