@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from bulkwriter.model import State
 from bulkwriter.store.lock import FileLock
 from tests.cli_process import Here, stub, write_pairs
 from tests.conftest import CANARY
@@ -148,13 +151,20 @@ def test_a_start_beside_another_is_refused_and_counts_what_that_has_done(here: H
     source = write_pairs(tmp_path / "pairs.csv", 3)
     with stub() as server:
         assert here.run(source, server).code == 0
-        lock = FileLock.acquire(tmp_path / "pairs.csv.journal")
+        journal = tmp_path / "pairs.csv.journal"
+        with contextlib.closing(sqlite3.connect(journal)) as db, db:
+            db.execute(f"UPDATE pair SET state = {int(State.INTENT)} WHERE seq = 2")
+        lock = FileLock.acquire(journal)
         try:
             done = here.run(source, server)
+            plan = here("plan", str(source), "--base-url", server.base_url, "--existing=skip")
         finally:
             lock.release()
-    assert (done.code, done.counts("pairs", "created", "attempts")) == (5, (3, 3, 0))
+    assert (done.code, done.counts("pairs", "created", "in_doubt", "attempts")) == (5, (3, 2, 1, 0))
     assert "is held by pid" in done.err
+    for said in (done.err, plan.out):  # whoever holds the journal is sending it
+        assert "about to be sent, on their way, or in doubt" in said
+        assert "the next start" not in said
 
 
 def test_appended_rows_go_on(here: Here, tmp_path: Path) -> None:

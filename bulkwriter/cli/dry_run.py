@@ -79,6 +79,7 @@ def dry_run(session: Session, settings: Settings) -> Ending:
         summary=summary,
         title=title(counts, settings, is_resumed=reader is not None),
         next=((start_words(counts), start),) if start != session.resume and (counts.pending or counts.in_doubt) else (),
+        is_look=True,
     )
 
 

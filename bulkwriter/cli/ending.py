@@ -52,6 +52,8 @@ class Ending:
     signal_code: int | None = None
     title: str = ""  # the first line of a good ending of what is no run
     next: tuple[tuple[str, str], ...] = ()  # what a person may do then, each with its command
+    is_look: bool = False  # it was only looked, and nothing was kept of it: `next` is all that can be done
+    is_alive: bool = False  # another process writes the journal, which is why this one ends
 
     @property
     def exit_code(self) -> int:
@@ -108,7 +110,8 @@ def summary_lines(ending: Ending, *, source: str, resume: str) -> list[str]:
     lines = [head] if (head := headline(ending)) else []
     if summary.counts.pairs:
         rows = None if ending.title else summary.rows
-        lines += ["", *words.counts_table(summary.counts, rows), *reasons.lines(summary.reasons), ""]
+        table = words.counts_table(summary.counts, rows, is_alive=ending.is_alive)
+        lines += ["", *table, *reasons.lines(summary.reasons), ""]
     if summary.attempts or summary.settled:
         facts = [
             words.duration(summary.elapsed_s),
@@ -158,7 +161,7 @@ def next_steps(ending: Ending, *, source: str, resume: str) -> list[tuple[str, s
     """What a person may do now, each with its command; empty when all is done."""
     counts = ending.summary.counts
     steps = list(ending.next)
-    if steps or (ending.exit_code in (Exit.USAGE, Exit.BUG) and not counts.pairs):
+    if steps or ending.is_look or (ending.exit_code in (Exit.USAGE, Exit.BUG) and not counts.pairs):
         return steps
     is_over = ending.exit_code in (Exit.OK, Exit.INCOMPLETE) and not ending.title
     is_over = is_over and not ending.summary.rows.not_read

@@ -222,7 +222,9 @@ class PlanReport:
         lines = [f"{self.source} -> {self.base_url}"]
         if self.told:
             lines += [f"{word:<9}  {text}" for word, text in last_start.lines(self.told)]
-        lines += ["", *words.counts_table(self.counts, always=("pending",)), *reasons.lines(self.reasons), ""]
+        is_alive = self.told is not None and self.told.is_alive
+        table = words.counts_table(self.counts, always=("pending",), is_alive=is_alive)
+        lines += ["", *table, *reasons.lines(self.reasons), ""]
         how = ", by one write each" if self.writes else ""
         lines.append(f"{words.quantity(self.writes, 'pair')} would be created{how}{whose}")
         if not self.writes:

@@ -108,7 +108,7 @@ def with_counts(session: Session, ending: Ending) -> Ending:
         reader.require(base_url=base_url, account=given["account"], columns=columns)
         told = told_of(reader)
         summary = dataclasses.replace(ending.summary, counts=told.counts, rows=told.rows)
-        return dataclasses.replace(ending, summary=summary)
+        return dataclasses.replace(ending, summary=summary, is_alive=told.is_alive)
     return ending
 
 
