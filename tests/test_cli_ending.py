@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bulkwriter.cli.conclude import end_facts
 from bulkwriter.cli.ending import (
     MEANING,
     ORDER,
@@ -115,6 +116,11 @@ def test_an_error_is_not_followed_by_a_title_that_says_it_worse(error: type[Bulk
 
 def test_a_signal_names_itself_whatever_failed_meanwhile() -> None:
     assert headline(ended(error=TryLater("gone"), signal=130)).startswith("Interrupted (SIGINT)")
+
+
+def test_an_interrupt_before_signals_are_watched_is_no_bug() -> None:
+    early = Ending(empty_summary(None), KeyboardInterrupt())
+    assert end_facts(early, early.error) == {"ended_reason": "SIGINT", "resume_at": None}
 
 
 @pytest.mark.parametrize(

@@ -107,11 +107,17 @@ def end_facts(ending: Ending, error: BaseException | None) -> dict[str, str | No
     before it began."""
     ended = ending.summary.ended
     if error is not None and (ended is None or ended.exit_code != code_of(error)):
-        reason = error.message if isinstance(error, BulkwriterError) else f"a bug of ours: {type(error).__name__}"
-        return {"ended_reason": reason, "resume_at": None, **time_to_come_back(error)}
+        return {"ended_reason": reason_of(error), "resume_at": None, **time_to_come_back(error)}
     if ended is None and ending.signal_code:
         return {"ended_reason": signal.Signals(ending.signal_code - 128).name}
     return {}
+
+
+def reason_of(error: BaseException) -> str:
+    """An interrupt is none of ours: it came before signals were watched."""
+    if isinstance(error, KeyboardInterrupt):
+        return signal.SIGINT.name
+    return error.message if isinstance(error, BulkwriterError) else f"a bug of ours: {type(error).__name__}"
 
 
 def time_to_come_back(error: BaseException | None) -> dict[str, str | None]:
