@@ -77,7 +77,11 @@ class BulkWriter:
         try:
             await asyncio.wait([opened, self._living], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            self._living.cancel()
+            if opened.done():  # open already, so it ends as when the block is left: the journal is told so
+                self._is_left.set()
+                self._engine.halt()
+            else:
+                self._living.cancel()
             await to_its_end(asyncio.wait([self._living]))
             raise
         if self._living.done():
