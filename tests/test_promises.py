@@ -61,7 +61,8 @@ def test_a_twentieth_of_the_replies_lost_after_application(tmp_path: Path) -> No
         done = server.truth()
     doubts = done["faults"]["rst_after"]
     assert doubts > 900
-    assert done["list_calls"] <= doubts / 10, f"{done['list_calls']} list calls for {doubts} doubts"
+    # Looks come by the clock, and each reads 20 pages: 4 where nothing else runs, 5 on a busy machine.
+    assert done["list_calls"] <= doubts / 8, f"{done['list_calls']} list calls for {doubts} doubts"
 
 
 def test_a_repeated_reply_in_one_lane_of_many(tmp_path: Path) -> None:

@@ -109,8 +109,9 @@ def draw_world(seed: int) -> World:
     is_unique = random.Random(f"unique {seed}").random() < 0.25  # on its own, so that worlds stay what they were
     latency_s, jitter_s = rng.choice((0.001, 0.02, 0.2)), rng.choice((0.0, 0.005, 0.2))
     settings = draw_settings(rng, len(rows), is_slow=latency_s + jitter_s > 0.1)
+    settings = replace(settings, stop_rejected=1.0)  # half of the pairs may be refused in the same words here
     if is_unique and settings.existing == "skip":
-        settings = replace(settings, max_same_rejections=1_000, stop_rejected=1.0)
+        settings = replace(settings, max_same_rejections=1_000)
     return World(
         seed=seed,
         settings=settings,
