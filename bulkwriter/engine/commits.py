@@ -18,6 +18,7 @@ import anyio
 
 from ..core.pairs import EXISTING, IN_DOUBT, INTENT, PENDING, Pairs
 from ..core.reasons import ReasonCounter, place_of
+from ..errors import ConfigurationStop
 from ..model import Intent, State
 from ..reconcile.looks import Looker
 from ..rows import AppendRow, SettleRow, StoredRow, intent_detail
@@ -86,6 +87,12 @@ class Commits:
         d, ready = self._dispatcher, self._pairs.ready
         d.low_water = self._reach().low_water(rows)
         while len(ready) > d.low_water or len(self._looker.doubts) >= self._most_doubts:
+            if self._looker.forbidden and len(self._looker.doubts) >= self._most_doubts:
+                raise ConfigurationStop(
+                    f"{len(self._looker.doubts):,} pairs are in doubt, no more are risked, and what exists cannot be "
+                    f"listed: {self._looker.forbidden}",
+                    hint="give the user the role CourseCompletedLesson-List; the same command then goes on",
+                )
             self._room = anyio.Event()
             # Of the queue we are told (`hungry`), but doubts are settled without a word to us.
             with anyio.move_on_after(None if len(ready) > d.low_water else 1.0):
