@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, IntEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 ID_MAX = 2**63 - 1
 """The largest id: the API's ids are signed 64-bit, and positive."""
@@ -325,13 +325,20 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class Ended:
     """Why a start ended: `code` for programs, `reason` in words, the exit code, and when (epoch seconds) going on makes
-    sense, where that is known; `is_theirs` if the server has said so, else it is our own quota's end."""
+    sense, where that is known; `is_theirs` if the server has said so, else it is our own quota's end.
+
+    `resume_at` is a whole second from the beginning, so that the journal keeps what the summary says.
+    """
 
     code: str
     reason: str
     exit_code: int = 0
     resume_at: float | None = None
     is_theirs: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resume_at is not None:
+            object.__setattr__(self, "resume_at", whole_second(self.resume_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,6 +431,16 @@ class Snapshot:
     not_read: int | None = None
 
 
+CLOCK_NOISE_S: Final = 0.01
+"""An instant of one clock that was reckoned from another one may be later by so much."""
+
+
+def whole_second(wall: float) -> int:
+    """Epoch seconds rounded up to a second, the one way in which a moment is told: whoever comes back then does not
+    come too early.  What is rounded stays as it is."""
+    return math.ceil(wall - CLOCK_NOISE_S)
+
+
 def iso(wall: float | None) -> str | None:
-    """Epoch seconds as ISO 8601 in UTC, rounded up to a second: whoever comes back then does not come too early."""
-    return None if wall is None else datetime.fromtimestamp(math.ceil(wall), UTC).isoformat()
+    """Epoch seconds as ISO 8601 in UTC, to the `whole_second`."""
+    return None if wall is None else datetime.fromtimestamp(whole_second(wall), UTC).isoformat()

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkwriter.core.left import RowTotal, to_do
+from bulkwriter.engine.quota_view import moment
 from bulkwriter.engine.token_life import token_warning
-from bulkwriter.model import Counts, Ended, Rows, Summary
+from bulkwriter.model import CLOCK_NOISE_S, Counts, Ended, Rows, Summary, iso
 from bulkwriter.settings import Settings
 from bulkwriter.store.starts import (
     LAST_START,
@@ -125,6 +126,21 @@ def test_an_end_is_noted_and_read_back() -> None:
     assert last_start({LAST_START: began_text(WALL)}) == Start(WALL)
     assert last_start({LAST_START: ended_text(WALL, WALL + 9, ended)}) == Start(WALL, WALL + 9, ended)
     assert last_start({}) is None
+
+
+@given(st.floats(WALL, WALL + DAY_S))
+def test_a_moment_is_one_second_wherever_it_is_told(at: float) -> None:
+    """It had a tenth of a second in the journal and all its digits in the summary, each rounded up by itself."""
+    ended = Ended("stated_wait", "the server asks to wait", 75, at, True)
+    noted = {LAST_START: ended_text(WALL, WALL + 9, ended)}
+    kept = last_start(noted)
+    assert kept
+    assert kept.ended == ended
+    until, _ = waits_until(noted, WALL - 1, is_alive=False)
+    assert until is not None
+    assert at - CLOCK_NOISE_S <= until < at + 1
+    assert iso(until) == Summary(Counts(), ended=ended).to_json()["resume_at"] == iso(at)
+    assert moment(until) == moment(at), "in words as well"
 
 
 def test_what_is_waited_for_is_of_the_last_end_and_of_a_living_run_its_own() -> None:

@@ -27,7 +27,7 @@ import orjson
 
 from ..errors import JournalError, is_of_journal
 from ..events import Note
-from ..model import Counts, Ended
+from ..model import Counts, Ended, whole_second
 from ..store.starts import LAST_START, RUN, SOURCE, ended_text, source_text
 from .held import waits_until
 from .token_life import token_warning
@@ -139,7 +139,7 @@ def facts(engine: Engine, held: Held, total: RowTotal, rate: float) -> dict[str,
         "held_kind": held.kind,
         "held_by": held.words,
         "holds_until": None if held.more_s is None else round(wall + held.more_s, 1),
-        "resume_at": None if resume_at is None else round(resume_at, 1),
+        "resume_at": None if resume_at is None else whole_second(resume_at),
         "is_theirs": is_theirs,
         "believes": engine.parts.control.explain(engine.ports.clock()),
         "quota": settings.quota,

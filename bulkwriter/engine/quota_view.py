@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..core.quota import WRITE
 from ..core.spending import Spending
-from ..model import Window
+from ..model import Window, whole_second
 
 if TYPE_CHECKING:
     from .quotas import Quotas
@@ -25,14 +25,14 @@ HOLD_S: Final = 60.0
 
 
 def moment(wall: float) -> str:
-    """Local time to the minute, rounded up: "2026-11-12 08:15 CET"."""
-    at = datetime.datetime.fromtimestamp(wall + 59.9, datetime.UTC).astimezone()
-    return at.strftime("%Y-%m-%d %H:%M %Z").rstrip()
+    """Local time to the minute, rounded up: "2026-11-12 08:15 CET".  Of a moment and of its `whole_second` the same."""
+    return began(whole_second(wall) + 59)
 
 
 def began(wall: float) -> str:
     """The same, rounded down: when something began."""
-    return moment(wall - 59.9)
+    at = datetime.datetime.fromtimestamp(wall, datetime.UTC).astimezone()
+    return at.strftime("%Y-%m-%d %H:%M %Z").rstrip()
 
 
 def spent_words(window: Window, until: str) -> str:

@@ -58,7 +58,7 @@ def ended_text(began_at: float | None, wall: float, ended: Ended) -> str:
             "code": ended.code,
             "reason": ended.reason[:REASON_CHARS],
             "exit_code": ended.exit_code,
-            "resume_at": None if ended.resume_at is None else round(ended.resume_at, 1),
+            "resume_at": ended.resume_at,
             "is_theirs": ended.is_theirs,
         }
     )
