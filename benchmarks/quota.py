@@ -23,8 +23,8 @@ from pathlib import Path
 
 import uvloop
 
-from bulkwriter.engine.quotas import Quotas
-from bulkwriter.metering import quotas_for
+from bulkwriter.quota.build import quotas_for
+from bulkwriter.quota.gate import Quotas
 from bulkwriter.settings import Settings
 
 from .figures import median_rows

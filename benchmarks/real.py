@@ -24,7 +24,7 @@ from typing import Any
 import uvloop
 
 from bulkwriter import BulkWriter, Pair, Settings
-from bulkwriter.core.control import Controller
+from bulkwriter.adaptive import Controller
 from bulkwriter.model import Snapshot
 from bulkwriter.stub.thread import StubThread
 

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
 
-from bulkwriter.dedupe import IdSet, PairSet
-from bulkwriter.engine.intake import STORED_ROWS
+from bulkwriter.core.dedupe import IdSet, PairSet
 from bulkwriter.model import State
+from bulkwriter.run.intake import STORED_ROWS
 from bulkwriter.sources import open_source
 from bulkwriter.store.journal import Journal
 

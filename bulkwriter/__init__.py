@@ -11,14 +11,15 @@ The code is read from here on in this order; each folder says in its own `__init
 
     model, settings, errors, events     the nouns, the choices, what goes wrong, what observers are told; `rows`: the
                                         journal's, as they are written
-    writer, taking, given, standing     the library's face: a source or a pair goes in, a summary comes out
-    assembly, connection, metering      the real parts put together: journal, network, quotas; `cpu`: a clock
+    writer                              the library's face: a source or a pair goes in, a summary comes out
+    wiring, server_client               the real parts put together: journal, network, quotas
     guarded, threads                    around whatever the event loop calls by itself; threads that may hang
     shell                               how text from outside is shown
-    engine/                             waits and acts: the run itself
-    core/                               decides, and nothing else
-    net/, store/                        talk, and remember; `dedupe`: pairs and ids seen, in bitmaps
-    reconcile/                          what is there, what became of doubts, verify and undo
+    run/                                waits and acts: the run itself
+    core/, adaptive/                    decide about a pair, and how fast to send; nothing else
+    quota/                              how much may be spent, and who counts it
+    listing/, verify/                   what the server has; verify, repair and undo
+    net/, store/                        talk, and remember
     sources/                            where pairs come from
     cli/, stub/                         the command line, and the local server to try it on
 """

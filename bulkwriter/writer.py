@@ -16,20 +16,20 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
-from .assembly import Assembly
-from .engine.delivery import Delivery
-from .engine.engine import Engine
-from .engine.notes import Notes
-from .engine.remember import Remembering
-from .engine.singles import Singles
-from .engine.uncancelled import own_task, to_its_end
 from .errors import BulkwriterError, Exit, TryLater, UsageError
 from .events import Event, Observer, Stopping
-from .given import PairLike, Pairs, as_source, checked_pair
 from .model import Ended, Outcome, Snapshot, Summary
+from .run.delivery import Delivery
+from .run.engine import Engine
+from .run.notes import Notes
+from .run.shielded import own_task, to_its_end
+from .run.singles import Singles
+from .run.source_run import Taking, states_sent_again
+from .run.summary import ended_of, snapshot_of, summary_of
+from .run.warm_start import Remembering
 from .settings import Settings
-from .standing import ended_of, snapshot_of, summary_of
-from .taking import Taking, states_sent_again
+from .sources.inputs import PairLike, Pairs, as_source, checked_pair
+from .wiring import Assembly
 
 ENDS: Final = "give the pair again after the next start; what had been sent of it is in the journal"
 

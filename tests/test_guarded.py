@@ -1,6 +1,7 @@
-"""Whatever the event loop calls by itself is guarded: read from the syntax trees.  `test_planted` puts a bug in each.
+"""Whatever the event loop calls by itself is guarded: read from the syntax trees.
 
-An exception that gets to the loop is a line in a log, and whoever waited for what the callback does waits for ever.
+`whole.test_planted` puts a bug in each.  An exception that gets to the loop is a line in a log, and whoever waited for
+what the callback does waits for ever.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ AT: Final = {
 """By the method that hands something to the loop: which argument is called."""
 EXEMPT: Final = {
     ("cli/stub.py", "ended.set"): "asyncio's own event: there is nothing of ours to go wrong",
-    ("engine/background.py", "self._ended"): "forgets the task and looks at its error; who waits, waits for the task",
+    ("run/background.py", "self._ended"): "forgets the task and looks at its error; who waits, waits for the task",
 }
 THE_STUB: Final = "stub/"
 """A server for tests: its loop closes a connection whose callback raised, and the client has a deadline of its own."""

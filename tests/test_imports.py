@@ -31,46 +31,47 @@ MAY_USE: dict[str, set[str]] = {
     "threads": {"errors"},
     # decide, talk, remember, read
     "core": {"errors", "model", "rows"},
+    "adaptive": {"model"},
     "net": {"__version__", "errors", "guarded", "model", "settings"},
     "store": {"errors", "guarded", "model", "rows", "threads"},
     "sources": {"errors", "guarded", "model", "shell", "threads"},
-    "dedupe": set(),
-    "cpu": set(),
     # look, wait and act
-    "reconcile": {*NOUNS, "connection", "core", "dedupe", "engine", "net", "store"},
-    "engine": {*NOUNS, "core", "dedupe", "guarded", "net", "reconcile", "store", "threads"},
+    "quota": {*NOUNS, "core", "guarded", "net", "run", "store", "threads"},
+    "listing": {*NOUNS, "core", "net", "run"},
+    "run": {*NOUNS, "adaptive", "core", "guarded", "listing", "net", "quota", "sources", "store", "threads"},
     # put together
-    "metering": {"core", "engine", "model", "settings", "store"},
-    "connection": {"core", "engine", "metering", "model", "net", "reconcile", "settings"},
-    "assembly": {"connection", "cpu", "dedupe", "engine", "errors", "metering", "model", "net", "settings", "store"},
+    "server_client": {"core", "listing", "model", "net", "quota", "run", "settings"},
+    "wiring": {"core", "errors", "model", "net", "quota", "run", "server_client", "settings", "store"},
+    # verify and undo
+    "verify": {*NOUNS, "adaptive", "core", "listing", "net", "quota", "run", "server_client", "store"},
     # the library's face
-    "given": {"errors", "model", "sources"},
-    "standing": {"core", "engine", "errors", "model", "taking"},
-    "taking": {"core", "dedupe", "engine", "errors", "model", "settings", "sources"},
-    "writer": {*NOUNS, "assembly", "engine", "given", "standing", "taking"},
+    "writer": {*NOUNS, "run", "sources", "wiring"},
     "__init__": {*NOUNS, "sources", "writer"},
     # on top
     "cli": {
         *NOUNS,
-        "connection",
         "core",
-        "dedupe",
-        "engine",
         "guarded",
-        "metering",
-        "reconcile",
+        "listing",
+        "quota",
+        "run",
+        "server_client",
         "shell",
         "sources",
         "store",
         "stub",
         "threads",
+        "verify",
         "writer",
     },
     "stub": {"errors", "model", "settings"},
     "__main__": {"cli"},
 }
-PURE = {"core", "model", "rows", "errors", "events"}
-"""Parts that decide, and the nouns: values in, values out."""
+PURE = {
+    "adaptive", "core", "errors", "events", "model", "rows",
+    *(f"quota/{name}" for name in ("forecast", "reserve", "short_window", "sides", "throttles", "windows")),
+}  # fmt: skip
+"""Parts that decide, single files of a part among them, and the nouns: values in, values out."""
 IMPURE = {
     "aiohttp", "anyio", "asyncio", "logging", "multiprocessing", "os", "pathlib", "secrets", "select", "socket",
     "sqlite3", "subprocess", "sys", "threading", "time", "uvloop",
@@ -79,9 +80,11 @@ IMPURE = {
 
 
 def pure_files(package: Path) -> list[Path]:
-    return [
-        path for path in sorted(package.rglob("*.py")) if path.relative_to(package).parts[0].removesuffix(".py") in PURE
-    ]
+    def is_pure(path: Path) -> bool:
+        inside = path.relative_to(package).with_suffix("")
+        return inside.parts[0] in PURE or inside.as_posix() in PURE
+
+    return [path for path in sorted(package.rglob("*.py")) if is_pure(path)]
 
 
 def impure_names(path: Path) -> set[str]:
@@ -111,7 +114,7 @@ def test_an_impure_import_is_seen_in_every_pure_file(tmp_path: Path, monkeypatch
     monkeypatch.setattr(test_tidy, "PACKAGE", copy)
     files = pure_files(copy)
     assert {path.relative_to(copy) for path in files} == {path.relative_to(PACKAGE) for path in pure_files(PACKAGE)}
-    assert copy / "core" / "control" / "hold.py" in files
+    assert {copy / "adaptive" / "hold.py", copy / "quota" / "windows.py"} <= set(files)
     for path in files:
         path.write_text(path.read_text(encoding="utf-8") + "\n\ndef planted() -> None:\n    import asyncio\n")
         assert impure_names(path) == {"asyncio"}, path
@@ -125,7 +128,7 @@ def test_an_impure_import_is_seen_in_every_pure_file(tmp_path: Path, monkeypatch
         ("from .. import store", {"store"}),
         ("from ..store.journal import Journal", {"store"}),
         ("import bulkwriter.net.pool", {"net"}),
-        ("def f() -> None:\n    from ..engine import engine", {"engine"}),
+        ("def f() -> None:\n    from ..run import engine", {"run"}),
         ("import orjson", set()),
     ],
 )
@@ -136,4 +139,4 @@ def test_no_way_to_import_is_overlooked(
     path.parent.mkdir()
     path.write_text(line)
     monkeypatch.setattr(test_tidy, "PACKAGE", tmp_path)
-    assert imported_parts(path) & {"core", "net", "store", "engine"} == found
+    assert imported_parts(path) & {"core", "net", "store", "run"} == found

@@ -18,9 +18,9 @@ from bulkwriter.cli import manual
 from bulkwriter.cli.ending import MEANING
 from bulkwriter.cli.main import COMMANDS, group
 from bulkwriter.cli.topics import TOPICS
-from tests.cli_process import stub
 from tests.conftest import CANARY
-from tests.library import on_loop, truth
+from tests.support.cli_process import stub
+from tests.support.library import on_loop, truth
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

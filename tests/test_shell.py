@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkwriter.shell import join, operand, quote, visible
-from tests.cli_process import finish, start
+from tests.support.cli_process import finish, start
 
 SHELLS = [shell for name in ("bash", "zsh", "ksh") if (shell := shutil.which(name))]
 NASTY = [

@@ -31,7 +31,13 @@ DOCSTRING_LINES = 5
 TRIVIAL_LINES = 20
 """An `__init__.py` shorter than this may do with a docstring of one line, or none."""
 
-ONLY_IN = {"aiohttp": {"net"}, "sqlite3": {"store"}, "httptools": {"net", "stub"}, "rich": {"cli"}, "click": {"cli"}}
+ONLY_IN = {
+    "aiohttp": {"net"},
+    "sqlite3": {"store", "quota"},
+    "httptools": {"net", "stub"},
+    "rich": {"cli"},
+    "click": {"cli"},
+}
 
 # fmt: off
 RUN_OPTIONS = {

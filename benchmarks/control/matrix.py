@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
-from bulkwriter.core.control import Controller
+from bulkwriter.adaptive import Controller
 
 from ..figures import Row
 from ..turns import Findings, Plan

@@ -26,7 +26,7 @@ BIN_S = 0.05
 
 
 class Control(Protocol):
-    """The seam of `bulkwriter.core.control`, as far as a client needs it."""
+    """The seam of `bulkwriter.adaptive`, as far as a client needs it."""
 
     @property
     def in_flight_limit(self) -> int: ...

@@ -18,16 +18,16 @@ from typing import Any
 
 import uvloop
 
-from bulkwriter.assembly import Assembly
-from bulkwriter.engine.ports import Ports
+from bulkwriter.listing.lists import Filters
 from bulkwriter.model import Fault, Intent, Reply, State
 from bulkwriter.net.api import Api
 from bulkwriter.net.lane import Lane
 from bulkwriter.net.pool import Pool
-from bulkwriter.reconcile.lists import Filters
 from bulkwriter.rows import SettleRow
+from bulkwriter.run.ports import Ports
 from bulkwriter.settings import Limits, Settings
 from bulkwriter.store.memory import MemoryJournal
+from bulkwriter.wiring import Assembly
 from bulkwriter.writer import BulkWriter
 
 from ..turns import TOKEN

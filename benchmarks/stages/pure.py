@@ -7,16 +7,16 @@ import random
 from collections.abc import Iterator, Sequence
 from time import monotonic
 
+from bulkwriter.adaptive import Controller, SharedBackoff
 from bulkwriter.core.classify import created_id
-from bulkwriter.core.control import Controller, SharedBackoff
+from bulkwriter.core.dedupe import IdSet, PairSet
 from bulkwriter.core.stats import Stats
-from bulkwriter.dedupe import IdSet, PairSet
-from bulkwriter.engine.chunks import ChunkSize
-from bulkwriter.engine.intake import Intake, IntakePlan, There
 from bulkwriter.model import Intent, Reply
 from bulkwriter.net.api import Api
 from bulkwriter.net.framing import ReplyReader
 from bulkwriter.rows import AppendRow, StoredRow
+from bulkwriter.run.chunks import ChunkSize
+from bulkwriter.run.intake import Intake, IntakePlan, There
 from bulkwriter.sources import iterable_source, open_source
 
 from ..servers import ENVELOPE

@@ -10,16 +10,16 @@
     dry_run, plan   what a run would do, and when it would be done (`forecast`)
     status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`)
     export          pairs by state, as a source again; `journals`: which journal is meant
-    verify, undo    an `errand` each: settings, signals, an end that always reports (`verify_report`)
+    verify, undo    a `lifecycle` each: settings, signals, an end that always reports (`verify_report`)
     stub, demo      the local server; `topics`: help
 
     stdout          what is written there, and what becomes of it when that fails
-    voice           everything said on stderr, by one thread; `tell`: events as sentences
+    stderr          everything said there, by one thread; `event_lines`: events as sentences
     progress        a snapshot as lines, drawn by `live`
     topics          help; `manual`: its texts for operators
     conclude        the end of a command; `ending`: exit code, summary, the command that resumes
     reasons         why pairs were not written, most frequent first
-    words           numbers, times and tables as text
+    describe        numbers, times and tables as text
 
 stdout is data, stderr is for people.  A command's module is imported only when the command is used, and imports what
 is heavy only when it runs, so that `--help` answers at once.

@@ -25,7 +25,7 @@ from .secret import SECRET_ENV
 
 if TYPE_CHECKING:
     from ..sources import Source
-    from .voice import Voice
+    from .stderr import Voice
 
 STDIN = Path("-")
 DEVICES = ("/dev/", "/proc/")
@@ -150,7 +150,7 @@ def open_given(source: str, given: Mapping[str, Any], voice: Voice, *, limits: L
 
 def check_settings(settings: Settings, *, with_token: bool) -> None:
     """Refuse what a start would refuse, before any file is made: quotas, certificates, the proxy, the token's file."""
-    from ..connection import check
+    from ..server_client import check
 
     check(settings, with_token=with_token)
 

@@ -24,8 +24,8 @@ from ..model import Summary, iso
 from ..shell import visible
 from .ending import Ending, code_of, empty_summary, first_of, summary_lines
 from .main import bug
+from .stderr import Voice
 from .stdout import Stdout
-from .voice import Voice
 
 if TYPE_CHECKING:
     from .neighbours import Neighbours

@@ -20,10 +20,10 @@ from typing import Any, Protocol, TypeVar
 
 from ..guarded import guarded
 from ..model import Ended, Snapshot, Summary
-from . import progress, words
+from . import describe, progress
 from .ending import Ending, empty_summary
 from .signals import Signals
-from .voice import Voice
+from .stderr import Voice
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ class Drain:
     def _act(self) -> None:
         if self._writer is not None:
             count = self._writer.snapshot().in_flight
-            waiting = f"; waiting for {words.quantity(count, 'request')} in flight" if count else ""
+            waiting = f"; waiting for {describe.quantity(count, 'request')} in flight" if count else ""
             self._writer.drain(
                 f"{self._reason}, so nothing new is sent{waiting}; once more aborts at once",
                 ended=Ended("signal", self._reason, self._exit_code),
@@ -158,9 +158,9 @@ def tell_resume(found: Snapshot, voice: Voice) -> None:
     counts = found.counts
     if counts.pairs:
         doubts = f", {counts.in_doubt:,} in doubt" if counts.in_doubt else ""
-        unread = f", {words.not_read(found.not_read, is_exact=found.is_total_exact)} not read yet"
+        unread = f", {describe.not_read(found.not_read, is_exact=found.is_total_exact)} not read yet"
         voice.say(
-            f"resuming: {found.done:,} of {words.quantity(counts.pairs, 'row')} read are done{doubts}"
+            f"resuming: {found.done:,} of {describe.quantity(counts.pairs, 'row')} read are done{doubts}"
             f"{unread if found.not_read else ''}",
             event="resuming",
         )

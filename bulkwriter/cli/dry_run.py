@@ -15,17 +15,17 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..core.dedupe import PairSet
 from ..core.reasons import ReasonCounter, place_of
-from ..dedupe import PairSet
 from ..errors import Exit, SourceError
 from ..model import Batch, Counts, Reasons, Rows, State, Summary
 from ..settings import Settings
-from . import choose, journals, words
+from . import choose, describe, journals
 from .conclude import Session
 from .drive import run_loop
 from .ending import Ending
 from .reasons import reasons_of
-from .voice import Voice
+from .stderr import Voice
 
 if TYPE_CHECKING:
     from ..store.reader import JournalReader
@@ -85,9 +85,9 @@ def dry_run(session: Session, settings: Settings) -> Ending:
 
 def title(counts: Counts, settings: Settings, *, is_resumed: bool) -> str:
     sends = min(counts.pending, settings.limit or counts.pending)
-    looks = f", and look up {words.quantity(counts.in_doubt, 'doubt')} first" if counts.in_doubt else ""
+    looks = f", and look up {describe.quantity(counts.in_doubt, 'doubt')} first" if counts.in_doubt else ""
     where = "go on from the journal and send" if is_resumed else "send"
-    return f"Dry run: a start would {where} {words.quantity(sends, 'pair')} to {settings.base_url}{looks}"
+    return f"Dry run: a start would {where} {describe.quantity(sends, 'pair')} to {settings.base_url}{looks}"
 
 
 def start_words(counts: Counts) -> str:
@@ -153,4 +153,4 @@ def say_bad(voice: Voice, tally: Tally) -> None:
     for text in tally.bad:
         voice.say(text, event="bad_row")
     if more := tally.states[State.INVALID] - len(tally.bad):
-        voice.say(f"…and {words.number(more)} more", event="bad_rows", more=more)
+        voice.say(f"…and {describe.number(more)} more", event="bad_rows", more=more)

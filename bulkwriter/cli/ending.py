@@ -16,7 +16,7 @@ from ..core.left import to_do
 from ..errors import BulkwriterError, Exit
 from ..model import Counts, Summary
 from ..shell import join, operand
-from . import reasons, words
+from . import describe, reasons
 from .choose import without_password
 
 ORDER = (2, 74, 130, 143, 129, 5, 6, 4, 75, 3, 1, 0, 70)
@@ -110,13 +110,13 @@ def summary_lines(ending: Ending, *, source: str, resume: str) -> list[str]:
     lines = [head] if (head := headline(ending)) else []
     if summary.counts.pairs:
         rows = None if ending.title else summary.rows
-        table = words.counts_table(summary.counts, rows, is_alive=ending.is_alive)
+        table = describe.counts_table(summary.counts, rows, is_alive=ending.is_alive)
         lines += ["", *table, *reasons.lines(summary.reasons), ""]
     if summary.attempts or summary.settled:
         facts = [
-            words.duration(summary.elapsed_s),
-            words.creates_per_second(summary.creates_per_s),
-            words.quantity(summary.attempts, "attempt"),
+            describe.duration(summary.elapsed_s),
+            describe.creates_per_second(summary.creates_per_s),
+            describe.quantity(summary.attempts, "attempt"),
             f"{summary.throttled:,} throttled",
         ]
         lines.append(f"  this start {' · '.join(facts)}")
@@ -154,7 +154,7 @@ def at_limit(summary: Summary) -> str:
     if rows.total is None:
         return "As many pairs were sent as --limit allows; the source has more rows, nobody knows how many"
     about = "" if rows.is_exact else "about "
-    return f"As many pairs were sent as --limit allows; {about}{words.quantity(left, 'row')} of the source are left"
+    return f"As many pairs were sent as --limit allows; {about}{describe.quantity(left, 'row')} of the source are left"
 
 
 def next_steps(ending: Ending, *, source: str, resume: str) -> list[tuple[str, str]]:

@@ -29,7 +29,8 @@ import click
 from ..errors import UsageError
 from ..model import State
 from ..shell import quote
-from . import journals, options, stdout, words
+from . import describe as words
+from . import journals, options, stdout
 from .main import complain
 
 if TYPE_CHECKING:

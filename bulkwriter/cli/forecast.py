@@ -1,6 +1,6 @@
 """When so many writes will be done: under each quota alone, under all together, and as if nothing had been spent yet.
 
-`plan` and `status` answer with this, progress with the same `core.spending.finish`.  A finish is told as a date with
+`plan` and `status` answer with this, progress with the same `quota.forecast.finish`.  A finish is told as a date with
 its zone and as a duration; the quota that is waited for longest is the one that *binds*.
 
 Pure but for `Outlook.now`, which reads the ledger and the clocks.  Not here: how many writes are needed.
@@ -15,15 +15,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..core.quota import SLACK, WRITE, concerned, is_short
-from ..core.spending import Finish, Spending, finish, usable
-from ..engine.account import day_of, longest_of, placed
-from ..engine.eta import long_of, pace_of
-from ..engine.quota_view import moment
-from ..metering import spent_so_far
 from ..model import Window
+from ..quota.account import day_of, longest_of, placed
+from ..quota.build import spent_so_far
+from ..quota.eta import long_of, pace_of
+from ..quota.forecast import Finish, Spending, finish, usable
+from ..quota.view import moment
+from ..quota.windows import SLACK, WRITE, concerned, is_short
 from ..store.boot import boot_clock
-from . import words
+from . import describe
 
 LENGTHS = {1.0: "a second", 60.0: "a minute", 3_600.0: "an hour", 86_400.0: "a day"}
 NOUNS = {"write": ("write", "writes"), "read": ("list call", "list calls"), "any": ("request", "requests")}
@@ -129,14 +129,14 @@ class Term:
         """First value: "40 d 1 h, until 2026-12-24 10:22 CET"."""
         if self.seconds == math.inf:
             return "never"
-        return f"{words.duration(self.seconds)}, until {moment(self.wall)}"
+        return f"{describe.duration(self.seconds)}, until {moment(self.wall)}"
 
 
 def window_words(window: Window) -> str:
     """A window as people say it: "2,500 writes a day", "1 request in 0.1 s"."""
     kind = window.kind.removeprefix("taken-")
     noun = NOUNS[kind][window.count != 1]
-    length = LENGTHS.get(window.window_s, f"in {words.duration(window.window_s)}")
+    length = LENGTHS.get(window.window_s, f"in {describe.duration(window.window_s)}")
     day = f" from {window.text.partition('@')[2]}" if window.day_at_s is not None else ""
     shown = " (as the server showed)" if kind != window.kind else ""
     return f"{window.count:,} {noun} {length}{day}{shown}"

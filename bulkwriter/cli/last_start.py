@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..model import Counts, Rows, iso
 from ..store.starts import Start, last_start, source_rows, waits_until
-from . import words
+from . import describe
 
 if TYPE_CHECKING:
     from ..store.reader import JournalReader
@@ -72,13 +72,13 @@ def lines(told: Told) -> list[tuple[str, str]]:
     start = told.start
     if start and not told.is_alive:
         if start.ended:
-            at = words.when(iso(start.ended_at) or "")
+            at = describe.when(iso(start.ended_at) or "")
             rows.append(("ended", f"{at}, exit {start.ended.exit_code}: {start.ended.reason}"))
         else:
-            since = f" of {words.when(iso(start.began_at) or '')}" if start.began_at else ""
+            since = f" of {describe.when(iso(start.began_at) or '')}" if start.began_at else ""
             rows.append(("ended", f"not by itself: the start{since} {KILLED}"))
     if told.resume_at is not None:
-        from ..engine.quota_view import moment
+        from ..quota.view import moment
 
         why = ", as the server asked" if told.is_theirs else ", when the spent quota has room again"
         rows.append(("wait", f"until {moment(told.resume_at)}{why}"))

@@ -1,7 +1,7 @@
 """Two runs over the same pairs: the second one is refused, or warned, before it sends anything.
 
 `Neighbours` is told of a run's first rows as its source gives them (`watching`), before any of them becomes an intent,
-and holds them against the runs that `store.registry` knows of the same server and account:
+and holds them against the runs that `run.registry` knows of the same server and account:
 
     at work, and of the same source, or with one of the first pairs in common    refused (exit 5), unless --yes
     such a run that ended before its time, or was killed                         told: its command goes on with it
@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BulkwriterError, Exit, JournalError
 from ..model import iso
-from . import words
+from . import describe
 
 if TYPE_CHECKING:
+    from ..run.registry import Entry, Registry
     from ..settings import Settings
-    from ..store.registry import Entry, Registry
     from .conclude import Session
     from .ending import Ending
 
@@ -46,8 +46,8 @@ class Neighbours:
     @classmethod
     def of(cls, session: Session, settings: Settings) -> Neighbours | None:
         """None where there is no place for a registry."""
-        from ..store.ledger import ledger_path
-        from ..store.registry import Entry, Registry
+        from ..quota.ledger import ledger_path
+        from ..run.registry import Entry, Registry
 
         assert settings.journal
         try:
@@ -65,7 +65,7 @@ class Neighbours:
 
     def see(self, pairs: Iterable[tuple[int, int] | None]) -> None:
         """Rows of ours.  Raises `JournalError` where another run at work has some of them."""
-        from ..store.registry import ROWS, rows_of
+        from ..run.registry import ROWS, rows_of
 
         known = len(self._pairs)
         for pair in pairs:
@@ -110,7 +110,7 @@ class Neighbours:
     def _judge(self, other: Entry) -> None:
         what = f"{other.source} with journal {other.journal}"
         if not other.is_at_work:
-            when = words.when(iso(other.ended_at or other.started_at) or "")
+            when = describe.when(iso(other.ended_at or other.started_at) or "")
             how = f"ended at {when} with pairs left" if other.ended_at else f"began at {when} and was cut off"
             self._note(other.journal, f"a run of {what} {how}; some of its pairs are in {self._session.source} too")
         elif self._session.given["yes"]:

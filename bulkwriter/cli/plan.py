@@ -18,18 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..engine.ceiling import reached
-from ..engine.token_life import token_warning
 from ..errors import Exit
 from ..model import Batch, Counts, Reasons, Rows, State, iso, reasons_json
+from ..quota.ceiling import reached
+from ..run.token_life import token_warning
 from ..settings import Settings
-from . import choose, journals, last_start, options, reasons, words
+from . import choose, journals, last_start, options, reasons
+from . import describe as words
 from .conclude import put
 from .dry_run import ROWS, Tally, check_unchanged, check_whole, count_batch, note_bad, say_bad
-from .errand import Errand
+from .lifecycle import Errand
 
 if TYPE_CHECKING:
-    from ..reconcile.existing import Existing
+    from ..listing.existing import Existing
     from ..store.reader import JournalReader
     from .forecast import Outlook
     from .last_start import Told
@@ -91,8 +92,8 @@ def prepare(errand: Errand, report: PlanReport) -> Settings:
 
 
 async def work(errand: Errand, settings: Settings, report: PlanReport) -> None:
-    from ..metering import windows_for
-    from ..store.ledger import account_key, ledger_path
+    from ..quota.build import windows_for
+    from ..quota.ledger import account_key, ledger_path
     from .forecast import Outlook
 
     windows = windows_for(settings)
@@ -116,9 +117,9 @@ async def work(errand: Errand, settings: Settings, report: PlanReport) -> None:
 
 async def look_up(errand: Errand, settings: Settings, stack: contextlib.AsyncExitStack) -> Existing:
     """What tells which pairs are on the server."""
-    from ..connection import Connection
-    from ..reconcile.conversation import Conversation
-    from ..reconcile.existing import Existing
+    from ..listing.existing import Existing
+    from ..server_client import Connection
+    from ..verify.session import Conversation
 
     connection = await stack.enter_async_context(Connection(settings))
     talk = Conversation(connection, settings, tell=errand.tell)
@@ -252,7 +253,7 @@ def window_text(window: Any) -> str:
 
 def finish_lines(outlook: Outlook, writes: int) -> list[str]:
     """The end of it all, and what binds."""
-    from ..engine.quota_view import moment
+    from ..quota.view import moment
 
     end, fresh = outlook.together(writes), outlook.fresh().together(writes)
     wait_s = outlook.not_before - outlook.boot

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..model import Snapshot, reasons_json
-from . import reasons, words
+from . import describe, reasons
 
 FIRST_LINE_S = 5.0
 LAST_LINE_S = 60.0
@@ -31,23 +31,23 @@ def headline(s: Snapshot) -> str:
     if s.total is None:
         return f"{s.done:,} done"
     about = "" if s.is_total_exact else "about "
-    return f"{s.done:,} of {about}{s.total:,} · {words.percent(s.done, s.total)}"
+    return f"{s.done:,} of {about}{s.total:,} · {describe.percent(s.done, s.total)}"
 
 
 def outcome_facts(s: Snapshot) -> list[str]:
     """Counts by state: created always, others where there are any."""
     facts = []
-    for name, count in words.by_state(s.counts).items():
+    for name, count in describe.by_state(s.counts).items():
         if name == "created" or (count and name != "pending"):
-            facts.append(f"{words.state(name)} {count:,}")
+            facts.append(f"{describe.state(name)} {count:,}")
     return facts
 
 
 def pace_facts(s: Snapshot) -> list[str]:
     """Speed and what is under way."""
-    facts = [words.creates_per_second(s.rate_per_s)]
+    facts = [describe.creates_per_second(s.rate_per_s)]
     if s.eta_s is not None:
-        facts.append(f"ETA {words.duration(s.eta_s)}")
+        facts.append(f"ETA {describe.duration(s.eta_s)}")
     facts.append(f"in flight {s.in_flight:,}/{s.in_flight_limit:,}")
     if s.throttled:
         facts.append(f"throttled {s.throttled:,}")
@@ -58,7 +58,7 @@ def held_by(s: Snapshot) -> str:
     """What holds the run back right now and for how much longer, or ""."""
     if s.holds_until_s is None or not s.held_by:
         return s.held_by
-    return f"{s.held_by}, {words.duration(s.holds_until_s)} more"
+    return f"{s.held_by}, {describe.duration(s.holds_until_s)} more"
 
 
 def plain_line(s: Snapshot) -> str:
@@ -75,13 +75,13 @@ def plain_line(s: Snapshot) -> str:
 
 def live_lines(s: Snapshot, width: int) -> list[str]:
     """The lines under the bar of a live display, none longer than `width`."""
-    lines = [*words.wrap(outcome_facts(s), width), *words.wrap(pace_facts(s), width)]
+    lines = [*describe.wrap(outcome_facts(s), width), *describe.wrap(pace_facts(s), width)]
     if s.believes:
-        lines += words.wrap(s.believes.split(), width, between=" ")
+        lines += describe.wrap(s.believes.split(), width, between=" ")
     if s.held_by:
-        lines += words.wrap(f"held back: {held_by(s)}".split(), width, between=" ")
+        lines += describe.wrap(f"held back: {held_by(s)}".split(), width, between=" ")
     if why := reasons.in_short(s.reasons):
-        lines += words.wrap([why], width)  # on one line, cut where need be: the summary tells it whole
+        lines += describe.wrap([why], width)  # on one line, cut where need be: the summary tells it whole
     return lines
 
 

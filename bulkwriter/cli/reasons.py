@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..core.reasons import ReasonCounter, place_of, shown_first
 from ..model import HAVE_REASONS, Counts, Reason, Reasons
-from . import words
+from . import describe
 
 if TYPE_CHECKING:
     from ..store.reader import JournalReader
@@ -47,19 +47,19 @@ def lines(reasons: Reasons, *, indent: str = "  ") -> list[str]:
     told = []
     for state in HAVE_REASONS:
         if mine := reasons.get(state):
-            told += ["", f"{indent}why {words.state(state)}", *map(f"{indent}  ".__add__, state_lines(mine))]
+            told += ["", f"{indent}why {describe.state(state)}", *map(f"{indent}  ".__add__, state_lines(mine))]
     return told
 
 
 def state_lines(reasons: tuple[Reason, ...]) -> list[str]:
     shown, rest = shown_first(reasons, MOST)
-    width = max((len(words.number(reason.count)) for reason in shown), default=1)
+    width = max((len(describe.number(reason.count)) for reason in shown), default=1)
     told = []
     for reason in shown:
-        told.append(f"{words.number(reason.count):>{width}}  {reason.reason}")
+        told.append(f"{describe.number(reason.count):>{width}}  {reason.reason}")
         told.append(f"{'':>{width}}  such as {such_as(reason)}")
     if rest:
-        told.append(f"…and {words.number(rest)} more, for other reasons")
+        told.append(f"…and {describe.number(rest)} more, for other reasons")
     return told
 
 
@@ -74,4 +74,4 @@ def in_short(reasons: Reasons) -> str:
     if not firsts:
         return ""
     reason, state = max(firsts, key=lambda both: both[0].count)
-    return f"most often {words.state(state)}, {words.number(reason.count)}: {reason.reason}"
+    return f"most often {describe.state(state)}, {describe.number(reason.count)}: {reason.reason}"

@@ -21,12 +21,12 @@ from ..settings import DEFAULT_BASE_URL, Settings
 from . import choose, journals, options
 from .conclude import Session, conclude, guarded
 from .ending import Ending, resume_command
+from .event_lines import Teller
 from .neighbours import Neighbours
 from .reasons import have_all, reasons_of
 from .secret import secrets_of
 from .signals import Signals
-from .tell import Teller
-from .voice import Voice, own_stderr
+from .stderr import Voice, own_stderr
 
 if TYPE_CHECKING:
     from .drive import Job

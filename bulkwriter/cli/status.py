@@ -16,7 +16,8 @@ import click
 from ..core.left import to_do
 from ..model import Reasons, reasons_json
 from ..shell import join, operand
-from . import journals, last_start, options, reasons, status_ahead, words
+from . import describe as words
+from . import journals, last_start, options, reasons, status_ahead
 from .conclude import put
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """What lies ahead of a run, for `status`: pace, the forecast end under its quotas, which are spent and until when.
 
-From what the run has noted in its journal (`engine.notes`) and from the ledger as it is now, so it is right for a run
+From what the run has noted in its journal (`run.notes`) and from the ledger as it is now, so it is right for a run
 that waits for days as for one that was stopped: that is told as if it were started at this moment, at the rate that it
 had.  Without quotas and without a rate nothing is foretold, nor while a run waits for a server that is gone.  A ledger
 that cannot be read leaves all of this out, with a word why.
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..core.left import to_do
 from ..core.writes import writes_to_come
-from ..engine.eta import UNKNOWN
 from ..errors import BulkwriterError
+from ..quota.eta import UNKNOWN
 from ..store.starts import RUN, noted_of, number_of, wall_of
-from . import words
+from . import describe
 
 RATE_MAX: Final = 1e9
 
@@ -93,9 +93,9 @@ def outlook_of(reader: JournalReader, noted: dict[str, Any]) -> Outlook | None:
     """The quotas that the run obeys, with what is spent of them now."""
     if not noted:
         return None
-    from ..core.quota import windows_of
+    from ..quota.ledger import account_key, ledger_path
+    from ..quota.windows import windows_of
     from ..settings import Settings
-    from ..store.ledger import account_key, ledger_path
     from .forecast import Outlook
 
     meta = reader.meta()
@@ -109,7 +109,7 @@ def outlook_of(reader: JournalReader, noted: dict[str, Any]) -> Outlook | None:
 
 def spent_now(outlook: Outlook) -> list[dict[str, Any]]:
     """The long windows of which something is spent, and until when those are spent that have no room."""
-    from ..engine.quota_view import moment
+    from ..quota.view import moment
     from .forecast import window_words
 
     found = []
@@ -129,15 +129,15 @@ def lines(facts: dict[str, Any]) -> list[str]:
     """The same for people."""
     rows = []
     if facts["rate_per_s"]:
-        rows.append(("pace", words.creates_per_second(facts["rate_per_s"])))
+        rows.append(("pace", describe.creates_per_second(facts["rate_per_s"])))
     if facts.get("held_by"):
-        rows.append(("believes", f"{facts['believes']} (said {words.duration(facts['said_s'])} ago)"))
+        rows.append(("believes", f"{facts['believes']} (said {describe.duration(facts['said_s'])} ago)"))
         more = facts["holds_until_s"]
-        rows.append(("held back", facts["held_by"] + ("" if more is None else f", {words.duration(more)} more")))
+        rows.append(("held back", facts["held_by"] + ("" if more is None else f", {describe.duration(more)} more")))
     if end := facts["end"]:
         about = "" if end["is_exact"] else "about "
         why = f": the quota {end['quota']} allows no more" if end.get("quota") else ""
-        rows.append(("end", f"in {end['words']}, for {about}{words.quantity(end['left'], 'pair')} left{why}"))
+        rows.append(("end", f"in {end['words']}, for {about}{describe.quantity(end['left'], 'pair')} left{why}"))
     for quota in facts["quotas"]:
         until = f"; no room until {quota['until']}" if quota["until"] else ""
         rows.append(("quota", f"{quota['words']}: {quota['spent']:,} spent{until}"))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import SourceError
-from . import options, words
+from . import describe, options
 from .conclude import put
 from .main import complain
 from .signals import heeded
@@ -109,7 +109,7 @@ def truth_lines(truth: dict[str, Any]) -> list[str]:
         ("records", f"{truth['records']:,}, {truth['doubles']:,} doubled, {truth['seeded']:,} there from the start"),
         ("requests", requests),
         ("replies", statuses),
-        ("worst second", words.quantity(truth["worst_second"], "POST")),
+        ("worst second", describe.quantity(truth["worst_second"], "POST")),
         ("in flight", f"{truth['peak_in_flight']:,} at most"),
     ]
     return [f"  {name:<13} {text}" for name, text in rows]

@@ -18,7 +18,7 @@ import click
 
 from ..errors import UsageError
 from ..settings import Limits, Settings
-from . import ending, options, words
+from . import describe, ending, options
 from .conclude import put
 
 
@@ -33,7 +33,9 @@ def command(ctx: click.Context, /, topic: str | None) -> int:
     width = min(110, shutil.get_terminal_size((80, 24)).columns)
     if topic is None:
         rows = [(name, text) for name, (text, _) in TOPICS.items()]
-        put("\n".join(["bulkwriter help TOPIC, where TOPIC is a command or one of", "", *words.columns(rows, width)]))
+        put(
+            "\n".join(["bulkwriter help TOPIC, where TOPIC is a command or one of", "", *describe.columns(rows, width)])
+        )
     elif topic in TOPICS:
         put(TOPICS[topic][1](width))
     elif (named := group.get_command(ctx, topic)) is not None:
@@ -50,7 +52,7 @@ def replies(width: int) -> str:
     """The reply table that decides."""
     table = importlib.import_module("bulkwriter.core.classify").REPLY_TABLE
     head = "What each reply of the server means for its pair; the first line that fits decides."
-    return "\n".join([head, "", *words.columns(table, width)])
+    return "\n".join([head, "", *describe.columns(table, width)])
 
 
 def settings(width: int) -> str:
@@ -59,16 +61,16 @@ def settings(width: int) -> str:
         "Settings of the library; the options of `bulkwriter run` carry the same names (late_apply_s is --late-apply).",
         "",
     ]
-    lines += words.columns([(f.name, options.describe(f)) for f in dataclasses.fields(Settings)], width)
+    lines += describe.columns([(f.name, options.describe(f)) for f in dataclasses.fields(Settings)], width)
     lines += ["", "Limits (`Settings(limits=Limits(...))`): bounds that no user should need to change.", ""]
-    lines += words.columns([(f.name, options.describe(f)) for f in dataclasses.fields(Limits)], width)
+    lines += describe.columns([(f.name, options.describe(f)) for f in dataclasses.fields(Limits)], width)
     return "\n".join(lines)
 
 
 def exit_codes(width: int) -> str:
     """Exit codes in the order in which they apply."""
     head = "Exit codes, in their order: where several apply, the first does."
-    return "\n".join([head, "", *words.columns([(str(code), ending.MEANING[code]) for code in ending.ORDER], width)])
+    return "\n".join([head, "", *describe.columns([(str(code), ending.MEANING[code]) for code in ending.ORDER], width)])
 
 
 def documentation(*modules: str) -> Callable[[int], str]:
@@ -110,6 +112,6 @@ TOPICS: dict[str, tuple[str, Callable[[int], str]]] = {
     ),
     "quota-counting": (
         "windows, the ledger, what throttles teach, and what a stepped clock can do",
-        documentation("core.quota", "store.ledger", "core.throttles"),
+        documentation("quota.windows", "quota.ledger", "quota.throttles"),
     ),
 }

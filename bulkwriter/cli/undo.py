@@ -1,6 +1,6 @@
 """`bulkwriter undo JOURNAL`: delete the records that this run created, so that `run` can create them again.
 
-Takes the journal's lock, settles its doubts, says its plan, asks, and deletes (`reconcile.undo` tells how).  Where
+Takes the journal's lock, settles its doubts, says its plan, asks, and deletes (`verify.undo` tells how).  Where
 nobody can be asked it needs `--yes`.  `--dry-run` says the plan from the journal alone: it connects nowhere and changes
 nothing.  Stopped or killed, the same command goes on.  stdout carries nothing but the object of `--json`.
 """
@@ -17,11 +17,12 @@ import click
 from ..errors import Exit, UsageError
 from ..model import State
 from ..settings import Settings
-from . import choose, journals, options, words
-from .errand import Errand, ask
+from . import choose, journals, options
+from . import describe as words
+from .lifecycle import Errand, ask
 
 if TYPE_CHECKING:
-    from ..reconcile.undo import Undo, UndoPlan
+    from ..verify.undo import Undo, UndoPlan
 
 MISMATCH = "record {} holds lesson {}, member {}, not lesson {}, member {}: left alone"
 NOBODY = "none"
@@ -138,8 +139,8 @@ async def work(errand: Errand, settings: Settings, report: UndoReport) -> None:
 
 def open_and_check(settings: Settings, dry_run: UndoReport | None) -> tuple[str, str]:
     """Raise for a journal of another host; the names of its columns, and for a dry run the plan."""
-    from ..reconcile.undo import UndoPlan
     from ..store.reader import JournalReader
+    from ..verify.undo import UndoPlan
 
     assert settings.journal
     with JournalReader(settings.journal) as reader:
@@ -154,10 +155,10 @@ def open_and_check(settings: Settings, dry_run: UndoReport | None) -> tuple[str,
 
 async def take_back(errand: Errand, settings: Settings, columns: tuple[str, str], report: UndoReport) -> None:
     """Hold the lock, settle doubts, ask, delete."""
-    from ..connection import Connection
-    from ..reconcile.conversation import Conversation
-    from ..reconcile.undo import Undo
+    from ..server_client import Connection
     from ..store.writer import JournalWriter
+    from ..verify.session import Conversation
+    from ..verify.undo import Undo
 
     store = JournalWriter()
     await store.open(settings.journal, base_url=settings.base_url, account=settings.account, columns=columns)
@@ -197,7 +198,7 @@ async def may_go_on(errand: Errand, undo: Undo, settings: Settings, report: Undo
 
 def plan_text(plan: UndoPlan, settings: Settings, expected_s: float | None = None) -> str:
     """How many, and how long: as forecast, else what the quotas take at least."""
-    from ..metering import windows_for
+    from ..quota.build import windows_for
 
     least_s = plan.least_s(windows_for(settings))
     time_text = f"at least {words.duration(least_s)} within the quotas" if least_s else "as fast as the server takes it"

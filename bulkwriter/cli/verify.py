@@ -20,15 +20,16 @@ import click
 
 from ..errors import UsageError
 from ..settings import Settings
-from . import choose, journals, options, words
-from .errand import Errand, ask
+from . import choose, journals, options
+from . import describe as words
 from .export import check_output, write_file
+from .lifecycle import Errand, ask
 from .verify_report import VerifyReport, problem_lines
 
 if TYPE_CHECKING:
-    from ..reconcile.claims import Claims
-    from ..reconcile.conversation import Conversation
     from ..store.writer import JournalWriter
+    from ..verify.expected import Claims
+    from ..verify.session import Conversation
 
 ROWS = 10_000
 
@@ -83,9 +84,9 @@ def prepare(errand: Errand, journal: Path | None) -> Settings:
 
 
 async def work(errand: Errand, settings: Settings, report: VerifyReport) -> None:
-    from ..connection import Connection
-    from ..reconcile.claims import Claims
-    from ..reconcile.conversation import Conversation
+    from ..server_client import Connection
+    from ..verify.expected import Claims
+    from ..verify.session import Conversation
 
     claims = Claims()
     columns = choose.columns_of(errand.given)
@@ -146,7 +147,7 @@ async def take_source(errand: Errand, settings: Settings, claims: Claims) -> Non
 
 
 async def verify(errand: Errand, settings: Settings, claims: Claims, talk: Conversation, report: VerifyReport) -> None:
-    from ..reconcile.verify import Verification
+    from ..verify.verify import Verification
 
     verification = report.verification = Verification(
         claims,
@@ -168,7 +169,7 @@ async def repair(
     errand: Errand, settings: Settings, talk: Conversation, store: JournalWriter, report: VerifyReport
 ) -> None:
     """Delete what can be claimed of doubled pairs, once it was agreed to."""
-    from ..reconcile.repair import Repair
+    from ..verify.repair import Repair
 
     repair = Repair(store, talk, report.doubled, list_lag_s=settings.list_lag_s)
     await repair.load()

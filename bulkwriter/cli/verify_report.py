@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Exit
-from . import words
+from . import describe
 from .export import csv_rows
 
 if TYPE_CHECKING:
-    from ..reconcile.repair import Repair
-    from ..reconcile.verify import Findings, Verification
+    from ..verify.repair import Repair
+    from ..verify.verify import Findings, Verification
 
 EXAMPLES = 20
 
@@ -77,8 +77,8 @@ class VerifyReport:
         is_bad = facts["missing"] or facts["doubled"]
         lines = ["Not every pair is there exactly once" if is_bad else "Every pair checked is there exactly once", ""]
         rows = [(name, facts[name], meaning) for name, meaning in MEANING.items() if facts[name] or name in ALWAYS]
-        width = max(len(words.number(count)) for _, count, _ in rows)
-        lines += [f"  {words.state(name):<9}  {count:>{width},}  {text}" for name, count, text in rows]
+        width = max(len(describe.number(count)) for _, count, _ in rows)
+        lines += [f"  {describe.state(name):<9}  {count:>{width},}  {text}" for name, count, text in rows]
         for lesson, member in facts["missing_examples"]:
             lines.append(f"  missing    lesson {lesson}, member {member}")
         for example in facts["doubled_examples"]:

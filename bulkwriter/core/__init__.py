@@ -6,14 +6,10 @@
     classify    a reply -> what it means for its pair, by one ordered table
     created     the short way of nearly every reply: the id of the record made
     retry       backoff, the budget of re-sends, the breaker of a server that is gone
-    control/    how fast to send and how much at once, from replies alone
-    quota       `--quota` -> windows
-    pace        short windows, over cells that processes share
-    spending    long windows by the minute, and when so many writes will be done
-    throttles   what throttles teach of a long window that nobody wrote down
     reasons     what is said of pairs that were not written, gathered by what is meant
     stats       counters, latencies, the recent rate
-    left        how many rows a source has, and what is still to be done
+    left        how many rows a source has, and what is still to be done; `writes`: how many requests that takes
+    dedupe      which pairs and which record ids were seen already
 
-It names nouns alone (`model`, `rows`, `errors`); the engine asks it and acts.
+It names nouns alone (`model`, `rows`, `errors`); `run` asks it and acts.
 """

@@ -1,4 +1,4 @@
-"""Which doubts there are, when a look may settle them, and what a look says of each.  Pure; `reconcile.looks` acts.
+"""Which doubts there are, when a look may settle them, and what a look says of each.  Pure; `listing.looks` acts.
 
 A doubt is parked when its attempt has ended and may have been applied.  A record found by a look settles it at any
 time. That there is none counts only from a look that *began* at least `late_apply_s + list_lag_s` after the attempt

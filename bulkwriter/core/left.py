@@ -9,7 +9,7 @@ from less of it than an earlier start has read.  What an earlier start knew hold
 Everything that says what is left (summary, progress, `status`, `plan`, forecasts) counts it by `to_do`.
 
 Invariants: a total is never less than the rows read; exact is said only of a source that was read to its end.
-Pure.  Not here: who remembers it from start to start (`store.starts`), when it will be done (`engine.eta`).
+Pure.  Not here: who remembers it from start to start (`store.starts`), when it will be done (`quota.eta`).
 """
 
 from __future__ import annotations

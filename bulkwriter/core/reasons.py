@@ -7,7 +7,7 @@ whose every row has the same fault.  `kind_of` takes out what may be a value, so
     "'a' is no id from 1 to 9", "'b' is no id from …"   one kind, told as "… is no id from 1 to 9"
 
 Values are what stands in quotes, e-mail addresses, and words with a digit in them.  The same normaliser decides whether
-two refusals are in the same words, for those who stop a run (`engine.stops`) or look pairs up (`engine.refusals`).
+two refusals are in the same words, for those who stop a run (`run.stops`) or look pairs up (`core.refusals`).
 
 `ReasonCounter` counts texts by state and kind, and keeps of each kind the first one as its example.  In its reason a
 value stays that was the same in all of them; any other is "…".  Who says a text may know better what is a value in it,
@@ -15,7 +15,7 @@ and give the kind as well.
 
 Invariants: the counts of a state add up to what was added for it; never more than `MOST_KINDS` kinds a state, what
 comes beyond is counted together as `OTHER`; nothing in a `Reason` can move a cursor or colour a terminal (`escaped`).
-Pure.  Not here: where the texts come from (`store.reasons` for a journal's rows, `engine.commits` for a run's own).
+Pure.  Not here: where the texts come from (`store.reasons` for a journal's rows, `run.commits` for a run's own).
 """
 
 from __future__ import annotations

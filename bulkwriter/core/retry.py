@@ -4,7 +4,7 @@
     RetryBudget  how many re-sends all pairs together may make
     Breaker      whether anybody but one probe may send at all
 
-Throttles are none of this: they are answers, and `core.control` deals with them.  Whether a pair may be sent again is
+Throttles are none of this: they are answers, and `adaptive` deals with them.  Whether a pair may be sent again is
 not decided here either (`core.classify`, and the looks that settle doubts), only when and how many at once.
 
 Invariants: a delay is within its documented range; the budget is never below 0, never above its capacity, and never

@@ -40,8 +40,8 @@ from __future__ import annotations
 
 # The code, from the file to the rows: files (opening, what a path means), identity (is it still the file that was
 # opened), threaded (a thread that reads ahead), reader (blocks and lines), kinds (what the first bytes tell), csvrows
-# with header, columns, records, ids and faults (why a text is no id), jsonrows; iterables (a caller's own); batches
-# (what all of them give).
+# with header, columns, records, ids and faults (why a text is no id), jsonrows; iterables (a caller's own), inputs
+# (what a call may be given); batches (what all of them give).
 from .batches import Source
 from .files import open_source
 from .iterables import iterable_source

@@ -1,4 +1,4 @@
-"""Remembers: the journal of one run, and the ledger of what all runs of an account have spent.
+"""Remembers: the journal of one run, one SQLite file.
 
     the journal     schema          its format, whole, and the rows that go in and out
                     opening, lock   which files are believed, and that one process writes
@@ -10,15 +10,9 @@
                     writer          the same for asyncio: a thread, and commits in groups
                     starts          its last start: rows of the source, why it ended, until when to wait
                     memory          what stands for it where none is kept
-    the ledger      ledger          its file, what it promises, and what a stepped clock can do
-                    ledger_book     one account inside a transaction
-                    ledger_thread   the same for asyncio
-                    page, till      short windows, and how far a process came: maps of memory that outlive a kill
-                    boot            the clock that it goes by
-    beside it       learnt          what a run found of the server's own limit
-                    registry        which runs there are, so that two over the same pairs know each other
-    all             private         for their owner alone
-    both            faults          what SQLite and the system say, as `JournalError` with a next step
+    for others too  private         files and folders for their owner alone
+                    faults          what SQLite and the system say, as `JournalError` with a next step
+                    boot            the clock since boot, by which the ledger goes
 
-Nobody else names sqlite3, and nothing here knows the network.
+Nobody but this folder and the ledger (`quota`) names sqlite3, and nothing here knows the network.
 """

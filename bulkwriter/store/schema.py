@@ -17,10 +17,10 @@ table `pair`, one row a record of the source, never deleted
 view `outcome`   the same with states in words; an intent reads as `in_doubt`, since only its sender knows better
 table `meta`     key, value (text): base_url, account ("" for none), columns (JSON list of two), created_at, and what
                  the engine keeps there: run (JSON: how large the source is, how fast the run goes, its quotas;
-                 see engine/notes.py), source and last_start (JSON: how many rows the source has; when and why the last
+                 see run/notes.py), source and last_start (JSON: how many rows the source has; when and why the last
                  start ended; see store/starts.py),
                  has_rising_ids ("no" once a newer record had a lower id), began (JSON: how the server stood
-                 when the run began; see reconcile/beginning.py)
+                 when the run began; see listing/baseline.py)
 index `pair_by_ids`  exists only once pairs were given one by one
 
 Nothing here is secret, and no token is ever stored.  WAL mode: a copy needs FILE and FILE-wal together.

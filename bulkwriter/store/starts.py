@@ -2,7 +2,7 @@
 
 Three rows of `meta`, JSON.  `source` holds `rows` (null where nobody knows) and `is_exact`; it is written with the rows
 themselves, so that a kill leaves it true, when the source was read to its end, and when a start ends.  `run` is what
-`engine.notes` writes while a run goes on: of it `resume_at` is read here.  `last_start` is written twice, before
+`run.notes` writes while a run goes on: of it `resume_at` is read here.  `last_start` is written twice, before
 anything is sent and at the end:
 
     began      when it began (epoch seconds)

@@ -2,16 +2,17 @@
 
     scenario.py    what it is told to be            fields.py      how scenarios are read and refused
     limits.py      which requests are throttled     latency.py     how long serving takes
-    faults.py      which requests meet a fault      enact.py, effects.py   how a fault happens on the wire
+    faults.py      which requests meet a fault      fault_runner.py, effects.py   how one happens on the wire
     records.py     the table                        listing.py     list calls over it
     tokens.py      who may do what                  replies.py     envelopes and heads as bytes
     request.py     what was asked                   api.py         request -> answer
-    connection.py  bytes <-> requests               site.py        the way of a request, with the clock
-    truth.py       what really happened             side.py        /stub/truth and its like
+    connection.py  bytes <-> requests               server_core.py the way of a request, with the clock
+    truth.py       what really happened             admin.py       /stub/truth and its like
     server.py, thread.py, pytest_plugin.py          how to run it; help.py  how it explains itself
 
-Everything but connection, site, enact, effects, server and thread is pure: `now` and chance are arguments, so that the
-models of limits also serve simulations.  `HELP` is the text of `bulkwriter help stub`.  Names load when asked for.
+Everything but connection, server_core, fault_runner, effects, server and thread is pure: `now` and chance are
+arguments, so that the models of limits also serve simulations.  `HELP` is the text of `bulkwriter help stub`.  Names
+load when asked for.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ import httptools
 from .request import Head, Request
 
 if TYPE_CHECKING:
-    from .site import Exchange, Site
+    from .server_core import Exchange, Site
 
 REQUEST_BYTES = 4 << 20
 """A longer request, or more unparsed bytes, is refused: a pair takes about 300."""

@@ -21,7 +21,7 @@ from .replies import SERVER_ERROR, Answer, as_json, page_of
 
 if TYPE_CHECKING:
     from .connection import Connection
-    from .site import Exchange, Site
+    from .server_core import Exchange, Site
 
 PIECES = 4_096
 """`slices` sends at most so many: a list of 1 MB in single bytes would take minutes."""

@@ -18,7 +18,7 @@ from ..errors import UsageError
 from ..settings import is_loopback_host
 from .connection import Connection
 from .scenario import Scenario
-from .site import Site
+from .server_core import Site
 
 BACKLOG = 4_096
 """Connections that may wait to be accepted; a client opens hundreds at once."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 
-from bulkwriter.assembly import Assembly
-from bulkwriter.engine.ports import Ports
+from bulkwriter.listing.lister import Lister
 from bulkwriter.net.api import COURSE_COMPLETED_LESSON, Api
-from bulkwriter.reconcile.lister import Lister
+from bulkwriter.run.ports import Ports
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
+from bulkwriter.wiring import Assembly
 
 from .disk import Disk, VirtualWriter
 from .lists import SimTokens

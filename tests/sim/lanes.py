@@ -8,7 +8,7 @@ repeated reply answers the next request, or, on an idle lane, is bytes that nobo
     cut     owner.ended in a later turn
     close   of an idle lane: listens for `linger_s` more, then owner.ended
 
-`tests/test_lane_contract.py` holds the real lane and this one to the same behaviour.
+`tests/net/test_lane_contract.py` holds the real lane and this one to the same behaviour.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""List calls and tokens over the simulated network: stands for `net.calls.Calls`, under the real `reconcile.lister`.
+"""List calls and tokens over the simulated network: stands for `net.calls.Calls`, under the real `listing.lister`.
 
 A list is a picture of one moment.  What can go wrong with it can be told from the reply alone: a page that is short of
 what its own envelope says is a lie of this kind.  A whole, consistent list that is older than `list_lag_s` cannot be

@@ -10,23 +10,23 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from bulkwriter.adaptive import Controller
 from bulkwriter.core import classify as classifying
-from bulkwriter.core.control import Controller
+from bulkwriter.core.dedupe import PairSet
 from bulkwriter.core.doubts import Doubt, Doubts
 from bulkwriter.core.pairs import Pairs
-from bulkwriter.dedupe import PairSet
-from bulkwriter.engine import commits, replies
-from bulkwriter.engine.bearer import Bearer
-from bulkwriter.engine.ceiling import Ceiling
-from bulkwriter.engine.commits import Commits, append_settled, existing_row
-from bulkwriter.engine.committer import Committer
-from bulkwriter.engine.replies import Replies
-from bulkwriter.engine.settlement import Settlement
-from bulkwriter.engine.singles import Singles
+from bulkwriter.listing.lister import Lister
+from bulkwriter.listing.lists import ListFailed
 from bulkwriter.model import Fault, Intent, State, Verdict, VerdictKind
 from bulkwriter.net.api import Page
-from bulkwriter.reconcile.lister import Lister
-from bulkwriter.reconcile.lists import ListFailed
+from bulkwriter.quota.ceiling import Ceiling
+from bulkwriter.run import commits, replies
+from bulkwriter.run.commits import Commits, append_settled, existing_row
+from bulkwriter.run.committer import Committer
+from bulkwriter.run.replies import Replies
+from bulkwriter.run.settlement import Settlement
+from bulkwriter.run.singles import Singles
+from bulkwriter.run.token import Bearer
 
 from .fates import SHIFT
 from .twin import TWINS, twin

@@ -1,0 +1,89 @@
+"""How the server stood when a run began: what tells its records from older ones before anything is deleted.
+
+A server may answer the second POST of a pair with the id of the record that was there.  The reply looks like that of a
+creation, so the journal says `created`; with `--existing skip` nobody had looked.  `undo` and `verify --repair` must
+not delete that record.
+
+    id above the highest one that was there                   the run's, whatever any clock says
+    CreatedOn not after that of a record that was there       older, by the server's own clock
+    CreatedOn clearly before the run began                    older
+    CreatedOn later                                           the run's: ids do not rise
+    no CreatedOn to read, highest id that was there known     nothing shows that it is the run's: as if older
+    no CreatedOn to read, nor an id known                     passes for the run's
+
+The engine (`run.keep_baseline`) keeps the beginning in the journal's meta, key `began`.  A journal of an older version
+has none: then the time at which it was made counts.
+
+Nothing documents the zone of a CreatedOn that names none: it counts as older only if it is so in every zone.  Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import orjson
+
+from ..errors import JournalError
+
+BEGAN: Final = "began"
+"""Key of the journal's meta; JSON: `at`, `floor` and `newest_on` of a `Beginning`."""
+MARGIN_S: Final = 10.0
+"""How far the clock of CreatedOn may be behind that of the server's `Date`."""
+ZONES_S: Final = 12 * 3_600.0
+"""No place on earth is further behind UTC."""
+STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|[+-]\d\d:?\d\d))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """`at`: epoch seconds, by the server's clock as far as it was known; `floor`: the highest record id that was there;
+    `newest_on`: the `latest` CreatedOn seen of what was there.  None where it is not known."""
+
+    at: float | None = None
+    floor: int | None = None
+    newest_on: float | None = None
+
+    @classmethod
+    def of(cls, meta: Mapping[str, str]) -> Beginning:
+        """What a journal's meta tells.  Raises `JournalError` where it is damaged: a guess could cost a record."""
+        if BEGAN not in meta:
+            return cls(latest(meta.get("created_at")))
+        try:
+            kept = orjson.loads(meta[BEGAN])
+            at, floor, newest_on = (kept[name] for name in ("at", "floor", "newest_on"))
+            return cls(*(None if value is None else value + 0 for value in (at, floor, newest_on)))
+        except (ValueError, KeyError, TypeError):
+            hint = "restore the journal from a copy; nothing was deleted"
+            raise JournalError(f"the journal is damaged: {BEGAN!r} in its table meta", hint=hint) from None
+
+    def text(self) -> str:
+        """What is kept in the journal's meta."""
+        return orjson.dumps({"at": self.at, "floor": self.floor, "newest_on": self.newest_on}).decode()
+
+    def is_before(self, record_id: int, created_on: object) -> bool:
+        """Whether this record was there before the run, or cannot be told from those that were."""
+        if self.floor is not None and record_id > self.floor:
+            return False
+        made_at = latest(created_on)
+        if made_at is None:
+            return self.floor is not None
+        return made_at <= max(self.newest_on or 0.0, (self.at or 0.0) - MARGIN_S)
+
+
+def latest(stamp: object) -> float | None:
+    """The last instant that this text can mean, epoch seconds, or None where it is no time."""
+    match = STAMP.fullmatch(stamp) if isinstance(stamp, str) else None
+    if match is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(match.group())
+    except ValueError:
+        return None
+    blur_s = 1.0 if match[1] else 60.0
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC).timestamp() + blur_s + ZONES_S
+    return moment.timestamp() + blur_s

@@ -1,0 +1,149 @@
+"""Reads the lists that cover given pairs, with few calls: by lesson, by member, pair by pair, or the whole table.
+
+Covered is a pair whose lesson, or member, or own pair was listed, or everything once the whole table was.  What costs
+fewer calls is chosen as one goes, without knowing which pairs are still to come:
+
+- the first call, newest first without filter, tells the size of the table (`TotalItems`) and the newest id;
+- a small table (`SMALL_PAGES`) is read whole at once;
+- else lessons or members, whichever the pairs at hand have fewer of, one list each; a list that would take more pages
+  than it has pairs to check is given up for one call a pair;
+- once as many calls were spent so as the whole table costs, the whole table is read: never more than about twice the
+  calls of the best choice.
+
+What the lists hold is given to `take`, which may see a record more than once: a page that failed is asked for again by
+itself, but a scan that contradicts itself is made again whole.
+Nothing is kept here but what is covered.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+from ..core.dedupe import PairSet
+from .lists import PAGE_SIZE, Filters, GetPage, ListFailed, Outrun, PageLike, Record, is_newest_first, scan, top_page
+from .persist import Persistence
+
+SMALL_PAGES: Final = 5
+MOST_FRESHEN_PAGES: Final = 100
+"""A freshening that would read more pages than this is left out: our own writes fill the top of the list too fast."""
+
+FiltersOf = Callable[[int | None, int | None], Filters]
+"""(first id or None, second id or None) -> list filters."""
+
+
+class TooManyPages(Exception):
+    """A list has more pages than it is worth."""
+
+
+class Coverage:
+    """`begin` once, then `cover` pairs as they come up, some thousands at a time."""
+
+    def __init__(
+        self,
+        get_page: GetPage,
+        filters_of: FiltersOf,
+        *,
+        take: Callable[[list[Record]], None],
+        persist: Persistence,
+    ) -> None:
+        self._get_page = get_page
+        self._filters_of = filters_of
+        self._take = take
+        self._persist = persist
+        self._covered: tuple[set[int], set[int]] = (set(), set())
+        self._covered_pairs = PairSet()
+        self._is_whole = False
+        self._pages_spent = 0
+        self._whole_pages = 0
+        self.newest_id = 0
+        self.calls = 0
+
+    async def begin(self) -> None:
+        """Learn the size of the table; read a small one whole."""
+        await self._persist(self._begin)
+
+    async def cover(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Read the lists that show all records of `pairs`.  Waits on list calls and their quotas."""
+        while not self._is_whole and (missing := [pair for pair in pairs if not self._is_covered(pair)]):
+            await self._persist(partial(self._cover, missing))
+
+    def has_covered(self, pairs: Sequence[tuple[int, int]]) -> bool:
+        """Whether the lists of all of `pairs` were read."""
+        return self._is_whole or all(map(self._is_covered, pairs))
+
+    async def freshen(self) -> None:
+        """Read the newest records down to the newest one known."""
+        await self._persist(self._freshen)
+
+    def _is_covered(self, pair: tuple[int, int]) -> bool:
+        firsts, seconds = self._covered
+        return pair[0] in firsts or pair[1] in seconds or pair in self._covered_pairs
+
+    async def _page(self, filters: Filters, number: int) -> PageLike:
+        """A page, for which others need not be read again if it fails: of a thousand pages one will be throttled."""
+
+        async def ask() -> PageLike:
+            self.calls += 1
+            return await self._get_page(filters, number)
+
+        return await self._persist(ask)
+
+    async def _begin(self) -> None:
+        first = await top_page(self._page)
+        self._whole_pages = table_pages(first)
+        if first.has_next and self._whole_pages > SMALL_PAGES and is_newest_first(first):
+            self.newest_id = first.records[0][0]
+            self._take(first.records)
+        else:
+            await self._read_whole(at_least=first.total)
+
+    async def _freshen(self) -> None:
+        newest = self.newest_id
+        with suppress(TooManyPages, Outrun):
+            self.newest_id = max(newest, await self._scan({}, most_pages=MOST_FRESHEN_PAGES, down_to=newest))
+
+    async def _read_whole(self, *, at_least: int = 0) -> None:
+        """Read everything; `at_least` are records that the table had a moment ago: one backend of two may be empty."""
+        newest = await self._scan({})
+        if newest < self.newest_id or (at_least and not newest):
+            raise ListFailed("the list is shorter than a moment ago: older than it was, or empty", is_flawed=True)
+        self.newest_id = newest
+        self._is_whole = True
+        self._covered = (set(), set())
+
+    async def _cover(self, pairs: list[tuple[int, int]]) -> None:
+        """Cover at least one of `pairs`, which are not covered yet."""
+        axis = 0 if len({pair[0] for pair in pairs}) <= len({pair[1] for pair in pairs}) else 1
+        (value, count), *_ = Counter(pair[axis] for pair in pairs).most_common(1)
+        if self._pages_spent + 1 >= self._whole_pages:
+            await self._read_whole()
+            return
+        filters = self._filters_of(value, None) if axis == 0 else self._filters_of(None, value)
+        try:
+            await self._scan(filters, most_pages=max(2, count))
+            self._covered[axis].add(value)
+        except TooManyPages:
+            pair = next(pair for pair in pairs if pair[axis] == value)
+            await self._scan(self._filters_of(*pair))
+            self._covered_pairs.add(pair)
+
+    async def _scan(self, filters: Filters, *, most_pages: int | None = None, down_to: int | None = None) -> int:
+        async def page(filters: Filters, number: int) -> PageLike:
+            page = await self._page(filters, number)
+            self._pages_spent += 1
+            if most_pages is not None and down_to is None and page.total > most_pages * max(1, page.page_size):
+                raise TooManyPages
+            if most_pages is not None and number > most_pages:
+                raise TooManyPages
+            return page
+
+        return await scan(page, filters, take=self._take, down_to=down_to)
+
+
+def table_pages(first: PageLike) -> int:
+    """About how many pages the list has of which this is the first: 1 for an empty one, 3 for 2,500 records."""
+    return 1 + first.total // max(1, min(PAGE_SIZE, first.page_size))

@@ -1,0 +1,103 @@
+"""What is on the server already, found by listing: a list call brings up to 1,000 records, a write only one.
+
+As pairs come up, `find` makes sure that each is covered by a list (`coverage` chooses which) and answers which are
+there.  Kept as bitmaps (`PairSet`), and record ids of the first `MOST_IDS` so that an `existing` outcome can name its
+record.  Others may add records meanwhile, so every `FRESHEN_S` the newest records are listed down to the newest known.
+
+A failed list is retried with growing pauses for `give_up_after_s`, then the run stops; it never counts as "nothing
+there" (`persist`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import anyio
+
+from ..core.dedupe import PairSet
+from ..events import Event
+from .coverage import Coverage, FiltersOf
+from .lists import GetPage, Record
+from .persist import NEEDS_LIST, LongWait, Persistence
+
+MOST_IDS: Final = 200_000
+FRESHEN_S: Final = 3_600.0
+
+
+class Existing:
+    """Answers which pairs are on the server, to an intake and to any number of single writes."""
+
+    def __init__(
+        self,
+        get_page: GetPage,
+        filters_of: FiltersOf,
+        *,
+        clock: Callable[[], float],
+        give_up_after_s: float,
+        tell: Callable[[Event], None],
+        rng: random.Random,
+        at_long_wait: LongWait = lambda stated_s: None,
+    ) -> None:
+        persist = self._persist = Persistence(
+            clock=clock,
+            give_up_after_s=give_up_after_s,
+            tell=tell,
+            rng=rng,
+            hint=f"{NEEDS_LIST}; or, only if surely none of the pairs is there, use --existing skip",
+            at_long_wait=at_long_wait,
+        )
+        self._coverage = Coverage(get_page, filters_of, take=self._take, persist=persist)
+        self._clock = clock
+        self._there = PairSet()
+        self._ids: dict[tuple[int, int], int] = {}
+        self._fresh_at: float | None = None
+        self._top: int | None = None
+        self.listed = 0
+        """Pairs that lists have shown with a record from before the first list."""
+        self._lock = anyio.Lock()
+
+    @property
+    def newest_id(self) -> int:
+        """The highest record id seen in a list without filter."""
+        return self._coverage.newest_id
+
+    @property
+    def calls(self) -> int:
+        """List calls made."""
+        return self._coverage.calls
+
+    @property
+    def trouble(self) -> str:
+        """Why the last list call failed, or empty."""
+        return self._persist.trouble
+
+    async def find(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
+        """Those of `pairs` that are on the server, with the record id or 0.  Waits on list calls and their quotas."""
+        if not self._is_known(pairs):
+            async with self._lock:  # of many callers at once, one reads the lists that all need
+                await self._learn(pairs)
+        there = self._there
+        return {pair: self._ids.get(pair, 0) for pair in pairs if pair in there}
+
+    def _is_known(self, pairs: Sequence[tuple[int, int]]) -> bool:
+        is_fresh = self._fresh_at is not None and self._clock() - self._fresh_at <= FRESHEN_S
+        return not pairs or (is_fresh and self._coverage.has_covered(pairs))
+
+    async def _learn(self, pairs: Sequence[tuple[int, int]]) -> None:
+        if self._fresh_at is None:
+            await self._coverage.begin()
+            self._top = self._coverage.newest_id
+            self._fresh_at = self._clock()
+        elif self._clock() - self._fresh_at > FRESHEN_S:
+            await self._coverage.freshen()
+            self._fresh_at = self._clock()
+        await self._coverage.cover(pairs)
+
+    def _take(self, records: list[Record]) -> None:
+        for record_id, pair in records:
+            if self._there.add(pair) and (self._top is None or record_id <= self._top):
+                self.listed += 1
+            if len(self._ids) < MOST_IDS:
+                self._ids.setdefault(pair, record_id)

@@ -1,0 +1,177 @@
+"""List calls, asked and judged: a page, or records by their ids, or a `ListFailed` that says whether to ask again.
+
+A reply that is not a whole 200 with a list in it settles nothing, nor does one that answers another question: replies
+do not name their request, so a page must say its number, and records by ids must be among those asked for.  Nor does
+one that a cache had kept for longer than `most_age_s`, as its `Age` tells (RFC 9111, 5.1): what is not in it may be
+there (`StaleList`).  What a status means is said by `core.classify`; a 401 may be an expired token: it is refreshed
+once and asked again.
+
+*Odd* is what may be so for good and must not be asked for hours: a list of another shape, a refusal by the API, and,
+where no list ever came, whatever is no list at all: a web site answers so to every path, a gateway in trouble only now
+and then.  A failure to connect that shows a wrong setting (certificate, host name, proxy) before anything was ever
+answered is a `ConfigurationStop`: trying again would not help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from ..core.classify import UNSENT_FAULTS, judge_call, printable
+from ..errors import ConfigurationStop
+from ..events import Event, Note
+from ..model import CallKind, Reply
+from ..net.api import NOBODY, Api, BadList, Page, Seen
+from ..run.stops import at_connect
+from .lists import PAGE_SIZE, Filters, ListFailed
+
+SAID_BYTES = 800  # of what a server said instead of a list, looked at
+SAID_CHARS = 120  # of that, shown: a failed look is told often
+
+T = TypeVar("T")
+
+
+class TokenLike(Protocol):
+    """A bearer token and how many came before it."""
+
+    @property
+    def value(self) -> str: ...
+    @property
+    def generation(self) -> int: ...
+
+
+class Tokens(Protocol):
+    """Where tokens come from; see `net.auth`."""
+
+    async def current(self) -> TokenLike: ...
+    async def refresh(self, stale_generation: int) -> TokenLike: ...
+
+
+class StaleList(ListFailed):
+    """A page that a cache had kept for too long: what it shows was there, what it does not show may be."""
+
+    def __init__(self, reason: str, page: Page) -> None:
+        super().__init__(reason)
+        self.page = page
+
+
+GetOnePage = Callable[[Filters, int], Awaitable[Page]]
+"""A `GetPage` whose pages are the API's."""
+Request = Callable[[bytes], Awaitable[Reply]]
+"""Send these bytes on a lane and wait for the reply; failures are replies with a fault."""
+
+
+class Lister:
+    """Makes list calls; `page` is a `GetPage`."""
+
+    def __init__(
+        self, request: Request, api: Api, tokens: Tokens, *, wall: Callable[[], float], most_age_s: float
+    ) -> None:
+        self._request = request
+        self._api = api
+        self._tokens = tokens
+        self._wall = wall
+        self._most_age_s = most_age_s
+        self._has_connected = False
+        self._has_read: set[str] = set()  # of "lists" and "records by ids"
+        self.calls = 0
+
+    async def page(self, filters: Filters, number: int) -> Page:
+        """Page `number` (from 1) of the records that match, newest first.  Raises `ListFailed`."""
+        page, age = await self._read(
+            lambda token: self._api.list_page(token, filters=filters, page=number, size=PAGE_SIZE),
+            self._api.parse_page,
+            what="lists",
+        )
+        if page.page != number:
+            raise ListFailed(f"list call: page {page.page} came for page {number}", is_odd=True)
+        if age:
+            raise StaleList(age, page)
+        return page
+
+    async def records(self, ids: Sequence[int]) -> list[Seen]:
+        """The records with these ids that are there, at most `IDS_PER_CALL`.  Raises `ListFailed`.
+
+        One that is missing in the answer may be there all the same: nothing shows that such a list is whole.
+        """
+        records, age = await self._read(
+            lambda token: self._api.by_ids(token, ids), self._api.parse_records, what="records by ids"
+        )
+        if not {record.record_id for record in records} <= set(ids):
+            raise ListFailed("list call: records came that were not asked for", is_odd=True)
+        if age:
+            raise ListFailed(age)
+        return records
+
+    async def _read(
+        self, request_with: Callable[[str], bytes], parse: Callable[[bytes], T], *, what: str
+    ) -> tuple[T, str]:
+        """What came, and what is to be said of its age where that is too high."""
+        token = await self._tokens.current()
+        reply = await self._ask(request_with(token.value))
+        if judge_call(reply, 0.0).kind is CallKind.UNAUTHORIZED:
+            try:
+                token = await self._tokens.refresh(token.generation)
+            except ConfigurationStop as refused:
+                raise ListFailed(refused.message, is_forbidden=True) from None
+            reply = await self._ask(request_with(token.value))
+        self._check(reply, what)
+        try:
+            answer = parse(reply.body)
+        except BadList as bad:
+            words = "" if bad.is_list else said(reply)  # a list's records are people's
+            raise ListFailed(f"list call: {bad}{words}", is_odd=bad.is_list or what not in self._has_read) from None
+        self._has_read.add(what)
+        if reply.age_s > self._most_age_s:
+            return answer, f"list call: a cache on the way answered with what it had kept for {reply.age_s:,.0f} s"
+        return answer, ""
+
+    async def _ask(self, request: bytes) -> Reply:
+        self.calls += 1
+        return await self._request(request)
+
+    def _check(self, reply: Reply, what: str) -> None:
+        """Raise unless the reply is a whole 200."""
+        if reply.fault in UNSENT_FAULTS and not self._has_connected:
+            if error := at_connect(reply.fault, reply.detail, has_connected=False):
+                raise error
+        else:
+            self._has_connected = True
+        verdict = judge_call(reply, self._wall())
+        kind = verdict.kind
+        if kind is CallKind.ANSWERED and reply.status == 200 and not is_web_page(reply):
+            return
+        raise ListFailed(
+            f"list call: {reply.trouble}{said(reply)}",
+            is_forbidden=verdict.is_forbidden,
+            is_misplaced=kind is CallKind.STOP and not verdict.is_forbidden,
+            is_odd=kind is CallKind.REFUSED or (kind is CallKind.ANSWERED and what not in self._has_read),
+            retry_after_s=verdict.retry_after_s,
+        )
+
+
+def telling_orphans(get_page: GetOnePage, tell: Callable[[Event], None]) -> GetOnePage:
+    """The same pages; the first one with records that lost their lesson or member is told, once."""
+    is_told = False
+
+    async def get_one_page(filters: Filters, number: int) -> Page:
+        nonlocal is_told
+        page = await get_page(filters, number)
+        if page.orphans and not is_told:
+            is_told = True
+            example = next(record_id for record_id, pair in page.records if NOBODY in pair)
+            count = f"{page.orphans:,} listed records have" if page.orphans > 1 else "1 listed record has"
+            tell(Note(f"{count} no lesson or no member any more (Id {example}): nobody's pair, so passed over"))
+        return page
+
+    return get_one_page
+
+
+def is_web_page(reply: Reply) -> bool:
+    return reply.body[:100].lstrip()[:1] == b"<"
+
+
+def said(reply: Reply) -> str:
+    """What a reply says instead of a list, for people."""
+    words = printable(reply.body[:SAID_BYTES].decode(errors="replace"), SAID_CHARS)
+    return f"; it said: {words}" if words else ""

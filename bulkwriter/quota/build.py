@@ -1,0 +1,95 @@
+"""Puts the parts of the quotas together: which windows, which ledger, which page, which clocks.
+
+One `Quotas` for everything that a process has on the wire for one account.  Where nothing is to be counted (`--quota
+none`, the default on loopback) there is no object at all, and sending costs nothing more.
+
+Nothing is written here but the page and the till, which are made if need be; the ledger is opened by `Quotas.begin`.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from ..model import Window
+from ..run.warm_start_file import LearntFile
+from ..settings import Settings
+from ..store.boot import boot_clock, boot_id
+from .account import longest_of, placed
+from .exchanges import Clocks
+from .forecast import Spending
+from .gate import Quotas
+from .ledger import Ledger, account_key, ledger_path, read_ledger, refuse_emptied
+from .ledger_thread import LedgerThread
+from .page import MemoryPage, Page
+from .sides import cells_for, clear
+from .throttles import Learnt
+from .till import Till
+from .windows import is_short, windows_of
+
+CLOCKS: Final = Clocks(clock=time.monotonic, boot=boot_clock, wall=time.time)
+
+
+def windows_for(settings: Settings) -> tuple[Window, ...]:
+    """The quotas that the settings ask for.  Raises `UsageError`."""
+    return windows_of(settings.quota, is_loopback=settings.is_loopback, share=settings.quota_share)
+
+
+def quotas_for(settings: Settings) -> Quotas | None:
+    """The quotas of this process, or None where there are none.  Raises `UsageError`; `JournalError` for the page."""
+    windows = windows_for(settings)
+    if not windows:
+        return None
+    path = ledger_path(settings.ledger)
+    refuse_emptied(path)
+    account, boot = account_key(settings.base_url, settings.account), boot_id()
+    cells = cells_for(windows)
+    page = (
+        Page.open(path, account, page_name(windows), cells=cells, boot=boot, clear=partial(clear, windows=windows))
+        if cells
+        else MemoryPage(0)
+    )
+    till = Till(path, account)
+    return Quotas(
+        windows,
+        ledger=LedgerThread(partial(opened, path, account, boot, till)),
+        page=page,
+        till=till,
+        clocks=CLOCKS,
+        hold_s=settings.timeout_s + settings.limits.connect_timeout_s,
+        stops=settings.on_quota == "stop",
+    )
+
+
+def learnt_for(settings: Settings) -> LearntFile | None:
+    """Where what is learnt of the server is kept: beside the ledger, for every host but loopback.
+
+    What listens on a port of this machine is another server tomorrow; where an account, a ledger or a quota is named it
+    is remembered all the same.
+    """
+    if settings.is_loopback and not (settings.account or settings.ledger or windows_for(settings)):
+        return None
+    return LearntFile(ledger_path(settings.ledger), account_key(settings.base_url, settings.account))
+
+
+def spent_so_far(path: Path, account: str, windows: tuple[Window, ...]) -> tuple[Spending, dict[str, Learnt]]:
+    """What the ledger says now, for a forecast: the counts, and what throttles have shown, by kind."""
+    boot, now, wall = boot_id(), boot_clock(), time.time()
+    rows, learnt = read_ledger(path, account, boot)
+    spending, _ = placed(rows, boot=boot, now=now, wall=wall, longest_s=longest_of(windows), is_sure=True)
+    return spending, {kind: Learnt(*row) for kind, row in learnt.items()}
+
+
+def opened(path: Path, account: str, boot: str, till: Till) -> Ledger:
+    """The ledger, with what dead processes have left given back; our own till will be found after a power cut."""
+    ledger = Ledger.open(path, account=account, boot=boot)
+    ledger.settle_tills()
+    till.sync_name()
+    return ledger
+
+
+def page_name(windows: tuple[Window, ...]) -> str:
+    """What tells pages of different short windows apart."""
+    return " ".join(f"{w.kind}:{w.count}/{w.window_s!r}" for w in windows if is_short(w))

@@ -1,0 +1,143 @@
+"""The time left of a run: from the rate that binds it now, spent forward through every window by `quota.forecast`.
+
+    ceiling or short quota      its own rate, exactly, while it is what holds the run back
+    anything else               the writes that the server has answered lately, and never more than the two allow
+    long quotas                 every wait to come, also of days
+    a pause                     its end, then the rate as it was before
+    doubts                      until the last of them may be settled either way; a look that is due may take any time
+    server gone, lists, token   nothing is told: nobody knows how long that takes
+
+While something long holds the run, the recent rate is nothing and says nothing; so the last one that was measured
+without counts.  What throttles have shown counts as a limit of any 24 hours, because one spent window does not tell
+where the server's days begin.  If it counts by days, the answer is off by up to one of them until two or three have
+passed.
+
+Only writes take time: rows that exist or are invalid are passed over at once.  How many writes are to come is
+`core.writes`.  A forecast costs milliseconds, so it is made anew only every `ANEW_S`, or when as many are left as were
+not expected.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ..model import Window
+from .forecast import finish
+from .view import blocked_by, spending_of
+from .windows import SLACK, WRITE, concerned, is_short
+
+if TYPE_CHECKING:
+    from .ceiling import Ceiling
+    from .gate import Quotas
+
+ANEW_S: Final = 10.0
+STEADY_S: Final = 20.0
+"""What a rate is measured over: it counts once so much time has passed since the last hold."""
+UNKNOWN: Final = frozenset({"gone", "lists", "token"})
+"""What holds back for a time that nobody knows."""
+PACED: Final = frozenset({"ceiling", "quota"})
+"""What holds back at a rate that is known."""
+NO_MEASURE: Final = UNKNOWN | {"pause", "stopping", "doubts", "refused", "again", "end", "source", "start"}
+"""What holds back so that the recent rate says nothing of the rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """How a run stands: the writes to come, those that were answered a second lately, the kind of what holds it back,
+    for how much longer nothing is sent because of a pause, for how much longer doubts wait (below 0: they are
+    due), and how many of them may be sent then: those of which no attempt is known."""
+
+    writes: int
+    rate_per_s: float
+    held: str = ""
+    pause_s: float = 0.0
+    doubts_s: float = 0.0
+    doubts: int = 0
+
+
+class Eta:
+    """Answers for one run; `quotas` and `ceiling` None mean that there are none."""
+
+    def __init__(self, quotas: Quotas | None, ceiling: Ceiling | None = None) -> None:
+        self._quotas = quotas
+        self._most = min(
+            ceiling.reached_per_s if ceiling else math.inf, pace_of(quotas.windows) if quotas else math.inf
+        )
+        self._rate: float | None = None
+        self._is_steady = False
+        self._steady_since: float | None = None
+        self._known: tuple[float, Moment, float, float] | None = None  # made when, for what, by which rate; the end
+
+    @property
+    def rate_per_s(self) -> float:
+        """Writes a second as they go while nothing long holds them; infinity while nothing is known."""
+        return min(self._rate or math.inf, self._most)
+
+    def seconds(self, moment: Moment, now: float) -> float | None:
+        """How much longer it takes; None where nobody can know."""
+        is_held = self.note(moment.rate_per_s, moment.held, now)
+        if moment.held in UNKNOWN:
+            return None
+        doubts_s = moment.doubts_s + moment.doubts / self.rate_per_s
+        if moment.writes <= 0:
+            return None if doubts_s < 0 else doubts_s
+        if self._known is None or not is_near(self._known, moment, now, self.rate_per_s):
+            seconds = self._forecast(moment, is_held=is_held)
+            if seconds is None:
+                return None
+            self._known = now, moment, self.rate_per_s, now + seconds
+        return max(0.0, self._known[3] - now, doubts_s)
+
+    def note(self, rate_per_s: float, held: str, now: float) -> bool:
+        """Keep the rate of times when nothing long held the run; whether something does.  Called at each tick."""
+        is_held = self._quotas is not None and blocked_by(self._quotas) is not None
+        if held in PACED and not is_held and self._most < math.inf:
+            self._rate, self._is_steady = self._most, True
+        if is_held or rate_per_s <= 0 or held in NO_MEASURE:
+            self._steady_since = None
+        elif self._steady_since is None:
+            self._steady_since = now
+        if self._steady_since is None or held in PACED:
+            return is_held
+        is_steady = now > self._steady_since + STEADY_S
+        if is_steady or not self._is_steady:
+            self._rate, self._is_steady = rate_per_s, is_steady
+        return is_held
+
+    def _forecast(self, moment: Moment, *, is_held: bool) -> float | None:
+        rate, quotas = self.rate_per_s, self._quotas
+        if quotas is None or (spending := spending_of(quotas)) is None:
+            return None if rate == math.inf else max(0.0, moment.pause_s) + moment.writes / rate
+        long = long_of(quotas.windows)
+        if quotas.latest and WRITE in quotas.latest.shown:
+            long.append(quotas.latest.shown[WRITE])
+        if rate == math.inf and not is_held:  # held from the start: the windows alone tell
+            return None
+        boot = quotas.boot()
+        begin = max(boot + moment.pause_s, quotas.sides[WRITE].hold_until)
+        if quotas.latest:
+            begin = max(begin, quotas.latest.not_before.get(WRITE, boot))
+        end = finish(spending, long, moment.writes, begin, rate_per_s=rate).at
+        return None if end == math.inf else end - boot
+
+
+def is_near(known: tuple[float, Moment, float, float], moment: Moment, now: float, rate: float) -> bool:
+    """Whether a forecast still holds: it is fresh, for about as many writes, by about the same rate."""
+    at, was, rate_was, end = known
+    if now > at + ANEW_S or abs(moment.writes - was.writes) > moment.writes / 50:
+        return False
+    return abs(rate - rate_was) <= rate / 50 and end >= now + moment.pause_s
+
+
+def long_of(windows: Iterable[Window]) -> list[Window]:
+    """The windows that writes count in and that are counted by the minute."""
+    return [window for window in concerned(windows, WRITE) if not is_short(window)]
+
+
+def pace_of(windows: Iterable[Window]) -> float:
+    """Writes a second that the short windows allow; infinity where there are none."""
+    short = [window for window in concerned(windows, WRITE) if is_short(window)]
+    return min((window.count / (window.window_s * (1 + SLACK)) for window in short), default=math.inf)

@@ -1,0 +1,206 @@
+"""What was spent, by the minute: how much room the long windows have, when they have room again, and when a run ends.
+
+Minutes count on the boot clock: minute m lasts from 60 m to 60 (m + 1) seconds after boot; what an earlier boot spent
+lies before minute 0.  A unit belongs to the minute in which its request ended (or, while it is on its way, in which its
+deadline is), and counts as having arrived at that minute's end.  So for every span of a sliding window's length no more
+was sent than it allows, and it is spent to within one minute: of a day, 0.07 %.
+
+    any 24 hours     minute m counts until 60 (m + 1) + window
+    a calendar day   minute m counts in a day if any of it lies in it, give or take `DAY_SKEW_S`, because the server's
+                     clock and ours may differ; `epoch` is the wall time of the boot clock's zero
+
+`finish` answers when so many writes will have been made: it spends forward, minute by minute, by the same rules by
+which they are spent, so that the answer is right across every wait.
+
+Pure.  Not here: what is durable (`quota.ledger`), short windows (`quota.short_window`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Final, NamedTuple
+
+from ..model import Window
+
+MINUTE_S: Final = 60.0
+DAY_S: Final = 86_400.0
+DAY_SKEW_S: Final = 2.0
+"""By how much the server's clock may differ from ours once it was compared: `Date` tells whole seconds."""
+READ_SHARE: Final = 0.02
+"""Share of windows over `any` that writes leave to lists, so that looks cannot starve; at least one request."""
+TAKEN: Final = "taken-"
+ROUNDING_S: Final = 1e-6
+"""What floats of a boot clock of years may be off by: at the instant that `opens_at` names there is room."""
+CYCLES: Final = 5
+"""Lengths of the longest window after which `finish` takes what was spent in them for the pattern of the rest."""
+KINDS: Final = ("write", "read")
+REFUSED: Final = "-refused"
+"""Added to a kind: its requests that the server throttled.  They count in our windows, but nobody can say that the
+server took them; they are kept as negative numbers, so that a window over "taken-write" is the sum of two rows."""
+
+
+def minute_of(at: float) -> int:
+    return math.floor(at / MINUTE_S)
+
+
+class Grant(NamedTuple):
+    """How many requests may be made now; if none, from when on, and which window is spent."""
+
+    granted: int
+    opens_at: float = 0.0
+    window: Window | None = None
+
+
+class Finish(NamedTuple):
+    """When the last write is made (boot clock, infinity: never), and the window that was waited for longest."""
+
+    at: float
+    window: Window | None
+
+
+class Spending:
+    """Counts by kind and minute from minute `first` on; `slack` makes windows longer, see `quota.windows`."""
+
+    def __init__(self, first: int, *, epoch: float, slack: float) -> None:
+        self._first = first
+        self._counts: dict[str, list[int]] = {kind: [] for kind in (*KINDS, *(kind + REFUSED for kind in KINDS))}
+        self._slack = slack
+        self.epoch = epoch
+
+    def copy(self) -> Spending:
+        other = Spending(self._first, epoch=self.epoch, slack=self._slack)
+        other._counts = {kind: list(counts) for kind, counts in self._counts.items()}
+        return other
+
+    def add(self, kind: str, minute: int, count: int) -> None:
+        """Count `count` more (or fewer) in a minute; minutes before the first are forgotten."""
+        count = -count if kind.endswith(REFUSED) else count
+        counts, place = self._counts[kind], minute - self._first
+        if place < 0:
+            return
+        if place >= len(counts):
+            counts.extend([0] * (place + 1 - len(counts)))
+        counts[place] += count
+
+    def forget_before(self, minute: int) -> None:
+        """Drop older minutes."""
+        if minute > self._first:
+            for counts in self._counts.values():
+                del counts[: minute - self._first]
+            self._first = minute
+
+    def spent(self, window: Window, now: float) -> int:
+        """How many requests count in the window at `now`, those on their way included."""
+        first = max(0, self._active_from(window, now) - self._first)
+        return sum(sum(self._counts[kind][first:]) for kind in kinds_of(window))
+
+    def opens_at(self, window: Window, now: float, most: int) -> float:
+        """When fewer than `most` count in the window: `now`, or when enough of them have become free."""
+        over = self.spent(window, now) - (most - 1)
+        if over <= 0:
+            return now
+        if most < 1:
+            return math.inf
+        if window.day_at_s is not None:
+            return self._day_start(window, now) + DAY_S + DAY_SKEW_S
+        minute = max(self._first, self._active_from(window, now))
+        for counts in zip_longest(
+            *(self._counts[kind][minute - self._first :] for kind in kinds_of(window)), fillvalue=0
+        ):
+            over -= sum(counts)
+            minute += 1
+            if over <= 0:
+                break
+        return minute * MINUTE_S + self._span_s(window)
+
+    def grant(self, windows: Sequence[Window], kind: str, ask: int, now: float) -> Grant:
+        """As many of `ask` requests as all `windows` (the long ones that concern `kind`) have room for."""
+        count, blocked = ask, Grant(0)
+        for window in windows:
+            most = usable(window, kind)
+            room = most - self.spent(window, now)
+            if room <= 0:
+                at = self.opens_at(window, now, most)
+                blocked = max(blocked, Grant(0, at, window), key=lambda grant: grant.opens_at)
+            count = min(count, room)
+        return Grant(count) if count > 0 else blocked
+
+    def may_bind(self, window: Window, rate_per_s: float, now: float) -> bool:
+        """Whether writes at this rate can ever spend the window."""
+        most = rate_per_s * (self._span_s(window) + MINUTE_S) + self.spent(window, now)
+        return most >= usable(window, "write")
+
+    def _span_s(self, window: Window) -> float:
+        return window.window_s * (1 + self._slack)
+
+    def _active_from(self, window: Window, now: float) -> int:
+        """The first minute that counts in the window at `now`."""
+        if window.day_at_s is not None:
+            return minute_of(self._day_start(window, now) - DAY_SKEW_S)
+        return minute_of(now - self._span_s(window) + ROUNDING_S)
+
+    def _day_start(self, window: Window, now: float) -> float:
+        """When the day began that by now is surely the server's as well, on the boot clock."""
+        zero = self.epoch - (window.day_at_s or 0.0)
+        return math.floor((now + zero - DAY_SKEW_S) / DAY_S) * DAY_S - zero
+
+
+def kinds_of(window: Window) -> tuple[str, ...]:
+    """Which counts make up a window."""
+    if window.kind == "any":
+        return KINDS
+    if window.kind.startswith(TAKEN):
+        kind = window.kind.removeprefix(TAKEN)
+        return kind, kind + REFUSED
+    return (window.kind,)
+
+
+def usable(window: Window, kind: str) -> int:
+    """How many requests of `kind` may count in the window: writes leave some of `any` to lists."""
+    if kind == "read" or window.kind != "any" or window.count == 1:
+        return window.count
+    return window.count - max(1, math.ceil(window.count * READ_SHARE))
+
+
+def finish(
+    spending: Spending, windows: Sequence[Window], need: int, now: float, *, rate_per_s: float = math.inf
+) -> Finish:
+    """When `need` writes are made if each goes as early as the long `windows` and `rate_per_s` let it.
+
+    First value: 5,000 at 2,500 a day, 1 a second and nothing spent end after 24 h 42 min.
+    """
+    spending = spending.copy()
+    windows = [window for window in windows if spending.may_bind(window, rate_per_s, now)]
+    if not windows:
+        return Finish(now + max(0, need) / rate_per_s, None)
+    longest_s = max(window.window_s for window in windows)
+    at, skipped_s, carry = now, 0.0, 0.0
+    mark: tuple[float, int] | None = None  # the steady pattern is measured from here
+    waited: dict[Window, float] = {}
+    while need > 0:
+        grant = spending.grant(windows, "write", need, at)
+        if grant.window is not None:
+            if grant.opens_at == math.inf:
+                return Finish(math.inf, grant.window)
+            waited[grant.window] = waited.get(grant.window, 0.0) + grant.opens_at - at
+            at = grant.opens_at
+        else:
+            end = (minute_of(at) + 1) * MINUTE_S
+            whole = min(grant.granted, rate_per_s * (end - at) + carry)
+            made = int(whole)
+            is_paced = made < grant.granted
+            carry = whole - made if is_paced else 0.0
+            spending.add("write", minute_of(at), made)
+            need -= made
+            at = end if is_paced else at + made / rate_per_s
+        if mark is None:
+            mark = (at, need) if at > now + longest_s else None
+        elif at > mark[0] + CYCLES * longest_s:
+            done = mark[1] - need
+            times = max(0, need // done - 1) if done else 0
+            skipped_s += times * (at - mark[0])
+            need -= times * done
+            mark = (at, need)
+    return Finish(at + skipped_s, max(waited, key=waited.__getitem__, default=None))

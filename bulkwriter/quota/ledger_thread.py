@@ -1,0 +1,99 @@
+"""The ledger for asyncio: one daemon thread that owns it, opens it, and carries out one exchange after the other.
+
+Exchanges are few (one a block of requests), so nothing is grouped here.  `post` hands in a step and returns a future at
+once; what was handed in happens whether or not somebody still waits.  `close` waits for it, but only so long: a disk
+that hangs cannot keep the process from ending, and what it leaves reserved stays booked.
+
+With `inline=True` there is no thread and every step has happened when `post` returns: for virtual time.
+Invariant: the ledger is touched by one thread only.  Not here: what an exchange does (`quota.account`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from ..guarded import guarded
+from ..threads import started
+from .ledger import Ledger
+
+T = TypeVar("T")
+Step = Callable[[Ledger], T]
+
+CLOSE_S: Final = 5.0
+"""A commit takes milliseconds; what is lost by leaving earlier is a block of reservations that stays booked."""
+
+
+class LedgerThread:
+    """A ledger used from an event loop.  `opening` is called in the thread, before the first step."""
+
+    def __init__(self, opening: Callable[[], Ledger], *, inline: bool = False) -> None:
+        self._opening = opening
+        self._inline = inline
+        self._ledger: Ledger | None = None
+        self._steps: queue.SimpleQueue[tuple[Step[Any], asyncio.Future[Any] | None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    def post(self, step: Step[T]) -> asyncio.Future[T]:
+        """Have `step` called with the ledger; the future has its result, or the `JournalError` that it ended with."""
+        assert not self._is_closed, "closed"
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if self._inline:
+            carry_out(lambda: step(self._open()), future)()
+            return future
+        if self._thread is None:
+            self._thread = started(self._serve, loop, name="ledger")
+        self._steps.put((step, future))
+        return future
+
+    async def close(self) -> None:
+        """Carry out what was handed in and close the ledger; harmless when repeated."""
+        if self._is_closed:
+            return
+        if self._thread is not None:
+            done = self.post(Ledger.close)
+            await asyncio.wait([done], timeout=CLOSE_S)
+            if done.done():
+                done.exception()  # where it could not be opened either, that was told before
+            self._steps.put(None)
+        elif self._ledger is not None:
+            self._ledger.close()
+        self._is_closed = True
+
+    def _open(self) -> Ledger:
+        if self._ledger is None:
+            self._ledger = self._opening()
+        return self._ledger
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        while (handed_in := self._steps.get()) is not None:
+            step, future = handed_in
+            assert future is not None
+            tell = carry_out(lambda step=step: step(self._open()), future)  # type: ignore[misc]
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(guarded(tell, partial(fail, future)))
+
+
+def carry_out(call: Callable[[], T], future: asyncio.Future[T]) -> Callable[[], None]:
+    """Call it; what this returns gives the future what came of that."""
+    try:
+        return partial(give, future, call())
+    except BaseException as error:  # whatever it is, whoever waits must hear of it
+        return partial(fail, future, error)
+
+
+def give(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,118 @@
+"""When a throttle means that the server's long window is spent, though our own quota has room, and when to try again.
+
+A limit of up to a minute lets something through within a minute.  So throttles in a row are waited out longer and
+longer (`FIRST_HOLDS_S`), the last time for more than a minute; if the next request is throttled as well, or if the
+server asks for minutes (`LONG_S`), a longer window is spent.  How long it is, nobody said; the help centre says a day.
+
+What is then *learnt* is how many requests the server took in the last day.  From then on no more than that go out in
+any day, and nothing before a stated time.  The guess may be wrong (a fixed window, an hour, another client that has
+gone since), so now and then a single request tries, after `TRY_S` × 1, 2, 4, … up to `TRY_CAP_S`.  One that is taken
+stretches what is learnt by 1, the next by 2, 4, …; the first throttle ends that.  So a try costs one throttle at most:
+
+    first value: throttled 7 times in a row at 10:00 after 2,500 writes -> 2,500 a day; tries at 10:30, 11:30, 13:30,
+    17:30, 23:30, 05:30: 13 throttles on the first day, 4 on each later one
+
+Pure: `now` on the engine's clock, `wall` on the server's.  Not here: the pause after each throttle (`adaptive`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+FIRST_HOLDS_S: Final = (0.0, 0.0, 0.0, 8.0, 25.0, 65.0)
+"""What each throttle in a row adds to the shared pause while nothing is learnt; the first ones leave it at that."""
+KNOWN_HOLDS_S: Final = (0.0, 8.0, 65.0)
+"""The same once something is learnt: it is likelier then, and a day has throttles enough."""
+STRETCHED_HOLDS_S: Final = ()
+"""The same where more is tried than was learnt."""
+LONG_S: Final = 120.0
+"""A longer Retry-After speaks of a long window."""
+TRY_S: Final = 1_800.0
+TRY_CAP_S: Final = 21_600.0
+DOUBLINGS_MAX: Final = 10
+SURE: Final = 8
+"""Stretched so far at once, it was no accident: the pauses between tries begin anew, with the second one."""
+
+
+class Learnt(NamedTuple):
+    """What a server showed of its long window, in epoch seconds; kept in the ledger."""
+
+    most: int  # that it takes in a day
+    until: float  # nobody sends before, as it asked; 0 if it did not
+    try_at: float  # then one request may try
+    tries: int  # that failed, in a row
+    stretch: int  # by how much the last try that was taken raised `most`; 0 while none was
+
+
+class Spent(NamedTuple):
+    """The news that a long window is spent, and the time that the server asked for."""
+
+    stated_s: float | None
+
+
+class Streak:
+    """Throttles in a row.  Echoes (throttles of requests sent before the last one came) do not count."""
+
+    __slots__ = ("_last_at", "throttles")
+
+    def __init__(self) -> None:
+        self.throttles = 0
+        self._last_at = float("-inf")
+
+    def good(self) -> None:
+        """The server took a request."""
+        self.throttles = 0
+
+    def throttled(
+        self, now: float, sent_at: float, stated_s: float | None, *, holds_s: Sequence[float]
+    ) -> float | Spent:
+        """For how long to hold back, or that a long window is spent: when as many `holds_s` were in vain."""
+        if stated_s is not None and stated_s >= LONG_S:
+            return Spent(stated_s)
+        if sent_at <= self._last_at:
+            return 0.0
+        self._last_at = now
+        self.throttles += 1
+        if self.throttles > len(holds_s):
+            return Spent(None)
+        return holds_s[self.throttles - 1]
+
+
+def learn(known: Learnt | None, news: Spent, *, taken: int, wall: float) -> Learnt:
+    """What is known after `news`, when the server took `taken` requests in the last day."""
+    until = wall + news.stated_s if news.stated_s is not None else 0.0
+    if known is None:
+        return Learnt(max(1, taken), until, max(until, wall + TRY_S), 0, 0)
+    most = max(1, min(known.most, taken))
+    again_at = wall + pause_s(known.tries) if known.stretch else known.try_at
+    if until == 0.0 and not known.stretch and taken < known.most:
+        # There was to be room.  A fixed window that we met at its end lets two of its counts into one day of ours, and
+        # as that day slides on, room would seem to come back minute by minute, with a throttle for each.
+        until = wall + TRY_S
+    return known._replace(most=most, until=max(known.until, until), try_at=max(again_at, until), stretch=0)
+
+
+def tried(known: Learnt, wall: float) -> Learnt:
+    """One request tries now; should it fail, or its process die, the next one waits twice as long."""
+    tries = known.tries + 1
+    return known._replace(try_at=wall + pause_s(tries), tries=tries)
+
+
+def pause_s(tries: int) -> float:
+    """How long to wait after so many tries that failed; first value: 1,800 s."""
+    return min(TRY_CAP_S, TRY_S * 2.0 ** min(tries, DOUBLINGS_MAX))
+
+
+def stretched(known: Learnt, *, taken: int, wall: float) -> Learnt:
+    """A try was taken by the server, which holds `taken` of the last day at least, and the try with them: so more go,
+    and then the next one may try at once.
+
+    If those are no more than was known, it has only forgotten some that we still count, and a day holds no more than
+    before.  Else each request would come a little before its room, and be throttled as the one before, once a minute.
+    """
+    if taken <= known.most:
+        return known._replace(tries=max(0, known.tries - 1))
+    stretch = max(1, known.stretch * 2)
+    tries = 1 if stretch >= SURE else known.tries
+    return known._replace(most=max(known.most, taken + stretch), try_at=wall, tries=tries, stretch=stretch)

@@ -1,0 +1,82 @@
+"""What quotas look like from outside: what holds writes back and until when, in words, and what was spent.
+
+For progress lines, forecasts, and the engine's own rest.  Everything here only looks.  Times are told as local time
+with date and zone, since they may be days away and read in a log, and never too early: whoever comes back then may
+write.
+
+Invariant: nothing is said that is not so at this moment.  Not here: durations in words (`cli.describe`).
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Final
+
+from ..model import Window, whole_second
+from .forecast import Spending
+from .windows import WRITE
+
+if TYPE_CHECKING:
+    from .gate import Quotas
+
+
+HOLD_S: Final = 60.0
+"""Of a longer hold the end is told as a time of day."""
+
+
+def moment(wall: float) -> str:
+    """Local time to the minute, rounded up: "2026-11-12 08:15 CET".  Of a moment and of its `whole_second` the same."""
+    return began(whole_second(wall) + 59)
+
+
+def began(wall: float) -> str:
+    """The same, rounded down: when something began."""
+    at = datetime.datetime.fromtimestamp(wall, datetime.UTC).astimezone()
+    return at.strftime("%Y-%m-%d %H:%M %Z").rstrip()
+
+
+def spent_words(window: Window, until: str) -> str:
+    return f"the quota {window.text} is spent until {until}"
+
+
+def block_of(quotas: Quotas) -> tuple[Window, float] | None:
+    """The spent window that writes wait for and for how many seconds more, or None."""
+    reserve, boot = quotas.sides[WRITE].reserve, quotas.boot()
+    blocked = reserve.blocked
+    if blocked is None or blocked.window is None or reserve.has_some(boot) or blocked.opens_at <= boot:
+        return None
+    return blocked.window, blocked.opens_at - boot
+
+
+def blocked_by(quotas: Quotas) -> tuple[str, float | None] | None:
+    """What holds writes back for long, in words, and for how many seconds more."""
+    boot, side, block = quotas.boot(), quotas.sides[WRITE], block_of(quotas)
+    if block and quotas.is_guess:
+        return "a first reply must tell the server's time, to judge what was spent before this boot", None
+    if block:
+        return spent_words(block[0], moment(quotas.exchanges.wall() + block[1])), block[1]
+    if side.hold_until > boot:
+        more_s = side.hold_until - boot
+        until = f", so nothing is sent until {moment(quotas.exchanges.wall() + more_s)}" if more_s >= HOLD_S else ""
+        return f"the server throttles, though the quota has room{until}", more_s
+    return None
+
+
+def paced_by(quotas: Quotas) -> str:
+    """The short window that paces writes right now, in words, or ""."""
+    window = quotas.sides[WRITE].slowest(quotas.boot())
+    return f"quota {window.text}" if window else ""
+
+
+def quiet_for(quotas: Quotas) -> float:
+    """For how many seconds surely no write will be sent."""
+    return quotas.sides[WRITE].reserve.recheck_at - quotas.boot() if block_of(quotas) else 0.0
+
+
+def spending_of(quotas: Quotas) -> Spending | None:
+    """What the account has spent, as of the last exchange, without what is only reserved here; None before."""
+    if quotas.latest is None:
+        return None
+    spending = quotas.latest.spending.copy()
+    quotas.sides[WRITE].reserve.forget_in(spending)
+    return spending

@@ -1,0 +1,149 @@
+"""What a quota is: reads `--quota` into windows, and says which of them concern a request.
+
+    write:60/min            60 POST, PUT and DELETE in any minute
+    read:5000/hour          GET; `any` counts both
+    any:1/100ms             ms, s, min, hour, day, each also with a number before it: 10s, 2h, 7day
+    write:2500/day@00:00+00:00   in each day that begins at this time in this zone, instead of in any 24 hours
+    nexudus                 the documented limits of the API, see `NEXUDUS`; the default for every host but loopback
+    none                    no quota; the default on loopback
+
+A quota given replaces the default.  With `nexudus` named beside it, it replaces that profile's window of the same kind
+and length, or is added to it.  `--quota-share` leaves room for other clients: counts are cut to that share, and where
+less than one request would be left the window is stretched instead.
+
+Windows of up to a minute are *short*, paced evenly (`quota.short_window`); longer ones are spent at full pace and
+counted by the minute (`quota.forecast`).  `SLACK` makes every window a little longer than it says, because the server's
+clock runs a little faster or slower than ours.
+
+Pure.  Not here: counting, waiting.  Source: API.md section 4 for the profile.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from ..errors import UsageError
+from ..model import Window
+
+NEXUDUS: Final = (
+    "write:60/min", "write:2500/day", "any:1/100ms", "any:120/min", "any:5000/hour", "any:200000/day",
+)  # fmt: skip
+"""The documented limits.  Of the two daily numbers that are documented, 2,500 and 5,000, the lower one."""
+
+WRITE: Final = "write"
+READ: Final = "read"
+ANY: Final = "any"
+SHORT_S: Final = 60.0
+LONGEST_S: Final = 31 * 86_400.0
+"""Longest window: what was spent is kept by the minute for so long."""
+SLACK: Final = 2e-4
+"""Share by which windows are longer than they say: 0.2 ms in a second, 17 s in a day.  Clocks that keep time by NTP are
+off by a tenth of that; more would waste quota, less would trust a bad crystal."""
+
+UNITS: Final = {
+    "ms": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0,
+    "h": 3_600.0, "hour": 3_600.0, "d": 86_400.0, "day": 86_400.0,
+}  # fmt: skip
+EXAMPLE: Final = (
+    "a quota is like write:60/min, any:1/100ms or write:2500/day@00:00+00:00; nexudus and none are profiles"
+)
+_SPEC: Final = re.compile(r"([a-z]+):([0-9][0-9_,]{0,15})/([0-9]{0,9})([a-z]+)(?:@(.+))?")
+_DAY_AT: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])(?:(z)|([+-])([01][0-9]):?([0-5][0-9]))?")
+
+
+def windows_of(specs: Sequence[str], *, is_loopback: bool, share: float = 1.0) -> tuple[Window, ...]:
+    """The windows that `--quota` asks for; none at all where nothing is to be counted.  Raises `UsageError`."""
+    words = [spec.strip().lower() for spec in specs if spec.strip()]
+    if not words:
+        words = ["none" if is_loopback else "nexudus"]
+    if "none" in words:
+        if len(set(words)) > 1:
+            raise UsageError("quota none goes with no other", hint=EXAMPLE)
+        return ()
+    own = [parse(word) for word in dict.fromkeys(words) if word != "nexudus"]
+    replaced = {(window.kind, window.window_s) for window in own}
+    profile = [parse(word) for word in NEXUDUS] if "nexudus" in words else []
+    kept = [window for window in profile if (window.kind, window.window_s) not in replaced]
+    return tuple(shared(window, share) for window in (*kept, *own))
+
+
+def parse(spec: str) -> Window:
+    """One window from its text.  Raises `UsageError` that says what is wrong, with the nearest right word."""
+    found = _SPEC.fullmatch(spec)
+    if not found:
+        near = difflib.get_close_matches(spec, ("nexudus", "none"), n=1)
+        raise UsageError(f"quota {spec!r} is not a quota" + did_you_mean(near), hint=EXAMPLE)
+    kind, count, number, unit, day_at = found.groups()
+    if kind not in (WRITE, READ, ANY):
+        raise UsageError(
+            f"quota {spec!r}: {kind!r} is not write, read or any" + nearest(kind, (WRITE, READ, ANY)), hint=EXAMPLE
+        )
+    unit_s = UNITS.get(unit) or UNITS.get(unit.removesuffix("s"))
+    if unit_s is None:
+        raise UsageError(
+            f"quota {spec!r}: {unit!r} is not ms, s, min, hour or day" + nearest(unit, UNITS), hint=EXAMPLE
+        )
+    most, window_s = int(count.replace("_", "").replace(",", "")), unit_s * int(number or 1)
+    if not 1 <= most <= 10**9 or not 1e-3 <= window_s <= LONGEST_S:
+        raise UsageError(
+            f"quota {spec!r}: a count from 1 to 1,000,000,000 in a time from 1 ms to 31 days", hint=EXAMPLE
+        )
+    if day_at is not None and window_s != UNITS["day"]:
+        raise UsageError(f"quota {spec!r}: only a day can begin @ a time", hint=EXAMPLE)
+    return Window(spec, kind, most, window_s, None if day_at is None else day_start(spec, day_at))
+
+
+def day_start(spec: str, day_at: str) -> float:
+    """Seconds after midnight UTC at which the day `HH:MM[±HH:MM]` begins; first value: "01:00+02:00" is 82,800."""
+    found = _DAY_AT.fullmatch(day_at)
+    if not found:
+        raise UsageError(f"quota {spec!r}: {day_at!r} is not like 00:00+00:00", hint=EXAMPLE)
+    hour, minute, _, sign, zone_hour, zone_minute = found.groups()
+    east_s = (int(zone_hour) * 3_600 + int(zone_minute) * 60) * (-1 if sign == "-" else 1) if sign else 0
+    return float((int(hour) * 3_600 + int(minute) * 60 - east_s) % 86_400)
+
+
+def shared(window: Window, share: float) -> Window:
+    """The part of a window that we may use."""
+    if share >= 1.0:
+        return window
+    count = math.floor(window.count * share + 1e-9)
+    if count:
+        return dataclasses.replace(window, count=count)
+    if window.day_at_s is not None:
+        raise UsageError(
+            f"a share of {share:g} of {window.text} is less than one request", hint="a larger --quota-share"
+        )
+    return one_in(window, window.window_s / (share * window.count))
+
+
+def one_in(window: Window, window_s: float) -> Window:
+    """The window stretched until one request is the whole share of it."""
+    if window_s > LONGEST_S:
+        raise UsageError(
+            f"so small a share of {window.text} is less than one request in 31 days", hint="a larger --quota-share"
+        )
+    return dataclasses.replace(window, count=1, window_s=window_s)
+
+
+def concerned(windows: Iterable[Window], kind: str) -> tuple[Window, ...]:
+    """Those windows that a request of `kind`, write or read, counts in."""
+    return tuple(window for window in windows if window.kind in (kind, ANY))
+
+
+def is_short(window: Window) -> bool:
+    """Whether it is paced; else it is counted by the minute."""
+    return window.window_s <= SHORT_S and window.day_at_s is None
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    return did_you_mean(difflib.get_close_matches(word, list(words), n=1))
+
+
+def did_you_mean(near: Sequence[str]) -> str:
+    return f"; did you mean {near[0]!r}?" if near else ""

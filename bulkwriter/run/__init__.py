@@ -1,0 +1,22 @@
+"""Waits and acts: one run, from the rows of a source to durable outcomes.  Read in this order:
+
+    source_run      a caller's source, taken from its first row to its last outcome; `summary`: how the run stands
+    engine          the tasks, the way of a pair as a drawing, and the one way in which a run ends
+    ports, parts    what it stands on (lanes, journal, lists, clocks), and the objects that decide for it
+    intake          rows -> intents, `chunks` at a time, as far as they may `reach`
+    existing_records, keep_baseline     which records are there before it writes, and the highest id then
+    commits         the durable step, and the hand-over to ...
+    sender          ... ready pairs that meet free lanes (`lanes`), with a token (`token`)
+    replies         what each reply does, and when it `stops` the run; `record_ids`: record ids seen
+    settlement      what a look's answer makes of a doubt, and when released pairs go again
+    committer       rows in groups to the disk, and by `delivery` to whoever asked
+    singles         one pair from a service, the same way; `unkept`: what a run without a journal knows of its own
+
+    bottleneck      what holds it back now, in words, for people
+    notes, token_life           what is kept for `status` and the next start; does the token outlive the run?
+    warm_start, warm_start_file what the control learnt of the server, kept for the next run of the account
+    registry        which runs there are, so that two over the same pairs know each other
+    background, shielded        tasks from callbacks, and steps that no cancellation breaks in two; `cpu`: time used
+
+It knows all folders but `cli`, `verify` and `stub`.  It names no lesson and no member.
+"""

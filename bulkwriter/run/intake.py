@@ -1,0 +1,313 @@
+"""From the source to the ready queue: rows the journal knows are compared, new ones are deduped, and intents committed.
+
+A row goes through here once a start.  One that the journal holds must be the same pair as then: the first difference
+ends the run (exit 6), so that an edited file never continues another file's journal.  A new row becomes an intent, or
+is `invalid`, `duplicate` or `existing`.  Pairs reach the dispatcher only after their intents are durable; that step
+cannot be cancelled half-way, so whatever the dispatcher does not send can be returned to `pending` later.
+
+Rows are taken only as fast as they are sent and delivered: the ready queue holds at most about two chunks.  Where less
+can be sent (`run.reach`), the rest of a chunk is `pending` at first, and its rows become intents by and by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Protocol, cast
+
+from ..core.dedupe import PairSet
+from ..core.left import RowTotal
+from ..errors import SourceError
+from ..model import SINGLE_SEQ, Batch, Intent, Rows, State
+from ..rows import AppendRow, StoredRow, bad_row_detail, intent_detail
+from .chunks import ChunkSize
+
+PENDING, INTENT = int(State.PENDING), int(State.INTENT)
+INVALID, DUPLICATE, FAILED = int(State.INVALID), int(State.DUPLICATE), int(State.FAILED)
+new_tuple = tuple.__new__
+"""Makes an Intent without the named tuple's own __new__, which is Python: 0.2 µs less."""
+STORED_ROWS = 5_000
+"""Rows compared with the journal at a time: no request depends on them, so larger than a chunk."""
+
+
+class SourceLike(Protocol):
+    """Where pairs come from; see `sources.Source`."""
+
+    @property
+    def name(self) -> str: ...
+    async def read(self, max_rows: int) -> Batch | None: ...
+    def fraction(self) -> float | None: ...
+
+
+Chosen = tuple[StoredRow, int | None]
+"""A row that the journal holds unsent, and its line."""
+There = list[tuple[Intent, int, int]]
+"""Pairs found on the server, not to be sent: intent, state that the journal has, record id (0: not known)."""
+
+
+class IntakeHost(Protocol):
+    """What the intake asks of the engine around it; the two commits of rows cannot be cancelled half-way."""
+
+    async def room(self, rows: int) -> int: ...
+    def at_once(self) -> int: ...
+    async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]: ...
+    async def read_stored(self, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]: ...
+    async def read_singles(self, first_seq: int) -> list[StoredRow]: ...
+    async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None: ...
+    def note_source(self, news: tuple[int | None, bool] | None) -> None: ...
+    async def commit_source(self) -> None: ...
+    async def commit_again(self, intents: list[Intent], was: list[int], there: There) -> None: ...
+
+
+class Known(Protocol):
+    """What is on the server already; see `run.existing_records`."""
+
+    async def find(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]: ...
+    def floor(self) -> int | None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class IntakePlan:
+    """What this start does with rows: how many the journal holds, which stored states it sends again, how many pairs it
+    may send.  `first_seq` is not 0 only where no journal is kept and a second source follows a first."""
+
+    stored: int
+    first_seq: int = 0
+    again: frozenset[int] = frozenset({PENDING, FAILED})
+    is_strict: bool = False
+    left: int | None = None
+
+
+class Intake:
+    """Takes the rows of one source, from seq 0."""
+
+    def __init__(
+        self,
+        source: SourceLike,
+        plan: IntakePlan,
+        *,
+        host: IntakeHost,
+        known: Known,
+        pairs: PairSet,
+        chunk: ChunkSize,
+        total: RowTotal | None = None,
+    ) -> None:
+        self._source = source
+        self._plan = plan
+        self._host = host
+        self._known = known
+        self._pairs = pairs
+        self._chunk = chunk
+        self._total = total or RowTotal(Rows())
+        self.seq = plan.first_seq
+        self._later: list[Chosen] = []
+        self.is_whole = False
+        """Whether the source was read to its end."""
+
+    async def run(self, clock: Callable[[], float]) -> None:
+        """Take every row, as room allows.  Raises `SourceError`; cancelling it leaves journal and queue consistent."""
+        plan = self._plan
+        await self._take_singles()
+        while self.seq < plan.stored and plan.left != 0:
+            batch = await self._source.read(min(STORED_ROWS, plan.stored - self.seq))
+            if batch is None:
+                raise self._shorter()
+            await self._take_stored(batch)
+            self._total.read_to(self.seq, self._source.fraction())
+        while plan.left != 0:
+            ready = await self._host.room(self._chunk.rows)
+            rows = self._chunk.next(clock(), ready)
+            batch = await self._source.read(rows if plan.left is None else min(rows, plan.left))
+            if batch is None:
+                await self._end()
+                return
+            self._total.read_to(self.seq + len(batch.pairs), self._source.fraction())
+            self._host.note_source(self._total.news())
+            await self._take_new(batch)
+        # As many as may be sent: whether this was all is asked only where the answer surely waits for nobody.
+        if self.seq >= plan.stored and self._source.fraction() == 1.0 and await self._source.read(1) is None:
+            await self._end()
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether as many pairs were taken as this start may send."""
+        return self._plan.left == 0
+
+    async def _end(self) -> None:
+        self.is_whole = True
+        self._total.ended_at(self.seq)
+        self._host.note_source(self._total.news())
+        await self._host.commit_source()
+
+    async def _take_singles(self) -> None:
+        """Pairs given one by one count as earlier rows, so those that an earlier start left unsent are sent now."""
+        seq = SINGLE_SEQ
+        while rows := await self._host.read_singles(seq):
+            self._pairs.add_all([(row[1] or 0, row[2] or 0) for row in rows])
+            await self._send_again([(row, row[5]) for row in rows if row[3] in self._plan.again])
+            seq = rows[-1][0] + 1
+
+    async def _take_stored(self, batch: Batch) -> None:
+        """Compare a batch with its rows, as two lists of pairs; only rows that may be sent again are read whole."""
+        first, count = self.seq, len(batch.pairs)
+        pairs = await self._host.read_pairs(first, count)
+        if pairs != batch.pairs:
+            raise self._changed(pairs, batch)
+        again = await self._host.read_stored(first, count, self._plan.again)
+        self._pairs.add_all(batch.pairs)
+        self.seq += count
+        await self._send_again([(row, batch.lines[row[0] - first]) for row in again])
+
+    def unsent(self) -> list[Intent]:
+        """Pairs of the source that wait for their turn as `pending` rows, once `run` has ended."""
+        return [intent_of(one, None) for one in self._later if one[0][3] == PENDING]
+
+    async def _send_again(self, chosen: list[Chosen]) -> None:
+        """Make these rows intents, or `existing`, as room comes up and as far as the limit of this start allows."""
+        self._later = chosen
+        while self._later and self._plan.left != 0:
+            await self._host.room(len(self._later))
+            there = await self._known.find(list(map(pair_of, self._later)))
+            chosen, self._later = split(self._later, there, self._host.at_once())
+            await self._claim(chosen, there)
+        self._later = []
+
+    async def _claim(self, chosen: list[Chosen], there: dict[tuple[int, int], int]) -> None:
+        floor = self._known.floor()
+        intents: list[Intent] = []
+        was: list[int] = []
+        existing: There = []
+        for one in chosen:
+            intent, state = intent_of(one, floor), one[0][3]
+            if intent.pair in there:
+                existing.append((intent, state, there[intent.pair]))
+            elif self._may_send(1):
+                intents.append(intent)
+                was.append(state)
+        await self._host.commit_again(intents, was, existing)
+
+    async def _take_new(self, batch: Batch) -> None:
+        batch, error = _cut_at_bad(batch, self._source.name) if self._plan.is_strict else (batch, None)
+        repeats = self._pairs.add_all(batch.pairs)
+        passed = set(repeats)
+        there = await self._known.find([pair for i, pair in enumerate(batch.pairs) if pair and i not in passed])
+        floor = self._known.floor()
+        if batch.bad or repeats or there:
+            rows, intents, existing = self._mixed_rows(batch, passed, there, floor)
+        else:
+            rows, intents, existing = self._plain_rows(batch, floor)
+        self.seq += len(rows)
+        later: list[Chosen] = []
+        if len(intents) > (count := self._host.at_once()):
+            rows, intents, later = held_back(rows, intents, count)
+        self._may_send(len(intents))
+        await self._host.commit_new(rows, intents, existing)
+        await self._send_again(later)
+        if error:
+            raise error
+
+    def _plain_rows(self, batch: Batch, floor: int | None) -> tuple[list[AppendRow], list[Intent], There]:
+        """Rows of a batch in which every row is a new pair: by column, 0.4 µs a row instead of 1.2."""
+        seqs = range(self.seq, self.seq + len(batch.pairs))
+        firsts, seconds = zip(*cast(list[tuple[int, int]], batch.pairs), strict=True) if batch.pairs else ((), ())
+        rows = list(zip(seqs, firsts, seconds, batch.lines, repeat(INTENT), repeat(intent_detail(floor)), strict=False))
+        pairs = cast(list[tuple[int, int]], batch.pairs)
+        fields = zip(seqs, pairs, repeat(0), batch.lines, repeat(floor), strict=False)
+        intents = list(map(new_tuple, repeat(Intent), fields))
+        return rows, intents, []
+
+    def _mixed_rows(
+        self, batch: Batch, repeats: set[int], there: dict[tuple[int, int], int], floor: int | None
+    ) -> tuple[list[AppendRow], list[Intent], There]:
+        rows: list[AppendRow] = []
+        intents: list[Intent] = []
+        existing: There = []
+        for i, (pair, line) in enumerate(zip(batch.pairs, batch.lines, strict=True)):
+            seq = self.seq + i
+            if pair is None:
+                rows.append((seq, None, None, line, INVALID, bad_row_detail(batch.bad[i])))
+            elif i in repeats:
+                rows.append((seq, *pair, line, DUPLICATE, None))
+            elif pair in there:
+                rows.append((seq, *pair, line, PENDING, None))
+                existing.append((Intent(seq, pair, 0, line, floor), PENDING, there[pair]))
+            else:
+                rows.append((seq, *pair, line, INTENT, intent_detail(floor)))
+                intents.append(Intent(seq, pair, 0, line, floor))
+        return rows, intents, existing
+
+    def _may_send(self, count: int) -> bool:
+        """Book `count` pairs against the limit of this start; False when it is used up."""
+        if self._plan.left is None:
+            return True
+        if self._plan.left < count:
+            return False
+        self._plan.left -= count
+        return True
+
+    def _changed(self, stored: list[tuple[int, int] | None], batch: Batch) -> SourceError:
+        """Names the first row that is not the one that the journal has."""
+
+        def words(pair: tuple[int, int] | None) -> str:
+            return "no pair" if pair is None else f"{pair[0]},{pair[1]}"
+
+        rows = zip(stored, batch.pairs, batch.lines, strict=True)
+        had, has, line = next((words(a), words(b), line) for a, b, line in rows if a != b)
+        return SourceError(
+            f"{self._source.name}, line {line}: the journal has {had} here, the source {has}",
+            hint="a journal belongs to one source, and rows may only be added at its end: give back the file as it "
+            "was, or use another --journal for another file (--existing check finds what is on the server already)",
+            line=line,
+        )
+
+    def _shorter(self) -> SourceError:
+        return SourceError(
+            f"{self._source.name} ends after {self.seq:,} rows, but the journal has {self._plan.stored:,}",
+            hint="give back the file as it was; rows may only be added at its end",
+        )
+
+
+def pair_of(one: Chosen) -> tuple[int, int]:
+    return one[0][1] or 0, one[0][2] or 0
+
+
+def intent_of(one: Chosen, floor: int | None) -> Intent:
+    """A failed pair begins anew."""
+    (seq, _, _, state, attempts, _), line = one
+    return Intent(seq, pair_of(one), 0 if state == FAILED else attempts, line, floor)
+
+
+def split(chosen: list[Chosen], there: dict[tuple[int, int], int], count: int) -> tuple[list[Chosen], list[Chosen]]:
+    """The first rows, of which `count` at most are to be sent, and the rest."""
+    for i, one in enumerate(chosen):
+        if pair_of(one) not in there:
+            if not count:
+                return chosen[:i], chosen[i:]
+            count -= 1
+    return chosen, []
+
+
+def held_back(
+    rows: list[AppendRow], intents: list[Intent], count: int
+) -> tuple[list[AppendRow], list[Intent], list[Chosen]]:
+    """New rows of which only `count` become intents at once: those rows, with the others `pending`; the intents; and
+    the others."""
+    first = intents[count].seq
+    rows = [row if row[0] < first or row[4] != INTENT else (*row[:4], PENDING, None) for row in rows]
+    later: list[Chosen] = [((intent.seq, *intent.pair, PENDING, 0, None), intent.line) for intent in intents[count:]]
+    return rows, intents[:count], later
+
+
+def _cut_at_bad(batch: Batch, name: str) -> tuple[Batch, SourceError | None]:
+    """The rows before the first bad one, and the error that it is with `--strict`."""
+    if not batch.bad:
+        return batch, None
+    at = min(batch.bad)
+    line = batch.lines[at]
+    error = SourceError(
+        f"{name}, line {line}: {batch.bad[at].reason}",
+        hint="mend the row and run again; without --strict a bad row is counted, kept and passed over",
+        line=line,
+    )
+    return Batch(batch.pairs[:at], batch.lines[:at], {}), error

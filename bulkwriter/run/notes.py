@@ -1,0 +1,156 @@
+"""What a run notes in its journal for `status` and the next start: how large its source is, its pace, why it ends.
+
+Two rows of `meta`, JSON.  `last_start` is described in `store.starts`, with `source`, which `commits` writes too.
+`run` holds `rows` and `is_exact` as `source` does (older versions look here), `rate_per_s` (creates) and when it was
+measured (`at`, epoch seconds), `writes_per_s` (as they go when nothing long holds them, or null), `unmet` (records that
+lists have shown and no row has met yet, see `core.writes`), `doubt_wait_s` (until a doubt that is looked up anew may be
+settled either way), `held_kind` and `held_by` (what holds it back), `holds_until` and `resume_at` (epoch seconds, or
+null), `believes` (of the server), `quota`, `quota_share` and `ledger` as they were set.
+
+`run` is written a second after the start and then at growing intervals up to a minute when the rate changed by more
+than a hundredth; within `HELD_S` when something else holds the run back; and once more at the end, with `last_start`.
+A run that waits for days writes nothing.
+
+Invariant: nothing that is sent depends on it; a run without it goes on as well.  Nothing in it is secret.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import orjson
+
+from ..errors import JournalError, is_of_journal
+from ..events import Note
+from ..model import Counts, Ended, whole_second
+from ..store.starts import LAST_START, RUN, SOURCE, ended_text, source_text
+from .bottleneck import waits_until
+from .token_life import token_warning
+
+if TYPE_CHECKING:
+    from ..core.left import RowTotal
+    from ..store.journal import Journal
+    from .bottleneck import Held
+    from .engine import Engine
+
+Noted = tuple[str, float]
+"""What is compared: the kind of what holds back, and the rate."""
+
+FIRST_S: Final = 1.0
+LONGEST_S: Final = 60.0
+HELD_S: Final = 5.0
+"""Shortest time between two notes for the sake of what holds back, which may change with every window."""
+
+
+class Notes:
+    """The notes of one start, which began at `began_at` (epoch seconds); `total` tells of the source that is being
+    taken, `eta_s` of how much longer it takes."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        began_at: float,
+        total: Callable[[], RowTotal],
+        eta_s: Callable[[], float | None],
+    ) -> None:
+        self._engine = engine
+        self._began_at = began_at
+        self._total = total
+        self._eta_s = eta_s
+        self._has_warned = False
+        self._grown_from: int | None = None
+
+    async def keep(self) -> None:
+        """Note for ever how the run stands."""
+        engine, noted, pause_s = self._engine, None, FIRST_S
+        clock = engine.ports.clock
+        noted_at = clock()
+        while engine.ports.store.is_durable:
+            await anyio.sleep(min(pause_s, HELD_S))
+            now = clock()
+            self._tell_growth()
+            self._tell_token()
+            held, rate = engine.brake.now(now), engine.stats.creates.per_s(now)
+            if noted and not is_due(noted, (held.kind, rate), now - noted_at, pause_s):
+                continue
+            noted, noted_at, pause_s = (held.kind, rate), now, min(LONGEST_S, pause_s * 2)
+            text = orjson.dumps(facts(engine, held, self._total(), rate)).decode()
+            await engine.ports.store.run(partial(write, {RUN: text}))
+
+    async def end(self, ended: Ended) -> None:
+        """Note it a last time, and why the start ends."""
+        engine = self._engine
+        self._tell_growth()
+        if not engine.ports.store.is_durable or is_of_journal(engine.error):
+            return
+        now = engine.ports.clock()
+        told = facts(engine, engine.brake.now(now), self._total(), engine.stats.creates.per_s(now))
+        texts = {RUN: orjson.dumps(told).decode(), LAST_START: ended_text(self._began_at, engine.ports.wall(), ended)}
+        rows = self._total().rows(engine.ports.store.rows)
+        if rows.total is not None:  # read, and not stored, as it ended: the summary says the same
+            texts[SOURCE] = source_text(rows.total, is_exact=rows.is_exact)
+        with contextlib.suppress(JournalError):  # nothing depends on it
+            await engine.ports.store.run(partial(write, texts))
+
+    def _tell_growth(self) -> None:
+        """Say once that the source has rows behind what an earlier start took for its end."""
+        was = self._total().grown_from
+        if was is not None and was != self._grown_from:
+            self._grown_from = was
+            self._engine.tell(Note(f"the source has grown: it had {was:,} rows when it was last read to its end"))
+
+    def _tell_token(self) -> None:
+        """Say once that the token may end before the run, as soon as it is known how long that takes."""
+        if self._has_warned or (eta_s := self._eta_s()) is None:
+            return
+        self._has_warned = True
+        if warning := token_warning(self._engine.settings, eta_s):
+            self._engine.tell(Note(warning))
+
+
+def counts_of(engine: Engine) -> Counts:
+    return Counts.of(engine.ports.store.counts)
+
+
+def write(texts: dict[str, str], journal: Journal) -> None:
+    with journal.transaction():
+        for key, text in texts.items():
+            journal.meta_set(key, text)
+
+
+def facts(engine: Engine, held: Held, total: RowTotal, rate: float) -> dict[str, Any]:
+    settings, wall = engine.settings, engine.ports.wall()
+    resume_at, is_theirs = waits_until(engine)
+    rows = total.rows(engine.ports.store.rows)
+    return {
+        "rows": rows.total,
+        "is_exact": rows.is_exact,
+        "rate_per_s": round(rate, 3),
+        "writes_per_s": round(steady, 5) if (steady := engine.eta.rate_per_s) < math.inf else None,
+        "unmet": engine.unmet(counts_of(engine)),
+        "doubt_wait_s": settings.late_apply_s + 2 * settings.list_lag_s,
+        "at": round(wall, 1),
+        "held_kind": held.kind,
+        "held_by": held.words,
+        "holds_until": None if held.more_s is None else round(wall + held.more_s, 1),
+        "resume_at": None if resume_at is None else whole_second(resume_at),
+        "is_theirs": is_theirs,
+        "believes": engine.parts.control.explain(engine.ports.clock()),
+        "quota": settings.quota,
+        "quota_share": settings.quota_share,
+        "ledger": str(settings.ledger) if settings.ledger else None,
+    }
+
+
+def is_due(noted: Noted, now: Noted, since_s: float, pause_s: float) -> bool:
+    """Whether to note anew: something else holds the run back, or the interval is over and the rate changed."""
+    (kind, rate), (kind_now, rate_now) = noted, now
+    if kind != kind_now:
+        return since_s >= HELD_S
+    return since_s >= pause_s and abs(rate - rate_now) > rate / 100

@@ -1,0 +1,103 @@
+"""What an engine stands on, named so that simulation can put its own in place: lanes, journal, lists, clocks.
+
+Each is a small Protocol beside its consumer; the real ones are `net.pool.Pool`, `store.writer.JournalWriter`,
+`listing.lister.Lister` and `net.auth.TokenSource`, put together by `assembly`.  Time and chance are among them, so
+that one seed decides a whole simulated run.
+
+Not here: what the engine decides with (`parts`), and what a caller chooses (`settings`).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from ..core.dedupe import IdSet
+from ..listing.lister import Tokens
+from ..listing.lists import Filters
+from ..model import Intent, Rows, State
+from ..net.api import Page
+from ..quota.gate import Quotas
+from ..rows import AppendRow, SettleRow
+from ..store.journal import Journal
+from .lanes import LaneLike
+from .warm_start import Remembering
+
+T = TypeVar("T")
+
+
+class LanePool(Protocol):
+    """Makes connections and resets those whose deadline has passed."""
+
+    async def connect(self, owner: Any, *, body_bytes: int) -> LaneLike: ...
+    def sweep(self, now: float) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+class Store(Protocol):
+    """The journal behind its writer; every call returns when it is durable."""
+
+    async def append(self, rows: list[AppendRow], note: Mapping[str, str], /) -> None: ...
+    async def settle(self, rows: list[SettleRow]) -> None: ...
+    async def mark(self, seqs: list[int], state: State) -> None: ...
+    async def recall(self, rows: Sequence[SettleRow], was: Collection[int]) -> list[int]: ...
+    async def run(self, step: Callable[[Journal], T], /) -> T: ...
+
+    @property
+    def is_durable(self) -> bool: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def next_single_seq(self) -> int: ...
+    @property
+    def counts(self) -> Mapping[State, int]: ...
+
+
+class Encoder(Protocol):
+    """Makes the request that creates a pair's record."""
+
+    def create(self, token: str, pair: tuple[int, int]) -> bytes: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Ports:
+    """Everything outside that an engine acts on."""
+
+    pool: LanePool
+    store: Store
+    api: Encoder
+    tokens: Tokens
+    get_page: Callable[[Filters, int], Awaitable[Page]]
+    filters_of: Callable[[int | None, int | None], Filters]
+    shifts: Callable[[], int]
+    """How many connections for calls were found out of step so far."""
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    rng: random.Random
+    cpu_times: Callable[[], tuple[float, float]]
+    """Seconds for which the loop's thread ran, and for which it had to wait for a processor; see `cpu`."""
+    most_lanes: float = math.inf
+    """How many connections this process may have open."""
+    quotas: Quotas | None = None
+    remembering: Remembering | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Stored:
+    """What the journal holds when an engine starts: rows by state, the doubts among them, and created record ids."""
+
+    tally: dict[State, int]
+    doubts: list[Intent]
+    record_ids: IdSet
+    leaving: set[int] = field(default_factory=set)
+    """Seqs of doubts whose records an undo was deleting when it was killed."""
+    causes: dict[int, str] = field(default_factory=dict)
+    """Why doubts are doubts, by seq, where that is known."""
+    has_rising_ids: bool = True
+    notes: list[str] = field(default_factory=list)
+    """What people should hear before anything else."""
+    rows: Rows = field(default_factory=Rows)
+    """How many rows the source has, as far as an earlier start knew."""

@@ -1,0 +1,187 @@
+"""The registry: which runs of this user there are, so that two over the same pairs know each other.
+
+One small JSON file a journal, in the folder LEDGER-runs beside the ledger, 0600, put in its place whole:
+
+    <server>-<journal>.json    hashes of base URL and account, and of the journal's path
+    base_url, account, source, journal      as they were given; paths are absolute, "-" is standard input
+    rows                       digests of the first `ROWS` different pairs; ids stay in the journal
+    pid, boot, started_at      of the last start; epoch seconds
+    ended_at, is_finished, exit_code, reason    of its end; null where it was killed, or is at work
+    may_have_written           false where no start of it has sent anything
+
+Whether a run is at work its journal's lock tells, never its number.  A file that cannot be read is passed over, and a
+registry that cannot be written is told and stops nothing: it prevents doubles that `--existing check` does not see,
+since both runs looked before either wrote; no promise rests on it.
+
+Invariant: never raises.  At most `FILES_MAX` files, none untouched for `KEEP_S`.
+Not here: what is said of the others (`cli.neighbours`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import JournalError
+from ..quota.page import try_flock
+from ..store.boot import boot_id
+from ..store.lock import holder
+from ..store.private import FILE_MODE, make_folder
+from ..store.schema import normal_url
+
+ROWS: Final = 100
+FILES_MAX: Final = 300
+KEEP_S: Final = 90 * 86_400.0
+BYTES_MAX: Final = 65_536
+TRIES: Final = 20
+PAUSE_S: Final = 0.02
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """One run as its last start has told it."""
+
+    base_url: str
+    account: str
+    source: str
+    journal: str
+    rows: tuple[str, ...] = ()
+    pid: int = 0
+    boot: str = ""
+    started_at: float = 0.0
+    ended_at: float | None = None
+    is_finished: bool = False
+    may_have_written: bool = True
+    exit_code: int | None = None
+    reason: str = ""
+
+    @classmethod
+    def begun(cls, *, base_url: str, account: str | None, source: str, journal: Path) -> Entry:
+        """The entry of a run that begins now, before its rows are known."""
+        source = source if source == "-" else str(Path(source).resolve())
+        return cls(
+            normal_url(base_url), account or "", source, str(journal.resolve()), (), os.getpid(), boot_id(), time.time()
+        )
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether somebody holds its journal."""
+        with contextlib.suppress(JournalError):
+            return holder(Path(self.journal)) is not None
+        return False
+
+    def overlaps(self, other: Entry) -> bool:
+        """Whether both read the same source, or have one of their first pairs in common."""
+        is_same = self.source == other.source != "-"
+        return is_same or not set(self.rows).isdisjoint(other.rows)
+
+
+class Registry:
+    """The registry beside one ledger.  Every method blocks for a few small files."""
+
+    def __init__(self, ledger: Path) -> None:
+        self.folder = ledger.with_name(f"{ledger.name}-runs")
+
+    def put(self, entry: Entry) -> str:
+        """Keep an entry in the place of the one before.  Returns "", or what is in the way."""
+        path = self._path(entry)
+        other = path.with_name(f"{path.name}-{os.getpid()}")
+        try:
+            make_folder(self.folder)
+            self._prune()
+            other.unlink(missing_ok=True)  # of a process that died with this number
+            fd = os.open(other, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            with os.fdopen(fd, "w", encoding="utf-8") as file:
+                json.dump(dataclasses.asdict(entry), file)
+            other.replace(path)
+        except OSError as e:
+            with contextlib.suppress(OSError):
+                other.unlink(missing_ok=True)
+            return f"{self.folder}: {os.strerror(e.errno) if e.errno else e}"
+        return ""
+
+    def get(self, entry: Entry) -> Entry | None:
+        """What is kept of the same journal."""
+        return read(self._path(entry))
+
+    def drop(self, entry: Entry) -> None:
+        """Keep nothing of this journal."""
+        with contextlib.suppress(OSError):
+            self._path(entry).unlink(missing_ok=True)
+
+    def others(self, own: Entry) -> list[Entry]:
+        """Runs on the same server and account with another journal."""
+        found = []
+        with contextlib.suppress(OSError):
+            for path in sorted(self.folder.glob(f"{server_of(own)}-*.json")):
+                entry = read(path)
+                if entry and (entry.base_url, entry.account) == (own.base_url, own.account):
+                    found += [entry] if entry.journal != own.journal else []
+        return found
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """One start at a time tells of itself and looks at the others, so that of two one sees the other."""
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError, JournalError):
+                make_folder(self.folder)
+                fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+                stack.callback(os.close, fd)
+                for _ in range(TRIES):  # whoever has it writes a small file; one that was stopped is not waited for
+                    if try_flock(fd):
+                        break
+                    time.sleep(PAUSE_S)
+            yield
+
+    def _path(self, entry: Entry) -> Path:
+        return self.folder / f"{server_of(entry)}-{digest(entry.journal)}.json"
+
+    def _prune(self) -> None:
+        files = sorted(((path.stat().st_mtime, path) for path in self.folder.glob("*.json")), reverse=True)
+        for i, (written_at, path) in enumerate(files):
+            if i >= FILES_MAX or written_at < time.time() - KEEP_S:
+                path.unlink(missing_ok=True)
+
+
+def read(path: Path) -> Entry | None:
+    """The entry in a file, or None where there is none to be believed."""
+    try:
+        with path.open("rb") as file:
+            kept: dict[str, Any] = json.loads(file.read(BYTES_MAX))
+        entry = Entry(**{**kept, "rows": tuple(kept["rows"])})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return entry if is_believable(entry) else None
+
+
+def is_believable(entry: Entry) -> bool:
+    texts = (entry.base_url, entry.account, entry.source, entry.journal, entry.boot, entry.reason, *entry.rows)
+    return (
+        all(type(text) is str for text in texts)
+        and type(entry.pid) is int
+        and type(entry.is_finished) is type(entry.may_have_written) is bool
+        and type(entry.started_at) in (int, float)
+        and (entry.ended_at is None or type(entry.ended_at) in (int, float))
+        and (entry.exit_code is None or type(entry.exit_code) is int)
+    )
+
+
+def rows_of(pairs: Iterable[tuple[int, int]]) -> tuple[str, ...]:
+    """Digests of the first different pairs of a source."""
+    return tuple(digest(f"{first},{second}") for first, second in pairs)
+
+
+def server_of(entry: Entry) -> str:
+    return digest(f"{entry.base_url} {entry.account}")
+
+
+def digest(text: str) -> str:
+    """48 bits: among a few hundred thousand pairs two fall together once in a thousand times."""
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:12]

@@ -1,0 +1,170 @@
+"""Single writes: one pair from a service, through the same journal, lanes and limits as a source's pairs.
+
+A pair is found by value in the journal first: what is settled is answered from there, what is on its way is waited for,
+what an earlier start left unsent is sent.  Where no journal is kept, `Unkept` knows what was written.  Calls for the
+same pair at the same time become one.  Their rows have seqs from `SINGLE_SEQ` on.
+
+The order of steps closes three races.  A row is claimed inside the journal's own thread, so that a stream that meets
+the same row does not send it as well.  A future is made before the row is read a last time, so that an outcome that is
+committed meanwhile is seen by one or the other.  And a source that is being taken shares its set of pairs: whoever adds
+a pair there makes its row.  A single write adds it in the same step in which it hands the row to the journal, so that a
+`duplicate` of the source is never durable before the row that it repeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import anyio
+
+from ..core.dedupe import PairSet
+from ..errors import BulkwriterError, JournalError, bug_of_ours
+from ..guarded import guarded
+from ..model import SETTLED, Intent, Outcome, State
+from ..rows import intent_detail
+from ..store.schema import ExportRow
+from .commits import Commits
+from .delivery import stored_outcome
+from .intake import INTENT, PENDING, Known
+from .ports import Store
+from .shielded import own_task
+
+LOOK_AGAIN_S: Final = 0.02
+"""A pair that the source has taken has its row in the journal within about a commit; until then it is looked for."""
+
+
+class Singles:
+    """Writes single pairs; `store` is None where nothing is kept, `stop` is told of what ends everything."""
+
+    def __init__(
+        self,
+        commits: Commits,
+        store: Store | None,
+        *,
+        known: Known,
+        next_seq: int,
+        again: frozenset[int],
+        stop: Callable[[BulkwriterError], None],
+    ) -> None:
+        self._commits = commits
+        self._store = store
+        self._known = known
+        self._next_seq = next_seq
+        self._again = again
+        self._stop = stop
+        self._writing: dict[tuple[int, int], asyncio.Task[Outcome]] = {}
+        self._made = PairSet()
+        """Pairs of the rows that this process made."""
+        self._taken = PairSet()
+        """Pairs of the source that is being taken, and of all single rows.  Another object for each source."""
+        self.closed: BulkwriterError | None = None
+        """Why nothing more is written."""
+
+    def share(self) -> PairSet:
+        """A source begins: the set in which it notes the pairs of its rows."""
+        self._taken = PairSet(self._made)
+        return self._taken
+
+    def unshare(self) -> None:
+        """The source was left; rows that it noted and did not make are anybody's again."""
+        self._taken = PairSet()
+
+    async def write(self, pair: tuple[int, int]) -> Outcome:
+        """Write `pair`, or join whoever is writing it.  Cancelling the caller leaves the write going."""
+        if self.closed:
+            raise self.closed
+        task = self._writing.get(pair)
+        if task is None:
+            task = self._writing[pair] = own_task(self._write(pair))
+            task.add_done_callback(guarded(partial(self._ended, pair), self._crashed))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if self.closed and task.cancelled():
+                raise self.closed from None
+            raise
+
+    async def aclose(self, error: BulkwriterError) -> None:
+        """Write nothing more; whoever still waits gets `error`.  Raises the `JournalError` of one that ends in it: its
+        caller is told of `error`, and nobody else would hear that the disk failed."""
+        self.closed = self.closed or error
+        self._commits.waiters.fail(self.closed)
+        tasks = list(self._writing.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for failure in [task.exception() for task in tasks if not task.cancelled()]:
+            if isinstance(failure, JournalError):
+                raise failure
+
+    def _ended(self, pair: tuple[int, int], task: asyncio.Task[Outcome]) -> None:
+        """Every caller may have gone, so what stops the run is told here."""
+        del self._writing[pair]
+        failure = None if task.cancelled() else task.exception()
+        if isinstance(failure, BulkwriterError) and failure is not self.closed:
+            self._stop(failure)
+        elif isinstance(failure, Exception):
+            self._crashed(failure)
+
+    def _crashed(self, error: Exception) -> None:
+        self._stop(bug_of_ours(error))
+
+    async def _write(self, pair: tuple[int, int]) -> Outcome:
+        while True:
+            taken = self._taken
+            row = await self._find(pair)
+            there = await self._known.find([pair]) if row is None or row.state in self._again else {}
+            if row is not None:
+                return await (self._write_again(row, pair, there) if row.state in self._again else self._outcome(row))
+            if (self._store is None and pair in there) or self._claim(pair, taken):
+                return await self._write_new(pair, there)
+            await anyio.sleep(LOOK_AGAIN_S)
+
+    async def _find(self, pair: tuple[int, int]) -> ExportRow | None:
+        row: ExportRow | None = await self._store.run(lambda journal: journal.find(pair)) if self._store else None
+        return row
+
+    def _claim(self, pair: tuple[int, int], taken: PairSet) -> bool:
+        """Whether the pair's row is ours to make; `taken` is as it was before the journal was asked for one."""
+        is_new = pair not in taken or (self._store is None and pair in self._made)
+        if self._taken is not taken or not is_new:
+            return False
+        self._made.add(pair)
+        self._taken.add(pair)
+        return True
+
+    async def _write_again(self, row: ExportRow, pair: tuple[int, int], there: dict[tuple[int, int], int]) -> Outcome:
+        attempts = 0 if row.state is State.FAILED else row.attempts
+        intent = Intent(row.seq, pair, attempts, row.line, self._known.floor())
+        found = [(intent, int(row.state), there[pair])] if pair in there else []
+        await self._commits.commit_again([] if found else [intent], [] if found else [int(row.state)], found)
+        return await self._settled(row.seq)  # by whoever claimed it
+
+    async def _write_new(self, pair: tuple[int, int], there: dict[tuple[int, int], int]) -> Outcome:
+        floor = self._known.floor()
+        seq, self._next_seq = self._next_seq, self._next_seq + 1
+        intent = Intent(seq, pair, 0, None, floor)
+        future = self._commits.waiters.future(seq)
+        if pair in there:
+            await self._commits.commit_new([(seq, *pair, None, PENDING, None)], [], [(intent, PENDING, there[pair])])
+        else:
+            await self._commits.commit_new([(seq, *pair, None, INTENT, intent_detail(floor))], [intent], [])
+        return await future
+
+    async def _outcome(self, row: ExportRow) -> Outcome:
+        if row.state in SETTLED or row.state is State.FAILED:
+            return stored_outcome(row)
+        return await self._settled(row.seq)
+
+    async def _settled(self, seq: int) -> Outcome:
+        assert self._store is not None
+        future = self._commits.waiters.future(seq)
+        now: ExportRow | None = await self._store.run(lambda journal: journal.row(seq))
+        if now is not None and (now.state in SETTLED or now.state is State.FAILED):
+            self._commits.waiters.forget(seq)
+            return stored_outcome(now)
+        return await future

@@ -1,0 +1,152 @@
+"""Takes sources through an engine, one at a time, from the first row to the last outcome, or to where they were left.
+
+However a source is left (its end, an error, a cancel, a stream that nobody reads on), what it had ready and was not
+sent is `pending` again before another source may begin, and the source is closed.  A source must be fed as the same
+rows each time: the journal compares them.
+
+Not here: when the run as a whole ends, and what its callers are told (`writer`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import anyio
+
+from ..core.dedupe import PairSet
+from ..core.left import RowTotal
+from ..errors import BulkwriterError, UsageError
+from ..model import SINGLE_SEQ, Rows, State
+from ..settings import Settings
+from ..sources import Source
+from .chunks import ChunkSize
+from .delivery import Delivery, unsettled
+from .engine import Engine
+from .intake import FAILED, PENDING, Intake, IntakePlan
+from .shielded import to_its_end
+from .singles import Singles
+
+CLOSING_S: Final = 0.1
+"""The loop closes a stream whose consumer broke off in a turn or two; whoever begins another may be faster."""
+
+
+class Taking:
+    """`await begin()`, then `run` the source; both by whoever takes it."""
+
+    def __init__(self, engine: Engine, settings: Settings, singles: Singles, noted: Rows) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._singles = singles
+        self._intake: Intake | None = None
+        self.total = RowTotal(noted)
+        """Of the source that is being taken, or was last; before that what earlier starts noted."""
+        self._is_leaving = False
+        self.is_free = asyncio.Event()
+        """Set while no source is being taken."""
+        self.is_free.set()
+
+    async def begin(self) -> None:
+        """Wait until a source that is being left is; from then on to the end of `run` nobody else may begin."""
+        if not self.is_free.is_set():
+            await asyncio.sleep(CLOSING_S)
+        while not self.is_free.is_set():
+            if not self._is_leaving:
+                raise UsageError("another stream or write_all of this writer is still running")
+            await self.is_free.wait()
+        self.is_free.clear()
+        self._is_leaving = False
+
+    async def run(self, source: Source, delivery: Delivery | None) -> None:
+        """Take a source to its end; an error ends up in the engine, not here."""
+        engine, taken = self._engine, self._singles.share()
+        engine.commits.delivery = delivery
+        try:
+            with anyio.CancelScope() as scope:
+                engine.settlement.is_source_ended = False
+                engine.on_halt = scope.cancel
+                if engine.is_stopping:
+                    scope.cancel()
+                self._intake = self._intake_of(source, taken)
+                await self._intake.run(engine.ports.clock)
+            engine.settlement.is_source_ended = True
+            await engine.finish()
+        except BulkwriterError as error:
+            engine.stop(error)
+        except Exception as error:  # the caller's own, from the iterable
+            if delivery is None:
+                raise
+            delivery.error = error
+        finally:
+            self._is_leaving = True
+            engine.settlement.is_source_ended = True
+            engine.on_halt = lambda: None
+            self._singles.unshare()
+            await to_its_end(self._leave(source, delivery))
+
+    async def _leave(self, source: Source, delivery: Delivery | None) -> None:
+        """The source is left: whatever fails, it is closed, its stream ends, and another may begin."""
+        try:
+            await self._return_rest(delivery)
+        except BulkwriterError as error:
+            self._engine.stop(error)  # before the stream ends, or its consumer would not be told
+            raise
+        finally:
+            if delivery:
+                delivery.end()
+            self.is_free.set()
+            await source.aclose()
+
+    async def _return_rest(self, delivery: Delivery | None) -> None:
+        """Return what the source has ready, and tell the stream's consumer what became of the rest."""
+        engine = self._engine
+        if engine.is_stopping:
+            unsent = await engine.settle_down()
+        else:
+            # What a single write waits for is sent all the same.
+            waiters = engine.commits.waiters
+            unsent = await engine.return_unsent(lambda i: i.seq < SINGLE_SEQ and i.seq not in waiters)
+        engine.commits.delivery = None
+        if delivery:
+            for intent in (*unsent, *(self._intake.unsent() if self._intake else ())):
+                delivery.put(unsettled(intent, State.PENDING))
+            for doubt in engine.pairs.doubts:
+                delivery.put(unsettled(doubt.intent, State.IN_DOUBT))
+
+    def _intake_of(self, source: Source, taken: PairSet) -> Intake:
+        engine, settings, store = self._engine, self._settings, self._engine.ports.store
+        plan = IntakePlan(
+            stored=store.rows if store.is_durable else 0,
+            first_seq=0 if store.is_durable else store.rows,
+            again=states_sent_again(settings),
+            is_strict=settings.strict,
+            left=settings.limit,
+        )
+        chunk = ChunkSize(most=settings.limits.chunk_rows, chunk_s=settings.limits.chunk_s)
+        self.total = RowTotal(self.rows() if store.is_durable else Rows(), first_seq=plan.first_seq)
+        return Intake(source, plan, host=engine.commits, known=engine.known, pairs=taken, chunk=chunk, total=self.total)
+
+    def rows(self) -> Rows:
+        """How many rows the source has, and how many of them the journal holds."""
+        return self.total.rows(self._engine.ports.store.rows)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was any source."""
+        return self._intake is not None
+
+    @property
+    def has_read_all(self) -> bool:
+        """Whether the last source was read to its end."""
+        return self._intake is not None and self._intake.is_whole
+
+    @property
+    def has_used_limit(self) -> bool:
+        """Whether it was left because no more may be sent."""
+        return self._intake is not None and self._intake.is_used_up and not self._intake.is_whole
+
+
+def states_sent_again(settings: Settings) -> frozenset[int]:
+    """Stored states of pairs that this start sends again."""
+    again = {PENDING, FAILED}
+    return frozenset(again | {int(State.REJECTED)} if settings.retry_rejected else again)

@@ -1,0 +1,145 @@
+"""When a run must stop, and in which words: the same rejection again and again, refused connections, long waits.
+
+Pure: each function looks at what came and returns the error to stop with, or None.  Every hint says what to do next,
+and none suggests to start over with a fresh journal.
+
+What stops at once by its status alone (403, redirects, a token refused twice) is in the table of `core.classify`; which
+of several errors decides the exit code, in `errors`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from ..core.reasons import escaped, words_of
+from ..errors import BulkwriterError, ConfigurationStop, TryLater
+from ..model import Fault, Verdict
+from ..net.signin import FATAL_FAULTS
+from ..quota.view import moment
+from ..rows import text_of
+from ..settings import Settings
+
+GO_ON = "nothing is lost: the same command goes on where this one ended"
+MEND = "if a setting is wrong, mend it and add --retry rejected to the command"
+NO_ROLE = "a fresh token was refused as well: its user needs the role CourseCompletedLesson-Create"
+
+NOTHING_TAKEN_S = 90.0
+"""More than a minute, so that a limit of a minute has surely let something through."""
+FEWEST_THROTTLES = 5
+"""Fewer may be an accident."""
+RECENT = 200
+"""Replies that the share of one rejection is taken of."""
+FEWEST_REPLIES = 100
+"""With fewer a share says little."""
+
+
+class Rejections:
+    """Counts rejections that say the same, in a row and among good ones: a wrong setting must not burn a day's budget.
+
+    Words that differ only in values are the same: they name the pair that was refused.  Replies are those that took or
+    refused a pair; good ones cost nothing here, since `created` (how many there were) tells when each rejection came.
+    """
+
+    def __init__(self, *, most_in_a_row: int, most_share: float) -> None:
+        self._most_in_a_row = most_in_a_row
+        self._most_share = most_share
+        self._last: object = None
+        self._in_a_row = 0
+        self._created = 0
+        self._refused = 0
+        self._recent: deque[tuple[int, object]] = deque()  # (which reply it was, its words), of the last RECENT replies
+        self._counts: Counter[object] = Counter()  # of the words in `_recent`
+
+    def add(self, status: int, verdict: Verdict, *, created: int, is_single: bool) -> BulkwriterError | None:
+        """A pair was refused after `created` good replies; the error to stop with, if that was once too often.
+
+        Pairs given one by one count in a row alone: they are many callers', and no one setting is theirs.
+        """
+        what = words_of(status, verdict)
+        is_same = what == self._last and created == self._created
+        self._in_a_row = self._in_a_row + 1 if is_same else 1
+        self._last, self._created = what, created
+        words = escaped(text_of(verdict.errors, verdict.message))
+        if self._in_a_row >= self._most_in_a_row:
+            return ConfigurationStop(
+                f"{self._in_a_row} pairs in a row were rejected with the same words: {words}",
+                hint=f"{MEND}; if these pairs are to be rejected, raise --max-same-rejections",
+                code="rejections",
+            )
+        if is_single:
+            return None
+        replies, same = self._among_recent(what, created)
+        if replies < FEWEST_REPLIES or self._most_share >= 1 or same < self._most_share * replies:
+            return None
+        return ConfigurationStop(
+            f"{same} of the last {replies} replies were the same rejection: {words}",
+            hint=f"{MEND}; if these pairs are to be rejected, --stop-rejected 1 goes on whatever their share is",
+            code="rejections",
+        )
+
+    def _among_recent(self, what: object, created: int) -> tuple[int, int]:
+        """Of how many replies the last ones are, with this one, and how many of them said this."""
+        self._refused += 1
+        reply = created + self._refused
+        recent, counts = self._recent, self._counts
+        recent.append((reply, what))
+        counts[what] += 1
+        while recent[0][0] <= reply - RECENT:
+            _, gone = recent.popleft()
+            counts[gone] -= 1
+            if not counts[gone]:
+                del counts[gone]
+        return min(reply, RECENT), counts[what]
+
+
+def at_connect(fault: Fault, detail: str, *, has_connected: bool) -> BulkwriterError | None:
+    """The stop that a failure to connect calls for: a certificate always, the others only before the first success."""
+    hint = FATAL_FAULTS.get(fault)
+    if hint is None or (has_connected and fault is not Fault.TLS):
+        return None
+    return ConfigurationStop(f"{fault.value}: {detail}", hint=hint)
+
+
+def at_long_wait(stated_s: float | None, settings: Settings, wall_s: float) -> BulkwriterError | None:
+    """The stop that a `Retry-After` of `stated_s` calls for."""
+    if stated_s is None or stated_s <= settings.longest_wait_s:
+        return None
+    return TryLater(
+        f"the server asks to wait {stated_s:,.0f} s, until {moment(wall_s + stated_s)}",
+        hint="the same command after that time goes on",
+        code="stated_wait",
+        retry_at=wall_s + stated_s,
+    )
+
+
+class ThrottleStreak:
+    """Throttles with nothing taken in between, where no quota learns from them and `--on-quota stop` is to end a run.
+
+    A limit of up to a minute lets something through within a minute; one that does not is a longer one.
+    """
+
+    def __init__(self) -> None:
+        self._created = -1
+        self._since = 0.0
+        self._throttles = 0
+
+    def add(self, now: float, created: int) -> BulkwriterError | None:
+        """A throttle came when so many pairs had been created."""
+        if created != self._created:
+            self._created, self._since, self._throttles = created, now, 0
+        self._throttles += 1
+        if now - self._since < NOTHING_TAKEN_S or self._throttles < FEWEST_THROTTLES:
+            return None
+        return TryLater(
+            f"the server throttled every request for {now - self._since:,.0f} s: a longer limit of it is spent",
+            hint="the same command later goes on",
+            code="throttled",
+        )
+
+
+def at_gone(gone_s: float, reason: str, settings: Settings) -> BulkwriterError | None:
+    """The stop for a server of which nothing good was heard for `gone_s`."""
+    if gone_s < settings.give_up_after_s:
+        return None
+    what = f"no good reply for {gone_s:,.0f} s (last: {reason})"
+    return TryLater(what, hint="the same command later goes on", code="gone")

@@ -1,0 +1,134 @@
+"""How a run stands: the summary that ends it, and the snapshot that progress is drawn from.
+
+Both count what the journal holds.  While the process lives, an intent is a pair that it is about to send or is sending:
+`pending`, and `under_way` in a summary.  At the end nobody will know better, and it is a doubt.
+
+Invariant: `pairs` is the sum of all states in both, and rows in all are those read and those not read.  The exit code
+here is that of the counts, of the error that stopped the run, or of the signal that its caller told of.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from ..core.writes import writes_to_come
+from ..errors import Exit, TryLater
+from ..model import Counts, Ended, Rows, Snapshot, State, Summary
+from ..quota.eta import Moment
+from .bottleneck import waits_until
+from .engine import Engine
+from .source_run import Taking
+
+ALL_DONE: Final = "every pair was written or found, by the journal"
+NO_ROWS: Final = "the source has no rows"
+AT_LIMIT: Final = "as many pairs were sent as --limit allows"
+LEFT_EARLY: Final = "left before the end of the source"
+SHOWN_LIVE: Final = 1
+"""Reasons a state in a snapshot, which is taken a few times a second."""
+CLOSED: Final = "the writer was closed; it took no source"
+ENDINGS: Final = {
+    Exit.OK: ALL_DONE,
+    Exit.INCOMPLETE: "ended, with some pairs rejected, failed or invalid",
+    Exit.DOUBTS: "ended, with some pairs in doubt",
+}
+
+
+def summary_of(engine: Engine, *, elapsed_s: float, rows: Rows, ended: Ended | None) -> Summary:
+    """How the run stands; `ended` None while it goes on."""
+    by_state = Counter(engine.ports.store.counts)
+    under_way = 0 if ended else by_state.pop(State.INTENT, 0)
+    by_state[State.PENDING] += under_way
+    counts = Counts.of(by_state)
+    journal = engine.settings.journal
+    return Summary(
+        counts=counts,
+        attempts=engine.stats.attempts,
+        throttled=engine.stats.throttled,
+        creates=engine.stats.created,
+        elapsed_s=elapsed_s,
+        journal=str(journal) if journal else None,
+        exit_code=ended.exit_code if ended else int(exit_for(counts)),
+        settled=engine.settled,
+        reasons=engine.commits.reasons.top(),
+        rows=rows,
+        ended=ended,
+        under_way=under_way,
+    )
+
+
+def ended_of(engine: Engine, taking: Taking, asked: Ended | None) -> Ended:
+    """Why this start ends now: by an error, because somebody asked for it, or by itself.  Nothing is on its way."""
+    counts = Counts.of(engine.ports.store.counts)
+    exit_code = int(exit_for(counts))
+    at, is_theirs = waits_until(engine)
+    if error := engine.error:
+        if isinstance(error, TryLater) and error.retry_at is not None:
+            at, is_theirs = error.retry_at, error.code == "stated_wait"
+        return Ended(error.code, error.message, int(error.exit_code), at, is_theirs)
+    if asked:
+        return Ended(asked.code, asked.reason, asked.exit_code or exit_code, at, is_theirs)
+    if taking.has_used_limit:
+        return Ended("limit", AT_LIMIT, exit_code, at, is_theirs)
+    if not taking.has_begun:
+        return Ended("closed", CLOSED, exit_code, at, is_theirs)
+    if not taking.has_read_all:
+        return Ended("left", LEFT_EARLY, exit_code, at, is_theirs)
+    is_empty = not counts.pairs and taking.rows().total == 0
+    return Ended("done", NO_ROWS if is_empty else ENDINGS[Exit(exit_code)], exit_code)
+
+
+def exit_for(counts: Counts) -> Exit:
+    """The exit code of a run that came to its end with these counts."""
+    if counts.in_doubt:
+        return Exit.DOUBTS
+    if counts.rejected or counts.failed or counts.invalid:
+        return Exit.INCOMPLETE
+    return Exit.OK
+
+
+def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
+    """How the run stands this moment."""
+    now = engine.ports.clock()
+    by_state = Counter(engine.ports.store.counts)
+    by_state[State.PENDING] += by_state.pop(State.INTENT, 0)
+    counts = Counts.of(by_state)
+    done = counts.pairs - counts.pending - counts.in_doubt
+    held = engine.brake.now(now)
+    return Snapshot(
+        counts=counts,
+        done=done,
+        total=rows.total,
+        is_total_exact=rows.is_exact,
+        not_read=rows.not_read,
+        in_flight=len(engine.pairs.in_flight),
+        in_flight_limit=engine.dispatcher.limit(),
+        attempts=engine.stats.attempts,
+        throttled=engine.stats.throttled,
+        rate_per_s=engine.stats.creates.per_s(now),
+        elapsed_s=elapsed_s,
+        eta_s=None if rows.total is None else engine.eta.seconds(moment_of(engine, counts, rows, now), now),
+        latency_s=engine.stats.latency.quantiles(0.5, 0.95, 0.99),
+        held_kind=held.kind,
+        held_by=held.words,
+        holds_until_s=held.more_s,
+        believes=engine.parts.control.explain(now),
+        reasons=engine.commits.reasons.top(SHOWN_LIVE),
+    )
+
+
+def moment_of(engine: Engine, counts: Counts, rows: Rows, now: float) -> Moment:
+    """What the time left follows from; pairs in flight need no write any more."""
+    held, doubts, settings = engine.brake.now(now), engine.looker.doubts, engine.settings
+    writes = writes_to_come(counts, rows.not_read, unmet=engine.unmet(counts), is_alive=True)
+    settled_at = doubts.settled_at()
+    if engine.is_stopping and doubts:  # for the next start they begin to wait anew
+        settled_at = now + settings.late_apply_s + 2 * settings.list_lag_s
+    return Moment(
+        writes=max(0, writes - len(engine.pairs.in_flight)),
+        rate_per_s=engine.stats.writes.per_s(now),
+        held=held.kind,
+        pause_s=max(0.0, engine.parts.control.paused_until - now),
+        doubts_s=0.0 if settled_at is None else settled_at - now,
+        doubts=sum(not doubt.intent.attempts for doubt in doubts),
+    )

@@ -1,0 +1,134 @@
+"""The parts that talk to one server, put together: lanes, calls, tokens, requests and lists.
+
+A run has them beside its journal (`assembly`); `verify` and `undo`, which send no creates, have nothing else on the
+wire.  Nothing is sent and no name is looked up until something is asked for.  Entering starts a task that sweeps the
+lanes, for those who have no engine that does it; closing ends calls first, then lanes, then the quotas.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from .core.classify import judge_call
+from .listing.lister import Lister, Request
+from .model import Fault, Reply
+from .net.api import COURSE_COMPLETED_LESSON, Api
+from .net.auth import token_source
+from .net.calls import Calls
+from .net.dial import Dialer
+from .net.pool import Pool
+from .quota.build import CLOCKS, quotas_for, windows_for
+from .quota.turns import Turns
+from .run.lanes import LANE_HISTORY
+from .run.shielded import own_task, to_its_end
+from .settings import Settings
+
+ENTITY: Final = COURSE_COMPLETED_LESSON
+COLUMNS: Final = (ENTITY.first_field, ENTITY.second_field)
+SWEEP_S: Final = 0.5
+
+
+def check(settings: Settings, *, with_token: bool) -> None:
+    """Raise the `UsageError` that opening a `Connection` would raise; opens nothing, makes no file, sends nothing.
+
+    `with_token` looks at the way to sign in as well, if all of it is there (a password may still be asked for): a pipe
+    that gives a token is read then, and gives it once.
+    """
+    windows_for(settings)
+    Dialer(settings.base_url, ca_file=settings.ca_file, proxy=settings.proxy, timeout_s=settings.timeout_s)
+    has_password = settings.password or settings.password_file
+    if with_token and (settings.token or settings.token_file or (settings.username and has_password)):
+        token_source(
+            settings,
+            request=never_asked,
+            token_request=Api(settings.base_url, ENTITY).token_request,
+            judge=judge_call,
+        )
+
+
+async def never_asked(data: bytes, *, deadline_s: float) -> Reply:
+    raise AssertionError("nothing is sent by a check")
+
+
+class Connection:
+    """Everything on the wire for one `Settings`.  `lister_over` makes lists over a `request` of the caller's."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout_s = settings.timeout_s
+        self._list_lag_s = settings.list_lag_s
+        self.api = Api(settings.base_url, ENTITY)
+        self.filters_of = ENTITY.filters
+        lane_requests = min(settings.limits.lane_requests, LANE_HISTORY // settings.in_flight)
+        self.pool = Pool(
+            settings.base_url,
+            ca_file=settings.ca_file,
+            proxy=settings.proxy,
+            limits=dataclasses.replace(settings.limits, lane_requests=lane_requests),
+            timeout_s=settings.timeout_s,
+        )
+        self.calls = Calls(self.pool)
+        self.tokens = token_source(  # may refuse the settings, so before a till is made for them
+            settings,
+            request=self._ask,
+            token_request=self.api.token_request,
+            judge=judge_call,
+        )
+        self.quotas = quotas_for(settings)
+        """None where nothing is to be counted."""
+        self._turns = Turns(self.calls.request, self.quotas, CLOCKS) if self.quotas else None
+        self.lister = self.lister_over(self.request)
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def request(self, data: bytes) -> Reply:
+        """Send a whole request and return what came back, a fault included.
+
+        While any connection was found to answer out of step, no reply is believed: it may be another one's.
+        """
+        shifts = self.calls.shifts
+        reply = await self._ask(data, deadline_s=self._timeout_s)
+        return reply if self.calls.shifts == shifts else Reply(0, fault=Fault.SHIFTED)
+
+    async def _ask(self, data: bytes, *, deadline_s: float) -> Reply:
+        return await (self._turns or self.calls.request)(data, deadline_s=deadline_s)
+
+    def lister_over(self, request: Request) -> Lister:
+        return Lister(request, self.api, self.tokens, wall=time.time, most_age_s=self._list_lag_s)
+
+    async def __aenter__(self) -> Self:
+        try:
+            if self.quotas:
+                await self.quotas.begin()
+        except BaseException:
+            await to_its_end(self.aclose())
+            raise
+        self._sweeping = own_task(self._sweep(), name="sweep")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._sweeping:
+            self._sweeping.cancel()
+        await to_its_end(self.aclose())
+
+    async def aclose(self) -> None:
+        """End every call and lane, then write down what they spent.  Raises a bug that nobody was told of."""
+        try:
+            await self.calls.aclose()
+            await self.pool.aclose()
+        finally:
+            if self.quotas:
+                await self.quotas.aclose()
+        self.calls.check()
+
+    async def _sweep(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(SWEEP_S)
+                self.pool.sweep(time.monotonic())
+        except Exception as error:  # nobody waits for this task: those who make calls are told
+            self.calls.crashed(error)

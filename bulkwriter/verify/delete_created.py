@@ -1,0 +1,198 @@
+"""Takes back some records that the run created: read, compare, note, delete, read again, note.
+
+    1. read the records by their ids, and compare their pairs with the journal's
+    2. note `in_doubt` with the record id in the journal, durably: it may be gone from now on
+    3. delete each
+    4. read them again: what a DELETE was answered for and the list does not show any more is gone
+    5. note `pending` without a record id: the next run creates it again
+
+A record that was there before the run began (`beginning`) is left alone, whatever the journal says of it.
+
+Invariants: no id is deleted unless a read of this process showed it with its own pair; nothing is noted as gone on one
+sign alone.  A process killed between 2 and 5 leaves doubts that are told by their record id: the next undo goes through
+the same steps with them, and the next run looks for them, as for every doubt (their floor is one below the id).
+A record that is not shown at first (1) is neither deleted nor believed to be gone here: it is given back as absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final, Protocol, TypeVar
+
+from ..listing.baseline import Beginning
+from ..model import State
+from ..net.api import Seen
+from ..rows import SettleRow, doubt_detail
+from ..store.journal import Journal
+from ..store.schema import ExportRow
+from .deletes import Fate
+from .stop_signal import Halt
+
+T = TypeVar("T")
+
+ROUNDS: Final = 3
+"""DELETEs of one id that are answered while lists still show it, `list_lag_s` apart, before it is left in doubt."""
+EXAMPLES: Final = 20
+CHUNK_ROWS: Final = 5_000
+"""Rows read from the journal at a time."""
+
+
+class OpenJournal(Protocol):
+    """The journal behind its writer, as `undo` and `repair` use it."""
+
+    @property
+    def counts(self) -> Mapping[State, int]: ...
+    async def settle(self, rows: Sequence[SettleRow]) -> None: ...
+    async def run(self, step: Callable[[Journal], T], /) -> T: ...
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of records; `older` were there before the run.  `mismatches` are examples: record id, the run's pair,
+    the pair that it holds; `olders` too: record id, pair."""
+
+    deleted: int = 0
+    gone: int = 0
+    mismatched: int = 0
+    older: int = 0
+    refused: int = 0
+    mismatches: list[tuple[int, tuple[int, int], tuple[int, int]]] = field(default_factory=list)
+    olders: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
+
+    @property
+    def left_alone(self) -> int:
+        """Records that the journal calls created, and that are not this run's."""
+        return self.mismatched + self.older
+
+    @property
+    def done(self) -> int:
+        return self.deleted + self.gone + self.left_alone + self.refused
+
+
+class TakeBack:
+    """Deletes records of some rows; several calls may run at once on different rows."""
+
+    def __init__(
+        self,
+        store: OpenJournal,
+        *,
+        read: Callable[[list[int]], Awaitable[Mapping[int, Seen]]],
+        delete: Callable[[int], Awaitable[Fate]],
+        list_lag_s: float,
+        halt: Halt,
+    ) -> None:
+        self._store = store
+        self._read = read
+        self._delete = delete
+        self._list_lag_s = list_lag_s
+        self._halt = halt
+        self._unanswered: set[int] = set()  # seqs of records that a DELETE was sent for, without an answer
+        self.beginning = Beginning()
+        self.tally = Tally()
+
+    async def batch(self, rows: Sequence[ExportRow]) -> list[ExportRow]:
+        """Take back the records of at most `IDS_PER_CALL` rows; returns the rows whose records a read did not show."""
+        shown = await self._shown(rows)
+        ours, absent = [], []
+        for row in rows:
+            seen = shown.get(row.record_id or 0)
+            if seen is None:
+                absent.append(row)
+            elif await self.is_ours(row, seen):
+                ours.append(row)
+        await self.take(ours)
+        return absent
+
+    async def is_ours(self, row: ExportRow, seen: Seen) -> bool:
+        """Whether what was seen is the record that this run made for the row; else it is noted as left alone."""
+        if seen.pair != row.pair:
+            await self._leave(row, seen.pair)
+        elif self.beginning.is_before(seen.record_id, seen.created_on):
+            await self._leave(row, None)
+        else:
+            return True
+        return False
+
+    async def take(self, rows: Sequence[ExportRow]) -> None:
+        """Delete the records of these rows, each shown with its own pair by a read just before."""
+        if not rows or self._halt.is_set:
+            return
+        await self._store.settle([as_being_deleted(row) for row in rows])
+        own: dict[int, bool] = {}  # seqs of records that are said to be gone, and whether we have deleted them
+        for _ in range(ROUNDS):
+            answered = await self._delete_each(rows, own)
+            shown = await self._shown(answered) if answered else {}
+            await self._note_gone([row for row in answered if row.record_id not in shown], own)
+            rows = [row for row in answered if row.record_id in shown]
+            if not rows or not await self._halt.pause(self._list_lag_s):
+                return
+
+    async def gone(self, rows: Sequence[ExportRow]) -> None:
+        """Note that the records of these rows are not there, as lists that can be believed have shown."""
+        await self._note_gone(rows, {})
+
+    async def _shown(self, rows: Sequence[ExportRow]) -> Mapping[int, Seen]:
+        return await self._read([row.record_id or 0 for row in rows])
+
+    async def _delete_each(self, rows: Sequence[ExportRow], own: dict[int, bool]) -> list[ExportRow]:
+        """One DELETE each; the rows for which it was answered that the record is not there any more.
+
+        What was not sent, and what the server refused, is created as before; but not where an earlier DELETE may count,
+        of this process or of one that was killed.
+        """
+        answered, kept = [], []
+        for row in rows:
+            assert row.record_id is not None
+            fate = await self._delete(row.record_id)
+            if fate in (Fate.DELETED, Fate.GONE):
+                own[row.seq] = own.get(row.seq, False) or fate is Fate.DELETED
+                answered.append(row)
+            elif fate is Fate.UNKNOWN:
+                self._unanswered.add(row.seq)
+            elif fate is Fate.REFUSED or (fate is Fate.UNSENT and row.state is State.CREATED):
+                kept.append(row)
+                self.tally.refused += fate is Fate.REFUSED
+        await self._store.settle([as_created(row) for row in kept if row.seq not in own])
+        return answered
+
+    async def _note_gone(self, rows: Sequence[ExportRow], own: dict[int, bool]) -> None:
+        if rows:
+            await self._store.settle([as_pending(row) for row in rows])
+        deleted = sum(own.get(row.seq, False) or row.seq in self._unanswered for row in rows)
+        self.tally.deleted += deleted
+        self.tally.gone += len(rows) - deleted
+
+    async def _leave(self, row: ExportRow, pair: tuple[int, int] | None) -> None:
+        """Note that the record is not ours to delete: it holds another pair, or (None) was there before the run."""
+        tally = self.tally
+        assert row.record_id is not None
+        assert row.pair is not None
+        if pair is None:
+            tally.older += 1
+            tally.olders += [(row.record_id, row.pair)] if len(tally.olders) < EXAMPLES else []
+        else:
+            tally.mismatched += 1
+            tally.mismatches += [(row.record_id, row.pair, pair)] if len(tally.mismatches) < EXAMPLES else []
+        if row.state is not State.CREATED:
+            await self._store.settle([as_created(row)])
+
+
+def as_being_deleted(row: ExportRow) -> SettleRow:
+    """In doubt from now on: a record of the pair that is newer than the floor is the one that was to be deleted."""
+    detail = doubt_detail("undo began to delete the record", (row.record_id or 0) - 1)
+    return (row.seq, State.IN_DOUBT, row.attempts, row.record_id, row.http_status, detail)
+
+
+def as_created(row: ExportRow) -> SettleRow:
+    return (row.seq, State.CREATED, row.attempts, row.record_id, row.http_status, None)
+
+
+def as_pending(row: ExportRow) -> SettleRow:
+    return (row.seq, State.PENDING, 0, None, None, None)
+
+
+def read_created(journal: Journal, *, first_seq: int) -> list[ExportRow]:
+    """Up to `CHUNK_ROWS` whole created rows from `first_seq` on; for the journal's thread."""
+    return list(islice(journal.export((State.CREATED,), first_seq), CHUNK_ROWS))

@@ -1,0 +1,116 @@
+"""What is claimed to be on the server, and what lists have shown of it: two columns to be held against each other.
+
+`Claims` are the pairs that must be there exactly once, and those that the run knows besides (pending, rejected, in
+doubt).  `Sightings` collects what lists show of them: pairs seen, pairs seen twice, and how many records of the run's
+lessons belong to pairs that it does not know.  Sets are bitmaps, a few bytes a pair.
+
+A list that failed half-way is read again, so what it showed is forgotten when its next try begins; without that, every
+record of a page read twice would look doubled.  A lesson's records count only when its list is known to be whole.
+
+Invariant: `seen`, `twice` and `strangers` tell of whole lists only, each counted once.  Pure.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+
+from ..core.dedupe import IdSet, PairSet
+from ..listing.lists import Record
+from ..model import State
+
+MUST_BE_THERE = frozenset({State.CREATED, State.EXISTING})
+NO_PAIRS = frozenset({State.INVALID, State.DUPLICATE})
+
+
+class Claims:
+    """`there`: pairs that must be on the server exactly once; `others`: pairs that may be."""
+
+    def __init__(self) -> None:
+        self.there = PairSet()
+        self.others = PairSet()
+        self.lessons = IdSet()
+        self.doubts = 0
+        self.pending = 0
+
+    def add_rows(self, rows: Iterable[Sequence[int | None]], *, is_live: bool) -> None:
+        """Take rows of a journal: seq, the two ids, state, …  `is_live`: somebody writes it; intents are under way."""
+        there: list[tuple[int, int] | None] = []
+        others: list[tuple[int, int] | None] = []
+        for _, first, second, state, *_ in rows:
+            if first is None or second is None or state in NO_PAIRS:
+                continue
+            if state in MUST_BE_THERE:
+                there.append((first, second))
+            else:
+                others.append((first, second))
+                self._count(State(state or 0), is_live=is_live)
+        self.add_pairs(there)
+        self.others.add_all(others)
+        self._add_lessons(others)
+
+    def add_pairs(self, pairs: Sequence[tuple[int, int] | None]) -> None:
+        """Take rows of a source: every pair must be there."""
+        self.there.add_all(pairs)
+        self._add_lessons(pairs)
+
+    def _add_lessons(self, pairs: Sequence[tuple[int, int] | None]) -> None:
+        for lesson in {pair[0] for pair in pairs if pair}:
+            self.lessons.add(lesson)
+
+    def __contains__(self, pair: tuple[int, int]) -> bool:
+        return pair in self.there or pair in self.others
+
+    def _count(self, state: State, *, is_live: bool) -> None:
+        if state is State.PENDING or (state is State.INTENT and is_live):
+            self.pending += 1
+        elif state in (State.INTENT, State.IN_DOUBT):
+            self.doubts += 1
+
+
+class Sightings:
+    """What lists have shown of some claims: the whole table at once, or lesson by lesson."""
+
+    def __init__(self, claims: Claims) -> None:
+        self._claims = claims
+        self._lesson = 0
+        self._members = array("q")
+        self._lesson_strangers = 0
+        self.begin_table()
+
+    def begin_table(self) -> None:
+        """Everything is about to be listed: forget what was seen."""
+        self.seen = PairSet()
+        self.twice = PairSet()
+        self.strangers = 0
+
+    def take_table(self, records: list[Record]) -> None:
+        for _, pair in records:
+            if pair in self._claims:
+                if not self.seen.add(pair):
+                    self.twice.add(pair)
+            elif pair[0] in self._claims.lessons:
+                self.strangers += 1
+
+    def begin_lesson(self, lesson: int) -> None:
+        """A lesson is about to be listed, perhaps not for the first time."""
+        self._lesson = lesson
+        self._members = array("q")
+        self._lesson_strangers = 0
+
+    def take_lesson(self, records: list[Record]) -> None:
+        """Records of other lessons are passed over: a server need not filter."""
+        for _, pair in records:
+            if pair[0] == self._lesson:
+                if pair in self._claims:
+                    self._members.append(pair[1])
+                else:
+                    self._lesson_strangers += 1
+
+    def end_lesson(self) -> None:
+        """The lesson's list is known to be whole."""
+        pairs = [(self._lesson, member) for member in self._members]
+        for i in self.seen.add_all(pairs):
+            self.twice.add(pairs[i])
+        self.strangers += self._lesson_strangers
+        self.begin_lesson(0)

@@ -1,0 +1,161 @@
+"""Holds what a journal or a source claims against the server's own lists: what is missing, what is doubled.
+
+    1. every record of the claims' lessons is listed: the whole table, or one list a lesson, whichever is fewer pages
+    2. pairs not seen, and pairs seen twice, are looked up once more by whatever lists cover them with few calls
+       (`coverage`); for the missing ones not before `list_lag_s` have passed, since a list may lag
+    3. what both looks agree on is told: `missing` pairs, `doubled` pairs with their record ids, and how many records
+       of the run's lessons belong to pairs that it does not know (`strangers`)
+
+It only reads.  A list that failed or is not whole is made again and never believed (`lists.scan`, `persist`).  Never
+more than twice the pages of the whole table in step 1: with L lessons and T pages of table, L lists are at most L + T
+pages, and they are chosen only where L < T.  Memory: three bitmaps of pairs, and ids of at most `MOST_DOUBLED` pairs.
+
+Others who write meanwhile, and a run at work, are not held off: what they add after the claims were read counts as
+strangers, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from itertools import chain, islice
+from typing import Final
+
+from ..core.dedupe import PairSet
+from ..listing.coverage import Coverage, FiltersOf, table_pages
+from ..listing.lists import Filters, GetPage, PageLike, Record, scan
+from ..listing.persist import Persistence
+from .expected import Claims, Sightings
+
+MOST_DOUBLED: Final = 100_000
+"""Doubled pairs whose ids are kept, at about 400 bytes each; more are counted."""
+AGAIN_PAIRS: Final = 1_000
+"""Pairs looked up again at a time, from which lists are chosen."""
+
+
+class Findings:
+    """What was found.  `doubled_ids` are the record ids of doubled pairs, ascending; of the first `MOST_DOUBLED`."""
+
+    def __init__(self, claims: Claims) -> None:
+        self.checked = len(claims.there)
+        self.in_doubt = claims.doubts
+        self.pending = claims.pending
+        self.strangers = 0
+        self.doubled_ids: dict[tuple[int, int], list[int]] = {}
+        self.doubled_more = 0  # doubled pairs whose ids are not kept
+        self.lost = PairSet()  # not seen by the first look
+        self.found = PairSet()  # of those, seen by the second
+
+    @property
+    def missing(self) -> int:
+        return len(self.lost) - len(self.found)
+
+    @property
+    def doubled(self) -> int:
+        return len(self.doubled_ids) + self.doubled_more
+
+    def missing_pairs(self) -> Iterator[tuple[int, int]]:
+        return (pair for pair in self.lost if pair not in self.found)
+
+
+class Verification:
+    """One check of some claims.  `calls` and `records` tell how far it is."""
+
+    def __init__(
+        self,
+        claims: Claims,
+        *,
+        get_page: GetPage,
+        filters_of: FiltersOf,
+        persist: Persistence,
+        list_lag_s: float,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._claims = claims
+        self._get_page = get_page
+        self._filters_of = filters_of
+        self._persist = persist
+        self._list_lag_s = list_lag_s
+        self._sleep = sleep
+        self._sightings = Sightings(claims)
+        self.findings = Findings(claims)
+        self.calls = 0
+        self.records = 0
+
+    async def run(self) -> Findings:
+        """List, look again at what is not as it should be, and return what was found."""
+        await self._list_all()
+        findings, twice = self.findings, self._sightings.twice
+        findings.strangers = self._sightings.strangers
+        seen = self._sightings.seen
+        findings.lost = PairSet(pair for pair in self._claims.there if pair not in seen)
+        if findings.lost:
+            await self._sleep(self._list_lag_s)
+        if findings.lost or twice:
+            await self._look_again(twice)
+        return findings
+
+    async def _page(self, filters: Filters, number: int) -> PageLike:
+        page = await self._persist(partial(self._get_page, filters, number))  # one that fails costs no other page
+        self.calls += 1
+        self.records += len(page.records)
+        return page
+
+    async def _list_all(self) -> None:
+        """List all records of the claims' lessons."""
+        lessons = self._claims.lessons
+        if len(lessons) > 1:
+            first = await self._page({}, 1)
+            if table_pages(first) <= len(lessons):
+                await self._persist(self._list_table)
+                return
+        for lesson in lessons:
+            await self._persist(partial(self._list_lesson, lesson))
+
+    async def _list_table(self) -> None:
+        self._sightings.begin_table()
+        await scan(self._page, {}, take=self._sightings.take_table)
+
+    async def _list_lesson(self, lesson: int) -> None:
+        self._sightings.begin_lesson(lesson)
+        await scan(self._page, self._filters_of(lesson, None), take=self._sightings.take_lesson)
+        self._sightings.end_lesson()
+
+    async def _look_again(self, twice: PairSet) -> None:
+        findings = self.findings
+        again = SecondLook(findings.lost, twice)
+        coverage = Coverage(self._page, self._filters_of, take=again.take, persist=self._persist)
+        await coverage.begin()
+        pairs = chain(findings.lost, twice)
+        while some := list(islice(pairs, AGAIN_PAIRS)):
+            await coverage.cover(some)
+        findings.found = again.found
+        findings.doubled_ids = {pair: sorted(ids) for pair, ids in again.ids.items() if len(ids) > 1}
+        findings.doubled_more = len(again.more)
+
+
+class SecondLook:
+    """What the second look saw: which pairs are there after all, and the ids of those that seemed doubled."""
+
+    def __init__(self, lost: PairSet, twice: PairSet, *, most: int = MOST_DOUBLED) -> None:
+        self._most = most
+        self._lost = lost
+        self._twice = twice
+        self.found = PairSet()
+        self.ids: dict[tuple[int, int], set[int]] = {}
+        self.more = PairSet()
+
+    def take(self, records: list[Record]) -> None:
+        """Take records, some of them perhaps more than once."""
+        for record_id, pair in records:
+            if pair in self._lost:
+                self.found.add(pair)
+            elif pair not in self._twice:
+                continue
+            ids = self.ids.get(pair)
+            if ids is not None:
+                ids.add(record_id)
+            elif len(self.ids) < self._most:
+                self.ids[pair] = {record_id}
+            elif pair in self._twice:
+                self.more.add(pair)

@@ -1,0 +1,166 @@
+"""Puts the real parts together for one `BulkWriter`, and takes them apart again in the right order.
+
+Opening takes the journal's lock, reads what an earlier start left, and makes the network's parts; nothing is sent and
+no name is looked up until there is something to send.  Closing ends the lanes first, then the journal with a
+checkpoint.  Both are done to their end whoever is cancelled meanwhile: a journal left open would keep its lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, cast
+
+import anyio
+
+from .core.dedupe import IdSet
+from .errors import BulkwriterError, Exit, JournalError
+from .model import Ended, Intent, State
+from .net.pool import most_lanes
+from .quota.build import learnt_for, windows_for
+from .quota.ledger import ledger_path
+from .run.cpu import cpu_times
+from .run.ports import Ports, Store, Stored
+from .run.shielded import to_its_end
+from .run.warm_start import Remembering
+from .server_client import COLUMNS, Connection
+from .settings import Settings
+from .store.journal import Journal
+from .store.memory import MemoryJournal
+from .store.private import shown_to
+from .store.schema import RISING_IDS
+from .store.starts import LAST_START, began_text, ended_text, source_rows
+from .store.writer import JournalWriter
+
+NOTE_S: Final = 2.0
+"""A disk that takes longer to note why a start could not begin is not waited for."""
+
+
+class Assembly:
+    """An async context manager; `ports` and `stored` are there once it is entered."""
+
+    def __init__(self, settings: Settings, *, columns: tuple[str | None, str | None] | None) -> None:
+        self._settings = settings
+        first, second = columns or (None, None)
+        self._columns = (first or COLUMNS[0], second or COLUMNS[1])
+        self.store: JournalWriter | MemoryJournal = JournalWriter() if settings.journal else MemoryJournal()
+        self._connection: Connection | None = None
+        self.began_at = time.time()
+        self.ports: Ports
+        self.stored: Stored
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        try:
+            self.began_at = self._wall()
+            await self.store.open(
+                settings.journal,
+                base_url=settings.base_url,
+                account=settings.account,
+                columns=self._columns,
+                notes={LAST_START: began_text(self.began_at)},
+            )
+            self.stored = await self._read_stored()
+            self.ports = self._make_ports()
+            if self.ports.quotas:
+                await self.ports.quotas.begin()
+            self.stored.notes += shown_to(self._files())
+            if self.ports.remembering:
+                await self.ports.remembering.begin()
+        except BaseException as error:  # a cancelled `open` opens all the same
+            await to_its_end(self._give_up(error))
+            raise
+        return self
+
+    async def _give_up(self, error: BaseException) -> None:
+        """It ends before it could begin: note why, as far as the journal is open."""
+        if isinstance(error, BulkwriterError):
+            ended = Ended(error.code, error.message, int(error.exit_code))
+        elif isinstance(error, Exception):
+            ended = Ended("bug", f"a bug of ours: {type(error).__name__}", int(Exit.BUG))
+        else:
+            ended = Ended("left", "ended before anything was sent")
+        text = ended_text(self.began_at, self._wall(), ended)
+        with contextlib.suppress(JournalError), anyio.move_on_after(NOTE_S):
+            if isinstance(self.store, JournalWriter):
+                await self.store.run(lambda journal: journal.meta_set(LAST_START, text))
+        await self._close(checkpoint=False)
+
+    def _wall(self) -> float:
+        return time.time()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await to_its_end(self._close())
+
+    async def _close(self, *, checkpoint: bool = True) -> None:
+        try:
+            if self._connection:
+                await self._connection.aclose()
+        finally:
+            await self.store.close(checkpoint=checkpoint)
+
+    async def _read_stored(self) -> Stored:
+        store = self.store
+        stored = Stored(tally=dict(store.counts), doubts=[], record_ids=IdSet())
+        if isinstance(store, JournalWriter) and store.counts:
+            stored.doubts, stored.leaving, stored.causes = await store.run(adopt_doubts)
+            meta = await store.run(lambda journal: journal.meta())
+            stored.has_rising_ids = meta.get(RISING_IDS) != "no"
+            stored.rows = source_rows(meta, store.rows)
+            stored.record_ids = await store.run(read_record_ids)
+        return stored
+
+    def _files(self) -> list[Path]:
+        """Those that hold what only their owner should read."""
+        ledger = [ledger_path(self._settings.ledger)] if windows_for(self._settings) else []
+        return [*([self._settings.journal] if self._settings.journal else []), *ledger]
+
+    def _make_ports(self) -> Ports:
+        connection = self._connection = Connection(self._settings)
+        return Ports(
+            pool=connection.pool,
+            store=cast(Store, self.store),  # a MemoryJournal lacks `run`, and is not asked: `is_durable` is False
+            api=connection.api,
+            tokens=connection.tokens,
+            get_page=connection.lister.page,
+            filters_of=connection.filters_of,
+            shifts=lambda: connection.calls.shifts,
+            clock=time.monotonic,
+            wall=time.time,
+            rng=random.Random(),  # noqa: S311 jitter, not a secret
+            cpu_times=cpu_times,
+            most_lanes=most_lanes(),
+            quotas=connection.quotas,
+            remembering=Remembering(kept, time.time) if (kept := learnt_for(self._settings)) else None,
+        )
+
+
+def read_record_ids(journal: Journal) -> IdSet:
+    """The ids of all created records.  In the journal's thread, since as a list 10^7 of them take 400 MB."""
+    seen = IdSet()
+    for ids in journal.record_ids():
+        seen.add_all(ids)
+    return seen
+
+
+def adopt_doubts(journal: Journal) -> tuple[list[Intent], set[int], dict[int, str]]:
+    """What the last process left in doubt, its intents without outcome and its doubts; and the seqs of those that have
+    a record id (an undo was deleting that record), and by seq why they are doubts, where that is known.
+
+    From now on an intent in the journal is one of this process.
+    """
+    rows = journal.doubts()
+    if intents := [row.seq for row in rows if row.state is State.INTENT]:
+        journal.mark(intents, State.IN_DOUBT)
+    doubts = [
+        Intent(row.seq, row.pair, row.attempts, row.line, row.floor)
+        for row in rows
+        if row.pair is not None  # never None: a row that is no pair is settled from the start
+    ]
+    leaving = {row.seq for row in rows if row.record_id is not None}
+    return doubts, leaving, {row.seq: row.message for row in rows if row.message}

@@ -1,0 +1,76 @@
+"""When canaries go, by tables worked out by hand; how a hold does as a whole is shown by the control matrix."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from bulkwriter.adaptive.hold import FIRST_S, GROWTH, LATE, STEP, Held, Hold
+from bulkwriter.adaptive.window import Ends
+
+NOT_KNOWN = Ends(math.inf, math.inf, 0.0)
+
+
+class Middle(random.Random):
+    """No chance: uniform(a, b) is halfway."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return (a + b) / 2
+
+
+def hold(cap_s: float = 60.0) -> Hold:
+    return Hold(cap_s, Middle())
+
+
+def refused(one: Hold, now: float, ends: Ends = NOT_KNOWN) -> float:
+    at = one.refuse(now, gap_s=0.001, stated_s=None, ends=ends)
+    one.check()
+    return at - now
+
+
+def test_canaries_go_at_growing_distances_up_to_the_cap() -> None:
+    one = hold(cap_s=0.05)
+    assert [refused(one, 0.0) for _ in range(4)] == pytest.approx([FIRST_S, FIRST_S * GROWTH, 0.05, 0.05])
+
+
+def test_none_goes_past_the_end_of_a_window_of_a_usual_length() -> None:
+    one, now, times = hold(), 0.5, [0.5]
+    while now < 5.0:
+        now += refused(one, now, Ends(5.0, 5.0, 0.0))
+        times.append(now)
+    assert 5.0 < times[-1] < 5.0 + 2 * STEP * (5.0 - times[-2])
+    alone, now = hold(), 0.5
+    while now < 5.0:
+        now += refused(alone, now)
+    assert now > times[-1]  # so it would have been without
+
+
+def test_a_known_window_is_asked_between_its_earliest_and_its_latest_end_and_then_patiently() -> None:
+    one, ends, now, times = hold(), Ends(8.0, 10.0, 10.0), 5.0, []
+    for _ in range(8):
+        now += refused(one, now, ends)
+        times.append(now)
+    late = LATE * 10.0
+    assert times[0] == pytest.approx(8.0 + late)
+    assert times[1] == pytest.approx(8.5 + 2 * late)
+    inside, after = [at for at in times if at <= 10.0 + late + 1e-9], [at for at in times if at > 10.0 + late + 1e-9]
+    assert len(inside) == 5
+    assert after[0] - inside[-1] == pytest.approx(STEP * 10.0, rel=0.35)
+    assert after[1] - after[0] > after[0] - inside[-1]
+
+
+def test_a_stated_time_is_never_undercut_by_what_is_expected() -> None:
+    one = hold()
+    assert one.refuse(5.0, gap_s=0.001, stated_s=4.0, ends=Ends(6.0, 7.0, 10.0)) >= 9.0
+    held = one.end(9.5, 9.0, rate=100.0, round_trip_s=0.5)
+    assert held == Held(4.0, 4.5, 0.0, is_stated=True, is_long=True, is_idle=False)
+
+
+def test_an_end_is_known_no_better_than_the_last_refused_canary() -> None:
+    one = hold()
+    refused(one, 1.0)
+    refused(one, 1.5)
+    assert one.end(2.5, 2.25, rate=100.0, round_trip_s=0.1)[:3] == (1.25, 1.5, 0.75)
+    assert one.end(3.0, 3.0, rate=100.0, round_trip_s=0.1)[:3] == (0.0, 0.0, 0.0)

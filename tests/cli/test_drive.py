@@ -1,0 +1,190 @@
+"""The loop around a fake writer: whatever happens, an `Ending` comes out; a signal drains; progress shows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import io
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from bulkwriter.cli.drive import Drain, Job, drive, run_loop
+from bulkwriter.cli.ending import Ending
+from bulkwriter.cli.lifecycle import Errand
+from bulkwriter.cli.signals import Signals
+from bulkwriter.cli.stderr import Voice
+from bulkwriter.errors import ConfigurationStop, JournalError, SourceError
+from bulkwriter.model import Counts, Ended, Snapshot, Summary
+from tests.cli.test_describe import QUIET
+from tests.cli.test_signals import send
+
+
+class FakeSource:
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+class FakeWriter:
+    """Does as told: raises, or waits for a drain, then has 3 created of 5."""
+
+    def __init__(
+        self, *, error: BaseException | None = None, waits: bool = False, drain_error: Exception | None = None
+    ) -> None:
+        self._error, self._drain_error = error, drain_error
+        self._waits = waits
+        self._drained = asyncio.Event()
+        self.reasons: list[str] = []
+        self.snapshots = 0
+
+    async def write_all(self, source: Any) -> Summary:
+        if self._waits:
+            send(signal.SIGTERM)
+            await self._drained.wait()
+        await asyncio.sleep(0)
+        if self._error is not None:
+            raise self._error
+        return self.summary()
+
+    def snapshot(self) -> Snapshot:
+        self.snapshots += 1
+        return dataclasses.replace(QUIET, in_flight=7)
+
+    def drain(self, reason: str, *, ended: Ended | None = None) -> None:
+        self.reasons.append(reason)
+        if self._drain_error:
+            raise self._drain_error
+        self._drained.set()
+
+    def summary(self) -> Summary:
+        return Summary(counts=Counts(created=3, pending=2), journal="j", settled=3)
+
+
+@dataclasses.dataclass
+class Stage:
+    """What a test lets happen, and what came of it."""
+
+    source_error: BaseException | None = None
+    enter_error: BaseException | None = None
+    enter_hangs: bool = False
+    write_error: BaseException | None = None
+    drain_error: Exception | None = None
+    waits: bool = False
+    show: str = "none"
+    source: FakeSource = dataclasses.field(default_factory=FakeSource)
+    writer: FakeWriter | None = None
+    said: str = ""
+
+    def open_source(self) -> FakeSource:
+        if self.source_error is not None:
+            raise self.source_error
+        return self.source
+
+    @contextlib.asynccontextmanager
+    async def open_writer(self, source: Any) -> AsyncIterator[FakeWriter]:
+        if self.enter_error is not None:
+            raise self.enter_error
+        if self.enter_hangs:
+            send(signal.SIGINT)
+            await asyncio.sleep(30)
+        self.writer = FakeWriter(error=self.write_error, waits=self.waits, drain_error=self.drain_error)
+        yield self.writer
+
+    def run(self) -> Ending:
+        text = io.StringIO()
+        voice = Voice(text)
+        drain = Drain(voice)
+        job = Job(open_source=self.open_source, open_writer=self.open_writer, journal="j", show=self.show)
+        with Signals(on_first=drain.request, on_second=lambda code: None) as signals:
+            ending = run_loop(lambda: drive(job, voice, drain, signals))
+        voice.close()
+        self.said = text.getvalue()
+        return ending
+
+
+def test_a_run_that_ends_by_itself() -> None:
+    stage = Stage()
+    ending = stage.run()
+    assert (ending.error, ending.signal_code, ending.summary.counts.created) == (None, None, 3)
+    assert stage.source.is_closed
+
+
+def test_an_error_keeps_the_counts() -> None:
+    stop = ConfigurationStop("bad token")
+    ending = Stage(write_error=stop).run()
+    assert (ending.error, ending.exit_code, ending.summary.counts.pending) == (stop, 4, 2)
+
+
+def test_errors_come_out_of_groups() -> None:
+    ending = Stage(write_error=ExceptionGroup("", [KeyError("x"), JournalError("disk")])).run()
+    assert ending.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("stage", "code"),
+    [
+        (Stage(source_error=SourceError("no such file")), 6),
+        (Stage(enter_error=JournalError("locked")), 5),
+        (Stage(enter_error=ZeroDivisionError()), 70),
+        (Stage(write_error=asyncio.CancelledError()), 70),
+    ],
+)
+def test_what_fails_before_or_outside_is_an_ending_too(stage: Stage, code: int) -> None:
+    ending = stage.run()
+    assert ending.exit_code == code
+    assert ending.summary.journal == "j"
+
+
+def test_a_bug_in_draining_ends_the_run_and_is_told() -> None:
+    """The loop would log it, and the signal would have done nothing."""
+    stage = Stage(waits=True, drain_error=ZeroDivisionError())
+    ending = stage.run()
+    assert (ending.error, ending.exit_code) == (stage.drain_error, 143)
+    assert stage.source.is_closed
+
+
+def test_a_bug_in_stopping_an_errand_cancels_it_and_is_kept() -> None:
+    errand = object.__new__(Errand)
+    errand.voice = Voice(io.StringIO())
+    errand._act = lambda: 1 / 0
+
+    async def main() -> None:
+        errand._task, errand._loop = asyncio.current_task(), asyncio.get_running_loop()
+        errand._first(signal.SIGINT)
+        await asyncio.sleep(30)
+
+    with pytest.raises(asyncio.CancelledError):
+        run_loop(main)
+    assert isinstance(errand._bug, ZeroDivisionError)
+    errand.voice.close()
+
+
+def test_a_signal_drains_and_says_so() -> None:
+    stage = Stage(waits=True)
+    ending = stage.run()
+    assert stage.writer is not None
+    assert stage.writer.reasons == [
+        "SIGTERM, so nothing new is sent; waiting for 7 requests in flight; once more aborts at once"
+    ]
+    assert (ending.exit_code, ending.error) == (143, None)
+
+
+def test_a_signal_before_the_writer_is_ready_cancels_the_start() -> None:
+    stage = Stage(enter_hangs=True)
+    ending = stage.run()
+    assert (ending.exit_code, ending.error, ending.summary.counts.pairs) == (130, None, 0)
+    assert "before anything was sent" in stage.said
+    assert stage.source.is_closed
+
+
+def test_a_live_display_is_fed() -> None:
+    stage = Stage(show="rich", waits=True)
+    stage.run()
+    assert stage.writer is not None
+    assert stage.writer.snapshots >= 2

@@ -1,0 +1,172 @@
+"""One meaning of statuses for every kind of call: all callers are held against the one table, status by status.
+
+Whoever keeps a list of statuses of its own differs here as soon as the table changes: what is expected of each caller
+is what the table says, for every status, with the bodies and headers that matter to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from bulkwriter.core.classify import classify, judge_call
+from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
+from bulkwriter.events import Event, Throttled
+from bulkwriter.listing.lister import Lister
+from bulkwriter.listing.lists import ListFailed
+from bulkwriter.model import CallKind, Reply, Verdict, VerdictKind
+from bulkwriter.net.api import Api
+from bulkwriter.quota.exchanges import Clocks
+from bulkwriter.quota.turns import Turns
+from bulkwriter.settings import Settings
+from bulkwriter.verify.deletes import Deleter, Fate
+from bulkwriter.verify.paced import PacedRequests
+from bulkwriter.verify.stop_signal import Halt
+from tests.sim.loop import run_virtual
+from tests.support.model_api import BASE_URL, Tokens
+from tests.support.quota_stage import Machine
+from tests.support.token_fakes import Endpoint
+
+ENVELOPE = b'{"Message":"no","Errors":[{"PropertyName":"Id","Message":"no"}],"WasSuccessful":false}'
+BODIES = (b"", b"<html>no</html>", b'"Not found"', b'{"error":"no"}', ENVELOPE)
+STATUSES = [*range(200, 600), 999]
+REPLIES = [Reply(status, body, wait) for status, body, wait in product(STATUSES, BODIES, (None, "1"))]
+SETTINGS = Settings(base_url=BASE_URL, token="canary", give_up_after_s=1e6)
+
+
+def verdict_of(reply: Reply) -> Verdict:
+    """What the same reply means to a create."""
+    return classify(reply, has_created=False, is_current_token=True, wall_s=0.0)
+
+
+def test_every_call_means_by_a_status_what_a_create_does() -> None:
+    for reply in REPLIES:
+        create, call = verdict_of(reply), judge_call(reply, 0.0)
+        assert (call.kind is CallKind.THROTTLED) == (create.kind is VerdictKind.THROTTLED), reply
+        assert (call.kind is CallKind.STOP) == (create.kind is VerdictKind.STOP), reply
+        assert (call.kind is CallKind.UNAUTHORIZED) == (create.kind is VerdictKind.UNAUTHORIZED), reply
+        assert (call.kind is CallKind.REFUSED) == (create.kind is VerdictKind.REJECTED), reply
+        assert call.is_slow_down == create.is_slow_down, reply
+        assert call.is_later >= create.is_busy, reply
+        assert (call.kind is CallKind.ANSWERED) == (200 <= reply.status <= 299 and call.kind is not CallKind.REFUSED)
+
+
+def as_list_call(reply: Reply) -> str:
+    """What a `Lister` makes of it."""
+
+    async def request(data: bytes) -> Reply:
+        return reply
+
+    async def main() -> str:
+        lister = Lister(request, Api(BASE_URL), Tokens(), wall=lambda: 0.0, most_age_s=5.0)
+        with pytest.raises(ListFailed) as raised:
+            await lister.page({}, 1)
+        failed = raised.value
+        assert failed.retry_after_s == judge_call(reply, 0.0).retry_after_s
+        return "stop" if failed.is_forbidden else "odd" if failed.is_odd else "again"
+
+    return run_virtual(main)
+
+
+def test_list_calls_follow_the_table() -> None:
+    ways = {
+        CallKind.ANSWERED: "odd",  # none of these bodies is a list
+        CallKind.REFUSED: "odd",
+        CallKind.THROTTLED: "again",
+        CallKind.AGAIN: "again",
+        CallKind.UNAUTHORIZED: "stop",
+        CallKind.STOP: "stop",
+    }
+    for reply in REPLIES:
+        assert as_list_call(reply) == ways[judge_call(reply, 0.0).kind], reply
+
+
+def as_delete(reply: Reply) -> tuple[Fate, BulkwriterError | None]:
+    async def request(data: bytes) -> Reply:
+        return reply
+
+    async def main() -> tuple[Fate, BulkwriterError | None]:
+        halt = Halt()
+        deleter = Deleter(
+            request, Api(BASE_URL), Tokens(), SETTINGS,
+            clock=asyncio.get_running_loop().time, tell=lambda event: None, rng=random.Random(1), halt=halt,
+        )  # fmt: skip
+        return await deleter.delete(7), halt.error
+
+    return run_virtual(main)
+
+
+def test_deletes_follow_the_table() -> None:
+    for reply in REPLIES:
+        fate, error = as_delete(reply)
+        kind = judge_call(reply, 0.0).kind
+        if reply.status == 404:  # what a DELETE is for
+            assert (fate, error) == (Fate.GONE, None)
+            continue
+        assert isinstance(error, ConfigurationStop) == (kind in (CallKind.STOP, CallKind.UNAUTHORIZED)), reply
+        assert (fate is Fate.REFUSED) == (kind is CallKind.REFUSED), reply
+        assert (fate is Fate.DELETED) == (kind is CallKind.ANSWERED and not reply.body), reply
+
+
+def throttles_of(reply: Reply) -> tuple[int, Reply]:
+    """How often `PacedRequests` told of a throttle, and what its caller got; a second request is answered well."""
+    replies, told = iter([reply, Reply(200)]), list[Event]()
+
+    async def request(data: bytes) -> Reply:
+        return next(replies)
+
+    async def main() -> Reply:
+        paced = PacedRequests(
+            request, SETTINGS, clock=asyncio.get_running_loop().time, wall=lambda: 0.0, tell=told.append,
+            rng=random.Random(1), halt=Halt(),
+        )  # fmt: skip
+        return await paced(b"GET / HTTP/1.1\r\n\r\n")
+
+    got = run_virtual(main)
+    return sum(isinstance(event, Throttled) for event in told), got
+
+
+def test_paced_requests_follow_the_table() -> None:
+    for reply in REPLIES:
+        verdict = judge_call(reply, 0.0)
+        told, got = throttles_of(reply)
+        assert told == verdict.is_slow_down, reply
+        assert (got is reply) == (verdict.kind is not CallKind.THROTTLED), reply
+
+
+def heard_as_throttle(folder: Path, reply: Reply) -> bool:
+    """Whether the quotas were told of a throttle."""
+    heard: list[bool] = []
+
+    async def request(data: bytes, *, deadline_s: float) -> Reply:
+        return reply
+
+    async def main() -> None:
+        machine = Machine(folder, ["read:9/hour"], random.Random(1))
+        quotas = machine.quotas(machine.till())
+        clocks = Clocks(clock=asyncio.get_running_loop().time, boot=machine.boot_clock, wall=machine.wall)
+        await quotas.begin()
+        side = quotas.sides["read"].streak
+        await Turns(request, quotas, clocks)(b"GET / HTTP/1.1\r\n\r\n", deadline_s=1.0)
+        heard.append(bool(side.throttles))
+        await quotas.aclose()
+
+    run_virtual(main)
+    return heard[0]
+
+
+@pytest.mark.parametrize("reply", [r for r in REPLIES if r.status in (200, 400, 401, 409, 429, 503) and r.retry_after])
+def test_quotas_hear_of_throttles_as_the_table_has_them(tmp_path: Path, reply: Reply) -> None:
+    assert heard_as_throttle(tmp_path, reply) == (judge_call(reply, 0.0).kind is CallKind.THROTTLED)
+
+
+async def test_the_sign_in_asks_again_where_the_table_says_later() -> None:
+    for reply in REPLIES:
+        endpoint = Endpoint(*[reply] * 9)
+        with pytest.raises(BulkwriterError) as raised:
+            await endpoint.sign_in()(is_first=True)
+        assert isinstance(raised.value, TryLater) == judge_call(reply, 0.0).is_later, reply

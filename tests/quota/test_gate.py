@@ -1,0 +1,110 @@
+"""Quotas at work in virtual time: they wait, stop with a time, tell until when, and let calls go before writes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bulkwriter.errors import TryLater
+from bulkwriter.quota.ledger import Ledger
+from bulkwriter.quota.reserve import BLOCK
+from bulkwriter.quota.view import blocked_by, moment, paced_by, quiet_for
+from tests.support.quota_hand import One, at_work
+from tests.support.quota_stage import WALL_S
+
+HOUR_S = 3_600.0
+
+
+def test_a_spent_window_is_waited_for_and_a_person_told_until_when(tmp_path: Path) -> None:
+    async def act(one: One) -> None:
+        assert await one.send(100) == 30
+        at = await one.opens_at()
+        # asked again every ten minutes: others may give back, or a try succeed
+        assert at == pytest.approx(one.now + 600, abs=2)
+        words, left_s = blocked_by(one.quotas) or ("", 0.0)
+        assert left_s == pytest.approx(HOUR_S, abs=130)
+        assert words == f"the quota write:30/hour is spent until {moment(WALL_S + one.now + (left_s or 0))}"
+        assert one.said == [words]
+        assert 0 < quiet_for(one.quotas) <= 600
+        await asyncio.sleep((left_s or 0) + 1)
+        assert await one.send(100) == 30
+
+    one = at_work(tmp_path, ["write:30/hour"], act)
+    assert one.stopped == []
+
+
+def test_stop_ends_the_run_with_the_time_to_come_back(tmp_path: Path) -> None:
+    async def act(one: One) -> None:
+        assert await one.send(100) == 30
+        assert await one.opens_at() == float("inf")
+        (error,) = one.stopped
+        assert isinstance(error, TryLater)
+        assert error.exit_code == 75
+        assert error.retry_at == pytest.approx(WALL_S + one.now + HOUR_S, abs=130)
+        assert "the quota write:30/hour is spent until" in error.message
+        with pytest.raises(TryLater):
+            one.quotas.check_usable("write")
+        one.quotas.check_usable("read")  # lists still tell what became of the last writes
+        assert await one.send(3, "read") == 3
+
+    at_work(tmp_path, ["write:30/hour"], act, stops=True)
+
+
+def test_stop_does_not_stop_for_a_wait_of_seconds(tmp_path: Path) -> None:
+    async def act(one: One) -> None:
+        assert await one.send(40) == 40
+
+    one = at_work(tmp_path, ["write:10/s"], act, stops=True)
+    assert one.stopped == []
+
+
+def test_a_call_that_waits_goes_before_writes(tmp_path: Path) -> None:
+    async def act(one: One) -> None:
+        await one.send(1)
+        own = await one.opens_at()
+        with one.quotas.waiting():
+            assert one.quotas.opens_at(one.now) > own
+            assert one.quotas.opens_at(one.now, "read", is_call=True) == own
+
+    at_work(tmp_path, ["any:1/s"], act)
+
+
+def test_writes_leave_some_of_any_to_lists(tmp_path: Path) -> None:
+    async def act(one: One) -> None:
+        assert await one.send(100) == 49
+        assert await one.send(100, "read") == 1
+
+    at_work(tmp_path, ["any:50/hour"], act)
+
+
+def test_what_paces_is_named(tmp_path: Path) -> None:
+    async def act(one: One) -> None:
+        await one.send(1)
+        assert paced_by(one.quotas) == "quota write:1/10s"
+        await asyncio.sleep(20)
+        assert paced_by(one.quotas) == ""
+
+    at_work(tmp_path, ["write:1/10s"], act)
+
+
+def test_at_the_end_nothing_stays_reserved_and_all_is_written_down(tmp_path: Path) -> None:
+    async def act(one: One) -> None:
+        await one.send(5)
+
+    at_work(tmp_path, ["write:100/hour"], act)
+    ledger = Ledger.open(tmp_path / "ledger", account="a", boot="boot-0")
+    assert sum(row.requests for row in ledger.exchange(lambda book: book.rows())) == 5
+    ledger.close()
+    assert not list(tmp_path.glob("*.till"))
+
+
+def test_never_more_than_a_block_is_held_back_from_others(tmp_path: Path) -> None:
+    async def act(one: One) -> None:
+        for _ in range(40):
+            await one.send(1, took_s=0.001)
+            lease = one.quotas.sides["write"].reserve.lease(one.quotas.boot())
+            assert 0 <= lease.booked - lease.used <= BLOCK
+
+    at_work(tmp_path, ["write:1000/hour"], act)

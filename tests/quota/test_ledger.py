@@ -1,0 +1,358 @@
+"""The ledger on a disk: durable when it says so, private, shared, purged; else an error with a next step."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bulkwriter.errors import Exit, JournalError, LedgerError
+from bulkwriter.quota.ledger import Ledger, account_key, ledger_path, make_private, read_ledger, refuse_emptied
+from bulkwriter.quota.ledger_book import Book, SpentRow
+
+BOOT = "boot-1"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger"
+
+
+def opened(path: Path, *, account: str = "a", boot: str = BOOT) -> Ledger:
+    return Ledger.open(path, account=account, boot=boot)
+
+
+def add(ledger: Ledger, kind: str = "write", minute: int = 5, count: int = 1, ended: float = 360.0) -> None:
+    ledger.exchange(lambda book: book.add(kind, minute, count, ended))
+
+
+def rows(path: Path, account: str = "a") -> list[SpentRow]:
+    return read_ledger(path, account, BOOT)[0]
+
+
+def test_what_an_exchange_returned_is_on_the_disk(path: Path) -> None:
+    ledger = opened(path)
+    add(ledger, count=20)
+    # another reader sees it, and so it would be after a kill: nothing has been closed
+    assert rows(path) == [SpentRow(BOOT, 5, "write", 20, 360.0)]
+    ledger.close()
+    ledger.close()
+
+
+def test_the_disk_is_waited_for_and_several_processes_may_write(path: Path) -> None:
+    ledger = opened(path)
+    asked = ("journal_mode", "synchronous", "fullfsync")
+    assert [ledger._db.execute(f"PRAGMA {name}").fetchone()[0] for name in asked] == ["persist", 2, 1]
+    ledger.close()
+
+
+def test_only_its_owner_may_read_it(path: Path) -> None:
+    old = os.umask(0)
+    try:
+        add(opened(path))
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    for file in path.parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
+
+
+def test_counts_add_up_and_are_never_negative(path: Path) -> None:
+    ledger = opened(path)
+    for count in (3, 4, -2, -100):
+        add(ledger, count=count)
+    assert [row.requests for row in rows(path)] == [0]
+    ledger.close()
+
+
+def test_accounts_and_kinds_are_apart(path: Path) -> None:
+    one, other = opened(path), opened(path, account="b")
+    add(one, count=1)
+    add(other, count=2)
+    add(one, kind="read", count=3)
+    assert sorted((row.kind, row.requests) for row in rows(path)) == [("read", 3), ("write", 1)]
+    assert [row.requests for row in rows(path, "b")] == [2]
+    one.close()
+    other.close()
+
+
+def test_a_write_of_another_process_is_noticed(path: Path) -> None:
+    one, other = opened(path), opened(path)
+    assert one.exchange(lambda book: book.has_changed)
+    assert not one.exchange(lambda book: book.has_changed)
+    add(other)
+    assert one.exchange(lambda book: book.has_changed)
+    one.close()
+    other.close()
+
+
+def test_old_rows_of_all_accounts_go(path: Path) -> None:
+    ledger, other = opened(path), opened(path, account="b")
+    past = opened(path, account="b", boot="boot-0")
+    for minute in (1, 9):
+        add(ledger, minute=minute)
+        add(other, minute=minute)
+    add(past, minute=500, ended=1_000.0)
+    add(past, minute=501, ended=2_000.0)
+    ledger.exchange(lambda book: book.forget_before(5, None))
+    assert [row.minute for row in rows(path)] == [9]
+    assert [row.minute for row in rows(path, "b")] == [
+        500,
+        501,
+        9,
+    ]  # of other boots nothing, by a clock that may be off
+    ledger.exchange(lambda book: book.forget_before(5, 1_500.0))
+    assert [row.minute for row in rows(path, "b")] == [501, 9]
+    for one in (ledger, other, past):
+        one.close()
+
+
+def test_what_is_learnt_is_kept(path: Path) -> None:
+    ledger = opened(path)
+    learnt = (2_500, 10.0, 20.0, 1, 0)
+    ledger.exchange(lambda book: book.learn("write", learnt))
+    assert {kind: tuple(row) for kind, row in read_ledger(path, "a", BOOT)[1].items()} == {"write": learnt}
+    assert read_ledger(path, "b", BOOT)[1] == {}
+    ledger.close()
+
+
+def test_a_step_that_fails_leaves_nothing_and_ends_the_ledger(path: Path) -> None:
+    ledger = opened(path)
+
+    def step(book: Book) -> None:
+        book.add("write", 5, 7, 360.0)
+        raise ValueError("half done")
+
+    with pytest.raises(ValueError, match="half done"):
+        ledger.exchange(step)
+    assert rows(path) == []
+    with pytest.raises(JournalError, match="broken off") as after:
+        add(ledger)
+    assert after.value.exit_code == Exit.JOURNAL
+    ledger.close()
+
+
+# ---- where it cannot be used
+
+
+def refused(path: Path) -> JournalError:
+    with pytest.raises(JournalError) as error:
+        opened(path)
+    assert error.value.exit_code == 5
+    assert "--ledger" in error.value.hint
+    return error.value
+
+
+def test_another_database_is_not_touched(path: Path) -> None:
+    path.parent.mkdir()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA journal_mode = WAL")  # as in a journal of ours
+    db.execute("CREATE TABLE mine(x)")
+    db.commit()
+    db.close()
+    before = path.read_bytes()
+    assert "is no ledger of bulkwriter" in refused(path).message
+    assert path.read_bytes() == before
+
+
+def test_a_ledger_of_a_later_format_is_refused(path: Path) -> None:
+    opened(path).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    assert "format 99" in refused(path).message
+
+
+def test_a_file_that_is_no_database(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"pairs, not a ledger\n" * 100)
+    assert "NOTADB" in refused(path).message
+
+
+def test_a_folder_in_its_place_and_a_file_in_place_of_its_folder(path: Path) -> None:
+    path.mkdir(parents=True)
+    refused(path)
+    (path.parent / "file").write_text("")
+    assert "File exists" in refused(path.parent / "file" / "ledger").message
+
+
+def test_a_damaged_ledger_says_so(path: Path) -> None:
+    ledger = opened(path)
+    add(ledger)
+    ledger.close()
+    raw = bytearray(path.read_bytes())
+    raw[4_096:] = b"\xff" * (len(raw) - 4_096)
+    path.write_bytes(raw)
+    with pytest.raises(JournalError, match="damaged"):
+        add(opened(path))
+
+
+def fill(ledger: Ledger) -> None:
+    for minute in range(5_000):
+        add(ledger, minute=minute)
+
+
+@contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """No file may grow beyond `size` bytes: what a full disk does, without one."""
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_a_full_disk_ends_the_ledger_and_what_was_there_stays(path: Path) -> None:
+    ledger = opened(path)
+    add(ledger, count=3)
+    with disk_of(8_192), pytest.raises(JournalError) as full:
+        fill(ledger)
+    assert full.value.exit_code == 5
+    assert "nothing is sent that is not counted first" in full.value.hint
+    with pytest.raises(JournalError):  # for good, even with room again: nobody knows what was half done
+        add(ledger)
+    ledger.close()
+    again = opened(path)
+    add(again, minute=9_999)
+    assert sum(row.requests for row in rows(path) if row.minute == 5) >= 3
+    again.close()
+
+
+# ---- reading from outside
+
+
+def test_reading_makes_no_file(path: Path) -> None:
+    assert read_ledger(path, "a", BOOT) == ([], {})
+    assert not path.parent.exists()
+
+
+def test_a_ledger_of_any_name_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9\xff?#%41")
+    ledger = opened(path)
+    add(ledger)
+    ledger.close()
+    assert len(read_ledger(path, "a", BOOT)[0]) == 1
+
+
+def test_reading_an_unusable_file_is_an_error_too(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no ledger at all" * 100)
+    with pytest.raises(JournalError, match="quota ledger"):
+        read_ledger(path, "a", BOOT)
+
+
+# ---- names
+
+
+def test_it_is_in_the_state_folder_of_the_user() -> None:
+    assert ledger_path(None, {"XDG_STATE_HOME": "/state"}) == Path("/state/bulkwriter/ledger")
+    home = Path("~/.local/state/bulkwriter/ledger").expanduser().resolve()
+    assert ledger_path(None, {}) == ledger_path(None, {"XDG_STATE_HOME": "not/absolute"}) == home
+
+
+def test_a_user_without_a_home_is_told_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")  # as in a container that runs under a number that nobody has
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)
+    with pytest.raises(LedgerError, match=r"no place.*\n.*--ledger"):
+        ledger_path(None, {})
+    assert ledger_path(Path("/state/ledger"), {}) == Path("/state/ledger")
+
+
+@pytest.mark.parametrize(
+    ("base_url", "account", "key"),
+    [
+        ("https://spaces.nexudus.com", None, "https://spaces.nexudus.com"),
+        ("https://SPACES.nexudus.com:443/", None, "https://spaces.nexudus.com"),
+        ("https://spaces.nexudus.com", "north", "north"),
+    ],
+)
+def test_an_account_is_its_name_or_the_base_url(base_url: str, account: str | None, key: str) -> None:
+    assert account_key(base_url, account) == key
+
+
+BAD_ROWS: dict[str, dict[str, tuple[str, ...]]] = {
+    "spent": {
+        "boot": ("x'ff'",),
+        "minute": ("'x'", "1.5", "x'00'"),
+        "kind": ("'writes'", "''"),
+        "count": ("-1", "'x'", "1.5", "x'31'"),
+        "ended": ("'soon'", "1e300", "9e999", "x'00'"),
+    },
+    "learnt": {
+        "most": ("-1", "'x'"),
+        "until": ("'x'", "1e300"),
+        "try_at": ("x'00'",),
+        "tries": ("-1",),
+        "stretch": ("2.5",),
+    },
+    "held": {"minute": ("'x'",), "booked": ("-1",), "mark": ("'x'",)},
+}
+BAD = [(t, c, v) for t, columns in BAD_ROWS.items() for c, values in columns.items() for v in values]
+
+
+def used(path: Path) -> None:
+    ledger = opened(path)
+    add(ledger)
+    ledger.exchange(lambda book: book.learn("write", (2_500, 1e9, 1e9, 0, 0)))
+    ledger.exchange(lambda book: book.hold("t.till", "write", (5, 20, 0)))
+    ledger.close()
+
+
+@pytest.mark.parametrize(("table", "column", "value"), BAD)
+def test_a_row_out_of_its_bounds_is_damage(path: Path, table: str, column: str, value: str) -> None:
+    used(path)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(f"UPDATE {table} SET {column} = {value}")
+        db.commit()
+    for look in (lambda: opened(path), lambda: rows(path)):
+        with pytest.raises(LedgerError, match="damaged") as error:
+            look()
+        assert "wait a day" in error.value.hint
+
+
+def test_text_that_is_no_utf_8_is_damage(path: Path) -> None:
+    used(path)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE spent SET boot = CAST(x'ff41' AS TEXT)")
+        db.commit()
+    with pytest.raises(LedgerError, match="damaged"):
+        rows(path)
+    with pytest.raises(LedgerError, match="damaged"):
+        opened(path).exchange(lambda book: book.rows())
+
+
+def test_an_emptied_ledger_is_damage_and_an_empty_one_is_new(path: Path) -> None:
+    used(path)
+    (path.parent / f"{path.name}-0123456789ab-01234567.pace").touch()
+    os.truncate(path, 0)
+    with pytest.raises(LedgerError, match="emptied"):
+        refuse_emptied(path)
+    with pytest.raises(LedgerError, match="emptied"):
+        rows(path)
+    other = path.with_name("other")
+    other.touch()
+    refuse_emptied(other)
+    assert rows(other) == []
+    used(other)
+    assert len(rows(other)) == 1
+
+
+def test_a_ledger_is_never_a_file_of_no_bytes(path: Path) -> None:
+    path.parent.mkdir()
+    make_private(path)
+    assert path.stat().st_size > 0
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    before = path.read_bytes()
+    make_private(path)
+    assert path.read_bytes() == before

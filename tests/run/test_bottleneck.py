@@ -1,0 +1,259 @@
+"""What holds a run back: told right in each situation, by real runs against the stub, and by hand where that will do.
+
+Each situation of the table must be the answer at several looks in a row, within some seconds, whatever the machine
+does meanwhile.  A processor cannot be made busy at will, so its times are a port that a test sets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from bulkwriter import BulkWriter, Pair
+from bulkwriter.core.doubts import Doubt
+from bulkwriter.events import Event, HeldBack
+from bulkwriter.model import Intent, Snapshot
+from bulkwriter.quota.ceiling import Ceiling
+from bulkwriter.quota.eta import UNKNOWN
+from bulkwriter.run.bottleneck import Brake
+from bulkwriter.run.cpu import cpu_times
+from bulkwriter.run.engine import Engine
+from bulkwriter.run.ports import Ports
+from bulkwriter.wiring import Assembly
+from tests.support.cli_process import stub
+from tests.support.library import on_loop, settings_for
+
+IN_TIME_S = 20.0
+LOOKS = 4
+BUCKET = {"kind": "bucket", "count": 60, "burst": 5, "retry_after": "none"}
+
+
+async def trickle() -> AsyncIterator[Pair]:
+    for member in range(1, 10_000):
+        yield Pair(1, member)
+        await asyncio.sleep(0.02)
+
+
+async def plenty() -> AsyncIterator[Pair]:
+    for member in range(1, 1_000_000):
+        yield Pair(1, member)
+
+
+SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "limit": ({"limits": [BUCKET]}, {"rate": 5_000.0}, "the server's limit"),
+    "ceiling": ({}, {"rate": 30.0}, "the ceiling, --rate 30/s"),
+    "quota": ({}, {"quota": ("write:1800/min",)}, "quota write:1800/min"),
+    "crowd": ({"limits": [{**BUCKET, "kind": "concurrency", "count": 3}]}, {}, "how many requests the server takes"),
+    "in flight": ({"latency_s": 0.2}, {"in_flight": 4}, "latency × in-flight: 4 requests of about 0.2"),
+    "pause": ({"limits": [{"kind": "window", "count": 50, "window_s": 60}]}, {}, "the server asked for a pause"),
+    "gone": (
+        {"faults": [{"kind": "rst_before", "skip": 20}]},
+        {"late_apply_s": 60.0},
+        "no good reply since 2",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SITUATIONS)
+def test_what_holds_a_run_back_is_told(kind: str, tmp_path: Path) -> None:
+    scenario, chosen, words = SITUATIONS[kind]
+    how = {"in_flight": 16, "existing": "skip", "ledger": tmp_path / "ledger", **chosen}
+    with stub(**{"latency_s": 0.05, **scenario}) as server:
+        settings = settings_for(server, tmp_path / "j", **how)
+        seen = on_loop(lambda: seen_while(BulkWriter(settings), plenty(), kind))
+    assert seen.held_by.startswith(words)
+
+
+@pytest.mark.slow
+def test_a_slow_source_is_told(tmp_path: Path) -> None:
+    with stub() as server:
+        writer = BulkWriter(settings_for(server, tmp_path / "j", existing="skip"))
+        seen = on_loop(lambda: seen_while(writer, trickle(), "source"))
+    assert seen.believes == "the server has shown no limit"
+
+
+@pytest.mark.slow
+def test_a_busy_processor_is_told(tmp_path: Path) -> None:
+    """All the time since the start was used, says the port."""
+
+    class Busy(Assembly):
+        def _make_ports(self) -> Ports:
+            ports = super()._make_ports()
+            ports.cpu_times = lambda: (ports.clock(), 0.0)
+            return ports
+
+    with stub(latency_s=0.05) as server:
+        settings = settings_for(server, tmp_path / "j", in_flight=4, existing="skip")
+        writer = BulkWriter(settings, assembly=Busy(settings, columns=None))
+        seen = on_loop(lambda: seen_while(writer, plenty(), "cpu"))
+    assert seen.held_by == "this machine's CPU: busy 100% of the time"
+
+
+async def seen_while(writer: BulkWriter, source: AsyncIterator[Pair], kind: str) -> Snapshot:
+    """The snapshot of a run that was held back by `kind` at some looks in a row."""
+    async with writer:
+        run = asyncio.create_task(writer.write_all(source))
+        try:
+            async with asyncio.timeout(IN_TIME_S):
+                return await until_seen(writer.snapshot, kind)
+        finally:
+            writer.drain("seen")
+            await asyncio.wait([run])
+            run.exception()
+
+
+async def until_seen(snapshot: Callable[[], Snapshot], kind: str) -> Snapshot:
+    looks = 0
+    while looks < LOOKS:
+        await asyncio.sleep(0.2)
+        looks = looks + 1 if (seen := snapshot()).held_kind == kind else 0
+    return seen
+
+
+# ---- by hand
+
+
+class Parked(list[Doubt]):
+    def next_due_at(self) -> float:
+        return 5.0
+
+
+def engine_of(*, cpu: Callable[[], tuple[float, float]], tell: Callable[[Event], None]) -> Engine:
+    """As much of an engine as is asked: a run at speed whose four lanes are busy."""
+    control = SimpleNamespace(
+        paused_until=0.0, holding=lambda now, is_full: ("in flight", "latency × in-flight"), explain=lambda now: "so"
+    )
+    replies = SimpleNamespace(has_created=True, token_since=0.0)
+    made: Any = SimpleNamespace(
+        is_stopping=False,
+        tell=tell,
+        settlement=SimpleNamespace(is_winding_up=lambda: False),
+        parts=SimpleNamespace(breaker=SimpleNamespace(is_open=False), quotas=None, control=control, ceiling=None),
+        known=SimpleNamespace(is_listing=False, outwaits_s=lambda now: 0.0),
+        looker=SimpleNamespace(failing_since=None, last_failure=""),
+        pairs=SimpleNamespace(
+            is_full=False, ready=[1], in_flight=[1, 2, 3, 4], doubts=Parked(), released=[], refusals=[]
+        ),
+        dispatcher=SimpleNamespace(limit=lambda: 4, replies=replies),
+        stats=SimpleNamespace(latency=SimpleNamespace(quantile=lambda q: 0.004)),
+        ports=SimpleNamespace(cpu_times=cpu),
+    )
+    return cast(Engine, made)
+
+
+@pytest.mark.parametrize(
+    ("used", "waited", "words"),
+    [
+        (0.5, 0.25, "latency × in-flight: 4 requests of about 4 ms each, as --in-flight says"),
+        (0.9, 0.05, "this machine's CPU: busy 95% of the time"),
+        (0.3, 0.7, "this machine's CPU, which other programs use as well: busy 100% of the time"),
+    ],
+)
+def test_the_processor_is_named_when_the_loop_needs_nearly_all_of_it(used: float, waited: float, words: str) -> None:
+    now = [0.0]
+    brake = Brake(engine_of(cpu=lambda: (used * now[0], waited * now[0]), tell=lambda event: None))
+    for i in range(8):
+        now[0] = i / 4
+        brake.look(now[0])
+    assert brake.now(now[0]).words == words
+
+
+def test_a_moment_decides_nothing_and_an_event_comes_when_it_lasts() -> None:
+    events: list[Event] = []
+    engine = engine_of(cpu=lambda: (0.0, 0.0), tell=events.append)
+    brake = Brake(engine)
+    for i in range(60):
+        engine.pairs.is_full = i == 10 or i >= 40  # a moment, and from 10 s on for good
+        brake.look(i / 4)
+        if i < 44:
+            assert brake.now(i / 4).kind == "in flight"
+    assert brake.now(15.0).kind == "disk"
+    assert [event.by for event in events if isinstance(event, HeldBack)] == ["in flight", "disk"]
+
+
+def test_re_sends_that_the_budget_holds_are_named_before_doubts() -> None:
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
+    doubts = Parked([a_doubt(1), a_doubt(2)])
+    engine.pairs.doubts, engine.pairs.released = doubts, [1] * 412
+    engine.settlement = SimpleNamespace(is_winding_up=lambda: True)
+    assert Brake(engine).now(2.0) == (
+        "again", "412 pairs wait to be sent again: after losses at most 10/s and two a success", None
+    )  # fmt: skip
+    engine.pairs.released.clear()
+    assert Brake(engine).now(2.0) == ("doubts", "2 doubts wait to be looked up", 3.0)
+    del doubts[1:]
+    assert Brake(engine).now(2.0).words == "1 doubt waits to be looked up"
+
+
+@pytest.mark.parametrize(
+    ("doubts", "refused", "held"),
+    [
+        (0, 1, ("refused", "1 refused pair is looked up: perhaps there already", 3.0)),
+        (0, 3, ("refused", "3 refused pairs are looked up: perhaps there already", 3.0)),
+        (1, 3, ("doubts", "1 doubt and 3 refused pairs wait to be looked up", 3.0)),
+        (2, 0, ("doubts", "2 doubts wait to be looked up", 3.0)),
+    ],
+)
+def test_refused_pairs_that_wait_for_their_look_are_called_no_doubts(
+    doubts: int, refused: int, held: tuple[str, str, float]
+) -> None:
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
+    parked = [a_doubt(seq, is_refused=seq >= doubts) for seq in range(doubts + refused)]
+    engine.pairs.doubts, engine.pairs.refusals = Parked(parked), [1] * refused
+    engine.settlement = SimpleNamespace(is_winding_up=lambda: True)
+    assert Brake(engine).now(2.0) == held
+
+
+def test_doubts_whose_looks_fail_wait_for_a_time_that_nobody_knows() -> None:
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
+    engine.pairs.doubts = Parked([a_doubt(1), a_doubt(2)])
+    engine.settlement = SimpleNamespace(is_winding_up=lambda: True)
+    assert Brake(engine).now(6.0) == ("doubts", "2 doubts wait to be looked up", None)  # due at 5: the look is made
+    engine.looker = SimpleNamespace(failing_since=6.0, last_failure="the list ends at record 300")
+    held = Brake(engine).now(7.0)
+    assert held.kind in UNKNOWN
+    assert held == ("lists", "2 doubts wait to be looked up, the last look in vain: the list ends at record 300", None)
+
+
+def a_doubt(seq: int, *, is_refused: bool = False) -> Doubt:
+    return Doubt(Intent(seq, (1, seq + 1), 1, None, None), 0.0, is_refused=is_refused)
+
+
+def test_a_list_that_cannot_be_had_is_told_with_its_trouble() -> None:
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
+    engine.pairs.ready, engine.pairs.in_flight = [], []
+    engine.known = SimpleNamespace(is_listing=True, outwaits_s=lambda now: 0.0, calls=1_015, trouble="")
+    assert Brake(engine).now(0.0).words == "listing what exists: 1,015 calls so far"
+    engine.known.trouble = "list call: connection refused"
+    assert Brake(engine).now(0.0).words == (
+        "listing what exists: 1,015 calls so far, the last in vain: list call: connection refused"
+    )
+
+
+def test_what_a_lost_journal_had_on_its_way_is_waited_for_with_its_end() -> None:
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
+    engine.pairs.ready, engine.pairs.in_flight = [], []
+    engine.known = SimpleNamespace(is_listing=False, outwaits_s=lambda now: 65.0 - now)
+    held = Brake(engine).now(5.0)
+    assert (held.kind, held.more_s) == ("loss", 60.0)
+    assert "--after-loss" in held.words
+
+
+def test_a_ceiling_is_waited_for_only_by_who_asked() -> None:
+    ceiling = Ceiling(5.0)
+    assert not ceiling.is_waited_for(0.0)
+    ceiling.opens_at(0.0)
+    assert ceiling.is_waited_for(0.0)
+
+
+def test_processor_times_never_fall_and_need_no_linux(tmp_path: Path) -> None:
+    used, waited = cpu_times()
+    sum(range(200_000))
+    assert cpu_times() >= (used, waited)
+    assert cpu_times(tmp_path / "none")[1] == 0.0

@@ -1,0 +1,92 @@
+"""What looks make of doubts: a pair whose attempts are used up is failed, and says what the last of them came to."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import orjson
+import pytest
+
+from bulkwriter.listing.looks import Looker
+from bulkwriter.model import Fault, Intent, Reply, State
+from bulkwriter.run.settlement import Settlement
+from bulkwriter.settings import Settings
+
+from ..support.dispatch_stage import Stage
+
+NOT_ASKED: Any = None
+
+
+class Parked:
+    """A settlement behind a real dispatcher; looks are told by hand."""
+
+    def __init__(self) -> None:
+        self.stage = Stage(Settings(in_flight=1, max_attempts=2))
+        stage = self.stage
+        self.settlement = Settlement(
+            stage.dispatcher, stage.parts, stage.settings, clock=lambda: stage.now, counts=dict
+        )
+        self.settlement.looker = Looker(
+            doubts=stage.pairs.doubts,
+            late_apply_s=60,
+            list_lag_s=5,
+            get_page=NOT_ASKED,
+            filters_of=NOT_ASKED,
+            settling=self.settlement,
+            shifts=NOT_ASKED,
+            clock=lambda: stage.now,
+            tell=NOT_ASKED,
+            rng=random.Random(1),
+        )
+        self.settlement.run_floor = lambda: None
+        stage.dispatcher.replies.parking = self.settlement
+
+    def absent(self, seq: int) -> None:
+        (doubt,) = [doubt for doubt in self.settlement.looker.doubts if doubt.intent.seq == seq]
+        self.settlement.looker.doubts.drop(seq)
+        self.settlement.absent(doubt.intent)
+
+    def failed(self) -> str:
+        row = self.stage.pairs._rows[-1]
+        assert State(row[1]) is State.FAILED
+        said: str = orjson.loads(row[5] or "")["message"]
+        return said
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [
+        (
+            Reply(500, b'{"Message":"An error has occurred."}'),
+            'HTTP 500; it said: {"Message":"An error has occurred."}',
+        ),
+        (Reply(0, fault=Fault.SILENT), "no reply in time"),
+    ],
+)
+def test_a_failed_pair_tells_what_its_last_attempt_came_to(reply: Reply, cause: str) -> None:
+    parked = Parked()
+    parked.stage.give(1)
+    parked.stage.lane_of(1).answer(Reply(0, fault=Fault.LOST))
+    parked.absent(1)
+    parked.stage.lane_of(1).answer(reply)
+    parked.absent(1)
+    assert parked.failed() == f"2 attempts, none of them applied; the last: {cause}"
+    assert not parked.stage.pairs._causes
+
+
+def test_the_cause_outlives_its_process_where_the_journal_has_it() -> None:
+    parked = Parked()
+    doubts = [Intent(seq, (1, seq), 2, None, None) for seq in (1, 2)]
+    parked.stage.pairs.adopted(doubts, 0.0, causes={1: "HTTP 502"})
+    parked.absent(1)
+    assert parked.failed() == "2 attempts, none of them applied; the last: HTTP 502"
+    parked.absent(2)
+    assert parked.failed() == "2 attempts, none of them applied"
+
+
+def test_a_cause_is_forgotten_when_the_record_is_found() -> None:
+    parked = Parked()
+    parked.stage.pairs.adopted([Intent(1, (1, 1), 2, None, 5)], 0.0, causes={1: "HTTP 502"})
+    parked.settlement.found(Intent(1, (1, 1), 2, None, 5), 77, 0.0)
+    assert not parked.stage.pairs._causes

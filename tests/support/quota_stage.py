@@ -1,0 +1,197 @@
+"""Processes that spend one account's quotas in virtual time: real `Quotas`, ledger, page and till, without an engine.
+
+A `Machine` has a clock since boot, a wall clock that may be wrong, and a folder; `Spender` is one process on it, which
+sends whenever it may and is killed without warning.  What was sent, and when it arrived at the server, is noted in
+`sent` and `arrived` of the machine, in true time.  `broken_windows` says which windows some span of them exceeds.
+
+Invariant: from its death on a spender changes nothing, as a killed process does not; what it had sent still arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import math
+import random
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from bulkwriter.model import Window
+from bulkwriter.quota.build import page_name
+from bulkwriter.quota.exchanges import Clocks
+from bulkwriter.quota.gate import Quotas
+from bulkwriter.quota.ledger import Ledger
+from bulkwriter.quota.ledger_thread import LedgerThread
+from bulkwriter.quota.page import MemoryPage, Page
+from bulkwriter.quota.sides import cells_for, clear
+from bulkwriter.quota.till import Till
+from bulkwriter.quota.windows import windows_of
+
+HOLD_S = 20.0
+WALL_S = 1_764_000_000.0
+"""What the server's clock says at virtual time 0."""
+ACCOUNT = "a"
+PAUSES_S = (0.0, 0.01, 3.0, 40.0)
+Requests = list[tuple[float, str]]
+
+
+class Machine:
+    """`wall_error_s` is by how much its wall clock is wrong; `pauses_s` is drawn from between two requests."""
+
+    def __init__(
+        self, folder: Path, specs: Sequence[str], rng: random.Random, *, pauses_s: Sequence[float] = PAUSES_S
+    ) -> None:
+        self.pauses_s = pauses_s
+        self.folder = folder
+        self.windows = windows_of(specs, is_loopback=False)
+        self.rng = rng
+        self.boots = 0
+        self.booted_at = -1_000.0
+        self.wall_error_s = 0.0
+        self.sent: Requests = []
+        self.arrived: Requests = []
+        self.spenders: list[Spender] = []
+
+    @property
+    def boot_id(self) -> str:
+        return f"boot-{self.boots}"
+
+    def boot_clock(self) -> float:
+        return asyncio.get_running_loop().time() - self.booted_at
+
+    def wall(self) -> float:
+        return WALL_S + asyncio.get_running_loop().time() + self.wall_error_s
+
+    def date(self) -> str:
+        """What the server says of the time."""
+        return email.utils.formatdate(WALL_S + asyncio.get_running_loop().time(), usegmt=True)
+
+    def start(self, **how: bool) -> Spender:
+        spender = Spender(self, **how)
+        self.spenders.append(spender)
+        return spender
+
+    def power_cut(self, *, wall_error_s: float = 0.0) -> None:
+        """Everything dies; the machine comes up again with a new clock, and perhaps with a wrong one on the wall."""
+        for spender in self.spenders:
+            spender.kill()
+            spender.till.lose_power(self.rng)
+        self.boots += 1
+        self.booted_at = asyncio.get_running_loop().time() - 5.0
+        self.wall_error_s = wall_error_s
+
+    def quotas(self, till: Till, *, stops: bool = False) -> Quotas:
+        path, windows = self.folder / "ledger", self.windows
+        cells = cells_for(windows)
+        page = (
+            Page.open(path, ACCOUNT, page_name(windows), cells=cells, boot=self.boot_id,
+                      clear=partial(clear, windows=windows))
+            if cells
+            else MemoryPage(0)
+        )  # fmt: skip
+        clocks = Clocks(clock=asyncio.get_running_loop().time, boot=self.boot_clock, wall=self.wall)
+        ledger = LedgerThread(partial(self.ledger, self.boot_id), inline=True)
+        return Quotas(windows, ledger=ledger, page=page, till=till, clocks=clocks, hold_s=HOLD_S, stops=stops)
+
+    def ledger(self, boot: str) -> Ledger:
+        ledger = Ledger.open(self.folder / "ledger", account=ACCOUNT, boot=boot, synchronous="OFF")
+        ledger.settle_tills()
+        return ledger
+
+    def till(self) -> DiskTill:
+        return DiskTill(self.folder / "ledger", ACCOUNT)
+
+
+class DiskTill(Till):
+    """A till that knows what the disk surely has of it."""
+
+    synced = b""
+
+    def sync(self) -> None:
+        self.synced = bytes(self._cells)
+
+    def lose_power(self, rng: random.Random) -> None:
+        """What was written after the last sync may be lost."""
+        if self.path.exists():
+            self.path.write_bytes(rng.choice((self.synced or bytes(len(bytes(self._cells))), bytes(self._cells))))
+
+
+class Spender:
+    """One process; `live` is its task.  Latencies are drawn: short ones, long ones, and replies that never come."""
+
+    def __init__(self, machine: Machine, *, is_greedy: bool = False, stops: bool = False) -> None:
+        self.machine, self.rng = machine, machine.rng
+        self.is_dead = False
+        self.is_greedy = is_greedy
+        self.till = machine.till()
+        self.quotas = machine.quotas(self.till, stops=stops)
+        self._woken = asyncio.Event()
+        self.quotas.wake = self._woken.set
+        self.task = asyncio.create_task(self.live())
+
+    async def live(self) -> None:
+        loop, quotas = asyncio.get_running_loop(), self.quotas
+        await quotas.begin()
+        await asyncio.sleep(0.5)
+        quotas.saw(self.machine.date())  # as a run, whose first request is a list call
+        while True:
+            kind = "read" if self.rng.random() < 0.2 and not self.is_greedy else "write"
+            at = quotas.opens_at(loop.time(), kind)
+            if at <= loop.time() and quotas.take(kind):
+                self.send(kind, loop.time())
+                if not self.is_greedy:
+                    await asyncio.sleep(self.rng.choice(self.machine.pauses_s))
+            else:
+                await self.woken(at)
+
+    async def woken(self, at: float) -> None:
+        """Wait until `at` or until something was granted; now and then for longer, as a busy loop does."""
+        self._woken.clear()
+        wait_s = max(0.001, min(at - asyncio.get_running_loop().time(), 3_600.0))
+        try:
+            await asyncio.wait_for(self._woken.wait(), wait_s)
+        except TimeoutError:
+            if self.rng.random() < 0.1 and not self.is_greedy:
+                await asyncio.sleep(self.rng.random() * 5)
+
+    def send(self, kind: str, now: float) -> None:
+        took_s = HOLD_S if self.rng.random() < 0.03 else self.rng.choice((0.002, 0.1, 2.0)) * self.rng.random()
+        self.machine.sent.append((now, kind))
+        self.machine.arrived.append((now + self.rng.random() * took_s, kind))
+        asyncio.get_running_loop().call_at(now + took_s, self.ended, kind)
+
+    def ended(self, kind: str) -> None:
+        if not self.is_dead:
+            self.quotas.ended(kind)
+
+    def kill(self) -> None:
+        if not self.is_dead:
+            self.is_dead = True
+            self.task.cancel()
+            self.till.die()
+
+    async def close(self) -> None:
+        """End in order."""
+        self.is_dead = True
+        self.task.cancel()
+        await self.quotas.aclose()
+
+
+def broken_windows(windows: Sequence[Window], requests: Requests) -> list[str]:
+    """Windows that hold more of `requests` than they may, in some span of their length or in some calendar day."""
+    return [window.text for window in windows if most_of(window, requests) > window.count]
+
+
+def most_of(window: Window, requests: Requests) -> int:
+    """The most that the window ever held."""
+    times = sorted(at for at, kind in requests if window.kind in (kind, "any"))
+    if window.day_at_s is not None:
+        days = [math.floor((WALL_S + at - window.day_at_s) / 86_400) for at in times]
+        return max((days.count(day) for day in set(days)), default=0)
+    first, most = 0, 0
+    for last, at in enumerate(times):
+        while times[first] <= at - window.window_s * (1 - 1e-9):
+            first += 1
+        most = max(most, last - first + 1)
+    return most
