@@ -66,7 +66,11 @@ class Settling(Protocol):
 
 
 class Looker:
-    """Settles the doubts of one run for as long as `run` runs."""
+    """Settles the doubts of one run for as long as `run` runs.
+
+    With `oddness`, lists of another shape end the looks for good: a command that a person waits for says so at once.  A
+    run goes on meanwhile, and looks again until it gives up.
+    """
 
     def __init__(
         self,
@@ -81,6 +85,7 @@ class Looker:
         clock: Callable[[], float],
         tell: Callable[[Event], None],
         rng: random.Random,
+        oddness: Oddness | None = None,
     ) -> None:
         self.doubts = doubts
         self._lag_s = list_lag_s
@@ -92,7 +97,7 @@ class Looker:
         self._clock = clock
         self._tell = tell
         self._pauses = Pauses(rng)
-        self._oddness = Oddness()
+        self._oddness = oddness
         self._witnesses: deque[tuple[float, int]] = deque()
         self._has_read = False  # since the last failure a list was read whole
         self._looked_early_at = -1.0
@@ -127,7 +132,8 @@ class Looker:
                 failures += 1
             else:
                 failures, self.failing_since = 0, None
-                self._oddness.good()
+                if self._oddness:
+                    self._oddness.good()
 
     async def _until_due(self) -> None:
         while True:
@@ -283,7 +289,7 @@ class Looker:
             self._tell(DoubtsSettled(found, absent, released))
 
     async def _failed(self, failure: ListFailed, failures: int) -> None:
-        if failure.is_forbidden or self._oddness.failed(failure, self._clock()):
+        if failure.is_forbidden or (self._oddness and self._oddness.failed(failure, self._clock())):
             self.forbidden = failure.reason
             self._tell(Note(f"doubts stay as they are, since what exists cannot be listed: {failure.reason}"))
         self.last_failure = failure.reason

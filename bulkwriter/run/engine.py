@@ -29,6 +29,7 @@ from ..events import DoubtsParked, Event, Note, Stopping
 from ..guarded import guarded
 from ..listing.lister import telling_orphans
 from ..listing.looks import Looker
+from ..listing.persist import NO_LIST
 from ..model import Counts, Fault, Intent, State
 from ..net.dial import ConnectFailure
 from ..quota.eta import Eta
@@ -51,6 +52,7 @@ TICK_S: Final = 0.25
 """Time between two sweeps for deadlines and lingering lanes; a deadline below 2 s is swept 8 times in its length."""
 REFUSED_S: Final = 10.0
 """At the end of a run refused pairs wait no longer for lists that fail: the server has said that it refuses them."""
+LISTS_GONE: Final = f"the same command later settles the doubts; if it ends so again, {NO_LIST}"
 
 
 class Engine:
@@ -184,7 +186,7 @@ class Engine:
         failing_s = self.looker.failing_s(now)
         if failing_s >= self.settings.give_up_after_s:
             message = f"list calls have failed for {failing_s:,.0f} s: {self.looker.last_failure}"
-            self.stop(TryLater(message, hint="the same command later settles the doubts", code="gone"))
+            self.stop(TryLater(message, hint=LISTS_GONE, code="gone"))
 
     # the dispatcher's host
 

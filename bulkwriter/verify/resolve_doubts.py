@@ -19,7 +19,7 @@ from ..core.doubts import Doubts
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..events import DoubtsParked, Event
 from ..listing.coverage import FiltersOf
-from ..listing.lists import GetPage
+from ..listing.lists import GetPage, Oddness
 from ..listing.looks import Looker
 from ..listing.persist import NEEDS_LIST, NO_LIST
 from ..model import ID_MAX, Intent, State
@@ -68,6 +68,7 @@ class Leftovers:
             clock=clock,
             tell=tell,
             rng=rng,
+            oddness=Oddness(),
         )
 
     async def settle(self, intents: Sequence[Intent], *, has_floors: bool, created: int, witness: int) -> None:

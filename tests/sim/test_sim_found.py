@@ -281,3 +281,11 @@ def test_what_a_lost_journal_had_on_its_way_is_found_before_anything_is_sent() -
     assert any(
         "was there before, and we sent it" in text for seed in range(24) for text in wrong(seed, "journal, untold")
     )
+
+
+def test_a_single_write_in_doubt_outlasts_lists_of_another_shape() -> None:
+    """Three of them in a row, over five seconds, ended the looks for good, and its caller waited for ever."""
+    settings = replace(plain_world([], lives=[]).settings, existing="skip", give_up_after_s=3_600.0)
+    odds = Odds({"reset after": 0.5}, {}, {"garbage": 0.85}, 0.0, 0.0)
+    world = plain_world([], lives=[Life("singles")], singles=PAIRS[:4], settings=settings, odds=odds)
+    require_right(world, seeds=6)
