@@ -24,7 +24,7 @@ from email.utils import formatdate
 from typing import NamedTuple
 
 from bulkwriter.core.classify import parse_retry_after
-from bulkwriter.stub.limits import Bucket, Counter, Limiter, Log, Window
+from bulkwriter.stub.limits import Bucket, Counter, FixedWindow, Limiter, Log
 
 EPOCH_S = 1_800_000_000  # what the wall clock says when virtual time begins
 CLOCK_OFF_S = 30
@@ -176,7 +176,7 @@ class Drifting(Bucket):
 
 
 def window(count: int, window_s: float, rng: random.Random) -> list[Timed]:
-    return [(-math.inf, Window(count, window_s, -rng.uniform(0, window_s)))]
+    return [(-math.inf, FixedWindow(count, window_s, -rng.uniform(0, window_s)))]
 
 
 def log(count: int, window_s: float) -> list[Timed]:

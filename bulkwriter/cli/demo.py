@@ -142,7 +142,7 @@ def records(base_url: str) -> Counter[tuple[int, int]]:
 
 
 def fetch(base_url: str, path: str) -> bytes:
-    """A body from the stub's side door; never through a proxy."""
+    """A body from the stub's admin calls; never through a proxy."""
     connection = http.client.HTTPConnection(urlsplit(base_url).netloc, timeout=30)
     with contextlib.closing(connection):
         connection.request("GET", path)

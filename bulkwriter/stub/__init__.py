@@ -1,18 +1,18 @@
 """The local server: the same API in memory, on loopback, with throttles, latency and faults from a scenario.
 
-    scenario.py    what it is told to be            fields.py      how scenarios are read and refused
+    scenario.py    how the server behaves           fields.py      how scenarios are read and checked
     limits.py      which requests are throttled     latency.py     how long serving takes
-    faults.py      which requests meet a fault      fault_runner.py, effects.py   how one happens on the wire
-    records.py     the table                        listing.py     list calls over it
-    tokens.py      who may do what                  replies.py     envelopes and heads as bytes
-    request.py     what was asked                   api.py         request -> answer
+    faults.py      which requests meet a fault      fault_runner.py, effects.py   what a fault does on the wire
+    records.py     the table of records             listing.py     list calls over the table
+    tokens.py      who may do what                  request.py     what was asked
+    endpoints.py   request -> response              responses.py   responses -> bytes
     connection.py  bytes <-> requests               server_core.py the way of a request, with the clock
-    truth.py       what really happened             admin.py       /stub/truth and its like
-    server.py, thread.py, pytest_plugin.py          how to run it; help.py  how it explains itself
+    truth.py       what really happened             admin.py       /stub/truth and the other calls for tests
+    server.py, thread.py, pytest_plugin.py          three ways to run it
+    help.py        the text of `bulkwriter help stub`, which is also `HELP`
 
-Everything but connection, server_core, fault_runner, effects, server and thread is pure: `now` and chance are
-arguments, so that the models of limits also serve simulations.  `HELP` is the text of `bulkwriter help stub`.  Names
-load when asked for.
+These modules act: connection, server_core, fault_runner, effects, server and thread.  All others are pure: `now` and
+chance are arguments.  So the models of limits serve simulations too.  The names below are imported when first used.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""One client's connection: bytes in, whole requests to the site, bytes out.
+"""One client's connection: bytes come in, whole requests go to the server core, bytes go out.
 
 Requests of one connection are served one at a time and answered in their order; what a client pipelines waits here.
 Whatever a client sends, only its own connection can suffer: bytes that are not HTTP get a 400, a request that is too
-long a 413, and both are closed after it.  What faults need (reset, silence, repeats) is a method each, so that `enact`
-can play them without knowing transports.
+long a 413, and both are closed after it.  What faults need (reset, silence, repeats) is a method each, so that
+`effects` need not know transports.
 
 A request whose head was seen before takes a short way past the parser, see `request`.
 """
@@ -21,7 +21,7 @@ import httptools
 from .request import Head, Request
 
 if TYPE_CHECKING:
-    from .server_core import Exchange, Site
+    from .server_core import Exchange, ServerCore
 
 REQUEST_BYTES = 4 << 20
 """A longer request, or more unparsed bytes, is refused: a pair takes about 300."""
@@ -45,13 +45,13 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_core",
         "_head",
         "_headers",
         "_is_between",
         "_is_deaf",
         "_is_running",
         "_parser",
-        "_site",
         "_target",
         "_transport",
         "_unfinished_bytes",
@@ -62,8 +62,8 @@ class Connection(asyncio.Protocol):
         "touched_at",
     )  # fmt: skip
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, core: ServerCore) -> None:
+        self._core = core
         self._transport: asyncio.Transport | None = None
         self._parser: Any = httptools.HttpRequestParser(self)
         self._waiting: deque[Request | None] = deque()  # None: not HTTP
@@ -82,24 +82,24 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._site.joined(self)
+        self._core.joined(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_deaf = True
         self._parser = None  # the parser holds our methods: this breaks the circle
         self._transport = None
         self._waiting.clear()
-        self._site.left(self)
+        self._core.left(self)
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
             return
-        site = self._site
-        request = site.heads.recall(data) if self._is_between and site.early is None else None
+        core = self._core
+        request = core.heads.recall(data) if self._is_between and core.early is None else None
         if request is None:
             self._parse(data)
         elif self.exchange is None and not self._waiting:
-            site.begin(self, request)
+            core.begin(self, request)
         else:
             self._waiting.append(request)
 
@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
             self._waiting.append(None)
         else:
             if is_start and len(self._waiting) == before + 1 and (request := self._waiting[-1]):
-                self._site.heads.learn(data, request)
+                self._core.heads.learn(data, request)
         if self._unfinished_bytes > REQUEST_BYTES:
             self._refuse(TOO_LONG)
         elif len(self._waiting) > PIPELINE:
@@ -141,8 +141,8 @@ class Connection(asyncio.Protocol):
         self._target, self._headers, self._body = b"", {}, b""
         if b"expect" in head.headers:
             self.send(CONTINUE)
-        if self._site.early is not None:
-            self._site.meet_early(self, head)
+        if self._core.early is not None:
+            self._core.meet_early(self, head)
 
     def on_body(self, body: bytes) -> None:
         self._body = self._body + body if self._body else body
@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
         self._unfinished_bytes = 0
         self._waiting.append(Request(head, self._body))
 
-    # what the site and the faults call
+    # what the server core and the faults call
 
     @property
     def is_open(self) -> bool:
@@ -208,11 +208,11 @@ class Connection(asyncio.Protocol):
                 if request is None:
                     self._refuse(BROKEN)
                 else:
-                    self._site.begin(self, request)
+                    self._core.begin(self, request)
         finally:
             self._is_running = False
 
     def _refuse(self, reply: bytes) -> None:
-        self._site.truth.bad_requests += 1
+        self._core.truth.bad_requests += 1
         self.send(reply)
         self.close()

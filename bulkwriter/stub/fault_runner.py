@@ -1,7 +1,7 @@
 """Makes faults happen: applies the request where the kind says so, and plays the kind's effect.
 
 `EFFECTS` has a row for every kind of `faults.KINDS` but those that strike before a request is whole, which
-`enact_connect` plays; a test proves both total.  Whether and when a fault comes is decided in `faults`.
+`run_connection_fault` plays; a test proves both total.  Whether and when a fault comes is decided in `faults`.
 
 Invariant: a request is applied at most once, and a kind that says `applies` has applied it before anything is sent.
 """
@@ -13,32 +13,32 @@ from typing import TYPE_CHECKING
 
 from . import effects as do
 from .connection import CONTINUE
-from .effects import Effect, Scene
+from .effects import Effect, FaultContext
 from .faults import KINDS, FaultRule
-from .replies import SERVER_ERROR, UNAUTHORIZED, UNSUCCESSFUL, Answer, as_json, page_of
+from .responses import SERVER_ERROR, UNAUTHORIZED, UNSUCCESSFUL, Response, as_json, page_of
 
 if TYPE_CHECKING:
     from .connection import Connection
-    from .server_core import Exchange, Site
+    from .server_core import Exchange, ServerCore
 
 GARBAGE = b"\x00\xff\x16\x03 this is no HTTP \r\n\r\n\x80\x81"
 HALF_STATUS = b"HTTP/1.1 2"
-EMPTY_ANSWER = Answer(200)
+EMPTY_RESPONSE = Response(200)
 
 
-def enact(site: Site, exchange: Exchange, rule: FaultRule) -> None:
+def run_fault(core: ServerCore, exchange: Exchange, rule: FaultRule) -> None:
     """Apply the request if the fault's kind says so, and play the fault."""
     now = time.monotonic()
     if rule.kind == "expired_401" and not exchange.api.grants.expire(_authorization(exchange), now):
-        site.serve(exchange)  # a token that was good for nothing yet cannot have expired
+        core.serve(exchange)  # a token that was good for nothing yet cannot have expired
         return
-    site.truth.faults[rule.kind] += 1
+    core.truth.faults[rule.kind] += 1
     is_asked = KINDS[rule.kind].applies or KINDS[rule.kind].on == "list"
-    answer = exchange.api.answer(exchange.request, now) if is_asked else EMPTY_ANSWER
-    EFFECTS[rule.kind](Scene(site, exchange, rule, answer))
+    response = exchange.api.answer(exchange.request, now) if is_asked else EMPTY_RESPONSE
+    EFFECTS[rule.kind](FaultContext(core, exchange, rule, response))
 
 
-def enact_connect(connection: Connection, rule: FaultRule) -> None:
+def run_connection_fault(connection: Connection, rule: FaultRule) -> None:
     """Play a fault that strikes a connection before it has a whole request."""
     match rule.kind:
         case "connect_fin" | "fin_mid_request":
@@ -55,7 +55,7 @@ def _authorization(exchange: Exchange) -> bytes:
 
 # fmt: off
 EFFECTS: dict[str, Effect] = {
-    "fin_before": Scene.leave, "fin_after": Scene.leave,
+    "fin_before": FaultContext.leave, "fin_after": FaultContext.leave,
     "rst_before": do.reset, "rst_after": do.reset, "late_apply": do.apply_late,
     "silence_before": do.fall_silent, "silence_after": do.fall_silent,
     "continue_fin_before": do.leave_after(CONTINUE), "continue_fin_after": do.leave_after(CONTINUE),
@@ -64,7 +64,7 @@ EFFECTS: dict[str, Effect] = {
     "bad_length_after": do.misstate_length, "cut_body_after": do.cut_body,
     "long_head_after": do.lengthen_head, "long_body_after": do.lengthen_body,
     "gzip_after": do.send_gzip, "gzip_bomb_after": do.send_gzip_bomb,
-    "empty_after": do.say(EMPTY_ANSWER), "odd_after": do.say(as_json(200, {"Result": "done"})),
+    "empty_after": do.say(EMPTY_RESPONSE), "odd_after": do.say(as_json(200, {"Result": "done"})),
     "500_before": do.say(SERVER_ERROR), "500_after": do.say(SERVER_ERROR),
     "502_before": do.say(page_of(502)), "502_after": do.say(page_of(502)),
     "503_before": do.say(page_of(503)), "503_after": do.say(page_of(503)),

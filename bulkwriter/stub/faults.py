@@ -1,4 +1,4 @@
-"""Decides which request meets which fault; `enact` then makes it happen on the wire.
+"""Decides which request meets which fault; `fault_runner` then makes it happen on the wire.
 
 Every kind of fault is one row of `KINDS`.  Its name ends in `_before` when the create is not applied and in `_after`
 when it is although the client cannot know; kinds without such an ending answer truly, in an unusual way, or refuse.
@@ -22,7 +22,7 @@ from .fields import check, header_text, knob, made_of, maybe, number, one_of, wh
 OPERATIONS = ("create", "list", "read", "delete", "token")
 
 
-class Kind(NamedTuple):
+class FaultKind(NamedTuple):
     """`applies`: the request takes effect before the fault.  `delay_s` is the rule's default."""
 
     text: str
@@ -34,66 +34,66 @@ class Kind(NamedTuple):
 _AFTER = True
 
 # fmt: off
-KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, FaultKind] = {
     # the connection goes away
-    "connect_fin":         Kind("closed as soon as it is accepted", on="connect"),
-    "connect_rst":         Kind("reset as soon as it is accepted", on="connect"),
-    "connect_silence":     Kind("accepted and never answered", on="connect"),
-    "fin_mid_request":     Kind("closed after the head, before the body is read"),
-    "rst_mid_request":     Kind("reset after the head, before the body is read"),
-    "fin_before":          Kind("closed without a reply, not applied"),
-    "rst_before":          Kind("reset without a reply, not applied"),
-    "fin_after":           Kind("applied, then closed without a reply", _AFTER),
-    "rst_after":           Kind("applied, then reset without a reply", _AFTER),
-    "late_apply":          Kind("reset without a reply, and applied delay_s later", delay_s=0.5),
-    "silence_before":      Kind("never answered, not applied"),
-    "silence_after":       Kind("applied, never answered", _AFTER),
-    "continue_fin_before": Kind("100 Continue, then closed, not applied"),
-    "continue_fin_after":  Kind("applied; 100 Continue, then closed", _AFTER),
+    "connect_fin":         FaultKind("closed as soon as it is accepted", on="connect"),
+    "connect_rst":         FaultKind("reset as soon as it is accepted", on="connect"),
+    "connect_silence":     FaultKind("accepted and never answered", on="connect"),
+    "fin_mid_request":     FaultKind("closed after the head, before the body is read"),
+    "rst_mid_request":     FaultKind("reset after the head, before the body is read"),
+    "fin_before":          FaultKind("closed without a reply, not applied"),
+    "rst_before":          FaultKind("reset without a reply, not applied"),
+    "fin_after":           FaultKind("applied, then closed without a reply", _AFTER),
+    "rst_after":           FaultKind("applied, then reset without a reply", _AFTER),
+    "late_apply":          FaultKind("reset without a reply, and applied delay_s later", delay_s=0.5),
+    "silence_before":      FaultKind("never answered, not applied"),
+    "silence_after":       FaultKind("applied, never answered", _AFTER),
+    "continue_fin_before": FaultKind("100 Continue, then closed, not applied"),
+    "continue_fin_after":  FaultKind("applied; 100 Continue, then closed", _AFTER),
     # what comes back is not a whole, plain reply
-    "garbage_before":      Kind("bytes that are not HTTP, not applied"),
-    "garbage_after":       Kind("applied, then bytes that are not HTTP", _AFTER),
-    "half_status_before":  Kind("half a status line, then closed, not applied"),
-    "half_status_after":   Kind("applied; half a status line, then closed", _AFTER),
-    "bad_length_after":    Kind("applied; the reply's Content-Length is no number", _AFTER),
-    "cut_body_after":      Kind("applied; half the body that Content-Length says, then closed", _AFTER),
-    "long_head_after":     Kind("applied; a header of size_bytes", _AFTER),
-    "long_body_after":     Kind("applied; the body goes on with size_bytes of blanks", _AFTER),
-    "gzip_after":          Kind("applied; the reply is gzip although identity was asked for", _AFTER),
-    "gzip_bomb_after":     Kind("applied; gzip that unpacks to 1 GB", _AFTER),
-    "empty_after":         Kind("applied; 200 with an empty body", _AFTER),
-    "odd_after":           Kind("applied; 200 with JSON of another shape", _AFTER),
+    "garbage_before":      FaultKind("bytes that are not HTTP, not applied"),
+    "garbage_after":       FaultKind("applied, then bytes that are not HTTP", _AFTER),
+    "half_status_before":  FaultKind("half a status line, then closed, not applied"),
+    "half_status_after":   FaultKind("applied; half a status line, then closed", _AFTER),
+    "bad_length_after":    FaultKind("applied; the reply's Content-Length is no number", _AFTER),
+    "cut_body_after":      FaultKind("applied; half the body that Content-Length says, then closed", _AFTER),
+    "long_head_after":     FaultKind("applied; a header of size_bytes", _AFTER),
+    "long_body_after":     FaultKind("applied; the body goes on with size_bytes of blanks", _AFTER),
+    "gzip_after":          FaultKind("applied; the reply is gzip although identity was asked for", _AFTER),
+    "gzip_bomb_after":     FaultKind("applied; gzip that unpacks to 1 GB", _AFTER),
+    "empty_after":         FaultKind("applied; 200 with an empty body", _AFTER),
+    "odd_after":           FaultKind("applied; 200 with JSON of another shape", _AFTER),
     # servers and what stands before them
-    "500_before":          Kind("500 as the API words it, not applied"),
-    "500_after":           Kind("applied, then 500 as the API words it", _AFTER),
-    "502_before":          Kind("502 with HTML, not applied"),
-    "502_after":           Kind("applied, then 502 with HTML", _AFTER),
-    "503_before":          Kind("503 with HTML, not applied"),
-    "503_after":           Kind("applied, then 503 with HTML", _AFTER),
-    "504_before":          Kind("504 with HTML, not applied"),
-    "504_after":           Kind("applied, then 504 with HTML", _AFTER),
-    "503_wait_before":     Kind("503 with Retry-After (retry_after, else 1), not applied"),
-    "503_wait_after":      Kind("applied, then 503 with Retry-After (retry_after, else 1)", _AFTER),
-    "status_before":       Kind("any status, body and Retry-After of the rule, not applied"),
-    "status_after":        Kind("applied, then any status, body and Retry-After of the rule", _AFTER),
-    "unsuccessful":        Kind("200 with WasSuccessful false and Errors, not applied"),
-    "expired_401":         Kind("401 as if the token expired (an issued one does), only to tokens good before"),
-    "forbidden_403":       Kind("403 with HTML, as from a firewall, not applied"),
-    "redirect_307":        Kind("307 to location, not applied"),
+    "500_before":          FaultKind("500 as the API words it, not applied"),
+    "500_after":           FaultKind("applied, then 500 as the API words it", _AFTER),
+    "502_before":          FaultKind("502 with HTML, not applied"),
+    "502_after":           FaultKind("applied, then 502 with HTML", _AFTER),
+    "503_before":          FaultKind("503 with HTML, not applied"),
+    "503_after":           FaultKind("applied, then 503 with HTML", _AFTER),
+    "504_before":          FaultKind("504 with HTML, not applied"),
+    "504_after":           FaultKind("applied, then 504 with HTML", _AFTER),
+    "503_wait_before":     FaultKind("503 with Retry-After (retry_after, else 1), not applied"),
+    "503_wait_after":      FaultKind("applied, then 503 with Retry-After (retry_after, else 1)", _AFTER),
+    "status_before":       FaultKind("any status, body and Retry-After of the rule, not applied"),
+    "status_after":        FaultKind("applied, then any status, body and Retry-After of the rule", _AFTER),
+    "unsuccessful":        FaultKind("200 with WasSuccessful false and Errors, not applied"),
+    "expired_401":         FaultKind("401 as if the token expired (an issued one does), only to tokens good before"),
+    "forbidden_403":       FaultKind("403 with HTML, as from a firewall, not applied"),
+    "redirect_307":        FaultKind("307 to location, not applied"),
     # true replies in unusual form
-    "slow":                Kind("answered delay_s later than else", delay_s=1.0),
-    "slices":              Kind("sent byte by byte (long ones in 4,096 pieces)", _AFTER),
-    "chunked":             Kind("Transfer-Encoding: chunked, in small chunks", _AFTER),
-    "close_delimited":     Kind("HTTP/1.0: the body ends where the connection does", _AFTER),
-    "continue_first":      Kind("100 Continue before the reply", _AFTER),
-    "trailing":            Kind("more bytes right behind the reply", _AFTER),
-    "unsolicited":         Kind("the reply once more, delay_s later, on the idle connection", _AFTER, delay_s=0.02),
-    "stray":               Kind("the reply again as the next request comes, its own later", _AFTER, delay_s=0.005),
+    "slow":                FaultKind("answered delay_s later than else", delay_s=1.0),
+    "slices":              FaultKind("sent byte by byte (long ones in 4,096 pieces)", _AFTER),
+    "chunked":             FaultKind("Transfer-Encoding: chunked, in small chunks", _AFTER),
+    "close_delimited":     FaultKind("HTTP/1.0: the body ends where the connection does", _AFTER),
+    "continue_first":      FaultKind("100 Continue before the reply", _AFTER),
+    "trailing":            FaultKind("more bytes right behind the reply", _AFTER),
+    "unsolicited":         FaultKind("the reply again, delay_s later, on the idle connection", _AFTER, delay_s=0.02),
+    "stray":               FaultKind("the reply again as the next request comes, its own later", _AFTER, delay_s=0.005),
     # lists
-    "list_empty":          Kind("no records, though TotalItems counts them", on="list"),
-    "list_short":          Kind("a third of the page's records are left out", on="list"),
-    "list_miscount":       Kind("TotalItems is one too high", on="list"),
-    "list_overlap":        Kind("the page's last record is left out and its first comes twice", on="list"),
+    "list_empty":          FaultKind("no records, though TotalItems counts them", on="list"),
+    "list_short":          FaultKind("a third of the page's records are left out", on="list"),
+    "list_miscount":       FaultKind("TotalItems is one too high", on="list"),
+    "list_overlap":        FaultKind("the page's last record is left out and its first comes twice", on="list"),
 }
 # fmt: on
 EARLY = frozenset({"fin_mid_request", "rst_mid_request"})

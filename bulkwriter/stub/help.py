@@ -48,7 +48,7 @@ FAULTS = """\
 Each request of the operation `on` draws once; the shares of one operation must fit into 1.  Kinds that end in
 _before leave the request unapplied, those in _after apply it although the client cannot know."""
 
-SIDE_DOOR = """\
+ADMIN = """\
     GET  /stub/truth      what happened, as JSON with the keys below
     GET  /stub/records    every record as NDJSON: Id, CourseLessonId, CourseMemberId
     POST /stub/scenario   behave by this whole scenario from now on; records, tokens and counts stay
@@ -74,8 +74,10 @@ def text() -> str:
         _titled("existing, as a grid", _fields(Grid)),
         _titled("users", _fields(User)),
         _titled("Limits", _fields(LimitRule), _table(LIMIT_KINDS.items(), "kind ")),
-        _titled("Faults", FAULTS, _fields(FaultRule), _table(((name, _told(name)) for name in KINDS), "kind ")),
-        _titled("The side door", SIDE_DOOR, _table(FIELDS.items())),
+        _titled(
+            "Faults", FAULTS, _fields(FaultRule), _table(((name, _describe_kind(name)) for name in KINDS), "kind ")
+        ),
+        _titled("Admin calls", ADMIN, _table(FIELDS.items())),
         _titled("In tests", PYTEST),
     ]
     return "\n\n".join(parts) + "\n"
@@ -107,7 +109,7 @@ def _shown(default: object) -> str:
     return f"{default:g}" if isinstance(default, float) and default < 1000 else str(default) or "empty"
 
 
-def _told(kind: str) -> str:
+def _describe_kind(kind: str) -> str:
     row = KINDS[kind]
     own = [f"on {row.on}"] if row.on != "create" else []
     own += [f"delay_s {row.delay_s:g}"] if row.delay_s else []

@@ -102,7 +102,7 @@ class Bucket:
         self._tokens -= 1.0
 
 
-class Window:
+class FixedWindow:
     """Counts from zero again at every `phase_s` + k·`window_s`."""
 
     def __init__(self, count: int, window_s: float, phase_s: float) -> None:
@@ -212,7 +212,7 @@ def _limiter(rule: LimitRule, rng: random.Random, start: float) -> Limiter:
         case "bucket":
             return Bucket(rule.count / rule.window_s, rule.burst)
         case "window":
-            return Window(rule.count, rule.window_s, phase_s)
+            return FixedWindow(rule.count, rule.window_s, phase_s)
         case "log":
             return Log(rule.count, rule.window_s)
         case "counter":

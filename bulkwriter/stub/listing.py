@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from .records import Positions, Records
-from .replies import EDITOR, ENTITY, Replies
+from .responses import EDITOR, ENTITY, Renderer
 
 DEFAULT_SIZE = 25
 ID_ORDERS = ("id", "createdon", "updatedon")
@@ -61,8 +61,8 @@ class Query:
 class Listing:
     """Lists over one table."""
 
-    def __init__(self, records: Records, replies: Replies, *, offset_s: float) -> None:
-        self._records, self._replies, self._offset_s = records, replies, offset_s
+    def __init__(self, records: Records, renderer: Renderer, *, offset_s: float) -> None:
+        self._records, self._renderer, self._offset_s = records, renderer, offset_s
 
     def page(self, query: Query, *, before: float, is_exact: bool) -> dict[str, Any]:
         """The envelope of one page over records committed at or before `before`."""
@@ -94,7 +94,7 @@ class Listing:
         """One record as the API shows it."""
         records = self._records
         record_id = records.first_id + position
-        stamp = self._replies.stamp(records.times[position])
+        stamp = self._renderer.stamp(records.times[position])
         lesson_id, member_id = records.lessons[position], records.members[position]
         return {
             "Id": record_id,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 COLLECTION = b"/api/content/coursecompletedlessons"
 TOKEN = b"/api/token"
-SIDE_DOOR = b"/stub/"
+ADMIN = b"/stub/"
 HEADS = 4_096
 """Heads that are kept; then all are forgotten, as a client that makes each different gains nothing from them."""
 
@@ -78,11 +78,11 @@ class Heads:
 
 
 def operation_of(method: bytes, path: bytes) -> str:
-    """create, list, read, delete, token, side (the /stub/ door) or other."""
+    """create, list, read, delete, token, admin (below /stub/) or other."""
     if path in (COLLECTION, COLLECTION + b"/"):
         return {b"POST": "create", b"GET": "list"}.get(method, "other")
     if path.startswith(COLLECTION + b"/"):
         return {b"GET": "read", b"DELETE": "delete"}.get(method, "other")
     if path == TOKEN and method == b"POST":
         return "token"
-    return "side" if path.startswith(SIDE_DOOR) else "other"
+    return "admin" if path.startswith(ADMIN) else "other"

@@ -18,7 +18,7 @@ from ..errors import UsageError
 from ..settings import is_loopback_host
 from .connection import Connection
 from .scenario import Scenario
-from .server_core import Site
+from .server_core import ServerCore
 
 BACKLOG = 4_096
 """Connections that may wait to be accepted; a client opens hundreds at once."""
@@ -27,8 +27,8 @@ BACKLOG = 4_096
 class StubServer:
     """A running stub.  Its methods are for its own loop's thread."""
 
-    def __init__(self, site: Site, server: asyncio.Server, *, host: str, is_tls: bool) -> None:
-        self._site, self._server = site, server
+    def __init__(self, core: ServerCore, server: asyncio.Server, *, host: str, is_tls: bool) -> None:
+        self._core, self._server = core, server
         self.host = host
         self.port: int = server.sockets[0].getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
@@ -36,28 +36,28 @@ class StubServer:
 
     @property
     def scenario(self) -> Scenario:
-        return self._site.scenario
+        return self._core.scenario
 
     def truth(self) -> dict[str, Any]:
         """What happened so far; `truth.FIELDS` explains the keys.  Takes about 0.5 µs a record."""
-        return self._site.told()
+        return self._core.describe()
 
     def records(self) -> list[tuple[int, int, int]]:
         """(record id, lesson id, member id) of every record, by id."""
-        return list(self._site.api.records.rows())
+        return list(self._core.api.records.rows())
 
     def set_scenario(self, scenario: Scenario) -> None:
         """Behave by another scenario from now on; records, tokens and counts stay."""
-        self._site.install(scenario)
+        self._core.install(scenario)
 
     def reset(self) -> None:
         """Start over with the present scenario."""
-        self._site.reset()
+        self._core.reset()
 
     async def aclose(self) -> None:
         """Stop listening and reset every connection.  Safe to call twice."""
         self._server.close()
-        self._site.close()
+        self._core.close()
         await self._server.wait_closed()
         await asyncio.sleep(0)  # transports tell their connections on the loop's next turn
 
@@ -74,15 +74,15 @@ async def serve(
     """Start a stub on the running loop; port 0 takes a free one.  `UsageError`: not loopback, or the port is taken."""
     check_loopback(host)
     loop = asyncio.get_running_loop()
-    site = Site(scenario or Scenario(), loop)
+    core = ServerCore(scenario or Scenario(), loop)
     try:
-        server = await loop.create_server(lambda: Connection(site), host, port, ssl=tls, backlog=BACKLOG)
+        server = await loop.create_server(lambda: Connection(core), host, port, ssl=tls, backlog=BACKLOG)
     except OSError as e:
-        site.close()
+        core.close()
         raise UsageError(
             f"cannot listen on {host} port {port}: {e.strerror or e}", hint="port 0 takes a free one"
         ) from None
-    return StubServer(site, server, host=host, is_tls=tls is not None)
+    return StubServer(core, server, host=host, is_tls=tls is not None)
 
 
 def check_loopback(host: str) -> None:

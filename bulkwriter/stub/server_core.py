@@ -1,9 +1,9 @@
 """Takes each request through arrival, throttle, fault, latency, application and reply, on the loop.
 
-This is the one place of the stub that reads the clock and sets timers; what is decided is decided by pure objects
-(`limits`, `faults`, `latency`, `api`).  Applying a request and answering it are two steps at the *end* of its latency:
-a client that gave up meanwhile is served all the same, as by a real server.  A scenario without limits, faults and
-latency takes the short way in `begin`, which makes no exchange and no timer.
+This is the one place of the stub that reads the clock and sets timers; pure objects decide (`limits`, `faults`,
+`latency`, `endpoints`).  Applying a request and answering it are two steps at the *end* of its latency: a client that
+gave up meanwhile is served all the same, as a real server would.  A scenario without limits, faults and latency takes
+the short way in `begin`, which makes no exchange and no timer.
 
 `install` puts another scenario in place without forgetting records, tokens and counts; `reset` starts over.  Exchanges
 under way keep the gate and the memory that they began with.
@@ -16,15 +16,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .admin import answer_side
-from .api import Api
+from .admin import answer_admin
 from .connection import Connection
-from .fault_runner import enact, enact_connect
+from .endpoints import Endpoints
+from .fault_runner import run_connection_fault, run_fault
 from .faults import EARLY, Dealer
 from .latency import Service
 from .limits import Gate, Throttle
-from .replies import Answer
 from .request import Head, Heads, Request
+from .responses import Response
 from .scenario import Scenario
 from .truth import Truth
 
@@ -34,9 +34,9 @@ class Exchange:
 
     __slots__ = ("_gate", "_truth", "api", "connection", "is_over", "is_silent", "request")
 
-    def __init__(self, site: Site, connection: Connection, request: Request) -> None:
+    def __init__(self, core: ServerCore, connection: Connection, request: Request) -> None:
         self.connection, self.request = connection, request
-        self.api, self._truth = site.api, site.truth
+        self.api, self._truth = core.api, core.truth
         self._gate: Gate | None = None
         self.is_over = self.is_silent = False
         self._truth.begun()
@@ -55,7 +55,7 @@ class Exchange:
             self._gate.release(self.request.head.method)
 
 
-class Site:
+class ServerCore:
     """A running stub without its sockets."""
 
     def __init__(self, scenario: Scenario, loop: asyncio.AbstractEventLoop) -> None:
@@ -70,7 +70,7 @@ class Site:
     def reset(self) -> None:
         """Start over with the scenario as it is: its existing records, nothing else, all counts zero."""
         now = time.monotonic()
-        self.api = Api(self.scenario, now=now, wall_s=time.time())
+        self.api = Endpoints(self.scenario, now=now, wall_s=time.time())
         self.truth = Truth(self.scenario.watch_windows_s, now=now)
         self._arm(now)
 
@@ -95,9 +95,9 @@ class Site:
         )  # fmt: skip
         self._is_plain = not (scenario.limits or others or scenario.max_requests) and self._service.is_instant
 
-    def told(self) -> dict[str, Any]:
-        """The truth, with the keys of `truth.FIELDS`."""
-        return self.truth.told(self.api.records, connections=len(self.connections), now=time.monotonic())
+    def describe(self) -> dict[str, Any]:
+        """What happened so far, with the keys of `truth.FIELDS`."""
+        return self.truth.describe(self.api.records, connections=len(self.connections), now=time.monotonic())
 
     def close(self) -> None:
         self.is_closed = True
@@ -116,7 +116,7 @@ class Site:
         rule = self.dealer.deal("connect")
         if rule is not None:
             self.truth.faults[rule.kind] += 1
-            enact_connect(connection, rule)
+            run_connection_fault(connection, rule)
 
     def left(self, connection: Connection) -> None:
         self.connections.discard(connection)
@@ -130,24 +130,24 @@ class Site:
         rule = self.early.deal(head.operation)
         if rule is not None:
             self.truth.faults[rule.kind] += 1
-            enact_connect(connection, rule)
+            run_connection_fault(connection, rule)
 
     def begin(self, connection: Connection, request: Request) -> None:
         """A request is whole and its turn has come."""
         now = connection.touched_at = time.monotonic()
-        if request.head.operation == "side":
-            self._reply_at_once(connection, request, answer_side(self, request), now)
+        if request.head.operation == "admin":
+            self._reply_at_once(connection, request, answer_admin(self, request), now)
             return
         self.truth.arrived(request.head.kind, now)
         if self._is_plain:
-            answer = self.api.answer(request, now)
-            self.truth.statuses[answer.status] += 1
-            self._reply_at_once(connection, request, answer, now)
+            response = self.api.answer(request, now)
+            self.truth.statuses[response.status] += 1
+            self._reply_at_once(connection, request, response, now)
             return
         self._begin_exchange(connection, request, now)
 
-    def _reply_at_once(self, connection: Connection, request: Request, answer: Answer, now: float) -> None:
-        connection.send(self.api.replies.render(answer, now, is_last=request.is_last))
+    def _reply_at_once(self, connection: Connection, request: Request, response: Response, now: float) -> None:
+        connection.send(self.api.renderer.render(response, now, is_last=request.is_last))
         if request.is_last:
             connection.close()
 
@@ -172,17 +172,17 @@ class Site:
         if rule is None:
             self.later(delay_s, self.serve, exchange)
         else:
-            self.later(delay_s, enact, self, exchange, rule)
+            self.later(delay_s, run_fault, self, exchange, rule)
 
-    def _throttled(self, throttle: Throttle, now: float) -> Answer:
+    def _throttled(self, throttle: Throttle, now: float) -> Response:
         match throttle.rule.retry_after:
             case "none":
-                return Answer(throttle.rule.status, b"", b"")
+                return Response(throttle.rule.status, b"", b"")
             case "date":  # rounded up: a date says whole seconds, and must not be too early
-                stated = self.api.replies.http_date(now + throttle.stated_s + 0.999)
+                stated = self.api.renderer.http_date(now + throttle.stated_s + 0.999)
             case _:
                 stated = str(throttle.stated_s)
-        return Answer(throttle.rule.status, b"", b"", f"Retry-After: {stated}\r\n".encode())
+        return Response(throttle.rule.status, b"", b"", f"Retry-After: {stated}\r\n".encode())
 
     # what the steps of an exchange call
 
@@ -197,11 +197,11 @@ class Site:
         """Apply, then answer."""
         self.reply(exchange, exchange.api.answer(exchange.request, time.monotonic()))
 
-    def reply(self, exchange: Exchange, answer: Answer) -> None:
+    def reply(self, exchange: Exchange, response: Response) -> None:
         """Answer plainly and go on."""
         is_last = exchange.request.is_last
-        data = exchange.api.replies.render(answer, time.monotonic(), is_last=is_last)
-        self.reply_bytes(exchange, data, answer.status)
+        data = exchange.api.renderer.render(response, time.monotonic(), is_last=is_last)
+        self.reply_bytes(exchange, data, response.status)
 
     def reply_bytes(self, exchange: Exchange, data: bytes, status: int) -> None:
         """Answer with ready bytes and go on; nobody may be there any more to hear them."""

@@ -5,7 +5,7 @@
 was given).  A refresh token works once and is lost when the same user signs in again under the same client_id; access
 tokens already out stay good until they expire.  Every refusal is a 400 with `error` and `error_description`.
 
-An access token is a `Grant`, found by the whole `Authorization` header value, so that a good one costs one look-up.
+An `AccessToken` is found by the whole `Authorization` header value, so that a good one costs one look-up.
 Pure: `now` and the generator are arguments.  Source: RFC 6749 sections 4.3 and 6, and the API's own pages.
 """
 
@@ -46,7 +46,7 @@ def read_tokens(value: Any) -> Mapping[str, tuple[str, ...]]:
     return {token: many(one_of(*ROLES))(roles) for token, roles in value.items()}
 
 
-class Grant:
+class AccessToken:
     """What one access token allows.  `is_worn`: it has been good for something since it was last called expired."""
 
     __slots__ = ("expires_at", "is_issued", "is_worn", "roles")
@@ -64,7 +64,7 @@ class _Refresh(NamedTuple):
     expires_at: float
 
 
-class Grants:
+class TokenStore:
     """All tokens of a stub."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Grants:
     ) -> None:
         self._rng = rng
         self._refreshes: dict[str, _Refresh] = {}
-        self.by_header: dict[bytes, Grant] = {}
+        self.by_header: dict[bytes, AccessToken] = {}
         """Grants by `Authorization` value; static ones never expire."""
         self.retune(static, users, token_life_s=token_life_s, refresh_life_s=refresh_life_s)
 
@@ -90,7 +90,7 @@ class Grants:
         self._token_life_s, self._refresh_life_s = token_life_s, refresh_life_s
         self.by_header = {header: grant for header, grant in self.by_header.items() if grant.is_issued}
         for token, roles in static.items():
-            self.by_header[b"Bearer " + token.encode()] = Grant(roles, float("inf"), is_issued=False)
+            self.by_header[b"Bearer " + token.encode()] = AccessToken(roles, float("inf"), is_issued=False)
 
     def allows(self, header: bytes, role: str, now: float) -> bool:
         grant = self.by_header.get(header)
@@ -146,7 +146,7 @@ class Grants:
 
     def _issue(self, user: User, client_id: str, now: float) -> tuple[int, dict[str, Any]]:
         access, refresh = (f"{self._rng.getrandbits(128):032x}" for _ in range(2))
-        self.by_header[b"Bearer " + access.encode()] = Grant(user.roles, now + self._token_life_s, is_issued=True)
+        self.by_header[b"Bearer " + access.encode()] = AccessToken(user.roles, now + self._token_life_s, is_issued=True)
         self._refreshes[refresh] = _Refresh(user.username, client_id, now + self._refresh_life_s)
         return 200, {
             "access_token": access,

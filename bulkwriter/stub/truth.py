@@ -104,7 +104,7 @@ class Truth:
         self.connections_made += 1
         self.peak_connections = max(self.peak_connections, open_now)
 
-    def told(self, records: Records, *, connections: int, now: float) -> dict[str, Any]:
+    def describe(self, records: Records, *, connections: int, now: float) -> dict[str, Any]:
         """Everything, with the keys of `FIELDS`."""
         operations = _summed((operation, n) for (_, operation), n in self.requests.items())
         doubles = iter(records.doubles())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bulkwriter.stub.connection import Connection
 from bulkwriter.stub.scenario import Scenario
-from bulkwriter.stub.server_core import Site
+from bulkwriter.stub.server_core import ServerCore
 from tests.support.stub_wire import COLLECTION, create, request
 
 
@@ -46,15 +46,15 @@ class Sink:
         return None
 
 
-def fed(pieces: Iterable[bytes]) -> tuple[Site, Sink]:
-    site = Site(Scenario(), cast(asyncio.AbstractEventLoop, NoLoop()))
-    connection, sink = Connection(site), Sink()
+def fed(pieces: Iterable[bytes]) -> tuple[ServerCore, Sink]:
+    core = ServerCore(Scenario(), cast(asyncio.AbstractEventLoop, NoLoop()))
+    connection, sink = Connection(core), Sink()
     connection.connection_made(cast(asyncio.Transport, sink))
     for piece in pieces:
         connection.data_received(piece)
     connection.connection_lost(None)
-    assert not site.connections
-    return site, sink
+    assert not core.connections
+    return core, sink
 
 
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
@@ -65,8 +65,8 @@ def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
 @settings(max_examples=60)
 @given(st.lists(st.integers(1, 10**6), max_size=12), st.lists(st.integers(0, 10_000), max_size=12))
 def test_however_requests_are_cut_each_is_served_once_and_in_order(members: list[int], places: list[int]) -> None:
-    site, sink = fed(cut(b"".join(create(1, member) for member in members), places))
-    assert list(site.api.records.rows()) == [(i + 1, 1, member) for i, member in enumerate(members)]
+    core, sink = fed(cut(b"".join(create(1, member) for member in members), places))
+    assert list(core.api.records.rows()) == [(i + 1, 1, member) for i, member in enumerate(members)]
     assert sink.written.count(b"HTTP/1.1 200 OK") == len(members)
     assert not sink.is_closed
 
@@ -75,9 +75,9 @@ def test_a_body_that_looks_like_a_known_request_is_still_a_body() -> None:
     inner = create(1, 7)
     outer = request("POST", COLLECTION, inner)
     head = outer[: -len(inner)]
-    site, _ = fed([inner, inner + head, inner, inner])
-    assert list(site.api.records.rows()) == [(1, 1, 7), (2, 1, 7), (3, 1, 7)]
-    assert site.truth.statuses == {200: 3, 400: 1}
+    core, _ = fed([inner, inner + head, inner, inner])
+    assert list(core.api.records.rows()) == [(1, 1, 7), (2, 1, 7), (3, 1, 7)]
+    assert core.truth.statuses == {200: 3, 400: 1}
 
 
 @settings(max_examples=100)
@@ -86,6 +86,6 @@ def test_damaged_requests_end_in_a_reply_or_in_waiting(
     damage: bytes, place: int, removed: int, places: list[int]
 ) -> None:
     whole = create(1, 1) + create(1, 2)
-    site, sink = fed(cut(whole[:place] + damage + whole[place + removed :], places))
-    assert site.truth.bad_requests <= 1
-    assert sink.is_closed or not site.truth.bad_requests
+    core, sink = fed(cut(whole[:place] + damage + whole[place + removed :], places))
+    assert core.truth.bad_requests <= 1
+    assert sink.is_closed or not core.truth.bad_requests

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bulkwriter.stub.listing import TEXTS, BadParameter, Listing, parse_ids, parse_query
 from bulkwriter.stub.records import Records
-from bulkwriter.stub.replies import Replies
+from bulkwriter.stub.responses import Renderer
 from bulkwriter.stub.truth import Truth
 
 ids = st.integers(1, 4)
@@ -55,9 +55,9 @@ def test_the_table_is_what_a_naive_one_would_be(script: list[tuple[str, Any, Any
     assert doubled == {
         pair: tuple(i for i, p in naive.items() if p == pair) for pair in values if values.count(pair) > 1
     }
-    told = Truth((), now=0.0).told(table, connections=0, now=1.0)
-    assert told["records"] == told["distinct_pairs"] + told["doubles"] == len(naive)
-    assert told["distinct_pairs"] == len(set(values))
+    describe = Truth((), now=0.0).describe(table, connections=0, now=1.0)
+    assert describe["records"] == describe["distinct_pairs"] + describe["doubles"] == len(naive)
+    assert describe["distinct_pairs"] == len(set(values))
 
 
 def test_seeded_records_are_not_created_ones_and_huge_ids_fit() -> None:
@@ -78,7 +78,7 @@ def made(n: int = 100) -> tuple[Records, Callable[..., dict[str, Any]]]:
     table = Records(1)
     for i in range(n):
         table.add(i % 5 + 1, i + 1, float(i))
-    listing = Listing(table, Replies(OFFSET_S, 0.0), offset_s=OFFSET_S)
+    listing = Listing(table, Renderer(OFFSET_S, 0.0), offset_s=OFFSET_S)
 
     def page(before: float = math.inf, is_exact: bool = False, zone_offset_s: float = 0.0, **query: Any) -> Any:
         raw = urlencode(query).encode()
@@ -194,7 +194,7 @@ def test_any_query_string_is_read_or_refused(raw: bytes) -> None:
 def test_records_are_found_by_their_ids() -> None:
     table, _ = made()
     table.remove(3)
-    listing = Listing(table, Replies(OFFSET_S, 0.0), offset_s=OFFSET_S)
+    listing = Listing(table, Renderer(OFFSET_S, 0.0), offset_s=OFFSET_S)
     assert parse_ids(b"id=[9,3,%202,777]") == [9, 3, 2, 777]
     assert parse_ids(b"id=%5B5%5D&page=2") == [5]
     assert parse_ids(b"id=[]") == []

@@ -1,4 +1,4 @@
-"""Starting and stopping, the side door, TLS, the thread, and many at once."""
+"""Starting and stopping, the admin calls, TLS, the thread, and many at once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_a_taken_port_is_a_usage_error() -> None:
             await serve(port=stub.port)
 
 
-async def test_the_side_door_tells_the_truth_and_is_not_counted() -> None:
+async def test_admin_calls_tell_the_truth_and_are_not_counted() -> None:
     async with await serve(Scenario.from_mapping({"limits": [{"kind": "log", "count": 1, "of": "any"}]})) as stub:
         assert (await call(stub, "GET", "/nowhere")).status == 404
         for _ in range(3):

@@ -8,28 +8,30 @@ from urllib.parse import urlencode
 
 import pytest
 
-from bulkwriter.stub.tokens import FORM, Grants, User, read_tokens
+from bulkwriter.stub.tokens import FORM, TokenStore, User, read_tokens
 
 ADMIN = {"username": "admin@example.com", "password": "stub-password"}
 CANARY = "canary-token-8c1f"
 
 
-def grants(*users: User, **changes: Any) -> Grants:
+def grants(*users: User, **changes: Any) -> TokenStore:
     values: dict[str, Any] = {"token_life_s": 100.0, "refresh_life_s": 1_000.0, "rng": random.Random(1), **changes}
-    return Grants(read_tokens({CANARY: ["Create"]}), users or (User(),), **values)
+    return TokenStore(read_tokens({CANARY: ["Create"]}), users or (User(),), **values)
 
 
-def sign_in(of: Grants, now: float = 0.0, *, header: str = "", **form: str) -> tuple[int, dict[str, Any]]:
+def sign_in(of: TokenStore, now: float = 0.0, *, header: str = "", **form: str) -> tuple[int, dict[str, Any]]:
     body = urlencode({"grant_type": "password", **ADMIN, **form}).encode()
     return of.exchange(FORM, body, client_id=header, now=now)
 
 
-def refresh(of: Grants, token: str, now: float = 0.0, *, header: str = ADMIN["username"]) -> tuple[int, dict[str, Any]]:
+def refresh(
+    of: TokenStore, token: str, now: float = 0.0, *, header: str = ADMIN["username"]
+) -> tuple[int, dict[str, Any]]:
     body = urlencode({"grant_type": "refresh_token", "refresh_token": token}).encode()
     return of.exchange(FORM, body, client_id=header, now=now)
 
 
-def is_good(of: Grants, answer: dict[str, Any], now: float) -> bool:
+def is_good(of: TokenStore, answer: dict[str, Any], now: float) -> bool:
     return of.allows(b"Bearer " + answer["access_token"].encode(), "Create", now)
 
 

@@ -26,11 +26,16 @@ def test_only_posts_count_into_windows() -> None:
         truth.arrived((b"GET", "list"), 100.0 + i)
     truth.watch((2.0, 10.0))
     truth.arrived((b"POST", "token"), 103.5)
-    told = truth.told(Records(1), connections=3, now=105.0)
-    assert (told["worst_second"], told["worst_in_window"]) == (2, {"10": 5, "2": 1})
-    assert told["requests"] == {"POST": 5, "GET": 4}
-    assert told["operations"] == {"create": 4, "list": 4, "token": 1}
-    assert (told["list_calls"], told["token_calls"], told["elapsed_s"], told["connections"]) == (4, 1, 5.0, 3)
+    describe = truth.describe(Records(1), connections=3, now=105.0)
+    assert (describe["worst_second"], describe["worst_in_window"]) == (2, {"10": 5, "2": 1})
+    assert describe["requests"] == {"POST": 5, "GET": 4}
+    assert describe["operations"] == {"create": 4, "list": 4, "token": 1}
+    assert (describe["list_calls"], describe["token_calls"], describe["elapsed_s"], describe["connections"]) == (
+        4,
+        1,
+        5.0,
+        3,
+    )
 
 
 def test_every_key_is_documented_and_every_documented_key_told() -> None:
@@ -39,15 +44,15 @@ def test_every_key_is_documented_and_every_documented_key_told() -> None:
     truth.begun()
     truth.ended()
     truth.statuses.update([200, 0, 200])
-    told = truth.told(Records(1), connections=0, now=0.0)
-    assert list(told) == list(FIELDS)
-    assert (told["in_flight"], told["peak_in_flight"], told["statuses"]) == (1, 2, {"none": 1, "200": 2})
+    describe = truth.describe(Records(1), connections=0, now=0.0)
+    assert list(describe) == list(FIELDS)
+    assert (describe["in_flight"], describe["peak_in_flight"], describe["statuses"]) == (1, 2, {"none": 1, "200": 2})
 
 
 def test_doubles_are_counted_whole_though_few_are_shown() -> None:
     table = Records(1)
     table.seed([(i, 1) for i in range(1, 151)] * 2 + [(1, 1)], 0.0)
-    told = Truth((), now=0.0).told(table, connections=0, now=0.0)
-    assert (told["records"], told["distinct_pairs"], told["doubles"]) == (301, 150, 151)
-    assert len(told["double_examples"]) == 100
-    assert told["double_examples"][0] == {"pair": [1, 1], "ids": [1, 151, 301]}
+    describe = Truth((), now=0.0).describe(table, connections=0, now=0.0)
+    assert (describe["records"], describe["distinct_pairs"], describe["doubles"]) == (301, 150, 151)
+    assert len(describe["double_examples"]) == 100
+    assert describe["double_examples"][0] == {"pair": [1, 1], "ids": [1, 151, 301]}

@@ -13,7 +13,7 @@ import orjson
 from bulkwriter.core.classify import judge_call
 from bulkwriter.model import Reply
 from bulkwriter.net.signin import Login, SignIn, TokenEndpoint
-from bulkwriter.stub.tokens import FORM, Grants, User
+from bulkwriter.stub.tokens import FORM, TokenStore, User
 
 from ..conftest import CANARY
 
@@ -50,7 +50,7 @@ class Endpoint:
         self.script = list(script)
         self.users = [User(username="ann", password=CANARY, totp=totp)]
         rng = random.Random(1)
-        self.grants = Grants({}, self.users, token_life_s=life_s, refresh_life_s=1e6, rng=rng)
+        self.grants = TokenStore({}, self.users, token_life_s=life_s, refresh_life_s=1e6, rng=rng)
         self.forms: list[dict[str, str]] = []
         self.client_ids: list[str] = []
         self.pauses: list[float] = []

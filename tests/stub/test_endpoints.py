@@ -10,27 +10,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkwriter.stub.api import Api
-from bulkwriter.stub.replies import Answer
+from bulkwriter.stub.endpoints import Endpoints
 from bulkwriter.stub.request import Head, Heads, Request, operation_of
+from bulkwriter.stub.responses import Response
 from bulkwriter.stub.scenario import Scenario
 
 PATH = "/api/content/coursecompletedlessons"
 WALL_S = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 
 
-def made(**scenario: Any) -> Api:
-    return Api(Scenario.from_mapping(scenario), now=0.0, wall_s=WALL_S)
+def made(**scenario: Any) -> Endpoints:
+    return Endpoints(Scenario.from_mapping(scenario), now=0.0, wall_s=WALL_S)
 
 
 def ask(
-    api: Api, method: str, target: str, body: bytes = b"", *, token: str = "stub-token", now: float = 0.0
-) -> Answer:
+    api: Endpoints, method: str, target: str, body: bytes = b"", *, token: str = "stub-token", now: float = 0.0
+) -> Response:
     head = Head(method.encode(), target.encode(), {b"authorization": b"Bearer " + token.encode()})
     return api.answer(Request(head, body), now)
 
 
-def create(api: Api, lesson_id: Any, member_id: Any, **options: Any) -> Answer:
+def create(api: Endpoints, lesson_id: Any, member_id: Any, **options: Any) -> Response:
     return ask(
         api, "POST", PATH, json.dumps({"CourseLessonId": lesson_id, "CourseMemberId": member_id}).encode(), **options
     )
@@ -38,9 +38,9 @@ def create(api: Api, lesson_id: Any, member_id: Any, **options: Any) -> Answer:
 
 def test_a_create_is_told_as_documented() -> None:
     api = made(first_id=87654321)
-    answer = create(api, 11, 42)
-    assert answer.status == 200
-    assert orjson.loads(answer.body) == {
+    response = create(api, 11, 42)
+    assert response.status == 200
+    assert orjson.loads(response.body) == {
         "Status": 200, "Message": "CourseCompletedLesson was successfully created.", "Value": {"Id": 87654321},
         "OpenInDialog": False, "OpenInWindow": False, "RedirectURL": None, "JavaScript": None,
         "UpdatedOn": "2027-01-15T08:00:00Z", "UpdatedBy": "admin@example.com", "Errors": None, "WasSuccessful": True,
@@ -51,9 +51,9 @@ def test_a_create_is_told_as_documented() -> None:
 
 def test_a_refusal_is_told_as_documented() -> None:
     api = made()
-    answer = create(api, None, 1)
-    assert answer.status == 400
-    assert orjson.loads(answer.body) == {
+    response = create(api, None, 1)
+    assert response.status == 400
+    assert orjson.loads(response.body) == {
         "Message": "CourseLessonId: is a required field", "Value": None, "WasSuccessful": False,
         "Errors": [
             {"AttemptedValue": None, "Message": "is a required field", "PropertyName": "CourseLessonId"},
@@ -77,9 +77,9 @@ def test_an_id_is_a_positive_64_bit_integer(wrong: Any) -> None:
     lambda value: json.dumps(value).encode()
 )))  # fmt: skip
 def test_any_other_body_is_a_400_envelope(body: bytes) -> None:
-    answer = ask(made(), "POST", PATH, body)
-    assert answer.status == 400
-    assert orjson.loads(answer.body)["WasSuccessful"] is False
+    response = ask(made(), "POST", PATH, body)
+    assert response.status == 400
+    assert orjson.loads(response.body)["WasSuccessful"] is False
 
 
 def test_unknown_ids_and_doubles_are_refused_where_the_scenario_says_so() -> None:
@@ -145,7 +145,7 @@ def test_what_is_not_there_is_404_or_405() -> None:
     [
         ("POST", PATH, "create"), ("POST", PATH + "/", "create"), ("GET", PATH, "list"), ("GET", PATH + "/", "list"),
         ("GET", PATH + "/5", "read"), ("DELETE", PATH + "/5", "delete"), ("POST", PATH + "/5", "other"),
-        ("POST", "/api/token", "token"), ("GET", "/stub/truth", "side"), ("GET", PATH + "x", "other"),
+        ("POST", "/api/token", "token"), ("GET", "/stub/truth", "admin"), ("GET", PATH + "x", "other"),
     ],
 )  # fmt: skip
 def test_operations(method: str, path: str, operation: str) -> None:

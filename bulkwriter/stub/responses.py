@@ -1,11 +1,13 @@
-"""What the stub says, as bytes: the API's envelopes and the HTTP heads around them.
+"""Responses as bytes: the API's envelopes and the HTTP heads around them.
 
-An `Answer` is a status and a body, before it is known how it will travel; `Replies.render` makes the plain HTTP/1.1
-reply of it, and `enact` the odd ones.  Decide by HTTP status and `WasSuccessful` only: the envelope's own `Status` is
-sometimes something else (older pages show 500 under HTTP 400), and with `status_in_rejections` it is so here.
+A `Response` is a status and a body, before it is known how it will travel.  `Renderer.render` makes a plain HTTP/1.1
+reply of it; `effects` makes the broken ones.
 
-Heads and the created envelope change once a second, with `Date` and `UpdatedOn`, so they are kept until then: made for
-each create they would be 2 µs of its 20.
+A client must decide by HTTP status and `WasSuccessful` only: the envelope's own `Status` is sometimes another one
+(older pages show 500 under HTTP 400), and with `status_in_rejections` it is another one here.
+
+Heads and the created envelope change once a second, with `Date` and `UpdatedOn`, so they are kept for that second:
+made for each create they would take 2 µs of its 20.
 Pure: `now` is monotonic; the wall clock is `now` + an offset taken once, so that a stepped clock changes nothing.
 """
 
@@ -25,7 +27,7 @@ ENTITY = "CourseCompletedLesson"
 EDITOR = "admin@example.com"
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """A reply's sense.  `extra` holds whole header lines, each ended by CRLF; an empty `content_type` is left out."""
 
     status: int
@@ -34,14 +36,14 @@ class Answer(NamedTuple):
     extra: bytes = b""
 
 
-def as_json(status: int, value: Any) -> Answer:
-    return Answer(status, orjson.dumps(value))
+def as_json(status: int, value: Any) -> Response:
+    return Response(status, orjson.dumps(value))
 
 
-def page_of(status: int) -> Answer:
+def page_of(status: int) -> Response:
     """The HTML that gateways and firewalls put in the API's place."""
     phrase = phrase_of(status)
-    return Answer(
+    return Response(
         status,
         f"<html><head><title>{status} {phrase}</title></head><body><h1>{phrase}</h1></body></html>".encode(),
         HTML,
@@ -81,7 +83,7 @@ NO_SUCH_METHOD = as_json(405, {"Message": "The requested resource does not suppo
 UNSUCCESSFUL = as_json(200, refusal(("", "The record could not be saved.", None)) | {"Status": 200})
 
 
-class Replies:
+class Renderer:
     """Renders answers; `offset_s` + `now` is the server's wall clock, `skew_s` what its `Date` is wrong by."""
 
     def __init__(self, offset_s: float, skew_s: float) -> None:
@@ -91,30 +93,35 @@ class Replies:
         self._date = b""
         self._created = b""
 
-    def render(self, answer: Answer, now: float, *, is_last: bool = False) -> bytes:
+    def render(self, response: Response, now: float, *, is_last: bool = False) -> bytes:
         """The whole reply; `is_last` adds `Connection: close`."""
-        status, body, content_type, extra = answer
+        status, body, content_type, extra = response
         if int(now + self._offset_s) != self._second:
             self._turn(now)
         head = self._heads.get((status, content_type))
         if head is None:
-            head = self._heads[status, content_type] = self.head(answer, now)
+            head = self._heads[status, content_type] = self.head(response, now)
         if is_last:
             extra += b"Connection: close\r\n"
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, extra, len(body), body)
 
-    def head(self, answer: Answer, now: float, version: bytes = b"HTTP/1.1") -> bytes:
+    def head(self, response: Response, now: float, version: bytes = b"HTTP/1.1") -> bytes:
         """Status line, `Date` and `Content-Type`, without framing and without the empty line."""
         if int(now + self._offset_s) != self._second:
             self._turn(now)
-        start = b"%b %d %b\r\nDate: %b\r\n" % (version, answer.status, phrase_of(answer.status).encode(), self._date)
-        return start + (b"Content-Type: %b\r\n" % answer.content_type if answer.content_type else b"")
+        start = b"%b %d %b\r\nDate: %b\r\n" % (
+            version,
+            response.status,
+            phrase_of(response.status).encode(),
+            self._date,
+        )
+        return start + (b"Content-Type: %b\r\n" % response.content_type if response.content_type else b"")
 
-    def created(self, record_id: int, now: float) -> Answer:
+    def created(self, record_id: int, now: float) -> Response:
         """The envelope of a record just made.  Does not make it."""
         if int(now + self._offset_s) != self._second:
             self._turn(now)
-        return Answer(200, self._created % record_id)
+        return Response(200, self._created % record_id)
 
     def http_date(self, now: float) -> str:
         """`now` as the server's clock shows it in headers."""

@@ -1,9 +1,9 @@
-"""The API's sense: a whole request in, an answer out, and the table changed on the way.
+"""The API's endpoints: a whole request goes in, a response comes out, and the table of records changes on the way.
 
-One `Api` is one server's memory: records, tokens, and the wording of replies.  It knows no connection, no throttle and
-no fault; whoever calls `answer` decides when the request is applied, and whether anybody is told.
+One `Endpoints` holds the state of one server: its records and its tokens.  It knows no connection, no throttle and no
+fault.  The caller of `answer` decides when a request is applied, and whether its client gets the response.
 
-Order of judgement, as by the real one: path and method, token and role (401 for both), sense of the body (400),
+The order of checks is that of the real server: path and method, token and role (401 for both), the body (400),
 duplicates.  Pure: `now` is an argument.
 """
 
@@ -19,39 +19,39 @@ from ..model import ID_MAX
 from .fields import Ranges
 from .listing import BadParameter, Listing, parse_ids, parse_query
 from .records import Records
-from .replies import (
+from .request import COLLECTION, TOKEN, Request
+from .responses import (
     ENTITY,
     NO_SUCH_METHOD,
     NO_SUCH_PATH,
     NOT_FOUND,
     UNAUTHORIZED,
-    Answer,
-    Replies,
+    Renderer,
+    Response,
     as_json,
     envelope,
     refusal,
 )
-from .request import COLLECTION, TOKEN, Request
 from .scenario import Scenario
-from .tokens import Grants
+from .tokens import TokenStore
 
 EXISTING_AGE_S = 86_400.0
 """Existing records were made a day before the stub started."""
 
 
-class Api:
-    """One server's memory and manners."""
+class Endpoints:
+    """Answers requests from one server's records and tokens."""
 
     def __init__(self, scenario: Scenario, *, now: float, wall_s: float) -> None:
         offset_s = wall_s - now
         self.records = Records(scenario.first_id)
         self.records.seed(scenario.existing_pairs(), now - EXISTING_AGE_S)
-        self.grants = Grants(
+        self.grants = TokenStore(
             scenario.tokens, scenario.users, token_life_s=scenario.token_life_s,
             refresh_life_s=scenario.refresh_life_s, rng=scenario.rng("tokens"),
         )  # fmt: skip
         self._offset_s = offset_s
-        self._answers: dict[str, Callable[[Request, float], Answer]] = {
+        self._answers: dict[str, Callable[[Request, float], Response]] = {
             "create": self._create, "list": self._list, "read": self._read, "delete": self._delete,
             "token": self._token, "other": self._other,
         }  # fmt: skip
@@ -60,8 +60,8 @@ class Api:
     def retune(self, scenario: Scenario) -> None:
         """Follow another scenario from now on; records and issued tokens stay."""
         self._scenario = scenario
-        self.replies = Replies(self._offset_s, scenario.clock_skew_s)
-        self._listing = Listing(self.records, self.replies, offset_s=self._offset_s)
+        self.renderer = Renderer(self._offset_s, scenario.clock_skew_s)
+        self._listing = Listing(self.records, self.renderer, offset_s=self._offset_s)
         self._has_rules = (
             scenario.unique != "no" or scenario.known_lessons is not None or scenario.known_members is not None
         )
@@ -70,11 +70,11 @@ class Api:
             token_life_s=scenario.token_life_s, refresh_life_s=scenario.refresh_life_s,
         )  # fmt: skip
 
-    def answer(self, request: Request, now: float) -> Answer:
-        """Apply a request and say what became of it."""
+    def answer(self, request: Request, now: float) -> Response:
+        """Apply a request and return the response to it."""
         return self._answers[request.head.operation](request, now)
 
-    def _create(self, request: Request, now: float) -> Answer:
+    def _create(self, request: Request, now: float) -> Response:
         if not self.grants.allows(request.head.authorization, "Create", now):
             return UNAUTHORIZED
         try:
@@ -89,10 +89,10 @@ class Api:
             judged = self._judge(lesson_id, member_id, now)
             if judged is not None:
                 return judged
-        return self.replies.created(self.records.add(lesson_id, member_id, now), now)
+        return self.renderer.created(self.records.add(lesson_id, member_id, now), now)
 
-    def _judge(self, lesson_id: int, member_id: int, now: float) -> Answer | None:
-        """The answer to a well-formed pair that makes no record, if the scenario has a rule against it."""
+    def _judge(self, lesson_id: int, member_id: int, now: float) -> Response | None:
+        """The response to a well-formed pair that makes no record, if the scenario has a rule against it."""
         scenario = self._scenario
         errors: list[tuple[str, str, Any]] = []
         if not _is_known(lesson_id, scenario.known_lessons):
@@ -104,13 +104,13 @@ class Api:
         if scenario.unique != "no" and self.records.has_pair(lesson_id, member_id):
             if scenario.unique == "200":
                 there = self.records.find(lesson_id, member_id)
-                return self.replies.created(self.records.first_id + there[0], now)
+                return self.renderer.created(self.records.first_id + there[0], now)
             return self._rejection(
                 int(scenario.unique), ("CourseMemberId", "has already completed this lesson", member_id)
             )
         return None
 
-    def _refuse(self, body: bytes) -> Answer:
+    def _refuse(self, body: bytes) -> Response:
         """Say what is wrong with a body that holds no pair."""
         try:
             fields = orjson.loads(body)
@@ -129,11 +129,11 @@ class Api:
                 errors.append((name, "is out of range", value))
         return self._rejection(400, *errors)
 
-    def _rejection(self, status: int, *errors: tuple[str, str, Any]) -> Answer:
+    def _rejection(self, status: int, *errors: tuple[str, str, Any]) -> Response:
         body = refusal(*errors)
         return as_json(status, {"Status": 500} | body if self._scenario.status_in_rejections else body)
 
-    def _list(self, request: Request, now: float) -> Answer:
+    def _list(self, request: Request, now: float) -> Response:
         if not self.grants.allows(request.head.authorization, "List", now):
             return UNAUTHORIZED
         scenario, raw = self._scenario, request.head.query
@@ -147,20 +147,20 @@ class Api:
         except BadParameter as e:
             return self._rejection(400, ("", str(e), None))
 
-    def _read(self, request: Request, now: float) -> Answer:
+    def _read(self, request: Request, now: float) -> Response:
         if not self.grants.allows(request.head.authorization, "Read", now):
             return UNAUTHORIZED
         position = self.records.position(_id_in(request.head.path))
         return NOT_FOUND if position is None else as_json(200, self._listing.record(position))
 
-    def _delete(self, request: Request, now: float) -> Answer:
+    def _delete(self, request: Request, now: float) -> Response:
         if not self.grants.allows(request.head.authorization, "Delete", now):
             return UNAUTHORIZED
         if not self.records.remove(_id_in(request.head.path)):
             return NOT_FOUND
-        return as_json(200, envelope(f"{ENTITY} was successfully deleted.", None, self.replies.stamp(now)))
+        return as_json(200, envelope(f"{ENTITY} was successfully deleted.", None, self.renderer.stamp(now)))
 
-    def _token(self, request: Request, now: float) -> Answer:
+    def _token(self, request: Request, now: float) -> Response:
         headers = request.head.headers
         status, value = self.grants.exchange(
             headers.get(b"content-type", b""), request.body,
@@ -168,7 +168,7 @@ class Api:
         )  # fmt: skip
         return as_json(status, value)
 
-    def _other(self, request: Request, now: float) -> Answer:
+    def _other(self, request: Request, now: float) -> Response:
         is_ours = request.head.path.startswith(COLLECTION) or request.head.path == TOKEN
         return NO_SUCH_METHOD if is_ours else NO_SUCH_PATH
 
