@@ -13,7 +13,8 @@ The code is read from here on in this order; each folder says in its own `__init
                                         journal's, as they are written
     writer                              the library's face: a source or a pair goes in, a summary comes out
     wiring, server_client               the real parts put together: journal, network, quotas
-    guarded, threads                    around whatever the event loop calls by itself; threads that may hang
+    guarded, shielded, threads          around whatever the event loop calls by itself; steps that no cancellation
+                                        breaks in two; threads that may hang
     shell                               how text from outside is shown
     run/                                waits and acts: the run itself
     core/, adaptive/                    decide about a pair, and how fast to send; nothing else

@@ -106,6 +106,14 @@ class Fault(Enum):
     SHIFTED = "the connection answered out of step"
 
 
+FATAL_FAULTS: Final = {
+    Fault.TLS: "check --base-url, --ca-file and this machine's clock",
+    Fault.NAME: "check --base-url and --proxy, and that this machine can look up names",
+    Fault.PROXY: "check --proxy, HTTPS_PROXY and NO_PROXY",
+}
+"""Failures that show a wrong setting: a certificate always, the others as long as the server has never answered."""
+
+
 class Reply(NamedTuple):
     """What came back for one request: a whole reply, or the way it failed.
 
@@ -444,3 +452,14 @@ def whole_second(wall: float) -> int:
 def iso(wall: float | None) -> str | None:
     """Epoch seconds as ISO 8601 in UTC, to the `whole_second`."""
     return None if wall is None else datetime.fromtimestamp(whole_second(wall), UTC).isoformat()
+
+
+def moment(wall: float) -> str:
+    """Local time to the minute, rounded up: "2026-11-12 08:15 CET".  Of a moment and of its `whole_second` the same."""
+    return began(whole_second(wall) + 59)
+
+
+def began(wall: float) -> str:
+    """The same, rounded down: when something began."""
+    at = datetime.fromtimestamp(wall, UTC).astimezone()
+    return at.strftime("%Y-%m-%d %H:%M %Z").rstrip()

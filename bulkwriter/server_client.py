@@ -23,13 +23,15 @@ from .net.dial import Dialer
 from .net.pool import Pool
 from .quota.build import CLOCKS, quotas_for, windows_for
 from .quota.turns import Turns
-from .run.lanes import LANE_HISTORY
-from .run.shielded import own_task, to_its_end
 from .settings import Settings
+from .shielded import own_task, to_its_end
 
 ENTITY: Final = COURSE_COMPLETED_LESSON
 COLUMNS: Final = (ENTITY.first_field, ENTITY.second_field)
 SWEEP_S: Final = 0.5
+LANE_HISTORY: Final = 1_000_000
+"""Pairs that all lanes together remember, at 32 bytes each, so that a shifted lane can put them in doubt: a lane serves
+at most this ÷ in_flight requests before it is renewed."""
 
 
 def check(settings: Settings, *, with_token: bool) -> None:

@@ -20,14 +20,14 @@ from .core.dedupe import IdSet
 from .errors import BulkwriterError, Exit, JournalError
 from .model import Ended, Intent, State
 from .net.pool import most_lanes
-from .quota.build import learnt_for, windows_for
+from .quota.build import windows_for
 from .quota.ledger import ledger_path
 from .run.cpu import cpu_times
 from .run.ports import Ports, Store, Stored
-from .run.shielded import to_its_end
-from .run.warm_start import Remembering
+from .run.warm_start import warm_start_for
 from .server_client import COLUMNS, Connection
 from .settings import Settings
+from .shielded import to_its_end
 from .store.journal import Journal
 from .store.memory import MemoryJournal
 from .store.private import shown_to
@@ -68,8 +68,8 @@ class Assembly:
             if self.ports.quotas:
                 await self.ports.quotas.begin()
             self.stored.notes += shown_to(self._files())
-            if self.ports.remembering:
-                await self.ports.remembering.begin()
+            if self.ports.warm_start:
+                await self.ports.warm_start.read()
         except BaseException as error:  # a cancelled `open` opens all the same
             await to_its_end(self._give_up(error))
             raise
@@ -136,7 +136,7 @@ class Assembly:
             cpu_times=cpu_times,
             most_lanes=most_lanes(),
             quotas=connection.quotas,
-            remembering=Remembering(kept, time.time) if (kept := learnt_for(self._settings)) else None,
+            warm_start=warm_start_for(self._settings, time.time),
         )
 
 

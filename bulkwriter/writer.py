@@ -22,12 +22,12 @@ from .model import Ended, Outcome, Snapshot, Summary
 from .run.delivery import Delivery
 from .run.engine import Engine
 from .run.notes import Notes
-from .run.shielded import own_task, to_its_end
 from .run.singles import Singles
 from .run.source_run import Taking, states_sent_again
 from .run.summary import ended_of, snapshot_of, summary_of
-from .run.warm_start import Remembering
+from .run.warm_start import WarmStart
 from .settings import Settings
+from .shielded import own_task, to_its_end
 from .sources.inputs import PairLike, Pairs, as_source, checked_pair
 from .wiring import Assembly
 
@@ -105,16 +105,16 @@ class BulkWriter:
         its good end needs."""
         async with self._assembly as assembly:
             self._make_parts(assembly)
-            engine, remembering = self._engine, assembly.ports.remembering
+            engine, warm_start = self._engine, assembly.ports.warm_start
             engine.start()
             try:
                 engine.spawn(self._end_singles)
                 engine.spawn(self._notes.keep)
-                if remembering:
-                    engine.spawn(remembering.keep, engine)
+                if warm_start:
+                    engine.spawn(warm_start.keep, engine)
                 opened.set_result(None)
                 await self._is_left.wait()
-                await self._end(remembering)
+                await self._end(warm_start)
             except BulkwriterError:
                 raise
             except Exception as error:
@@ -123,15 +123,15 @@ class BulkWriter:
             finally:
                 await to_its_end(engine.aclose())
 
-    async def _end(self, remembering: Remembering | None) -> None:
+    async def _end(self, warm_start: WarmStart | None) -> None:
         """What is left to do once the block was left, each step whatever became of the one before."""
         engine, error = self._engine, None
         try:
             await self._end_singles()
         except BulkwriterError as failure:
             error = failure
-        if remembering:
-            await remembering.keep_now(engine)
+        if warm_start:
+            await warm_start.keep_now(engine)
         await engine.committed()
         noted = self._ended()
         await self._notes.end(noted)

@@ -2,8 +2,10 @@
 
 A part is a folder of the package, or a module at its top.  The table is exact: a part that imports what it may not, a
 permission that nobody uses, and a part that the table does not have are each a failure, so that it stays the map that a
-newcomer can trust.  Pure parts name nothing that reaches a clock, a disk, a network or chance of its own; that the rule
-looks into every file of theirs is shown by planting such an import in each.
+newcomer can trust.  In short: what decides knows the nouns alone; `net` and `store` know neither each other nor
+anything that decides; nobody knows `run` but `writer`, `wiring` and `cli`.  Pure parts name nothing that reaches a
+clock, a disk, a network or chance of its own; that the rule looks into every file of theirs is shown by planting such
+an import in each.
 """
 
 from __future__ import annotations
@@ -26,26 +28,39 @@ MAY_USE: dict[str, set[str]] = {
     "settings": {"errors"},
     # how what comes from outside is shown
     "shell": set(),
-    # how the event loop may call what is ours
+    # how the event loop may call what is ours, and what no cancellation breaks in two
     "guarded": set(),
+    "shielded": set(),
     "threads": {"errors"},
     # decide, talk, remember, read
-    "core": {"errors", "model", "rows"},
+    "core": {"errors", "model", "rows", "settings"},
     "adaptive": {"model"},
     "net": {"__version__", "errors", "guarded", "model", "settings"},
     "store": {"errors", "guarded", "model", "rows", "threads"},
     "sources": {"errors", "guarded", "model", "shell", "threads"},
     # look, wait and act
-    "quota": {*NOUNS, "core", "guarded", "net", "run", "store", "threads"},
-    "listing": {*NOUNS, "core", "net", "run"},
-    "run": {*NOUNS, "adaptive", "core", "guarded", "listing", "net", "quota", "sources", "store", "threads"},
+    "quota": {*NOUNS, "core", "guarded", "net", "store", "threads"},
+    "listing": {*NOUNS, "core", "net"},
+    "run": {
+        *NOUNS,
+        "adaptive",
+        "core",
+        "guarded",
+        "listing",
+        "net",
+        "quota",
+        "shielded",
+        "sources",
+        "store",
+        "threads",
+    },
     # put together
-    "server_client": {"core", "listing", "model", "net", "quota", "run", "settings"},
-    "wiring": {"core", "errors", "model", "net", "quota", "run", "server_client", "settings", "store"},
+    "server_client": {"core", "listing", "model", "net", "quota", "settings", "shielded"},
+    "wiring": {"core", "errors", "model", "net", "quota", "run", "server_client", "settings", "shielded", "store"},
     # verify and undo
-    "verify": {*NOUNS, "adaptive", "core", "listing", "net", "quota", "run", "server_client", "store"},
+    "verify": {*NOUNS, "adaptive", "core", "listing", "net", "quota", "server_client", "store"},
     # the library's face
-    "writer": {*NOUNS, "run", "sources", "wiring"},
+    "writer": {*NOUNS, "run", "shielded", "sources", "wiring"},
     "__init__": {*NOUNS, "sources", "writer"},
     # on top
     "cli": {
@@ -67,10 +82,9 @@ MAY_USE: dict[str, set[str]] = {
     "stub": {"errors", "model", "settings"},
     "__main__": {"cli"},
 }
-PURE = {
-    "adaptive", "core", "errors", "events", "model", "rows",
-    *(f"quota/{name}" for name in ("forecast", "reserve", "short_window", "sides", "throttles", "windows")),
-}  # fmt: skip
+PURE_QUOTA = {f"quota/{name}" for name in ("forecast", "reserve", "short_window", "sides", "throttles", "windows")}
+"""What decides how much may be spent."""
+PURE = {"adaptive", "core", "errors", "events", "model", "rows", *PURE_QUOTA}
 """Parts that decide, single files of a part among them, and the nouns: values in, values out."""
 IMPURE = {
     "aiohttp", "anyio", "asyncio", "logging", "multiprocessing", "os", "pathlib", "secrets", "select", "socket",
@@ -101,6 +115,14 @@ def test_a_module_uses_only_what_its_part_may(path: Path) -> None:
 def test_the_table_allows_nothing_that_nobody_uses(part: str) -> None:
     used = set().union(*(imported_parts(path) for path in MODULES if part_of(path) == part))
     assert MAY_USE[part] - {part} - used <= NOUNS | {"__version__"}
+
+
+@pytest.mark.parametrize("name", sorted(PURE_QUOTA))
+def test_what_decides_of_quotas_knows_nouns_and_its_like(name: str) -> None:
+    path = PACKAGE / f"{name}.py"
+    assert imported_parts(path) <= {*NOUNS, "quota"}
+    named = {"/".join(name.split(".")[1:3]) for name in imports(path) if name.startswith("bulkwriter.quota.")}
+    assert named <= PURE_QUOTA
 
 
 @pytest.mark.parametrize("path", pure_files(PACKAGE), ids=name_of)

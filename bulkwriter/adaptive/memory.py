@@ -9,7 +9,7 @@
     too old    above `OLD_S` it is not taken at all
 
 So a wrong memory costs a start: at half of ten times the limit, some dozens of throttles; at a twentieth, seconds.
-Invariant: `rate` is 0 where nothing is remembered, or no more.  Where it is kept: `run.warm_start_file`.
+Invariant: `rate` is 0 where nothing is remembered, or no more.  Where it is kept: `run.warm_start`.
 """
 
 from __future__ import annotations

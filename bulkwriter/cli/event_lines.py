@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 
 from .. import events
-from ..quota.view import moment
+from ..model import moment
 from . import describe
 from .stderr import Voice
 

@@ -15,12 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..model import Window
+from ..model import Window, moment
 from ..quota.account import day_of, longest_of, placed
 from ..quota.build import spent_so_far
 from ..quota.eta import long_of, pace_of
 from ..quota.forecast import Finish, Spending, finish, usable
-from ..quota.view import moment
 from ..quota.windows import SLACK, WRITE, concerned, is_short
 from ..store.boot import boot_clock
 from . import describe

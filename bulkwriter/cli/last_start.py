@@ -78,7 +78,7 @@ def lines(told: Told) -> list[tuple[str, str]]:
             since = f" of {describe.when(iso(start.began_at) or '')}" if start.began_at else ""
             rows.append(("ended", f"not by itself: the start{since} {KILLED}"))
     if told.resume_at is not None:
-        from ..quota.view import moment
+        from ..model import moment
 
         why = ", as the server asked" if told.is_theirs else ", when the spent quota has room again"
         rows.append(("wait", f"until {moment(told.resume_at)}{why}"))

@@ -253,7 +253,7 @@ def window_text(window: Any) -> str:
 
 def finish_lines(outlook: Outlook, writes: int) -> list[str]:
     """The end of it all, and what binds."""
-    from ..quota.view import moment
+    from ..model import moment
 
     end, fresh = outlook.together(writes), outlook.fresh().together(writes)
     wait_s = outlook.not_before - outlook.boot

@@ -109,7 +109,7 @@ def outlook_of(reader: JournalReader, noted: dict[str, Any]) -> Outlook | None:
 
 def spent_now(outlook: Outlook) -> list[dict[str, Any]]:
     """The long windows of which something is spent, and until when those are spent that have no room."""
-    from ..quota.view import moment
+    from ..model import moment
     from .forecast import window_words
 
     found = []

@@ -7,7 +7,7 @@ whose every row has the same fault.  `kind_of` takes out what may be a value, so
     "'a' is no id from 1 to 9", "'b' is no id from …"   one kind, told as "… is no id from 1 to 9"
 
 Values are what stands in quotes, e-mail addresses, and words with a digit in them.  The same normaliser decides whether
-two refusals are in the same words, for those who stop a run (`run.stops`) or look pairs up (`core.refusals`).
+two refusals are in the same words, for those who stop a run (`stops`) or look pairs up (`refusals`).
 
 `ReasonCounter` counts texts by state and kind, and keeps of each kind the first one as its example.  In its reason a
 value stays that was the same in all of them; any other is "…".  Who says a text may know better what is a value in it,

@@ -18,11 +18,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from ..core.classify import UNSENT_FAULTS, judge_call, printable
+from ..core.stops import at_connect
 from ..errors import ConfigurationStop
 from ..events import Event, Note
 from ..model import CallKind, Reply
 from ..net.api import NOBODY, Api, BadList, Page, Seen
-from ..run.stops import at_connect
 from .lists import PAGE_SIZE, Filters, ListFailed
 
 SAID_BYTES = 800  # of what a server said instead of a list, looked at

@@ -27,18 +27,12 @@ from urllib.parse import quote_plus
 
 from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from ..guarded import is_cancelled
-from ..model import CallVerdict, Fault, Reply
+from ..model import FATAL_FAULTS, CallVerdict, Fault, Reply
 from .api import BadList, check_header, load
 
 TRIES: Final = 5  # requests for one token; with their pauses up to 15 s of an endpoint that is gone
 FIRST_PAUSE_S: Final = 1.0  # longest pause after the first try; doubled with each
 QUOTE_CHARS: Final = 200
-FATAL_FAULTS: Final = {
-    Fault.TLS: "check --base-url, --ca-file and this machine's clock",
-    Fault.NAME: "check --base-url and --proxy, and that this machine can look up names",
-    Fault.PROXY: "check --proxy, HTTPS_PROXY and NO_PROXY",
-}
-"""Failures that show a wrong setting: a certificate always, the others as long as the endpoint has never answered."""
 
 TokenRequest = Callable[[Mapping[str, str], str | None], bytes]
 """`token_request(form, client_id)`: the whole request; see `net.api.Api`."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from ..model import Window
-from ..run.warm_start_file import LearntFile
 from ..settings import Settings
 from ..store.boot import boot_clock, boot_id
 from .account import longest_of, placed
@@ -61,17 +60,6 @@ def quotas_for(settings: Settings) -> Quotas | None:
         hold_s=settings.timeout_s + settings.limits.connect_timeout_s,
         stops=settings.on_quota == "stop",
     )
-
-
-def learnt_for(settings: Settings) -> LearntFile | None:
-    """Where what is learnt of the server is kept: beside the ledger, for every host but loopback.
-
-    What listens on a port of this machine is another server tomorrow; where an account, a ledger or a quota is named it
-    is remembered all the same.
-    """
-    if settings.is_loopback and not (settings.account or settings.ledger or windows_for(settings)):
-        return None
-    return LearntFile(ledger_path(settings.ledger), account_key(settings.base_url, settings.account))
 
 
 def spent_so_far(path: Path, account: str, windows: tuple[Window, ...]) -> tuple[Spending, dict[str, Learnt]]:

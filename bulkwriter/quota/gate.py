@@ -25,13 +25,13 @@ import anyio
 
 from ..errors import BulkwriterError, TryLater
 from ..events import Event, Note
-from ..model import Window
+from ..model import Window, moment
 from ..settings import STOP_WAIT_S
 from .account import Account, Answer
 from .exchanges import Clocks, Exchanges, LedgerLike, TillLike
 from .sides import PageLike, Side, paces_over
 from .throttles import FIRST_HOLDS_S, KNOWN_HOLDS_S, STRETCHED_HOLDS_S, Spent
-from .view import moment, spent_words
+from .view import spent_words
 from .windows import READ, WRITE, concerned, is_short
 
 POLITE_S: Final = 0.005

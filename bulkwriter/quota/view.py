@@ -9,10 +9,9 @@ Invariant: nothing is said that is not so at this moment.  Not here: durations i
 
 from __future__ import annotations
 
-import datetime
 from typing import TYPE_CHECKING, Final
 
-from ..model import Window, whole_second
+from ..model import Window, moment
 from .forecast import Spending
 from .windows import WRITE
 
@@ -22,17 +21,6 @@ if TYPE_CHECKING:
 
 HOLD_S: Final = 60.0
 """Of a longer hold the end is told as a time of day."""
-
-
-def moment(wall: float) -> str:
-    """Local time to the minute, rounded up: "2026-11-12 08:15 CET".  Of a moment and of its `whole_second` the same."""
-    return began(whole_second(wall) + 59)
-
-
-def began(wall: float) -> str:
-    """The same, rounded down: when something began."""
-    at = datetime.datetime.fromtimestamp(wall, datetime.UTC).astimezone()
-    return at.strftime("%Y-%m-%d %H:%M %Z").rstrip()
 
 
 def spent_words(window: Window, until: str) -> str:

@@ -7,16 +7,16 @@
     existing_records, keep_baseline     which records are there before it writes, and the highest id then
     commits         the durable step, and the hand-over to ...
     sender          ... ready pairs that meet free lanes (`lanes`), with a token (`token`)
-    replies         what each reply does, and when it `stops` the run; `record_ids`: record ids seen
+    replies         what each reply does; `record_ids`: record ids seen
     settlement      what a look's answer makes of a doubt, and when released pairs go again
     committer       rows in groups to the disk, and by `delivery` to whoever asked
     singles         one pair from a service, the same way; `unkept`: what a run without a journal knows of its own
 
     bottleneck      what holds it back now, in words, for people
     notes, token_life           what is kept for `status` and the next start; does the token outlive the run?
-    warm_start, warm_start_file what the control learnt of the server, kept for the next run of the account
+    warm_start                  what the control found of the server, kept for the next run of the account
     registry        which runs there are, so that two over the same pairs know each other
-    background, shielded        tasks from callbacks, and steps that no cancellation breaks in two; `cpu`: time used
+    background                  tasks from callbacks; `cpu`: time used
 
 It knows all folders but `cli`, `verify` and `stub`.  It names no lesson and no member.
 """

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 import anyio
 
 from ..errors import BulkwriterError, TryLater
-from .shielded import own_task
+from ..shielded import own_task
 
 CUT: Final = "a task of the writer was cancelled or interrupted from outside"
 

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..core.retry import RESENDS_PER_S
 from ..events import HeldBack
-from ..quota.view import began, blocked_by, moment, paced_by, quiet_for
+from ..model import began, moment
+from ..quota.view import blocked_by, paced_by, quiet_for
 from .existing_records import OUTWAITING
 
 if TYPE_CHECKING:

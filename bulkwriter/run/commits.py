@@ -23,6 +23,7 @@ from ..listing.looks import Looker
 from ..model import Intent, State
 from ..rows import AppendRow, SettleRow, StoredRow, intent_detail
 from ..settings import Settings
+from ..shielded import to_its_end
 from ..store.journal import Journal
 from ..store.schema import said_of
 from ..store.starts import SOURCE, source_text
@@ -31,7 +32,6 @@ from .intake import STORED_ROWS, There
 from .ports import Store
 from .reach import ANY, Reach
 from .sender import Dispatcher
-from .shielded import to_its_end
 from .unkept import Unkept
 
 INVALID, REJECTED, FAILED = int(State.INVALID), int(State.REJECTED), int(State.FAILED)

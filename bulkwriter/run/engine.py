@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import anyio
 
+from ..core import stops
 from ..core.writes import unmet_of
 from ..errors import BulkwriterError, TryLater, bug_of_ours, is_of_journal
 from ..events import DoubtsParked, Event, Note, Stopping
@@ -34,7 +35,6 @@ from ..model import Counts, Fault, Intent, State
 from ..net.dial import ConnectFailure
 from ..quota.eta import Eta
 from ..settings import Settings
-from . import stops
 from .background import Background, Step
 from .bottleneck import Brake, quiet_s
 from .commits import Commits
@@ -131,8 +131,8 @@ class Engine:
             self.tell(Note(text))
         if ports.most_lanes < self.settings.in_flight:
             self.tell(Note(f"{ports.most_lanes:,} requests in flight at most: the system allows no more open files"))
-        if ports.remembering:
-            ports.remembering.restore(self)
+        if ports.warm_start:
+            ports.warm_start.restore(self)
         self.known.adopt(stored.doubts)
         self.pairs.adopted(stored.doubts, ports.clock(), leaving=stored.leaving, causes=stored.causes)
         if stored.doubts:

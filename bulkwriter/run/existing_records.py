@@ -19,6 +19,7 @@ from typing import Final
 
 import anyio
 
+from ..core.stops import at_long_wait
 from ..events import Event, Note
 from ..listing.existing import Existing
 from ..listing.lists import ListFailed, is_newest_first, top_page
@@ -29,7 +30,6 @@ from ..store.schema import RISING_IDS
 from .keep_baseline import FirstStart
 from .ports import Ports
 from .record_ids import RecordIds
-from .stops import at_long_wait
 from .unkept import Unkept
 
 NOT_RISING: Final = (

@@ -13,10 +13,6 @@ from typing import Final, Protocol
 
 from ..model import Fault, Intent
 
-LANE_HISTORY: Final = 1_000_000
-"""Pairs that all lanes together remember, at 32 bytes each, so that a shifted lane can put them in doubt: a lane serves
-at most this ÷ in_flight requests before it is renewed."""
-
 
 class LaneLike(Protocol):
     """What the engine asks of one connection; see `net.lane.Lane`."""

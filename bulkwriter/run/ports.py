@@ -24,7 +24,7 @@ from ..quota.gate import Quotas
 from ..rows import AppendRow, SettleRow
 from ..store.journal import Journal
 from .lanes import LaneLike
-from .warm_start import Remembering
+from .warm_start import WarmStart
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ class Ports:
     most_lanes: float = math.inf
     """How many connections this process may have open."""
     quotas: Quotas | None = None
-    remembering: Remembering | None = None
+    warm_start: WarmStart | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,13 +14,13 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from ..core import stops
 from ..core.classify import classify
 from ..errors import BulkwriterError, ConfigurationStop
 from ..events import ConnectionTrouble, Event, LaneShifted, Recovered, Throttled
 from ..model import SINGLE_SEQ, Fault, Intent, Reply, State, Verdict, VerdictKind
 from ..rows import SettleRow, outcome_detail
 from ..settings import Settings
-from . import stops
 from .lanes import NOTE, LaneLike, lane_history
 from .parts import Parts
 

@@ -22,13 +22,13 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from ..core import stops
 from ..core.classify import created_id
 from ..core.created import CreatedIds
 from ..errors import BulkwriterError
 from ..model import Fault, Intent, Reply
 from ..quota.gate import CONTENDED_S
 from ..settings import Settings
-from . import stops
 from .lanes import LaneLike, LaneStock
 from .parts import Parts
 from .replies import Replies

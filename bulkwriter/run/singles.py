@@ -25,12 +25,12 @@ from ..errors import BulkwriterError, JournalError, bug_of_ours
 from ..guarded import guarded
 from ..model import SETTLED, Intent, Outcome, State
 from ..rows import intent_detail
+from ..shielded import own_task
 from ..store.schema import ExportRow
 from .commits import Commits
 from .delivery import stored_outcome
 from .intake import INTENT, PENDING, Known
 from .ports import Store
-from .shielded import own_task
 
 LOOK_AGAIN_S: Final = 0.02
 """A pair that the source has taken has its row in the journal within about a commit; until then it is looked for."""

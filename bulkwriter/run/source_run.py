@@ -19,12 +19,12 @@ from ..core.left import RowTotal
 from ..errors import BulkwriterError, UsageError
 from ..model import SINGLE_SEQ, Rows, State
 from ..settings import Settings
+from ..shielded import to_its_end
 from ..sources import Source
 from .chunks import ChunkSize
 from .delivery import Delivery, unsettled
 from .engine import Engine
 from .intake import FAILED, PENDING, Intake, IntakePlan
-from .shielded import to_its_end
 from .singles import Singles
 
 CLOSING_S: Final = 0.1

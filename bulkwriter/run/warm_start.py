@@ -1,69 +1,88 @@
-"""Keeps what the control learnt of the server, for the next run of the account: at the end, and each `EVERY_S`.
+"""The warm start: what a run found of the server's own limit is where the account's next run begins.
 
-In between only where the rate is another one than that kept last, by more than `SAME`.  The disk is
-waited for by a thread of its own, and by the run no longer than `WAIT_S`: neither a full nor a hanging disk, nor a file
-of nonsense, does anything to a run but that the next one searches anew.  An observer hears of it.
+    LEDGER-<account>.learnt    {"account": "https://…", "at": 1764000000.0, "rate_per_s": 98.2}
 
-Invariant: at most one thread at a time, and a daemon, so that a process can always end.
+`at` is epoch seconds; a rate of 0 means that no limit showed.  `<account>` is the beginning of a hash, as in the names
+of pages and tills.  The file stands apart from the ledger itself, because nothing depends on it: one that cannot be
+read is as good as none, one that cannot be written is forgone, and no run ends for either.  It is written under another
+name and then put in its place, so that it is never half there; 0600; not synced, since a power cut takes only a head
+start.
+
+A run reads it once, before it sends, and writes it at its end and each `EVERY_S`; in between only where the rate
+differs from the last one written by more than `SAME`.  A thread of its own waits for the disk, and the run waits for
+that thread no longer than `WAIT_S`.  So neither a full nor a hanging disk, nor a file of nonsense, does more than make
+the next run search anew, and observers hear of it.
+
+Invariant: at most one thread at a time, and a daemon, so that a process can always end.  Not here: what the control
+makes of the rate (`adaptive.memory`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import anyio
 
 from ..events import NotRemembered, Remembered
 from ..guarded import guarded
+from ..quota.build import windows_for
+from ..quota.ledger import account_key, ledger_path
+from ..quota.till import stem
+from ..settings import Settings
+from ..store.private import make_folder
 from ..threads import started
-from .warm_start_file import Found
 
 if TYPE_CHECKING:
     from .engine import Engine
 
 T = TypeVar("T")
 
+BYTES_MAX: Final = 4_096
 EVERY_S: Final = 60.0
 WAIT_S: Final = 2.0
 SAME: Final = 0.01
 SLOW: Final = "the disk takes too long"
 
 
-class Kept(Protocol):
-    """See `run.warm_start_file.LearntFile`; both block."""
+class Found(NamedTuple):
+    """What an earlier run kept, how long ago, and what was in the way of reading it."""
 
-    def read(self, wall: float) -> Found: ...
-    def write(self, learnt: dict[str, float], wall: float) -> str: ...
+    kept: dict[str, Any]
+    age_s: float
+    trouble: str = ""
 
 
-class Remembering:
-    """What one process reads of `kept` when it begins, and writes to it."""
+class WarmStart:
+    """What one process reads of `file` when it begins, and writes to it."""
 
-    def __init__(self, kept: Kept, wall: Callable[[], float], *, wait_s: float = WAIT_S) -> None:
-        self._kept, self._wall, self._wait_s = kept, wall, wait_s
+    def __init__(self, file: WarmStartFile, wall: Callable[[], float], *, wait_s: float = WAIT_S) -> None:
+        self._file, self._wall, self._wait_s = file, wall, wait_s
         self._thread: threading.Thread | None = None
         self._rate = -1.0
         self.found: Found | None = None
 
-    async def begin(self) -> None:
-        """Read what is kept."""
-        self.found = await self._beside(lambda: self._kept.read(self._wall()))
+    async def read(self) -> None:
+        """Find what an earlier run kept."""
+        self.found = await self._beside(lambda: self._file.read(self._wall()))
 
     def restore(self, engine: Engine) -> None:
         """Give the control what was found."""
         found = self.found
         if found is None or found.trouble:
             engine.tell(NotRemembered(found.trouble if found else SLOW))
-        elif rate := engine.parts.control.restore(found.learnt, found.age_s):
+        elif rate := engine.parts.control.restore(found.kept, found.age_s):
             engine.tell(Remembered(rate, found.age_s))
 
     async def keep(self, engine: Engine) -> None:
-        """Write for ever, when another rate was learnt."""
+        """Write for ever, whenever the control has found another rate."""
         while True:
             await anyio.sleep(EVERY_S)
             rate = engine.parts.control.learnt().get("rate_per_s", self._rate)
@@ -71,13 +90,13 @@ class Remembering:
                 await self.keep_now(engine)
 
     async def keep_now(self, engine: Engine) -> None:
-        """Write what is learnt, if anything is."""
-        learnt = engine.parts.control.learnt()
-        if not learnt or (self._thread and self._thread.is_alive()):
+        """Write what the control has found, if anything."""
+        kept = engine.parts.control.learnt()
+        if not kept or (self._thread and self._thread.is_alive()):
             return
-        trouble = await self._beside(lambda: self._kept.write(learnt, self._wall()))
+        trouble = await self._beside(lambda: self._file.write(kept, self._wall()))
         if trouble == "":
-            self._rate = learnt["rate_per_s"]
+            self._rate = kept["rate_per_s"]
         else:
             engine.tell(NotRemembered(trouble or SLOW))
 
@@ -102,7 +121,64 @@ class Remembering:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(guarded(tell, fail))
 
-        self._thread = started(work, name="learnt")
+        self._thread = started(work, name="warm start")
         with anyio.move_on_after(self._wait_s):
             return await done
         return None
+
+
+class WarmStartFile:
+    """One account's file.  Both methods block, and neither raises: trouble is told in words."""
+
+    def __init__(self, ledger: Path, account: str) -> None:
+        self.path = ledger.with_name(stem(ledger, account).rstrip("-") + ".learnt")
+        self._account = account
+
+    def read(self, wall: float) -> Found:
+        """What is kept; nothing where there is no file."""
+        try:
+            with self.path.open("rb") as file:
+                kept = json.loads(file.read(BYTES_MAX))
+            if kept.get("account") != self._account:
+                raise ValueError("it is another account's")
+            return Found(kept, wall - float(kept["at"]))
+        except FileNotFoundError:
+            return Found({}, 0.0)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+            return Found({}, 0.0, f"{self.path}: {reason_of(e)}")
+
+    def write(self, kept: dict[str, float], wall: float) -> str:
+        """Keep it.  Returns "", or what is in the way."""
+        text = json.dumps({"account": self._account, "at": round(wall, 3), **kept})
+        other = self.path.with_name(f"{self.path.name}-{os.getpid()}")
+        try:
+            make_folder(self.path.parent)
+            other.unlink(missing_ok=True)  # of a process that died with this number
+            fd = os.open(other, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "w", encoding="utf-8") as file:
+                file.write(text)
+            other.replace(self.path)
+        except OSError as e:
+            with contextlib.suppress(OSError):
+                other.unlink(missing_ok=True)
+            return f"{self.path}: {reason_of(e)}"
+        return ""
+
+
+def warm_start_for(settings: Settings, wall: Callable[[], float]) -> WarmStart | None:
+    """The warm start of this account, for every host but loopback: its file stands beside the ledger.
+
+    What listens on a port of this machine is another server tomorrow; where an account, a ledger or a quota is named it
+    is kept all the same.
+    """
+    if settings.is_loopback and not (settings.account or settings.ledger or windows_for(settings)):
+        return None
+    file = WarmStartFile(ledger_path(settings.ledger), account_key(settings.base_url, settings.account))
+    return WarmStart(file, wall)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file could not be read or written, in words."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return f"not as it was written ({type(error).__name__})"

@@ -22,13 +22,13 @@ from enum import Enum
 
 from ..core.classify import UNSENT_FAULTS, judge_call
 from ..core.retry import Backoff
+from ..core.stops import GO_ON, at_connect
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..events import ConnectionTrouble, Event
 from ..listing.lister import Request, TokenLike, Tokens
 from ..listing.persist import LONGEST_PAUSE_S
 from ..model import CallKind, Reply
 from ..net.api import Api, BadList, load
-from ..run.stops import GO_ON, at_connect
 from ..settings import Settings
 from .stop_signal import Halt
 

@@ -18,12 +18,12 @@ import anyio
 
 from ..adaptive import SharedBackoff
 from ..core.classify import judge_call
+from ..core.stops import at_long_wait
 from ..errors import TryLater
 from ..events import Event, Throttled
 from ..listing.lister import Request
 from ..model import CallKind, CallVerdict, Fault, Reply
 from ..net.calls import LANES
-from ..run.stops import at_long_wait
 from ..settings import Settings
 from .stop_signal import Halt
 

@@ -16,8 +16,7 @@ from bulkwriter import events
 from bulkwriter.cli.event_lines import GATHER_S, Teller, name, sentence
 from bulkwriter.cli.secret import Secrets
 from bulkwriter.cli.stderr import QUEUE_LINES, Voice
-from bulkwriter.model import Snapshot
-from bulkwriter.quota.view import moment
+from bulkwriter.model import Snapshot, moment
 from tests.cli.test_describe import QUIET
 from tests.conftest import CANARY
 

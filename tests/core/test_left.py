@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkwriter.core.left import RowTotal, to_do
-from bulkwriter.model import CLOCK_NOISE_S, Counts, Ended, Rows, Summary, iso
-from bulkwriter.quota.view import moment
+from bulkwriter.model import CLOCK_NOISE_S, Counts, Ended, Rows, Summary, iso, moment
 from bulkwriter.run.token_life import token_warning
 from bulkwriter.settings import Settings
 from bulkwriter.store.starts import (

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulkwriter.core.stops import at_long_wait
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
 from bulkwriter.events import Event, LookFailed
 from bulkwriter.listing.existing import FRESHEN_S, Existing
 from bulkwriter.listing.lists import ListFailed
-from bulkwriter.run.stops import at_long_wait
 from bulkwriter.settings import Settings
 
 from ..sim.loop import run_virtual

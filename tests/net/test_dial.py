@@ -25,7 +25,7 @@ from bulkwriter.net.dial import (
     explain_tls,
     make_tls_context,
 )
-from bulkwriter.run.shielded import own_task
+from bulkwriter.shielded import own_task
 
 API = "https://api.test"
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.errors import TryLater
+from bulkwriter.model import moment
 from bulkwriter.quota.ledger import Ledger
 from bulkwriter.quota.reserve import BLOCK
-from bulkwriter.quota.view import blocked_by, moment, paced_by, quiet_for
+from bulkwriter.quota.view import blocked_by, paced_by, quiet_for
 from tests.support.quota_hand import One, at_work
 from tests.support.quota_stage import WALL_S
 

@@ -3,7 +3,7 @@
 Pure: each function looks at what came and returns the error to stop with, or None.  Every hint says what to do next,
 and none suggests to start over with a fresh journal.
 
-What stops at once by its status alone (403, redirects, a token refused twice) is in the table of `core.classify`; which
+What stops at once by its status alone (403, redirects, a token refused twice) is in the table of `classify`; which
 of several errors decides the exit code, in `errors`.
 """
 
@@ -11,13 +11,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
-from ..core.reasons import escaped, words_of
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
-from ..model import Fault, Verdict
-from ..net.signin import FATAL_FAULTS
-from ..quota.view import moment
+from ..model import FATAL_FAULTS, Fault, Verdict, moment
 from ..rows import text_of
 from ..settings import Settings
+from .reasons import escaped, words_of
 
 GO_ON = "nothing is lost: the same command goes on where this one ended"
 MEND = "if a setting is wrong, mend it and add --retry rejected to the command"

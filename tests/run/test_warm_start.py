@@ -1,4 +1,4 @@
-"""What is remembered of a server from run to run: kept and read back, and never in the way of a run."""
+"""The warm start: kept from run to run and read back, and never in the way of a run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ import pytest
 
 from bulkwriter import BulkWriter, Settings
 from bulkwriter.events import Event, NotRemembered, Remembered
-from bulkwriter.quota.build import learnt_for
 from bulkwriter.run.engine import Engine
-from bulkwriter.run.warm_start import Remembering
-from bulkwriter.run.warm_start_file import Found, LearntFile
+from bulkwriter.run.warm_start import Found, WarmStart, WarmStartFile, warm_start_for
 from tests.adaptive.test_adaptive import Bucket, Server, controller, count, drive
 from tests.conftest import CANARY
 from tests.support.cli_process import Here, stub, write_pairs
@@ -31,18 +29,18 @@ BUCKET = {"kind": "bucket", "count": 300, "burst": 20, "retry_after": "none"}
 
 
 def test_what_is_written_is_read_back_with_its_age(tmp_path: Path) -> None:
-    file = LearntFile(tmp_path / "state" / "ledger", URL)
+    file = WarmStartFile(tmp_path / "state" / "ledger", URL)
     assert file.read(0.0) == Found({}, 0.0)
     assert file.write({"rate_per_s": 98.2}, 1_000.0) == ""
     assert file.write({"rate_per_s": 99.5}, 1_060.0) == ""
     found = file.read(1_100.0)
-    assert (found.learnt["rate_per_s"], found.age_s, found.trouble) == (99.5, 40.0, "")
+    assert (found.kept["rate_per_s"], found.age_s, found.trouble) == (99.5, 40.0, "")
     assert file.path.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in (tmp_path / "state").iterdir()] == [file.path.name]
 
 
-def test_accounts_do_not_share_what_they_learn(tmp_path: Path) -> None:
-    one, two = (LearntFile(tmp_path / "ledger", account) for account in (URL, "night"))
+def test_accounts_share_no_warm_start(tmp_path: Path) -> None:
+    one, two = (WarmStartFile(tmp_path / "ledger", account) for account in (URL, "night"))
     one.write({"rate_per_s": 98.2}, 0.0)
     assert two.read(0.0) == Found({}, 0.0)
     one.path.rename(two.path)
@@ -53,22 +51,22 @@ def test_accounts_do_not_share_what_they_learn(tmp_path: Path) -> None:
     "text", ["", "{", "[]", "3", "null", "[" * 4_000, '{"account": "https://api.example"}', '{"at": 1}', "\x00" * 99]
 )
 def test_nonsense_is_as_good_as_no_file_and_is_told(text: str, tmp_path: Path) -> None:
-    file = LearntFile(tmp_path / "ledger", URL)
+    file = WarmStartFile(tmp_path / "ledger", URL)
     file.path.write_text(text, encoding="utf-8")
     found = file.read(0.0)
-    assert found.learnt == {}
+    assert found.kept == {}
     assert found.trouble.startswith(f"{file.path}: ")
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("", encoding="ascii")
-    file = LearntFile(tmp_path / "state" / "ledger", URL)
+    file = WarmStartFile(tmp_path / "state" / "ledger", URL)
     assert file.write({"rate_per_s": 98.2}, 0.0).endswith(("Not a directory", "File exists"))
     assert file.read(0.0).trouble.endswith("Not a directory")
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    file = LearntFile(tmp_path / "ledger", URL)
+    file = WarmStartFile(tmp_path / "ledger", URL)
     file.path.mkdir()
     assert "directory" in file.write({"rate_per_s": 98.2}, 0.0)
     assert list(tmp_path.iterdir()) == [file.path]
@@ -85,19 +83,18 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
         ({"base_url": "http://127.0.0.1:1", "quota": ("write:60/min",)}, True),
     ],
 )
-def test_nothing_is_remembered_of_a_port_of_this_machine_unless_asked_for(
-    chosen: dict[str, Any], is_kept: bool
-) -> None:
-    assert (learnt_for(Settings(token="x", **chosen)) is not None) == is_kept
+def test_nothing_is_kept_of_a_port_of_this_machine_unless_asked_for(chosen: dict[str, Any], is_kept: bool) -> None:
+    assert (warm_start_for(Settings(token="x", **chosen), lambda: 0.0) is not None) == is_kept
 
 
 # ---- the disk is in the way
 
 
-class Hanging:
+class Hanging(WarmStartFile):
     """A file on a disk that does not answer until `gate` is set."""
 
     def __init__(self) -> None:
+        super().__init__(Path("ledger"), URL)
         self.gate = threading.Event()
         self.writes = 0
 
@@ -105,7 +102,7 @@ class Hanging:
         self.gate.wait(10)
         return Found({"rate_per_s": 5.0}, 1.0)
 
-    def write(self, learnt: dict[str, float], wall: float) -> str:
+    def write(self, kept: dict[str, float], wall: float) -> str:
         self.writes += 1
         self.gate.wait(10)
         return ""
@@ -119,26 +116,26 @@ def engine_with(learnt: dict[str, float], tell: Callable[[Event], None]) -> Engi
 
 def test_a_disk_that_hangs_holds_nobody_up() -> None:
     events: list[Event] = []
-    kept = Hanging()
+    file = Hanging()
 
     async def main() -> None:
-        remembering = Remembering(kept, lambda: 0.0, wait_s=0.01)
+        warm_start = WarmStart(file, lambda: 0.0, wait_s=0.01)
         engine = engine_with({"rate_per_s": 98.0}, events.append)
-        await remembering.begin()
-        remembering.restore(engine)
-        await remembering.keep_now(engine)  # the first thread still waits: no second one
-        assert kept.writes == 0
-        kept.gate.set()
+        await warm_start.read()
+        warm_start.restore(engine)
+        await warm_start.keep_now(engine)  # the first thread still waits: no second one
+        assert file.writes == 0
+        file.gate.set()
 
     asyncio.run(main())
     assert events == [NotRemembered("the disk takes too long")]
 
 
-def test_where_nothing_was_learnt_what_is_kept_stays() -> None:
-    kept = Hanging()
-    kept.gate.set()
-    asyncio.run(Remembering(kept, lambda: 0.0).keep_now(engine_with({}, lambda event: None)))
-    assert kept.writes == 0
+def test_where_nothing_was_found_what_is_kept_stays() -> None:
+    file = Hanging()
+    file.gate.set()
+    asyncio.run(WarmStart(file, lambda: 0.0).keep_now(engine_with({}, lambda event: None)))
+    assert file.writes == 0
 
 
 # ---- from run to run
@@ -153,7 +150,7 @@ def test_what_is_old_or_from_the_future_is_not_taken(age_s: float, rate: float) 
 
 @pytest.mark.parametrize("limit", [100.0, 1_000.0])
 @pytest.mark.parametrize("latency_s", [0.02, 0.1])
-def test_a_right_memory_is_reached_in_a_second(limit: float, latency_s: float) -> None:
+def test_a_right_warm_start_is_reached_in_a_second(limit: float, latency_s: float) -> None:
     c = controller(256)
     c.restore({"rate_per_s": limit}, 3_600.0)
     trace = drive(c, Server(Bucket(limit), latency_s=latency_s), 2.0)
@@ -163,7 +160,7 @@ def test_a_right_memory_is_reached_in_a_second(limit: float, latency_s: float) -
 
 @pytest.mark.parametrize("wrong", [10.0, 0.1])
 @pytest.mark.parametrize(("limit", "takes"), [(200.0, None), (1_000.0, None), (200.0, lambda now, inside: inside < 20)])
-def test_a_wrong_memory_costs_some_seconds_and_no_storm(limit: float, takes: Any, wrong: float) -> None:
+def test_a_wrong_warm_start_costs_some_seconds_and_no_storm(limit: float, takes: Any, wrong: float) -> None:
     c = controller(256)
     c.restore({"rate_per_s": wrong * limit}, 3_600.0)
     trace = drive(c, Server(takes or Bucket(limit)), 15.0)
@@ -171,7 +168,7 @@ def test_a_wrong_memory_costs_some_seconds_and_no_storm(limit: float, takes: Any
     assert len([at for at in trace.throttled if at < 2.0]) <= 40
 
 
-def test_a_memory_that_was_far_too_low_is_not_kept() -> None:
+def test_a_warm_start_that_was_far_too_low_is_not_kept() -> None:
     c = controller(512)
     c.restore({"rate_per_s": 10.0}, 60.0)
     drive(c, Server(lambda now, inside: True), 10.0)
@@ -180,7 +177,7 @@ def test_a_memory_that_was_far_too_low_is_not_kept() -> None:
 
 
 @pytest.mark.slow
-def test_the_next_run_begins_with_what_this_one_learnt(tmp_path: Path) -> None:
+def test_the_next_run_begins_with_what_this_one_found(tmp_path: Path) -> None:
     events: list[Event] = []
     ledger = tmp_path / "ledger"
 
@@ -197,7 +194,7 @@ def test_the_next_run_begins_with_what_this_one_learnt(tmp_path: Path) -> None:
         assert 50 < remembered[0].rate_per_s < 600
         assert 0 <= remembered[0].age_s < 60
         assert server.truth()["doubles"] == 20
-    kept = json.loads(LearntFile(ledger, "night").path.read_text())
+    kept = json.loads(WarmStartFile(ledger, "night").path.read_text())
     assert kept["account"] == "night"
 
 

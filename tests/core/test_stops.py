@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from bulkwriter.core.stops import FEWEST_THROTTLES, NOTHING_TAKEN_S, RECENT, Rejections, ThrottleStreak, at_long_wait
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
 from bulkwriter.model import FieldError, Verdict, VerdictKind
-from bulkwriter.run.stops import FEWEST_THROTTLES, NOTHING_TAKEN_S, RECENT, Rejections, ThrottleStreak, at_long_wait
 from bulkwriter.settings import STOP_WAIT_S, Settings
 
 WALL = 1_764_000_000.0
