@@ -67,7 +67,7 @@ def contender(name: str, requests: int, plan: Plan) -> Contender:
 
 
 class Spender:
-    """Asks, takes and ends `count` times, as the dispatcher does for each write: from callbacks, without a task."""
+    """Asks, takes and ends `count` times, as the sender does for each write: from callbacks, without a task."""
 
     def __init__(self, quotas: Quotas | None, count: int) -> None:
         self._quotas, self._left = quotas, count

@@ -148,7 +148,7 @@ class BulkWriter:
         store = assembly.ports.store
         engine = self._engine = Engine(self._settings, assembly.ports, assembly.stored, tell=self._tell)
         self._singles = Singles(
-            engine.commits,
+            engine.intents,
             store if store.is_durable else None,
             known=engine.known,
             next_seq=store.next_single_seq,

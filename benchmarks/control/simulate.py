@@ -4,7 +4,7 @@ A heap of events (a reply comes, a request arrives late, somebody asked to be wo
 A request whose way to the server is constant is judged as it is sent, which saves an event; with `jitter_s` it travels.
 Same seed, same trace: `Recorder.digest` is a running hash of everything that happened.
 
-The client stands where the engine's dispatcher stands and asks the same questions in the same order: is there room in
+The client stands where the engine's sender stands and asks the same questions in the same order: is there room in
 flight, and when may the next request go.  Pairs never run out, and a throttled pair is simply another one.
 
 Invariant: the clock never goes back; a controller is told of each request exactly once.

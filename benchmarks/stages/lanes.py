@@ -140,7 +140,7 @@ def engine(work: Work) -> Steps:
         async with BulkWriter(settings, assembly=FakeNetwork(settings, replies)) as writer:
             inside = writer._engine
             await inside.bearer.begin()
-            inside.dispatcher.add(intents)
+            inside.sender.add(intents)
             await inside.until(lambda: inside.is_stopping or inside.settled == len(intents))
             assert inside.error is None, inside.error
 

@@ -9,7 +9,7 @@ The second is stretched by `SLACK` (1%), so that the server, which sees arrivals
 when the network delivers two requests a little closer together than they were sent.  Below one a second the guard keeps
 1/N seconds between two sends.  For a rate such as 2.5/s no second may hold 3, so 2 a second is what is reached.
 
-The ceiling permits; it does not send.  `feed` runs as a task and waits on the limiter; the dispatcher asks `opens_at`
+The ceiling permits; it does not send.  `feed` runs as a task and waits on the limiter; the sender asks `opens_at`
 and calls `book` for each request.
 """
 

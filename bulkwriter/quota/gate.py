@@ -1,6 +1,6 @@
 """Makes every request wait for its turn under the quotas: short windows by the shared page, long ones by the ledger.
 
-The dispatcher asks `opens_at`, then `take`s a unit of every window that concerns a write, sends, and calls `ended` with
+The sender asks `opens_at`, then `take`s a unit of every window that concerns a write, sends, and calls `ended` with
 the reply; calls (lists, deletes, tokens) do the same in `turns`.  Nothing is sent before its unit is safe: the page
 keeps the short windows even of a killed process, and the ledger reserves the long ones ahead of need.
 

@@ -1,4 +1,4 @@
-"""Lets every call (list, read, delete, token) wait for its turn under the quotas; creates go through the dispatcher.
+"""Lets every call (list, read, delete, token) wait for its turn under the quotas; creates go through the sender.
 
 Stands where `net.calls.Calls.request` stood, so that nothing reaches the wire uncounted.  A GET is a read, everything
 else a write, which is how the limits of the API count.  A unit is taken only when a lane is free for it, because from

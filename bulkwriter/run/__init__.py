@@ -5,7 +5,7 @@
     ports, parts    what it stands on (lanes, journal, lists, clocks), and the objects that decide for it
     intake          rows -> intents, `chunks` at a time, as far as they may `reach`
     existing_records, keep_baseline     which records are there before it writes, and the highest id then
-    commits         the durable step, and the hand-over to ...
+    intents         the durable step, and the hand-over to ...
     sender          ... ready pairs that meet free lanes (`lanes`), with a token (`token`)
     replies         what each reply does; `record_ids`: record ids seen
     settlement      what a look's answer makes of a doubt, and when released pairs go again

@@ -1,6 +1,6 @@
 """What holds a run back right now, in words, and for how much longer, where that is known.
 
-What lasts is told at once, in the order in which the dispatcher asks: a stop, doubts that wait to be looked up, a
+What lasts is told at once, in the order in which the sender asks: a stop, doubts that wait to be looked up, a
 server that is gone, a spent quota, a pause after throttles.  What holds back a run at speed changes from one request to
 the next; so at each tick it is looked at which condition keeps the next pair from being sent, and the one seen most
 often in the last `SEEN` looks counts:
@@ -170,7 +170,7 @@ def paused(engine: Engine, now: float) -> Held:
 
 def at_speed(engine: Engine, now: float) -> Held:
     """What keeps the next pair from being sent at this very moment."""
-    d, parts = engine.dispatcher, engine.parts
+    d, parts = engine.sender, engine.parts
     if engine.pairs.is_full:
         return Held("disk", "the disk: replies wait to be written down")
     if not engine.pairs.ready:
@@ -193,9 +193,9 @@ def upstream(engine: Engine) -> Held:
     doubts = len(engine.pairs.doubts)
     if engine.known.is_listing:
         return listing(engine)
-    if engine.commits.is_committing:
+    if engine.intents.is_committing:
         return Held("disk", "the disk: what is to be sent next is written down first")
-    if engine.commits.delivery and engine.commits.delivery.is_full:
+    if engine.intents.delivery and engine.intents.delivery.is_full:
         return Held("taker", "whoever takes the outcomes")
     if doubts >= engine.settings.limits.outcome_rows:
         return Held("doubts", f"{looked_up(engine)[1]}, and no more are risked")
@@ -212,7 +212,7 @@ def listing(engine: Engine) -> Held:
 
 def crowded(engine: Engine, now: float) -> Held:
     """As many requests are in flight as may be."""
-    d = engine.dispatcher
+    d = engine.sender
     if not d.replies.has_created:
         return Held("start", "one request at a time until a first pair is created")
     held = Held(*engine.parts.control.holding(now, is_full=True))
@@ -240,6 +240,6 @@ def quiet_s(engine: Engine) -> float:
     """For how long nothing can need a tick: a spent quota or a stated wait holds every pair, no lane is open, no doubt
     waits to be looked up."""
     quotas, paused_until = engine.parts.quotas, engine.parts.control.paused_until
-    if quotas is None or engine.pairs.doubts or engine.pairs.released or not engine.dispatcher.lanes.is_empty:
+    if quotas is None or engine.pairs.doubts or engine.pairs.released or not engine.sender.lanes.is_empty:
         return 0.0
     return min(QUIET_S, max(quiet_for(quotas), paused_until - engine.ports.clock()))

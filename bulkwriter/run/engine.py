@@ -37,14 +37,14 @@ from ..quota.eta import Eta
 from ..settings import Settings
 from .background import Background, Step
 from .bottleneck import Brake, quiet_s
-from .commits import Commits
 from .committer import Committer, settled_in
 from .existing_records import NOT_RISING, KnownRecords, existing_of, forget_floors, outwait_s
+from .intents import Intents
 from .keep_baseline import FirstStart
 from .parts import parts_for
 from .ports import Ports, Stored
 from .reach import reach_of
-from .sender import Dispatcher
+from .sender import Sender
 from .settlement import Settlement
 from .token import Bearer
 
@@ -71,8 +71,8 @@ class Engine:
         some = asyncio.Event()
         self.parts = parts = parts_for(settings, ports, stored, on_first_row=some.set)
         self.stats, self.pairs, self.eta = parts.stats, parts.pairs, Eta(parts.quotas, parts.ceiling)
-        self.dispatcher = Dispatcher(settings, parts, host=self, clock=clock)
-        self.settlement = Settlement(self.dispatcher, parts, settings, clock=clock, counts=lambda: ports.store.counts)
+        self.sender = Sender(settings, parts, host=self, clock=clock)
+        self.settlement = Settlement(self.sender, parts, settings, clock=clock, counts=lambda: ports.store.counts)
         self.looker = Looker(
             doubts=parts.pairs.doubts,
             late_apply_s=settings.late_apply_s,
@@ -86,19 +86,19 @@ class Engine:
             rng=ports.rng,
         )
         ahead_s = settings.limits.chunk_s
-        self.commits = Commits(
+        self.intents = Intents(
             ports.store,
-            self.dispatcher,
+            self.sender,
             self.pairs,
             self.looker,
             settings,
             reach=lambda: reach_of(parts, clock(), ahead_s=ahead_s),
         )
-        self.committer = Committer(ports.store, self.pairs, self.commits.deliver, some=some, clock=clock)
+        self.committer = Committer(ports.store, self.pairs, self.intents.deliver, some=some, clock=clock)
         self._wire(stored)
 
     def _wire(self, stored: Stored) -> None:
-        d, ports, first = self.dispatcher, self.ports, FirstStart(self.ports, stored)
+        d, ports, first = self.sender, self.ports, FirstStart(self.ports, stored)
         self.settlement.looker = self.looker
         d.replies.parking, d.replies.tell, d.replies.wall = self.settlement, self.tell, ports.wall
         self.bearer = Bearer(ports.tokens, ports.api, d, tell=self.tell, quiet_s=lambda: quiet_s(self))
@@ -110,7 +110,7 @@ class Engine:
             first=first,
             begin=self.bearer.begin,
             has_sent=lambda: self.stats.attempts > 0,
-            unkept=self.commits.unkept,
+            unkept=self.intents.unkept,
             not_before=self.started_at + outwait_s(self.settings),
             clock=ports.clock,
             tell=self.tell,
@@ -142,14 +142,14 @@ class Engine:
 
     def start(self) -> None:
         """Start the background tasks; `aclose` ends them."""
-        use_freed = guarded(self.dispatcher.use_freed, self.crashed)
-        self.dispatcher.soon = partial(asyncio.get_running_loop().call_soon, use_freed)
+        use_freed = guarded(self.sender.use_freed, self.crashed)
+        self.sender.soon = partial(asyncio.get_running_loop().call_soon, use_freed)
         self._committing = self.spawn(self.committer.run, self._after_commit)
         self.spawn(self.looker.run)
         self.spawn(self.bearer.renew)
         self.spawn(self._tick)
         if self.parts.ceiling:
-            self.spawn(self.parts.ceiling.feed, self.dispatcher.pump)
+            self.spawn(self.parts.ceiling.feed, self.sender.pump)
 
     def spawn(self, step: Callable[..., Any], *args: Any) -> Step:
         """Run something beside, to its end or to that of the run; cancel what this returns to end it sooner."""
@@ -188,7 +188,7 @@ class Engine:
             message = f"list calls have failed for {failing_s:,.0f} s: {self.looker.last_failure}"
             self.stop(TryLater(message, hint=LISTS_GONE, code="gone"))
 
-    # the dispatcher's host
+    # the sender's host
 
     def open_lanes(self, count: int) -> None:
         for _ in range(count):
@@ -196,11 +196,11 @@ class Engine:
 
     async def _open_lane(self) -> None:
         try:
-            lane = await self.ports.pool.connect(self.dispatcher, body_bytes=self.settings.limits.body_bytes)
+            lane = await self.ports.pool.connect(self.sender, body_bytes=self.settings.limits.body_bytes)
         except ConnectFailure as failure:
-            self.dispatcher.lane_failed(failure.fault, failure.detail)
+            self.sender.lane_failed(failure.fault, failure.detail)
         else:
-            self.dispatcher.lane_opened(lane)
+            self.sender.lane_opened(lane)
 
     def wake_at(self, at: float) -> None:
         if self._wake_timer:
@@ -221,7 +221,7 @@ class Engine:
 
     def halt(self) -> None:
         """No new attempts from here on."""
-        self.dispatcher.is_stopped = True
+        self.sender.is_stopped = True
         if self._wake_timer:
             self._wake_timer.cancel()  # it may be hours away, and would hold all of this until then
         self.stopping.set()
@@ -250,7 +250,7 @@ class Engine:
             self.tell(Note(NOT_RISING))
             if self.ports.store.is_durable:  # or the next start would trust the floors of its doubts
                 self.spawn(self.ports.store.run, forget_floors)
-        self.dispatcher.pump()
+        self.sender.pump()
         if not self.pairs.in_flight or self.is_stopping:
             self._poke()
 
@@ -289,7 +289,7 @@ class Engine:
         with anyio.move_on_after(self.settings.limits.drain_s):
             await self.until(lambda: not self.pairs.in_flight)
         if self.pairs.in_flight:
-            self.dispatcher.lanes.abort_all(Fault.CANCELLED)
+            self.sender.lanes.abort_all(Fault.CANCELLED)
         await self._listen()
         return await self.return_unsent(lambda intent: True)
 

@@ -2,8 +2,8 @@
 
 A row goes through here once a start.  One that the journal holds must be the same pair as then: the first difference
 ends the run (exit 6), so that an edited file never continues another file's journal.  A new row becomes an intent, or
-is `invalid`, `duplicate` or `existing`.  Pairs reach the dispatcher only after their intents are durable; that step
-cannot be cancelled half-way, so whatever the dispatcher does not send can be returned to `pending` later.
+is `invalid`, `duplicate` or `existing`.  Pairs reach the sender only after their intents are durable; that step
+cannot be cancelled half-way, so whatever the sender does not send can be returned to `pending` later.
 
 Rows are taken only as fast as they are sent and delivered: the ready queue holds at most about two chunks.  Where less
 can be sent (`run.reach`), the rest of a chunk is `pending` at first, and its rows become intents by and by.

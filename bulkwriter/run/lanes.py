@@ -1,6 +1,6 @@
 """The lanes of a run: which are idle, how many to open, and what their failures to connect mean.
 
-The dispatcher takes a lane for each request and gives it back after the reply.  Idle lanes are a stack, so that the one
+The sender takes a lane for each request and gives it back after the reply.  Idle lanes are a stack, so that the one
 used last is used next and the others grow old: a lane idle for longer than servers keep it is closed rather than used.
 Opening is a task of the engine; here is only the counting.
 """

@@ -1,6 +1,6 @@
 """What a run notes in its journal for `status` and the next start: how large its source is, its pace, why it ends.
 
-Two rows of `meta`, JSON.  `last_start` is described in `store.starts`, with `source`, which `commits` writes too.
+Two rows of `meta`, JSON.  `last_start` is described in `store.starts`, with `source`, which `intents` writes too.
 `run` holds `rows` and `is_exact` as `source` does (older versions look here), `rate_per_s` (creates) and when it was
 measured (`at`, epoch seconds), `writes_per_s` (as they go when nothing long holds them, or null), `unmet` (records that
 lists have shown and no row has met yet, see `core.writes`), `doubt_wait_s` (until a doubt that is looked up anew may be

@@ -1,4 +1,4 @@
-"""The deciding objects of a run, made by the engine and put to work by the dispatcher and what acts on replies.
+"""The deciding objects of a run, made by the engine and put to work by the sender and what acts on replies.
 
 Each decides from what it is told and an instant, and is ignorant of the others: the control of throttles, the breaker
 of losses, the ceiling of the user's rate, the budget of re-sends.  Statistics and record ids are what they leave
@@ -24,7 +24,7 @@ from .record_ids import RecordIds
 
 @dataclass(slots=True)
 class Parts:
-    """The deciding objects that a dispatcher puts to work."""
+    """The deciding objects that a sender puts to work."""
 
     control: Controller
     breaker: Breaker

@@ -35,7 +35,7 @@ from .replies import Replies
 
 
 class Host(Protocol):
-    """What the dispatcher asks of the engine around it.  All return at once."""
+    """What the sender asks of the engine around it.  All return at once."""
 
     def open_lanes(self, count: int) -> None: ...
     def wake_at(self, at: float) -> None: ...
@@ -44,7 +44,7 @@ class Host(Protocol):
     def crashed(self, error: BaseException) -> None: ...
 
 
-class Dispatcher:
+class Sender:
     """Sends what is ready as far as the parts allow, and turns each reply into an outcome."""
 
     def __init__(self, settings: Settings, parts: Parts, *, host: Host, clock: Callable[[], float]) -> None:

@@ -17,7 +17,7 @@ from ..model import Intent, State, Verdict
 from ..rows import SettleRow
 from ..settings import Settings
 from .parts import Parts
-from .sender import Dispatcher
+from .sender import Sender
 
 
 class Settlement:
@@ -25,7 +25,7 @@ class Settlement:
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
+        sender: Sender,
         parts: Parts,
         settings: Settings,
         *,
@@ -35,14 +35,14 @@ class Settlement:
         self._pairs, self._ids = parts.pairs, parts.record_ids
         self._budget, self._breaker = parts.budget, parts.breaker
         self._is_checked = settings.existing == "check"
-        self._dispatcher = dispatcher
+        self._sender = sender
         self._clock = clock
         self._counts = counts
         self.looker: Looker
         self.run_floor: Callable[[], int | None]
         self.is_source_ended = True
 
-    # for the dispatcher
+    # for the sender
 
     def lost(self, intent: Intent, reason: str, now: float) -> None:
         """The pair's attempt ended in doubt."""
@@ -71,7 +71,7 @@ class Settlement:
         is_known = intent.floor is not None and self._ids.are_rising
         is_ours = is_above if is_known else is_above or self._is_checked
         if is_ours and intent.seq not in self._pairs.refusals:
-            self._dispatcher.replies.found(self._clock(), ended_at)
+            self._sender.replies.found(self._clock(), ended_at)
         self._pairs.found(intent, record_id, State.CREATED if is_ours else State.EXISTING)
         self.looker.wake()
 
@@ -89,7 +89,7 @@ class Settlement:
         # What a dead process may never have sent is no re-send: a thousand of those are no storm.
         while pairs.can_free and (not pairs.released[-1].attempts or self._budget.take(now)):
             pairs.freed()
-        self._dispatcher.pump()
+        self._sender.pump()
 
     def newest_id(self) -> int | None:
         """The highest record id given so far, or None where ids do not rise, so that floors tell nothing."""

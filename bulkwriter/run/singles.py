@@ -27,9 +27,9 @@ from ..model import SETTLED, Intent, Outcome, State
 from ..rows import intent_detail
 from ..shielded import own_task
 from ..store.schema import ExportRow
-from .commits import Commits
 from .delivery import stored_outcome
 from .intake import INTENT, PENDING, Known
+from .intents import Intents
 from .ports import Store
 
 LOOK_AGAIN_S: Final = 0.02
@@ -41,7 +41,7 @@ class Singles:
 
     def __init__(
         self,
-        commits: Commits,
+        intents: Intents,
         store: Store | None,
         *,
         known: Known,
@@ -49,7 +49,7 @@ class Singles:
         again: frozenset[int],
         stop: Callable[[BulkwriterError], None],
     ) -> None:
-        self._commits = commits
+        self._intents = intents
         self._store = store
         self._known = known
         self._next_seq = next_seq
@@ -91,7 +91,7 @@ class Singles:
         """Write nothing more; whoever still waits gets `error`.  Raises the `JournalError` of one that ends in it: its
         caller is told of `error`, and nobody else would hear that the disk failed."""
         self.closed = self.closed or error
-        self._commits.waiters.fail(self.closed)
+        self._intents.waiters.fail(self.closed)
         tasks = list(self._writing.values())
         for task in tasks:
             task.cancel()
@@ -141,18 +141,18 @@ class Singles:
         attempts = 0 if row.state is State.FAILED else row.attempts
         intent = Intent(row.seq, pair, attempts, row.line, self._known.floor())
         found = [(intent, int(row.state), there[pair])] if pair in there else []
-        await self._commits.commit_again([] if found else [intent], [] if found else [int(row.state)], found)
+        await self._intents.commit_again([] if found else [intent], [] if found else [int(row.state)], found)
         return await self._settled(row.seq)  # by whoever claimed it
 
     async def _write_new(self, pair: tuple[int, int], there: dict[tuple[int, int], int]) -> Outcome:
         floor = self._known.floor()
         seq, self._next_seq = self._next_seq, self._next_seq + 1
         intent = Intent(seq, pair, 0, None, floor)
-        future = self._commits.waiters.future(seq)
+        future = self._intents.waiters.future(seq)
         if pair in there:
-            await self._commits.commit_new([(seq, *pair, None, PENDING, None)], [], [(intent, PENDING, there[pair])])
+            await self._intents.commit_new([(seq, *pair, None, PENDING, None)], [], [(intent, PENDING, there[pair])])
         else:
-            await self._commits.commit_new([(seq, *pair, None, INTENT, intent_detail(floor))], [intent], [])
+            await self._intents.commit_new([(seq, *pair, None, INTENT, intent_detail(floor))], [intent], [])
         return await future
 
     async def _outcome(self, row: ExportRow) -> Outcome:
@@ -162,9 +162,9 @@ class Singles:
 
     async def _settled(self, seq: int) -> Outcome:
         assert self._store is not None
-        future = self._commits.waiters.future(seq)
+        future = self._intents.waiters.future(seq)
         now: ExportRow | None = await self._store.run(lambda journal: journal.row(seq))
         if now is not None and (now.state in SETTLED or now.state is State.FAILED):
-            self._commits.waiters.forget(seq)
+            self._intents.waiters.forget(seq)
             return stored_outcome(now)
         return await future

@@ -60,7 +60,7 @@ class Taking:
     async def run(self, source: Source, delivery: Delivery | None) -> None:
         """Take a source to its end; an error ends up in the engine, not here."""
         engine, taken = self._engine, self._singles.share()
-        engine.commits.delivery = delivery
+        engine.intents.delivery = delivery
         try:
             with anyio.CancelScope() as scope:
                 engine.settlement.is_source_ended = False
@@ -104,9 +104,9 @@ class Taking:
             unsent = await engine.settle_down()
         else:
             # What a single write waits for is sent all the same.
-            waiters = engine.commits.waiters
+            waiters = engine.intents.waiters
             unsent = await engine.return_unsent(lambda i: i.seq < SINGLE_SEQ and i.seq not in waiters)
-        engine.commits.delivery = None
+        engine.intents.delivery = None
         if delivery:
             for intent in (*unsent, *(self._intake.unsent() if self._intake else ())):
                 delivery.put(unsettled(intent, State.PENDING))
@@ -124,7 +124,7 @@ class Taking:
         )
         chunk = ChunkSize(most=settings.limits.chunk_rows, chunk_s=settings.limits.chunk_s)
         self.total = RowTotal(self.rows() if store.is_durable else Rows(), first_seq=plan.first_seq)
-        return Intake(source, plan, host=engine.commits, known=engine.known, pairs=taken, chunk=chunk, total=self.total)
+        return Intake(source, plan, host=engine.intents, known=engine.known, pairs=taken, chunk=chunk, total=self.total)
 
     def rows(self) -> Rows:
         """How many rows the source has, and how many of them the journal holds."""

@@ -50,7 +50,7 @@ def summary_of(engine: Engine, *, elapsed_s: float, rows: Rows, ended: Ended | N
         journal=str(journal) if journal else None,
         exit_code=ended.exit_code if ended else int(exit_for(counts)),
         settled=engine.settled,
-        reasons=engine.commits.reasons.top(),
+        reasons=engine.intents.reasons.top(),
         rows=rows,
         ended=ended,
         under_way=under_way,
@@ -102,7 +102,7 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
         is_total_exact=rows.is_exact,
         not_read=rows.not_read,
         in_flight=len(engine.pairs.in_flight),
-        in_flight_limit=engine.dispatcher.limit(),
+        in_flight_limit=engine.sender.limit(),
         attempts=engine.stats.attempts,
         throttled=engine.stats.throttled,
         rate_per_s=engine.stats.creates.per_s(now),
@@ -113,7 +113,7 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
         held_by=held.words,
         holds_until_s=held.more_s,
         believes=engine.parts.control.explain(now),
-        reasons=engine.commits.reasons.top(SHOWN_LIVE),
+        reasons=engine.intents.reasons.top(SHOWN_LIVE),
     )
 
 

@@ -1,6 +1,6 @@
 """The bearer token in use: fetched before the first request, renewed before it expires, refreshed when it is refused.
 
-The dispatcher only knows an `encode` that carries a token, and since when it does.  While a token is refreshed nothing
+The sender only knows an `encode` that carries a token, and since when it does.  While a token is refreshed nothing
 is sent; a reply to a request with an older token says nothing about the current one.
 
 Invariant: at most one refresh for one refused token, however many replies say so.  Where tokens come from is the
@@ -18,27 +18,27 @@ import anyio
 from ..events import Event, TokenRefreshed
 from ..listing.lister import TokenLike, Tokens
 from .ports import Encoder
-from .sender import Dispatcher
+from .sender import Sender
 
 RENEW_S: Final = 1.0
 """Time between two questions whether the token is still good for long; nearly always answered from memory."""
 
 
 class Bearer:
-    """Keeps the dispatcher's token current."""
+    """Keeps the sender's token current."""
 
     def __init__(
         self,
         tokens: Tokens,
         api: Encoder,
-        dispatcher: Dispatcher,
+        sender: Sender,
         *,
         tell: Callable[[Event], None],
         quiet_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._tokens = tokens
         self._api = api
-        self._dispatcher = dispatcher
+        self._sender = sender
         self._tell = tell
         self._quiet_s = quiet_s
         self._generation: int | None = None
@@ -55,7 +55,7 @@ class Bearer:
         """Take newer tokens for ever: the source makes one when the current one nears its end."""
         while True:
             await anyio.sleep(max(RENEW_S, self._quiet_s()))
-            if not self._dispatcher.has_ready:
+            if not self._sender.has_ready:
                 continue
             if self._generation is None:  # doubts of an earlier start alone: no pair of the source asked for a token
                 await self.begin()
@@ -74,4 +74,4 @@ class Bearer:
 
     def _use(self, token: TokenLike, *, is_refreshed: bool) -> None:
         self._generation = token.generation
-        self._dispatcher.token_changed(partial(self._api.create, token.value), is_refreshed=is_refreshed)
+        self._sender.token_changed(partial(self._api.create, token.value), is_refreshed=is_refreshed)

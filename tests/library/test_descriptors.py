@@ -59,7 +59,7 @@ def test_nothing_holds_a_writer_that_waited_for_the_hour(tmp_path: Path) -> None
                 await asyncio.sleep(0.01)
             writer.drain("seen")
             await writing
-        held = weakref.ref(writer._engine.dispatcher)
+        held = weakref.ref(writer._engine.sender)
         del writer, writing
         gc.collect()
         assert held() is None

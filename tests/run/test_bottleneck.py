@@ -140,7 +140,7 @@ def engine_of(*, cpu: Callable[[], tuple[float, float]], tell: Callable[[Event],
         pairs=SimpleNamespace(
             is_full=False, ready=[1], in_flight=[1, 2, 3, 4], doubts=Parked(), released=[], refusals=[]
         ),
-        dispatcher=SimpleNamespace(limit=lambda: 4, replies=replies),
+        sender=SimpleNamespace(limit=lambda: 4, replies=replies),
         stats=SimpleNamespace(latency=SimpleNamespace(quantile=lambda q: 0.004)),
         ports=SimpleNamespace(cpu_times=cpu),
     )

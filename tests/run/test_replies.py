@@ -10,7 +10,7 @@ from bulkwriter.events import Throttled
 from bulkwriter.model import Fault, Reply, State
 from bulkwriter.settings import Settings
 
-from ..support.dispatch_stage import Stage, created, rejected
+from ..support.sender_stage import Stage, created, rejected
 
 LOST = Reply(0, fault=Fault.LOST)
 
@@ -71,7 +71,7 @@ def test_a_503_that_states_a_wait_pauses_everyone_and_leaves_a_doubt() -> None:
     stage.give(1, 2)
     stage.lane_of(1).answer(Reply(503, retry_after="30"))
     assert stage.settled()[1] is State.IN_DOUBT
-    assert stage.dispatcher.opens_at(stage.now) >= stage.now + 30
+    assert stage.sender.opens_at(stage.now) >= stage.now + 30
 
 
 # tokens
@@ -172,6 +172,6 @@ def test_a_failure_to_connect_is_a_stop_where_a_setting_must_be_wrong(
     for lane in stage.lanes:
         lane.is_broken = True
     stage.give(1)
-    stage.dispatcher.lane_failed(fault, "example.org")
+    stage.sender.lane_failed(fault, "example.org")
     assert bool(stage.stops) == is_stop
     assert stage.ready() == [1]

@@ -1,4 +1,4 @@
-"""The dispatcher: what may be sent when, by which lane, and what lanes out of step and a server that is gone change."""
+"""The sender: what may be sent when, by which lane, and what lanes out of step and a server that is gone change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bulkwriter.model import Fault, Reply, State
 from bulkwriter.run.lanes import LaneStock
 from bulkwriter.settings import Limits, Settings
 
-from ..support.dispatch_stage import HandLane, Stage, created, rejected
+from ..support.sender_stage import HandLane, Stage, created, rejected
 
 LOST = Reply(0, fault=Fault.LOST)
 
@@ -47,7 +47,7 @@ def test_lanes_freed_in_one_turn_are_used_at_its_end() -> None:
     stage.run_up(4)
     stage.give(1, 2, 3, 4, 5, 6)
     later: list[Callable[[], None]] = []
-    stage.dispatcher.soon = lambda: later.append(stage.dispatcher.use_freed)
+    stage.sender.soon = lambda: later.append(stage.sender.use_freed)
     first, second, third = (stage.lane_of(seq) for seq in (1, 2, 3))
     first.answer(created(1))
     second.answer(rejected())
@@ -83,7 +83,7 @@ def test_the_ceiling_counts_from_when_a_request_went_not_from_when_the_turn_bega
 
 def test_without_a_token_nothing_is_sent() -> None:
     stage = Stage()
-    stage.dispatcher.replies.token_since = math.inf
+    stage.sender.replies.token_since = math.inf
     stage.give(1)
     assert stage.sent == []
     stage.token()
@@ -94,7 +94,7 @@ def test_after_a_stop_nothing_is_sent() -> None:
     stage = Stage()
     stage.run_up(3)
     stage.give(1, 2)
-    stage.dispatcher.is_stopped = True
+    stage.sender.is_stopped = True
     stage.lane_of(1).answer(Reply(409))
     stage.give(3)
     assert stage.sent == [1, 2]
@@ -107,15 +107,15 @@ def test_while_the_outcome_buffer_is_full_nothing_is_sent() -> None:
     stage.give(1)
     assert stage.sent == []
     stage.pairs.is_full = False
-    stage.dispatcher.pump()
+    stage.sender.pump()
     assert stage.sent == [1]
 
 
 def test_the_intake_is_told_when_few_are_ready() -> None:
     stage = Stage(Settings(in_flight=1))
     told: list[int] = []
-    stage.dispatcher.hungry = lambda: told.append(len(stage.ready()))
-    stage.dispatcher.low_water = 2
+    stage.sender.hungry = lambda: told.append(len(stage.ready()))
+    stage.sender.low_water = 2
     stage.run_up(1)
     told.clear()
     stage.give(1, 2, 3, 4, 5)
@@ -133,7 +133,7 @@ def test_a_lane_that_turns_out_closed_costs_nothing() -> None:
     lane.is_broken = True
     stage.give(1)
     assert stage.sent == []
-    stage.dispatcher.ended(lane)  # what follows a send that wrote nothing
+    stage.sender.ended(lane)  # what follows a send that wrote nothing
     assert stage.sent == [1]
     assert stage.busy() != [lane]
     assert stage.parts.stats.attempts == 2
@@ -152,12 +152,12 @@ def test_after_losses_in_a_row_one_lane_alone_probes_until_a_good_reply() -> Non
     sent = len(stage.sent)
     for _ in range(3):
         stage.now = stage.wakes[-1]
-        stage.dispatcher.pump()
+        stage.sender.pump()
         assert len(stage.busy()) == 1
         stage.busy()[0].answer(LOST)
     assert len(stage.sent) == sent + 3
     stage.now = stage.wakes[-1]
-    stage.dispatcher.pump()
+    stage.sender.pump()
     stage.busy()[0].answer(created(1))
     assert any(isinstance(event, Recovered) for event in stage.events)
     assert len(stage.busy()) > 1
@@ -173,7 +173,7 @@ def test_a_stray_puts_all_that_its_lane_said_in_doubt_once() -> None:
     lane.answer(created(11))
     lane.answer(rejected())
     lane.answer(Reply(409))
-    stage.dispatcher.strayed(lane)
+    stage.sender.strayed(lane)
     assert [(intent.seq, State(state)) for intent, state in stage.recalled] == [
         (1, State.CREATED),
         (2, State.REJECTED),
@@ -182,7 +182,7 @@ def test_a_stray_puts_all_that_its_lane_said_in_doubt_once() -> None:
     assert stage.recalled[0][0].pair == (1, 2)
     assert stage.events[-1] == LaneShifted(3)
     told = len(stage.events)
-    stage.dispatcher.strayed(lane)
+    stage.sender.strayed(lane)
     assert len(stage.recalled) == 3
     assert len(stage.events) == told  # of no pair there is nothing to tell
 
@@ -197,7 +197,7 @@ def test_a_record_id_that_comes_twice_is_a_lane_out_of_step() -> None:
     assert [intent.seq for intent, _ in stage.recalled] == [1]
     assert stage.settled()[2] is State.IN_DOUBT
     assert isinstance(lane, HandLane)
-    stage.dispatcher.check()
+    stage.sender.check()
 
 
 def test_lanes_are_opened_as_they_are_needed_and_not_all_at_once() -> None:

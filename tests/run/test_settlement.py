@@ -13,20 +13,18 @@ from bulkwriter.model import Fault, Intent, Reply, State
 from bulkwriter.run.settlement import Settlement
 from bulkwriter.settings import Settings
 
-from ..support.dispatch_stage import Stage
+from ..support.sender_stage import Stage
 
 NOT_ASKED: Any = None
 
 
 class Parked:
-    """A settlement behind a real dispatcher; looks are told by hand."""
+    """A settlement behind a real sender; looks are told by hand."""
 
     def __init__(self) -> None:
         self.stage = Stage(Settings(in_flight=1, max_attempts=2))
         stage = self.stage
-        self.settlement = Settlement(
-            stage.dispatcher, stage.parts, stage.settings, clock=lambda: stage.now, counts=dict
-        )
+        self.settlement = Settlement(stage.sender, stage.parts, stage.settings, clock=lambda: stage.now, counts=dict)
         self.settlement.looker = Looker(
             doubts=stage.pairs.doubts,
             late_apply_s=60,
@@ -40,7 +38,7 @@ class Parked:
             rng=random.Random(1),
         )
         self.settlement.run_floor = lambda: None
-        stage.dispatcher.replies.parking = self.settlement
+        stage.sender.replies.parking = self.settlement
 
     def absent(self, seq: int) -> None:
         (doubt,) = [doubt for doubt in self.settlement.looker.doubts if doubt.intent.seq == seq]

@@ -20,9 +20,9 @@ from bulkwriter.listing.lists import ListFailed
 from bulkwriter.model import Fault, Intent, State, Verdict, VerdictKind
 from bulkwriter.net.api import Page
 from bulkwriter.quota.ceiling import Ceiling
-from bulkwriter.run import commits, replies
-from bulkwriter.run.commits import Commits, append_settled, existing_row
+from bulkwriter.run import intents, replies
 from bulkwriter.run.committer import Committer
+from bulkwriter.run.intents import Intents, append_settled, existing_row, intent_row
 from bulkwriter.run.replies import Replies
 from bulkwriter.run.settlement import Settlement
 from bulkwriter.run.singles import Singles
@@ -43,12 +43,12 @@ def has_singles(world: World) -> bool:
 def no_intent_before_the_send() -> list[Any]:
     """Pairs are sent first and noted afterwards."""
 
-    async def commit(self: Commits, rows: Any, intents: Any, there: Any) -> None:
+    async def commit(self: Intents, rows: Any, intents: Any, there: Any) -> None:
         self._hand_over(intents)
         await real(self, rows, [], there)
 
-    real = Commits._commit_new
-    return [patch.object(Commits, "_commit_new", commit)]
+    real = Intents._commit_new
+    return [patch.object(Intents, "_commit_new", commit)]
 
 
 @twin()
@@ -229,7 +229,7 @@ def a_cancel_breaks_a_commit() -> list[Any]:
     async def at_once(step: Any) -> Any:
         return await step
 
-    return [patch.object(commits, "to_its_end", at_once)]
+    return [patch.object(intents, "to_its_end", at_once)]
 
 
 @twin()
@@ -256,11 +256,11 @@ def doubts_alone_get_no_token() -> list[Any]:
 def a_row_is_claimed_twice() -> list[Any]:
     """Nobody looks whether a stored row is still unsent."""
 
-    async def commit(self: Commits, intents: Any, was: Any, there: Any) -> None:
-        rows = [commits.intent_row(intent) for intent in intents]
+    async def commit(self: Intents, intents: Any, was: Any, there: Any) -> None:
+        rows = [intent_row(intent) for intent in intents]
         await self._store.run(lambda journal: append_settled(journal, rows=[], settled=rows))
         await self._store.settle([existing_row(found) for found in there])
         self._found(there)
         self._hand_over(intents)
 
-    return [patch.object(Commits, "_commit_again", commit)]
+    return [patch.object(Intents, "_commit_again", commit)]

@@ -26,9 +26,9 @@ from bulkwriter.quota import ledger_thread
 from bulkwriter.quota.ceiling import Ceiling
 from bulkwriter.quota.exchanges import Exchanges
 from bulkwriter.run import notes
-from bulkwriter.run.commits import Commits
 from bulkwriter.run.engine import Engine
-from bulkwriter.run.sender import Dispatcher
+from bulkwriter.run.intents import Intents
+from bulkwriter.run.sender import Sender
 from bulkwriter.run.singles import Singles
 from bulkwriter.run.token import Bearer
 from bulkwriter.sources import open_source
@@ -90,12 +90,12 @@ async def all_at_once(its_writer: BulkWriter, folder: Path) -> None:
 
 PLANTS: dict[str, tuple[Any, str, int, dict[str, Any]]] = {
     # callbacks
-    "freed lanes": (Dispatcher, "use_freed", 5, {}),
-    "a timer": (Dispatcher, "pump by the loop", 2, {"rate": 500.0}),
+    "freed lanes": (Sender, "use_freed", 5, {}),
+    "a timer": (Sender, "pump by the loop", 2, {"rate": 500.0}),
     "bytes come": (ReplyReader, "feed", 20, {}),
-    "a reply": (Dispatcher, "replied", 20, {}),
+    "a reply": (Sender, "replied", 20, {}),
     "a connection ends": (IdleLimit, "learn", 0, {}),
-    "a lane has ended": (Dispatcher, "ended", 0, {}),
+    "a lane has ended": (Sender, "ended", 0, {}),
     "the ledger answers": (Exchanges, "_done", 1, {"quota": ("write:100000/day",)}),
     "the till is drawn": (Exchanges, "_drawn", 0, {"quota": ("write:100000/day",)}),
     "the ledger's future": (ledger_thread, "give", 1, {"quota": ("write:100000/day",)}),
@@ -105,7 +105,7 @@ PLANTS: dict[str, tuple[Any, str, int, dict[str, Any]]] = {
     "rows come": (ThreadSource, "_arrive", 0, {}),
     # tasks
     "after a commit": (Engine, "_after_commit", 2, {}),
-    "delivery": (Commits, "deliver", 2, {}),
+    "delivery": (Intents, "deliver", 2, {}),
     "the tick": (Engine, "_check_gone", 0, {"timeout_s": 1.0}),
     "looks": (Looker, "_until_due", 0, {}),
     "the token's renewal": (Bearer, "renew", 0, {}),

@@ -1,4 +1,4 @@
-"""What the intake commits: the only place that writes rows other than outcomes.
+"""Makes intents durable, then ready: the only place that writes rows other than outcomes.
 
 Each commit and the hand-over that follows it run shielded from cancellation: were they separated, intents could be
 durable that nobody sends, which would be doubts.  The shield ends with the commit, or with the run when the disk fails.
@@ -31,7 +31,7 @@ from .delivery import Delivery, Waiters, make_outcome, outcome_of
 from .intake import STORED_ROWS, There
 from .ports import Store
 from .reach import ANY, Reach
-from .sender import Dispatcher
+from .sender import Sender
 from .unkept import Unkept
 
 INVALID, REJECTED, FAILED = int(State.INVALID), int(State.REJECTED), int(State.FAILED)
@@ -41,13 +41,13 @@ WITH_REASON = frozenset({REJECTED, FAILED})
 STATE_OF = itemgetter(1)
 
 
-class Commits:
+class Intents:
     """The intake's way to the journal and the ready queue; see `intake.IntakeHost`."""
 
     def __init__(
         self,
         store: Store,
-        dispatcher: Dispatcher,
+        sender: Sender,
         pairs: Pairs,
         looker: Looker,
         settings: Settings,
@@ -55,7 +55,7 @@ class Commits:
         reach: Callable[[], Reach],
     ) -> None:
         self._store = store
-        self._dispatcher = dispatcher
+        self._sender = sender
         self._pairs = pairs
         self._looker = looker
         self._reach = reach if store.is_durable else lambda: ANY
@@ -69,7 +69,7 @@ class Commits:
         self.delivery: Delivery | None = None
         self.is_committing = False
         """Whether what is to be sent next waits for the disk."""
-        dispatcher.hungry = self._hungry
+        sender.hungry = self._hungry
 
     def _hungry(self) -> None:
         self._room.set()
@@ -84,7 +84,7 @@ class Commits:
 
         `rows` is what is asked for next, and not what came last: a source's batches end in small rests.
         """
-        d, ready = self._dispatcher, self._pairs.ready
+        d, ready = self._sender, self._pairs.ready
         d.low_water = self._reach().low_water(rows)
         while len(ready) > d.low_water or len(self._looker.doubts) >= self._most_doubts:
             if self._looker.forbidden and len(self._looker.doubts) >= self._most_doubts:
@@ -169,7 +169,7 @@ class Commits:
     def _hand_over(self, intents: list[Intent]) -> None:
         if self.unkept:
             self.unkept.begin(intents)
-        self._dispatcher.add(intents)
+        self._sender.add(intents)
 
     async def _append(self, rows: list[AppendRow], settled: list[SettleRow]) -> None:
         """Add rows, of which some are settled in the same commit: nobody else may ever find those unsent."""

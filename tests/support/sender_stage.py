@@ -1,4 +1,4 @@
-"""A dispatcher with all around it made by hand: lanes that do nothing, a clock that stands, a host that notes."""
+"""A sender with all around it made by hand: lanes that do nothing, a clock that stands, a host that notes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bulkwriter.model import Fault, Intent, Reply, State
 from bulkwriter.quota.ceiling import Ceiling
 from bulkwriter.run.parts import Parts
 from bulkwriter.run.record_ids import RecordIds
-from bulkwriter.run.sender import Dispatcher
+from bulkwriter.run.sender import Sender
 from bulkwriter.settings import Settings
 
 
@@ -62,14 +62,14 @@ class HandLane:
         self.is_busy, self.replied_at = False, self.stage.now
         if reply.fault:
             self.is_open = False
-        self.stage.dispatcher.replied(self, reply)
+        self.stage.sender.replied(self, reply)
         if reply.fault:
-            self.stage.dispatcher.ended(self)
+            self.stage.sender.ended(self)
 
 
 @dataclass
 class Stage:
-    """A dispatcher, and what it asked of its host."""
+    """A sender, and what it asked of its host."""
 
     settings: Settings = field(default_factory=lambda: Settings(in_flight=8))
     now: float = 1_000.0
@@ -105,17 +105,17 @@ class Stage:
             budget=RetryBudget(),
             quotas=None,
         )
-        self.dispatcher = Dispatcher(self.settings, self.parts, host=self, clock=lambda: self.now)
-        replies = self.dispatcher.replies
+        self.sender = Sender(self.settings, self.parts, host=self, clock=lambda: self.now)
+        replies = self.sender.replies
         replies.parking, replies.tell, replies.wall = self, self.events.append, lambda: 1_764_000_000.0
         self.token()
 
     def token(self, *, is_refreshed: bool = False) -> None:
-        self.dispatcher.token_changed(lambda pair: b"", is_refreshed=is_refreshed)
+        self.sender.token_changed(lambda pair: b"", is_refreshed=is_refreshed)
 
     def give(self, *seqs: int, attempts: int = 0, floor: int | None = 5) -> None:
         """Pairs whose intents are durable."""
-        self.dispatcher.add(Intent(seq, (1, seq + 1), attempts, seq + 2, floor) for seq in seqs)
+        self.sender.add(Intent(seq, (1, seq + 1), attempts, seq + 2, floor) for seq in seqs)
 
     def busy(self) -> list[HandLane]:
         return [lane for lane in self.lanes if lane.is_busy]
@@ -137,14 +137,14 @@ class Stage:
             self.lane_of(seq).answer(created(seq))
         self.sent.clear()
 
-    # what the dispatcher asks of its host
+    # what the sender asks of its host
 
     def open_lanes(self, count: int) -> None:
         for _ in range(count):
             lane = HandLane(self)
             self.lanes.append(lane)
             if self.opens:
-                self.dispatcher.lane_opened(lane)
+                self.sender.lane_opened(lane)
 
     def wake_at(self, at: float) -> None:
         self.wakes.append(at)
@@ -154,7 +154,7 @@ class Stage:
 
     def stop(self, error: BulkwriterError) -> None:
         self.stops.append(error)
-        self.dispatcher.is_stopped = True
+        self.sender.is_stopped = True
 
     def crashed(self, error: BaseException) -> None:
         raise error

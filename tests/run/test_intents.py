@@ -10,7 +10,7 @@ import pytest
 from bulkwriter.core.pairs import Pairs
 from bulkwriter.errors import ConfigurationStop
 from bulkwriter.model import Intent
-from bulkwriter.run.commits import Commits
+from bulkwriter.run.intents import Intents
 from bulkwriter.run.reach import ANY
 from bulkwriter.settings import Limits, Settings
 
@@ -23,12 +23,12 @@ def test_doubts_that_no_look_can_settle_stop_a_run_that_may_risk_no_more(doubts:
     pairs = Pairs(late_apply_s=60.0, list_lag_s=5.0, max_attempts=5, most_rows=100, on_first_row=lambda: None)
     pairs.adopted([Intent(seq, (1, seq + 1), 1, None, None) for seq in range(doubts)], 0.0)
     looker: Any = SimpleNamespace(doubts=pairs.doubts, forbidden="HTTP 401")
-    dispatcher: Any = SimpleNamespace(low_water=0)
+    sender: Any = SimpleNamespace(low_water=0)
     store: Any = SimpleNamespace(is_durable=True)
     settings = Settings(limits=Limits(outcome_rows=2))
 
     async def main() -> int:
-        return await Commits(store, dispatcher, pairs, looker, settings, reach=lambda: ANY).room(5)
+        return await Intents(store, sender, pairs, looker, settings, reach=lambda: ANY).room(5)
 
     if doubts < 2:
         assert run_virtual(main) == 0
