@@ -1,7 +1,7 @@
 """The nouns: pairs, outcomes, replies, verdicts and counts, frozen and without behaviour of their own.
 
-Every other module speaks in these words, and each word has one meaning (README, "Words").  The way of a pair through
-them is:
+Every other module speaks in these words, and each has one meaning (`bulkwriter help words`).  The way of a pair
+through them is:
 
     Pair  -> (one request on the wire) -> Reply  -> core.classify ->  Verdict  -> the engine ->  Outcome
 

@@ -294,3 +294,97 @@ Completion of commands, options and file names in your shell
 
 Then open a new shell.  bash must be 4.4 or later (macOS has an older one).
 """
+
+WORDS: Final = """\
+Words, each with one meaning
+
+  pair       one input record: a lesson and an enrolment
+  attempt    one request on the wire
+  in doubt   a request went out and nobody knows whether it was applied
+  look       a list call that settles doubts
+  journal    the file that remembers every row of the source
+  ledger     the file that counts what was spent of the quotas
+  throttle   the server says "too fast"
+  drain      nothing new is sent, and what is in flight may end
+  start      one process that works on a run
+  run        one source brought to its end, over as many starts as it takes
+  lane       one connection with at most one request on it
+
+How a row ends; `pairs` in a summary is always the sum of these
+
+  created    this run made the record
+  existing   the record was there before
+  rejected   the server refuses the pair; its words are kept
+  failed     all attempts are used up, and surely none was applied; the next
+             start tries again
+  in_doubt   see above; the next start asks the server
+  pending    not sent yet
+  invalid    the row is no pair
+  duplicate  the same pair stands in an earlier row
+"""
+
+JSON: Final = """\
+Output for scripts: --json
+
+The last line of standard output is one object, however the command ends.
+Everything for people goes to standard error.
+
+run --json
+
+  pairs created existing rejected failed in_doubt pending invalid duplicates
+                     rows of the whole run, over all its starts; pairs is the
+                     sum of the others (help words)
+  reasons            of rejected, invalid and failed rows the most frequent
+                     reasons, each with count and example
+  rows_total         rows of the source; rows_total_exact is true where they
+                     were counted, false where its size says how many
+  not_read           rows of the source that were not read yet
+  ended_reason       why this start ended
+  resume_at          when to start again, in UTC
+  attempts throttled elapsed_s
+                     of this start
+  pairs_per_s        of this start: records created a second
+  journal            path of the journal
+  exit_code          see help exit-codes
+
+status --json has the first six of these, and of the last start ended_code,
+ended_exit_code and ended_at; writer (the process at work), rate_per_s, end (when
+all is written) and quotas.
+
+plan --json has the first six too; writes (how many are needed), checked (whether
+the server was asked what exists), seconds and finish, and quota (the one that
+binds).
+
+verify --json   missing doubled strangers checked repaired, and examples
+undo --json     deleted gone mismatched older left in_doubt
+
+What is not known is null.
+"""
+
+VERIFY_AND_UNDO: Final = """\
+After a run: verify, repair, undo
+
+  bulkwriter verify pairs.csv.journal
+      Missing pairs, doubled pairs with their ids, and strangers: records of
+      the run's lessons and members that the run does not know.  It reads only,
+      also while the run is at work.
+  bulkwriter verify --source pairs.csv
+      The same without a journal: is each pair of the file there once?
+  bulkwriter verify pairs.csv.journal --repair
+      Deletes what this run created of a doubled pair, if another one stays.
+  bulkwriter undo pairs.csv.journal --dry-run
+      How many records undo would delete, and how long that takes.
+  bulkwriter undo pairs.csv.journal
+      Deletes the records that this run created, and none that existed before.
+
+verify lists the run's lessons or the whole table, whichever takes fewer calls,
+and looks again before it says that a pair is missing. --output FILE.csv lists
+what it found, as a SOURCE again.
+
+undo settles the doubts first. It reads each record just before it deletes it,
+and leaves it alone if it holds another pair. Stopped half-way, it goes on where
+it ended. Afterwards run creates the pairs again.
+
+Both ask before they delete, and need --yes where nobody can be asked. They need
+the role CourseCompletedLesson-Delete.
+"""
