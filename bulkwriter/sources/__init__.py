@@ -38,10 +38,14 @@ journal of a resumed run rests on that.
 
 from __future__ import annotations
 
-# The code, from the file to the rows: files (opening, what a path means), identity (is it still the file that was
-# opened), threaded (a thread that reads ahead), reader (blocks and lines), kinds (what the first bytes tell), csvrows
-# with header, columns, records, ids and faults (why a text is no id), jsonrows; iterables (a caller's own), inputs
-# (what a call may be given); batches (what all of them give).
+# The code, from the file to the rows:
+#     files        opens a path                        identity     whether it is still the file that was opened
+#     threaded     a thread that reads ahead           row_reader   blocks of bytes to lines to rows
+#     kinds        what the first bytes tell           inputs       what a call of the library may be given
+#     csvrows, header, columns, csv_records            CSV and TSV to rows
+#     jsonrows     JSON Lines to rows                  iterables    a caller's own pairs to rows
+#     ids          what an id is                       row_faults   why a row is no pair
+#     batches      what all of them give
 from .batches import Source
 from .files import open_source
 from .iterables import iterable_source

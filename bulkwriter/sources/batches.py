@@ -1,7 +1,7 @@
-"""What every source gives: batches of consecutive rows, gathered here, cut here, and asked for by `Source`.
+"""What every source gives: batches of consecutive rows.  `Source` is how they are asked for.
 
-`Rows` keeps the lines as a range while they follow each other, which they nearly always do: a list of numbers would
-cost a third of the pairs' memory again.
+`RowBuffer` gathers the rows of a batch.  It keeps the line numbers as a range while they follow each other, which they
+nearly always do: a list of numbers would cost a third of the pairs' memory again.
 
 Invariant: a batch's lines and bad rows belong to its pairs by index, before and after a cut.
 """
@@ -37,8 +37,8 @@ class Source(Protocol):
         """Let go of the source, at once even where a read hangs.  A read that waits ends with `SourceError`."""
 
 
-class Rows:
-    """Rows under way to a batch."""
+class RowBuffer:
+    """Gathers rows until they are a batch."""
 
     __slots__ = ("bad", "lines", "pairs")
 

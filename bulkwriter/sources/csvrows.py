@@ -22,12 +22,12 @@ from typing import Final
 
 from ..errors import SourceError
 from ..model import BadRow, column_key
-from .batches import Rows, printable
+from .batches import RowBuffer, printable
 from .columns import Columns
-from .faults import Fault, no_id
+from .csv_records import NEVER_CLOSED, CsvRecord, has_long_line, parse, readable, take_record, too_long
 from .header import DELIMITERS, Header, Place, read_header, separator_in, unreadable
 from .ids import DIGITS, WHITE_BYTES, are_in_range, parse_column, parse_id, parse_list
-from .records import NEVER_CLOSED, Record, has_long_line, parse, readable, take_record, too_long
+from .row_faults import RowFault, no_id
 
 PIECE_LINES: Final = 256
 SHORTEST_PIECE: Final = 8
@@ -45,7 +45,7 @@ class CsvRows:
         self._header: Header | None = None
         self._is_cut = False
 
-    def parse(self, block: bytes, rows: Rows, *, line: int, is_last: bool, is_cut: bool = False) -> int:
+    def parse(self, block: bytes, rows: RowBuffer, *, line: int, is_last: bool, is_cut: bool = False) -> int:
         """Add the rows of `block`, whole lines of which the first is number `line`; how many bytes of it are used up.
 
         Fewer than all are used only where the last record goes on beyond the block, and never if `is_last`; `is_cut`:
@@ -66,8 +66,8 @@ class CsvRows:
         """What stands for a line of more than `line_bytes`, of which `head` is the beginning."""
         reason = too_long(self._line_bytes)
         if self._header is None:
-            raise unreadable(head[: self._line_bytes], Record(None, reason, 0), Place(self._name, line))
-        return self._bad(Fault.plain(reason), head)
+            raise unreadable(head[: self._line_bytes], CsvRecord(None, reason, 0), Place(self._name, line))
+        return self._bad(RowFault.plain(reason), head)
 
     def finish(self) -> None:
         """There is no more; raises `SourceError` if there never was a header."""
@@ -110,7 +110,7 @@ class CsvRows:
         return at
 
     def _parse_lines(
-        self, lines: Sequence[bytes], at: int, header: Header, rows: Rows, *, line: int, is_last: bool
+        self, lines: Sequence[bytes], at: int, header: Header, rows: RowBuffer, *, line: int, is_last: bool
     ) -> int:
         """Add the rows from `lines[at]` on; the index of the first line that wants more behind it."""
         run = PIECE_LINES
@@ -135,7 +135,7 @@ class CsvRows:
         return at
 
     def _parse_record(
-        self, lines: Sequence[bytes], at: int, header: Header, rows: Rows, *, line: int, is_last: bool
+        self, lines: Sequence[bytes], at: int, header: Header, rows: RowBuffer, *, line: int, is_last: bool
     ) -> int | None:
         """Add the row of the record that starts with `lines[at]`, unless it is blank; the index behind it."""
         if not lines[at].strip(WHITE_BYTES):
@@ -146,18 +146,18 @@ class CsvRows:
         if record is None:
             return None
         if record.fields is None:
-            found: tuple[int, int] | Fault = fault_of(record, line + at)
+            found: tuple[int, int] | RowFault = fault_of(record, line + at)
         elif not any(map(str.strip, record.fields)):
             return record.end  # delimiters alone, as spreadsheets write below the last row
         else:
             found = pair_of(record.fields, header, self._columns)
-        if isinstance(found, Fault):
+        if isinstance(found, RowFault):
             rows.add_bad(self._bad(found, b"\n".join(lines[at : record.end])), line + at)
         else:
             rows.add_all((found,), line + at)
         return record.end
 
-    def _bad(self, fault: Fault, raw: bytes) -> BadRow:
+    def _bad(self, fault: RowFault, raw: bytes) -> BadRow:
         # A line's head is only as long as this when the whole line is not kept: cut all alike.
         return fault.row(raw[: self._line_bytes])
 
@@ -205,28 +205,28 @@ def is_too_wide(fields: Sequence[str], header: Header) -> bool:
     return len(fields) > len(header.names) and any(map(str.strip, fields[len(header.names) :]))
 
 
-def fault_of(record: Record, line: int) -> Fault:
+def fault_of(record: CsvRecord, line: int) -> RowFault:
     """Why a record that begins in this line could not be read."""
     if record.reason == NEVER_CLOSED:
-        return Fault(NEVER_CLOSED, f"a quote opened in line {line} is never closed")
-    return Fault.plain(record.reason)
+        return RowFault(NEVER_CLOSED, f"a quote opened in line {line} is never closed")
+    return RowFault.plain(record.reason)
 
 
-def pair_of(fields: Sequence[str], header: Header, columns: Columns) -> tuple[int, int] | Fault:
+def pair_of(fields: Sequence[str], header: Header, columns: Columns) -> tuple[int, int] | RowFault:
     """The pair in one record's fields, or why there is none."""
     if is_too_wide(fields, header):
         why = f"a {printable(header.delimiter)} that wants quotes may have moved the ids"
         counts = f"has {len(fields)} fields and the header only {len(header.names)}"
-        return Fault(f"has more fields than the header: {why}", f"{counts}: {why}")
+        return RowFault(f"has more fields than the header: {why}", f"{counts}: {why}")
     found = []
     for column, at in ((columns.lesson, header.lesson_at), (columns.member, header.member_at)):
         if at >= len(fields):
             fields_there = f"only {len(fields)} field{'s' if len(fields) > 1 else ''}"
-            return Fault(f"has too few fields, none for {column}", f"has {fields_there}, none for {column}")
+            return RowFault(f"has too few fields, none for {column}", f"has {fields_there}, none for {column}")
         number = parse_id(fields[at])
         if number is None:
             if [*map(column_key, fields)] == header.names:
-                return Fault.plain("the header line again")
+                return RowFault.plain("the header line again")
             return no_id(column, fields[at])
         found.append(number)
     return found[0], found[1]

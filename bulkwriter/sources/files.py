@@ -34,7 +34,7 @@ from .csvrows import CsvRows
 from .identity import Watch
 from .jsonrows import JsonRows
 from .kinds import GZIP, ZIP_BYTES, kind_of
-from .reader import Reader, RowParser, Stream
+from .row_reader import RowParser, RowReader, Stream
 from .threaded import ThreadSource
 
 LINE_BYTES: Final = 65_536
@@ -84,7 +84,7 @@ def open_source(
 
 def make_reader(
     stream: Stream, path: str, *, columns: Columns, line_bytes: int, header_line: int | None = None
-) -> Reader:
+) -> RowReader:
     """A reader of `stream` in the format that `path` tells, or else the first byte."""
     name = STDIN if path == "-" else path
 
@@ -96,7 +96,7 @@ def make_reader(
             raise SourceError(f"{name} is JSON Lines, which has no header", hint="leave out --header-line")
         return JsonRows(name, columns, line_bytes)
 
-    return Reader(stream, parser_for, name=name, line_bytes=line_bytes, is_unpacked=path.lower().endswith(".gz"))
+    return RowReader(stream, parser_for, name=name, line_bytes=line_bytes, is_unpacked=path.lower().endswith(".gz"))
 
 
 def format_of(path: str) -> type[CsvRows] | type[JsonRows] | None:

@@ -17,9 +17,9 @@ from ..errors import SourceError
 from ..model import column_key
 from .batches import printable
 from .columns import Columns
+from .csv_records import CsvRecord, readable, take_record
 from .ids import WHITE_BYTES
 from .kinds import SAVE_AS_UTF8
-from .records import Record, readable, take_record
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 SEPARATOR: Final = re.compile(rb'"?sep=([,;\t|])"?[,;\t| ]*\r*', re.IGNORECASE)
@@ -91,7 +91,7 @@ def read_header(
     raise AssertionError("columns are missing, so find() raises")
 
 
-def names_in(record: Record) -> list[str]:
+def names_in(record: CsvRecord) -> list[str]:
     """A record's fields as names; bytes that are no UTF-8 are what they mean in Western Europe."""
     return [
         name if name.isascii() or is_utf8(name) else name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
@@ -104,7 +104,7 @@ def is_utf8(text: str) -> bool:
     return not any("\udc80" <= c <= "\udcff" for c in text)
 
 
-def make_header(record: Record, delimiter: str, columns: Columns, place: Place) -> Header:
+def make_header(record: CsvRecord, delimiter: str, columns: Columns, place: Place) -> Header:
     names = names_in(record)
     lesson_at, member_at = columns.find(names, place.source, place.line)
     return Header([*map(column_key, names)], lesson_at, member_at, delimiter)
@@ -124,7 +124,7 @@ def json_hint(line: bytes) -> str:
     return "it looks like JSON: let its name end with .jsonl" if line.lstrip(WHITE_BYTES)[:1] in (b"{", b"[") else ""
 
 
-def unreadable(line: bytes, record: Record | None, place: Place, hint: str = "") -> SourceError:
+def unreadable(line: bytes, record: CsvRecord | None, place: Place, hint: str = "") -> SourceError:
     """Why there is no header in `line`."""
     if b"\0" in line:
         return place.error("the first line holds NUL bytes: this is no UTF-8 text", hint=hint or SAVE_AS_UTF8)

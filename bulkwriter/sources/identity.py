@@ -32,7 +32,7 @@ class SourceChanged(SourceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class FileIdentity:
     """What tells one version of a file from another."""
 
     device: int
@@ -41,10 +41,10 @@ class Identity:
     mtime_ns: int
 
     @classmethod
-    def of(cls, status: os.stat_result) -> Identity:
+    def of(cls, status: os.stat_result) -> FileIdentity:
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
-    def change_to(self, now: Identity) -> str:
+    def change_to(self, now: FileIdentity) -> str:
         """In words what happened between, or ""."""
         if self == now:
             return ""
@@ -74,7 +74,7 @@ class Watch:
         self._name = name
         self._wall = wall
         self._sleep = sleep
-        self._opened = Identity.of(os.fstat(descriptor))
+        self._opened = FileIdentity.of(os.fstat(descriptor))
 
     def check(self, *, is_torn: bool) -> None:
         """Raise `SourceChanged` unless the file is as it was; `is_torn`: nor may it be about to grow.
@@ -90,10 +90,10 @@ class Watch:
                 self._compare()
 
     def _compare(self) -> None:
-        change = self._opened.change_to(Identity.of(os.fstat(self._descriptor)))
+        change = self._opened.change_to(FileIdentity.of(os.fstat(self._descriptor)))
         if not change and self._path is not None:
             try:
-                change = self._opened.change_to(Identity.of(self._path.stat()))
+                change = self._opened.change_to(FileIdentity.of(self._path.stat()))
             except FileNotFoundError:
                 change = "was removed or renamed"
         if change:

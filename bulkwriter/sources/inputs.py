@@ -1,9 +1,9 @@
-"""What callers of the library give: pairs one by one, iterables of pairs, sources; checked where they come in.
+"""The inputs of the library, checked where they come in: single pairs, iterables of pairs, and sources.
 
 Invariant: what leaves here is a plain tuple of two ids, or a source.  Nothing is read from an iterable here.
 
-A single pair that is none is the caller's slip and raises `UsageError`; an item of an iterable that is no pair is a bad
-row, counted and kept (`sources.iterables`), since the other rows are not to blame for it.
+A single value that is no pair is the caller's mistake and raises `UsageError`.  An item of an iterable that is no pair
+becomes a bad row, which is counted and kept (`sources.iterables`): it does not stop the other rows.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import cast
 from ..errors import UsageError
 from ..model import Pair
 from . import Source, iterable_source
-from .faults import Fault
 from .iterables import pair_of, shown
+from .row_faults import RowFault
 
 PairLike = Pair | tuple[int, int]
 Pairs = Iterable[PairLike] | AsyncIterable[PairLike] | Source
@@ -29,6 +29,6 @@ def as_source(pairs: Pairs) -> Source:
 def checked_pair(pair: PairLike) -> tuple[int, int]:
     """The pair as a plain tuple.  Raises `UsageError` for what would be a bad row of an iterable."""
     found = pair_of(pair)
-    if isinstance(found, Fault):
+    if isinstance(found, RowFault):
         raise UsageError(f"{shown(pair)}: {found.reason}")
     return found

@@ -24,9 +24,9 @@ from typing import Any, Final
 
 from ..errors import SourceError, UsageError
 from ..model import Batch, Pair
-from .batches import RAW_CHARS, Rows, Source, printable
-from .faults import Fault, no_id, shortened
+from .batches import RAW_CHARS, RowBuffer, Source, printable
 from .ids import are_in_range
+from .row_faults import RowFault, no_id, shortened
 
 PULL_S: Final = 0.005
 PULL_ITEMS: Final = 64
@@ -167,14 +167,14 @@ class AsyncSource:
 
 def batch_of(items: Sequence[object], position: int) -> Batch:
     """The rows of these items, of which the first is number `position`."""
-    rows = Rows()
+    rows = RowBuffer()
     pairs = plain_pairs(items)
     if pairs is not None:
         rows.add_all(pairs, position)
         return rows.batch()
     for i, item in enumerate(items, position):
         found = pair_of(item)
-        if isinstance(found, Fault):
+        if isinstance(found, RowFault):
             rows.add_bad(found.row(shown(item).encode()), i)
         else:
             rows.add_all((found,), i)
@@ -192,10 +192,10 @@ def plain_pairs(items: Sequence[Any]) -> list[tuple[int, int]] | None:
     return list(zip(lessons, members, strict=True)) if are_in_range(lessons) and are_in_range(members) else None
 
 
-def pair_of(item: object) -> tuple[int, int] | Fault:
+def pair_of(item: object) -> tuple[int, int] | RowFault:
     """The pair that an item is, or why it is none."""
     if not isinstance(item, tuple | list) or len(item) != 2:
-        return Fault.plain(f"{type(item).__name__} is not a pair of two ids")
+        return RowFault.plain(f"{type(item).__name__} is not a pair of two ids")
     numbers = []
     for column, value in zip(("lesson id", "member id"), item, strict=True):
         try:
@@ -210,9 +210,9 @@ def pair_of(item: object) -> tuple[int, int] | Fault:
     return numbers[0], numbers[1]
 
 
-def of_wrong_type(column: str, value: object) -> Fault:
+def of_wrong_type(column: str, value: object) -> RowFault:
     words = f"is of type {type(value).__name__}, not a whole number"
-    return Fault(f"{column} {words}", f"{column} {shortened(shown(value))} {words}")
+    return RowFault(f"{column} {words}", f"{column} {shortened(shown(value))} {words}")
 
 
 def shown(item: object) -> str:

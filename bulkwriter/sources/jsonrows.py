@@ -23,12 +23,12 @@ from typing import Any, Final
 import orjson
 
 from ..model import BadRow
-from .batches import Rows
+from .batches import RowBuffer
 from .columns import Columns, places
-from .faults import EMPTY, Fault, no_id
+from .csv_records import has_long_line, too_long
 from .header import Place, names_columns
 from .ids import WHITE_BYTES, are_in_range, parse_id
-from .records import has_long_line, too_long
+from .row_faults import EMPTY, RowFault, no_id
 
 PIECE_LINES: Final = 256
 
@@ -44,7 +44,7 @@ class JsonRows:
         self._hiding = hiding(columns)
         self._is_begun = False
 
-    def parse(self, block: bytes, rows: Rows, *, line: int, is_last: bool, is_cut: bool = False) -> int:
+    def parse(self, block: bytes, rows: RowBuffer, *, line: int, is_last: bool, is_cut: bool = False) -> int:
         """Add the rows of `block`, whole lines of which the first is number `line`; always uses all of it."""
         lines = block.split(b"\n")
         lines.pop()
@@ -62,7 +62,7 @@ class JsonRows:
     def too_long(self, head: bytes, line: int) -> BadRow:
         """What stands for a line of more than `line_bytes`, of which `head` is the beginning."""
         self._begin(head, line)
-        return Fault.plain(too_long(self._line_bytes)).row(head[: self._line_bytes])
+        return RowFault.plain(too_long(self._line_bytes)).row(head[: self._line_bytes])
 
     def finish(self) -> None:
         """There is no more.  An empty text has no rows."""
@@ -92,45 +92,45 @@ class JsonRows:
         lessons, members = (places(keys, wanted) for wanted in (self._columns.lesson, self._columns.member))
         return (keys[lessons[0]], keys[members[0]]) if len(lessons) == len(members) == 1 else None
 
-    def _add(self, text: bytes, rows: Rows, line: int) -> None:
+    def _add(self, text: bytes, rows: RowBuffer, line: int) -> None:
         found = self._pair_of(text, line)
-        if isinstance(found, Fault):
+        if isinstance(found, RowFault):
             rows.add_bad(found.row(text[: self._line_bytes]), line)
         else:
             rows.add_all((found,), line)
 
-    def _pair_of(self, text: bytes, line: int) -> tuple[int, int] | Fault:
+    def _pair_of(self, text: bytes, line: int) -> tuple[int, int] | RowFault:
         """The pair in one line, or why there is none."""
         self._begin(text, line)
         if len(text) > self._line_bytes:
-            return Fault.plain(too_long(self._line_bytes))
+            return RowFault.plain(too_long(self._line_bytes))
         if not is_utf8(text):  # as in CSV: such bytes are some other column's, or spoil an id visibly
             text = text.decode("utf-8", "replace").encode()
         try:
             found = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            return Fault("is not JSON", f"is not JSON: {error.msg}")
+            return RowFault("is not JSON", f"is not JSON: {error.msg}")
         if not isinstance(found, dict):
-            return Fault.plain("is not a JSON object")
+            return RowFault.plain("is not a JSON object")
         if self._keys is None:  # the first object: without the columns no other will be better
             if not self._columns.is_in(list(found)):
                 self._columns.find(list(found), self._name, line)
             self._keys = self._find(list(found))
         return self._pair_in(found, text)
 
-    def _pair_in(self, found: dict[str, Any], text: bytes) -> tuple[int, int] | Fault:
+    def _pair_in(self, found: dict[str, Any], text: bytes) -> tuple[int, int] | RowFault:
         numbers = []
         for column in (self._columns.lesson, self._columns.member):
             keys = list(found)
             at = places(keys, column)
             if not at:
-                return Fault.plain(f"has no {column}")
+                return RowFault.plain(f"has no {column}")
             if len(at) > 1 or self._is_repeated(keys[at[0]], text):
-                return Fault.plain(f"{column} is there twice")
+                return RowFault.plain(f"{column} is there twice")
             value = found[keys[at[0]]]
             number = id_in(value)
             if number is None:
-                return Fault.plain(f"{column} {EMPTY}") if value is None else no_id(column, text_of(value))
+                return RowFault.plain(f"{column} {EMPTY}") if value is None else no_id(column, text_of(value))
             numbers.append(number)
         return numbers[0], numbers[1]
 

@@ -21,16 +21,16 @@ UNPACK: Final = "pipe it: {} FILE | bulkwriter run - --journal FILE.journal"
 UNZIP: Final = "unpack it, and name the file in it"
 
 
-class Kind(NamedTuple):
+class FileKind(NamedTuple):
     """What a file is, and what to do."""
 
     what: str
     hint: str
 
 
-UTF_16: Final = Kind("UTF-16 text, not UTF-8", SAVE_AS_UTF8)
-UTF_32: Final = Kind("UTF-32 text, not UTF-8", SAVE_AS_UTF8)
-WEB_PAGE: Final = Kind(
+UTF_16: Final = FileKind("UTF-16 text, not UTF-8", SAVE_AS_UTF8)
+UTF_32: Final = FileKind("UTF-32 text, not UTF-8", SAVE_AS_UTF8)
+WEB_PAGE: Final = FileKind(
     "a web page (HTML)", "export the table as CSV; where you asked for a file, sign in and download it again"
 )
 # The first that fits is it.
@@ -39,34 +39,37 @@ BINARY: Final = (
     (b"\0\0\xfe\xff", UTF_32),
     (b"\xff\xfe", UTF_16),
     (b"\xfe\xff", UTF_16),
-    (GZIP, Kind("compressed (gzip)", "end its name with .gz, or " + UNPACK.format("gzip -dc"))),
-    (ZIP, Kind("a ZIP archive", UNZIP)),
-    (b"PK\x05\x06", Kind("an empty ZIP archive", UNZIP)),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind("an old Excel workbook (.xls) or another Office document", EXPORT)),
-    (b"PAR1", Kind("a Parquet file", "turn it into CSV, for example with: duckdb -csv -c \"FROM 'FILE'\" > pairs.csv")),
+    (GZIP, FileKind("compressed (gzip)", "end its name with .gz, or " + UNPACK.format("gzip -dc"))),
+    (ZIP, FileKind("a ZIP archive", UNZIP)),
+    (b"PK\x05\x06", FileKind("an empty ZIP archive", UNZIP)),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", FileKind("an old Excel workbook (.xls) or another Office document", EXPORT)),
+    (
+        b"PAR1",
+        FileKind("a Parquet file", "turn it into CSV, for example with: duckdb -csv -c \"FROM 'FILE'\" > pairs.csv"),
+    ),
     (
         b"SQLite format 3\0",
-        Kind("an SQLite database", "turn a query into CSV: sqlite3 -csv -header FILE 'SELECT …' > pairs.csv"),
+        FileKind("an SQLite database", "turn a query into CSV: sqlite3 -csv -header FILE 'SELECT …' > pairs.csv"),
     ),
-    (b"%PDF-", Kind("a PDF document", "export the table that it was made from as CSV")),
-    (b"{\\rtf", Kind("formatted text (RTF)", "save it as plain text, UTF-8")),
-    (b"BZh", Kind("compressed (bzip2)", UNPACK.format("bzip2 -dc"))),
-    (b"\xfd7zXZ\0", Kind("compressed (xz)", UNPACK.format("xz -dc"))),
-    (b"\x28\xb5\x2f\xfd", Kind("compressed (zstd)", UNPACK.format("zstd -dc"))),
-    (b"7z\xbc\xaf\x27\x1c", Kind("a 7-Zip archive", UNZIP)),
+    (b"%PDF-", FileKind("a PDF document", "export the table that it was made from as CSV")),
+    (b"{\\rtf", FileKind("formatted text (RTF)", "save it as plain text, UTF-8")),
+    (b"BZh", FileKind("compressed (bzip2)", UNPACK.format("bzip2 -dc"))),
+    (b"\xfd7zXZ\0", FileKind("compressed (xz)", UNPACK.format("xz -dc"))),
+    (b"\x28\xb5\x2f\xfd", FileKind("compressed (zstd)", UNPACK.format("zstd -dc"))),
+    (b"7z\xbc\xaf\x27\x1c", FileKind("a 7-Zip archive", UNZIP)),
 )
 # As text begins, behind white space and in any case.
 TEXT: Final = (
     *((start, WEB_PAGE) for start in (b"<!doctype html", b"<html", b"<head", b"<body", b"<table")),
-    (b"<?xml", Kind("XML", "export the table as CSV")),
+    (b"<?xml", FileKind("XML", "export the table as CSV")),
 )
 IN_ZIP: Final = (
-    (b"[Content_Types].xml", Kind("an Excel workbook (.xlsx)", EXPORT)),
-    (b"_rels/", Kind("an Excel workbook (.xlsx)", EXPORT)),
-    (b"xl/", Kind("an Excel workbook (.xlsx)", EXPORT)),
-    (b"application/vnd.oasis.opendocument.spreadsheet", Kind("an OpenDocument spreadsheet (.ods)", EXPORT)),
+    (b"[Content_Types].xml", FileKind("an Excel workbook (.xlsx)", EXPORT)),
+    (b"_rels/", FileKind("an Excel workbook (.xlsx)", EXPORT)),
+    (b"xl/", FileKind("an Excel workbook (.xlsx)", EXPORT)),
+    (b"application/vnd.oasis.opendocument.spreadsheet", FileKind("an OpenDocument spreadsheet (.ods)", EXPORT)),
 )
-TWICE: Final = Kind("compressed twice (gzip in gzip)", "unpack it once: gzip -dc FILE > NEW, and name NEW")
+TWICE: Final = FileKind("compressed twice (gzip in gzip)", "unpack it once: gzip -dc FILE > NEW, and name NEW")
 
 
 def is_undecided(head: bytes) -> bool:
@@ -81,7 +84,7 @@ def is_undecided(head: bytes) -> bool:
     )
 
 
-def kind_of(head: bytes, *, is_unpacked: bool = False) -> Kind | None:
+def kind_of(head: bytes, *, is_unpacked: bool = False) -> FileKind | None:
     """What a file is that begins with `head`; None for what may well be CSV or JSON Lines."""
     if is_unpacked and head.startswith(GZIP):
         return TWICE

@@ -49,7 +49,7 @@ class BlockingReader(Protocol):
     def close(self) -> None: ...
 
 
-class Order(Enum):
+class Command(Enum):
     """What the thread is asked to do."""
 
     READ = "read a batch"
@@ -57,7 +57,7 @@ class Order(Enum):
     CLOSE = "close the reader and end"
 
 
-class Delivery(NamedTuple):
+class ReadResult(NamedTuple):
     """What crosses to the loop: a batch, None at the end, or what went wrong."""
 
     batch: Batch | Exception | None
@@ -72,8 +72,8 @@ class ThreadSource:
         self._confirm_s = confirm_s
         self._reader = reader
         self._thread: threading.Thread | None = None
-        self._orders: SimpleQueue[Order] = SimpleQueue()
-        self._arrived: deque[Delivery] = deque()
+        self._commands: SimpleQueue[Command] = SimpleQueue()
+        self._arrived: deque[ReadResult] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._is_closed = False
         self._rest: Batch | None = None  # of the batch being served, which had `_size` rows
@@ -87,17 +87,17 @@ class ThreadSource:
         """See `Source.read`."""
         assert max_rows > 0
         if self._rest is None:
-            delivery = await self._next_delivery()
-            if not isinstance(delivery.batch, Batch):
-                self._orders.put(Order.CLOSE)  # an end or an error stays, for later reads to see again
-                if delivery.batch is not None:
-                    raise delivery.batch
-                self._before = self._after = delivery.fraction
+            result = await self._next_result()
+            if not isinstance(result.batch, Batch):
+                self._commands.put(Command.CLOSE)  # an end or an error stays, for later reads to see again
+                if result.batch is not None:
+                    raise result.batch
+                self._before = self._after = result.fraction
                 return None
             self._arrived.popleft()
-            self._orders.put(Order.READ)
-            self._rest, self._size = delivery.batch, len(delivery.batch.pairs)
-            self._before, self._after = self._after, delivery.fraction
+            self._commands.put(Command.READ)
+            self._rest, self._size = result.batch, len(result.batch.pairs)
+            self._before, self._after = self._after, result.fraction
         await self._confirm()
         assert self._rest is not None
         batch, self._rest = cut(self._rest, max_rows)
@@ -115,14 +115,14 @@ class ThreadSource:
         self._is_closed = True
         self._rest = None
         self._arrived.clear()
-        self._orders.put(Order.CLOSE)
+        self._commands.put(Command.CLOSE)
         self._wake()
 
-    async def _next_delivery(self) -> Delivery:
+    async def _next_result(self) -> ReadResult:
         if self._thread is None and not self._is_closed:
             loop = asyncio.get_running_loop()
             for _ in range(BATCHES_AHEAD):
-                self._orders.put(Order.READ)
+                self._commands.put(Command.READ)
             self._thread = started(self._pump, loop, name="bulkwriter-source")
         while not self._arrived and not self._is_closed:
             await self._news()
@@ -135,7 +135,7 @@ class ThreadSource:
         asked_at = time.monotonic()
         if self._after is None or asked_at - self._confirmed_at <= self._confirm_s:
             return
-        self._orders.put(Order.CHECK)
+        self._commands.put(Command.CHECK)
         while self._confirmed_at < asked_at and self._changed is None and not self._is_closed:
             await self._news()
         self._raise_if_over()
@@ -155,13 +155,13 @@ class ThreadSource:
         finally:
             self._waiter = None
 
-    def _arrive(self, delivery: Delivery, at: float) -> None:
-        if isinstance(delivery.batch, SourceChanged):
-            self._changed = delivery.batch  # before the rows that were read ahead
-        elif not isinstance(delivery.batch, Exception):
+    def _arrive(self, result: ReadResult, at: float) -> None:
+        if isinstance(result.batch, SourceChanged):
+            self._changed = result.batch  # before the rows that were read ahead
+        elif not isinstance(result.batch, Exception):
             self._confirmed_at = at
         if not self._is_closed:
-            self._arrived.append(delivery)
+            self._arrived.append(result)
             self._wake()
 
     def _confirmed(self, error: Exception | None, at: float) -> None:
@@ -172,7 +172,7 @@ class ThreadSource:
     def _crashed(self, error: Exception) -> None:
         """A bug in one of these two: whoever reads hears of it, whatever they wait for."""
         self._changed = self._changed or error
-        self._arrived.append(Delivery(error, None))
+        self._arrived.append(ReadResult(error, None))
         self._wake()
 
     def _wake(self) -> None:
@@ -183,23 +183,23 @@ class ThreadSource:
         """The thread: do what is asked until it is told to close."""
         is_over = False
         try:
-            while (order := self._orders.get()) is not Order.CLOSE and not self._is_closed:
+            while (command := self._commands.get()) is not Command.CLOSE and not self._is_closed:
                 at = time.monotonic()
                 with suppress(RuntimeError):  # the loop may be closed: nobody waits then
-                    if order is Order.CHECK:
+                    if command is Command.CHECK:
                         loop.call_soon_threadsafe(guarded(self._confirmed, self._crashed), self._check(), at)
                     elif not is_over:
-                        delivery = self._read()
-                        is_over = not isinstance(delivery.batch, Batch)
-                        loop.call_soon_threadsafe(guarded(self._arrive, self._crashed), delivery, at)
+                        result = self._read()
+                        is_over = not isinstance(result.batch, Batch)
+                        loop.call_soon_threadsafe(guarded(self._arrive, self._crashed), result, at)
         finally:
             self._reader.close()
 
-    def _read(self) -> Delivery:
+    def _read(self) -> ReadResult:
         try:
-            return Delivery(self._reader.read(), self._reader.fraction())
+            return ReadResult(self._reader.read(), self._reader.fraction())
         except Exception as error:  # whatever it is, the taker must hear of it
-            return Delivery(error, None)
+            return ReadResult(error, None)
 
     def _check(self) -> Exception | None:
         try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bulkwriter.errors import SourceError
 from bulkwriter.model import ID_MAX
-from bulkwriter.sources.batches import Rows
+from bulkwriter.sources.batches import RowBuffer
 from bulkwriter.sources.columns import Columns
 from bulkwriter.sources.csvrows import CsvRows
 from bulkwriter.sources.header import Header
@@ -195,10 +195,10 @@ class CarefulCsvRows(CsvRows):
 
 def parsed(rows_type: type[CsvRows], header: bytes, blocks: list[bytes], line_bytes: int) -> list[object]:
     parser = rows_type("x.csv", Columns(), line_bytes)
-    assert parser.parse(header, Rows(), line=1, is_last=False) == len(header)
+    assert parser.parse(header, RowBuffer(), line=1, is_last=False) == len(header)
     found: list[object] = []
     for block in blocks:
-        rows = Rows()
+        rows = RowBuffer()
         used = parser.parse(block, rows, line=2, is_last=False)
         found += [used, rows_in(rows.batch()) if rows else []]
         found.append(parser.parse(block[used:], rows, line=2, is_last=True) if used < len(block) else 0)
@@ -236,7 +236,7 @@ def test_the_fast_ways_agree_with_the_careful_one(text: bytes, header: bytes, li
 def test_plain_digits_are_read_at_once(rows: list[str], parts: tuple[str, str]) -> None:
     between, end = parts
     parser = CsvRows("x.csv", Columns(), 65_536)
-    parser.parse(HEAD.replace(b",", between.strip(" ").encode()), Rows(), line=1, is_last=False)
+    parser.parse(HEAD.replace(b",", between.strip(" ").encode()), RowBuffer(), line=1, is_last=False)
     block = "".join(row.replace(",", between) + end for row in rows).encode()
     assert parser._header is not None
     pairs = parser._plain_pairs(block, parser._header)

@@ -19,7 +19,7 @@ import pytest
 from bulkwriter.errors import SourceError
 from bulkwriter.sources.columns import Columns
 from bulkwriter.sources.files import FileStream, make_reader
-from bulkwriter.sources.identity import SETTLE_S, Identity, SourceChanged, Watch
+from bulkwriter.sources.identity import SETTLE_S, FileIdentity, SourceChanged, Watch
 from bulkwriter.sources.threaded import ThreadSource
 
 from .test_sources import HEAD
@@ -173,21 +173,21 @@ async def test_a_file_read_to_its_end_may_change(tmp_path: Path) -> None:
     join_threads()
 
 
-A = Identity(1, 2, 300, 5)
+A = FileIdentity(1, 2, 300, 5)
 
 
 @pytest.mark.parametrize(
     ("now", "words"),
     [
         (A, ""),
-        (Identity(1, 3, 300, 5), "was replaced by another file"),
-        (Identity(2, 2, 300, 5), "was replaced by another file"),
-        (Identity(1, 2, 4_000, 6), "grew from 300 to 4,000 bytes"),
-        (Identity(1, 2, 0, 6), "shrank from 300 to 0 bytes"),
-        (Identity(1, 2, 300, 6), "was written to"),
+        (FileIdentity(1, 3, 300, 5), "was replaced by another file"),
+        (FileIdentity(2, 2, 300, 5), "was replaced by another file"),
+        (FileIdentity(1, 2, 4_000, 6), "grew from 300 to 4,000 bytes"),
+        (FileIdentity(1, 2, 0, 6), "shrank from 300 to 0 bytes"),
+        (FileIdentity(1, 2, 300, 6), "was written to"),
     ],
 )
-def test_what_happened_is_said(now: Identity, words: str) -> None:
+def test_what_happened_is_said(now: FileIdentity, words: str) -> None:
     assert A.change_to(now) == words
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from bulkwriter.errors import SourceError, UsageError
 from bulkwriter.model import ID_MAX, Pair
 from bulkwriter.sources import Source, iterable_source
-from bulkwriter.sources.faults import Fault
 from bulkwriter.sources.iterables import batch_of, pair_of, plain_pairs
+from bulkwriter.sources.row_faults import RowFault
 
 from .test_sources import Row, rows_in
 
@@ -125,7 +125,7 @@ entries = st.one_of(st.integers(1, 9), st.integers(0, ID_MAX + 1), st.booleans()
 @given(st.lists(st.one_of(st.tuples(entries, entries), st.tuples(entries), entries), min_size=1, max_size=4))
 def test_the_fast_way_agrees_with_the_careful_one(items: list[Any]) -> None:
     found = map(pair_of, items)
-    exact = [None if isinstance(pair, Fault) else pair for pair in found]
+    exact = [None if isinstance(pair, RowFault) else pair for pair in found]
     assert plain_pairs(items) in (None, exact)
     assert batch_of(items, 1).pairs == exact
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bulkwriter.errors import SourceError
 from bulkwriter.model import ID_MAX
-from bulkwriter.sources.batches import Rows
+from bulkwriter.sources.batches import RowBuffer
 from bulkwriter.sources.columns import Columns
 from bulkwriter.sources.jsonrows import JsonRows
 
@@ -154,8 +154,8 @@ class CarefulJsonRows(JsonRows):
 
 
 def parsed(rows_type: type[JsonRows], block: bytes, line_bytes: int) -> list[Row]:
-    parser, rows = rows_type("x.jsonl", Columns(), line_bytes), Rows()
-    parser.parse(GOOD, Rows(), line=1, is_last=False)
+    parser, rows = rows_type("x.jsonl", Columns(), line_bytes), RowBuffer()
+    parser.parse(GOOD, RowBuffer(), line=1, is_last=False)
     assert parser.parse(block, rows, line=2, is_last=False) == len(block)
     return rows_in(rows.batch()) if rows else []
 
@@ -195,7 +195,7 @@ def test_the_fast_way_agrees_with_the_careful_one(text: str) -> None:
 @given(st.lists(plain, min_size=1, max_size=20))
 def test_plain_objects_are_read_at_once(lines: list[str]) -> None:
     parser = JsonRows("x.jsonl", Columns(), 65_536)
-    parser.parse(GOOD, Rows(), line=1, is_last=False)
+    parser.parse(GOOD, RowBuffer(), line=1, is_last=False)
     expected = [(found["CourseLessonId"], found["CourseMemberId"]) for found in map(json.loads, lines)]
     assert parser._piece_pairs([line.encode() for line in lines]) == expected
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bulkwriter.errors import SourceError, UsageError
 from bulkwriter.model import ID_MAX, BadRow, Batch
-from bulkwriter.sources.batches import Rows, cut, printable, raw_text
+from bulkwriter.sources.batches import RowBuffer, cut, printable, raw_text
 from bulkwriter.sources.columns import Columns
 from bulkwriter.sources.files import make_reader
 from bulkwriter.sources.ids import parse_column, parse_id
@@ -172,7 +172,7 @@ def test_a_column_of_plain_ids_is_read_at_once(numbers: list[int]) -> None:
     st.lists(st.integers(1, 7), min_size=1, max_size=30),
 )
 def test_cut_batches_are_the_whole_again(kinds: list[tuple[bool, int]], cuts: list[int]) -> None:
-    rows, line = Rows(), 1
+    rows, line = RowBuffer(), 1
     for i, (is_bad, gap) in enumerate(kinds):
         line += gap
         if is_bad:

@@ -27,7 +27,7 @@ CSV_REASONS: Final = (
 )
 
 
-class Record(NamedTuple):
+class CsvRecord(NamedTuple):
     """Fields, or a reason and no fields; `end` is the index of the line to go on with."""
 
     fields: list[str] | None
@@ -77,13 +77,13 @@ def parse(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
 
 def take_record(
     lines: Sequence[bytes], at: int, *, delimiter: str, line_bytes: int, is_last: bool, is_cut: bool = False
-) -> Record | None:
+) -> CsvRecord | None:
     """The record that starts with `lines[at]`, as the module says.  Lines come without their line ends.
 
     `is_cut`: the last of them is not the text's last, but what comes behind it is too long to be read.
     """
     if len(lines[at]) > line_bytes:
-        return Record(None, too_long(line_bytes), at + 1)
+        return CsvRecord(None, too_long(line_bytes), at + 1)
     feed = Feed(lines, at, line_bytes)
     try:
         fields = next(parse(feed, delimiter))
@@ -91,10 +91,10 @@ def take_record(
         if is_unended(error) and not feed.is_over and not is_last:
             return None
         is_whole = not (feed.is_over or is_cut)
-        return Record(None, NEVER_CLOSED if is_unended(error) and is_whole else reason_of(error, line_bytes), at + 1)
+        return CsvRecord(None, NEVER_CLOSED if is_unended(error) and is_whole else reason_of(error, line_bytes), at + 1)
     if feed.taint:
-        return Record(None, feed.taint, feed.at)
-    return Record(fields, "", feed.at)
+        return CsvRecord(None, feed.taint, feed.at)
+    return CsvRecord(fields, "", feed.at)
 
 
 def is_unended(error: csv.Error) -> bool:

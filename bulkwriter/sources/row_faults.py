@@ -1,4 +1,4 @@
-"""Why a text is no id, for whoever has to mend it: the value, what it looks like, and what to do where that shows.
+"""Why a row is no pair, in words that help to mend it: the value, what it looks like, and what to do about that.
 
 A fault has two forms.  `reason` is for one row and holds its value, shortened and escaped; `kind` is the same without
 what differs from row to row, so that rows can be counted by it.
@@ -55,14 +55,14 @@ LOOKS: Final = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RowFault:
     """Why a row is no pair; `reason` is `kind` where it holds nothing of its row."""
 
     kind: str
     reason: str
 
     @classmethod
-    def plain(cls, reason: str) -> Fault:
+    def plain(cls, reason: str) -> RowFault:
         return cls(reason, reason)
 
     def row(self, raw: bytes) -> BadRow:
@@ -70,13 +70,13 @@ class Fault:
         return BadRow(self.reason, raw_text(raw), self.kind)
 
 
-def no_id(column: str, text: str) -> Fault:
+def no_id(column: str, text: str) -> RowFault:
     """Why `text`, which is no id, is none; `column` is what people call its place."""
     value = text.strip(" \t\r\n")
     if not value:
-        return Fault.plain(f"{column} {EMPTY}")
+        return RowFault.plain(f"{column} {EMPTY}")
     words = looks_like(value)
-    return Fault(f"{column} {words}", f"{column} '{shortened(value)}' {words}")
+    return RowFault(f"{column} {words}", f"{column} '{shortened(value)}' {words}")
 
 
 def looks_like(value: str) -> str:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from bulkwriter.model import BadRow
 from bulkwriter.rows import bad_row_detail
-from bulkwriter.sources.faults import SHOWN_CHARS, no_id, shortened
 from bulkwriter.sources.ids import parse_id
+from bulkwriter.sources.row_faults import SHOWN_CHARS, no_id, shortened
 
 from .test_sources import HEAD, read_all
 

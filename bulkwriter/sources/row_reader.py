@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from ..errors import SourceError
 from ..model import BOM, BadRow, Batch
-from .batches import RAW_BYTES, Rows
+from .batches import RAW_BYTES, RowBuffer
 from .ids import WHITE_BYTES
 from .kinds import is_undecided, kind_of
 
@@ -46,14 +46,14 @@ class Stream(Protocol):
 class RowParser(Protocol):
     """What knows a format: text to rows.  See csvrows.py for the meaning."""
 
-    def parse(self, block: bytes, rows: Rows, *, line: int, is_last: bool, is_cut: bool = False) -> int: ...
+    def parse(self, block: bytes, rows: RowBuffer, *, line: int, is_last: bool, is_cut: bool = False) -> int: ...
 
     def too_long(self, head: bytes, line: int) -> BadRow: ...
 
     def finish(self) -> None: ...
 
 
-class Reader:
+class RowReader:
     """Rows of one stream; blocking, for one thread.  `parser_for` is given the first byte that is not white space."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Reader:
         """
         parser = self._parser or self._begin()
         while True:
-            rows = Rows()
+            rows = RowBuffer()
             if self._is_fresh:
                 self._parse(parser, rows)
             if rows:
@@ -166,7 +166,7 @@ class Reader:
         """Whether the buffer ends within a line."""
         return bool(self._buffer) and not self._buffer.endswith(b"\n")
 
-    def _parse(self, parser: RowParser, rows: Rows) -> None:
+    def _parse(self, parser: RowParser, rows: RowBuffer) -> None:
         """Turn the buffer's whole lines into rows, and an over-long line into a bad one."""
         self._is_fresh = False
         end = self._buffer.rfind(b"\n") + 1
