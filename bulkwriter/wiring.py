@@ -29,11 +29,11 @@ from .server_client import COLUMNS, Connection
 from .settings import Settings
 from .shielded import to_its_end
 from .store.journal import Journal
+from .store.journal_writer import JournalWriter
 from .store.memory import MemoryJournal
 from .store.private import shown_to
 from .store.schema import RISING_IDS
 from .store.starts import LAST_START, began_text, ended_text, source_rows
-from .store.writer import JournalWriter
 
 NOTE_S: Final = 2.0
 """A disk that takes longer to note why a start could not begin is not waited for."""

@@ -28,7 +28,7 @@ from .reasons import reasons_of
 from .stderr import Voice
 
 if TYPE_CHECKING:
-    from ..store.reader import JournalReader
+    from ..store.journal_reader import JournalReader
 
 ROWS = 10_000
 SHOWN_BAD = 5
@@ -63,7 +63,7 @@ def dry_run(session: Session, settings: Settings) -> Ending:
     with contextlib.ExitStack() as stack:
         reader = None
         if path is not None and journals.is_there(path):
-            from ..store.reader import JournalReader
+            from ..store.journal_reader import JournalReader
 
             reader = stack.enter_context(JournalReader(path))
             names = choose.columns_of(session.given)

@@ -51,7 +51,7 @@ def command(journal: Path, states: str, output: str, force: bool) -> int:
     """Write pairs of a journal by their state, the ids first, with what the server said."""
     wanted = states_of(states)
     journals.check_journal(journal, "export")
-    from ..store.reader import JournalReader
+    from ..store.journal_reader import JournalReader
 
     with JournalReader(journal) as reader:
         names = json.loads(reader.meta().get("columns", "null")) or ["CourseLessonId", "CourseMemberId"]

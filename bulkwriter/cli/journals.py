@@ -1,7 +1,7 @@
 """Finding the journal that a command is about, with a hint where a source was named instead.
 
 `status` and `export` take a JOURNAL.  People name the source, since that is the file they know; so where
-SOURCE.journal lies beside it the message says so.  Opening is `store.reader`'s business; nothing here reads or
+SOURCE.journal lies beside it the message says so.  Opening is `store.journal_reader`'s business; nothing here reads or
 changes a journal.
 """
 

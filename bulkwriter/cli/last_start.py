@@ -18,7 +18,7 @@ from ..store.starts import Start, last_start, source_rows, waits_until
 from . import describe
 
 if TYPE_CHECKING:
-    from ..store.reader import JournalReader
+    from ..store.journal_reader import JournalReader
 
 KILLED: Final = "did not note its end: it was killed, or its disk failed"
 
@@ -60,7 +60,7 @@ class Told:
 
 def told_of(reader: JournalReader) -> Told:
     """Read it.  A start of which somebody holds the journal goes on."""
-    states, read, meta = reader.standing()
+    states, read, meta = reader.summary()
     is_alive = reader.writer() is not None
     resume_at, is_theirs = waits_until(meta, time.time(), is_alive=is_alive)
     return Told(Counts.of(states), source_rows(meta, read), last_start(meta), is_alive, resume_at, is_theirs)

@@ -31,7 +31,7 @@ from .lifecycle import Errand
 
 if TYPE_CHECKING:
     from ..listing.existing import Existing
-    from ..store.reader import JournalReader
+    from ..store.journal_reader import JournalReader
     from .forecast import Outlook
     from .last_start import Told
 
@@ -135,7 +135,7 @@ async def look_up(errand: Errand, settings: Settings, stack: contextlib.AsyncExi
 
 async def count(errand: Errand, settings: Settings, report: PlanReport, existing: Existing | None) -> Tally:
     """Count every row of the source in the state that a start would give it."""
-    from ..store.reader import JournalReader
+    from ..store.journal_reader import JournalReader
 
     names = choose.columns_of(errand.given)
     tally = Tally()

@@ -17,7 +17,7 @@ from ..model import HAVE_REASONS, Counts, Reason, Reasons
 from . import describe
 
 if TYPE_CHECKING:
-    from ..store.reader import JournalReader
+    from ..store.journal_reader import JournalReader
 
 MOST: Final = 3
 

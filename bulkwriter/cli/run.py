@@ -100,7 +100,7 @@ def with_counts(session: Session, ending: Ending) -> Ending:
     path, given = session.journal, session.given
     if path is None or ending.summary.counts.pairs or ending.exit_code in (Exit.OK, Exit.USAGE, Exit.BUG):
         return ending
-    from ..store.reader import JournalReader
+    from ..store.journal_reader import JournalReader
     from .last_start import told_of
 
     with contextlib.suppress(BulkwriterError), JournalReader(path) as reader:
@@ -117,7 +117,7 @@ def with_reasons(session: Session, ending: Ending) -> Ending:
     path, summary = session.journal, ending.summary
     if path is None or session.given["dry_run"] or have_all(summary.reasons, summary.counts):
         return ending
-    from ..store.reader import JournalReader
+    from ..store.journal_reader import JournalReader
 
     with contextlib.suppress(BulkwriterError), JournalReader(path) as reader:
         return dataclasses.replace(ending, summary=dataclasses.replace(summary, reasons=reasons_of(reader)))

@@ -21,7 +21,7 @@ from . import journals, last_start, options, reasons, status_ahead
 from .conclude import put
 
 if TYPE_CHECKING:
-    from ..store.reader import JournalReader
+    from ..store.journal_reader import JournalReader
     from .last_start import Told
 
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def command(journal: Path, as_json: bool) -> int:
     """Tell how a run stands: counts, who is writing, how fast it goes, when it will end, which quota is spent."""
     journals.check_journal(journal, "status")
-    from ..store.reader import JournalReader
+    from ..store.journal_reader import JournalReader
 
     with JournalReader(journal) as reader:
         told = last_start.told_of(reader)

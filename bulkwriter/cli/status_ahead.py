@@ -27,7 +27,7 @@ RATE_MAX: Final = 1e9
 
 if TYPE_CHECKING:
     from ..model import Counts
-    from ..store.reader import JournalReader
+    from ..store.journal_reader import JournalReader
     from .forecast import Outlook
     from .last_start import Told
 

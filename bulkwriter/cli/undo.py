@@ -139,7 +139,7 @@ async def work(errand: Errand, settings: Settings, report: UndoReport) -> None:
 
 def open_and_check(settings: Settings, dry_run: UndoReport | None) -> tuple[str, str]:
     """Raise for a journal of another host; the names of its columns, and for a dry run the plan."""
-    from ..store.reader import JournalReader
+    from ..store.journal_reader import JournalReader
     from ..verify.undo import UndoPlan
 
     assert settings.journal
@@ -156,7 +156,7 @@ def open_and_check(settings: Settings, dry_run: UndoReport | None) -> tuple[str,
 async def take_back(errand: Errand, settings: Settings, columns: tuple[str, str], report: UndoReport) -> None:
     """Hold the lock, settle doubts, ask, delete."""
     from ..server_client import Connection
-    from ..store.writer import JournalWriter
+    from ..store.journal_writer import JournalWriter
     from ..verify.session import Conversation
     from ..verify.undo import Undo
 

@@ -27,7 +27,7 @@ from .lifecycle import Errand, ask
 from .verify_report import VerifyReport, problem_lines
 
 if TYPE_CHECKING:
-    from ..store.writer import JournalWriter
+    from ..store.journal_writer import JournalWriter
     from ..verify.expected import Claims
     from ..verify.session import Conversation
 
@@ -110,8 +110,8 @@ async def take_journal(
     settings: Settings, claims: Claims, stack: contextlib.AsyncExitStack, *, is_locked: bool
 ) -> tuple[tuple[str, str], JournalWriter | None]:
     """Read the journal's claims; with `is_locked` its lock is taken first, and held until the stack ends."""
-    from ..store.reader import JournalReader
-    from ..store.writer import JournalWriter
+    from ..store.journal_reader import JournalReader
+    from ..store.journal_writer import JournalWriter
 
     assert settings.journal
     store = None

@@ -6,12 +6,12 @@
                     statements, bulk        many rows in few statements
                     states          the state of every row, a byte each in memory
                     bounds          what must hold in its file before any of it is believed
-                    rows, reader    reading it, also from outside
-                    writer          the same for asyncio: a thread, and commits in groups
+                    journal_rows, journal_reader    reading it, also from outside
+                    journal_writer  the same for asyncio: a thread, and commits in groups
                     starts          its last start: rows of the source, why it ended, until when to wait
                     memory          what stands for it where none is kept
     for others too  private         files and folders for their owner alone
-                    faults          what SQLite and the system say, as `JournalError` with a next step
+                    sqlite_errors   what SQLite and the system say, as `JournalError` with a next step
                     boot            the clock since boot, by which the ledger goes
 
 Nobody but this folder and the ledger (`quota`) names sqlite3, and nothing here knows the network.

@@ -28,11 +28,11 @@ from ..errors import BulkwriterError, JournalError
 from ..model import State
 from ..rows import AppendRow, SettleRow
 from .bounds import believed
-from .faults import GONE, damaged, journal_error
+from .journal_rows import SCAN_ROWS, JournalRows
 from .lock import FileLock
 from .opening import check_place, open_writer
-from .rows import SCAN_ROWS, JournalRows
-from .schema import CREATE_PAIR_INDEX, ExportRow, Identity
+from .schema import CREATE_PAIR_INDEX, ExportRow, JournalIdentity
+from .sqlite_errors import GONE, damaged, journal_error
 from .statements import APPEND, MARK, settle_rows
 
 CHECKPOINT_BUSY_MS: Final = 1_000  # a reader may be at work; what is left in the -wal is read from there
@@ -64,7 +64,7 @@ class Journal(JournalRows):
         `JournalError`: held by someone else, unusable, or of another base URL or account.  `SourceError`: made from
         other columns.  Looking at 10^7 rows takes about 6 s (`bounds`).
         """
-        identity = Identity.of(base_url, account, columns)
+        identity = JournalIdentity.of(base_url, account, columns)
         if path is None or str(path) == ":memory:":
             return cls(open_writer(None, identity), path=None, lock=None)
         file = Path(path).resolve()  # so that a link to a journal has the same lock
@@ -155,19 +155,19 @@ class Journal(JournalRows):
             self._states.replace(seqs, [state] * len(seqs))
             MARK.execute(self._db, [(seq, int(state)) for seq in seqs])
 
-    def claim(self, rows: Sequence[SettleRow], was: Sequence[int]) -> list[int]:
-        """Settle those of these rows that are still in the state `was` that they were read in, and return their seqs.
+    def claim(self, rows: Sequence[SettleRow], expected: Sequence[int]) -> list[int]:
+        """Settle those of these rows that are still in the state that is `expected` of each, and return their seqs.
 
         So a pair that two callers found unsent is sent by one of them.
         """
-        free = [row for row, state in zip(rows, was, strict=True) if self._states.slice(row[0], 1)[0] == state]
+        free = [row for row, state in zip(rows, expected, strict=True) if self._states.slice(row[0], 1)[0] == state]
         self.settle(free)
         return [row[0] for row in free]
 
-    def recall(self, rows: Sequence[SettleRow], was: Collection[int]) -> list[int]:
-        """Settle those of these rows whose state is one of `was`, and return the state that each of them had."""
+    def recall(self, rows: Sequence[SettleRow], expected: Collection[int]) -> list[int]:
+        """Settle those of these rows whose state is one of `expected`, and return the state that each of them had."""
         states = [self._states.slice(row[0], 1)[0] for row in rows]
-        self.settle([row for row, state in zip(rows, states, strict=True) if state in was])
+        self.settle([row for row, state in zip(rows, states, strict=True) if state in expected])
         return states
 
     def meta_set(self, key: str, value: str) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import JournalError
-from .faults import journal_error
+from .sqlite_errors import journal_error
 
 try:
     import fcntl

@@ -70,10 +70,10 @@ class MemoryJournal:
         self._require_open()
         self._states.replace(seqs, [state] * len(seqs))
 
-    async def recall(self, rows: Sequence[SettleRow], was: Collection[int]) -> list[int]:
+    async def recall(self, rows: Sequence[SettleRow], expected: Collection[int]) -> list[int]:
         self._require_open()
         states = [self._states.slice(row[0], 1)[0] for row in rows]
-        await self.settle([row for row, state in zip(rows, states, strict=True) if state in was])
+        await self.settle([row for row, state in zip(rows, states, strict=True) if state in expected])
         return states
 
     async def close(self, *, checkpoint: bool = True) -> None:

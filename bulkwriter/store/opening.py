@@ -26,10 +26,10 @@ from urllib.parse import quote
 from ..errors import JournalError, SourceError
 from .bounds import check_meta, columns_of
 from .bulk import VARIABLES
-from .faults import ELSEWHERE, GONE, NO_JOURNAL, damaged, journal_error
 from .lock import holder
 from .private import keep_private
-from .schema import APPLICATION_ID, CREATE, FORMAT, Identity
+from .schema import APPLICATION_ID, CREATE, FORMAT, JournalIdentity
+from .sqlite_errors import ELSEWHERE, GONE, NO_JOURNAL, damaged, journal_error
 
 SQLITE_OLDEST: Final = (3, 32)  # upsert (3.24), 32,766 variables a statement (3.32); JSON functions are asked for
 BUSY_S: Final = 10.0  # others only read: they keep a lock for the moment of a recovery at most
@@ -75,7 +75,7 @@ def refuse_emptied(path: Path) -> None:
         raise JournalError(f"{path} is {'empty' if path.exists() else 'gone'}, and its -wal is there", hint=GONE)
 
 
-def open_writer(path: Path | None, identity: Identity) -> sqlite3.Connection:
+def open_writer(path: Path | None, identity: JournalIdentity) -> sqlite3.Connection:
     """A connection that may write, to the journal at `path` (None: in memory), created if need be."""
     _check_sqlite()
     if path is not None:
@@ -180,7 +180,7 @@ def _pragma(db: sqlite3.Connection, name: str) -> int:
     return int(db.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def _meta_of(identity: Identity) -> dict[str, str]:
+def _meta_of(identity: JournalIdentity) -> dict[str, str]:
     return {
         "base_url": identity.base_url,
         "account": identity.account,
@@ -188,7 +188,7 @@ def _meta_of(identity: Identity) -> dict[str, str]:
     }
 
 
-def _create(db: sqlite3.Connection, path: Path | None, identity: Identity) -> None:
+def _create(db: sqlite3.Connection, path: Path | None, identity: JournalIdentity) -> None:
     meta = {**_meta_of(identity), "created_at": datetime.now(UTC).isoformat(timespec="seconds")}
     db.execute("BEGIN IMMEDIATE")
     for statement in CREATE:
@@ -204,7 +204,7 @@ def is_unused(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM pair LIMIT 1").fetchone() is None
 
 
-def _adopt(db: sqlite3.Connection, identity: Identity) -> None:
+def _adopt(db: sqlite3.Connection, identity: JournalIdentity) -> None:
     """Make a journal without rows that of another host, account or pair of columns."""
     db.execute("BEGIN IMMEDIATE")
     db.execute("DELETE FROM meta WHERE key <> 'created_at'")
@@ -212,16 +212,16 @@ def _adopt(db: sqlite3.Connection, identity: Identity) -> None:
     db.execute("COMMIT")
 
 
-def identity_of(meta: Mapping[str, str], path: Path | None) -> Identity:
+def identity_of(meta: Mapping[str, str], path: Path | None) -> JournalIdentity:
     """What a journal with this meta belongs to.  Raises `JournalError` where it does not say."""
     try:
         check_meta(meta)
     except ValueError as e:
         raise damaged(path, str(e)) from e
-    return Identity(meta["base_url"], meta["account"], columns_of(meta["columns"]))
+    return JournalIdentity(meta["base_url"], meta["account"], columns_of(meta["columns"]))
 
 
-def check_identity(meta: Mapping[str, str], path: Path | None, wanted: Identity) -> None:
+def check_identity(meta: Mapping[str, str], path: Path | None, wanted: JournalIdentity) -> None:
     """Raise `JournalError` or `SourceError` where a journal with this meta is not to be used for `wanted`."""
     found = identity_of(meta, path)
     if (found.base_url, found.account) != (wanted.base_url, wanted.account):
@@ -237,5 +237,5 @@ def check_identity(meta: Mapping[str, str], path: Path | None, wanted: Identity)
         )
 
 
-def _place(identity: Identity) -> str:
+def _place(identity: JournalIdentity) -> str:
     return identity.base_url + (f" (account {identity.account})" if identity.account else "")

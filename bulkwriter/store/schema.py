@@ -60,7 +60,7 @@ CREATE_PAIR_INDEX: Final = "CREATE INDEX IF NOT EXISTS pair_by_ids ON pair(id_a,
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class JournalIdentity:
     """What a journal belongs to.  `base_url` is normalised; `columns` are the source's names of the two ids."""
 
     base_url: str
@@ -68,7 +68,7 @@ class Identity:
     columns: tuple[str, str]
 
     @classmethod
-    def of(cls, base_url: str, account: str | None, columns: tuple[str, str]) -> Identity:
+    def of(cls, base_url: str, account: str | None, columns: tuple[str, str]) -> JournalIdentity:
         return cls(normal_url(base_url), account or "", columns)
 
     def has_columns(self, columns: tuple[str, str]) -> bool:

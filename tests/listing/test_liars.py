@@ -27,7 +27,7 @@ from bulkwriter.run.ports import Ports
 from bulkwriter.server_client import Connection
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.writer import JournalWriter
+from bulkwriter.store.journal_writer import JournalWriter
 from bulkwriter.verify.expected import Claims
 from bulkwriter.verify.session import Conversation
 from bulkwriter.verify.undo import Undo

@@ -1,6 +1,6 @@
 """The journal's thread in virtual time: commits take a while, come in groups, can fail, and are lost by a kill.
 
-Same order and same promises as `store.writer.JournalWriter`: what is handed in while a commit is under way goes into
+Same order and same promises as `store.journal_writer.JournalWriter`: what comes in during a commit goes into
 the next one, an operation is acknowledged after its commit, a cancelled waiter takes nothing back.  The rows are in a
 real `Journal`, in memory; `reopened()` gives it to the next process as a disk would.
 
@@ -20,7 +20,7 @@ from typing import Any
 
 from bulkwriter.errors import JournalError
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.writer import JournalWriter, _Operation, _standing, carry_out_group
+from bulkwriter.store.journal_writer import JournalWriter, Operation, carry_out_group, totals_of
 
 from .process import Process
 
@@ -43,7 +43,7 @@ class VirtualWriter(JournalWriter):
         self._process = process
         self._disk = disk
         self._rng = rng
-        self._waiting: list[_Operation] = []
+        self._waiting: list[Operation] = []
         self._is_at_work = False
         self._commits = 0
 
@@ -66,7 +66,7 @@ class VirtualWriter(JournalWriter):
     async def _hand_in(self, kind: str, call: Callable[[Journal], Any]) -> Any:
         if self._is_closed:
             raise JournalError("the journal is not open")
-        operation = _Operation(kind, call, asyncio.get_running_loop().create_future())
+        operation = Operation(kind, call, asyncio.get_running_loop().create_future())
         self._waiting.append(operation)
         if not self._is_at_work:
             self._start()
@@ -78,7 +78,7 @@ class VirtualWriter(JournalWriter):
         delay_s = self._rng.expovariate(1 / self._disk.commit_s) if self._disk.commit_s else 0.0
         asyncio.get_running_loop().call_later(delay_s, self._carry_out, taken)
 
-    def _carry_out(self, taken: list[_Operation]) -> None:
+    def _carry_out(self, taken: list[Operation]) -> None:
         for kind, group in groupby(taken, key=lambda operation: operation.kind):
             operations = list(group)
             if kind == "write":
@@ -90,25 +90,25 @@ class VirtualWriter(JournalWriter):
                 return
         asyncio.get_running_loop().call_later(self._rng.uniform(0, self._disk.commit_s / 4), self._acknowledge, taken)
 
-    def _do(self, operations: list[_Operation], *, is_write: bool) -> None:
+    def _do(self, operations: list[Operation], *, is_write: bool) -> None:
         fails = is_write and self._commits == self._disk.fails_at
         if fails and not self._disk.keeps_failed:
-            operations = [*operations, _Operation("write", fail, operations[0].future)]
+            operations = [*operations, Operation("write", fail, operations[0].future)]
         carry_out_group(self.journal, operations, is_write=is_write)
         if fails and self._disk.keeps_failed:
             error = JournalError("the disk failed, and had the rows all the same")
             self.journal._broken = error
             for operation in operations:
-                operation.error = error
+                operation.fail(error)
 
-    def _acknowledge(self, taken: list[_Operation]) -> None:
+    def _acknowledge(self, taken: list[Operation]) -> None:
         self._is_at_work = False
         self._resolve_all(taken)
         if self._waiting:
             self._start()
 
-    def _resolve_all(self, taken: list[_Operation]) -> None:
-        self._resolve(taken, None if self.journal.broken else _standing(self.journal))
+    def _resolve_all(self, taken: list[Operation]) -> None:
+        self._resolve(taken, None if self.journal.broken else totals_of(self.journal))
 
 
 def fail(journal: Journal) -> None:

@@ -11,8 +11,8 @@ import pytest
 from bulkwriter.errors import JournalError
 from bulkwriter.model import SINGLE_SEQ, State
 from bulkwriter.rows import doubt_detail
+from bulkwriter.store.journal_reader import JournalReader
 from bulkwriter.store.lock import holder
-from bulkwriter.store.reader import JournalReader
 from bulkwriter.store.schema import read_detail
 from tests.support.journal_child import open_journal
 

@@ -16,8 +16,8 @@ from bulkwriter.errors import JournalError, SourceError
 from bulkwriter.model import BadRow, FieldError, Pair, State
 from bulkwriter.rows import AppendRow, bad_row_detail, outcome_detail
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.reader import JournalReader
-from bulkwriter.store.rows import SCAN_ROWS, Said
+from bulkwriter.store.journal_reader import JournalReader
+from bulkwriter.store.journal_rows import SCAN_ROWS, Said
 
 from ..support.journal_child import COLUMNS, URL, open_journal, pair_of, write_chunk
 
@@ -194,7 +194,7 @@ def test_requires_what_a_writer_would(path: Path) -> None:
 READ = """
 import os, sys
 from bulkwriter.errors import JournalError
-from bulkwriter.store.reader import JournalReader
+from bulkwriter.store.journal_reader import JournalReader
 if os.geteuid() == 0:  # root may write anywhere, so it becomes nobody
     os.setgroups([])
     os.setgid(65534)

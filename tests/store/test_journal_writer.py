@@ -20,9 +20,9 @@ from bulkwriter.errors import JournalError
 from bulkwriter.model import SINGLE_SEQ, State
 from bulkwriter.rows import AppendRow, SettleRow
 from bulkwriter.store.journal import Journal
+from bulkwriter.store.journal_writer import JournalWriter
 from bulkwriter.store.lock import holder
 from bulkwriter.store.memory import MemoryJournal
-from bulkwriter.store.writer import JournalWriter
 
 from ..support.journal_child import COLUMNS, URL, open_journal
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from bulkwriter.errors import JournalError
 from bulkwriter.model import State
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.writer import JournalWriter
+from bulkwriter.store.journal_writer import JournalWriter
 
 URL = "https://example.test"
 COLUMNS = ("CourseLessonId", "CourseMemberId")

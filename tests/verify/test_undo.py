@@ -20,7 +20,7 @@ from bulkwriter.model import Fault, Reply, State
 from bulkwriter.server_client import Connection
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.writer import JournalWriter
+from bulkwriter.store.journal_writer import JournalWriter
 from bulkwriter.verify.session import Conversation
 from bulkwriter.verify.undo import Undo, UndoPlan
 from tests.sim.loop import Killed, VirtualLoop

@@ -116,7 +116,7 @@ def test_the_beginning_is_noted_once_before_anything_is_written(tmp_path: Path, 
 
 
 def meta(path: Path) -> dict[str, str]:
-    from bulkwriter.store.reader import JournalReader
+    from bulkwriter.store.journal_reader import JournalReader
 
     with JournalReader(path) as reader:
         return reader.meta()

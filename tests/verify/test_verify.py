@@ -14,7 +14,7 @@ from bulkwriter.model import Reply, State
 from bulkwriter.server_client import Connection
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.writer import JournalWriter
+from bulkwriter.store.journal_writer import JournalWriter
 from bulkwriter.verify.expected import Claims
 from bulkwriter.verify.repair import Repair
 from bulkwriter.verify.session import Conversation

@@ -33,8 +33,8 @@ from bulkwriter.run.singles import Singles
 from bulkwriter.run.token import Bearer
 from bulkwriter.sources import open_source
 from bulkwriter.sources.threaded import ThreadSource
-from bulkwriter.store import writer
-from bulkwriter.store.writer import JournalWriter
+from bulkwriter.store import journal_writer
+from bulkwriter.store.journal_writer import JournalWriter
 from bulkwriter.stub.thread import StubThread
 from tests.support.cancels import claims_untrue
 from tests.support.cli_process import stub, write_pairs
@@ -101,7 +101,7 @@ PLANTS: dict[str, tuple[Any, str, int, dict[str, Any]]] = {
     "the ledger's future": (ledger_thread, "give", 1, {"quota": ("write:100000/day",)}),
     "a single write has ended": (Singles, "_ended", 0, {}),
     "the journal answers": (JournalWriter, "_resolve", 8, {}),
-    "the journal's thread": (writer, "_standing", 8, {}),
+    "the journal's thread": (journal_writer, "totals_of", 8, {}),
     "rows come": (ThreadSource, "_arrive", 0, {}),
     # tasks
     "after a commit": (Engine, "_after_commit", 2, {}),

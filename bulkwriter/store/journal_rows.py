@@ -25,8 +25,8 @@ import orjson
 from ..model import SINGLE_SEQ, State
 from ..rows import StoredRow
 from .bounds import check_meta
-from .faults import damaged, journal_error
 from .schema import EXPORT_COLUMNS, ExportRow, export_row, said_of
+from .sqlite_errors import damaged, journal_error
 
 SCAN_ROWS: Final = 10_000  # rows a statement: about 1 MB in memory, 10 ms
 _ROW: Final = ("seq", "id_a", "id_b", "state", "attempts", "line")

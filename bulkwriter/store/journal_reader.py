@@ -20,11 +20,11 @@ from typing import Self
 
 from ..model import State
 from .bounds import believed
-from .faults import damaged
+from .journal_rows import JournalRows
 from .lock import Holder, holder
 from .opening import check_identity, identity_of, is_unused, open_reader
-from .rows import JournalRows
-from .schema import Identity
+from .schema import JournalIdentity
+from .sqlite_errors import damaged
 
 
 class JournalReader(JournalRows):
@@ -45,9 +45,9 @@ class JournalReader(JournalRows):
 
     def counts(self) -> dict[State, int]:
         """Rows by state as they are now; states without rows left out.  Looks at the whole file."""
-        return self.standing()[0]
+        return self.summary()[0]
 
-    def standing(self) -> tuple[dict[State, int], int, dict[str, str]]:
+    def summary(self) -> tuple[dict[State, int], int, dict[str, str]]:
         """Rows by state, how many of them are the source's, and table `meta`, all of one moment."""
         with super()._guard():
             try:
@@ -62,7 +62,7 @@ class JournalReader(JournalRows):
         self._is_believed = True
         return states.counts(), states.rows, meta
 
-    def identity(self) -> Identity:
+    def identity(self) -> JournalIdentity:
         """What this journal belongs to.  Raises `JournalError` where it is too damaged to say."""
         return identity_of(self.meta(), self.path)
 
@@ -71,7 +71,7 @@ class JournalReader(JournalRows):
         with super()._guard():
             is_bound = not is_unused(self._db)
         if is_bound:
-            check_identity(self.meta(), self.path, Identity.of(base_url, account, columns))
+            check_identity(self.meta(), self.path, JournalIdentity.of(base_url, account, columns))
 
     def writer(self) -> Holder | None:
         """Who writes this journal right now, or None."""

@@ -39,23 +39,43 @@ T = TypeVar("T")
 CLOSE_S: Final = 10.0  # a checkpoint of some MB on a slow disk; longer is a disk that hangs
 
 
-class _Standing(NamedTuple):
-    """How the journal stands after a group."""
+class Totals(NamedTuple):
+    """What the journal holds after a group: rows of the source, the next seq of a single pair, rows by state."""
 
     rows: int
     next_single_seq: int
     counts: dict[State, int]
 
 
-class _Operation:
-    """Something to do with the journal, and who waits for it.  `kind`: "write", "run", "open" or "close"."""
+class Operation:
+    """A call that the journal's thread is to make, and the future of the caller.
 
-    __slots__ = ("call", "error", "future", "kind", "result")
+    `kind` is "write", "run", "open" or "close".  The thread makes the call; the loop resolves the future.
+    """
+
+    __slots__ = ("_call", "_error", "_result", "future", "kind")
 
     def __init__(self, kind: str, call: Callable[[Journal], Any], future: asyncio.Future[Any]) -> None:
-        self.kind, self.call, self.future = kind, call, future
-        self.result: Any = None
-        self.error: BaseException | None = None
+        self.kind, self._call, self.future = kind, call, future
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def carry_out(self, journal: Journal) -> None:
+        """Make the call and keep its result; what it raises is raised."""
+        self._result = self._call(journal)
+
+    def fail(self, error: BaseException) -> None:
+        """Keep the error in place of a result; the first one counts."""
+        self._error = self._error or error
+
+    def resolve(self) -> None:
+        """On the loop: give the caller the result or the error, if the caller still waits."""
+        if self.future.done():
+            return
+        if self._error is None:
+            self.future.set_result(self._result)
+        else:
+            self.future.set_exception(self._error)
 
 
 class JournalWriter:
@@ -74,7 +94,7 @@ class JournalWriter:
         self._inline = inline
         self._close_s = close_s
         self._journal: Journal | None = None  # the thread's alone, unless inline
-        self._operations: queue.SimpleQueue[_Operation] = queue.SimpleQueue()
+        self._operations: queue.SimpleQueue[Operation] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
@@ -114,7 +134,7 @@ class JournalWriter:
         """Inline only: use a journal that is open already, such as one in memory `reopened` after a made-up crash."""
         assert self._inline
         self._journal = journal
-        self._stand(_standing(journal))
+        self._set_totals(totals_of(journal))
 
     async def append(self, rows: Sequence[AppendRow], note: Mapping[str, str] | None = None) -> None:
         """`Journal.append`; returns when the rows are durable."""
@@ -128,9 +148,9 @@ class JournalWriter:
         """`Journal.mark`; returns when it is durable."""
         await self._hand_in("write", lambda journal: journal.mark(seqs, state))
 
-    async def recall(self, rows: Sequence[SettleRow], was: Collection[int]) -> list[int]:
+    async def recall(self, rows: Sequence[SettleRow], expected: Collection[int]) -> list[int]:
         """`Journal.recall`; returns when it is durable."""
-        states: list[int] = await self._hand_in("write", lambda journal: journal.recall(rows, was))
+        states: list[int] = await self._hand_in("write", lambda journal: journal.recall(rows, expected))
         return states
 
     async def run(self, step: Callable[[Journal], T], /) -> T:
@@ -174,7 +194,7 @@ class JournalWriter:
         if self._is_closed or self._thread is None:
             raise JournalError("the journal is not open")
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._operations.put(_Operation(kind, call, future))
+        self._operations.put(Operation(kind, call, future))
         return future
 
     def _at_once(self, kind: str, call: Callable[[Journal], Any]) -> Any:
@@ -186,23 +206,18 @@ class JournalWriter:
                 result = call(journal)
         else:
             result = call(journal)
-        self._stand(_standing(journal))
+        self._set_totals(totals_of(journal))
         return result
 
-    def _resolve(self, operations: list[_Operation], standing: _Standing | None) -> None:
-        """On the loop: tell everyone who still waits."""
-        if standing is not None:
-            self._stand(standing)
+    def _resolve(self, operations: list[Operation], totals: Totals | None) -> None:
+        """On the loop: take over the totals, and resolve every operation."""
+        if totals is not None:
+            self._set_totals(totals)
         for operation in operations:
-            if operation.future.done():
-                continue
-            if operation.error is None:
-                operation.future.set_result(operation.result)
-            else:
-                operation.future.set_exception(operation.error)
+            operation.resolve()
 
-    def _stand(self, standing: _Standing) -> None:
-        self.rows, self.next_single_seq, self.counts = standing
+    def _set_totals(self, totals: Totals) -> None:
+        self.rows, self.next_single_seq, self.counts = totals
 
     # From here on: in the thread.
 
@@ -210,32 +225,33 @@ class JournalWriter:
         try:
             journal = opening()
         except BaseException as e:
-            self._fail_all(e)
+            self._serve_unopened(e)
             return
         while True:
             for kind, group in groupby(self._take(), key=lambda operation: operation.kind):
-                operations, standing = list(group), None
+                operations, totals = list(group), None
                 try:
                     carry_out_group(journal, operations, is_write=kind == "write")
-                    standing = None if journal.broken else _standing(journal)
+                    totals = None if journal.broken else totals_of(journal)
                 except BaseException as e:  # a thread that ends in it would leave everybody waiting
                     for operation in operations:
-                        operation.error = operation.error or e
-                self._tell(operations, standing)
+                        operation.fail(e)
+                self._tell(operations, totals)
                 if kind == "close":
                     return
 
-    def _fail_all(self, error: BaseException) -> None:
-        """The journal could not be opened: answer whatever comes until `close`."""
+    def _serve_unopened(self, error: BaseException) -> None:
+        """The journal could not be opened: fail every operation until `close`."""
         while True:
             operations = self._take()
             for operation in operations:
-                operation.error = None if operation.kind == "close" else error
+                if operation.kind != "close":
+                    operation.fail(error)
             self._tell(operations, None)
             if any(operation.kind == "close" for operation in operations):
                 return
 
-    def _take(self) -> list[_Operation]:
+    def _take(self) -> list[Operation]:
         """Everything that was handed in; waits for the first."""
         taken = [self._operations.get()]
         while True:
@@ -244,36 +260,36 @@ class JournalWriter:
             except queue.Empty:
                 return taken
 
-    def _tell(self, operations: list[_Operation], standing: _Standing | None) -> None:
+    def _tell(self, operations: list[Operation], totals: Totals | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(guarded(self._resolve, partial(fail_all, operations)), operations, standing)
+            self._loop.call_soon_threadsafe(guarded(self._resolve, partial(fail_all, operations)), operations, totals)
 
 
-def carry_out_group(journal: Journal, operations: Iterable[_Operation], *, is_write: bool) -> None:
-    """Do all operations, writes in one transaction, and leave result or error in each."""
+def carry_out_group(journal: Journal, operations: Iterable[Operation], *, is_write: bool) -> None:
+    """Carry out all operations, writes in one transaction; each then has its result or its error."""
     operations = list(operations)
     if not is_write:
         for operation in operations:
             try:
-                operation.result = operation.call(journal)
+                operation.carry_out(journal)
             except BaseException as e:
-                operation.error = e
+                operation.fail(e)
         return
     try:
         with journal.transaction():
             for operation in operations:
-                operation.result = operation.call(journal)
+                operation.carry_out(journal)
     except BaseException as e:
         for operation in operations:
-            operation.error = e
+            operation.fail(e)
 
 
-def fail_all(operations: Iterable[_Operation], error: BaseException) -> None:
-    """On the loop: nobody is to wait for what could not be told."""
+def fail_all(operations: Iterable[Operation], error: BaseException) -> None:
+    """On the loop: fail those that were not resolved, so that no caller waits for ever."""
     for operation in operations:
-        if not operation.future.done():
-            operation.future.set_exception(error)
+        operation.fail(error)
+        operation.resolve()
 
 
-def _standing(journal: Journal) -> _Standing:
-    return _Standing(journal.rows, journal.next_single_seq, journal.counts())
+def totals_of(journal: Journal) -> Totals:
+    return Totals(journal.rows, journal.next_single_seq, journal.counts())
