@@ -16,6 +16,7 @@ import click
 import pytest
 
 from benchmarks.__main__ import BENCHMARKS
+from bulkwriter import __version__
 from bulkwriter.cli import manual
 from bulkwriter.cli.ending import MEANING, empty_summary
 from bulkwriter.cli.main import COMMANDS, group
@@ -27,7 +28,7 @@ from tests.support.library import on_loop, truth
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-DOCUMENTS = ["README.md", "tests/README.md"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/README.md"]
 CONSOLE = "\n".join(text for kind, text in BLOCKS if kind == "console")
 
 
@@ -124,6 +125,54 @@ def test_a_link_leads_to_a_file(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert ((ROOT / document).parent / target).exists(), target
+
+
+CHANGES = {
+    "source format in lines of text", "XLSX", "reply rule", "quota window kind", "second entity", "observer event",
+    "CLI option", "Prometheus exporter", "journal format 2", "lane fault", "control law", "`--workers`",
+}  # fmt: skip
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def files_of_changes() -> dict[str, tuple[str, str]]:
+    """The table of CONTRIBUTING: a change, its files in the package, its tests."""
+    table = CONTRIBUTING.partition("## Where a change goes")[2]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| ")]
+    return {change: (files, tests) for change, files, tests in rows[2:]}
+
+
+def test_the_changes_are_all_there_and_most_take_three_files() -> None:
+    changes = files_of_changes()
+    assert set(changes) == CHANGES
+    counts = [len(re.findall(r"\w\.py", files)) for files, _ in changes.values()]
+    assert min(counts) > 0
+    assert sum(count <= 3 for count in counts) >= 9
+
+
+@pytest.mark.parametrize("change", sorted(CHANGES))
+def test_the_files_of_a_change_are_there(change: str) -> None:
+    for cell, folder in zip(files_of_changes()[change], ("bulkwriter", "tests"), strict=True):
+        assert cell
+        for path, name in re.findall(r"`([\w/]+\.py)`(?: \(`(\w+)`\))?", cell):
+            text = (ROOT / folder / path).read_text(encoding="utf-8")
+            assert re.search(rf"\b{name}\b", text), f"{name} is not in {path}"
+        for path in re.findall(r"\*([\w/]+\.py)\*", cell):
+            assert not (ROOT / folder / path).exists(), f"{path} is there already"
+
+
+def test_scripts_and_tests_that_documents_name_are_there() -> None:
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for path in re.findall(r"\b(?:tests|scripts|benchmarks|\.ci)/[\w/.]*\w", text):
+            assert (ROOT / path).exists(), f"{document}: {path}"
+
+
+def test_the_newest_version_of_the_changelog_is_ours() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    heads = re.findall(r"^## \[(.*?)\]", changelog, re.MULTILINE)
+    assert heads[:2] == ["Unreleased", __version__]
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)", changelog, re.MULTILINE)) <= kinds
 
 
 def test_the_manual_names_every_key_of_a_summary() -> None:
