@@ -17,6 +17,7 @@ The code is read from here on in this order; each folder says in its own `__init
                                         breaks in two; threads that may hang
     shell                               how text from outside is shown
     run/                                waits and acts: the run itself
+    entities/                           what kind of record is written: names on the wire, roles, words for people
     core/, adaptive/                    decide about a pair, and how fast to send; nothing else
     quota/                              how much may be spent, and who counts it
     listing/, verify/                   what the server has; verify, repair and undo

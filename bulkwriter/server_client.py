@@ -14,9 +14,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from .core.classify import judge_call
+from .entities import Entity
+from .entities.completed_lessons import COMPLETED_LESSONS
 from .listing.lister import Lister, Request
 from .model import Fault, Reply
-from .net.api import COURSE_COMPLETED_LESSON, Api
+from .net.api import Api
 from .net.auth import token_source
 from .net.calls import Calls
 from .net.dial import Dialer
@@ -26,15 +28,13 @@ from .quota.turns import Turns
 from .settings import Settings
 from .shielded import own_task, to_its_end
 
-ENTITY: Final = COURSE_COMPLETED_LESSON
-COLUMNS: Final = (ENTITY.first_field, ENTITY.second_field)
 SWEEP_S: Final = 0.5
 LANE_HISTORY: Final = 1_000_000
 """Pairs that all lanes together remember, at 32 bytes each, so that a shifted lane can put them in doubt: a lane serves
 at most this ÷ in_flight requests before it is renewed."""
 
 
-def check(settings: Settings, *, with_token: bool) -> None:
+def check(settings: Settings, *, with_token: bool, entity: Entity = COMPLETED_LESSONS) -> None:
     """Raise the `UsageError` that opening a `Connection` would raise; opens nothing, makes no file, sends nothing.
 
     `with_token` looks at the way to sign in as well, if all of it is there (a password may still be asked for): a pipe
@@ -47,8 +47,9 @@ def check(settings: Settings, *, with_token: bool) -> None:
         token_source(
             settings,
             request=never_asked,
-            token_request=Api(settings.base_url, ENTITY).token_request,
+            token_request=Api(settings.base_url, entity).token_request,
             judge=judge_call,
+            role=entity.create_role,
         )
 
 
@@ -57,13 +58,13 @@ async def never_asked(data: bytes, *, deadline_s: float) -> Reply:
 
 
 class Connection:
-    """Everything on the wire for one `Settings`.  `lister_over` makes lists over a `request` of the caller's."""
+    """Everything on the wire for one `Settings` and one entity.  `lister_over` lists over a caller's `request`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, entity: Entity = COMPLETED_LESSONS) -> None:
+        self.entity = entity
         self._timeout_s = settings.timeout_s
         self._list_lag_s = settings.list_lag_s
-        self.api = Api(settings.base_url, ENTITY)
-        self.filters_of = ENTITY.filters
+        self.api = Api(settings.base_url, entity)
         lane_requests = min(settings.limits.lane_requests, LANE_HISTORY // settings.in_flight)
         self.pool = Pool(
             settings.base_url,
@@ -78,6 +79,7 @@ class Connection:
             request=self._ask,
             token_request=self.api.token_request,
             judge=judge_call,
+            role=entity.create_role,
         )
         self.quotas = quotas_for(settings)
         """None where nothing is to be counted."""

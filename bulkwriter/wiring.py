@@ -17,6 +17,8 @@ from typing import Final, Self, cast
 import anyio
 
 from .core.dedupe import IdSet
+from .entities import Entity
+from .entities.completed_lessons import COMPLETED_LESSONS
 from .errors import BulkwriterError, Exit, JournalError
 from .model import Ended, Intent, State
 from .net.pool import most_lanes
@@ -25,7 +27,7 @@ from .quota.ledger import ledger_path
 from .run.cpu import cpu_times
 from .run.ports import Ports, Store, Stored
 from .run.warm_start import warm_start_for
-from .server_client import COLUMNS, Connection
+from .server_client import Connection
 from .settings import Settings
 from .shielded import to_its_end
 from .store.journal import Journal
@@ -42,10 +44,17 @@ NOTE_S: Final = 2.0
 class Assembly:
     """An async context manager; `ports` and `stored` are there once it is entered."""
 
-    def __init__(self, settings: Settings, *, columns: tuple[str | None, str | None] | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        columns: tuple[str | None, str | None] | None,
+        entity: Entity = COMPLETED_LESSONS,
+    ) -> None:
         self._settings = settings
+        self._entity = entity
         first, second = columns or (None, None)
-        self._columns = (first or COLUMNS[0], second or COLUMNS[1])
+        self._columns = (first or entity.fields[0], second or entity.fields[1])
         self.store: JournalWriter | MemoryJournal = JournalWriter() if settings.journal else MemoryJournal()
         self._connection: Connection | None = None
         self.began_at = time.time()
@@ -121,14 +130,14 @@ class Assembly:
         return [*([self._settings.journal] if self._settings.journal else []), *ledger]
 
     def _make_ports(self) -> Ports:
-        connection = self._connection = Connection(self._settings)
+        connection = self._connection = Connection(self._settings, self._entity)
         return Ports(
             pool=connection.pool,
             store=cast(Store, self.store),  # a MemoryJournal lacks `run`, and is not asked: `is_durable` is False
             api=connection.api,
             tokens=connection.tokens,
             get_page=connection.lister.page,
-            filters_of=connection.filters_of,
+            entity=connection.entity,
             shifts=lambda: connection.calls.shifts,
             clock=time.monotonic,
             wall=time.time,

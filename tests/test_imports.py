@@ -25,6 +25,7 @@ MAY_USE: dict[str, set[str]] = {
     "rows": {"model"},
     "errors": set(),
     "events": set(),
+    "entities": set(),
     "settings": {"errors"},
     # how what comes from outside is shown
     "shell": set(),
@@ -35,16 +36,17 @@ MAY_USE: dict[str, set[str]] = {
     # decide, talk, remember, read
     "core": {"errors", "model", "rows", "settings"},
     "adaptive": {"model"},
-    "net": {"__version__", "errors", "guarded", "model", "settings"},
+    "net": {"__version__", "entities", "errors", "guarded", "model", "settings"},
     "store": {"errors", "guarded", "model", "rows", "threads"},
     "sources": {"errors", "guarded", "model", "shell", "threads"},
     # look, wait and act
     "quota": {*NOUNS, "core", "guarded", "net", "store", "threads"},
-    "listing": {*NOUNS, "core", "net"},
+    "listing": {*NOUNS, "core", "entities", "net"},
     "run": {
         *NOUNS,
         "adaptive",
         "core",
+        "entities",
         "guarded",
         "listing",
         "net",
@@ -55,10 +57,22 @@ MAY_USE: dict[str, set[str]] = {
         "threads",
     },
     # put together
-    "server_client": {"core", "listing", "model", "net", "quota", "settings", "shielded"},
-    "wiring": {"core", "errors", "model", "net", "quota", "run", "server_client", "settings", "shielded", "store"},
+    "server_client": {"core", "entities", "listing", "model", "net", "quota", "settings", "shielded"},
+    "wiring": {
+        "core",
+        "entities",
+        "errors",
+        "model",
+        "net",
+        "quota",
+        "run",
+        "server_client",
+        "settings",
+        "shielded",
+        "store",
+    },
     # verify and undo
-    "verify": {*NOUNS, "adaptive", "core", "listing", "net", "quota", "server_client", "store"},
+    "verify": {*NOUNS, "adaptive", "core", "entities", "listing", "net", "quota", "server_client", "store"},
     # the library's face
     "writer": {*NOUNS, "run", "shielded", "sources", "wiring"},
     "__init__": {*NOUNS, "sources", "writer"},
@@ -84,7 +98,7 @@ MAY_USE: dict[str, set[str]] = {
 }
 PURE_QUOTA = {f"quota/{name}" for name in ("forecast", "reserve", "short_window", "sides", "throttles", "windows")}
 """What decides how much may be spent."""
-PURE = {"adaptive", "core", "errors", "events", "model", "rows", *PURE_QUOTA}
+PURE = {"adaptive", "core", "entities", "errors", "events", "model", "rows", *PURE_QUOTA}
 """Parts that decide, single files of a part among them, and the nouns: values in, values out."""
 IMPURE = {
     "aiohttp", "anyio", "asyncio", "logging", "multiprocessing", "os", "pathlib", "secrets", "select", "socket",

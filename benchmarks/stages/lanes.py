@@ -18,6 +18,7 @@ from typing import Any
 
 import uvloop
 
+from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.listing.lists import Filters
 from bulkwriter.model import Fault, Intent, Reply, State
 from bulkwriter.net.api import Api
@@ -151,7 +152,7 @@ class BareOwner:
     """Sends the next request as soon as a reply has come."""
 
     def __init__(self, work: Work) -> None:
-        self._requests = map(Api(work.url).create, repeat(TOKEN), work.pairs)
+        self._requests = map(Api(work.url, COMPLETED_LESSONS).create, repeat(TOKEN), work.pairs)
         self._left = len(work.pairs)
         self.is_done = asyncio.Event()
 

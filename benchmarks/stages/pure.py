@@ -11,6 +11,7 @@ from bulkwriter.adaptive import Controller, SharedBackoff
 from bulkwriter.core.classify import created_id
 from bulkwriter.core.dedupe import IdSet, PairSet
 from bulkwriter.core.stats import Stats
+from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.model import Intent, Reply
 from bulkwriter.net.api import Api
 from bulkwriter.net.framing import ReplyReader
@@ -123,7 +124,7 @@ def intake(work: Work) -> Steps:
 
 def encode(work: Work) -> Steps:
     """Make the bytes of the request."""
-    api = Api("http://127.0.0.1:8765")
+    api = Api("http://127.0.0.1:8765", COMPLETED_LESSONS)
 
     def make() -> None:
         for pair in work.pairs:

@@ -125,7 +125,7 @@ async def look_up(errand: Errand, settings: Settings, stack: contextlib.AsyncExi
     talk = Conversation(connection, settings, tell=errand.tell)
     return Existing(
         talk.get_page,
-        talk.filters_of,
+        talk.entity,
         clock=talk.clock,
         give_up_after_s=settings.give_up_after_s,
         tell=errand.tell,

@@ -205,7 +205,7 @@ RULES: Final = (
          lambda s: s.status == 401 and not s.is_current_token),
     Rule("401 on the current token", VerdictKind.UNAUTHORIZED, "refresh the token once, then stop: authentication",
          lambda s: s.status == 401,
-         "the token is wrong or expired, or lacks the role CourseCompletedLesson-Create", is_forbidden=True),
+         "the token is wrong or expired, or its user lacks a role", is_forbidden=True),
     Rule("403 with an HTML page", VerdictKind.STOP, "stop: a firewall?", lambda s: s.status == 403 and _is_html(s),
          "a firewall? An HTML page instead of the API's JSON: check whether the network edge blocks this address",
          is_forbidden=True),

@@ -19,7 +19,6 @@ from .reasons import escaped, words_of
 
 GO_ON = "nothing is lost: the same command goes on where this one ended"
 MEND = "if a setting is wrong, mend it and add --retry rejected to the command"
-NO_ROLE = "a fresh token was refused as well: its user needs the role CourseCompletedLesson-Create"
 
 NOTHING_TAKEN_S = 90.0
 """More than a minute, so that a limit of a minute has surely let something through."""
@@ -88,6 +87,11 @@ class Rejections:
             if not counts[gone]:
                 del counts[gone]
         return min(reply, RECENT), counts[what]
+
+
+def no_role(role: str) -> str:
+    """What to do where a fresh token is refused."""
+    return f"a fresh token was refused as well: its user needs the role {role}"
 
 
 def at_connect(fault: Fault, detail: str, *, has_connected: bool) -> BulkwriterError | None:

@@ -17,10 +17,11 @@ from typing import Final
 import anyio
 
 from ..core.dedupe import PairSet
+from ..entities import Entity
 from ..events import Event
-from .coverage import Coverage, FiltersOf
+from .coverage import Coverage
 from .lists import GetPage, Record
-from .persist import NEEDS_LIST, LongWait, Persistence
+from .persist import LongWait, Persistence, needs_list
 
 MOST_IDS: Final = 200_000
 FRESHEN_S: Final = 3_600.0
@@ -32,7 +33,7 @@ class Existing:
     def __init__(
         self,
         get_page: GetPage,
-        filters_of: FiltersOf,
+        entity: Entity,
         *,
         clock: Callable[[], float],
         give_up_after_s: float,
@@ -45,10 +46,10 @@ class Existing:
             give_up_after_s=give_up_after_s,
             tell=tell,
             rng=rng,
-            hint=f"{NEEDS_LIST}; or, only if surely none of the pairs is there, use --existing skip",
+            hint=f"{needs_list(entity.list_role)}; or, only if surely none of the pairs is there, use --existing skip",
             at_long_wait=at_long_wait,
         )
-        self._coverage = Coverage(get_page, filters_of, take=self._take, persist=persist)
+        self._coverage = Coverage(get_page, entity.filters, take=self._take, persist=persist)
         self._clock = clock
         self._there = PairSet()
         self._ids: dict[tuple[int, int], int] = {}

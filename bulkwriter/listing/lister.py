@@ -19,6 +19,7 @@ from typing import Protocol, TypeVar
 
 from ..core.classify import UNSENT_FAULTS, judge_call, printable
 from ..core.stops import at_connect
+from ..entities import Entity
 from ..errors import ConfigurationStop
 from ..events import Event, Note
 from ..model import CallKind, Reply
@@ -150,8 +151,8 @@ class Lister:
         )
 
 
-def telling_orphans(get_page: GetOnePage, tell: Callable[[Event], None]) -> GetOnePage:
-    """The same pages; the first one with records that lost their lesson or member is told, once."""
+def telling_orphans(get_page: GetOnePage, tell: Callable[[Event], None], entity: Entity) -> GetOnePage:
+    """The same pages; the first one with records that lost one of their ids is told, once."""
     is_told = False
 
     async def get_one_page(filters: Filters, number: int) -> Page:
@@ -161,7 +162,8 @@ def telling_orphans(get_page: GetOnePage, tell: Callable[[Event], None]) -> GetO
             is_told = True
             example = next(record_id for record_id, pair in page.records if NOBODY in pair)
             count = f"{page.orphans:,} listed records have" if page.orphans > 1 else "1 listed record has"
-            tell(Note(f"{count} no lesson or no member any more (Id {example}): nobody's pair, so passed over"))
+            lost = " or ".join(f"no {word}" for word in entity.words)
+            tell(Note(f"{count} {lost} any more (Id {example}): nobody's pair, so passed over"))
         return page
 
     return get_one_page

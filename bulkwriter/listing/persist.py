@@ -29,11 +29,15 @@ LONGEST_FLAWED_S = 600.0
 LONGEST_TRY_S = 600.0
 """What a failed try adds to the time of failures at most: the rest of it was a wait for a quota."""
 
-NEEDS_LIST = "check the token, and that its user has the role CourseCompletedLesson-List"
 NO_LIST = "check --base-url, its path prefix too, and whatever proxy or gateway is on the way"
 
 LongWait = Callable[[float | None], BulkwriterError | None]
 """The stop that a stated `Retry-After` calls for, or None where it is short enough to be kept."""
+
+
+def needs_list(role: str) -> str:
+    """What to do where lists are forbidden; `role` is the one that allows them."""
+    return f"check the token, and that its user has the role {role}"
 
 
 class Pauses:
@@ -57,7 +61,7 @@ class Persistence:
         give_up_after_s: float,
         tell: Callable[[Event], None],
         rng: random.Random,
-        hint: str = NEEDS_LIST,
+        hint: str,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         at_long_wait: LongWait = lambda stated_s: None,
     ) -> None:

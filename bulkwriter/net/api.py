@@ -6,16 +6,15 @@ same, so a create costs one formatting and one concatenation.  Every request say
 
 A page of a list is believed only if it is shaped as documented: records with integer ids, `HasNextPage`, `TotalItems`,
 and the page's number and size (also under their older names).  Anything else is `BadList`: a list that cannot be read
-must never look like an empty one.  A record may have lost its lesson or member, which was deleted: such an *orphan* has
-`NOBODY` there, so that it counts for paging and is no pair of anybody's.  Records are not compared with the filters
-here; the caller does.
+must never look like an empty one.  A record may have lost what one of its ids named, which was deleted: such an
+*orphan* has `NOBODY` there, so that it counts for paging and is no pair of anybody's.  Records are not compared with
+the filters here; the caller does.
 
 Every list and read carries another `NONCE`, which the API passes over: caches that do not heed `no-cache` keep replies
 by their address.
 
-What is special to course completions is the value `COURSE_COMPLETED_LESSON`; another entity of the same API with two
-ids is another value.  Source: developers.nexudus.com as of November 2026; RFC 9112, 3.2 (Host); RFC 6750, 2.1 (what a
-bearer token may be: here a little more is let through).
+What is special to an entity comes from the `Entity` that an `Api` is made with.  Source: developers.nexudus.com as of
+November 2026; RFC 9112, 3.2 (Host); RFC 6750, 2.1 (what a bearer token may be: here a little more is let through).
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import orjson
 
 from .. import __version__
+from ..entities import Entity
 from ..errors import UsageError
 from ..model import BOM, ID_MAX
 
@@ -69,31 +69,6 @@ class BadList(ValueError):
         self.is_list = is_list
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """A resource whose records link two ids: its path, the ids' fields, and the list filters for each."""
-
-    path: str
-    first_field: str
-    second_field: str
-    first_filter: str
-    second_filter: str
-
-    def filters(self, first: int | None, second: int | None) -> dict[str, str]:
-        """List filters for records with these ids; None filters nothing."""
-        chosen = ((self.first_filter, first), (self.second_filter, second))
-        return {name: str(value) for name, value in chosen if value is not None}
-
-
-COURSE_COMPLETED_LESSON: Final = Entity(
-    path="/api/content/coursecompletedlessons",
-    first_field="CourseLessonId",
-    second_field="CourseMemberId",
-    first_filter="CourseCompletedLesson_CourseLesson",
-    second_filter="CourseCompletedLesson_CourseMember",
-)
-
-
 class Seen(NamedTuple):
     """A record as a read by ids shows it; an orphan's pair holds `NOBODY`.  `created_on` is the field as it came."""
 
@@ -118,14 +93,14 @@ class Page:
 
     @property
     def orphans(self) -> int:
-        """How many of the records have no lesson or no member any more."""
+        """How many of the records lack one of their two ids."""
         return sum(NOBODY in pair for _, pair in self.records)
 
 
 class Api:
     """Requests to one base URL, which may hold a port and a path prefix.  A bad token is a UsageError."""
 
-    def __init__(self, base_url: str, entity: Entity = COURSE_COMPLETED_LESSON) -> None:
+    def __init__(self, base_url: str, entity: Entity) -> None:
         parts = urlsplit(base_url)
         self.entity = entity
         self._prefix = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=-._~")
@@ -136,7 +111,7 @@ class Api:
             "Accept-Encoding: identity\r\n"
             f"User-Agent: bulkwriter/{__version__}\r\n"
         )
-        self._body = b'{"%b":%%d,"%b":%%d}' % (entity.first_field.encode(), entity.second_field.encode())
+        self._body = b'{"%b":%%d,"%b":%%d}' % tuple(field.encode() for field in entity.fields)
         self._token = ""
         self._create_heads: dict[int, bytes] = {}
         self._nonces = (f"{secrets.token_hex(4)}{n}" for n in itertools.count())
@@ -224,7 +199,7 @@ class Api:
         return [Seen(*record, row.get(CREATED_ON)) for record, row in zip(self._records(rows), rows, strict=True)]
 
     def _records(self, rows: list[Any]) -> list[Record]:
-        first, second = self.entity.first_field, self.entity.second_field
+        first, second = self.entity.fields
         records: list[Record] = []
         for row in rows:
             if not isinstance(row, dict) or not is_id(row.get("Id")):
@@ -238,9 +213,8 @@ class Api:
         return records
 
     def _check_fields(self, records: list[Record]) -> None:
-        """Raise where it is not some records that lost their lesson or member, but the fields that do not come."""
-        fields = self.entity.first_field, self.entity.second_field
-        missing = [name for i, name in enumerate(fields) if all(pair[i] == NOBODY for _, pair in records)]
+        """Raise where it is not some records that lost an id, but the fields that do not come."""
+        missing = [name for i, name in enumerate(self.entity.fields) if all(pair[i] == NOBODY for _, pair in records)]
         if missing and len(records) >= (FEW_ORPHANS if len(missing) > 1 else MANY_ORPHANS):
             raise BadList(f"none of {len(records)} records has a {' or a '.join(missing)}", is_list=True)
 

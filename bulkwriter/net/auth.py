@@ -108,20 +108,22 @@ class TokenSource:
 class FixedToken:
     """A token given as text: there is no other when the server refuses it.  Raises `UsageError` if it cannot be one."""
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, role: str) -> None:
         self._value = check_header(value, "token")
+        self._role = role
 
     async def __call__(self, *, is_first: bool) -> tuple[str, float]:
         if not is_first:
-            raise refused("the token was refused (401)")
+            raise refused("the token was refused (401)", self._role)
         return self._value, math.inf
 
 
 class CalledToken:
     """A function of the caller's is asked for every token; one that answers with the same again has no other."""
 
-    def __init__(self, call: TokenCall) -> None:
+    def __init__(self, call: TokenCall, role: str) -> None:
         self._call = call
+        self._role = role
         self._last: str | None = None
 
     async def __call__(self, *, is_first: bool) -> tuple[str, float]:
@@ -130,7 +132,8 @@ class CalledToken:
             raise UsageError(f"the function that gives tokens answered with {type(value).__name__}, not with text")
         check_header(value, "token")  # before it is kept: what was never sent was never refused
         if value == self._last and not is_first:
-            raise refused("the token was refused (401), and the function that gives tokens gave the same one again")
+            message = "the token was refused (401), and the function that gives tokens gave the same one again"
+            raise refused(message, self._role)
         self._last = value
         return value, math.inf
 
@@ -138,8 +141,9 @@ class CalledToken:
 class FileToken:
     """The first line of a file, read again when the server refuses it: whoever renews the file renews the run."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, role: str) -> None:
         self._path = path
+        self._role = role
         self._last = token_in(path)
         # A pipe, such as a shell's <(…), gave its line already: reading it again would wait for ever.
         self._is_pipe = not path.is_file()
@@ -152,9 +156,10 @@ class FileToken:
             if not self._is_pipe:
                 value = await asyncio.to_thread(token_in, self._path)
         except UsageError as error:
-            raise refused(f"the token was refused (401), and there is no other: {error.message}") from None
+            message = f"the token was refused (401), and there is no other: {error.message}"
+            raise refused(message, self._role) from None
         if value == self._last:
-            raise refused(f"the token in {self._path} was refused (401)")
+            raise refused(f"the token in {self._path} was refused (401)", self._role)
         self._last = value
         return value, math.inf
 
@@ -165,19 +170,21 @@ def token_source(
     request: RequestCall,
     token_request: TokenRequest,
     judge: Judge,
+    role: str,
 ) -> TokenSource:
     """The source of tokens that the settings call for: `token`, else `token_file`, else `username`.
 
-    Reads the files of token and password now, once.  Raises `UsageError` where they are missing, empty or unusable, and
-    where no token is to be had.  Nothing is sent before the first `current`.
+    `role` is what a refused token may lack.  Reads the files of token and password now, once.  Raises `UsageError`
+    where they are missing, empty or unusable, and where no token is to be had.  Nothing is sent before the first
+    `current`.
     """
     supply: Supply
     if isinstance(settings.token, str):
-        supply = FixedToken(settings.token)
+        supply = FixedToken(settings.token, role)
     elif settings.token is not None:
-        supply = CalledToken(settings.token)
+        supply = CalledToken(settings.token, role)
     elif settings.token_file is not None:
-        supply = FileToken(settings.token_file)
+        supply = FileToken(settings.token_file, role)
     elif settings.username is not None:
         endpoint = TokenEndpoint(
             request=request,
@@ -235,7 +242,5 @@ def first_line(path: Path, what: str) -> str:
     return line
 
 
-def refused(message: str) -> ConfigurationStop:
-    return ConfigurationStop(
-        message, hint="it is wrong or expired, or its user lacks the role CourseCompletedLesson-Create", code="token"
-    )
+def refused(message: str, role: str) -> ConfigurationStop:
+    return ConfigurationStop(message, hint=f"it is wrong or expired, or its user lacks the role {role}", code="token")

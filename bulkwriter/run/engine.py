@@ -60,7 +60,7 @@ class Engine:
 
     def __init__(self, settings: Settings, ports: Ports, stored: Stored, *, tell: Callable[[Event], None]) -> None:
         self.settings = settings
-        self.ports = ports = replace(ports, get_page=telling_orphans(ports.get_page, tell))
+        self.ports = ports = replace(ports, get_page=telling_orphans(ports.get_page, tell, ports.entity))
         self.tell = tell
         self.error: BulkwriterError | None = None
         self.stopping = anyio.Event()
@@ -78,7 +78,7 @@ class Engine:
             late_apply_s=settings.late_apply_s,
             list_lag_s=settings.list_lag_s,
             get_page=ports.get_page,
-            filters_of=lambda pair: ports.filters_of(*pair),
+            filters_of=lambda pair: ports.entity.filters(*pair),
             settling=self.settlement,
             shifts=ports.shifts,
             clock=clock,
@@ -92,6 +92,7 @@ class Engine:
             self.pairs,
             self.looker,
             settings,
+            list_role=ports.entity.list_role,
             reach=lambda: reach_of(parts, clock(), ahead_s=ahead_s),
         )
         self.committer = Committer(ports.store, self.pairs, self.intents.deliver, some=some, clock=clock)

@@ -159,7 +159,7 @@ def existing_of(settings: Settings, ports: Ports, first: FirstStart, tell: Calla
         return None
     return Existing(
         first.get_page,
-        ports.filters_of,
+        ports.entity,
         clock=ports.clock,
         give_up_after_s=settings.give_up_after_s,
         tell=tell,

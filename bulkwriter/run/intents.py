@@ -52,17 +52,19 @@ class Intents:
         looker: Looker,
         settings: Settings,
         *,
+        list_role: str,
         reach: Callable[[], Reach],
     ) -> None:
         self._store = store
         self._sender = sender
         self._pairs = pairs
         self._looker = looker
+        self._list_role = list_role
         self._reach = reach if store.is_durable else lambda: ANY
         self._most_doubts = settings.limits.outcome_rows
         self._source_note: dict[str, str] = {}
         self._room = anyio.Event()
-        self.unkept = None if store.is_durable else Unkept(lambda: looker.forbidden)
+        self.unkept = None if store.is_durable else Unkept(lambda: looker.forbidden, list_role)
         self.waiters = Waiters()
         self.reasons = ReasonCounter()
         """What was said of the pairs and rows that this process found rejected, failed or invalid."""
@@ -91,7 +93,7 @@ class Intents:
                 raise ConfigurationStop(
                     f"{len(self._looker.doubts):,} pairs are in doubt, no more are risked, and what exists cannot be "
                     f"listed: {self._looker.forbidden}",
-                    hint="give the user the role CourseCompletedLesson-List; the same command then goes on",
+                    hint=f"give the user the role {self._list_role}; the same command then goes on",
                 )
             self._room = anyio.Event()
             # Of the queue we are told (`hungry`), but doubts are settled without a word to us.

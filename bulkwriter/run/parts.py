@@ -34,6 +34,8 @@ class Parts:
     record_ids: RecordIds
     budget: RetryBudget
     quotas: Quotas | None
+    create_role: str
+    """What a user lacks whose fresh token is refused."""
 
 
 def parts_for(settings: Settings, ports: Ports, stored: Stored, *, on_first_row: Callable[[], None]) -> Parts:
@@ -55,4 +57,5 @@ def parts_for(settings: Settings, ports: Ports, stored: Stored, *, on_first_row:
         record_ids=RecordIds(stored.record_ids, are_rising=stored.has_rising_ids),
         budget=RetryBudget(),
         quotas=ports.quotas,
+        create_role=ports.entity.create_role,
     )

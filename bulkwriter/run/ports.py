@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ..core.dedupe import IdSet
+from ..entities import Entity
 from ..listing.lister import Tokens
 from ..listing.lists import Filters
 from ..model import Intent, Rows, State
@@ -71,7 +72,7 @@ class Ports:
     api: Encoder
     tokens: Tokens
     get_page: Callable[[Filters, int], Awaitable[Page]]
-    filters_of: Callable[[int | None, int | None], Filters]
+    entity: Entity
     shifts: Callable[[], int]
     """How many connections for calls were found out of step so far."""
     clock: Callable[[], float]

@@ -50,7 +50,7 @@ class Replies:
         self._settings = settings
         self._control, self._breaker = parts.control, parts.breaker
         self._stats, self._pairs, self._record_ids = parts.stats, parts.pairs, parts.record_ids
-        self._quotas = parts.quotas
+        self._quotas, self._create_role = parts.quotas, parts.create_role
         self._record, self._on_good = parts.stats.latency.record, parts.control.on_good  # once a pair: bound once
         self._host = host
         self._rejections = stops.Rejections(
@@ -143,7 +143,7 @@ class Replies:
 
     def _unauthorized(self, verdict: Verdict) -> None:
         if self._is_refreshed:
-            self._host.stop(ConfigurationStop(verdict.message, hint=stops.NO_ROLE, code="token"))
+            self._host.stop(ConfigurationStop(verdict.message, hint=stops.no_role(self._create_role), code="token"))
         elif self.token_since < math.inf:
             self.token_since = math.inf
             self._host.refresh_token()

@@ -30,7 +30,8 @@ ASK_S: Final = 1.0
 class Unkept:
     """The pairs of one process; `forbidden` says why doubts will never be settled, or is empty."""
 
-    def __init__(self, forbidden: Callable[[], str]) -> None:
+    def __init__(self, forbidden: Callable[[], str], list_role: str) -> None:
+        self._list_role = list_role
         self._forbidden = forbidden
         self._open: set[tuple[int, int]] = set()
         self._there = PairSet()
@@ -64,7 +65,7 @@ class Unkept:
             if reason := self._forbidden():
                 raise ConfigurationStop(
                     f"a pair was given again while it is in doubt, and lists do not work: {reason}",
-                    hint="give the user the role CourseCompletedLesson-List, and use a journal",
+                    hint=f"give the user the role {self._list_role}, and use a journal",
                 )
             with anyio.move_on_after(ASK_S):
                 await self._changed.wait()

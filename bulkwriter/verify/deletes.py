@@ -105,14 +105,14 @@ class Deleter:
         token = await self._refreshed(token)
         reply = await self._request(self._api.delete(token.value, record_id))
         if judge_call(reply, 0.0).kind is CallKind.UNAUTHORIZED:
-            raise not_allowed("HTTP 401 on a fresh token")
+            raise not_allowed("HTTP 401 on a fresh token", self._api.entity.delete_role)
         return reply
 
     async def _refreshed(self, token: TokenLike) -> TokenLike:
         try:
             return await self._tokens.refresh(token.generation)
         except ConfigurationStop as refused:
-            raise not_allowed(refused.message) from None
+            raise not_allowed(refused.message, self._api.entity.delete_role) from None
 
     def _judge(self, reply: Reply) -> Fate:
         """The fate by one reply; UNSENT and UNKNOWN ask for another try, or `halt` is set."""
@@ -177,8 +177,8 @@ def is_success(reply: Reply) -> bool:
     return isinstance(body, dict) and body.get("WasSuccessful") is True
 
 
-def not_allowed(reason: str) -> ConfigurationStop:
+def not_allowed(reason: str, role: str) -> ConfigurationStop:
     return ConfigurationStop(
         f"the server does not let this token delete records: {reason}",
-        hint=f"give the user the role CourseCompletedLesson-Delete, or a token that has not expired; {GO_ON}",
+        hint=f"give the user the role {role}, or a token that has not expired; {GO_ON}",
     )

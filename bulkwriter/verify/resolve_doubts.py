@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from ..core.doubts import Doubts
+from ..entities import Entity
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..events import DoubtsParked, Event
-from ..listing.coverage import FiltersOf
 from ..listing.lists import GetPage, Oddness
 from ..listing.looks import Looker
-from ..listing.persist import NEEDS_LIST, NO_LIST
+from ..listing.persist import NO_LIST, needs_list
 from ..model import ID_MAX, Intent, State
 from ..rows import SettleRow
 from ..settings import Settings
@@ -40,7 +40,7 @@ class Leftovers:
         settings: Settings,
         *,
         get_page: GetPage,
-        filters_of: FiltersOf,
+        entity: Entity,
         shifts: Callable[[], int],
         clock: Callable[[], float],
         tell: Callable[[Event], None],
@@ -49,6 +49,7 @@ class Leftovers:
     ) -> None:
         self._store = store
         self._settings = settings
+        self._needs_list = needs_list(entity.list_role)
         self._clock = clock
         self._tell = tell
         self._halt = halt
@@ -62,7 +63,7 @@ class Leftovers:
             late_apply_s=settings.late_apply_s,
             list_lag_s=settings.list_lag_s,
             get_page=get_page,
-            filters_of=lambda pair: filters_of(*pair),
+            filters_of=lambda pair: entity.filters(*pair),
             settling=self,
             shifts=shifts,
             clock=clock,
@@ -112,7 +113,7 @@ class Leftovers:
         failing_s = looker.failing_s(self._clock())
         if looker.forbidden:
             what = f"{len(looker.doubts)} doubts cannot be settled, since what exists cannot be listed"
-            self._halt.set(ConfigurationStop(f"{what}: {looker.forbidden}", hint=f"{NEEDS_LIST}; or {NO_LIST}"))
+            self._halt.set(ConfigurationStop(f"{what}: {looker.forbidden}", hint=f"{self._needs_list}; or {NO_LIST}"))
         elif failing_s >= self._settings.give_up_after_s:
             what = f"list calls have failed for {failing_s:,.0f} s: {looker.last_failure}"
             self._halt.set(TryLater(what, hint="the same command later settles the doubts and goes on"))

@@ -16,7 +16,7 @@ from functools import partial
 from ..events import Event
 from ..listing.lister import telling_orphans
 from ..listing.lists import Record, scan
-from ..listing.persist import Persistence
+from ..listing.persist import Persistence, needs_list
 from ..net.api import Seen
 from ..quota.eta import Eta
 from ..server_client import Connection
@@ -44,15 +44,21 @@ class Conversation:
         if connection.quotas:
             self.halt.also, connection.quotas.tell = connection.quotas.halt, tell
         self.eta = Eta(connection.quotas)
-        self.filters_of = connection.filters_of
+        self.entity = connection.entity
+        self.filters_of = connection.entity.filters
         self.shifts: Callable[[], int] = lambda: connection.calls.shifts
         self.paced = PacedRequests(
             connection.request, settings, clock=clock, wall=time.time, tell=tell, rng=self.rng, halt=self.halt
         )
         self.lister = connection.lister_over(self.paced)
-        self.get_page = telling_orphans(self.lister.page, tell)
+        self.get_page = telling_orphans(self.lister.page, tell, connection.entity)
         self.persist = Persistence(
-            clock=clock, give_up_after_s=settings.give_up_after_s, tell=tell, rng=self.rng, sleep=self.halt.sleep
+            clock=clock,
+            give_up_after_s=settings.give_up_after_s,
+            tell=tell,
+            rng=self.rng,
+            sleep=self.halt.sleep,
+            hint=needs_list(connection.entity.list_role),
         )
         self.deleter = Deleter(
             self.paced, connection.api, connection.tokens, settings,

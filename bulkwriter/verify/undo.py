@@ -86,7 +86,7 @@ class Undo:
         self._clock = talk.clock
         self._started_at = talk.clock()
         self._leftovers = Leftovers(
-            store, settings, get_page=talk.get_page, filters_of=talk.filters_of, shifts=talk.shifts,
+            store, settings, get_page=talk.get_page, entity=talk.entity, shifts=talk.shifts,
             clock=talk.clock, tell=talk.tell, rng=talk.rng, halt=talk.halt,
         )  # fmt: skip
         self._takeback = TakeBack(

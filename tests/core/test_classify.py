@@ -180,7 +180,7 @@ def test_everyone_pauses_for_throttles_and_a_stated_503_alone() -> None:
         (404, HTML, "base URL"),
         (405, b"", "no POST"),
         (400, HTML, "proxy or gateway"),
-        (401, b"", "CourseCompletedLesson-Create"),
+        (401, b"", "lacks a role"),
     ],
 )
 def test_a_stop_says_what_to_check(status: int, body: bytes, words: str) -> None:

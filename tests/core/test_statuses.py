@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.core.classify import classify, judge_call
+from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
 from bulkwriter.events import Event, Throttled
 from bulkwriter.listing.lister import Lister
@@ -62,7 +63,7 @@ def as_list_call(reply: Reply) -> str:
         return reply
 
     async def main() -> str:
-        lister = Lister(request, Api(BASE_URL), Tokens(), wall=lambda: 0.0, most_age_s=5.0)
+        lister = Lister(request, Api(BASE_URL, COMPLETED_LESSONS), Tokens(), wall=lambda: 0.0, most_age_s=5.0)
         with pytest.raises(ListFailed) as raised:
             await lister.page({}, 1)
         failed = raised.value
@@ -92,7 +93,7 @@ def as_delete(reply: Reply) -> tuple[Fate, BulkwriterError | None]:
     async def main() -> tuple[Fate, BulkwriterError | None]:
         halt = Halt()
         deleter = Deleter(
-            request, Api(BASE_URL), Tokens(), SETTINGS,
+            request, Api(BASE_URL, COMPLETED_LESSONS), Tokens(), SETTINGS,
             clock=asyncio.get_running_loop().time, tell=lambda event: None, rng=random.Random(1), halt=halt,
         )  # fmt: skip
         return await deleter.delete(7), halt.error

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bulkwriter import BulkWriter, JournalError, Outcome, State, TryLater, UsageError
+from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.model import SINGLE_SEQ
-from bulkwriter.server_client import COLUMNS
 from bulkwriter.sources.inputs import checked_pair
 from bulkwriter.store.journal import Journal
 from tests.support.cli_process import stub
@@ -168,7 +168,7 @@ def test_attempts_of_earlier_starts_count(tmp_path: Path) -> None:
     async def main() -> Outcome:
         async with BulkWriter(settings_for(server, tmp_path / "j")) as writer:
             await writer.write((7, 42))
-        journal = Journal.open(tmp_path / "j", base_url=server.base_url, account=None, columns=COLUMNS)
+        journal = Journal.open(tmp_path / "j", base_url=server.base_url, account=None, columns=COMPLETED_LESSONS.fields)
         journal.settle([(SINGLE_SEQ, State.PENDING, 2, None, None, None)])
         journal.close()
         async with BulkWriter(settings_for(server, tmp_path / "j", existing="skip")) as writer:

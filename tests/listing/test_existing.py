@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkwriter.core.stops import at_long_wait
+from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
 from bulkwriter.events import Event, LookFailed
 from bulkwriter.listing.existing import FRESHEN_S, Existing
@@ -19,13 +20,13 @@ from bulkwriter.settings import Settings
 
 from ..sim.loop import run_virtual
 from ..sim.server import Pair
-from ..support.list_server import ListServer, filters_of
+from ..support.list_server import ListServer
 
 
 def existing_over(server: ListServer, events: list[Event] | None = None, *, give_up_after_s: float = 60.0) -> Existing:
     return Existing(
         server.get_page,
-        filters_of,
+        COMPLETED_LESSONS,
         clock=asyncio.get_running_loop().time,
         give_up_after_s=give_up_after_s,
         tell=(events if events is not None else []).append,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import ConfigurationStop
 from bulkwriter.listing.lister import Lister, StaleList
 from bulkwriter.listing.lists import ListFailed
@@ -50,7 +51,9 @@ def lister_of(*replies: Reply, tokens: Tokens | None = None) -> Lister:
     async def request(data: bytes) -> Reply:
         return next(rest)
 
-    return Lister(request, Api("https://example.test"), tokens or Tokens("a"), wall=lambda: 0.0, most_age_s=5.0)
+    return Lister(
+        request, Api("https://example.test", COMPLETED_LESSONS), tokens or Tokens("a"), wall=lambda: 0.0, most_age_s=5.0
+    )
 
 
 async def test_a_page_and_records_by_ids() -> None:

@@ -63,7 +63,9 @@ async def test_pauses_between_tries_begin_with_the_first_and_double() -> None:
             raise failures.pop()
         return "there"
 
-    persist = Persistence(clock=lambda: 0.0, give_up_after_s=60.0, tell=lambda event: None, rng=Longest(), sleep=sleep)
+    persist = Persistence(
+        clock=lambda: 0.0, give_up_after_s=60.0, tell=lambda event: None, rng=Longest(), hint="", sleep=sleep
+    )
     assert await persist(step) == "there"
     assert slept == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
 
@@ -82,7 +84,7 @@ def test_giving_up_counts_from_the_first_failure_and_no_wait_for_a_quota(waits_s
             await asyncio.sleep(waits_s)
             raise ListFailed("HTTP 500")
 
-        persist = Persistence(clock=clock, give_up_after_s=3_600.0, tell=lambda event: None, rng=Longest())
+        persist = Persistence(clock=clock, give_up_after_s=3_600.0, tell=lambda event: None, rng=Longest(), hint="")
         with pytest.raises(TryLater):
             await persist(step)
         return clock()

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkwriter import __version__
+from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS as ENTITY
 from bulkwriter.errors import UsageError
-from bulkwriter.net.api import COURSE_COMPLETED_LESSON, IDS_PER_CALL, NOBODY, Api, BadList, Entity, Seen
+from bulkwriter.net.api import IDS_PER_CALL, NOBODY, Api, BadList, Seen
 
 BASE = "https://spaces.nexudus.com"
 TOKEN = "canary-token-8c1f"
@@ -58,7 +59,7 @@ class Parsed:
 
 
 def test_a_create_to_the_byte() -> None:
-    assert Api(BASE, COURSE_COMPLETED_LESSON).create(TOKEN, (11, 42)) == (
+    assert Api(BASE, ENTITY).create(TOKEN, (11, 42)) == (
         b"POST /api/content/coursecompletedlessons HTTP/1.1\r\n"
         b"Host: spaces.nexudus.com\r\n"
         b"Accept: application/json\r\n"
@@ -73,23 +74,16 @@ def test_a_create_to_the_byte() -> None:
 
 @given(first=ids, second=ids)
 def test_a_create_holds_its_pair(first: int, second: int) -> None:
-    parsed = Parsed(Api(BASE).create(TOKEN, (first, second)))
+    parsed = Parsed(Api(BASE, ENTITY).create(TOKEN, (first, second)))
     assert json.loads(parsed.body) == {"CourseLessonId": first, "CourseMemberId": second}
     assert parsed.headers["content-length"] == str(len(parsed.body))
 
 
 def test_the_head_follows_the_token_and_the_length() -> None:
-    api = Api(BASE)
+    api = Api(BASE, ENTITY)
     requests = [api.create(token, pair) for token in ("one", "two", "one") for pair in ((1, 2), (10, 2), (1, 2))]
     heads = [(Parsed(r).headers["authorization"][7:], Parsed(r).headers["content-length"]) for r in requests]
     assert heads == [(t, n) for t in ("one", "two", "one") for n in ("39", "40", "39")]
-
-
-def test_another_entity_of_the_same_api() -> None:
-    api = Api(BASE, Entity("/api/x/ys", "AId", "BId", "Y_A", "Y_B"))
-    parsed = Parsed(api.create(TOKEN, (1, 2)))
-    assert (parsed.target, parsed.body) == ("/api/x/ys", b'{"AId":1,"BId":2}')
-    assert api.parse_records(b'[{"Id":3,"AId":1,"BId":2}]') == [Seen(3, (1, 2), None)]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +101,7 @@ def test_another_entity_of_the_same_api() -> None:
     ],
 )
 def test_host_and_path_prefix(base_url: str, host: str, path: str) -> None:
-    api = Api(base_url)
+    api = Api(base_url, ENTITY)
     requests = {
         path + PATH: api.create(TOKEN, (1, 2)),
         f"{path}{PATH}?page=1&size=1000&orderBy=Id&dir=-1&_=": api.list_page(TOKEN),
@@ -120,7 +114,7 @@ def test_host_and_path_prefix(base_url: str, host: str, path: str) -> None:
 
 
 def test_a_list_request() -> None:
-    request = Api(BASE).list_page(TOKEN, filters=COURSE_COMPLETED_LESSON.filters(2**40, 7), page=3, size=500)
+    request = Api(BASE, ENTITY).list_page(TOKEN, filters=ENTITY.filters(2**40, 7), page=3, size=500)
     parsed = Parsed(request)
     assert parsed.method == "GET"
     assert parsed.query == {
@@ -139,37 +133,37 @@ def test_a_list_request() -> None:
 
 
 def test_filters_of_what_is_known() -> None:
-    filters = COURSE_COMPLETED_LESSON.filters
+    filters = ENTITY.filters
     assert filters(None, None) == {}
     assert filters(5, None) == {"CourseCompletedLesson_CourseLesson": "5"}
     assert filters(None, 6) == {"CourseCompletedLesson_CourseMember": "6"}
-    text = Parsed(Api(BASE).list_page(TOKEN, filters={"A_Title": "a&b=c \u00e9\r\n"}))
+    text = Parsed(Api(BASE, ENTITY).list_page(TOKEN, filters={"A_Title": "a&b=c \u00e9\r\n"}))
     assert text.query["A_Title"] == "a&b=c \u00e9\r\n"
 
 
 def test_the_records_of_some_ids() -> None:
-    parsed = Parsed(Api(BASE).by_ids(TOKEN, [1, 2, 2**63 - 1]))
+    parsed = Parsed(Api(BASE, ENTITY).by_ids(TOKEN, [1, 2, 2**63 - 1]))
     assert (parsed.method, urlsplit(parsed.target).path) == ("GET", PATH + "/")
     assert parsed.query == {"id": f"[1,2,{2**63 - 1}]", "_": parsed.query["_"]}
     assert parsed.headers["cache-control"] == "no-cache"
-    assert len(Api(BASE).by_ids(TOKEN, [2**63 - 1] * IDS_PER_CALL)) < 2_000
+    assert len(Api(BASE, ENTITY).by_ids(TOKEN, [2**63 - 1] * IDS_PER_CALL)) < 2_000
 
 
 def test_no_two_list_calls_have_the_same_address() -> None:
-    apis = [Api(BASE), Api(BASE)]
+    apis = [Api(BASE, ENTITY), Api(BASE, ENTITY)]
     calls = [call for api in apis for _ in range(50) for call in (api.list_page(TOKEN), api.by_ids(TOKEN, [1]))]
     assert len({Parsed(call).target for call in calls}) == len(calls), "a cache would answer for one of them"
 
 
 def test_a_delete() -> None:
-    parsed = Parsed(Api(BASE).delete(TOKEN, 9))
+    parsed = Parsed(Api(BASE, ENTITY).delete(TOKEN, 9))
     assert (parsed.method, parsed.target, parsed.body) == ("DELETE", PATH + "/9", b"")
 
 
 @pytest.mark.parametrize("client_id", [None, "bulkwriter-1"])
 def test_a_token_request(client_id: str | None) -> None:
     form = {"grant_type": "password", "username": "a@b.c", "password": "p&=\r\n\u00e4 %"}
-    parsed = Parsed(Api(BASE).token_request(form, client_id))
+    parsed = Parsed(Api(BASE, ENTITY).token_request(form, client_id))
     assert parsed.method == "POST"
     assert dict(parse_qsl(parsed.body.decode())) == form
     assert parsed.headers["content-type"] == "application/x-www-form-urlencoded"
@@ -182,7 +176,7 @@ BAD = ["", "a b", "a\r\nX: y", "a\n", "\ta", "gehei\u00f1", "t\u0416", "a\0", "x
 
 @pytest.mark.parametrize("token", BAD)
 def test_a_token_that_fits_no_header_is_not_shown(token: str) -> None:
-    api = Api(BASE)
+    api = Api(BASE, ENTITY)
     requests: list[Any] = [
         lambda: api.create(token, (1, 2)),
         lambda: api.list_page(token),
@@ -202,19 +196,19 @@ PAGE = {"Records": [RECORD], "CurrentPage": 2, "CurrentPageSize": 25, "TotalItem
 
 
 def test_a_page() -> None:
-    page = Api(BASE).parse_page(json.dumps(PAGE).encode())
+    page = Api(BASE, ENTITY).parse_page(json.dumps(PAGE).encode())
     assert page.records == [(7, (1, 2))]
     assert (page.page, page.page_size, page.total, page.has_next) == (2, 25, 26, False)
 
 
 def test_a_page_in_older_words() -> None:
     older = {k: v for k, v in PAGE.items() if not k.startswith("Current")} | {"PageNumber": 3, "PageSize": 10}
-    page = Api(BASE).parse_page(json.dumps(older).encode())
+    page = Api(BASE, ENTITY).parse_page(json.dumps(older).encode())
     assert (page.page, page.page_size) == (3, 10)
 
 
 def test_an_empty_list_says_so_in_full() -> None:
-    page = Api(BASE).parse_page(json.dumps(PAGE | {"Records": [], "TotalItems": 0}).encode())
+    page = Api(BASE, ENTITY).parse_page(json.dumps(PAGE | {"Records": [], "TotalItems": 0}).encode())
     assert (page.records, page.total, page.has_next) == ([], 0, False)
 
 
@@ -234,7 +228,7 @@ NO_ID_AT_ALL = [MISSING, None, True, 0, -7, 2**63, 7.5, "seven", [], {}]
 def test_an_envelope_that_is_not_as_documented(name: str, value: object) -> None:
     page = {k: v for k, v in PAGE.items() if k != name} if value is MISSING else PAGE | {name: value}
     with pytest.raises(BadList):
-        Api(BASE).parse_page(json.dumps(page).encode())
+        Api(BASE, ENTITY).parse_page(json.dumps(page).encode())
 
 
 @pytest.mark.parametrize(
@@ -244,9 +238,9 @@ def test_an_envelope_that_is_not_as_documented(name: str, value: object) -> None
 def test_a_record_that_is_not_as_documented(name: str, value: object) -> None:
     record = {k: v for k, v in RECORD.items() if k != name} if value is MISSING else RECORD | {name: value}
     with pytest.raises(BadList, match=name):
-        Api(BASE).parse_page(json.dumps(PAGE | {"Records": [RECORD, record]}).encode())
+        Api(BASE, ENTITY).parse_page(json.dumps(PAGE | {"Records": [RECORD, record]}).encode())
     with pytest.raises(BadList):
-        Api(BASE).parse_records(json.dumps([record]).encode())
+        Api(BASE, ENTITY).parse_records(json.dumps([record]).encode())
 
 
 @pytest.mark.parametrize("name", ["CourseLessonId", "CourseMemberId"])
@@ -254,14 +248,14 @@ def test_a_record_that_is_not_as_documented(name: str, value: object) -> None:
 def test_a_record_that_lost_its_lesson_or_member_counts_and_is_no_pair(name: str, value: object) -> None:
     record = {k: v for k, v in RECORD.items() if k != name} if value is MISSING else RECORD | {name: value}
     pair = (NOBODY, 2) if name == "CourseLessonId" else (1, NOBODY)
-    page = Api(BASE).parse_page(json.dumps(PAGE | {"Records": [RECORD, record | {"Id": 6}]}).encode())
+    page = Api(BASE, ENTITY).parse_page(json.dumps(PAGE | {"Records": [RECORD, record | {"Id": 6}]}).encode())
     assert page.records == [(7, (1, 2)), (6, pair)]
     assert page.orphans == 1
-    assert Api(BASE).parse_records(json.dumps([record]).encode()) == [Seen(7, pair, None)]
+    assert Api(BASE, ENTITY).parse_records(json.dumps([record]).encode()) == [Seen(7, pair, None)]
 
 
 def test_fields_that_never_come_are_another_shape() -> None:
-    api = Api(BASE)
+    api = Api(BASE, ENTITY)
     bare = [{"Id": i} for i in range(1, 4)]
     half = [{"Id": i, "CourseLessonId": 1, "CourseMemberId": None} for i in range(1, 21)]
     for records, count, words in ((bare, 3, "CourseLessonId or a CourseMemberId"), (half, 20, "a CourseMemberId")):
@@ -274,11 +268,11 @@ def test_fields_that_never_come_are_another_shape() -> None:
 def test_a_record_that_is_not_as_documented_is_named() -> None:
     record = RECORD | {"Id": 77, "CourseMemberId": "42"}
     with pytest.raises(BadList, match="record 77 has a CourseMemberId that is no integer: '42'"):
-        Api(BASE).parse_records(json.dumps([record]).encode())
+        Api(BASE, ENTITY).parse_records(json.dumps([record]).encode())
 
 
 def test_a_byte_order_mark_is_no_part_of_a_list() -> None:
-    assert Api(BASE).parse_page(b"\xef\xbb\xbf" + json.dumps(PAGE).encode()).total == PAGE["TotalItems"]
+    assert Api(BASE, ENTITY).parse_page(b"\xef\xbb\xbf" + json.dumps(PAGE).encode()).total == PAGE["TotalItems"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -286,10 +280,10 @@ def test_a_byte_order_mark_is_no_part_of_a_list() -> None:
     lambda v: json.dumps(v).encode()))  # fmt: skip
 def test_nothing_a_server_sends_is_an_empty_list_by_accident(body: bytes) -> None:
     with pytest.raises(BadList):
-        Api(BASE).parse_page(body)
+        Api(BASE, ENTITY).parse_page(body)
 
 
 def test_the_ids_of_two_to_the_sixty_three_survive() -> None:
     big = 2**63 - 1
     record = {"Id": big, "CourseLessonId": big, "CourseMemberId": big - 1}
-    assert Api(BASE).parse_records(json.dumps([record]).encode()) == [Seen(big, (big, big - 1), None)]
+    assert Api(BASE, ENTITY).parse_records(json.dumps([record]).encode()) == [Seen(big, (big, big - 1), None)]

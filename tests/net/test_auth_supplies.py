@@ -32,7 +32,9 @@ async def never_request(data: bytes, *, deadline_s: float) -> Reply:
 
 
 def made(settings: Settings) -> TokenSource:
-    return token_source(settings, request=never_request, token_request=lambda form, _: b"", judge=judge_call)
+    return token_source(
+        settings, request=never_request, token_request=lambda form, _: b"", judge=judge_call, role="Thing-Create"
+    )
 
 
 async def test_a_fixed_token_has_no_other() -> None:
@@ -40,7 +42,7 @@ async def test_a_fixed_token_has_no_other() -> None:
     assert await source.current() == Token(CANARY, 0)
     with pytest.raises(ConfigurationStop, match="refused \\(401\\)") as stop:
         await source.refresh(0)
-    assert "CourseCompletedLesson-Create" in stop.value.hint
+    assert "Thing-Create" in stop.value.hint
     assert CANARY not in all_words(stop.value)
     assert CANARY not in repr(await source.current())
 
@@ -214,7 +216,7 @@ async def test_a_function_that_gives_no_token_is_a_usage_error_to_all_who_ask(an
         await asyncio.sleep(0)
         return answer
 
-    source = TokenSource(CalledToken(give))  # type: ignore[arg-type]
+    source = TokenSource(CalledToken(give, "R"))  # type: ignore[arg-type]
     for times in (1, 2):
         errors = await asyncio.gather(source.current(), source.current(), return_exceptions=True)
         for error in errors:

@@ -87,6 +87,7 @@ async def test_a_sign_in_has_a_client_id_of_its_own() -> None:
             request=endpoint.request,
             token_request=encode,
             judge=judge_call,
+            role="R",
         )
         await source.current()
         seen |= set(endpoint.client_ids)

@@ -28,7 +28,7 @@ def test_doubts_that_no_look_can_settle_stop_a_run_that_may_risk_no_more(doubts:
     settings = Settings(limits=Limits(outcome_rows=2))
 
     async def main() -> int:
-        return await Intents(store, sender, pairs, looker, settings, reach=lambda: ANY).room(5)
+        return await Intents(store, sender, pairs, looker, settings, list_role="R", reach=lambda: ANY).room(5)
 
     if doubts < 2:
         assert run_virtual(main) == 0

@@ -17,7 +17,7 @@ INTENT = Intent(0, (1, 2), 0, None, None)
 
 def test_all_who_wait_for_a_pair_hear_of_it_at_once() -> None:
     async def main() -> float:
-        loop, unkept = asyncio.get_running_loop(), Unkept(lambda: "")
+        loop, unkept = asyncio.get_running_loop(), Unkept(lambda: "", "R")
         unkept.begin([INTENT])
         asking = [asyncio.create_task(unkept.find([INTENT.pair])) for _ in range(3)]
         await asyncio.sleep(0.1)
@@ -31,7 +31,7 @@ def test_all_who_wait_for_a_pair_hear_of_it_at_once() -> None:
 
 def test_nobody_waits_for_a_doubt_that_no_look_will_settle() -> None:
     async def main() -> None:
-        unkept = Unkept(lambda: "HTTP 403")
+        unkept = Unkept(lambda: "HTTP 403", "R")
         unkept.begin([INTENT])
         with pytest.raises(ConfigurationStop, match="HTTP 403"):
             await unkept.find([INTENT.pair])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
+from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.listing.lister import Lister
-from bulkwriter.net.api import COURSE_COMPLETED_LESSON, Api
+from bulkwriter.net.api import Api
 from bulkwriter.run.ports import Ports
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
@@ -66,7 +67,7 @@ class SimAssembly(Assembly):
 
     def _make_ports(self) -> Ports:
         network = self._connection = SimNetwork(self.pool)  # type: ignore[assignment]
-        api = Api(self._settings.base_url, COURSE_COMPLETED_LESSON)
+        api = Api(self._settings.base_url, COMPLETED_LESSONS)
         tokens = SimTokens(self._server, self._weather)
         clock = self._process.loop.time
 
@@ -76,7 +77,7 @@ class SimAssembly(Assembly):
             api=api,
             tokens=tokens,
             get_page=Lister(network.calls.request, api, tokens, wall=self._wall, most_age_s=5.0).page,
-            filters_of=COURSE_COMPLETED_LESSON.filters,
+            entity=COMPLETED_LESSONS,
             shifts=lambda: 0,
             clock=clock,
             wall=self._wall,

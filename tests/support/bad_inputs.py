@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bulkwriter.core.classify import RETRY_AFTER_MAX_S, classify, created_id, parse_retry_after
+from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import BulkwriterError, SourceError
 from bulkwriter.model import ID_MAX, BadRow, Fault, Reply, VerdictKind
 from bulkwriter.net.api import NOBODY, BadList, Page, load
@@ -24,7 +25,7 @@ from bulkwriter.sources.files import make_reader
 WALL_S: Final = 1_764_000_000.0
 LINE_BYTES: Final = 200
 HEAD_BYTES, BODY_BYTES = 2_000, 2_000
-API: Final = NetApi("https://sim.test")
+API: Final = NetApi("https://sim.test", COMPLETED_LESSONS)
 Rows = list[tuple[int, tuple[int, int] | BadRow]]
 
 

@@ -7,13 +7,14 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.listing.lists import Filters, ListFailed
-from bulkwriter.net.api import COURSE_COMPLETED_LESSON, Page
+from bulkwriter.net.api import Page
 
 from ..sim.server import Pair, Server
 from ..sim.wire import LESSON, MEMBER
 
-filters_of = COURSE_COMPLETED_LESSON.filters
+filters_of = COMPLETED_LESSONS.filters
 
 
 @dataclass

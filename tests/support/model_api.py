@@ -16,9 +16,10 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.listing.lister import Lister, Request
 from bulkwriter.model import Fault, Reply
-from bulkwriter.net.api import COURSE_COMPLETED_LESSON, Api
+from bulkwriter.net.api import Api
 
 Pair = tuple[int, int]
 BASE_URL = "https://example.test"
@@ -74,9 +75,9 @@ class ModelApi:
         self._next_id = 1
         self.add(*pairs)
         # what a connection has
-        self.api = Api(BASE_URL)
+        self.api = Api(BASE_URL, COMPLETED_LESSONS)
         self.tokens = Tokens()
-        self.filters_of = COURSE_COMPLETED_LESSON.filters
+        self.entity = COMPLETED_LESSONS
         self.calls = SimpleNamespace(shifts=0)
         self.quotas = None
 
@@ -142,8 +143,7 @@ class ModelApi:
         }  # fmt: skip
 
     def _matches(self, record_id: int, query: dict[str, str]) -> bool:
-        entity = COURSE_COMPLETED_LESSON
-        wanted = (query.get(entity.first_filter), query.get(entity.second_filter))
+        wanted = map(query.get, COMPLETED_LESSONS.filter_names)
         return all(w is None or int(w) == had for w, had in zip(wanted, self.records[record_id], strict=True))
 
     def _shows(self, record_id: int) -> bool:

@@ -104,6 +104,7 @@ class Stage:
             record_ids=RecordIds(),
             budget=RetryBudget(),
             quotas=None,
+            create_role="CourseCompletedLesson-Create",
         )
         self.sender = Sender(self.settings, self.parts, host=self, clock=lambda: self.now)
         replies = self.sender.replies

@@ -55,5 +55,5 @@ async def test_the_model_answers_as_the_stub_does() -> None:
     with StubThread({"tokens": [CANARY], "existing": PAIRS}) as stub:
         settings = Settings(base_url=stub.base_url, token=CANARY)
         async with Connection(settings) as connection:
-            real = await ask_all(connection.request, connection.api, connection.filters_of)
-    assert await ask_all(model.request, model.api, model.filters_of) == real
+            real = await ask_all(connection.request, connection.api, connection.entity.filters)
+    assert await ask_all(model.request, model.api, model.entity.filters) == real

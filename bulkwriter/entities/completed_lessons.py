@@ -1,0 +1,22 @@
+"""Completed lessons: each record says that a member of a course has completed a lesson of it.
+
+The first id is the `Id` of a lesson (GET /api/content/courselessons), the second that of an enrolment, which is one
+person in one course (GET /api/content/coursemembers) and neither the person's own id nor an e-mail.  There is no date
+in such a record but that of its creation.
+
+Source: developers.nexudus.com as of November 2026.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from . import Entity
+
+COMPLETED_LESSONS: Final = Entity(
+    name="CourseCompletedLesson",
+    path="/api/content/coursecompletedlessons",
+    fields=("CourseLessonId", "CourseMemberId"),
+    filter_names=("CourseCompletedLesson_CourseLesson", "CourseCompletedLesson_CourseMember"),
+    words=("lesson", "member"),
+)
