@@ -5,19 +5,21 @@
     options         options that commands share, made from `Settings`' own metadata
     choose          options and environment -> Settings; `secret`: what must not be said
 
-    run             a source brought to its end: `drive` runs the loop, `signals` drain or abort it
+    lifecycle       one way for `run`, `plan`, `verify`, `undo`: settings, signals, an end that always reports
+    run             the options of a run; `drive`: the run itself, its progress and its drain
     neighbours      other runs over the same pairs, by the registry beside the ledger
     dry_run, plan   what a run would do, and when it would be done (`forecast`)
     status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`)
     export          pairs by state, as a source again; `journals`: which journal is meant
-    verify, undo    a `lifecycle` each: settings, signals, an end that always reports (`verify_report`)
-    stub, demo      the local server; `topics`: help
-
-    stdout          what is written there, and what becomes of it when that fails
-    stderr          everything said there, by one thread; `event_lines`: events as sentences
-    progress        a snapshot as lines, drawn by `live`
+    verify, undo    what the server has, against a journal (`verify_report`); the records of a run deleted
+    stub, demo      the local server, and a run against it
     topics          help; `manual`: its texts for operators
-    conclude        the end of a command; `ending`: exit code, summary, the command that resumes
+
+    signals         the first drains, the second leaves the process
+    stdout          what is written there, and what becomes of it when that fails
+    stderr          everything printed there, by one thread; `event_lines`: events as sentences
+    progress        a snapshot as lines, drawn by `live`
+    ending          exit code, summary, the command that resumes
     reasons         why pairs were not written, most frequent first
     describe        numbers, times and tables as text
 

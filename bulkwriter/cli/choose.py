@@ -25,7 +25,7 @@ from .secret import SECRET_ENV
 
 if TYPE_CHECKING:
     from ..sources import Source
-    from .stderr import Voice
+    from .stderr import Stderr
 
 STDIN = Path("-")
 DEVICES = ("/dev/", "/proc/")
@@ -128,7 +128,7 @@ def check_there(source: str) -> None:
         refuse_path(source)
 
 
-def open_given(source: str, given: Mapping[str, Any], voice: Voice, *, limits: Limits) -> Source:
+def open_given(source: str, given: Mapping[str, Any], stderr: Stderr, *, limits: Limits) -> Source:
     """The source named on a command line, with the columns named there.
 
     Says what reading it may wait for without end: a silent program looks like one that hangs.
@@ -137,7 +137,7 @@ def open_given(source: str, given: Mapping[str, Any], voice: Voice, *, limits: L
     from ..sources.files import waits_for
 
     if words := waits_for(source):
-        voice.say(f"note: {words}", event="note")
+        stderr.print(f"note: {words}", event="note")
     lesson, member = columns_of(given)
     return open_source(
         source,

@@ -1,31 +1,35 @@
-"""Bring a source to its end through a writer: the only place of the command line that runs an event loop.
+"""A run of the command line: options become `Settings`, a source is brought to its end, and its end is reported.
 
-`drive` opens the writer and its source, shows progress, turns the first signal into a drain, and answers with an
-`Ending` whatever happens: it raises nothing.  A signal before anything could be sent cancels the start.  What a
-writer and a source are to us stands here as protocols, so that tests give fakes through the same door
-(`Job.open_writer`, `Job.open_source`).
+`RunCommand` has the steps of a run for its `lifecycle`.  Every ending, also one by an error, a signal or a bug, prints
+the summary on stderr, and the resume command where there is something to resume.  The counts are those of the journal
+where the run did not begin, and zero where they are not known.  stdout carries nothing but the object of `--json`.
 
-uvloop where it is installed, asyncio elsewhere; no loop policy is touched.
+`Drive` opens the source and a writer for it, shows progress, and turns a signal into a drain; a signal before anything
+could be sent cancels the start.  What a writer and a source are to us stands here as protocols, so that tests give
+fakes through the same door.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol
 
-from ..guarded import guarded
+from ..errors import BulkwriterError, Exit
 from ..model import Ended, Snapshot, Summary
-from . import describe, progress
-from .ending import Ending, empty_summary
-from .signals import Signals
-from .stderr import Voice
-
-T = TypeVar("T")
+from ..settings import DEFAULT_BASE_URL, Settings
+from . import choose, describe, journals, progress
+from .ending import Ending, empty_summary, end_facts, summary_lines
+from .lifecycle import FinalReport, Invocation, beside
+from .neighbours import Neighbours
+from .reasons import have_all, reasons_of
+from .stderr import Stderr
 
 LIVE_S = 0.2
 """Time between two drawings of a live display: smooth to the eye, under 1% of a core."""
@@ -40,161 +44,206 @@ class Writer(Protocol):
     def summary(self) -> Summary: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One run: how to open its source, then its writer for that source, and how to show its progress."""
+class RunCommand:
+    """One run of one source; a dry run only looks."""
 
-    open_source: Callable[[], Any]
-    open_writer: Callable[[Any], AbstractAsyncContextManager[Any]]
-    journal: str | None
-    show: str  # "rich", "plain" or "none"
+    def __init__(self, invocation: Invocation, source: str, notes: list[str]) -> None:
+        self._invocation, self._options, self._stderr = invocation, invocation.options, invocation.stderr
+        self._source = source
+        self._notes = notes
+        self._journal: Path | None = self._options["journal"]
+        self._neighbours: Neighbours | None = None  # once the run may begin
+        self._drive: Drive | None = None
+        self._look: Ending | None = None  # what a dry run has found
 
+    def prepare(self) -> Settings:
+        choose.check_source(self._source, self._options)
+        self._journal = choose.journal_path(self._source, self._options["journal"])
+        for note in self._notes:
+            self._stderr.print(f"note: {note}", event="note")
+        settings = self._invocation.settings(self._journal)
+        if not self._options["dry_run"]:
+            choose.check_there(self._source)
+            if not settings.after_loss and (lost := journals.note_if_lost(self._journal)):
+                self._stderr.print(f"note: {lost}", event="note")
+        return settings
 
-def run_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine function on the fastest loop there is."""
-    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        return runner.run(main())
+    async def work(self, settings: Settings) -> None:
+        if self._options["dry_run"]:
+            from .dry_run import dry_run
 
-
-def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
-
-
-class Drain:
-    """Carries the first signal from its thread into the loop.
-
-    Before a writer is there the start is cancelled: nothing was sent.  Later the writer drains, and tells so itself.
-    """
-
-    def __init__(self, voice: Voice) -> None:
-        self._voice = voice
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._start: asyncio.Task[Any] | None = None
-        self._main: asyncio.Task[Any] | None = None
-        self._writer: Writer | None = None
-        self._reason = ""
-        self._exit_code = 0
-        self.bug: Exception | None = None
-        """What went wrong in draining; then the run was cancelled instead."""
-
-    def request(self, number: signal.Signals) -> None:
-        """Called from the signals' thread."""
-        self._reason, self._exit_code = number.name, 128 + int(number)
-        loop = self._loop
-        if loop is None:
+            self._look = await dry_run(self._invocation, self._source, settings)
             return
-        with contextlib.suppress(RuntimeError):  # the loop closed just now: there is nothing left to drain
-            loop.call_soon_threadsafe(guarded(self._act, self._crashed))
+        text = f"bulkwriter: {self._source} -> {settings.base_url}, journal {self._journal}"
+        self._stderr.print(text, event="start")
+        is_forced = self._options["yes"]
+        self._neighbours = Neighbours.of(self._stderr, self._source, settings, is_forced=is_forced)
+        self._drive = self._drive_of(settings)
+        with self._invocation.on_signal(self._drive.stop):
+            await self._drive.run()
 
-    def starting(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._start = self._main = asyncio.current_task()
-        if self._reason:
-            self._act()
+    def final(self, error: BaseException | None, signal_code: int | None) -> FinalReport:
+        summary = (self._drive.summary() if self._drive else None) or empty_summary(self._journal_text())
+        ending = self._look or Ending(summary=summary)
+        ending = dataclasses.replace(ending, error=error, signal_code=signal_code)
+        ending = self._with_reasons(self._with_counts(ending))
+        if self._neighbours:
+            self._neighbours.end(ending)
+        summary = dataclasses.replace(ending.summary, exit_code=ending.exit_code)
+        lines = summary_lines(ending, source=self._source, resume=self._invocation.command_line)
+        return FinalReport(ending.exit_code, {**summary.to_json(), **end_facts(ending)}, lines)
 
-    def started(self, writer: Writer) -> None:
-        self._start, self._writer = None, writer
+    def abandoned(self, exit_code: int) -> FinalReport:
+        known = (self._drive.abandoned() if self._drive else None) or empty_summary(self._journal_text())
+        facts = dataclasses.replace(known, exit_code=exit_code).to_json()
+        text = "aborted: what was in flight is in doubt, and the next start looks it up.  To resume:"
+        return FinalReport(exit_code, facts, [text])
 
-    def ended(self) -> None:
-        self._writer = self._start = None
+    def _drive_of(self, settings: Settings) -> Drive:
+        """A real run: the library's writer, and the source named on the command line."""
+        from ..writer import BulkWriter
+
+        names = choose.columns_of(self._options)
+
+        def open_source() -> Any:
+            source = choose.open_given(self._source, self._options, self._stderr, limits=settings.limits)
+            return self._neighbours.watching(source) if self._neighbours else source
+
+        return Drive(
+            self._stderr,
+            open_source=open_source,
+            open_writer=lambda source: BulkWriter(settings, observer=self._invocation.event_lines, columns=names),
+            progress=progress_form(self._stderr, self._options["progress"], os.environ),
+        )
+
+    def _with_counts(self, ending: Ending) -> Ending:
+        """An ending that came before the journal was opened (it is locked, the source is missing), with what that has.
+
+        The counts are those of the whole run, of all its processes.
+        """
+        path, given = self._journal, self._options
+        if path is None or ending.summary.counts.pairs or ending.exit_code in (Exit.OK, Exit.USAGE, Exit.BUG):
+            return ending
+        from ..store.journal_reader import JournalReader
+        from .last_start import told_of
+
+        with contextlib.suppress(BulkwriterError), JournalReader(path) as reader:
+            base_url, columns = given["base_url"] or DEFAULT_BASE_URL, choose.columns_of(given)
+            reader.require(base_url=base_url, account=given["account"], columns=columns)
+            told = told_of(reader)
+            summary = dataclasses.replace(ending.summary, counts=told.counts, rows=told.rows)
+            return dataclasses.replace(ending, summary=summary, is_alive=told.is_alive)
+        return ending
+
+    def _with_reasons(self, ending: Ending) -> Ending:
+        """An ending with the reasons of the whole run, where this process has not heard all of them itself."""
+        path, summary = self._journal, ending.summary
+        if path is None or self._options["dry_run"] or have_all(summary.reasons, summary.counts):
+            return ending
+        from ..store.journal_reader import JournalReader
+
+        with contextlib.suppress(BulkwriterError), JournalReader(path) as reader:
+            return dataclasses.replace(ending, summary=dataclasses.replace(summary, reasons=reasons_of(reader)))
+        return ending
+
+    def _journal_text(self) -> str | None:
+        return str(self._journal) if self._journal else None
+
+
+class Drive:
+    """One run: a source, a writer for that source, and how its progress is shown ("rich", "plain" or "none")."""
+
+    def __init__(
+        self,
+        stderr: Stderr,
+        *,
+        open_source: Callable[[], Any],
+        open_writer: Callable[[Any], AbstractAsyncContextManager[Any]],
+        progress: str,
+    ) -> None:
+        self._stderr = stderr
+        self._open_source = open_source
+        self._open_writer = open_writer
+        self._progress = progress
+        self._start: asyncio.Task[Any] | None = None  # while nothing can be sent yet
+        self._writer: Writer | None = None
+
+    async def run(self) -> None:
+        self._start = asyncio.current_task()
+        async with contextlib.AsyncExitStack() as stack:
+            source = self._open_source()
+            stack.push_async_callback(source.aclose)
+            writer: Writer = await stack.enter_async_context(self._open_writer(source))
+            self._start, self._writer = None, writer
+            self._say_resuming(writer.snapshot())
+            async with self._showing(writer):
+                await writer.write_all(source)
+
+    def stop(self, number: signal.Signals) -> None:
+        """Drain the writer, which says so itself; before there is one, cancel the start: nothing was sent."""
+        if self._start is not None:
+            self._stderr.print(f"stopping: {number.name}, before anything was sent", event="stopping")
+            self._start.cancel()
+        elif self._writer is not None:
+            count = self._writer.snapshot().in_flight
+            waiting = f"; waiting for {describe.quantity(count, 'request')} in flight" if count else ""
+            self._writer.drain(
+                f"{number.name}, so nothing new is sent{waiting}; once more aborts at once",
+                ended=Ended("signal", number.name, 128 + int(number)),
+            )
 
     def summary(self) -> Summary | None:
+        """How the run stands, or None where it never began."""
+        return self._writer.summary() if self._writer else None
+
+    def abandoned(self) -> Summary | None:
         """How the run stands if the process is left now, for a last word from another thread; None where nothing is
         there yet, or it is busy."""
         with contextlib.suppress(RuntimeError):  # a dict changed while it was read
             return self._writer.summary().abandoned() if self._writer else None
         return None
 
-    def _crashed(self, error: Exception) -> None:
-        self.bug = error
-        if self._main is not None:
-            self._main.cancel()
-
-    def _act(self) -> None:
-        if self._writer is not None:
-            count = self._writer.snapshot().in_flight
-            waiting = f"; waiting for {describe.quantity(count, 'request')} in flight" if count else ""
-            self._writer.drain(
-                f"{self._reason}, so nothing new is sent{waiting}; once more aborts at once",
-                ended=Ended("signal", self._reason, self._exit_code),
-            )
-        elif self._start is not None:
-            self._voice.say(f"stopping: {self._reason}, before anything was sent", event="stopping")
-            self._start.cancel()
-
-
-async def drive(job: Job, voice: Voice, drain: Drain, signals: Signals) -> Ending:
-    """Run the job to its end.  Raises nothing: what went wrong is in the `Ending`."""
-    summary = empty_summary(job.journal)
-    error: BaseException | None = None
-    writer: Writer | None = None
-    try:
-        drain.starting()
-        async with contextlib.AsyncExitStack() as stack:
-            source = job.open_source()
-            stack.push_async_callback(source.aclose)
-            writer = opened = await stack.enter_async_context(job.open_writer(source))
-            drain.started(opened)
-            tell_resume(opened.snapshot(), voice)
-            async with showing(job.show, opened, voice):
-                await opened.write_all(source)
-    except asyncio.CancelledError as e:
-        error = drain.bug or (None if signals.first else e)
-    except BaseException as e:
-        error = e
-    finally:
-        drain.ended()
-    if writer is not None:
-        summary = writer.summary()
-    return Ending(summary=summary, error=error, signal_code=signals.exit_code)
-
-
-def tell_resume(found: Snapshot, voice: Voice) -> None:
-    """Say what an earlier start has left, if there was one."""
-    counts = found.counts
-    if counts.pairs:
+    def _say_resuming(self, found: Snapshot) -> None:
+        """Say what an earlier start has left, if there was one."""
+        counts = found.counts
+        if not counts.pairs:
+            return
         doubts = f", {counts.in_doubt:,} in doubt" if counts.in_doubt else ""
         unread = f", {describe.not_read(found.not_read, is_exact=found.is_total_exact)} not read yet"
-        voice.say(
+        self._stderr.print(
             f"resuming: {found.done:,} of {describe.quantity(counts.pairs, 'row')} read are done{doubts}"
             f"{unread if found.not_read else ''}",
             event="resuming",
         )
 
+    @contextlib.asynccontextmanager
+    async def _showing(self, writer: Writer) -> AsyncIterator[None]:
+        """Progress of `writer` while the block runs."""
+        if self._progress == "none":
+            yield
+            return
+        async with beside(self._show(writer)):
+            yield
 
-@contextlib.asynccontextmanager
-async def showing(show: str, writer: Writer, voice: Voice) -> AsyncIterator[None]:
-    """Progress of `writer` while the block runs."""
-    if show == "none":
-        yield
-        return
-    async with beside(show_progress(show, writer, voice)):
-        yield
-
-
-@contextlib.asynccontextmanager
-async def beside(step: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run `step` while the block runs."""
-    task = asyncio.create_task(step, name="progress")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    async def _show(self, writer: Writer) -> None:
+        """Draw every `LIVE_S`, or print a line at growing intervals, until cancelled."""
+        while True:
+            if self._progress == "rich":
+                self._stderr.draw(writer.snapshot())
+                await asyncio.sleep(LIVE_S)
+                continue
+            await asyncio.sleep(progress.pause_s(writer.snapshot().elapsed_s))
+            now = writer.snapshot()
+            self._stderr.print(progress.plain_line(now), **progress.json_facts(now))
 
 
-async def show_progress(show: str, writer: Writer, voice: Voice) -> None:
-    """Draw every `LIVE_S`, or say a line at growing intervals, until cancelled."""
-    while True:
-        if show == "rich":
-            voice.show(writer.snapshot())
-            await asyncio.sleep(LIVE_S)
-            continue
-        await asyncio.sleep(progress.pause_s(writer.snapshot().elapsed_s))
-        now = writer.snapshot()
-        voice.say(progress.plain_line(now), **progress.json_facts(now))
+def progress_form(stderr: Stderr, choice: str, env: Mapping[str, str]) -> str:
+    """How to show progress, "rich", "plain" or "none"; for "rich" `stderr` draws from now on."""
+    if choice == "auto":
+        is_drawable = stderr.is_terminal and not env.get("CI") and env.get("TERM") != "dumb"
+        choice = "rich" if is_drawable else "plain"
+    if choice == "rich" and stderr.form == "json":
+        choice = "plain"
+    if choice == "rich":
+        stderr.draw_over()
+    return choice

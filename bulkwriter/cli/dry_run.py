@@ -21,11 +21,10 @@ from ..errors import Exit, SourceError
 from ..model import Batch, Counts, Reasons, Rows, State, Summary
 from ..settings import Settings
 from . import choose, describe, journals
-from .conclude import Session
-from .drive import run_loop
 from .ending import Ending
+from .lifecycle import Invocation
 from .reasons import reasons_of
-from .stderr import Voice
+from .stderr import Stderr
 
 if TYPE_CHECKING:
     from ..store.journal_reader import JournalReader
@@ -57,7 +56,7 @@ class Tally:
         return found
 
 
-def dry_run(session: Session, settings: Settings) -> Ending:
+async def dry_run(invocation: Invocation, source: str, settings: Settings) -> Ending:
     """Look, and answer with an `Ending` whose counts are those that a start would begin with."""
     path = settings.journal
     with contextlib.ExitStack() as stack:
@@ -66,19 +65,21 @@ def dry_run(session: Session, settings: Settings) -> Ending:
             from ..store.journal_reader import JournalReader
 
             reader = stack.enter_context(JournalReader(path))
-            names = choose.columns_of(session.given)
+            names = choose.columns_of(invocation.options)
             reader.require(base_url=settings.base_url, account=settings.account, columns=names)
-        tally = run_loop(lambda: count_all(session, settings, reader))
+        tally = await count_all(invocation, source, settings, reader)
         why = tally.reasons(reader, retry_rejected=settings.retry_rejected)
     counts = Counts.of(tally.states)
-    say_bad(session.voice, tally)
+    print_bad(invocation.stderr, tally)
     rows = Rows(tally.rows, True, tally.rows)
     summary = Summary(counts=counts, journal=str(path), rows=rows, reasons=why, exit_code=tally.exit_code)
-    start = session.resume.replace(" --dry-run", "")
+    start = invocation.command_line.replace(" --dry-run", "")
     return Ending(
         summary=summary,
         title=title(counts, settings, is_resumed=reader is not None),
-        next=((start_words(counts), start),) if start != session.resume and (counts.pending or counts.in_doubt) else (),
+        next=((start_words(counts), start),)
+        if start != invocation.command_line and (counts.pending or counts.in_doubt)
+        else (),
         is_look=True,
     )
 
@@ -94,16 +95,16 @@ def start_words(counts: Counts) -> str:
     return "start it; rows that are no pair are passed over" if counts.invalid else "start it"
 
 
-async def count_all(session: Session, settings: Settings, reader: JournalReader | None) -> Tally:
-    source = choose.open_given(session.source, session.given, session.voice, limits=settings.limits)
+async def count_all(invocation: Invocation, source: str, settings: Settings, reader: JournalReader | None) -> Tally:
+    opened = choose.open_given(source, invocation.options, invocation.stderr, limits=settings.limits)
     tally = Tally()
-    async with contextlib.aclosing(source):
-        while batch := await source.read(ROWS):
+    async with contextlib.aclosing(opened):
+        while batch := await opened.read(ROWS):
             known = reader.read(tally.rows, len(batch.pairs)) if reader else []
-            check_unchanged(session.source, batch, [(row[1], row[2]) for row in known])
+            check_unchanged(source, batch, [(row[1], row[2]) for row in known])
             count_batch(tally, batch, [State(row[3]) for row in known], retry_rejected=settings.retry_rejected)
-            note_bad(tally, batch, session.source, is_strict=settings.strict)
-    check_whole(session.source, tally, reader)
+            note_bad(tally, batch, source, is_strict=settings.strict)
+    check_whole(source, tally, reader)
     return tally
 
 
@@ -148,9 +149,9 @@ def note_bad(tally: Tally, batch: Batch, source: str, *, is_strict: bool) -> Non
             tally.bad.append(text)
 
 
-def say_bad(voice: Voice, tally: Tally) -> None:
-    """Say the first bad rows, and how many more there are."""
+def print_bad(stderr: Stderr, tally: Tally) -> None:
+    """Print the first bad rows, and how many more there are."""
     for text in tally.bad:
-        voice.say(text, event="bad_row")
+        stderr.print(text, event="bad_row")
     if more := tally.states[State.INVALID] - len(tally.bad):
-        voice.say(f"…and {describe.number(more)} more", event="bad_rows", more=more)
+        stderr.print(f"…and {describe.number(more)} more", event="bad_rows", more=more)

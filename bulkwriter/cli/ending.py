@@ -4,17 +4,18 @@
 own command line, quoted for a shell, with any password in a proxy URL replaced: the same command is always what
 resumes, and no hint here ever suggests another journal or another way to treat what exists.
 
-Pure: text and values in, text out; `run` prints.
+Pure: text and values in, text out; `lifecycle` prints.
 """
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.left import to_do
-from ..errors import BulkwriterError, Exit
-from ..model import Counts, Summary
+from ..errors import BulkwriterError, Exit, TryLater
+from ..model import Counts, Summary, iso
 from ..shell import join, operand
 from . import describe, reasons
 from .choose import without_password
@@ -57,8 +58,13 @@ class Ending:
 
     @property
     def exit_code(self) -> int:
-        codes = {self.signal_code, code_of(self.error)} - {None}
-        return min(codes or {self.summary.exit_code}, key=lambda c: ORDER.index(c or 0)) or 0
+        return exit_code_of(self.summary.exit_code, self.error, self.signal_code)
+
+
+def exit_code_of(own: int, error: BaseException | None, signal_code: int | None) -> int:
+    """That of the signal or the error that ended a command, the first in `ORDER`; without either its `own`."""
+    codes = {signal_code, code_of(error)} - {None}
+    return min(codes or {own}, key=lambda c: ORDER.index(c or 0)) or 0
 
 
 def code_of(error: BaseException | None) -> int | None:
@@ -79,6 +85,30 @@ def first_of(error: BaseException) -> BaseException:
         code = code_of(error)
         error = next(e for e in error.exceptions if code_of(e) == code)
     return error
+
+
+def end_facts(ending: Ending) -> dict[str, str | None]:
+    """Why it ended and when going on makes sense, where the summary does not say so: an error from outside the run, or
+    from before it began."""
+    error, ended = ending.error, ending.summary.ended
+    if error is not None and (ended is None or ended.exit_code != code_of(error)):
+        return {"ended_reason": reason_of(error), "resume_at": None, **time_to_come_back(error)}
+    if ended is None and ending.signal_code:
+        return {"ended_reason": signal.Signals(ending.signal_code - 128).name}
+    return {}
+
+
+def reason_of(error: BaseException) -> str:
+    """An interrupt is none of ours: it came before signals were watched."""
+    if isinstance(error, KeyboardInterrupt):
+        return signal.SIGINT.name
+    return error.message if isinstance(error, BulkwriterError) else f"a bug of ours: {type(error).__name__}"
+
+
+def time_to_come_back(error: BaseException | None) -> dict[str, str | None]:
+    """`resume_at` for scripts, in UTC, where an end with 75 knows when going on makes sense."""
+    at = error.retry_at if isinstance(error, TryLater) else None
+    return {} if at is None else {"resume_at": iso(at)}
 
 
 def empty_summary(journal: str | None) -> Summary:

@@ -1,13 +1,13 @@
 """Events of a run as sentences, and how many of them a person gets to see.
 
-`sentence` is total over `events.Event`.  `Teller` is the observer that the command line gives to a writer: with `-v`
-it says every event.  Without, what a person should know at once is always said (stops, trouble, notes), while
+`sentence` is total over `events.Event`.  `EventLines` is the observer that the command line gives to a writer.  With
+`-v` it prints every event.  Without, what a person should know at once is always said (stops, trouble, notes), while
 throttles, doubts, shifted lanes and trouble of a moment, which a bad hour brings by the hundred, are gathered: the
 first is said at once, then at most one line a kind in `GATHER_S`, with how many there were.  Doubts that looks settled
 are added up, and what is not said yet is at the end (`finish`): every one of them is in some line.  Of the rest the
 totals are in progress and summary.
 
-Pure but for the voice it speaks through; the clock is an argument.
+Pure but for the `Stderr` it prints to; the clock is an argument.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from .. import events
 from ..model import moment
 from . import describe
-from .stderr import Voice
+from .stderr import Stderr
 
 GATHER_S = 30.0
 """Shortest time between two lines on the same kind of frequent event.  More is quieter."""
@@ -43,13 +43,13 @@ ASKED_FOR = (events.HeldBack, events.Remembered, events.NotRemembered)
 """Shown by progress all the time, or of no consequence: in text they are said with `-v` only."""
 
 
-class Teller:
-    """Says events through a voice; callable as an observer."""
+class EventLines:
+    """Prints events on stderr; callable as an observer."""
 
     def __init__(
-        self, voice: Voice, *, is_verbose: bool, now: Callable[[], float], wall: Callable[[], float] = time.time
+        self, stderr: Stderr, *, is_verbose: bool, now: Callable[[], float], wall: Callable[[], float] = time.time
     ) -> None:
-        self._voice = voice
+        self._stderr = stderr
         self._is_verbose = is_verbose
         self._now, self._wall = now, wall
         self._said_at: dict[type, float] = {}
@@ -57,7 +57,7 @@ class Teller:
 
     def __call__(self, event: events.Event) -> None:
         kind = type(event)
-        if kind in ASKED_FOR and not self._is_verbose and self._voice.form == "text":
+        if kind in ASKED_FOR and not self._is_verbose and self._stderr.form == "text":
             return
         more = 0
         if not self._is_verbose and is_frequent(event):
@@ -70,22 +70,22 @@ class Teller:
             self._said_at[kind] = now
         if kind is events.ConnectionTrouble:
             self._said_at.pop(events.Recovered, None)  # whoever hears of the one shall hear of the other
-        self._say(event, more)
+        self._print(event, more)
 
     def finish(self) -> None:
         """Say what is to be told in full and was not said yet."""
         if events.DoubtsSettled in self._unsaid:
             event, count = self._unsaid.pop(events.DoubtsSettled)
-            self._say(event, count - 1)
+            self._print(event, count - 1)
 
-    def _say(self, event: events.Event, more: int) -> None:
+    def _print(self, event: events.Event, more: int) -> None:
         is_sum = isinstance(event, events.DoubtsSettled)
         text = sentence(event, wall=self._wall()) + (
             f" ({more:,} more like this before)" if more and not is_sum else ""
         )
         is_end = isinstance(event, events.Stopping) and event.is_error
-        say = self._voice.complain if is_end else self._voice.say
-        say(text, event=name(event), **dataclasses.asdict(event), **({"more": more} if more else {}))
+        put = self._stderr.print_once if is_end else self._stderr.print
+        put(text, event=name(event), **dataclasses.asdict(event), **({"more": more} if more else {}))
 
 
 def together(earlier: events.Event | None, event: events.Event) -> events.Event:

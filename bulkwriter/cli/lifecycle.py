@@ -1,11 +1,18 @@
-"""One command line of `verify` or `undo`: settings, voice, the first signal, and an end that always reports.
+"""The lifecycle of a command that asks the server: settings, secrets, signals, and an end that always reports.
 
-Such a command asks the server about a journal and answers with counts.  Whatever happens once its arguments are parsed
-(an error, a signal, a bug) ends the same way: the error and a summary on stderr, with `--json` one object as the last
-line of stdout, and the first exit code that applies, all as `run` does it.
+`run`, `plan`, `verify` and `undo` each give a `ServerCommand` to `Invocation.conduct`, which goes through it in order:
 
-The first signal does what the command asked for meanwhile (`Errand.meanwhile`), by default cancels it; the second
-leaves at once.
+    prepare   refuse what can be refused before anything is opened; a Ctrl-C has its usual meaning, also at a prompt
+    work      do it, on the fastest event loop there is; from here on signals are watched
+    final     say what came of it: the exit code, the facts for `--json`, the lines for people
+
+Whatever happens once the arguments are parsed (an error, a signal, a bug) ends the same way: the error with its hint
+and the summary on stderr, with `--json` one object as the last line of stdout, and the first exit code that applies.  A
+stderr that is closed, or whose reader is gone, changes neither what is done nor the exit code; a stdout that fails
+does not change what is done (`stdout` has its code).
+
+The first signal does what the command asked for at that time (`on_signal`), by default it cancels the work.  The
+second leaves the process at once.
 """
 
 from __future__ import annotations
@@ -17,150 +24,230 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import anyio
 import click
 
+from ..errors import BulkwriterError
 from ..guarded import guarded
-from ..model import Counts, Summary
 from ..settings import Settings
 from . import choose, progress
-from .conclude import put_json, tell_error, time_to_come_back
-from .drive import beside, run_loop
-from .ending import Ending, first_of, resume_command
-from .event_lines import Teller
+from .ending import exit_code_of, first_of, resume_command, time_to_come_back
+from .event_lines import EventLines
+from .main import bug
 from .secret import secrets_of
 from .signals import Signals
-from .stderr import Voice, own_stderr
+from .stderr import Stderr, own_stderr
+from .stdout import put_json
 
 T = TypeVar("T")
 
 
-class Report(Protocol):
-    """What a command found or did so far."""
+@dataclass(frozen=True, slots=True)
+class FinalReport:
+    """What a command has to say at its end; `lines` None where it has no summary."""
+
+    exit_code: int
+    facts: dict[str, Any]
+    lines: list[str] | None
+
+
+class ServerCommand(Protocol):
+    """What a command does in the steps of its lifecycle.  `abandoned` is called by another thread."""
+
+    def prepare(self) -> Settings: ...
+    async def work(self, settings: Settings) -> None: ...
+    def final(self, error: BaseException | None, signal_code: int | None) -> FinalReport: ...
+    def abandoned(self, exit_code: int) -> FinalReport: ...
+
+
+class CountingCommand:
+    """The end of a command whose counts so far decide its exit code, unless an error or a signal does."""
 
     @property
-    def exit_code(self) -> int: ...
-    def facts(self) -> dict[str, Any]: ...
-    def lines(self, exit_code: int) -> list[str]: ...
+    def exit_code(self) -> int:
+        raise NotImplementedError
+
+    def facts(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def lines(self, exit_code: int) -> list[str] | None:
+        raise NotImplementedError
+
+    def final(self, error: BaseException | None, signal_code: int | None) -> FinalReport:
+        code = exit_code_of(self.exit_code, error, signal_code)
+        return FinalReport(
+            code, {**self.facts(), **time_to_come_back(error), "exit_code": code}, self.lines(code) or None
+        )
+
+    def abandoned(self, exit_code: int) -> FinalReport:
+        facts = {**self.facts(), "exit_code": exit_code}
+        return FinalReport(exit_code, facts, ["left at once; the same command goes on:"])
 
 
-class Errand:
-    """What is said and asked on one command line; `again` is that line, safe to paste."""
+class Invocation:
+    """One command line at work: its options, its stderr, and its signals.
 
-    def __init__(self, ctx: click.Context, given: Mapping[str, Any]) -> None:
-        self.given = given
-        self.again = resume_command(ctx.find_root().obj or ())
-        self.voice = Voice(own_stderr(), form=given["log_format"], secrets=secrets_of(os.environ))
-        self.tell = Teller(self.voice, is_verbose=given["verbose"], now=time.monotonic)
-        self.signals = Signals(on_first=self._first, on_second=self._second)
+    `command_line` is the line itself, safe to paste: the same command goes on where this one ended.
+    """
+
+    def __init__(self, ctx: click.Context, options: Mapping[str, Any]) -> None:
+        self.options = options
+        self.command_line = resume_command(ctx.find_root().obj or ())
+        self.stderr = Stderr(own_stderr(), form=options["log_format"], secrets=secrets_of(os.environ))
+        self.event_lines = EventLines(self.stderr, is_verbose=options["verbose"], now=time.monotonic)
+        self._signals = Signals(on_first=self._first, on_second=self._second)
+        self._on_signal: Callable[[signal.Signals], object] = self._cancel
+        self._command: ServerCommand | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._act: Callable[[], object] | None = None
-        self._report: Report | None = None
-        self._bug: Exception | None = None  # in stopping; then the command was cancelled instead
+        self._is_stopping = False
+        self._bug: Exception | None = None  # in stopping; then the work was cancelled instead
 
     def settings(self, journal: Path | None) -> Settings:
         """Settings with a way to sign in, asked for where need be.  Raises `UsageError`."""
-        keep_secret = self.voice.keep_secret
-        settings = choose.settings_for(self.given, os.environ, journal=journal, keep_secret=keep_secret)
-        return choose.with_totp(settings, self.given)
+        return choose.settings_for(self.options, os.environ, journal=journal, keep_secret=self.stderr.keep_secret)
 
-    def conduct(self, report: Report, prepare: Callable[[], T], main: Callable[[T], Coroutine[Any, Any, None]]) -> int:
-        """Run `main` with what `prepare` returns, then tell what `report` has to say.  Returns the exit code.
-
-        Signals are watched while `main` runs; before that a Ctrl-C has its usual meaning, also at a prompt.
-        """
-        error: BaseException | None = None
-        self._report = report
-        try:
-            prepared = prepare()
-            with self.signals:
-                run_loop(lambda: self._in_loop(main(prepared)))
-        except asyncio.CancelledError as e:
-            error = self._bug or (None if self.signals.first else e)
-        except (Exception, KeyboardInterrupt) as e:
-            error = e
-        summary = Summary(counts=Counts(), exit_code=report.exit_code)
-        code = Ending(summary=summary, error=error, signal_code=self.signals.exit_code).exit_code
-        self._conclude(report, error, code)
-        return code
+    def conduct(self, command: ServerCommand) -> int:
+        """Take `command` through its lifecycle.  Everything has been said when this returns the exit code."""
+        self._command = command
+        with contextlib.ExitStack() as stack:
+            error = self._carry_out(command, stack)
+            first = None if error is None else first_of(error)
+            final = command.final(first, self._signals.exit_code)
+            self._conclude(final, first)
+        return final.exit_code
 
     @contextlib.contextmanager
-    def meanwhile(self, act: Callable[[], object]) -> Iterator[None]:
+    def on_signal(self, act: Callable[[signal.Signals], object]) -> Iterator[None]:
         """While the block runs, the first signal calls `act`, on the loop, and cancels nothing."""
-        self._act = act
+        before, self._on_signal = self._on_signal, act
         try:
             yield
         finally:
-            self._act = None
+            self._on_signal = before
+
+    def draining(self, stop: Callable[[], object]) -> AbstractContextManager[None]:
+        """While the block runs, the first signal calls `stop`: requests in flight may end, and no new one is sent."""
+
+        def drain(number: signal.Signals) -> None:
+            self.stderr.print(
+                f"stopping: {number.name}; what is on the wire may end, nothing new is sent; once more leaves at once",
+                event="stopping",
+            )
+            stop()
+
+        return self.on_signal(drain)
 
     @contextlib.asynccontextmanager
-    async def saying(self, line: Callable[[], str]) -> AsyncIterator[None]:
-        """Say `line()` at growing intervals while the block runs."""
+    async def showing(self, line: Callable[[], str]) -> AsyncIterator[None]:
+        """Print `line()` at growing intervals while the block runs."""
         began_at = time.monotonic()
 
-        async def say() -> None:
+        async def show() -> None:
             while True:
                 await asyncio.sleep(progress.pause_s(time.monotonic() - began_at))
-                self.voice.say(line(), event="progress")
+                self.stderr.print(line(), event="progress")
 
-        async with beside(say()):
+        async with beside(show()):
             yield
 
-    async def _in_loop(self, main: Coroutine[Any, Any, None]) -> None:
+    async def ask(self, question: str) -> bool:
+        """Ask a person; only "y" or "yes" is yes.  May be cancelled: the thread that reads is then left behind."""
+        self.stderr.print(f"{question}  Type yes to go on:")
+        # Unbuffered: a thread that hangs in a buffered read of stdin makes the interpreter abort at exit.
+        answer = await anyio.to_thread.run_sync(os.read, sys.stdin.fileno(), 1_000, abandon_on_cancel=True)
+        return answer.decode(errors="replace").strip().lower() in ("y", "yes")
+
+    def _carry_out(self, command: ServerCommand, stack: contextlib.ExitStack) -> BaseException | None:
+        """Prepare and work; the error that ended it.  Signals are watched from then on until `stack` ends."""
+        try:
+            settings = choose.with_totp(command.prepare(), self.options)
+            stack.enter_context(self._signals)
+            run_loop(lambda: self._in_loop(command.work(settings)))
+        except asyncio.CancelledError as e:
+            return self._bug or (None if self._signals.first else e)
+        except (Exception, KeyboardInterrupt) as e:
+            return e
+        return None
+
+    async def _in_loop(self, work: Coroutine[Any, Any, None]) -> None:
         self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
-        if self.signals.first is not None:  # it came before there was a loop to tell
-            self._stop(self.signals.first.name)
-        await main
+        if self._signals.first is not None:  # it came before there was a loop to tell
+            self._loop.call_soon(guarded(self._stop, self._crashed), self._signals.first)
+        await work
 
-    def _conclude(self, report: Report, error: BaseException | None, code: int) -> None:
-        voice = self.voice
-        self.tell.finish()
-        first = None if error is None else first_of(error)
-        tell_error(voice, first, is_verbose=self.given["verbose"])
-        facts = {**report.facts(), **time_to_come_back(first), "exit_code": code}
-        if lines := report.lines(code):
-            voice.say("\n".join(lines), event="summary", **facts)
-        voice.close()
-        if self.given["as_json"]:
-            put_json(facts)
+    def _conclude(self, final: FinalReport, error: BaseException | None) -> None:
+        """Tell how it ended: people first, on stderr, then the object on stdout."""
+        stderr = self.stderr
+        self.event_lines.finish()
+        if isinstance(error, BulkwriterError):
+            stderr.print_once(f"error: {error}", event="error", message=error.message, hint=error.hint)
+        elif error is not None and not isinstance(error, KeyboardInterrupt):
+            # `stderr` strikes out secrets itself.
+            stderr.print(bug(error, is_verbose=self.options["verbose"], secrets=[]), event="bug")
+        if final.lines or (final.lines is not None and stderr.form == "json"):
+            stderr.print("\n".join(final.lines), event="summary", **final.facts)
+        stderr.close()
+        if self.options["as_json"]:
+            put_json(final.facts)
 
-    # from the signals' thread
+    def _stop(self, number: signal.Signals) -> None:
+        if self._task is not None and not self._task.done() and not self._is_stopping:
+            self._is_stopping = True
+            self._on_signal(number)
 
-    def _first(self, number: signal.Signals) -> None:
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop closed just now: there is nothing left to stop
-                self._loop.call_soon_threadsafe(guarded(self._stop, self._crashed), number.name)
+    def _cancel(self, number: signal.Signals) -> None:
+        if self._task is not None:
+            self.stderr.print(f"stopping: {number.name}", event="stopping")
+            self._task.cancel()
 
     def _crashed(self, error: Exception) -> None:
         self._bug = error
         if self._task is not None:
             self._task.cancel()
 
-    def _stop(self, name: str) -> None:
-        if self._act is not None:
-            self.voice.say(
-                f"stopping: {name}; what is on the wire may end, nothing new is sent; once more leaves at once",
-                event="stopping",
-            )
-            self._act()
-        elif self._task is not None:
-            self.voice.say(f"stopping: {name}", event="stopping")
-            self._task.cancel()
+    # from the signals' thread
+
+    def _first(self, number: signal.Signals) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop closed just now: there is nothing left to stop
+                self._loop.call_soon_threadsafe(guarded(self._stop, self._crashed), number)
 
     def _second(self, exit_code: int) -> None:
-        self.voice.say(f"left at once; the same command goes on:\n  {self.again}", event="aborted")
-        if self.given["as_json"] and self._report is not None:
-            put_json({**self._report.facts(), "exit_code": exit_code})
-        self.voice.close(0.4)
+        if self._command is not None:
+            final = self._command.abandoned(exit_code)
+            self.stderr.print("\n".join([*(final.lines or ()), f"  {self.command_line}"]), event="aborted")
+            if self.options["as_json"]:
+                put_json(final.facts)
+        self.stderr.close(0.4)
 
 
-async def ask(question: str, voice: Voice) -> bool:
-    """Ask a person; only "y" or "yes" is yes.  May be cancelled: the thread that reads is then left behind."""
-    voice.say(f"{question}  Type yes to go on:")
-    # Unbuffered: a thread that hangs in a buffered read of stdin makes the interpreter abort at exit.
-    said = await anyio.to_thread.run_sync(os.read, sys.stdin.fileno(), 1_000, abandon_on_cancel=True)
-    return said.decode(errors="replace").strip().lower() in ("y", "yes")
+def run_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine function on uvloop where it is installed, else on asyncio's loop; no loop policy is touched."""
+    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+        return runner.run(main())
+
+
+def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+@contextlib.asynccontextmanager
+async def beside(step: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run `step` while the block runs."""
+    task = asyncio.create_task(step, name="progress")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -9,7 +9,7 @@ what is drawn over is decided here:
             late, so nobody knows how many rows it takes now: the screen is cleared, and shows the lines said last and
             the frame again
 
-`LiveScreen` is called by the voice's thread alone, so there is no lock and no refresh thread.  A terminal that fails is
+The thread of `Stderr` alone calls a `LiveScreen`, so there is no lock and no refresh thread.  A terminal that fails is
 given up: the run goes on in silence.  `NO_COLOR` and the size are rich's business; it re-reads the size each time.
 """
 
@@ -37,7 +37,7 @@ KEPT: Final = 200
 
 
 class LiveScreen:
-    """A `voice.Screen` that draws over its last frame."""
+    """A `stderr.Screen` that draws over its last frame."""
 
     def __init__(self, stream: TextIO, *, earlier: Sequence[str] = ()) -> None:
         """`earlier` are the lines that stand above."""

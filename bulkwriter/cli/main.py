@@ -133,8 +133,8 @@ def conduct(args: Sequence[str], env: Mapping[str, str]) -> int:
 
 def answer(command: str, code: int) -> None:
     """The object that `--json` promises in every ending, where the command itself did not come to give it."""
-    from .conclude import put_json
     from .ending import empty_summary
+    from .stdout import put_json
 
     facts = empty_summary(None).to_json() if command == "run" else {}
     put_json({**facts, "exit_code": code})

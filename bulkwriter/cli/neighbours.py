@@ -29,22 +29,23 @@ from . import describe
 if TYPE_CHECKING:
     from ..run.registry import Entry, Registry
     from ..settings import Settings
-    from .conclude import Session
     from .ending import Ending
+    from .stderr import Stderr
 
 
 class Neighbours:
     """One run among others."""
 
-    def __init__(self, session: Session, registry: Registry, entry: Entry) -> None:
-        self._session, self._registry, self._entry = session, registry, entry
+    def __init__(self, stderr: Stderr, registry: Registry, entry: Entry, *, source: str, is_forced: bool) -> None:
+        self._stderr, self._registry, self._entry = stderr, registry, entry
+        self._source, self._is_forced = source, is_forced
         self._pairs: dict[tuple[int, int], None] = {}
         self._told: set[str] = set()
         self._is_begun = False
         self._before = registry.get(entry)
 
     @classmethod
-    def of(cls, session: Session, settings: Settings) -> Neighbours | None:
+    def of(cls, stderr: Stderr, source: str, settings: Settings, *, is_forced: bool) -> Neighbours | None:
         """None where there is no place for a registry."""
         from ..quota.ledger import ledger_path
         from ..run.registry import Entry, Registry
@@ -55,9 +56,9 @@ class Neighbours:
         except BulkwriterError:
             return None
         entry = Entry.begun(
-            base_url=settings.base_url, account=settings.account, source=session.source, journal=settings.journal
+            base_url=settings.base_url, account=settings.account, source=source, journal=settings.journal
         )
-        return cls(session, registry, entry)
+        return cls(stderr, registry, entry, source=source, is_forced=is_forced)
 
     def watching(self, source: Any) -> Any:
         """The source, with each batch shown to us before it is handed on."""
@@ -112,8 +113,8 @@ class Neighbours:
         if not other.is_at_work:
             when = describe.when(iso(other.ended_at or other.started_at) or "")
             how = f"ended at {when} with pairs left" if other.ended_at else f"began at {when} and was cut off"
-            self._note(other.journal, f"a run of {what} {how}; some of its pairs are in {self._session.source} too")
-        elif self._session.given["yes"]:
+            self._note(other.journal, f"a run of {what} {how}; some of its pairs are in {self._source} too")
+        elif self._is_forced:
             self._note(other.journal, f"a run at work has pairs of this source, and both may write them: {what}")
         else:
             self._is_begun = False  # nothing was written, so nothing is left of this start
@@ -127,7 +128,7 @@ class Neighbours:
 
     def _note(self, about: str, text: str) -> None:
         self._told.add(about)
-        self._session.voice.say(f"note: {text}", event="note")
+        self._stderr.print(f"note: {text}", event="note")
 
 
 class Watched:

@@ -192,7 +192,7 @@ source_options = several(
 
 json_option = plain("--json", "a JSON object as the last line of stdout", "as_json", is_flag=True)
 
-errand_options = several(
+output_options = several(
     json_option,
     plain(
         "--log-format", "stderr as text or as JSON lines", "log_format",
@@ -202,14 +202,14 @@ errand_options = several(
     plain("--yes", "ask nothing, answer yes", "yes", is_flag=True),
     title="Output",
 )  # fmt: skip
-"""How to talk to its user: for every command that asks the server."""
+"""What is printed, and how: for every command that asks the server."""
 
-talk_options = several(
+run_output_options = several(
     plain(
         "--progress", "how to show progress [default auto: rich on a terminal, else plain]", "progress",
         type=click.Choice(["auto", "rich", "plain", "none"]), default="auto",
     ),
-    errand_options,
+    output_options,
     title="Output",
 )  # fmt: skip
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,11 +22,10 @@ from ..model import Batch, Counts, Reasons, Rows, State, iso, reasons_json
 from ..quota.ceiling import reached
 from ..run.token_life import token_warning
 from ..settings import Settings
-from . import choose, journals, last_start, options, reasons
-from . import describe as words
-from .conclude import put
-from .dry_run import ROWS, Tally, check_unchanged, check_whole, count_batch, note_bad, say_bad
-from .lifecycle import Errand
+from . import choose, describe, journals, last_start, options, reasons
+from .dry_run import ROWS, Tally, check_unchanged, check_whole, count_batch, note_bad, print_bad
+from .lifecycle import CountingCommand, Invocation
+from .stdout import put
 
 if TYPE_CHECKING:
     from ..listing.existing import Existing
@@ -59,7 +57,7 @@ EXAMPLES = (
 @options.connection_options
 @options.quota_options
 @options.wait_options
-@options.errand_options
+@options.output_options
 @click.pass_context
 def command(ctx: click.Context, /, source: str, **given: Any) -> int:
     """Tell how many writes SOURCE needs, and when they will be done under the quotas.  Writes nothing.
@@ -67,11 +65,11 @@ def command(ctx: click.Context, /, source: str, **given: Any) -> int:
     With a token it lists what exists, as a run does; --existing skip plans offline.
     """
     is_offline = given["existing"] == "skip" or (given["existing"] is None and not has_token(given, os.environ))
-    errand = Errand(ctx, {**given, "dry_run": is_offline, "retry": None})
-    report = PlanReport(source, is_offline=is_offline)
-    code = errand.conduct(report, lambda: prepare(errand, report), lambda settings: work(errand, settings, report))
-    if report.outlook and code in (Exit.OK, Exit.INCOMPLETE) and not given["as_json"]:
-        put("\n".join(report.text()))
+    invocation = Invocation(ctx, {**given, "dry_run": is_offline, "retry": None})
+    plan = PlanCommand(invocation, source)
+    code = invocation.conduct(plan)
+    if code in (Exit.OK, Exit.INCOMPLETE) and not given["as_json"]:
+        put("\n".join(plan.text()))
     return code
 
 
@@ -80,82 +78,155 @@ def has_token(given: Mapping[str, Any], env: Mapping[str, str]) -> bool:
     return bool(given["token_file"] or given["username"] or env.get("BULKWRITER_TOKEN", "").strip())
 
 
-def prepare(errand: Errand, report: PlanReport) -> Settings:
-    """What can be refused before anything is read."""
-    given = errand.given
-    choose.check_source(report.source, given)
-    journal = given["journal"] or (None if report.source == "-" else choose.journal_path(report.source, None))
-    report.journal = journal if journal is not None and journals.is_there(journal) else None
-    if report.is_offline and given["existing"] is None:
-        errand.voice.say("note: no token, so nothing was looked up: pairs that exist count as writes", event="note")
-    return errand.settings(report.journal)
+class PlanCommand(CountingCommand):
+    """Counts the rows of a source and forecasts their end; with `dry_run` among the options it asks no server."""
 
+    def __init__(self, invocation: Invocation, source: str) -> None:
+        self._invocation, self._options = invocation, invocation.options
+        self._source = source
+        self._is_offline: bool = invocation.options["dry_run"]
+        self._journal: Path | None = None
+        self._tally = Tally()
+        self._told: Told | None = None  # what the journal tells of an earlier start
+        self._reasons: Reasons = {}
+        self._writes = 0
+        self._base_url = ""
+        self._warning = ""
+        self._outlook: Outlook | None = None
 
-async def work(errand: Errand, settings: Settings, report: PlanReport) -> None:
-    from ..quota.build import windows_for
-    from ..quota.ledger import account_key, ledger_path
-    from .forecast import Outlook
+    def prepare(self) -> Settings:
+        choose.check_source(self._source, self._options)
+        given: Path | None = self._options["journal"]
+        journal = given or (None if self._source == "-" else choose.journal_path(self._source, None))
+        self._journal = journal if journal is not None and journals.is_there(journal) else None
+        if self._is_offline and self._options["existing"] is None:
+            text = "note: no token, so nothing was looked up: pairs that exist count as writes"
+            self._invocation.stderr.print(text, event="note")
+        return self._invocation.settings(self._journal)
 
-    windows = windows_for(settings)
-    async with contextlib.AsyncExitStack() as stack:
-        existing = None if report.is_offline else await look_up(errand, settings, stack)
-        report.tally = await count(errand, settings, report, existing)
-    report.counts = Counts.of(report.tally.states)
-    report.outlook = Outlook.now(
-        windows,
-        ledger_path(settings.ledger),
-        account_key(settings.base_url, settings.account),
-        rate_per_s=reached(settings.rate) if settings.rate else float("inf"),
-    )
-    if report.told and report.told.is_theirs and report.told.resume_at is not None:
-        report.outlook = report.outlook.later(report.told.resume_at)
-    report.writes = min(report.counts.pending, settings.limit or report.counts.pending)
-    report.warning = token_warning(settings, report.outlook.together(report.writes).seconds)
-    report.base_url = settings.base_url
-    say_bad(errand.voice, report.tally)
+    async def work(self, settings: Settings) -> None:
+        from ..quota.build import windows_for
+        from ..quota.ledger import account_key, ledger_path
+        from .forecast import Outlook
 
+        windows = windows_for(settings)
+        async with contextlib.AsyncExitStack() as stack:
+            existing = None if self._is_offline else await self._look_up(settings, stack)
+            self._tally = await self._count(settings, existing)
+        outlook = Outlook.now(
+            windows,
+            ledger_path(settings.ledger),
+            account_key(settings.base_url, settings.account),
+            rate_per_s=reached(settings.rate) if settings.rate else float("inf"),
+        )
+        if self._told and self._told.is_theirs and self._told.resume_at is not None:
+            outlook = outlook.later(self._told.resume_at)
+        pending = Counts.of(self._tally.states).pending
+        self._outlook = outlook
+        self._writes = min(pending, settings.limit or pending)
+        self._warning = token_warning(settings, outlook.together(self._writes).seconds)
+        self._base_url = settings.base_url
+        print_bad(self._invocation.stderr, self._tally)
 
-async def look_up(errand: Errand, settings: Settings, stack: contextlib.AsyncExitStack) -> Existing:
-    """What tells which pairs are on the server."""
-    from ..listing.existing import Existing
-    from ..server_client import Connection
-    from ..verify.session import Conversation
+    async def _look_up(self, settings: Settings, stack: contextlib.AsyncExitStack) -> Existing:
+        """What tells which pairs are on the server."""
+        from ..listing.existing import Existing
+        from ..server_client import Connection
+        from ..verify.session import Conversation
 
-    connection = await stack.enter_async_context(Connection(settings))
-    talk = Conversation(connection, settings, tell=errand.tell)
-    return Existing(
-        talk.get_page,
-        talk.entity,
-        clock=talk.clock,
-        give_up_after_s=settings.give_up_after_s,
-        tell=errand.tell,
-        rng=talk.rng,
-    )
+        tell = self._invocation.event_lines
+        connection = await stack.enter_async_context(Connection(settings))
+        talk = Conversation(connection, settings, tell=tell)
+        return Existing(
+            talk.get_page,
+            talk.entity,
+            clock=talk.clock,
+            give_up_after_s=settings.give_up_after_s,
+            tell=tell,
+            rng=talk.rng,
+        )
 
+    async def _count(self, settings: Settings, existing: Existing | None) -> Tally:
+        """Count every row of the source in the state that a start would give it."""
+        from ..store.journal_reader import JournalReader
 
-async def count(errand: Errand, settings: Settings, report: PlanReport, existing: Existing | None) -> Tally:
-    """Count every row of the source in the state that a start would give it."""
-    from ..store.journal_reader import JournalReader
+        options = self._options
+        tally = Tally()
+        with contextlib.ExitStack() as stack:
+            reader = stack.enter_context(JournalReader(self._journal)) if self._journal else None
+            if reader:
+                columns = choose.columns_of(options)
+                reader.require(base_url=settings.base_url, account=settings.account, columns=columns)
+                self._told = last_start.told_of(reader)
+            source = choose.open_given(self._source, options, self._invocation.stderr, limits=settings.limits)
 
-    names = choose.columns_of(errand.given)
-    tally = Tally()
-    with contextlib.ExitStack() as stack:
-        reader = stack.enter_context(JournalReader(report.journal)) if report.journal else None
-        if reader:
-            reader.require(base_url=settings.base_url, account=settings.account, columns=names)
-            report.told = last_start.told_of(reader)
-        source = choose.open_given(report.source, errand.given, errand.voice, limits=settings.limits)
+            def line() -> str:
+                calls = f" · {existing.calls:,} list calls" if existing else ""
+                return f"{tally.rows:,} rows read{calls}"
 
-        def line() -> str:
-            calls = f" · {existing.calls:,} list calls" if existing else ""
-            return f"{tally.rows:,} rows read{calls}"
+            async with contextlib.aclosing(source), self._invocation.showing(line):
+                while batch := await source.read(ROWS):
+                    await count_one(tally, batch, reader, existing, settings, self._source)
+            check_whole(self._source, tally, reader)
+            self._reasons = tally.reasons(reader, retry_rejected=settings.retry_rejected)
+        return tally
 
-        async with contextlib.aclosing(source), errand.saying(line):
-            while batch := await source.read(ROWS):
-                await count_one(tally, batch, reader, existing, settings, report.source)
-        check_whole(report.source, tally, reader)
-        report.reasons = tally.reasons(reader, retry_rejected=settings.retry_rejected)
-    return tally
+    @property
+    def exit_code(self) -> int:
+        return self._tally.exit_code
+
+    def facts(self) -> dict[str, Any]:
+        outlook = self._outlook
+        rows = Rows(self._tally.rows, True, self._tally.rows) if outlook else Rows()
+        facts: dict[str, Any] = {
+            **Counts.of(self._tally.states).to_json(),
+            **rows.to_json(),
+            "ended_reason": None,
+            "resume_at": None,
+        }
+        if self._told:
+            facts |= {"ended_reason": self._told.ended_reason, "resume_at": iso(self._told.resume_at)}
+        facts |= {"reasons": reasons_json(self._reasons), "writes": self._writes, "checked": not self._is_offline}
+        if outlook:
+            end, fresh = outlook.together(self._writes), outlook.fresh().together(self._writes)
+            facts["quotas"] = [
+                {**outlook.under(self._writes, window).facts(), "spent": outlook.spent(window)}
+                for window in outlook.concerned()
+            ]
+            facts |= {**end.facts(), "with_nothing_spent": fresh.facts()}
+        return {**facts, "journal": str(self._journal) if self._journal else None}
+
+    def lines(self, exit_code: int) -> None:
+        """Nothing: the answer goes to stdout."""
+
+    def text(self) -> list[str]:
+        """The answer for people."""
+        outlook = self._outlook
+        assert outlook is not None
+        whose = "" if not self._is_offline else ", as far as none of them exists"
+        lines = [f"{self._source} -> {self._base_url}"]
+        if self._told:
+            lines += [f"{word:<9}  {text}" for word, text in last_start.lines(self._told)]
+        is_alive = self._told is not None and self._told.is_alive
+        table = describe.counts_table(Counts.of(self._tally.states), always=("pending",), is_alive=is_alive)
+        lines += ["", *table, *reasons.lines(self._reasons), ""]
+        how = ", by one write each" if self._writes else ""
+        lines.append(f"{describe.quantity(self._writes, 'pair')} would be created{how}{whose}")
+        if not self._writes:
+            return lines
+        slowest_first = sorted(outlook.concerned(), key=lambda w: -outlook.under(self._writes, w).seconds)
+        rows = [(window_text(window), text) for window in slowest_first if (text := self._under(outlook, window))]
+        if rows:
+            lines += ["", *describe.columns(rows, 110), ""]
+        lines += finish_lines(outlook, self._writes)
+        return [*lines, self._warning] if self._warning else lines
+
+    def _under(self, outlook: Outlook, window: Any) -> str:
+        """How long the writes take under a window alone, "" where it neither binds nor was spent from."""
+        spent, alone = outlook.spent(window), outlook.under(self._writes, window)
+        if alone.seconds < SHOWN_S:
+            return f"does not bind ({spent:,} spent now)" if spent else ""
+        return alone.words() + (f" ({spent:,} spent now)" if spent else "")
 
 
 async def count_one(
@@ -172,77 +243,6 @@ async def count_one(
         there = await existing.find([*again, *fresh])
         tally.states[State.PENDING] -= len(there)
         tally.states[State.EXISTING] += len(there)
-
-
-class PlanReport:
-    """What was counted, and the forecast."""
-
-    def __init__(self, source: str, *, is_offline: bool) -> None:
-        self.source = source
-        self.is_offline = is_offline
-        self.journal: Path | None = None
-        self.base_url = ""
-        self.tally = Tally()
-        self.counts = Counts()
-        self.told: Told | None = None  # what the journal tells of an earlier start
-        self.reasons: Reasons = {}
-        self.writes = 0
-        self.warning = ""
-        self.outlook: Outlook | None = None
-        self._began_at = time.monotonic()
-
-    @property
-    def exit_code(self) -> int:
-        return self.tally.exit_code
-
-    def facts(self) -> dict[str, Any]:
-        outlook = self.outlook
-        rows = Rows(self.tally.rows, True, self.tally.rows) if outlook else Rows()
-        facts: dict[str, Any] = {**self.counts.to_json(), **rows.to_json(), "ended_reason": None, "resume_at": None}
-        if self.told:
-            facts |= {"ended_reason": self.told.ended_reason, "resume_at": iso(self.told.resume_at)}
-        facts |= {"reasons": reasons_json(self.reasons), "writes": self.writes, "checked": not self.is_offline}
-        if outlook:
-            end, fresh = outlook.together(self.writes), outlook.fresh().together(self.writes)
-            facts["quotas"] = [
-                {**outlook.under(self.writes, window).facts(), "spent": outlook.spent(window)}
-                for window in outlook.concerned()
-            ]
-            facts |= {**end.facts(), "with_nothing_spent": fresh.facts()}
-        return {**facts, "journal": str(self.journal) if self.journal else None}
-
-    def lines(self, exit_code: int) -> list[str]:
-        """Nothing: the answer goes to stdout."""
-        return []
-
-    def text(self) -> list[str]:
-        """The answer for people."""
-        outlook = self.outlook
-        assert outlook is not None
-        whose = "" if not self.is_offline else ", as far as none of them exists"
-        lines = [f"{self.source} -> {self.base_url}"]
-        if self.told:
-            lines += [f"{word:<9}  {text}" for word, text in last_start.lines(self.told)]
-        is_alive = self.told is not None and self.told.is_alive
-        table = words.counts_table(self.counts, always=("pending",), is_alive=is_alive)
-        lines += ["", *table, *reasons.lines(self.reasons), ""]
-        how = ", by one write each" if self.writes else ""
-        lines.append(f"{words.quantity(self.writes, 'pair')} would be created{how}{whose}")
-        if not self.writes:
-            return lines
-        slowest_first = sorted(outlook.concerned(), key=lambda w: -outlook.under(self.writes, w).seconds)
-        rows = [(window_text(window), text) for window in slowest_first if (text := self._under(outlook, window))]
-        if rows:
-            lines += ["", *words.columns(rows, 110), ""]
-        lines += finish_lines(outlook, self.writes)
-        return [*lines, self.warning] if self.warning else lines
-
-    def _under(self, outlook: Outlook, window: Any) -> str:
-        """How long the writes take under a window alone, "" where it neither binds nor was spent from."""
-        spent, alone = outlook.spent(window), outlook.under(self.writes, window)
-        if alone.seconds < SHOWN_S:
-            return f"does not bind ({spent:,} spent now)" if spent else ""
-        return alone.words() + (f" ({spent:,} spent now)" if spent else "")
 
 
 def window_text(window: Any) -> str:

@@ -20,7 +20,7 @@ from ..threads import LIMITS
 FILES: Final = 32
 """The loop has 5 to 8, journal, ledger and their side files 12, the source, a lane; an import opens one or two more."""
 THREADS: Final = 8
-"""Voice, signals and their last words, journal, source, ledger, what was learnt, and one that looks names up."""
+"""stderr, signals and their last words, journal, source, ledger, what was learnt, and one that looks names up."""
 
 
 def require_room() -> None:

@@ -18,7 +18,7 @@ from ..model import Reasons, reasons_json
 from ..shell import join, operand
 from . import describe as words
 from . import journals, last_start, options, reasons, status_ahead
-from .conclude import put
+from .stdout import put
 
 if TYPE_CHECKING:
     from ..store.journal_reader import JournalReader

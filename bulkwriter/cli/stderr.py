@@ -1,7 +1,7 @@
 """Everything that a running command says on stderr, written by one thread of its own.
 
 A terminal can stop reading (Ctrl-S, a full pipe, a dead ssh) for hours.  If the event loop wrote to it, the run would
-stand still and its requests in flight would become doubts.  So `Voice` only queues; its thread writes, and what it
+stand still and its requests in flight would become doubts.  So `Stderr` only queues; its thread writes, and what it
 cannot write it drops: first progress (only the newest matters), then, past `QUEUE_LINES`, lines.  A stream that fails
 is not tried again.
 
@@ -36,32 +36,32 @@ FIRST_LINES = 50
 
 
 class Screen(Protocol):
-    """What draws progress.  Called by the voice's thread only."""
+    """What draws progress.  Called by the thread of `Stderr` only."""
 
     def line(self, text: str) -> None: ...
     def draw(self, snapshot: Snapshot) -> None: ...
     def close(self) -> None: ...
 
 
-class Voice:
-    """Queue of what to say, and the thread that says it."""
+class Stderr:
+    """Queue of what to print, and the thread that writes it."""
 
     def __init__(
         self, stream: TextIO | None, *, form: Literal["text", "json"] = "text", secrets: Sequence[str] = ()
     ) -> None:
         self.form = form
         self._stream = stream
-        self._is_log = stream is not None and not is_terminal(stream)
+        self.is_terminal = stream is not None and is_terminal(stream)
         self._secrets = Secrets(secrets)
         self._screen: Screen = PlainScreen(self._write)
         self._lines: deque[str] = deque()
         self._written: deque[str] = deque(maxlen=FIRST_LINES)
         self._snapshot: Snapshot | None = None
         self._dropped = 0
-        self._complaints: set[str] = set()
+        self._errors: set[str] = set()
         self._is_closing = False
         self._wake = threading.Condition()
-        self._thread = threading.Thread(target=self._speak, name="voice", daemon=True)
+        self._thread = threading.Thread(target=self._write_queued, name="stderr", daemon=True)
         self._thread.start()
 
     def use(self, screen: Screen) -> None:
@@ -69,16 +69,20 @@ class Voice:
         with self._wake:
             self._screen = screen
 
-    def written(self) -> list[str]:
-        """The lines that stand on the stream so far, as far as a screen has use for them."""
-        with self._wake:
-            return [line for text in self._written for line in text.splitlines()]
+    def draw_over(self) -> None:
+        """Draw progress over itself from now on, below the lines."""
+        if self._stream is not None:
+            from .live import LiveScreen
+
+            with self._wake:
+                earlier = [line for text in self._written for line in text.splitlines()]
+            self.use(LiveScreen(self._stream, earlier=earlier))
 
     def keep_secret(self, secret: str | None) -> None:
         if secret:
             self._secrets.add(secret)
 
-    def say(self, text: str, /, **facts: Any) -> None:
+    def print(self, text: str, /, **facts: Any) -> None:
         """A line (or several) for people; in JSON form an object with the `facts`, its `event` "said" if unnamed.
 
         In a log an event's line begins with date, time and zone, since it may be read days later; so does progress
@@ -87,7 +91,8 @@ class Voice:
         if self.form == "json":
             text = json_line({"event": "said", **facts, "text": text})
         else:
-            is_dated = (self._is_log and "event" in facts) or facts.get("event") == "progress"
+            is_log = self._stream is not None and not self.is_terminal
+            is_dated = (is_log and "event" in facts) or facts.get("event") == "progress"
             text = visible(f"{stamp()}  {text}" if is_dated else text)
         with self._wake:
             if len(self._lines) >= QUEUE_LINES:
@@ -96,27 +101,28 @@ class Voice:
             self._lines.append(self._secrets.strike(text))
             self._wake.notify()
 
-    def complain(self, text: str, /, **facts: Any) -> None:
-        """As `say`, for what ends the command: in text once, though it is told when it happens and again at the end."""
-        if self.form == "text" and text in self._complaints:
+    def print_once(self, text: str, /, **facts: Any) -> None:
+        """As `print`, for an error that ends the command: in text once, though it is told when it happens and at the
+        end."""
+        if self.form == "text" and text in self._errors:
             return
-        self._complaints.add(text)
-        self.say(text, **facts)
+        self._errors.add(text)
+        self.print(text, **facts)
 
-    def show(self, snapshot: Snapshot) -> None:
+    def draw(self, snapshot: Snapshot) -> None:
         """Progress as it stands; replaces one that is not drawn yet."""
         with self._wake:
             self._snapshot = snapshot
             self._wake.notify()
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Say what is queued, but wait no longer than `timeout_s`.  A second call does nothing."""
+        """Write what is queued, but wait no longer than `timeout_s`.  A second call does nothing."""
         with self._wake:
             self._is_closing = True
             self._wake.notify()
         self._thread.join(timeout_s)
 
-    def _speak(self) -> None:
+    def _write_queued(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for `signals`' thread
         while True:
             with self._wake:
@@ -157,7 +163,7 @@ def own_stderr() -> TextIO | None:
 
 
 class PlainScreen:
-    """Lines and nothing else; progress is said by whoever calls `Voice.say`."""
+    """Lines and nothing else; progress is a line too."""
 
     def __init__(self, write: Any) -> None:
         self.line = write

@@ -1,7 +1,7 @@
 """stdout as the commands see it: whatever they write there, a stdout that fails is noticed once and told at the end.
 
 `main` puts a `Stdout` in the place of `sys.stdout` for the time of one command line, so that everybody who writes there
-(`conclude.put`, click's `--help`, the CSV of `export`) goes through it.  It never raises: the first failure ends the
+(`put`, click's `--help`, the CSV of `export`) goes through it.  It never raises: the first failure ends the
 writing, and `settle` then answers with the exit code and the sentence for stderr:
 
     its reader closed it (`| head`)                                nothing to say, the command's own code
@@ -19,16 +19,34 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import select
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, Final, TextIO
 
 from ..errors import Exit
+from ..shell import visible
 
 LAST_S: Final = 10.0
 """A reader that takes nothing for longer, of a pipe that is full, has been forgotten: no person waits so for a line."""
+
+
+def put(text: str) -> None:
+    """A line on stdout, at once."""
+    sys.stdout.write(visible(text) + "\n")
+    sys.stdout.flush()
+
+
+def put_json(facts: Mapping[str, Any]) -> None:
+    """The object that ends a command's stdout."""
+    text = json.dumps(facts)
+    if isinstance(sys.stdout, Stdout):
+        sys.stdout.write_last(text + "\n")
+    else:
+        put(text)
 
 
 class Stdout(io.TextIOBase):

@@ -20,9 +20,9 @@ import click
 
 from ..errors import SourceError
 from . import describe, options
-from .conclude import put
 from .main import complain
 from .signals import heeded
+from .stdout import put
 
 if TYPE_CHECKING:
     from ..stub import Scenario, StubServer
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def command(port: int, scenario: Path | None, existing: Path | None, as_json: bool, until_stdin_ends: bool) -> int:
     """Run a local server that behaves like the real one, in memory and on loopback only."""
     from ..stub.scenario import Scenario
-    from .drive import run_loop
+    from .lifecycle import run_loop
 
     behaviour = Scenario.load(scenario) if scenario else Scenario()
     truth = run_loop(lambda: serve(behaviour, existing, port=port, as_json=as_json, is_child=until_stdin_ends))

@@ -19,7 +19,7 @@ import click
 from ..errors import UsageError
 from ..settings import Limits, Settings
 from . import describe, ending, options
-from .conclude import put
+from .stdout import put
 
 
 @click.command("help")

@@ -17,9 +17,8 @@ import click
 from ..errors import Exit, UsageError
 from ..model import State
 from ..settings import Settings
-from . import choose, journals, options
-from . import describe as words
-from .lifecycle import Errand, ask
+from . import choose, describe, journals, options
+from .lifecycle import CountingCommand, Invocation
 
 if TYPE_CHECKING:
     from ..verify.undo import Undo, UndoPlan
@@ -41,36 +40,97 @@ EXAMPLES = (
 @options.quota_options
 @options.wait_options
 @options.plain("--dry-run", "say what would be deleted, from the journal alone", "dry_run", is_flag=True)
-@options.errand_options
+@options.output_options
 @click.pass_context
 def command(ctx: click.Context, /, journal: Path, **given: Any) -> int:
     """Delete the records that this run created, and nothing that was there before.
 
     Each record is read first and left alone if it holds another pair.  Afterwards `run` creates the pairs again.
     """
-    errand = Errand(ctx, given)
-    report = UndoReport(journal)
-    return errand.conduct(report, lambda: prepare(errand, journal), lambda settings: work(errand, settings, report))
+    invocation = Invocation(ctx, given)
+    return invocation.conduct(UndoCommand(invocation, journal))
 
 
-class UndoReport:
-    """What an undo did; `undo` is there once the journal is open, `planned` after a dry run."""
+class UndoCommand(CountingCommand):
+    """Deletes what a run created; `_undo` is there once the journal is open, `_planned` after a dry run."""
 
-    def __init__(self, journal: Path) -> None:
+    def __init__(self, invocation: Invocation, journal: Path) -> None:
+        self._invocation, self._options = invocation, invocation.options
         self._journal = journal
         self._began_at = time.monotonic()
-        self.undo: Undo | None = None
-        self.planned: UndoPlan | None = None
-        self.title = ""
+        self._undo: Undo | None = None
+        self._planned: UndoPlan | None = None
+        self._title = ""
+
+    def prepare(self) -> Settings:
+        options = self._options
+        if not (options["yes"] or options["dry_run"] or choose.can_ask()):
+            raise UsageError(
+                "undo deletes records, and nobody is here to be asked",
+                hint="add --yes; --dry-run shows what it would do",
+            )
+        journals.check_journal(self._journal, "undo")
+        return self._invocation.settings(self._journal)
+
+    async def work(self, settings: Settings) -> None:
+        columns, self._planned = check_journal(settings, with_plan=self._options["dry_run"])
+        if self._planned:
+            self._title = f"Dry run: {plan_text(self._planned, settings)}"
+        else:
+            await self._take_back(settings, columns)
+
+    async def _take_back(self, settings: Settings, columns: tuple[str, str]) -> None:
+        """Hold the lock, settle doubts, ask, delete."""
+        from ..server_client import Connection
+        from ..store.journal_writer import JournalWriter
+        from ..verify.session import Conversation
+        from ..verify.undo import Undo
+
+        invocation = self._invocation
+        store = JournalWriter()
+        await store.open(settings.journal, base_url=settings.base_url, account=settings.account, columns=columns)
+        try:
+            async with Connection(settings) as connection:
+                talk = Conversation(connection, settings, tell=invocation.event_lines)
+                undo = self._undo = Undo(store, talk, settings)
+                await undo.load()
+                with invocation.draining(talk.halt.set):
+                    await undo.settle_doubts()
+                if not talk.halt.is_set and await self._may_go_on(undo, settings):
+                    async with invocation.showing(lambda: progress_line(undo)):
+                        with invocation.draining(talk.halt.set):
+                            await undo.run()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await store.close()
+
+    async def _may_go_on(self, undo: Undo, settings: Settings) -> bool:
+        """Print the plan, and ask unless `--yes` was given; False where there is nothing to do, or nothing may be
+        done."""
+        plan = undo.plan()
+        if plan.doubts:
+            self._title = (
+                f"Nothing was deleted: {describe.quantity(plan.doubts, 'pair')} in doubt cannot be told from what was "
+                "there before; the `run` command of this journal settles them, then undo can begin"
+            )
+            return False
+        text = plan_text(plan, settings, undo.expected_s())
+        self._invocation.stderr.print(text, event="plan", records=plan.records)
+        if not plan.records or self._options["yes"]:
+            return bool(plan.records)
+        if await self._invocation.ask(f"Delete {describe.quantity(plan.records, 'record')}?"):
+            return True
+        self._title = "Nothing was deleted, as you wished"
+        return False
 
     @property
     def exit_code(self) -> int:
-        if self.planned:
-            return Exit.DOUBTS if self.planned.doubts else Exit.OK
-        return self.undo.exit_code if self.undo else Exit.OK
+        if self._planned:
+            return Exit.DOUBTS if self._planned.doubts else Exit.OK
+        return self._undo.exit_code if self._undo else Exit.OK
 
     def facts(self) -> dict[str, Any]:
-        undo, plan = self.undo, self.planned
+        undo, plan = self._undo, self._planned
         tally = undo.tally if undo else None
         return {
             "deleted": tally.deleted if tally else 0,
@@ -84,13 +144,13 @@ class UndoReport:
         }
 
     def lines(self, exit_code: int) -> list[str]:
-        facts, undo = self.facts(), self.undo
+        facts, undo = self.facts(), self._undo
         if undo is None:
-            return [self.title] if self.title else []
-        lines = [self.title or HEADLINES.get(exit_code, "Ended early")]
+            return [self._title] if self._title else []
+        lines = [self._title or HEADLINES.get(exit_code, "Ended early")]
         rows = [(name, facts[name], meaning) for name, meaning in MEANING.items() if facts[name] or name == "deleted"]
-        width = max(len(words.number(count)) for _, count, _ in rows)
-        lines += ["", *(f"  {words.state(name):<10}  {count:>{width},}  {text}" for name, count, text in rows), ""]
+        width = max(len(describe.number(count)) for _, count, _ in rows)
+        lines += ["", *(f"  {describe.state(name):<10}  {count:>{width},}  {text}" for name, count, text in rows), ""]
         lines += [
             "  " + MISMATCH.format(record_id, *(i or NOBODY for i in held), *own)
             for record_id, own, held in undo.tally.mismatches
@@ -98,7 +158,7 @@ class UndoReport:
         lines += ["  " + OLDER.format(record_id, *pair) for record_id, pair in undo.tally.olders]
         if undo.refusal:
             lines.append(
-                f"  the server refused to delete {words.quantity(undo.tally.refused, 'record')}: {undo.refusal}"
+                f"  the server refused to delete {describe.quantity(undo.tally.refused, 'record')}: {undo.refusal}"
             )
         return [*lines, f"  journal     {self._journal}"]
 
@@ -118,27 +178,9 @@ MEANING = {
 }
 
 
-def prepare(errand: Errand, journal: Path) -> Settings:
-    """What can be refused before anything is opened."""
-    given = errand.given
-    if not (given["yes"] or given["dry_run"] or choose.can_ask()):
-        raise UsageError(
-            "undo deletes records, and nobody is here to be asked", hint="add --yes; --dry-run shows what it would do"
-        )
-    journals.check_journal(journal, "undo")
-    return errand.settings(journal)
-
-
-async def work(errand: Errand, settings: Settings, report: UndoReport) -> None:
-    columns = open_and_check(settings, report if errand.given["dry_run"] else None)
-    if report.planned:
-        report.title = f"Dry run: {plan_text(report.planned, settings)}"
-    else:
-        await take_back(errand, settings, columns, report)
-
-
-def open_and_check(settings: Settings, dry_run: UndoReport | None) -> tuple[str, str]:
-    """Raise for a journal of another host; the names of its columns, and for a dry run the plan."""
+def check_journal(settings: Settings, *, with_plan: bool) -> tuple[tuple[str, str], UndoPlan | None]:
+    """The names of its columns, and what there is to undo if asked for, since that reads it all.  Raises for a journal
+    of another host."""
     from ..store.journal_reader import JournalReader
     from ..verify.undo import UndoPlan
 
@@ -146,54 +188,11 @@ def open_and_check(settings: Settings, dry_run: UndoReport | None) -> tuple[str,
     with JournalReader(settings.journal) as reader:
         columns = reader.identity().columns
         reader.require(base_url=settings.base_url, account=settings.account, columns=columns)
-        if dry_run:
-            counts = reader.counts()
-            doubts = counts.get(State.IN_DOUBT, 0) + counts.get(State.INTENT, 0)
-            dry_run.planned = UndoPlan(counts.get(State.CREATED, 0), doubts)
-    return columns
-
-
-async def take_back(errand: Errand, settings: Settings, columns: tuple[str, str], report: UndoReport) -> None:
-    """Hold the lock, settle doubts, ask, delete."""
-    from ..server_client import Connection
-    from ..store.journal_writer import JournalWriter
-    from ..verify.session import Conversation
-    from ..verify.undo import Undo
-
-    store = JournalWriter()
-    await store.open(settings.journal, base_url=settings.base_url, account=settings.account, columns=columns)
-    try:
-        async with Connection(settings) as connection:
-            talk = Conversation(connection, settings, tell=errand.tell)
-            undo = report.undo = Undo(store, talk, settings)
-            await undo.load()
-            with errand.meanwhile(talk.halt.set):
-                await undo.settle_doubts()
-            if not talk.halt.is_set and await may_go_on(errand, undo, settings, report):
-                async with errand.saying(lambda: progress_line(undo)):
-                    with errand.meanwhile(talk.halt.set):
-                        await undo.run()
-    finally:
-        with anyio.CancelScope(shield=True):
-            await store.close()
-
-
-async def may_go_on(errand: Errand, undo: Undo, settings: Settings, report: UndoReport) -> bool:
-    """Say the plan, and ask unless `--yes` was given; False where there is nothing to do, or nothing may be done."""
-    plan = undo.plan()
-    if plan.doubts:
-        report.title = (
-            f"Nothing was deleted: {words.quantity(plan.doubts, 'pair')} in doubt cannot be told from what was there "
-            "before; the `run` command of this journal settles them, then undo can begin"
-        )
-        return False
-    errand.voice.say(plan_text(plan, settings, undo.expected_s()), event="plan", records=plan.records)
-    if not plan.records or errand.given["yes"]:
-        return bool(plan.records)
-    if await ask(f"Delete {words.quantity(plan.records, 'record')}?", errand.voice):
-        return True
-    report.title = "Nothing was deleted, as you wished"
-    return False
+        if not with_plan:
+            return columns, None
+        counts = reader.counts()
+    doubts = counts.get(State.IN_DOUBT, 0) + counts.get(State.INTENT, 0)
+    return columns, UndoPlan(counts.get(State.CREATED, 0), doubts)
 
 
 def plan_text(plan: UndoPlan, settings: Settings, expected_s: float | None = None) -> str:
@@ -201,19 +200,24 @@ def plan_text(plan: UndoPlan, settings: Settings, expected_s: float | None = Non
     from ..quota.build import windows_for
 
     least_s = plan.least_s(windows_for(settings))
-    time_text = f"at least {words.duration(least_s)} within the quotas" if least_s else "as fast as the server takes it"
+    time_text = (
+        f"at least {describe.duration(least_s)} within the quotas" if least_s else "as fast as the server takes it"
+    )
     if expected_s:
-        time_text = f"about {words.duration(expected_s)} within the quotas"
-    doubts = f", after {words.quantity(plan.doubts, 'doubt')} were settled" if plan.doubts else ""
+        time_text = f"about {describe.duration(expected_s)} within the quotas"
+    doubts = f", after {describe.quantity(plan.doubts, 'doubt')} were settled" if plan.doubts else ""
     return (
-        f"{words.quantity(plan.records, 'record')} that this run created would be deleted from {settings.base_url}"
-        f"{doubts}, with {words.quantity(plan.reads, 'list call')}: {time_text}"
+        f"{describe.quantity(plan.records, 'record')} that this run created would be deleted from {settings.base_url}"
+        f"{doubts}, with {describe.quantity(plan.reads, 'list call')}: {time_text}"
     )
 
 
 def progress_line(undo: Undo) -> str:
     now = undo.snapshot()
-    facts = [f"{now.done:,} of {now.total:,} · {words.percent(now.done, now.total)}", words.per_second(now.rate_per_s)]
-    facts += [f"ETA {words.duration(now.eta_s)}"] if now.eta_s is not None else []
+    facts = [
+        f"{now.done:,} of {now.total:,} · {describe.percent(now.done, now.total)}",
+        describe.per_second(now.rate_per_s),
+    ]
+    facts += [f"ETA {describe.duration(now.eta_s)}"] if now.eta_s is not None else []
     facts += [f"throttled {now.throttled:,}"] if now.throttled else []
     return " · ".join(facts)

@@ -11,6 +11,7 @@ Exit 0 only if nothing is missing and nothing doubled; 3 where pairs are in doub
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +21,17 @@ import click
 
 from ..errors import UsageError
 from ..settings import Settings
-from . import choose, journals, options
-from . import describe as words
+from . import choose, describe, journals, options
 from .export import check_output, write_file
-from .lifecycle import Errand, ask
+from .lifecycle import CountingCommand, Invocation
 from .verify_report import VerifyReport, problem_lines
 
 if TYPE_CHECKING:
     from ..store.journal_writer import JournalWriter
     from ..verify.expected import Claims
+    from ..verify.repair import Repair
     from ..verify.session import Conversation
+    from ..verify.verify import Findings, Verification
 
 ROWS = 10_000
 
@@ -53,57 +55,140 @@ EXAMPLES = (
 @options.connection_options
 @options.quota_options
 @options.wait_options
-@options.errand_options
+@options.output_options
 @click.pass_context
 def command(ctx: click.Context, /, journal: Path | None, **given: Any) -> int:
     """Tell which pairs of a run are missing or doubled on the server.
 
     Reads only, also beside a run at work.  With --source FILE no JOURNAL is needed.
     """
-    errand = Errand(ctx, given)
-    report = VerifyReport(journal, given["source"])
-    return errand.conduct(report, lambda: prepare(errand, journal), lambda settings: work(errand, settings, report))
+    invocation = Invocation(ctx, given)
+    return invocation.conduct(VerifyCommand(invocation, journal))
 
 
-def prepare(errand: Errand, journal: Path | None) -> Settings:
-    """What can be refused before anything is opened."""
-    given = errand.given
-    if journal is None and given["source"] is None:
-        raise UsageError("nothing to verify", hint="bulkwriter verify JOURNAL, or bulkwriter verify --source FILE")
-    if given["repair"] and journal is None:
-        raise UsageError("--repair needs the JOURNAL", hint="only a journal can tell which records this run created")
-    if given["repair"] and not (given["yes"] or choose.can_ask()):
-        raise UsageError("--repair deletes records, and nobody is here to be asked", hint="add --yes")
-    if journal is not None:
-        journals.check_journal(journal, "verify")
-    if given["source"] == "-":
-        choose.check_source("-", given)
-    if given["output"] is not None:
-        check_output(given["output"], journal, force=given["force"])
-    return errand.settings(journal)
+class VerifyCommand(CountingCommand):
+    """Holds a journal, a source or both against the server."""
 
+    def __init__(self, invocation: Invocation, journal: Path | None) -> None:
+        self._invocation, self._options = invocation, invocation.options
+        self._journal = journal
+        self._began_at = time.monotonic()
+        self._verification: Verification | None = None
+        self._findings: Findings | None = None
+        self._repair: Repair | None = None
 
-async def work(errand: Errand, settings: Settings, report: VerifyReport) -> None:
-    from ..server_client import Connection
-    from ..verify.expected import Claims
-    from ..verify.session import Conversation
+    def prepare(self) -> Settings:
+        options, journal = self._options, self._journal
+        if journal is None and options["source"] is None:
+            raise UsageError("nothing to verify", hint="bulkwriter verify JOURNAL, or bulkwriter verify --source FILE")
+        if options["repair"] and journal is None:
+            hint = "only a journal can tell which records this run created"
+            raise UsageError("--repair needs the JOURNAL", hint=hint)
+        if options["repair"] and not (options["yes"] or choose.can_ask()):
+            raise UsageError("--repair deletes records, and nobody is here to be asked", hint="add --yes")
+        if journal is not None:
+            journals.check_journal(journal, "verify")
+        if options["source"] == "-":
+            choose.check_source("-", options)
+        if options["output"] is not None:
+            check_output(options["output"], journal, force=options["force"])
+        return self._invocation.settings(journal)
 
-    claims = Claims()
-    columns = choose.columns_of(errand.given)
-    async with contextlib.AsyncExitStack() as stack:
-        store = None
-        if settings.journal:
-            columns, store = await take_journal(settings, claims, stack, is_locked=errand.given["repair"])
-        if errand.given["source"] is not None:
-            await take_source(errand, settings, claims)
-        connection = await stack.enter_async_context(Connection(settings))
-        talk = Conversation(connection, settings, tell=errand.tell)
-        await verify(errand, settings, claims, talk, report)
-        if store is not None and report.doubled:
-            await repair(errand, settings, talk, store, report)
-        report.next = next_step(errand, settings, report)
-    if errand.given["output"] is not None:
-        write_file(errand.given["output"], problem_lines(columns, report))
+    async def work(self, settings: Settings) -> None:
+        from ..server_client import Connection
+        from ..verify.expected import Claims
+        from ..verify.session import Conversation
+
+        options, claims = self._options, Claims()
+        columns, store = choose.columns_of(options), None
+        async with contextlib.AsyncExitStack() as stack:
+            if settings.journal:
+                columns, store = await take_journal(settings, claims, stack, is_locked=options["repair"])
+            if options["source"] is not None:
+                await self._take_source(settings, claims)
+            connection = await stack.enter_async_context(Connection(settings))
+            talk = Conversation(connection, settings, tell=self._invocation.event_lines)
+            await self._verify(settings, claims, talk)
+            if store is not None and self._report().doubled:
+                await self._delete_doubled(settings, talk, store)
+        if options["output"] is not None:
+            write_file(options["output"], problem_lines(columns, self._report()))
+
+    @property
+    def exit_code(self) -> int:
+        return self._report().exit_code
+
+    def facts(self) -> dict[str, Any]:
+        return self._report().facts()
+
+    def lines(self, exit_code: int) -> list[str]:
+        return self._report().lines(self._next_step())
+
+    def _report(self) -> VerifyReport:
+        """What is known now."""
+        return VerifyReport(
+            self._journal,
+            self._options["source"],
+            time.monotonic() - self._began_at,
+            findings=self._findings,
+            list_calls=self._verification.calls if self._verification else 0,
+            repair=self._repair,
+        )
+
+    async def _take_source(self, settings: Settings, claims: Claims) -> None:
+        stderr = self._invocation.stderr
+        source = choose.open_given(self._options["source"], self._options, stderr, limits=settings.limits)
+        bad = 0
+        async with contextlib.aclosing(source):
+            while batch := await source.read(ROWS):
+                claims.add_pairs(batch.pairs)
+                bad += len(batch.bad)
+        if bad:
+            stderr.print(f"note: {describe.quantity(bad, 'row')} of {source.name} hold no pair", event="note")
+
+    async def _verify(self, settings: Settings, claims: Claims, talk: Conversation) -> None:
+        from ..verify.verify import Verification
+
+        verification = self._verification = Verification(
+            claims,
+            get_page=talk.get_page,
+            filters_of=talk.filters_of,
+            persist=talk.persist,
+            list_lag_s=settings.list_lag_s,
+            sleep=talk.halt.sleep,
+        )
+
+        def line() -> str:
+            return f"{verification.records:,} records listed · {verification.calls:,} list calls"
+
+        async with self._invocation.showing(line):
+            self._findings = await verification.run()
+
+    async def _delete_doubled(self, settings: Settings, talk: Conversation, store: JournalWriter) -> None:
+        """Delete what can be claimed of doubled pairs, once it was agreed to."""
+        from ..verify.repair import Repair
+
+        invocation = self._invocation
+        repair = Repair(store, talk, self._report().doubled, list_lag_s=settings.list_lag_s)
+        await repair.load()
+        count = describe.quantity(repair.claimed, "record")
+        invocation.stderr.print(f"{count} of doubled pairs can be claimed by this run and deleted", event="plan")
+        if not repair.claimed:
+            return
+        if not self._options["yes"] and not await invocation.ask(f"Delete {count}?"):
+            return
+        self._repair = repair
+        with invocation.draining(talk.halt.set):
+            await repair.run()
+
+    def _next_step(self) -> str:
+        """What a person may do about what was found."""
+        facts = self.facts()
+        if facts["doubled"] and self._journal and not self._options["repair"]:
+            return "add --repair to delete what this run can claim of the doubled pairs"
+        if facts["missing"]:
+            return "--output FILE.csv lists the pairs; `bulkwriter run FILE.csv` creates the missing ones"
+        return ""
 
 
 async def take_journal(
@@ -133,62 +218,3 @@ async def take_journal(
 async def close(store: JournalWriter) -> None:
     with anyio.CancelScope(shield=True):
         await store.close()
-
-
-async def take_source(errand: Errand, settings: Settings, claims: Claims) -> None:
-    source = choose.open_given(errand.given["source"], errand.given, errand.voice, limits=settings.limits)
-    bad = 0
-    async with contextlib.aclosing(source):
-        while batch := await source.read(ROWS):
-            claims.add_pairs(batch.pairs)
-            bad += len(batch.bad)
-    if bad:
-        errand.voice.say(f"note: {words.quantity(bad, 'row')} of {source.name} hold no pair", event="note")
-
-
-async def verify(errand: Errand, settings: Settings, claims: Claims, talk: Conversation, report: VerifyReport) -> None:
-    from ..verify.verify import Verification
-
-    verification = report.verification = Verification(
-        claims,
-        get_page=talk.get_page,
-        filters_of=talk.filters_of,
-        persist=talk.persist,
-        list_lag_s=settings.list_lag_s,
-        sleep=talk.halt.sleep,
-    )
-
-    def line() -> str:
-        return f"{verification.records:,} records listed · {verification.calls:,} list calls"
-
-    async with errand.saying(line):
-        report.findings = await verification.run()
-
-
-async def repair(
-    errand: Errand, settings: Settings, talk: Conversation, store: JournalWriter, report: VerifyReport
-) -> None:
-    """Delete what can be claimed of doubled pairs, once it was agreed to."""
-    from ..verify.repair import Repair
-
-    repair = Repair(store, talk, report.doubled, list_lag_s=settings.list_lag_s)
-    await repair.load()
-    count = words.quantity(repair.claimed, "record")
-    errand.voice.say(f"{count} of doubled pairs can be claimed by this run and deleted", event="plan")
-    if not repair.claimed:
-        return
-    if not errand.given["yes"] and not await ask(f"Delete {count}?", errand.voice):
-        return
-    report.repair = repair
-    with errand.meanwhile(talk.halt.set):
-        await repair.run()
-
-
-def next_step(errand: Errand, settings: Settings, report: VerifyReport) -> str:
-    """What a person may do about what was found."""
-    facts = report.facts()
-    if facts["doubled"] and settings.journal and not errand.given["repair"]:
-        return "add --repair to delete what this run can claim of the doubled pairs"
-    if facts["missing"]:
-        return "--output FILE.csv lists the pairs; `bulkwriter run FILE.csv` creates the missing ones"
-    return ""

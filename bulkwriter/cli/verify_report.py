@@ -8,7 +8,7 @@ Exit codes: 3 where pairs are in doubt, else 1 where something is missing or dou
 
 from __future__ import annotations
 
-import time
+import dataclasses
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -20,22 +20,21 @@ from .export import csv_rows
 
 if TYPE_CHECKING:
     from ..verify.repair import Repair
-    from ..verify.verify import Findings, Verification
+    from ..verify.verify import Findings
 
 EXAMPLES = 20
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
 class VerifyReport:
     """What was found, and repaired."""
 
-    def __init__(self, journal: Path | None, source: str | None) -> None:
-        self._journal = journal
-        self._source = source
-        self._began_at = time.monotonic()
-        self.findings: Findings | None = None
-        self.verification: Verification | None = None
-        self.repair: Repair | None = None
-        self.next = ""
+    journal: Path | None
+    source: str | None
+    elapsed_s: float
+    findings: Findings | None = None
+    list_calls: int = 0
+    repair: Repair | None = None
 
     @property
     def doubled(self) -> dict[tuple[int, int], list[int]]:
@@ -62,15 +61,15 @@ class VerifyReport:
             "pending": found.pending if found else 0,
             "repaired": self.repair.deleted if self.repair else 0,
             "is_complete": found is not None,
-            "list_calls": self.verification.calls if self.verification else 0,
+            "list_calls": self.list_calls,
             "missing_examples": list(islice(found.missing_pairs(), EXAMPLES)) if found else [],
             "doubled_examples": [{"pair": p, "ids": ids} for p, ids in islice(self.doubled.items(), EXAMPLES)],
-            "journal": str(self._journal) if self._journal else None,
-            "source": self._source,
-            "elapsed_s": round(time.monotonic() - self._began_at, 3),
+            "journal": str(self.journal) if self.journal else None,
+            "source": self.source,
+            "elapsed_s": round(self.elapsed_s, 3),
         }
 
-    def lines(self, exit_code: int) -> list[str]:
+    def lines(self, next_step: str) -> list[str]:
         facts = self.facts()
         if not facts["is_complete"]:
             return ["Nothing was verified"]
@@ -86,7 +85,7 @@ class VerifyReport:
             lines.append("  doubled    lesson {}, member {}: ids ".format(*example["pair"]) + ids)
         if max(facts["missing"], facts["doubled"]) > EXAMPLES:
             lines.append(f"  the first {EXAMPLES} of each are shown; --output FILE.csv lists all")
-        return [*lines, *([f"  next       {self.next}"] if self.next and is_bad else [])]
+        return [*lines, *([f"  next       {next_step}"] if next_step and is_bad else [])]
 
 
 ALWAYS = ("checked", "missing", "doubled", "strangers")

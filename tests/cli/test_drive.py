@@ -1,4 +1,4 @@
-"""The loop around a fake writer: whatever happens, an `Ending` comes out; a signal drains; progress shows."""
+"""A drive with a fake writer, in a real lifecycle: whatever happens is told; a signal drains; progress shows."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
+import click
 import pytest
 
-from bulkwriter.cli.drive import Drain, Job, drive, run_loop
-from bulkwriter.cli.ending import Ending
-from bulkwriter.cli.lifecycle import Errand
-from bulkwriter.cli.signals import Signals
-from bulkwriter.cli.stderr import Voice
+from bulkwriter.cli.drive import Drive
+from bulkwriter.cli.ending import Ending, empty_summary
+from bulkwriter.cli.lifecycle import FinalReport, Invocation
 from bulkwriter.errors import ConfigurationStop, JournalError, SourceError
 from bulkwriter.model import Counts, Ended, Snapshot, Summary
+from bulkwriter.settings import Settings
 from tests.cli.test_describe import QUIET
 from tests.cli.test_signals import send
+
+OPTIONS = {"log_format": "text", "verbose": False, "as_json": False, "yes": True}
 
 
 class FakeSource:
@@ -76,9 +78,12 @@ class Stage:
     write_error: BaseException | None = None
     drain_error: Exception | None = None
     waits: bool = False
-    show: str = "none"
+    progress: str = "none"
     source: FakeSource = dataclasses.field(default_factory=FakeSource)
     writer: FakeWriter | None = None
+    invocation: Invocation = dataclasses.field(init=False)
+    drive: Drive | None = None
+    ending: Ending | None = None
     said: str = ""
 
     def open_source(self) -> FakeSource:
@@ -97,15 +102,36 @@ class Stage:
         yield self.writer
 
     def run(self) -> Ending:
-        text = io.StringIO()
-        voice = Voice(text)
-        drain = Drain(voice)
-        job = Job(open_source=self.open_source, open_writer=self.open_writer, journal="j", show=self.show)
-        with Signals(on_first=drain.request, on_second=lambda code: None) as signals:
-            ending = run_loop(lambda: drive(job, voice, drain, signals))
-        voice.close()
-        self.said = text.getvalue()
-        return ending
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.invocation = Invocation(click.Context(click.Command("run"), obj=()), OPTIONS)
+            code = self.invocation.conduct(self)
+        self.said = said.getvalue()
+        assert self.ending is not None
+        assert code == self.ending.exit_code
+        return self.ending
+
+    # the steps of a `ServerCommand`
+
+    def prepare(self) -> Settings:
+        return Settings(base_url="http://127.0.0.1:1", token="t")
+
+    async def work(self, settings: Settings) -> None:
+        self.drive = Drive(
+            self.invocation.stderr,
+            open_source=self.open_source,
+            open_writer=self.open_writer,
+            progress=self.progress,
+        )
+        with self.invocation.on_signal(self.drive.stop):
+            await self.drive.run()
+
+    def final(self, error: BaseException | None, signal_code: int | None) -> FinalReport:
+        assert self.drive is not None
+        self.ending = Ending(self.drive.summary() or empty_summary("j"), error, signal_code)
+        return FinalReport(self.ending.exit_code, {}, None)
+
+    def abandoned(self, exit_code: int) -> FinalReport:
+        raise AssertionError("nobody sent a second signal")
 
 
 def test_a_run_that_ends_by_itself() -> None:
@@ -149,22 +175,6 @@ def test_a_bug_in_draining_ends_the_run_and_is_told() -> None:
     assert stage.source.is_closed
 
 
-def test_a_bug_in_stopping_an_errand_cancels_it_and_is_kept() -> None:
-    errand = object.__new__(Errand)
-    errand.voice = Voice(io.StringIO())
-    errand._act = lambda: 1 / 0
-
-    async def main() -> None:
-        errand._task, errand._loop = asyncio.current_task(), asyncio.get_running_loop()
-        errand._first(signal.SIGINT)
-        await asyncio.sleep(30)
-
-    with pytest.raises(asyncio.CancelledError):
-        run_loop(main)
-    assert isinstance(errand._bug, ZeroDivisionError)
-    errand.voice.close()
-
-
 def test_a_signal_drains_and_says_so() -> None:
     stage = Stage(waits=True)
     ending = stage.run()
@@ -184,7 +194,7 @@ def test_a_signal_before_the_writer_is_ready_cancels_the_start() -> None:
 
 
 def test_a_live_display_is_fed() -> None:
-    stage = Stage(show="rich", waits=True)
+    stage = Stage(progress="rich", waits=True)
     stage.run()
     assert stage.writer is not None
     assert stage.writer.snapshots >= 2

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from bulkwriter.cli.conclude import end_facts
 from bulkwriter.cli.ending import (
     MEANING,
     ORDER,
     Ending,
     code_of,
     empty_summary,
+    end_facts,
     export_name,
     first_of,
     headline,
@@ -112,7 +112,7 @@ def test_a_signal_names_itself_whatever_failed_meanwhile() -> None:
 
 def test_an_interrupt_before_signals_are_watched_is_no_bug() -> None:
     early = Ending(empty_summary(None), KeyboardInterrupt())
-    assert end_facts(early, early.error) == {"ended_reason": "SIGINT", "resume_at": None}
+    assert end_facts(early) == {"ended_reason": "SIGINT", "resume_at": None}
 
 
 @pytest.mark.parametrize(
