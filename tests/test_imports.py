@@ -38,7 +38,7 @@ MAY_USE: dict[str, set[str]] = {
     "adaptive": {"model"},
     "net": {"__version__", "entities", "errors", "guarded", "model", "settings"},
     "store": {"errors", "guarded", "model", "rows", "threads"},
-    "sources": {"errors", "guarded", "model", "shell", "threads"},
+    "sources": {"entities", "errors", "guarded", "model", "shell", "threads"},
     # look, wait and act
     "quota": {*NOUNS, "core", "guarded", "net", "store", "threads"},
     "listing": {*NOUNS, "core", "entities", "net"},

@@ -1,13 +1,13 @@
 """Which pairs and which record ids a run has seen already: exact sets in a few bytes an entry.
 
-A pair of 64-bit ids does not fit into one 64-bit word (`lesson << 32 | member` makes (1, 2·2^32+5) equal to (3, 5)).
+A pair of 64-bit ids does not fit into one 64-bit word (`first << 32 | second` makes (1, 2·2^32+5) equal to (3, 5)).
 So the *high* halves of both ids choose a bitmap, and only the low halves share a word in it:
 
-    bitmaps[lesson >> 32, member >> 32]  holds  (lesson mod 2^32) << 32 | (member mod 2^32)
+    bitmaps[first >> 32, second >> 32]  holds  (first mod 2^32) << 32 | (second mod 2^32)
 
-Ids of one installation lie close together, so in practice there is one bitmap, in which one lesson's members are runs
-or dense blocks: about 2 to 4.5 bytes a pair (roaring bitmap), 120 bytes where ids are random.  Ids with very many
-different high halves would make very many bitmaps; beyond `MOST_BITMAPS` such pairs go to a plain set instead.
+Ids of one installation lie close together, so in practice there is one bitmap, in which the second ids of one first id
+are runs or dense blocks: about 2 to 4.5 bytes a pair (roaring bitmap), 120 bytes where ids are random.  Ids with very
+many different high halves would make very many bitmaps; beyond `MOST_BITMAPS` such pairs go to a plain set instead.
 
 Invariant: a pair is in the bitmap of its high halves where that bitmap exists, else in the plain set, never in both: no
 bitmap is made once the plain set has been begun.
@@ -34,7 +34,7 @@ MOST_BITMAPS: Final = 1_024
 
 
 class PairSet:
-    """A set of (lesson_id, member_id); each id is 0 to 2^63-1.  Nothing is ever removed."""
+    """A set of (first id, second id); each id is 0 to 2^63-1.  Nothing is ever removed."""
 
     __slots__ = ("_bitmaps", "_first", "_most_bitmaps", "_rest")
 
@@ -51,29 +51,29 @@ class PairSet:
         return sum(map(len, self._bitmaps.values())) + len(self._rest)
 
     def __contains__(self, pair: tuple[int, int]) -> bool:
-        lesson, member = pair
-        bitmap = self._bitmaps.get((lesson >> 32, member >> 32))
+        first, second = pair
+        bitmap = self._bitmaps.get((first >> 32, second >> 32))
         if bitmap is None:
-            return lesson << 64 | member in self._rest
-        return ((lesson & LOW) << 32 | member & LOW) in bitmap
+            return first << 64 | second in self._rest
+        return ((first & LOW) << 32 | second & LOW) in bitmap
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Every pair once, in no promised order; nothing may be added meanwhile."""
-        for (lesson_high, member_high), bitmap in self._bitmaps.items():
+        for (first_high, second_high), bitmap in self._bitmaps.items():
             for word in bitmap:
-                yield lesson_high << 32 | word >> 32, member_high << 32 | word & LOW
+                yield first_high << 32 | word >> 32, second_high << 32 | word & LOW
         for packed in self._rest:
             yield packed >> 64, packed & (1 << 64) - 1
 
     def add(self, pair: tuple[int, int]) -> bool:
         """Add one pair; True if it is new."""
-        lesson, member = pair
-        bitmap = self._bitmaps.get((lesson >> 32, member >> 32))
+        first, second = pair
+        bitmap = self._bitmaps.get((first >> 32, second >> 32))
         if bitmap is None:
             if len(self._bitmaps) >= self._most_bitmaps:
-                return add_to_set(self._rest, lesson << 64 | member)
-            bitmap = self._bitmaps[lesson >> 32, member >> 32] = BitMap64()
-        word = (lesson & LOW) << 32 | member & LOW
+                return add_to_set(self._rest, first << 64 | second)
+            bitmap = self._bitmaps[first >> 32, second >> 32] = BitMap64()
+        word = (first & LOW) << 32 | second & LOW
         if word in bitmap:
             return False
         bitmap.add(word)
@@ -85,7 +85,7 @@ class PairSet:
         None, a bad row, is passed over.  Several times faster than `add` where all ids are below 2^32 and none is None.
         """
         if None not in pairs:
-            words = [lesson << 32 | member for lesson, member in pairs if lesson < HALF and member < HALF]  # type: ignore[misc]
+            words = [first << 32 | second for first, second in pairs if first < HALF and second < HALF]  # type: ignore[misc]
             if len(words) == len(pairs):
                 return add_words(self._first, words)
         return [i for i, pair in enumerate(pairs) if pair is not None and not self.add(pair)]

@@ -13,11 +13,10 @@ unless those are empty; fewer fields will do as long as both ids are there.
 **JSON Lines** (`.jsonl`, `.ndjson`).  One object a line, keys as CSV's columns; a key that is there twice is a bad
 row.  Bytes that are no UTF-8 do not matter outside the ids here either.
 
-**Ids** are whole numbers from 1 to 2^63-1 in ASCII digits, white space around them allowed, leading zeros too ("007"
-is 7).  No sign, point, exponent, underscore or thousands separator; `42.0` is none, since whatever made it may have
-rounded others.  In JSON a number or a string of digits; from iterables an integer.  CourseLessonId is the `Id` of a
-lesson (GET /api/content/courselessons), CourseMemberId the `Id` of an enrolment (GET /api/content/coursemembers),
-which is neither the person's id nor an e-mail: both lists, and exports of them, show the `Id`.
+**Ids** are whole numbers from 1 to 2^63-1 in ASCII digits, white space around them allowed, leading zeros too ("007" is
+7).  No sign, point, exponent, underscore or thousands separator; `42.0` is none, since whatever made it may have
+rounded others.  In JSON a number or a string of digits; from iterables an integer.  Which id is whose, and by which
+names the columns go unless others are given, is said in `bulkwriter.entities`.
 
 Each name may end with `.gz`.  `-` and pipes without a suffix are CSV, or JSON Lines where the first byte is `{` or
 `[`. Workbooks, databases, web pages and other files that hold no such text are told by their first bytes (exit 6).

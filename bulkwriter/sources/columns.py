@@ -1,6 +1,6 @@
 """Which columns hold the ids: how names are compared, and what is said when they are not there.
 
-Case, white space, underscores and hyphens do not count, so `Course Lesson Id` and `course_lesson_id` will do; but where
+Case, white space, underscores and hyphens do not count, so `Thing Id` and `thing_id` will do for `ThingId`; but where
 a name is there as it was asked for (in any case), another that is only alike is none of it.
 
 A wanted column that is missing or there twice is an error of the whole source: no row could be right.  Names found are
@@ -13,41 +13,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import SourceError, UsageError
 from ..model import column_key
 from .batches import printable
 from .ids import parse_id
 
-LESSON_COLUMN: Final = "CourseLessonId"
-MEMBER_COLUMN: Final = "CourseMemberId"
 SHOWN_NAMES: Final = 20
 SHOWN_CHARS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The wanted columns' names."""
+    """The wanted columns' names, in the order of a pair's ids; `words` are what people call these."""
 
-    lesson: str = LESSON_COLUMN
-    member: str = MEMBER_COLUMN
+    first: str = COMPLETED_LESSONS.fields[0]
+    second: str = COMPLETED_LESSONS.fields[1]
+    words: tuple[str, str] = COMPLETED_LESSONS.words
 
     def __post_init__(self) -> None:
-        if not normal(self.lesson) or not normal(self.member):
+        if not normal(self.first) or not normal(self.second):
             raise UsageError("a column name must not be empty")
-        if column_key(self.lesson) == column_key(self.member):
-            raise UsageError(f"lesson and member column are both {self.lesson!r}", hint="name two different columns")
+        if column_key(self.first) == column_key(self.second):
+            both = " and ".join(self.words)
+            raise UsageError(f"{both} column are both {self.first!r}", hint="name two different columns")
 
     def is_in(self, names: Sequence[str]) -> bool:
         """Whether both columns are among `names`."""
-        return all(places(names, column) for column in (self.lesson, self.member))
+        return all(places(names, column) for column in (self.first, self.second))
 
     def find(self, names: Sequence[str], source: str, line: int, *, hint: str = "") -> tuple[int, int]:
-        """The places of lesson and member in `names`; raises `SourceError` unless each is there once.
+        """The places of both columns in `names`; raises `SourceError` unless each is there once.
 
         `hint` says where else the columns are, if that is known.
         """
         found = []
-        for column in (self.lesson, self.member):
+        for column in (self.first, self.second):
             at = places(names, column)
             if not at:
                 raise self._missing(names, source, line, hint)
@@ -64,12 +65,12 @@ class Columns:
         if not hint and len(names) > 1 and all(parse_id(name) is not None for name in names):
             return SourceError(
                 f"{source}, line {line}: the first line holds numbers, not the names of columns",
-                hint=f"put a line before it such as {self.lesson},{self.member}",
+                hint=f"put a line before it such as {self.first},{self.second}",
                 line=line,
             )
-        wanted = (("lesson", self.lesson), ("member", self.member))
-        missing = [(option, name) for option, name in wanted if not places(names, name)]
-        options = " and ".join(f"--{option}-column NAME" for option, _ in missing)
+        wanted = zip(self.words, (self.first, self.second), strict=True)
+        missing = [(word, name) for word, name in wanted if not places(names, name)]
+        options = " and ".join(f"--{word}-column NAME" for word, _ in missing)
         return SourceError(
             f"{source}, line {line}: no column {' and no '.join(name for _, name in missing)}; found: {shown(names)}",
             hint=hint or f"name the right one with {options}",

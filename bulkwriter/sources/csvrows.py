@@ -66,7 +66,8 @@ class CsvRows:
         """What stands for a line of more than `line_bytes`, of which `head` is the beginning."""
         reason = too_long(self._line_bytes)
         if self._header is None:
-            raise unreadable(head[: self._line_bytes], CsvRecord(None, reason, 0), Place(self._name, line))
+            record = CsvRecord(None, reason, 0)
+            raise unreadable(head[: self._line_bytes], record, self._columns, Place(self._name, line))
         return self._bad(RowFault.plain(reason), head)
 
     def finish(self) -> None:
@@ -78,7 +79,7 @@ class CsvRows:
         if self._header is None:
             raise SourceError(
                 f"{self._name} is empty: no line names the columns",
-                hint=f"the first line must name them, such as {self._columns.lesson},{self._columns.member}",
+                hint=f"the first line must name them, such as {self._columns.first},{self._columns.second}",
             )
 
     def _skip_header(self, lines: Sequence[bytes], line: int, *, is_last: bool) -> int:
@@ -177,10 +178,10 @@ class CsvRows:
         numbers = parse_list(block[: -len(end)].replace(end, b",").replace(delimiter, b","), count * width)
         if numbers is None:
             return None
-        lessons, members = numbers[header.lesson_at :: width], numbers[header.member_at :: width]
-        if not (are_in_range(lessons) and are_in_range(members)):
+        firsts, seconds = numbers[header.first_at :: width], numbers[header.second_at :: width]
+        if not (are_in_range(firsts) and are_in_range(seconds)):
             return None
-        return list(zip(lessons, members, strict=True))
+        return list(zip(firsts, seconds, strict=True))
 
     def _piece_pairs(self, lines: Sequence[bytes], header: Header) -> list[tuple[int, int]] | None:
         """The pairs of these lines, if each is a record of its own with two simple ids."""
@@ -193,11 +194,11 @@ class CsvRows:
                 return None
             if max(map(len, fields)) > len(header.names) and any(is_too_wide(row, header) for row in fields):
                 return None
-            lessons = parse_column(list(map(itemgetter(header.lesson_at), fields)))
-            members = parse_column(list(map(itemgetter(header.member_at), fields)))
+            firsts = parse_column(list(map(itemgetter(header.first_at), fields)))
+            seconds = parse_column(list(map(itemgetter(header.second_at), fields)))
         except (csv.Error, IndexError):  # IndexError: too few fields, or a blank line
             return None
-        return list(zip(lessons, members, strict=True)) if lessons and members else None
+        return list(zip(firsts, seconds, strict=True)) if firsts and seconds else None
 
 
 def is_too_wide(fields: Sequence[str], header: Header) -> bool:
@@ -219,7 +220,7 @@ def pair_of(fields: Sequence[str], header: Header, columns: Columns) -> tuple[in
         counts = f"has {len(fields)} fields and the header only {len(header.names)}"
         return RowFault(f"has more fields than the header: {why}", f"{counts}: {why}")
     found = []
-    for column, at in ((columns.lesson, header.lesson_at), (columns.member, header.member_at)):
+    for column, at in ((columns.first, header.first_at), (columns.second, header.second_at)):
         if at >= len(fields):
             fields_there = f"only {len(fields)} field{'s' if len(fields) > 1 else ''}"
             return RowFault(f"has too few fields, none for {column}", f"has {fields_there}, none for {column}")

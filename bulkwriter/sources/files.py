@@ -26,10 +26,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import SourceError, UsageError
 from ..shell import operand, quote
 from .batches import Source
-from .columns import LESSON_COLUMN, MEMBER_COLUMN, Columns
+from .columns import Columns
 from .csvrows import CsvRows
 from .identity import Watch
 from .jsonrows import JsonRows
@@ -73,7 +74,8 @@ def open_source(
     """
     assert line_bytes >= FEWEST_LINE_BYTES
     path = os.fspath(path)
-    columns = Columns(lesson_column or LESSON_COLUMN, member_column or MEMBER_COLUMN)
+    fields = COMPLETED_LESSONS.fields
+    columns = Columns(lesson_column or fields[0], member_column or fields[1])
     name = STDIN if path == "-" else path
     if header_line is not None and header_line < 1:
         raise UsageError(f"header line {header_line} is not a line", hint="lines are counted from 1")

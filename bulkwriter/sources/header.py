@@ -32,8 +32,8 @@ class Header(NamedTuple):
     """All columns' names as they are compared, the places of the two wanted, and what parts them."""
 
     names: list[str]
-    lesson_at: int
-    member_at: int
+    first_at: int
+    second_at: int
     delimiter: str
 
 
@@ -85,7 +85,8 @@ def read_header(
         return None
     hint = later_hint(looked_at, columns, place.line + 1, line_bytes)
     if not whole:
-        raise unreadable(lines[at][:line_bytes], taken[delimiters[0]], place, hint)  # no more is known of a long line
+        start = lines[at][:line_bytes]  # no more is known of a long line
+        raise unreadable(start, taken[delimiters[0]], columns, place, hint)
     widest = max(whole.values(), key=lambda record: len(record.fields or ()))
     columns.find(names_in(widest), place.source, place.line, hint=hint or json_hint(lines[at]))
     raise AssertionError("columns are missing, so find() raises")
@@ -106,8 +107,8 @@ def is_utf8(text: str) -> bool:
 
 def make_header(record: CsvRecord, delimiter: str, columns: Columns, place: Place) -> Header:
     names = names_in(record)
-    lesson_at, member_at = columns.find(names, place.source, place.line)
-    return Header([*map(column_key, names)], lesson_at, member_at, delimiter)
+    first_at, second_at = columns.find(names, place.source, place.line)
+    return Header([*map(column_key, names)], first_at, second_at, delimiter)
 
 
 def later_hint(lines: Sequence[bytes], columns: Columns, line: int, line_bytes: int) -> str:
@@ -124,7 +125,7 @@ def json_hint(line: bytes) -> str:
     return "it looks like JSON: let its name end with .jsonl" if line.lstrip(WHITE_BYTES)[:1] in (b"{", b"[") else ""
 
 
-def unreadable(line: bytes, record: CsvRecord | None, place: Place, hint: str = "") -> SourceError:
+def unreadable(line: bytes, record: CsvRecord | None, columns: Columns, place: Place, hint: str = "") -> SourceError:
     """Why there is no header in `line`."""
     if b"\0" in line:
         return place.error("the first line holds NUL bytes: this is no UTF-8 text", hint=hint or SAVE_AS_UTF8)
@@ -132,5 +133,5 @@ def unreadable(line: bytes, record: CsvRecord | None, place: Place, hint: str = 
     start = printable(line[:SHOWN_BYTES].decode("utf-8", "backslashreplace"))
     return place.error(
         f"the line that should name the columns cannot be read: {reason}: {start}",
-        hint=hint or "it must be one line of names, such as CourseLessonId,CourseMemberId",
+        hint=hint or f"it must be one line of names, such as {columns.first},{columns.second}",
     )

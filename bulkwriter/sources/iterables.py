@@ -22,6 +22,7 @@ from collections.abc import AsyncIterable, Iterable, Iterator, Sequence, Sized
 from itertools import islice
 from typing import Any, Final
 
+from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import SourceError, UsageError
 from ..model import Batch, Pair
 from .batches import RAW_CHARS, RowBuffer, Source, printable
@@ -30,6 +31,7 @@ from .row_faults import RowFault, no_id, shortened
 
 PULL_S: Final = 0.005
 PULL_ITEMS: Final = 64
+ID_WORDS: Final = tuple(f"{word} id" for word in COMPLETED_LESSONS.words)
 CLOSE_S: Final = 1.0
 """How long closing waits for an async iterable that does not heed its cancellation."""
 
@@ -185,11 +187,11 @@ def plain_pairs(items: Sequence[Any]) -> list[tuple[int, int]] | None:
     """The pairs, if every item is a tuple of two ids: exactly what `pair_of` would give, or None.  0.2 µs an item."""
     if not {*map(type, items)} <= {tuple, Pair} or {*map(len, items)} != {2}:
         return None
-    lessons, members = zip(*items, strict=True)
-    if {*map(type, lessons), *map(type, members)} != {int}:
+    firsts, seconds = zip(*items, strict=True)
+    if {*map(type, firsts), *map(type, seconds)} != {int}:
         return None
     # Plain tuples even of Pairs: orjson, further on, takes no named ones.
-    return list(zip(lessons, members, strict=True)) if are_in_range(lessons) and are_in_range(members) else None
+    return list(zip(firsts, seconds, strict=True)) if are_in_range(firsts) and are_in_range(seconds) else None
 
 
 def pair_of(item: object) -> tuple[int, int] | RowFault:
@@ -197,7 +199,7 @@ def pair_of(item: object) -> tuple[int, int] | RowFault:
     if not isinstance(item, tuple | list) or len(item) != 2:
         return RowFault.plain(f"{type(item).__name__} is not a pair of two ids")
     numbers = []
-    for column, value in zip(("lesson id", "member id"), item, strict=True):
+    for column, value in zip(ID_WORDS, item, strict=True):
         try:
             number = operator.index(value)
         except Exception:  # a stranger's __index__ may raise anything

@@ -3,7 +3,7 @@
   piece     256 lines at a time, if every line is an object with both keys, each once, and integers behind them
   object    one line at a time, with a reason for every bad one: this way *defines* what a row is
 
-A key may come twice: in other spellings (`courselessonid`), which the parsed object shows, or exactly twice, which it
+A key may come twice: in other spellings (`thingid`), which the parsed object shows, or exactly twice, which it
 does not: parsers keep the last one in silence, and that may be the wrong one.  So the quoted key is counted in the
 text; where it is not there just once, or an escape might hide one, the standard library's parser lists all keys.
 
@@ -78,19 +78,19 @@ class JsonRows:
             return None
         try:
             objects = list(map(orjson.loads, lines))
-            lessons, members = (list(map(itemgetter(key), objects)) for key in self._keys)
+            firsts, seconds = (list(map(itemgetter(key), objects)) for key in self._keys)
         except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):  # the last two: no object
             return None
-        if {*map(type, lessons), *map(type, members)} != {int} or {*map(type, objects)} != {dict}:
+        if {*map(type, firsts), *map(type, seconds)} != {int} or {*map(type, objects)} != {dict}:
             return None
         if {*map(len, objects)} != {2} and any(self._find(keys) != self._keys for keys in {*map(tuple, objects)}):
             return None
-        return list(zip(lessons, members, strict=True)) if are_in_range(lessons) and are_in_range(members) else None
+        return list(zip(firsts, seconds, strict=True)) if are_in_range(firsts) and are_in_range(seconds) else None
 
     def _find(self, keys: Sequence[str]) -> tuple[str, str] | None:
         """The two wanted among `keys` as they are spelled there; None unless each is there once."""
-        lessons, members = (places(keys, wanted) for wanted in (self._columns.lesson, self._columns.member))
-        return (keys[lessons[0]], keys[members[0]]) if len(lessons) == len(members) == 1 else None
+        firsts, seconds = (places(keys, wanted) for wanted in (self._columns.first, self._columns.second))
+        return (keys[firsts[0]], keys[seconds[0]]) if len(firsts) == len(seconds) == 1 else None
 
     def _add(self, text: bytes, rows: RowBuffer, line: int) -> None:
         found = self._pair_of(text, line)
@@ -120,7 +120,7 @@ class JsonRows:
 
     def _pair_in(self, found: dict[str, Any], text: bytes) -> tuple[int, int] | RowFault:
         numbers = []
-        for column in (self._columns.lesson, self._columns.member):
+        for column in (self._columns.first, self._columns.second):
             keys = list(found)
             at = places(keys, column)
             if not at:
@@ -190,5 +190,5 @@ def hiding(columns: Columns) -> re.Pattern[bytes]:
 
     Other escapes stand for characters that have no other spelling, so a key with them is never found by its bytes.
     """
-    is_ascii = (columns.lesson + columns.member).isascii()
+    is_ascii = (columns.first + columns.second).isascii()
     return re.compile(rb"\\(?:u00[0-7]|/)" if is_ascii else rb"\\[u/]")

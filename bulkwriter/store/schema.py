@@ -5,7 +5,7 @@
 table `pair`, one row a record of the source, never deleted
     seq          0-based place in the source; contiguous.  Pairs given one by one count from 2^40
     state        0 pending, 1 intent, 2 in doubt, 3 created, 4 existing, 5 rejected, 6 failed, 7 invalid, 8 duplicate
-    id_a, id_b   the two ids, in the order of meta `columns` (lesson, member); NULL where the row is no pair
+    id_a, id_b   the two ids, in the order of meta `columns`; NULL where the row is no pair
     line         1-based line of the source on which the record starts, or NULL
     attempts     requests of which at least one byte was written
     record_id    the server's id of the record, where it is known; in a doubt: an undo began to delete that record
