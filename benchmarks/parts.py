@@ -29,7 +29,6 @@ STAGES = {
     "classify": "reply: classify",
     "record_ids": "reply: record id seen before?",
     "stats": "statistics",
-    "backoff": "control: shared backoff",
     "controller": "control: adaptive",
     "settle": "journal: settle",
     "bare_lane": "bare lanes: request, network, reply",

@@ -16,7 +16,7 @@ from typing import Final, Self
 from .core.classify import judge_call
 from .entities import Entity
 from .entities.completed_lessons import COMPLETED_LESSONS
-from .listing.lister import Lister, Request
+from .listing.lister import Lister
 from .model import Fault, Reply
 from .net.api import Api
 from .net.auth import token_source
@@ -58,12 +58,11 @@ async def never_asked(data: bytes, *, deadline_s: float) -> Reply:
 
 
 class Connection:
-    """Everything on the wire for one `Settings` and one entity.  `lister_over` lists over a caller's `request`."""
+    """Everything on the wire for one `Settings` and one entity."""
 
     def __init__(self, settings: Settings, entity: Entity = COMPLETED_LESSONS) -> None:
         self.entity = entity
         self._timeout_s = settings.timeout_s
-        self._list_lag_s = settings.list_lag_s
         self.api = Api(settings.base_url, entity)
         lane_requests = min(settings.limits.lane_requests, LANE_HISTORY // settings.in_flight)
         self.pool = Pool(
@@ -84,7 +83,7 @@ class Connection:
         self.quotas = quotas_for(settings)
         """None where nothing is to be counted."""
         self._turns = Turns(self.calls.request, self.quotas, CLOCKS) if self.quotas else None
-        self.lister = self.lister_over(self.request)
+        self.lister = Lister(self.request, self.api, self.tokens, wall=time.time, most_age_s=settings.list_lag_s)
         self._sweeping: asyncio.Task[None] | None = None
 
     async def request(self, data: bytes) -> Reply:
@@ -98,9 +97,6 @@ class Connection:
 
     async def _ask(self, data: bytes, *, deadline_s: float) -> Reply:
         return await (self._turns or self.calls.request)(data, deadline_s=deadline_s)
-
-    def lister_over(self, request: Request) -> Lister:
-        return Lister(request, self.api, self.tokens, wall=time.time, most_age_s=self._list_lag_s)
 
     async def __aenter__(self) -> Self:
         try:

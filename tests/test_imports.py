@@ -72,7 +72,7 @@ MAY_USE: dict[str, set[str]] = {
         "store",
     },
     # verify and undo
-    "verify": {*NOUNS, "adaptive", "core", "entities", "listing", "net", "quota", "server_client", "store"},
+    "verify": {*NOUNS, "core", "listing", "net", "quota", "server_client", "store"},
     # the library's face
     "writer": {*NOUNS, "run", "shielded", "sources", "wiring"},
     "__init__": {*NOUNS, "sources", "writer"},

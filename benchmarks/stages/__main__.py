@@ -27,7 +27,6 @@ STAGES: dict[str, Stage] = {
         pure.classify,
         pure.record_ids,
         pure.stats,
-        pure.backoff,
         pure.controller,
         disk.append,
         disk.settle,

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Sequence
 from time import monotonic
 
-from bulkwriter.adaptive import Controller, SharedBackoff
+from bulkwriter.adaptive import Controller
 from bulkwriter.core.classify import created_id
 from bulkwriter.core.dedupe import IdSet, PairSet
 from bulkwriter.core.stats import Stats
@@ -187,20 +187,8 @@ def stats(work: Work) -> Steps:
     return count
 
 
-def backoff(work: Work) -> Steps:
-    """Tell the plain control of each request and its reply, 64 in flight."""
-    deciding = SharedBackoff(IN_FLIGHT, pause_cap_s=60.0, rng=random.Random(1))
-
-    def tell() -> None:
-        for now in ticks(deciding, work):
-            deciding.on_good(now, now - LATENCY_S, LATENCY_S)
-            deciding.on_sent(now)
-
-    return tell
-
-
 def controller(work: Work) -> Steps:
-    """The same with the adaptive one, which is also asked when the next request may go."""
+    """Tell the control of each request and its reply, 64 in flight, and ask when the next may go."""
     deciding = Controller(IN_FLIGHT, pause_cap_s=60.0, rng=random.Random(1))
 
     def tell() -> None:
@@ -212,7 +200,7 @@ def controller(work: Work) -> Steps:
     return tell
 
 
-def ticks(deciding: SharedBackoff | Controller, work: Work) -> Iterator[float]:
+def ticks(deciding: Controller, work: Work) -> Iterator[float]:
     """When each pair's reply comes, after the first 64 were sent."""
     for _ in range(IN_FLIGHT):
         deciding.on_sent(0.0)

@@ -16,7 +16,6 @@
     RecentSends  which requests went when, to judge a throttle by    (recent.py)
     Memory       what an earlier run found, until this knows better  (memory.py)
     Told         what only people are told: throttles of late        (told.py)
-    SharedBackoff  something plainer, for the few calls of an undo   (shared.py)
 
 The engine enforces what is decided here; the user's ceiling, quotas and in-flight limit stand above it.  The words:
 an *epoch* ends with a throttle whose request was sent after the last cut; later throttles of earlier requests are
@@ -25,7 +24,6 @@ that tries whether a pause is over.  A *surge* is sending faster than the known 
 """
 
 from .controller import Controller
-from .shared import SharedBackoff
 from .words import Holding
 
-__all__ = ["Controller", "Holding", "SharedBackoff"]
+__all__ = ["Controller", "Holding"]

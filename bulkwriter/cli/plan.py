@@ -132,18 +132,19 @@ class PlanCommand(CountingCommand):
         """What tells which pairs are on the server."""
         from ..listing.existing import Existing
         from ..server_client import Connection
-        from ..verify.session import Conversation
+        from ..verify.session import ServerSession
 
         tell = self._invocation.event_lines
         connection = await stack.enter_async_context(Connection(settings))
-        talk = Conversation(connection, settings, tell=tell)
+        session = ServerSession(connection, settings, tell=tell)
         return Existing(
-            talk.get_page,
-            talk.entity,
-            clock=talk.clock,
-            give_up_after_s=settings.give_up_after_s,
+            session.get_page,
+            session.entity,
+            settings,
+            clock=session.clock,
+            wall=session.wall,
             tell=tell,
-            rng=talk.rng,
+            rng=session.rng,
         )
 
     async def _count(self, settings: Settings, existing: Existing | None) -> Tally:

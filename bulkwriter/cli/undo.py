@@ -83,7 +83,7 @@ class UndoCommand(CountingCommand):
         """Hold the lock, settle doubts, ask, delete."""
         from ..server_client import Connection
         from ..store.journal_writer import JournalWriter
-        from ..verify.session import Conversation
+        from ..verify.session import ServerSession
         from ..verify.undo import Undo
 
         invocation = self._invocation
@@ -91,14 +91,13 @@ class UndoCommand(CountingCommand):
         await store.open(settings.journal, base_url=settings.base_url, account=settings.account, columns=columns)
         try:
             async with Connection(settings) as connection:
-                talk = Conversation(connection, settings, tell=invocation.event_lines)
-                undo = self._undo = Undo(store, talk, settings)
-                await undo.load()
-                with invocation.draining(talk.halt.set):
+                session = ServerSession(connection, settings, tell=invocation.event_lines)
+                undo = self._undo = await Undo.load(store, session, settings)
+                with invocation.draining(session.stop.set):
                     await undo.settle_doubts()
-                if not talk.halt.is_set and await self._may_go_on(undo, settings):
+                if not session.stop.is_set and await self._may_go_on(undo, settings):
                     async with invocation.showing(lambda: progress_line(undo)):
-                        with invocation.draining(talk.halt.set):
+                        with invocation.draining(session.stop.set):
                             await undo.run()
         finally:
             with anyio.CancelScope(shield=True):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..store.journal_writer import JournalWriter
     from ..verify.expected import Claims
     from ..verify.repair import Repair
-    from ..verify.session import Conversation
+    from ..verify.session import ServerSession
     from ..verify.verify import Findings, Verification
 
 ROWS = 10_000
@@ -97,7 +97,7 @@ class VerifyCommand(CountingCommand):
     async def work(self, settings: Settings) -> None:
         from ..server_client import Connection
         from ..verify.expected import Claims
-        from ..verify.session import Conversation
+        from ..verify.session import ServerSession
 
         options, claims = self._options, Claims()
         columns, store = choose.columns_of(options), None
@@ -107,10 +107,10 @@ class VerifyCommand(CountingCommand):
             if options["source"] is not None:
                 await self._take_source(settings, claims)
             connection = await stack.enter_async_context(Connection(settings))
-            talk = Conversation(connection, settings, tell=self._invocation.event_lines)
-            await self._verify(settings, claims, talk)
+            session = ServerSession(connection, settings, tell=self._invocation.event_lines)
+            await self._verify(settings, claims, session)
             if store is not None and self._report().doubled:
-                await self._delete_doubled(settings, talk, store)
+                await self._delete_doubled(settings, session, store)
         if options["output"] is not None:
             write_file(options["output"], problem_lines(columns, self._report()))
 
@@ -146,16 +146,16 @@ class VerifyCommand(CountingCommand):
         if bad:
             stderr.print(f"note: {describe.quantity(bad, 'row')} of {source.name} hold no pair", event="note")
 
-    async def _verify(self, settings: Settings, claims: Claims, talk: Conversation) -> None:
+    async def _verify(self, settings: Settings, claims: Claims, session: ServerSession) -> None:
         from ..verify.verify import Verification
 
         verification = self._verification = Verification(
             claims,
-            get_page=talk.get_page,
-            filters_of=talk.filters_of,
-            persist=talk.persist,
+            get_page=session.get_page,
+            filters_of=session.entity.filters,
+            retry=session.retry,
             list_lag_s=settings.list_lag_s,
-            sleep=talk.halt.sleep,
+            sleep=session.stop.sleep,
         )
 
         def line() -> str:
@@ -164,13 +164,12 @@ class VerifyCommand(CountingCommand):
         async with self._invocation.showing(line):
             self._findings = await verification.run()
 
-    async def _delete_doubled(self, settings: Settings, talk: Conversation, store: JournalWriter) -> None:
+    async def _delete_doubled(self, settings: Settings, session: ServerSession, store: JournalWriter) -> None:
         """Delete what can be claimed of doubled pairs, once it was agreed to."""
         from ..verify.repair import Repair
 
         invocation = self._invocation
-        repair = Repair(store, talk, self._report().doubled, list_lag_s=settings.list_lag_s)
-        await repair.load()
+        repair = await Repair.load(store, session, self._report().doubled, list_lag_s=settings.list_lag_s)
         count = describe.quantity(repair.claimed, "record")
         invocation.stderr.print(f"{count} of doubled pairs can be claimed by this run and deleted", event="plan")
         if not repair.claimed:
@@ -178,7 +177,7 @@ class VerifyCommand(CountingCommand):
         if not self._options["yes"] and not await invocation.ask(f"Delete {count}?"):
             return
         self._repair = repair
-        with invocation.draining(talk.halt.set):
+        with invocation.draining(session.stop.set):
             await repair.run()
 
     def _next_step(self) -> str:

@@ -1,9 +1,11 @@
 """What the server has: list calls, and what they show of given pairs.
 
-lists           pages of a list, and a scan that shows when it has missed nothing
-lister          list calls asked and judged; `persist`: made again until they succeed
-coverage        which lists show given pairs with the fewest calls
-existing        which pairs are there before a run writes
-looks           the looks that settle doubts; `batches`: which doubts are looked up together
-baseline        how the server stood when the run began: what was there is never deleted
+lists       pages of a list, and a scan that shows when it has missed nothing
+lister      list calls asked and judged
+coverage    which lists show given pairs with the fewest calls
+existing    which pairs are there before a run writes
+looks       the looks that settle doubts; `batches`: which doubts are looked up together
+baseline    how the server stood when the run began: what was there is never deleted
+
+retry_until_deadline    calls made again until they succeed, with growing pauses
 """

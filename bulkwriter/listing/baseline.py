@@ -30,7 +30,7 @@ import orjson
 from ..errors import JournalError
 
 BEGAN: Final = "began"
-"""Key of the journal's meta; JSON: `at`, `floor` and `newest_on` of a `Beginning`."""
+"""Key of the journal's meta; JSON: `at`, `floor` and `newest_on` of a `Baseline`."""
 MARGIN_S: Final = 10.0
 """How far the clock of CreatedOn may be behind that of the server's `Date`."""
 ZONES_S: Final = 12 * 3_600.0
@@ -39,7 +39,7 @@ STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class Baseline:
     """`at`: epoch seconds, by the server's clock as far as it was known; `floor`: the highest record id that was there;
     `newest_on`: the `latest` CreatedOn seen of what was there.  None where it is not known."""
 
@@ -48,7 +48,7 @@ class Beginning:
     newest_on: float | None = None
 
     @classmethod
-    def of(cls, meta: Mapping[str, str]) -> Beginning:
+    def of(cls, meta: Mapping[str, str]) -> Baseline:
         """What a journal's meta tells.  Raises `JournalError` where it is damaged: a guess could cost a record."""
         if BEGAN not in meta:
             return cls(latest(meta.get("created_at")))

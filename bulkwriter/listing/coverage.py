@@ -25,7 +25,7 @@ from typing import Final
 
 from ..core.dedupe import PairSet
 from .lists import PAGE_SIZE, Filters, GetPage, ListFailed, Outrun, PageLike, Record, is_newest_first, scan, top_page
-from .persist import Persistence
+from .retry_until_deadline import RetryUntilDeadline
 
 SMALL_PAGES: Final = 5
 MOST_FRESHEN_PAGES: Final = 100
@@ -48,12 +48,12 @@ class Coverage:
         filters_of: FiltersOf,
         *,
         take: Callable[[list[Record]], None],
-        persist: Persistence,
+        retry: RetryUntilDeadline,
     ) -> None:
         self._get_page = get_page
         self._filters_of = filters_of
         self._take = take
-        self._persist = persist
+        self._retry = retry
         self._covered: tuple[set[int], set[int]] = (set(), set())
         self._covered_pairs = PairSet()
         self._is_whole = False
@@ -64,12 +64,12 @@ class Coverage:
 
     async def begin(self) -> None:
         """Learn the size of the table; read a small one whole."""
-        await self._persist(self._begin)
+        await self._retry(self._begin)
 
     async def cover(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Read the lists that show all records of `pairs`.  Waits on list calls and their quotas."""
         while not self._is_whole and (missing := [pair for pair in pairs if not self._is_covered(pair)]):
-            await self._persist(partial(self._cover, missing))
+            await self._retry(partial(self._cover, missing))
 
     def has_covered(self, pairs: Sequence[tuple[int, int]]) -> bool:
         """Whether the lists of all of `pairs` were read."""
@@ -77,7 +77,7 @@ class Coverage:
 
     async def freshen(self) -> None:
         """Read the newest records down to the newest one known."""
-        await self._persist(self._freshen)
+        await self._retry(self._freshen)
 
     def _is_covered(self, pair: tuple[int, int]) -> bool:
         firsts, seconds = self._covered
@@ -90,7 +90,7 @@ class Coverage:
             self.calls += 1
             return await self._get_page(filters, number)
 
-        return await self._persist(ask)
+        return await self._retry(ask)
 
     async def _begin(self) -> None:
         first = await top_page(self._page)

@@ -4,8 +4,8 @@ As pairs come up, `find` makes sure that each is covered by a list (`coverage` c
 there.  Kept as bitmaps (`PairSet`), and record ids of the first `MOST_IDS` so that an `existing` outcome can name its
 record.  Others may add records meanwhile, so every `FRESHEN_S` the newest records are listed down to the newest known.
 
-A failed list is retried with growing pauses for `give_up_after_s`, then the run stops; it never counts as "nothing
-there" (`persist`).
+A failed list is made again with growing pauses for `give_up_after_s`, then the run stops; it never counts as "nothing
+there" (`retry_until_deadline`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import anyio
 
 from ..core.dedupe import PairSet
 from ..entities import Entity
-from ..events import Event
+from ..events import Event, LookFailed
+from ..settings import Settings
 from .coverage import Coverage
 from .lists import GetPage, Record
-from .persist import LongWait, Persistence, needs_list
+from .retry_until_deadline import CallFailed, RetryUntilDeadline, needs_list
 
 MOST_IDS: Final = 200_000
 FRESHEN_S: Final = 3_600.0
@@ -34,22 +35,19 @@ class Existing:
         self,
         get_page: GetPage,
         entity: Entity,
+        settings: Settings,
         *,
         clock: Callable[[], float],
-        give_up_after_s: float,
+        wall: Callable[[], float],
         tell: Callable[[Event], None],
         rng: random.Random,
-        at_long_wait: LongWait = lambda stated_s: None,
     ) -> None:
-        persist = self._persist = Persistence(
-            clock=clock,
-            give_up_after_s=give_up_after_s,
-            tell=tell,
-            rng=rng,
-            hint=f"{needs_list(entity.list_role)}; or, only if surely none of the pairs is there, use --existing skip",
-            at_long_wait=at_long_wait,
-        )
-        self._coverage = Coverage(get_page, entity.filters, take=self._take, persist=persist)
+        def tell_failed(failure: CallFailed, pause_s: float) -> None:
+            tell(LookFailed(failure.reason, pause_s))
+
+        hint = f"{needs_list(entity.list_role)}; or, only if surely none of the pairs is there, use --existing skip"
+        self._retry = RetryUntilDeadline(settings, clock=clock, wall=wall, tell=tell_failed, rng=rng, hint=hint)
+        self._coverage = Coverage(get_page, entity.filters, take=self._take, retry=self._retry)
         self._clock = clock
         self._there = PairSet()
         self._ids: dict[tuple[int, int], int] = {}
@@ -72,7 +70,7 @@ class Existing:
     @property
     def trouble(self) -> str:
         """Why the last list call failed, or empty."""
-        return self._persist.trouble
+        return self._retry.trouble
 
     async def find(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
         """Those of `pairs` that are on the server, with the record id or 0.  Waits on list calls and their quotas."""

@@ -147,6 +147,7 @@ class Lister:
             is_forbidden=verdict.is_forbidden,
             is_misplaced=kind is CallKind.STOP and not verdict.is_forbidden,
             is_odd=kind is CallKind.REFUSED or (kind is CallKind.ANSWERED and what not in self._has_read),
+            is_slow_down=verdict.is_slow_down,
             retry_after_s=verdict.retry_after_s,
         )
 

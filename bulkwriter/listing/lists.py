@@ -24,6 +24,8 @@ from typing import Final, Protocol
 
 import anyio
 
+from .retry_until_deadline import CallFailed
+
 PAGE_SIZE: Final = 1_000
 """Records asked for a page: the API's maximum by its older documentation; a server that caps lower is noticed."""
 PAGE_TRIES: Final = 4
@@ -40,9 +42,6 @@ IDLE_PAGES: Final = 20
 """Pages in a row without a record that is older than all before: others add more than a page while we read one."""
 SURPLUS_PAGES: Final = 10
 """A list may bring twice what it said at first and so many pages more, since records may become visible late."""
-ODD_TRIES: Final = 3
-ODD_S: Final = 5.0
-"""Lists of another shape are so for good once they came so often in a row, and over so many seconds."""
 
 UNSORTED: Final = "the list changed while it was read, and is not sorted newest first"
 
@@ -50,55 +49,12 @@ Record = tuple[int, tuple[int, int]]
 Filters = Mapping[str, str]
 
 
-class ListFailed(Exception):
-    """A list call or scan that must not be believed.
-
-    `is_forbidden`: asking again will not help, since this token may not list; `is_misplaced`: it will not help either,
-    since there is no list at this address.  `is_odd`: the list is of another shape, or heeds no page number, and may be
-    so for good (`Oddness` tells).  `is_flawed`: it contradicts itself, which costs a whole scan to see.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        is_forbidden: bool = False,
-        is_misplaced: bool = False,
-        is_odd: bool = False,
-        is_flawed: bool = False,
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.is_forbidden = is_forbidden or is_misplaced
-        self.is_misplaced = is_misplaced
-        self.is_odd = is_odd
-        self.is_flawed = is_flawed
-        self.retry_after_s = retry_after_s
+class ListFailed(CallFailed):
+    """A list call or scan that must not be believed."""
 
 
 class Outrun(ListFailed):
     """Records come faster than the list can be read."""
-
-
-class Oddness:
-    """Whether lists of another shape are so for good: told of every try, good or failed."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._since = 0.0
-
-    def failed(self, failure: ListFailed, now: float) -> bool:
-        """A try failed at `now`.  True once asking again will not help."""
-        if not failure.is_odd:
-            self._count = 0
-            return False
-        self._since = self._since if self._count else now
-        self._count += 1
-        return self._count >= ODD_TRIES and now - self._since >= ODD_S
-
-    def good(self) -> None:
-        self._count = 0
 
 
 class PageLike(Protocol):

@@ -27,8 +27,8 @@ from ..events import DoubtsSettled, Event, LookFailed, Note
 from ..model import Intent
 from .batches import part
 from .lister import StaleList
-from .lists import Filters, GetPage, ListFailed, Oddness, Outrun, PageLike, Record, is_newest_first, scan, top_page
-from .persist import Pauses
+from .lists import Filters, GetPage, ListFailed, Outrun, PageLike, Record, is_newest_first, scan, top_page
+from .retry_until_deadline import Oddness, Pauses
 
 LOOKS_PER_WAIT: Final = 5
 SOONEST_S: Final = 0.05

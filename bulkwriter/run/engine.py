@@ -30,7 +30,7 @@ from ..events import DoubtsParked, Event, Note, Stopping
 from ..guarded import guarded
 from ..listing.lister import telling_orphans
 from ..listing.looks import Looker
-from ..listing.persist import NO_LIST
+from ..listing.retry_until_deadline import NO_LIST
 from ..model import Counts, Fault, Intent, State
 from ..net.dial import ConnectFailure
 from ..quota.eta import Eta

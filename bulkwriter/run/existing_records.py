@@ -19,7 +19,6 @@ from typing import Final
 
 import anyio
 
-from ..core.stops import at_long_wait
 from ..events import Event, Note
 from ..listing.existing import Existing
 from ..listing.lists import ListFailed, is_newest_first, top_page
@@ -160,11 +159,11 @@ def existing_of(settings: Settings, ports: Ports, first: FirstStart, tell: Calla
     return Existing(
         first.get_page,
         ports.entity,
+        settings,
         clock=ports.clock,
-        give_up_after_s=settings.give_up_after_s,
+        wall=ports.wall,
         tell=tell,
         rng=ports.rng,
-        at_long_wait=lambda stated_s: at_long_wait(stated_s, settings, ports.wall()),
     )
 
 

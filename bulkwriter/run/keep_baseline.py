@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..listing.baseline import BEGAN, Beginning, latest
+from ..listing.baseline import BEGAN, Baseline, latest
 from ..listing.lists import Filters
 from ..model import State
 from ..net.api import Page
@@ -41,5 +41,5 @@ class FirstStart:
             self._is_watching = False
             quotas = self._ports.quotas
             at = quotas.exchanges.wall() if quotas else self._ports.wall()
-            text = Beginning(at, floor, self._newest_on).text()
+            text = Baseline(at, floor, self._newest_on).text()
             await self._ports.store.run(lambda journal: journal.meta_set(BEGAN, text))

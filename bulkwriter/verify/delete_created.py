@@ -1,4 +1,4 @@
-"""Takes back some records that the run created: read, compare, note, delete, read again, note.
+"""Deletes some records that the run created: read, compare, note, delete, read again, note.
 
     1. read the records by their ids, and compare their pairs with the journal's
     2. note `in_doubt` with the record id in the journal, durably: it may be gone from now on
@@ -6,7 +6,7 @@
     4. read them again: what a DELETE was answered for and the list does not show any more is gone
     5. note `pending` without a record id: the next run creates it again
 
-A record that was there before the run began (`beginning`) is left alone, whatever the journal says of it.
+A record that was there before the run began (`listing.baseline`) is left alone, whatever the journal says of it.
 
 Invariants: no id is deleted unless a read of this process showed it with its own pair; nothing is noted as gone on one
 sign alone.  A process killed between 2 and 5 leaves doubts that are told by their record id: the next undo goes through
@@ -16,21 +16,20 @@ A record that is not shown at first (1) is neither deleted nor believed to be go
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
-from ..listing.baseline import Beginning
+from ..listing.baseline import Baseline
 from ..model import State
 from ..net.api import Seen
 from ..rows import SettleRow, doubt_detail
 from ..store.journal import Journal
+from ..store.journal_writer import JournalWriter
 from ..store.schema import ExportRow
 from .deletes import Fate
-from .stop_signal import Halt
-
-T = TypeVar("T")
+from .session import ServerSession
 
 ROUNDS: Final = 3
 """DELETEs of one id that are answered while lists still show it, `list_lag_s` apart, before it is left in doubt."""
@@ -39,17 +38,8 @@ CHUNK_ROWS: Final = 5_000
 """Rows read from the journal at a time."""
 
 
-class OpenJournal(Protocol):
-    """The journal behind its writer, as `undo` and `repair` use it."""
-
-    @property
-    def counts(self) -> Mapping[State, int]: ...
-    async def settle(self, rows: Sequence[SettleRow]) -> None: ...
-    async def run(self, step: Callable[[Journal], T], /) -> T: ...
-
-
 @dataclass(slots=True)
-class Tally:
+class Deletions:
     """What became of records; `older` were there before the run.  `mismatches` are examples: record id, the run's pair,
     the pair that it holds; `olders` too: record id, pair."""
 
@@ -71,29 +61,19 @@ class Tally:
         return self.deleted + self.gone + self.left_alone + self.refused
 
 
-class TakeBack:
+class CreatedDeleter:
     """Deletes records of some rows; several calls may run at once on different rows."""
 
-    def __init__(
-        self,
-        store: OpenJournal,
-        *,
-        read: Callable[[list[int]], Awaitable[Mapping[int, Seen]]],
-        delete: Callable[[int], Awaitable[Fate]],
-        list_lag_s: float,
-        halt: Halt,
-    ) -> None:
+    def __init__(self, store: JournalWriter, session: ServerSession, baseline: Baseline, *, list_lag_s: float) -> None:
         self._store = store
-        self._read = read
-        self._delete = delete
+        self._session = session
+        self._baseline = baseline
         self._list_lag_s = list_lag_s
-        self._halt = halt
         self._unanswered: set[int] = set()  # seqs of records that a DELETE was sent for, without an answer
-        self.beginning = Beginning()
-        self.tally = Tally()
+        self.tally = Deletions()
 
     async def batch(self, rows: Sequence[ExportRow]) -> list[ExportRow]:
-        """Take back the records of at most `IDS_PER_CALL` rows; returns the rows whose records a read did not show."""
+        """Delete the records of at most `IDS_PER_CALL` rows; returns the rows whose records a read did not show."""
         shown = await self._shown(rows)
         ours, absent = [], []
         for row in rows:
@@ -109,7 +89,7 @@ class TakeBack:
         """Whether what was seen is the record that this run made for the row; else it is noted as left alone."""
         if seen.pair != row.pair:
             await self._leave(row, seen.pair)
-        elif self.beginning.is_before(seen.record_id, seen.created_on):
+        elif self._baseline.is_before(seen.record_id, seen.created_on):
             await self._leave(row, None)
         else:
             return True
@@ -117,7 +97,7 @@ class TakeBack:
 
     async def take(self, rows: Sequence[ExportRow]) -> None:
         """Delete the records of these rows, each shown with its own pair by a read just before."""
-        if not rows or self._halt.is_set:
+        if not rows or self._session.stop.is_set:
             return
         await self._store.settle([as_being_deleted(row) for row in rows])
         own: dict[int, bool] = {}  # seqs of records that are said to be gone, and whether we have deleted them
@@ -126,7 +106,7 @@ class TakeBack:
             shown = await self._shown(answered) if answered else {}
             await self._note_gone([row for row in answered if row.record_id not in shown], own)
             rows = [row for row in answered if row.record_id in shown]
-            if not rows or not await self._halt.pause(self._list_lag_s):
+            if not rows or not await self._session.stop.pause(self._list_lag_s):
                 return
 
     async def gone(self, rows: Sequence[ExportRow]) -> None:
@@ -134,7 +114,7 @@ class TakeBack:
         await self._note_gone(rows, {})
 
     async def _shown(self, rows: Sequence[ExportRow]) -> Mapping[int, Seen]:
-        return await self._read([row.record_id or 0 for row in rows])
+        return await self._session.read([row.record_id or 0 for row in rows])
 
     async def _delete_each(self, rows: Sequence[ExportRow], own: dict[int, bool]) -> list[ExportRow]:
         """One DELETE each; the rows for which it was answered that the record is not there any more.
@@ -145,7 +125,7 @@ class TakeBack:
         answered, kept = [], []
         for row in rows:
             assert row.record_id is not None
-            fate = await self._delete(row.record_id)
+            fate = await self._session.deleter.delete(row.record_id)
             if fate in (Fate.DELETED, Fate.GONE):
                 own[row.seq] = own.get(row.seq, False) or fate is Fate.DELETED
                 answered.append(row)

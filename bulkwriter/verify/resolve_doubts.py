@@ -10,89 +10,91 @@ returns.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import anyio
 
 from ..core.doubts import Doubts
-from ..entities import Entity
+from ..core.stops import at_long_wait
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
-from ..events import DoubtsParked, Event
-from ..listing.lists import GetPage, Oddness
+from ..events import DoubtsParked
+from ..listing.lists import Filters, ListFailed
 from ..listing.looks import Looker
-from ..listing.persist import NO_LIST, needs_list
+from ..listing.retry_until_deadline import NO_LIST, Oddness, needs_list
 from ..model import ID_MAX, Intent, State
+from ..net.api import Page
 from ..rows import SettleRow
 from ..settings import Settings
-from .delete_created import OpenJournal
-from .stop_signal import Halt
+from ..store.journal_writer import JournalWriter
+from .session import ServerSession
 
 CHECK_S = 0.25
 
 
-class Leftovers:
-    """The `Settling` side of a look, and the loop that lets looks go on until no doubt is left."""
+class DoubtResolver:
+    """The `Settling` side of a look, and the loop that lets looks go on until no doubt is left.
+
+    `has_floors`: ids rise, so that floors tell; `created`: how many records the run made, which bounds how far the
+    newest records reach; `witness`: a record that is there, which every list must show, or 0.
+    """
 
     def __init__(
         self,
-        store: OpenJournal,
+        store: JournalWriter,
+        session: ServerSession,
         settings: Settings,
         *,
-        get_page: GetPage,
-        entity: Entity,
-        shifts: Callable[[], int],
-        clock: Callable[[], float],
-        tell: Callable[[Event], None],
-        rng: random.Random,
-        halt: Halt,
+        has_floors: bool,
+        created: int,
+        witness: int,
     ) -> None:
         self._store = store
+        self._session = session
         self._settings = settings
-        self._needs_list = needs_list(entity.list_role)
-        self._clock = clock
-        self._tell = tell
-        self._halt = halt
+        self._has_floors = has_floors
+        self._created = created
+        self._witness = witness
         self._rows: list[SettleRow] = []
         self._changed = anyio.Event()
-        self._has_floors = True
-        self._created = self._witness = 0
         self.undecided: list[Intent] = []
         self.looker = Looker(
             doubts=Doubts(late_apply_s=settings.late_apply_s, list_lag_s=settings.list_lag_s),
             late_apply_s=settings.late_apply_s,
             list_lag_s=settings.list_lag_s,
-            get_page=get_page,
-            filters_of=lambda pair: entity.filters(*pair),
+            get_page=self._get_page,
+            filters_of=lambda pair: session.entity.filters(*pair),
             settling=self,
-            shifts=shifts,
-            clock=clock,
-            tell=tell,
-            rng=rng,
+            shifts=session.shifts,
+            clock=session.clock,
+            tell=session.tell,
+            rng=session.rng,
             oddness=Oddness(),
         )
 
-    async def settle(self, intents: Sequence[Intent], *, has_floors: bool, created: int, witness: int) -> None:
-        """Return when these doubts are settled or `undecided`, or `halt` is set, with the error that made it so.
-
-        `has_floors`: ids rise, so that floors tell; `created`: how many records the run made, which bounds how far the
-        newest records reach; `witness`: a record that is there, which every list must show, or 0.
-        """
-        self._has_floors, self._created, self._witness = has_floors, created, witness
-        now = self._clock()
+    async def settle(self, intents: Sequence[Intent]) -> None:
+        """Return when these doubts are settled or `undecided`, or the session's `stop` is set, with what made it so."""
+        now = self._session.clock()
         for intent in intents:
             self.looker.doubts.park(intent, now)
-        self._tell(DoubtsParked(len(intents), "an earlier start had sent them or was about to"))
+        self._session.tell(DoubtsParked(len(intents), "an earlier start had sent them or was about to"))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._look)
             await self._until_settled()
             tasks.cancel_scope.cancel()
 
+    async def _get_page(self, filters: Filters, number: int) -> Page:
+        try:
+            return await self._session.get_page(filters, number)
+        except ListFailed as failure:
+            if error := at_long_wait(failure.retry_after_s, self._settings, self._session.wall()):
+                raise error from None
+            raise
+
     async def _look(self) -> None:
         try:
             await self.looker.run()
         except BulkwriterError as error:
-            self._halt.set(error)
+            self._session.stop.set(error)
 
     async def _until_settled(self) -> None:
         while self.looker.doubts and not self._must_stop():
@@ -110,14 +112,15 @@ class Leftovers:
     def _must_stop(self) -> bool:
         """Whether it is time to stop, or looks will never settle what is left."""
         looker = self.looker
-        failing_s = looker.failing_s(self._clock())
+        failing_s = looker.failing_s(self._session.clock())
         if looker.forbidden:
             what = f"{len(looker.doubts)} doubts cannot be settled, since what exists cannot be listed"
-            self._halt.set(ConfigurationStop(f"{what}: {looker.forbidden}", hint=f"{self._needs_list}; or {NO_LIST}"))
+            hint = f"{needs_list(self._session.entity.list_role)}; or {NO_LIST}"
+            self._session.stop.set(ConfigurationStop(f"{what}: {looker.forbidden}", hint=hint))
         elif failing_s >= self._settings.give_up_after_s:
             what = f"list calls have failed for {failing_s:,.0f} s: {looker.last_failure}"
-            self._halt.set(TryLater(what, hint="the same command later settles the doubts and goes on"))
-        return self._halt.is_set
+            self._session.stop.set(TryLater(what, hint="the same command later settles the doubts and goes on"))
+        return self._session.stop.is_set
 
     # what the looker asks and tells
 

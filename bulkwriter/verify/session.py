@@ -1,7 +1,8 @@
-"""What `verify` and `undo` have on the wire beside each other's logic: lists, reads and deletes that share one pace.
+"""What `verify` and `undo` have on the wire beside each other's logic: lists, reads and deletes.
 
-All of it obeys one `halt`, one pause after throttles, and one rule for what fails: it is made again with growing
-pauses, until it succeeds, is forbidden, or has failed for `give_up_after_s`.
+All of it obeys one signal to stop, one pause where the server asks for it, and one rule for what fails: it is made
+again with growing pauses, until it succeeds, is forbidden, or has failed for `give_up_after_s`.  At most `LANES` calls
+are on the wire at once (`net.calls`).
 
 It decides nothing: what a list shows, and what may be deleted, is for those who ask.
 """
@@ -13,21 +14,21 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from ..events import Event
+from ..events import ConnectionTrouble, Event, LookFailed, Throttled
 from ..listing.lister import telling_orphans
-from ..listing.lists import Record, scan
-from ..listing.persist import Persistence, needs_list
-from ..net.api import Seen
+from ..listing.lists import Filters, ListFailed, Record, scan
+from ..listing.retry_until_deadline import CallFailed, RetryUntilDeadline, needs_list
+from ..net.api import Page, Seen
+from ..net.calls import LANES
 from ..quota.eta import Eta
 from ..server_client import Connection
 from ..settings import Settings
 from .deletes import Deleter
-from .paced import PacedRequests
-from .stop_signal import Halt
+from .stop_signal import StopSignal
 
 
-class Conversation:
-    """Made of one `Connection`; parts are attributes."""
+class ServerSession:
+    """Made of one `Connection`; parts are attributes.  `get_page` tries once, all else until the deadline."""
 
     def __init__(
         self,
@@ -36,41 +37,55 @@ class Conversation:
         *,
         tell: Callable[[Event], None],
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.rng = random.Random()  # noqa: S311 jitter, not a secret
         self.tell = tell
         self.clock = clock
-        self.halt = Halt()
-        if connection.quotas:
-            self.halt.also, connection.quotas.tell = connection.quotas.halt, tell
-        self.eta = Eta(connection.quotas)
+        self.wall = wall
+        self.throttled = 0
+        """How often the server asked to slow down."""
+        quotas = connection.quotas
+        if quotas:
+            quotas.tell = tell
+        self.stop = StopSignal(quotas.halt) if quotas else StopSignal()
+        self.eta = Eta(quotas)
         self.entity = connection.entity
-        self.filters_of = connection.entity.filters
         self.shifts: Callable[[], int] = lambda: connection.calls.shifts
-        self.paced = PacedRequests(
-            connection.request, settings, clock=clock, wall=time.time, tell=tell, rng=self.rng, halt=self.halt
-        )
-        self.lister = connection.lister_over(self.paced)
-        self.get_page = telling_orphans(self.lister.page, tell, connection.entity)
-        self.persist = Persistence(
+        self.get_page = telling_orphans(connection.lister.page, tell, connection.entity)
+        self._read = connection.lister.records
+        self.retry = RetryUntilDeadline(
+            settings,
             clock=clock,
-            give_up_after_s=settings.give_up_after_s,
-            tell=tell,
+            wall=wall,
+            tell=self._tell_failed,
             rng=self.rng,
-            sleep=self.halt.sleep,
             hint=needs_list(connection.entity.list_role),
+            sleep=self.stop.sleep,
         )
         self.deleter = Deleter(
-            self.paced, connection.api, connection.tokens, settings,
-            clock=clock, tell=tell, rng=self.rng, halt=self.halt,
+            connection.request, connection.api, connection.tokens, settings,
+            wall=wall, retry=self.retry, stop=self.stop,
         )  # fmt: skip
+
+    def _tell_failed(self, failure: CallFailed, pause_s: float) -> None:
+        if failure.is_slow_down:
+            self.throttled += 1
+            self.tell(Throttled(pause_s, failure.retry_after_s, LANES))
+        elif isinstance(failure, ListFailed):
+            self.tell(LookFailed(failure.reason, pause_s))
+        else:
+            self.tell(ConnectionTrouble(pause_s, failure.reason))
 
     async def read(self, ids: list[int]) -> dict[int, Seen]:
         """The records with these ids that a read shows; one that is not shown may be there all the same."""
-        return {record.record_id: record for record in await self.persist(partial(self.lister.records, ids))}
+        return {record.record_id: record for record in await self.retry(partial(self._read, ids))}
 
     async def list_ids(self, pair: tuple[int, int]) -> set[int]:
         """The ids of all records of `pair`, from a list that is known to be whole."""
+
+        async def page(filters: Filters, number: int) -> Page:
+            return await self.retry(partial(self.get_page, filters, number))
 
         async def step() -> set[int]:
             ids: set[int] = set()
@@ -78,7 +93,7 @@ class Conversation:
             def take(records: list[Record]) -> None:
                 ids.update(record_id for record_id, its_pair in records if its_pair == pair)
 
-            await scan(self.get_page, self.filters_of(*pair), take=take)
+            await scan(page, self.entity.filters(*pair), take=take)
             return ids
 
-        return await self.persist(step)
+        return await self.retry(step)

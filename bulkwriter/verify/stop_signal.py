@@ -15,18 +15,17 @@ import anyio
 from ..errors import BulkwriterError
 
 
-class Halted(Exception):
+class StopSet(Exception):
     """A pause was cut short: whoever needed it gives up what it was about to do."""
 
 
-class Halt:
-    """Set once, by a signal or by an error."""
+class StopSignal:
+    """Set once, by a signal or by an error.  `on_set` ends waits that are not made through here: those for quotas."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_set: Callable[[], None] = lambda: None) -> None:
         self._event = anyio.Event()
+        self._on_set = on_set
         self.error: BulkwriterError | None = None
-        self.also: Callable[[], None] = lambda: None
-        """Called too, for waits that are not made through here: those for quotas."""
 
     @property
     def is_set(self) -> bool:
@@ -36,7 +35,12 @@ class Halt:
         """Stop; of several errors the first counts."""
         self.error = self.error or error
         self._event.set()
-        self.also()
+        self._on_set()
+
+    def check(self) -> None:
+        """Raises `StopSet` when it is time to stop."""
+        if self.is_set:
+            raise StopSet
 
     async def pause(self, seconds: float) -> bool:
         """Wait; False at once when it is or becomes time to stop."""
@@ -46,6 +50,6 @@ class Halt:
         return not self.is_set
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; raises `Halted` when it is or becomes time to stop."""
-        if not await self.pause(seconds):
-            raise Halted
+        """Wait; raises `StopSet` when it is or becomes time to stop."""
+        await self.pause(seconds)
+        self.check()

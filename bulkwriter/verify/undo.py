@@ -1,16 +1,16 @@
 """Takes back what a run made: settles its doubts, then deletes the records that it created, and no others.
 
-    doubts of a dead process  --looks-->  created, existing or pending       (`leftovers`)
+    doubts of a dead process  --looks-->  created, existing or pending       (`resolve_doubts`)
     created, and doubts that a killed undo left with their record id
-        --read by id, compare, delete, read again-->  pending                (`takeback`)
+        --read by id, compare, delete, read again-->  pending                (`delete_created`)
         --not shown by id-->  lists that can be believed, at least `list_lag_s` after the start:
                               there after all: as above;  not there: pending
 
-`existing` rows are never touched, nor what was there before the run began (`beginning`).  Durable and resumable: each
-step is in the journal before the next depends on it, so the same command after a kill comes to the same end, and a
-later `run` creates the pairs again.  Some workers take batches of ids side by side; pace, pauses and refreshes are
-shared (`paced`, `deletes`).  An error or a Ctrl-C sets `halt`: what is on the wire ends, what was not sent stays
-`created`.
+`existing` rows are never touched, nor what was there before the run began (`listing.baseline`).  Durable and resumable:
+each step is in the journal before the next depends on it, so the same command after a kill comes to the same end, and a
+later `run` creates the pairs again.  A few workers take batches of ids side by side, as many as calls may be on the
+wire; pauses and refreshes are shared (`session`).  An error or a Ctrl-C sets `stop`: what is on the wire ends, what was
+not sent stays `created`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import anyio
 
 from ..core.stats import RateMeter
 from ..errors import BulkwriterError, Exit
-from ..listing.baseline import Beginning
+from ..listing.baseline import Baseline
 from ..listing.coverage import Coverage
 from ..listing.lists import Filters, ListFailed
 from ..model import Intent, State, Window
@@ -34,11 +34,12 @@ from ..net.calls import LANES
 from ..quota.eta import Moment
 from ..quota.windows import WRITE, concerned
 from ..settings import Settings
+from ..store.journal_writer import JournalWriter
 from ..store.schema import RISING_IDS, ExportRow
-from .delete_created import OpenJournal, TakeBack, Tally, read_created
-from .resolve_doubts import Leftovers
-from .session import Conversation
-from .stop_signal import Halted
+from .delete_created import CreatedDeleter, Deletions, read_created
+from .resolve_doubts import DoubtResolver
+from .session import ServerSession
+from .stop_signal import StopSet
 
 T = TypeVar("T")
 
@@ -76,38 +77,56 @@ class UndoSnapshot:
 
 
 class Undo:
-    """One undo in one process: `load`, `settle_doubts`, then `run`; setting the talk's `halt` drains it at any time."""
+    """One undo in one process: `load`, `settle_doubts`, then `run`; setting the session's `stop` drains it any time.
 
-    def __init__(self, store: OpenJournal, talk: Conversation, settings: Settings) -> None:
+    `doubts` are those of a run; `resumed` counts the records that an undo was about to delete when it was killed.
+    """
+
+    def __init__(
+        self,
+        store: JournalWriter,
+        session: ServerSession,
+        settings: Settings,
+        *,
+        baseline: Baseline,
+        doubts: list[Intent],
+        resumed: int,
+    ) -> None:
         self._store = store
-        self._talk = talk
-        self._halt = talk.halt
+        self._session = session
+        self._stop = session.stop
         self._settings = settings
-        self._clock = talk.clock
-        self._started_at = talk.clock()
-        self._leftovers = Leftovers(
-            store, settings, get_page=talk.get_page, entity=talk.entity, shifts=talk.shifts,
-            clock=talk.clock, tell=talk.tell, rng=talk.rng, halt=talk.halt,
-        )  # fmt: skip
-        self._takeback = TakeBack(
-            store, read=talk.read, delete=talk.deleter.delete, list_lag_s=settings.list_lag_s, halt=talk.halt
-        )
-        self._doubts: list[Intent] = []
-        self._resumed = 0  # records that a killed undo was about to delete
+        self._started_at = session.clock()
+        self._deleter = CreatedDeleter(store, session, baseline, list_lag_s=settings.list_lag_s)
+        self._doubts = doubts
+        self._resumed = resumed
         self._rate = RateMeter(self._started_at)
         self._metered = 0
         self._total = 0
 
+    @classmethod
+    async def load(cls, store: JournalWriter, session: ServerSession, settings: Settings) -> Undo:
+        """Read what is in doubt: what a run left, and what an undo left that was killed."""
+        baseline = Baseline.of(await store.run(lambda journal: journal.meta()))
+        rows = await store.run(lambda journal: journal.doubts())
+        doubts = [
+            Intent(row.seq, row.pair, row.attempts, row.line, row.floor)
+            for row in rows
+            if row.pair and row.record_id is None  # a row that is no pair is settled from the start
+        ]
+        resumed = sum(row.record_id is not None for row in rows)
+        return cls(store, session, settings, baseline=baseline, doubts=doubts, resumed=resumed)
+
     # how it stands
 
     @property
-    def tally(self) -> Tally:
-        return self._takeback.tally
+    def tally(self) -> Deletions:
+        return self._deleter.tally
 
     @property
     def refusal(self) -> str:
         """What the server last refused a delete with, or empty."""
-        return self._talk.deleter.refusal
+        return self._session.deleter.refusal
 
     @property
     def in_doubt(self) -> int:
@@ -130,41 +149,35 @@ class Undo:
 
     def expected_s(self) -> float | None:
         """How long the deletes will take under the quotas and what is spent of them; None where nothing is known."""
-        return self._talk.eta.seconds(Moment(writes=self.plan().records, rate_per_s=0.0), self._clock())
+        return self._session.eta.seconds(Moment(writes=self.plan().records, rate_per_s=0.0), self._session.clock())
 
     def snapshot(self) -> UndoSnapshot:
-        now, done = self._clock(), self.tally.done
+        now, done = self._session.clock(), self.tally.done
         self._rate.add(now, done - self._metered)
         self._metered = done
         rate = self._rate.per_s(now)
-        eta_s = self._talk.eta.seconds(Moment(writes=self._total - done, rate_per_s=rate), now)
-        return UndoSnapshot(done, self._total, rate, eta_s, self._talk.paced.throttled)
+        eta_s = self._session.eta.seconds(Moment(writes=self._total - done, rate_per_s=rate), now)
+        return UndoSnapshot(done, self._total, rate, eta_s, self._session.throttled)
 
     # what it does
 
-    async def load(self) -> None:
-        """Read what is in doubt: what a run left, and what an undo left that was killed."""
-        self._takeback.beginning = Beginning.of(await self._store.run(lambda journal: journal.meta()))
-        rows = await self._store.run(lambda journal: journal.doubts())
-        self._resumed = sum(row.record_id is not None for row in rows)
-        self._doubts = [
-            Intent(row.seq, row.pair, row.attempts, row.line, row.floor)
-            for row in rows
-            if row.pair and row.record_id is None  # a row that is no pair is settled from the start
-        ]
-
     async def settle_doubts(self) -> None:
-        """Look until no doubt of a run is left that can be told; `plan().doubts` are left.  Returns early when halted.
+        """Look until no doubt of a run is left that can be told; `plan().doubts` are left.  Returns early when stopped.
 
         Raises what makes looks impossible.
         """
-        leftovers = self._leftovers
         if self._doubts:
             has_floors = await self._store.run(lambda journal: journal.meta_get(RISING_IDS)) != "no"
-            created = self._store.counts.get(State.CREATED, 0)
-            witness = await self._witness() if has_floors else 0
-            await leftovers.settle(self._doubts, has_floors=has_floors, created=created, witness=witness)
-            self._doubts = [*leftovers.undecided, *(doubt.intent for doubt in leftovers.looker.doubts)]
+            resolver = DoubtResolver(
+                self._store,
+                self._session,
+                self._settings,
+                has_floors=has_floors,
+                created=self._store.counts.get(State.CREATED, 0),
+                witness=await self._witness() if has_floors else 0,
+            )
+            await resolver.settle(self._doubts)
+            self._doubts = [*resolver.undecided, *(doubt.intent for doubt in resolver.looker.doubts)]
         self._raise()
 
     async def _witness(self) -> int:
@@ -172,14 +185,14 @@ class Undo:
         newest = await self._store.run(
             lambda journal: max((max(ids) for ids in journal.record_ids() if ids), default=0)
         )
-        shown = await self._guarded(self._talk.read([newest])) if newest else None
+        shown = await self._guarded(self._session.read([newest])) if newest else None
         return newest if newest in (shown or {}) else 0
 
     async def run(self) -> None:
         """Delete what the run created.  Raises the error that stopped it; the tally is right even then."""
         self._total = self.plan().records
         first_seq = 0
-        while not self._halt.is_set:
+        while not self._stop.is_set:
             rows = await self._store.run(partial(read_created, first_seq=first_seq))
             if not rows:
                 break
@@ -191,7 +204,7 @@ class Undo:
     async def _try_doubts_again(self) -> None:
         """Go through what an undo has left in doubt, this one or one that was killed, as long as that helps."""
         rows, before = await self._being_deleted(), sys.maxsize
-        while rows and len(rows) < before and not self._halt.is_set:
+        while rows and len(rows) < before and not self._stop.is_set:
             before = len(rows)
             await self._chunk(rows)
             rows = await self._being_deleted()
@@ -206,39 +219,39 @@ class Undo:
         async with anyio.create_task_group() as tasks:
             for _ in range(min(LANES, -(-len(rows) // IDS_PER_CALL))):
                 tasks.start_soon(self._work, batches, absent)
-        if absent and not self._halt.is_set:
+        if absent and not self._stop.is_set:
             await self._guarded(self._settle_absent(absent))
 
     async def _work(self, batches: Iterator[Sequence[ExportRow]], absent: list[ExportRow]) -> None:
         for batch in batches:
-            if self._halt.is_set:
+            if self._stop.is_set:
                 return
-            absent += await self._guarded(self._takeback.batch(batch)) or []
+            absent += await self._guarded(self._deleter.batch(batch)) or []
 
     async def _guarded(self, step: Awaitable[T]) -> T | None:
-        """What `step` returns, or None where an error or a halt ended it."""
+        """What `step` returns, or None where an error or the signal to stop ended it."""
         try:
             return await step
-        except Halted:
+        except StopSet:
             return None
         except BulkwriterError as error:
-            self._halt.set(error)
+            self._stop.set(error)
             return None
 
     async def _settle_absent(self, rows: Sequence[ExportRow]) -> None:
         """Reads by id did not show these: find out by lists that can be believed, once they show all that was made."""
-        await self._halt.sleep(max(0.0, self._started_at + self._settings.list_lag_s - self._clock()))
+        await self._stop.sleep(max(0.0, self._started_at + self._settings.list_lag_s - self._session.clock()))
         by_id = {row.record_id: row for row in rows}
-        shown = await self._talk.persist(partial(self._find_in_step, by_id))
-        await self._takeback.gone([row for row in rows if row.record_id not in shown])
-        there = [by_id[i] for i, seen in shown.items() if await self._takeback.is_ours(by_id[i], seen)]
+        shown = await self._session.retry(partial(self._find_in_step, by_id))
+        await self._deleter.gone([row for row in rows if row.record_id not in shown])
+        there = [by_id[i] for i, seen in shown.items() if await self._deleter.is_ours(by_id[i], seen)]
         for at in range(0, len(there), IDS_PER_CALL):
-            await self._takeback.take(there[at : at + IDS_PER_CALL])
+            await self._deleter.take(there[at : at + IDS_PER_CALL])
 
     async def _find_in_step(self, by_id: Mapping[int | None, ExportRow]) -> dict[int, Seen]:
-        shifts = self._talk.shifts()
+        shifts = self._session.shifts()
         shown = await self._find(by_id)
-        if shifts != self._talk.shifts():  # a list may have been another one's, and empty for that reason
+        if shifts != self._session.shifts():  # a list may have been another one's, and empty for that reason
             raise ListFailed("a connection for list calls answered out of step")
         return shown
 
@@ -247,13 +260,15 @@ class Undo:
         shown: dict[int, Seen] = {}
 
         async def get_page(filters: Filters, number: int) -> Page:
-            page = await self._talk.get_page(filters, number)
+            page = await self._session.get_page(filters, number)
             for (record_id, pair), created_on in zip(page.records, page.created_on, strict=True):
                 if record_id in by_id:
                     shown[record_id] = Seen(record_id, pair, created_on)
             return page
 
-        coverage = Coverage(get_page, self._talk.filters_of, take=lambda records: None, persist=self._talk.persist)
+        coverage = Coverage(
+            get_page, self._session.entity.filters, take=lambda records: None, retry=self._session.retry
+        )
         await coverage.begin()
         pairs = [row.pair for row in by_id.values() if row.pair]
         for at in range(0, len(pairs), COVER_PAIRS):
@@ -261,5 +276,5 @@ class Undo:
         return shown
 
     def _raise(self) -> None:
-        if self._halt.error:
-            raise self._halt.error
+        if self._stop.error:
+            raise self._stop.error

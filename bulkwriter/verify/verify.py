@@ -6,9 +6,10 @@
     3. what both looks agree on is told: `missing` pairs, `doubled` pairs with their record ids, and how many records
        of the run's lessons belong to pairs that it does not know (`strangers`)
 
-It only reads.  A list that failed or is not whole is made again and never believed (`lists.scan`, `persist`).  Never
-more than twice the pages of the whole table in step 1: with L lessons and T pages of table, L lists are at most L + T
-pages, and they are chosen only where L < T.  Memory: three bitmaps of pairs, and ids of at most `MOST_DOUBLED` pairs.
+It only reads.  A list that failed or is not whole is made again and never believed (`lists.scan`,
+`retry_until_deadline`).  Never more than twice the pages of the whole table in step 1: with L lessons and T pages of
+table, L lists are at most L + T pages, and they are chosen only where L < T.  Memory: three bitmaps of pairs, and ids
+of at most `MOST_DOUBLED` pairs.
 
 Others who write meanwhile, and a run at work, are not held off: what they add after the claims were read counts as
 strangers, or not at all.
@@ -24,7 +25,7 @@ from typing import Final
 from ..core.dedupe import PairSet
 from ..listing.coverage import Coverage, FiltersOf, table_pages
 from ..listing.lists import Filters, GetPage, PageLike, Record, scan
-from ..listing.persist import Persistence
+from ..listing.retry_until_deadline import RetryUntilDeadline
 from .expected import Claims, Sightings
 
 MOST_DOUBLED: Final = 100_000
@@ -67,14 +68,14 @@ class Verification:
         *,
         get_page: GetPage,
         filters_of: FiltersOf,
-        persist: Persistence,
+        retry: RetryUntilDeadline,
         list_lag_s: float,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._claims = claims
         self._get_page = get_page
         self._filters_of = filters_of
-        self._persist = persist
+        self._retry = retry
         self._list_lag_s = list_lag_s
         self._sleep = sleep
         self._sightings = Sightings(claims)
@@ -96,7 +97,7 @@ class Verification:
         return findings
 
     async def _page(self, filters: Filters, number: int) -> PageLike:
-        page = await self._persist(partial(self._get_page, filters, number))  # one that fails costs no other page
+        page = await self._retry(partial(self._get_page, filters, number))  # one that fails costs no other page
         self.calls += 1
         self.records += len(page.records)
         return page
@@ -107,10 +108,10 @@ class Verification:
         if len(lessons) > 1:
             first = await self._page({}, 1)
             if table_pages(first) <= len(lessons):
-                await self._persist(self._list_table)
+                await self._retry(self._list_table)
                 return
         for lesson in lessons:
-            await self._persist(partial(self._list_lesson, lesson))
+            await self._retry(partial(self._list_lesson, lesson))
 
     async def _list_table(self) -> None:
         self._sightings.begin_table()
@@ -124,7 +125,7 @@ class Verification:
     async def _look_again(self, twice: PairSet) -> None:
         findings = self.findings
         again = SecondLook(findings.lost, twice)
-        coverage = Coverage(self._page, self._filters_of, take=again.take, persist=self._persist)
+        coverage = Coverage(self._page, self._filters_of, take=again.take, retry=self._retry)
         await coverage.begin()
         pairs = chain(findings.lost, twice)
         while some := list(islice(pairs, AGAIN_PAIRS)):

@@ -16,17 +16,16 @@ import pytest
 from bulkwriter.core.classify import classify, judge_call
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
-from bulkwriter.events import Event, Throttled
 from bulkwriter.listing.lister import Lister
 from bulkwriter.listing.lists import ListFailed
+from bulkwriter.listing.retry_until_deadline import CallFailed, RetryUntilDeadline
 from bulkwriter.model import CallKind, Reply, Verdict, VerdictKind
 from bulkwriter.net.api import Api
 from bulkwriter.quota.exchanges import Clocks
 from bulkwriter.quota.turns import Turns
 from bulkwriter.settings import Settings
 from bulkwriter.verify.deletes import Deleter, Fate
-from bulkwriter.verify.paced import PacedRequests
-from bulkwriter.verify.stop_signal import Halt
+from bulkwriter.verify.stop_signal import StopSignal
 from tests.sim.loop import run_virtual
 from tests.support.model_api import BASE_URL, Tokens
 from tests.support.quota_stage import Machine
@@ -67,7 +66,8 @@ def as_list_call(reply: Reply) -> str:
         with pytest.raises(ListFailed) as raised:
             await lister.page({}, 1)
         failed = raised.value
-        assert failed.retry_after_s == judge_call(reply, 0.0).retry_after_s
+        verdict = judge_call(reply, 0.0)
+        assert (failed.retry_after_s, failed.is_slow_down) == (verdict.retry_after_s, verdict.is_slow_down)
         return "stop" if failed.is_forbidden else "odd" if failed.is_odd else "again"
 
     return run_virtual(main)
@@ -86,57 +86,52 @@ def test_list_calls_follow_the_table() -> None:
         assert as_list_call(reply) == ways[judge_call(reply, 0.0).kind], reply
 
 
-def as_delete(reply: Reply) -> tuple[Fate, BulkwriterError | None]:
-    async def request(data: bytes) -> Reply:
-        return reply
+def as_delete(*replies: Reply) -> tuple[Fate, BulkwriterError | None, list[CallFailed]]:
+    """What becomes of a DELETE that is answered so, the last reply again and again, and what was told of it."""
+    left, told = list(replies), list[CallFailed]()
 
-    async def main() -> tuple[Fate, BulkwriterError | None]:
-        halt = Halt()
-        deleter = Deleter(
-            request, Api(BASE_URL, COMPLETED_LESSONS), Tokens(), SETTINGS,
-            clock=asyncio.get_running_loop().time, tell=lambda event: None, rng=random.Random(1), halt=halt,
-        )  # fmt: skip
-        return await deleter.delete(7), halt.error
+    async def request(data: bytes) -> Reply:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    async def main() -> tuple[Fate, BulkwriterError | None, list[CallFailed]]:
+        stop = StopSignal()
+        retry = RetryUntilDeadline(
+            SETTINGS,
+            clock=asyncio.get_running_loop().time,
+            wall=lambda: 0.0,
+            tell=lambda failure, pause_s: told.append(failure),
+            rng=random.Random(1),
+            hint="",
+        )
+        api = Api(BASE_URL, COMPLETED_LESSONS)
+        deleter = Deleter(request, api, Tokens(), SETTINGS, wall=lambda: 0.0, retry=retry, stop=stop)
+        return await deleter.delete(7), stop.error, told
 
     return run_virtual(main)
 
 
 def test_deletes_follow_the_table() -> None:
     for reply in REPLIES:
-        fate, error = as_delete(reply)
-        kind = judge_call(reply, 0.0).kind
+        verdict = judge_call(reply, 0.0)
+        kind = verdict.kind
+        if kind is CallKind.THROTTLED:
+            continue
+        fate, error, told = as_delete(reply)
         if reply.status == 404:  # what a DELETE is for
             assert (fate, error) == (Fate.GONE, None)
             continue
         assert isinstance(error, ConfigurationStop) == (kind in (CallKind.STOP, CallKind.UNAUTHORIZED)), reply
         assert (fate is Fate.REFUSED) == (kind is CallKind.REFUSED), reply
         assert (fate is Fate.DELETED) == (kind is CallKind.ANSWERED and not reply.body), reply
+        assert all(failure.is_slow_down == verdict.is_slow_down for failure in told), reply
 
 
-def throttles_of(reply: Reply) -> tuple[int, Reply]:
-    """How often `PacedRequests` told of a throttle, and what its caller got; a second request is answered well."""
-    replies, told = iter([reply, Reply(200)]), list[Event]()
-
-    async def request(data: bytes) -> Reply:
-        return next(replies)
-
-    async def main() -> Reply:
-        paced = PacedRequests(
-            request, SETTINGS, clock=asyncio.get_running_loop().time, wall=lambda: 0.0, tell=told.append,
-            rng=random.Random(1), halt=Halt(),
-        )  # fmt: skip
-        return await paced(b"GET / HTTP/1.1\r\n\r\n")
-
-    got = run_virtual(main)
-    return sum(isinstance(event, Throttled) for event in told), got
-
-
-def test_paced_requests_follow_the_table() -> None:
+def test_a_throttled_delete_goes_again_and_was_not_lost() -> None:
     for reply in REPLIES:
-        verdict = judge_call(reply, 0.0)
-        told, got = throttles_of(reply)
-        assert told == verdict.is_slow_down, reply
-        assert (got is reply) == (verdict.kind is not CallKind.THROTTLED), reply
+        if judge_call(reply, 0.0).kind is CallKind.THROTTLED:
+            fate, error, told = as_delete(*[reply] * 20, Reply(404))
+            assert (fate, error, len(told)) == (Fate.GONE, None, 20), reply
+            assert all(failure.is_slow_down and failure.is_answer for failure in told), reply
 
 
 def heard_as_throttle(folder: Path, reply: Reply) -> bool:

@@ -15,7 +15,7 @@ from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import ConfigurationStop
 from bulkwriter.events import Event, Note
 from bulkwriter.listing.lister import Lister, telling_orphans
-from bulkwriter.listing.persist import needs_list
+from bulkwriter.listing.retry_until_deadline import needs_list
 from bulkwriter.model import Reply
 from bulkwriter.net.api import NOBODY, Api, BadList, Seen
 from bulkwriter.net.auth import FixedToken, TokenSource

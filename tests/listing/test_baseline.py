@@ -7,10 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bulkwriter.errors import JournalError
-from bulkwriter.listing.baseline import MARGIN_S, ZONES_S, Beginning, latest
+from bulkwriter.listing.baseline import MARGIN_S, ZONES_S, Baseline, latest
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
-BEGAN = Beginning(NOON, 100, NOON - 60)
+BEGAN = Baseline(NOON, 100, NOON - 60)
 
 
 @pytest.mark.parametrize(
@@ -53,19 +53,19 @@ def test_older_than_the_run(record_id: int, created_on: object, *, is_before: bo
 
 
 def test_where_less_is_known_less_is_left_alone() -> None:
-    assert not Beginning().is_before(5, "2020-01-01T00:00:00Z")
-    assert not Beginning(NOON).is_before(5, None)
-    assert not Beginning(NOON).is_before(5, "2026-01-01T11:59:50Z")
-    assert Beginning(NOON).is_before(5, "2026-01-01T11:59:49Z")
+    assert not Baseline().is_before(5, "2020-01-01T00:00:00Z")
+    assert not Baseline(NOON).is_before(5, None)
+    assert not Baseline(NOON).is_before(5, "2026-01-01T11:59:50Z")
+    assert Baseline(NOON).is_before(5, "2026-01-01T11:59:49Z")
     assert MARGIN_S == 10
-    assert Beginning(None, 9, NOON).is_before(5, "2026-01-01T11:59:59Z")
+    assert Baseline(None, 9, NOON).is_before(5, "2026-01-01T11:59:59Z")
 
 
 def test_it_is_kept_in_the_meta_and_an_older_journal_has_the_time_of_its_making() -> None:
-    for began in (BEGAN, Beginning(NOON, None, None), Beginning(NOON, 0, None)):
-        assert Beginning.of({"began": began.text(), "created_at": "2020-01-01T00:00:00+00:00"}) == began
-    assert Beginning.of({"created_at": "2026-01-01T12:00:00+00:00"}) == Beginning(NOON + 1)
-    assert Beginning.of({}) == Beginning()
+    for began in (BEGAN, Baseline(NOON, None, None), Baseline(NOON, 0, None)):
+        assert Baseline.of({"began": began.text(), "created_at": "2020-01-01T00:00:00+00:00"}) == began
+    assert Baseline.of({"created_at": "2026-01-01T12:00:00+00:00"}) == Baseline(NOON + 1)
+    assert Baseline.of({}) == Baseline()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_it_is_kept_in_the_meta_and_an_older_journal_has_the_time_of_its_making(
 )
 def test_a_damaged_one_is_refused(text: str) -> None:
     with pytest.raises(JournalError, match="damaged"):
-        Beginning.of({"began": text})
+        Baseline.of({"began": text})
 
 
 @given(st.text(st.sampled_from("0123456789-:TZ.+ ")) | st.text() | st.none() | st.integers())

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkwriter.core.stops import at_long_wait
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
 from bulkwriter.events import Event, LookFailed
@@ -27,11 +26,11 @@ def existing_over(server: ListServer, events: list[Event] | None = None, *, give
     return Existing(
         server.get_page,
         COMPLETED_LESSONS,
+        Settings(give_up_after_s=give_up_after_s),
         clock=asyncio.get_running_loop().time,
-        give_up_after_s=give_up_after_s,
+        wall=lambda: 0.0,
         tell=(events if events is not None else []).append,
         rng=random.Random(1),
-        at_long_wait=lambda stated_s: at_long_wait(stated_s, Settings(), wall_s=0.0),
     )
 
 

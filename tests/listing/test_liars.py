@@ -29,7 +29,7 @@ from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_writer import JournalWriter
 from bulkwriter.verify.expected import Claims
-from bulkwriter.verify.session import Conversation
+from bulkwriter.verify.session import ServerSession
 from bulkwriter.verify.undo import Undo
 from bulkwriter.verify.verify import Findings, Verification
 from tests.sim.assembly import SimAssembly
@@ -185,10 +185,10 @@ def verify(lie: Lie) -> tuple[int, list[str]]:
     claims.add_rows([(seq, *pair, State.CREATED) for seq, pair in enumerate(PAIRS)], is_live=False)
 
     async def main() -> Findings:
-        talk = Conversation(cast(Connection, server), SETTINGS, tell=lambda event: None, clock=loop.time)
+        session = ServerSession(cast(Connection, server), SETTINGS, tell=lambda event: None, clock=loop.time)
         return await Verification(
-            claims, get_page=talk.get_page, filters_of=talk.filters_of, persist=talk.persist,
-            list_lag_s=SETTINGS.list_lag_s, sleep=talk.halt.sleep,
+            claims, get_page=session.get_page, filters_of=session.entity.filters, retry=session.retry,
+            list_lag_s=SETTINGS.list_lag_s, sleep=session.stop.sleep,
         ).run()  # fmt: skip
 
     try:
@@ -211,11 +211,10 @@ def undo(lie: Lie) -> tuple[int, list[str]]:
     journal.settle([(seq, State.CREATED, 1, ids[pair], 200, None) for seq, pair in enumerate(PAIRS[:40])])
 
     async def main() -> int:
-        talk = Conversation(cast(Connection, server), SETTINGS, tell=lambda event: None, clock=loop.time)
+        session = ServerSession(cast(Connection, server), SETTINGS, tell=lambda event: None, clock=loop.time)
         store = JournalWriter(inline=True)
         store.adopt(journal)
-        undoing = Undo(store, talk, SETTINGS)
-        await undoing.load()
+        undoing = await Undo.load(store, session, SETTINGS)
         await undoing.settle_doubts()
         await undoing.run()
         return int(undoing.exit_code)
@@ -345,9 +344,9 @@ def test_orphans_are_told_once_and_hinder_nobody() -> None:
     server.add(*STRANGERS)
 
     async def main() -> None:
-        talk = Conversation(cast(Connection, server), SETTINGS, tell=told.append, clock=loop.time)
+        session = ServerSession(cast(Connection, server), SETTINGS, tell=told.append, clock=loop.time)
         for _ in range(2):
-            await talk.get_page({}, 1)
+            await session.get_page({}, 1)
 
     loop.run(main())
     assert told == [

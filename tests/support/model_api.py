@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
-from bulkwriter.listing.lister import Lister, Request
+from bulkwriter.listing.lister import Lister
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.api import Api
 
@@ -78,6 +78,7 @@ class ModelApi:
         self.api = Api(BASE_URL, COMPLETED_LESSONS)
         self.tokens = Tokens()
         self.entity = COMPLETED_LESSONS
+        self.lister = Lister(self.request, self.api, self.tokens, wall=lambda: 0.0, most_age_s=5.0)
         self.calls = SimpleNamespace(shifts=0)
         self.quotas = None
 
@@ -88,9 +89,6 @@ class ModelApi:
         self.records.update(zip(ids, pairs, strict=True))
         self.born_at.update(dict.fromkeys(ids, at))
         return ids
-
-    def lister_over(self, request: Request) -> Lister:
-        return Lister(request, self.api, self.tokens, wall=lambda: 0.0, most_age_s=5.0)
 
     async def request(self, data: bytes) -> Reply:
         """Send a whole request and wait for what comes back."""

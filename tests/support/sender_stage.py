@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import orjson
 
-from bulkwriter.adaptive import Controller, SharedBackoff
+from bulkwriter.adaptive import Controller
 from bulkwriter.core.pairs import Pairs
 from bulkwriter.core.retry import Breaker, RetryBudget
 from bulkwriter.core.stats import Stats
@@ -22,6 +22,34 @@ from bulkwriter.run.parts import Parts
 from bulkwriter.run.record_ids import RecordIds
 from bulkwriter.run.sender import Sender
 from bulkwriter.settings import Settings
+
+
+class PlainControl:
+    """The seam of the control, with nothing paced: what a test asks for goes at once, 4 at a time and then twice as
+    many with each good reply; after a throttle nobody sends for a second, or for as long as is stated, and then two."""
+
+    def __init__(self, in_flight: int) -> None:
+        self._most = in_flight
+        self.in_flight_limit = min(4, in_flight)
+        self.paused_until = 0.0
+
+    def next_send_at(self, now: float) -> float:
+        return self.paused_until
+
+    def on_sent(self, now: float) -> None: ...
+
+    def on_good(self, now: float, sent_at: float, latency_s: float) -> None:
+        if sent_at >= self.paused_until:
+            self.in_flight_limit = min(self._most, self.in_flight_limit * 2)
+
+    def note_error(self, now: float, sent_at: float) -> None: ...
+
+    def on_throttle(self, now: float, sent_at: float, retry_after_s: float | None) -> float:
+        self.in_flight_limit = 2
+        self.paused_until = max(self.paused_until, now + (retry_after_s or 1.0))
+        return self.paused_until
+
+    def check(self) -> None: ...
 
 
 class HandLane:
@@ -93,10 +121,7 @@ class Stage:
             on_first_row=lambda: None,
         )
         self.parts = Parts(
-            # The same seam, and nothing that is paced: what a test asks for goes at once.
-            control=cast(
-                Controller, SharedBackoff(self.settings.in_flight, pause_cap_s=limits.throttle_pause_s, rng=rng)
-            ),
+            control=cast(Controller, PlainControl(self.settings.in_flight)),
             breaker=Breaker(limits.breaker_failures, cap_s=limits.probe_pause_s, rng=rng),
             ceiling=Ceiling(self.settings.rate) if self.settings.rate else None,
             stats=Stats(self.now),

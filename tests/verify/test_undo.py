@@ -21,7 +21,7 @@ from bulkwriter.server_client import Connection
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_writer import JournalWriter
-from bulkwriter.verify.session import Conversation
+from bulkwriter.verify.session import ServerSession
 from bulkwriter.verify.undo import Undo, UndoPlan
 from tests.sim.loop import Killed, VirtualLoop
 from tests.support.model_api import BASE_URL, ModelApi, Weather
@@ -67,14 +67,15 @@ class World:
             if events == kill_at:
                 loop.kill()
             if events == halt_at:
-                self.talk.halt.set()
+                self.session.stop.set()
 
         async def process() -> Undo:
             store = Store(event)
             store.adopt(self.journal)
-            self.talk = Conversation(cast(Connection, self.server), settings, tell=self.told.append, clock=loop.time)
-            self.undone = undo = Undo(store, self.talk, settings)
-            await undo.load()
+            self.session = ServerSession(
+                cast(Connection, self.server), settings, tell=self.told.append, clock=loop.time
+            )
+            self.undone = undo = await Undo.load(store, self.session, settings)
             await undo.settle_doubts()
             await undo.run()
             return undo

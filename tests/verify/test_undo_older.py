@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.errors import Exit
-from bulkwriter.listing.baseline import BEGAN, Beginning
+from bulkwriter.listing.baseline import BEGAN, Baseline
 from bulkwriter.model import State
 from tests.conftest import CANARY
 from tests.support.cli_asking import ask, journal_of, pairs_on
@@ -28,7 +28,7 @@ NOON = 1_767_268_800.0
 def world_of(floor: int | None, *, dates: bool = True) -> World:
     """20 pairs that the journal calls created, of which the first 5 were there before the run, with ids from 7 on."""
     world = World(20)
-    began = Beginning(NOON, floor, None)
+    began = Baseline(NOON, floor, None)
     world.journal.meta_set(BEGAN, began.text())
     if dates:
         world.server.created_on = {i: BEFORE if i < world.ids[5] else AFTER for i in world.server.records}
@@ -64,7 +64,7 @@ def test_no_record_of_the_run_is_taken_for_an_older_one(floor: int | None, stamp
 @pytest.mark.parametrize(("floor", "deleted"), [(9, 1), (10, 0)])
 def test_repair_does_not_take_it_either(floor: int, deleted: int) -> None:
     world = Doubled({10: (1, 1)}, (1, 1))
-    world.journal.meta_set(BEGAN, Beginning(NOON, floor, None).text())
+    world.journal.meta_set(BEGAN, Baseline(NOON, floor, None).text())
     world.server.created_on = {10: BEFORE, 100: AFTER}
     assert (world.repair().deleted, 10 in world.server.records) == (deleted, not deleted)
 

@@ -17,7 +17,7 @@ from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_writer import JournalWriter
 from bulkwriter.verify.expected import Claims
 from bulkwriter.verify.repair import Repair
-from bulkwriter.verify.session import Conversation
+from bulkwriter.verify.session import ServerSession
 from bulkwriter.verify.verify import Findings, SecondLook, Verification
 from tests.sim.loop import VirtualLoop
 from tests.support.model_api import BASE_URL, ModelApi, Pair, Weather
@@ -32,8 +32,8 @@ def claims_of(*there: Pair, others: tuple[Pair, ...] = ()) -> Claims:
     return claims
 
 
-def talk_to(server: ModelApi, loop: VirtualLoop) -> Conversation:
-    return Conversation(cast(Connection, server), SETTINGS, tell=lambda event: None, clock=loop.time)
+def session_with(server: ModelApi, loop: VirtualLoop) -> ServerSession:
+    return ServerSession(cast(Connection, server), SETTINGS, tell=lambda event: None, clock=loop.time)
 
 
 def verify(server: ModelApi, claims: Claims, *, page_size: int = 1_000) -> tuple[Findings, float]:
@@ -42,14 +42,14 @@ def verify(server: ModelApi, claims: Claims, *, page_size: int = 1_000) -> tuple
     loop = VirtualLoop()
 
     async def process() -> Findings:
-        talk = talk_to(server, loop)
+        session = session_with(server, loop)
         verification = Verification(
             claims,
-            get_page=talk.get_page,
-            filters_of=talk.filters_of,
-            persist=talk.persist,
+            get_page=session.get_page,
+            filters_of=session.entity.filters,
+            retry=session.retry,
             list_lag_s=SETTINGS.list_lag_s,
-            sleep=talk.halt.sleep,
+            sleep=session.stop.sleep,
         )
         return await verification.run()
 
@@ -211,11 +211,11 @@ class Doubled:
             store = JournalWriter(inline=True)
             store.adopt(self.journal)
             doubled = {pair: sorted(ids) for pair, ids in by_pair.items() if len(ids) > 1}
-            repair = Repair(store, talk_to(self.server, loop), doubled, list_lag_s=SETTINGS.list_lag_s)
-            await repair.load()
+            session = session_with(self.server, loop)
+            repair = await Repair.load(store, session, doubled, list_lag_s=SETTINGS.list_lag_s)
             self.claimed = repair.claimed
             if self.halt_at:
-                self.server.on_request = lambda m: repair._talk.halt.set() if m == self.halt_at else None
+                self.server.on_request = lambda m: session.stop.set() if m == self.halt_at else None
             await repair.run()
             return repair
 

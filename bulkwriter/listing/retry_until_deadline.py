@@ -1,0 +1,243 @@
+"""Makes a call again until it succeeds or a deadline is over, with growing pauses, and tells why it waits.
+
+    the server asks everybody to wait             all calls through this object wait, at least for as long as was stated
+    any other failure                             this call waits
+    asking again cannot help                      `ConfigurationStop` (exit 4)
+    a stated wait is longer than is kept          `TryLater` (exit 75)
+    failures for `give_up_after_s` on end         `TryLater` (exit 75)
+
+    pause after the n-th failure, n = 0, 1, 2, …: uniform in [0.05 s, min(cap, 0.25 s * 2**n)]; a stated one if longer
+
+A failed call settles nothing, and a failed list never counts as "nothing there".  Time in vain counts from the first
+failure: before it a call may have waited hours for a quota.  A step is made again whole, so whatever it noted in a
+failed try must do no harm, or be forgotten when the next one begins.
+
+Invariant: nothing begins before the end of a wait that the server stated.  What a reply means is not decided here.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import anyio
+
+from ..core.retry import Backoff
+from ..core.stops import at_long_wait
+from ..errors import BulkwriterError, ConfigurationStop, TryLater
+from ..settings import Settings
+
+T = TypeVar("T")
+
+PAUSE_FLOOR_S: Final = 0.05
+"""A pause of nothing would be a busy loop."""
+FIRST_PAUSE_S: Final = 0.25
+"""Longest pause after a first failure; a few lost replies among thousands must not cost half a second each."""
+LONGEST_PAUSE_S: Final = 60.0
+LONGEST_FLAWED_S: Final = 600.0
+"""Where a list contradicts itself each try costs a whole scan: some 20 of them an hour."""
+LONGEST_TRY_S: Final = 600.0
+"""What a failed try adds to the time in vain at most: the rest of it was a wait for a quota."""
+ODD_TRIES: Final = 3
+ODD_S: Final = 5.0
+"""Lists of another shape are so for good once they came so often in a row, and over so many seconds."""
+MOST_SLOW_DOWNS: Final = 9
+"""From the ninth on a pause is as long as it gets; counted further, as many successes were needed to count back."""
+
+LISTING: Final = "what exists cannot be listed"
+NO_LIST: Final = "check --base-url, its path prefix too, and whatever proxy or gateway is on the way"
+
+
+def needs_list(role: str) -> str:
+    """What to do where lists are forbidden; `role` is the one that allows them."""
+    return f"check the token, and that its user has the role {role}"
+
+
+class CallFailed(Exception):
+    """A call whose answer must not be believed, or that had none; it may be made again.
+
+    `is_slow_down`: the server asks everybody to wait.  `is_forbidden`: asking again will not help, since this token may
+    not ask; `is_misplaced`: it will not help either, since there is nothing of the kind at this address.  `is_odd`: the
+    answer is of another shape, or heeds no page number, and may be so for good (`Oddness` tells).  `is_flawed`: it
+    contradicts itself, which costs many calls to see.  `is_answer`: the server is well, so no deadline comes nearer.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        is_forbidden: bool = False,
+        is_misplaced: bool = False,
+        is_odd: bool = False,
+        is_flawed: bool = False,
+        is_slow_down: bool = False,
+        is_answer: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_forbidden = is_forbidden or is_misplaced
+        self.is_misplaced = is_misplaced
+        self.is_odd = is_odd
+        self.is_flawed = is_flawed
+        self.is_slow_down = is_slow_down
+        self.is_answer = is_answer
+        self.retry_after_s = retry_after_s
+
+
+class Oddness:
+    """Whether lists of another shape are so for good: told of every try, good or failed."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._since = 0.0
+
+    def failed(self, failure: CallFailed, now: float) -> bool:
+        """A try failed at `now`.  True once asking again will not help."""
+        if not failure.is_odd:
+            self._count = 0
+            return False
+        self._since = self._since if self._count else now
+        self._count += 1
+        return self._count >= ODD_TRIES and now - self._since >= ODD_S
+
+    def good(self) -> None:
+        self._count = 0
+
+
+class Pauses:
+    """How long to wait after the n-th failed try, counted from 0."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._short = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, rng)
+        self._long = Backoff(FIRST_PAUSE_S, LONGEST_FLAWED_S, rng)
+
+    def after(self, failure: CallFailed, failures: int) -> float:
+        backoff = self._long if failure.is_flawed else self._short
+        return max(PAUSE_FLOOR_S, backoff.delay(failures), failure.retry_after_s or 0.0)
+
+
+class Outage:
+    """For how long calls have failed on end, one call or all of a kind; long waits for a quota are left out."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._failed_at: float | None = None
+        self._longest_gap_s = 0.0
+
+    def failed(self, failure: CallFailed, now: float) -> None:
+        if failure.is_answer:
+            self.ended()
+            return
+        if self._failed_at is not None:
+            self.seconds += min(now - self._failed_at, self._longest_gap_s)
+        self._failed_at = now
+
+    def pauses(self, pause_s: float) -> None:
+        """The next try begins after so long."""
+        self._longest_gap_s = pause_s + LONGEST_TRY_S
+
+    def ended(self) -> None:
+        self.seconds, self._failed_at = 0.0, None
+
+
+@dataclass(slots=True)
+class Tries:
+    """The failed tries of one call."""
+
+    what: str
+    outage: Outage
+    oddness: Oddness = field(default_factory=Oddness)
+    failures: int = 0
+
+
+class RetryUntilDeadline:
+    """`await retry(step)` returns what `step` returned when it first succeeded; any number of calls at once.
+
+    `hint` says what to check where the token is not allowed to list.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        tell: Callable[[CallFailed, float], None],
+        rng: random.Random,
+        hint: str,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._wall = wall
+        self._tell = tell
+        self._pauses = Pauses(rng)
+        self._hint = hint
+        self._sleep = sleep
+        self._opens_at = -math.inf  # for everybody
+        self._slow_downs = 0  # times that everybody was asked to wait, less one for each success since
+        self.trouble = ""
+        """Why the last try failed, or empty."""
+
+    async def __call__(
+        self, step: Callable[[], Awaitable[T]], *, what: str = LISTING, outage: Outage | None = None
+    ) -> T:
+        """Raises `ConfigurationStop` where the call is forbidden, `TryLater` where it keeps failing.
+
+        `what` cannot be done then.  `outage` is that of all calls of a kind, where the deadline is theirs together.
+        """
+        tries = Tries(what, outage or Outage())
+        while True:
+            while (wait_s := self._opens_at - self._clock()) > 0:
+                await self._sleep(wait_s)
+            began_at = self._clock()
+            try:
+                result = await step()
+            except CallFailed as failure:
+                pause_s = self._failed(failure, tries, began_at)
+            else:
+                self.trouble = ""
+                self._slow_downs = max(0, self._slow_downs - 1)
+                tries.outage.ended()
+                return result
+            await self._sleep(pause_s)
+
+    def _failed(self, failure: CallFailed, tries: Tries, began_at: float) -> float:
+        """How long to wait before the next try.  Raises what ends the trying."""
+        now = self._clock()
+        self.trouble = failure.reason
+        tries.outage.failed(failure, now)
+        if error := self._stop(failure, tries, now):
+            raise error from None
+        count = self._slow_down(began_at) if failure.is_slow_down else tries.failures
+        left_s = self._settings.give_up_after_s - tries.outage.seconds
+        pause_s = max(min(self._pauses.after(failure, count), left_s), failure.retry_after_s or 0.0)
+        if failure.is_slow_down:
+            self._opens_at = max(self._opens_at, now + pause_s)
+        tries.failures += 1
+        tries.outage.pauses(pause_s)
+        self._tell(failure, pause_s)
+        return pause_s
+
+    def _slow_down(self, began_at: float) -> int:
+        """How often everybody was asked to wait before; what was on the wire then already is no news."""
+        if began_at >= self._opens_at:
+            self._slow_downs = min(MOST_SLOW_DOWNS, self._slow_downs + 1)
+        return self._slow_downs - 1
+
+    def _stop(self, failure: CallFailed, tries: Tries, now: float) -> BulkwriterError | None:
+        """What ends the trying, if anything does."""
+        if failure.is_forbidden and not failure.is_misplaced:
+            message = f"the server does not let this token list what exists: {failure.reason}"
+            return ConfigurationStop(message, hint=self._hint, code="token")
+        if failure.is_misplaced or tries.oddness.failed(failure, now):
+            return ConfigurationStop(f"{tries.what}: {failure.reason}", hint=NO_LIST)
+        if error := at_long_wait(failure.retry_after_s, self._settings, self._wall()):
+            return error
+        if tries.outage.seconds < self._settings.give_up_after_s:
+            return None
+        return TryLater(f"{tries.what}: {failure.reason}", hint="the same command later goes on", code="gone")
