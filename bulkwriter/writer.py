@@ -204,8 +204,10 @@ class BulkWriter:
         """Write one pair and return its outcome; a pair that the journal has settled is not sent again.
 
         Shares lanes, quotas and journal with everything else; many calls may run at once.  If the attempt ends in
-        doubt this waits for the looks that settle it, about `late_apply_s` + 2 `list_lag_s`.  After a cancel the pair
-        goes on, and the journal has its outcome.  Raises the `BulkwriterError` that stopped the run.
+        doubt this waits for the looks that settle it, about `late_apply_s` + 2 `list_lag_s`.  Where no look can, since
+        this token may not list or the writer is left, the outcome is `in_doubt`, and the next start that may list looks
+        it up.  After a cancel the pair goes on, and the journal has its outcome.  Raises the `BulkwriterError` that
+        stopped the run, and `TryLater` for a pair that was not sent when the writer was left.
         """
         self._require_open()
         self._raise()
@@ -228,6 +230,8 @@ class BulkWriter:
         await self._taking.is_free.wait()
         try:
             await engine.settle_down()
+            if not engine.error:
+                engine.intents.tell_doubts()
         except BulkwriterError as error:
             engine.stop(error)  # they wait no longer, whatever failed, and are told of it
             raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import anyio
 
@@ -105,10 +105,10 @@ class Delivery:
 
 
 class Waiters:
-    """Callers of single writes, by seq."""
+    """Callers of single writes, by seq.  Each gets an outcome, or None where its row is anybody's to send again."""
 
     def __init__(self) -> None:
-        self._futures: dict[int, asyncio.Future[Outcome]] = {}
+        self._futures: dict[int, asyncio.Future[Outcome | None]] = {}
 
     def __len__(self) -> int:
         return len(self._futures)
@@ -116,7 +116,10 @@ class Waiters:
     def __contains__(self, seq: int) -> bool:
         return seq in self._futures
 
-    def future(self, seq: int) -> asyncio.Future[Outcome]:
+    def __iter__(self) -> Iterator[int]:
+        return iter(list(self._futures))
+
+    def future(self, seq: int) -> asyncio.Future[Outcome | None]:
         """The future of the pair's outcome; several callers may wait for one."""
         if seq not in self._futures:
             self._futures[seq] = asyncio.get_running_loop().create_future()
@@ -124,8 +127,13 @@ class Waiters:
 
     def settle(self, intent: Intent, row: SettleRow) -> None:
         """Answer the callers who wait for this pair."""
-        if (future := self._futures.pop(row[0], None)) and not future.done():
-            future.set_result(outcome_of(intent, row))
+        if row[0] in self._futures:
+            self.answer(row[0], outcome_of(intent, row))
+
+    def answer(self, seq: int, outcome: Outcome | None) -> None:
+        """The same; None: its row is `pending` again, and nobody else will send it."""
+        if (future := self._futures.pop(seq, None)) and not future.done():
+            future.set_result(outcome)
 
     def forget(self, seq: int) -> None:
         """Nobody needs this outcome any more: the journal had it."""

@@ -174,6 +174,8 @@ class Engine:
                 self.looker.wake()  # its looks wait for company only while the run goes on
             if self.looker.forbidden or (is_late and self.looker.failing_s(now) >= REFUSED_S):
                 self.pairs.believed()
+            if self.looker.forbidden:
+                self.intents.tell_doubts()
             self._check_gone(now)
             self.brake.look(now)
             self.eta.note(self.stats.writes.per_s(now), self.brake.now(now).kind, now)

@@ -27,7 +27,7 @@ from ..shielded import to_its_end
 from ..store.journal import Journal
 from ..store.schema import said_of
 from ..store.starts import SOURCE, source_text
-from .delivery import Delivery, Waiters, make_outcome, outcome_of
+from .delivery import Delivery, Waiters, make_outcome, outcome_of, unsettled
 from .intake import STORED_ROWS, There
 from .ports import Store
 from .reach import ANY, Reach
@@ -189,7 +189,11 @@ class Intents:
             self.deliver([intent for intent, _, _ in there], list(map(existing_row, there)))
 
     def deliver(self, intents: list[Intent], rows: list[SettleRow]) -> None:
-        """Tell whoever waits of rows that are settled; what is only in doubt, or `pending` again, is not."""
+        """Tell whoever waits of rows that are settled; what is only in doubt, or `pending` again, is not.
+
+        Of a row that is `pending` again although the run goes on, whoever waits for it alone is told: a stream was left
+        that had it ready, and nobody else would send it.
+        """
         if not WITH_REASON.isdisjoint(map(STATE_OF, rows)):
             for intent, row in zip(intents, rows, strict=True):
                 if row[1] in WITH_REASON:
@@ -201,10 +205,18 @@ class Intents:
             return
         for intent, row in zip(intents, rows, strict=True):
             if row[1] in UNSETTLED:
+                if row[1] == PENDING and not self._sender.is_stopped:
+                    waiters.answer(row[0], None)
                 continue
             waiters.settle(intent, row)
             if delivery:
                 delivery.put(outcome_of(intent, row))
+
+    def tell_doubts(self) -> None:
+        """No look will settle them in this process: who waits for one of them is told that it is in doubt."""
+        for seq in self.waiters:
+            if (doubt := self._looker.doubts.get(seq)) and not doubt.is_refused:
+                self.waiters.answer(seq, unsettled(doubt.intent, State.IN_DOUBT))
 
     def _note_reason(self, state: int, detail: str | None, line: int | None, pair: tuple[int, int] | None) -> None:
         text, kind = said_of(detail)

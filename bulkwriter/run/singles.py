@@ -88,9 +88,11 @@ class Singles:
             raise
 
     async def aclose(self, error: BulkwriterError) -> None:
-        """Write nothing more; whoever still waits gets `error`.  Raises the `JournalError` of one that ends in it: its
-        caller is told of `error`, and nobody else would hear that the disk failed."""
+        """Write nothing more; whoever still waits and was not answered just before gets `error`.  Raises the
+        `JournalError` of one that ends in it: its caller is told of `error`, and nobody else would hear that the disk
+        failed."""
         self.closed = self.closed or error
+        await asyncio.sleep(0)  # who has an answer takes it: a cancel would come before
         self._intents.waiters.fail(self.closed)
         tasks = list(self._writing.values())
         for task in tasks:
@@ -119,10 +121,15 @@ class Singles:
             row = await self._find(pair)
             there = await self._known.find([pair]) if row is None or row.state in self._again else {}
             if row is not None:
-                return await (self._write_again(row, pair, there) if row.state in self._again else self._outcome(row))
-            if (self._store is None and pair in there) or self._claim(pair, taken):
-                return await self._write_new(pair, there)
-            await anyio.sleep(LOOK_AGAIN_S)
+                is_again = row.state in self._again
+                outcome = await (self._write_again(row, pair, there) if is_again else self._outcome(row))
+            elif (self._store is None and pair in there) or self._claim(pair, taken):
+                outcome = await self._write_new(pair, there)
+            else:
+                outcome = None
+                await anyio.sleep(LOOK_AGAIN_S)
+            if outcome is not None:
+                return outcome
 
     async def _find(self, pair: tuple[int, int]) -> ExportRow | None:
         row: ExportRow | None = await self._store.run(lambda journal: journal.find(pair)) if self._store else None
@@ -137,14 +144,16 @@ class Singles:
         self._taken.add(pair)
         return True
 
-    async def _write_again(self, row: ExportRow, pair: tuple[int, int], there: dict[tuple[int, int], int]) -> Outcome:
+    async def _write_again(
+        self, row: ExportRow, pair: tuple[int, int], there: dict[tuple[int, int], int]
+    ) -> Outcome | None:
         attempts = 0 if row.state is State.FAILED else row.attempts
         intent = Intent(row.seq, pair, attempts, row.line, self._known.floor())
         found = [(intent, int(row.state), there[pair])] if pair in there else []
         await self._intents.commit_again([] if found else [intent], [] if found else [int(row.state)], found)
         return await self._settled(row.seq)  # by whoever claimed it
 
-    async def _write_new(self, pair: tuple[int, int], there: dict[tuple[int, int], int]) -> Outcome:
+    async def _write_new(self, pair: tuple[int, int], there: dict[tuple[int, int], int]) -> Outcome | None:
         floor = self._known.floor()
         seq, self._next_seq = self._next_seq, self._next_seq + 1
         intent = Intent(seq, pair, 0, None, floor)
@@ -155,16 +164,20 @@ class Singles:
             await self._intents.commit_new([(seq, *pair, None, INTENT, intent_detail(floor))], [intent], [])
         return await future
 
-    async def _outcome(self, row: ExportRow) -> Outcome:
+    async def _outcome(self, row: ExportRow) -> Outcome | None:
         if row.state in SETTLED or row.state is State.FAILED:
             return stored_outcome(row)
         return await self._settled(row.seq)
 
-    async def _settled(self, seq: int) -> Outcome:
+    async def _settled(self, seq: int) -> Outcome | None:
+        """What becomes of the row; None where it was given back unsent, so that it is ours to claim."""
         assert self._store is not None
         future = self._intents.waiters.future(seq)
         now: ExportRow | None = await self._store.run(lambda journal: journal.row(seq))
         if now is not None and (now.state in SETTLED or now.state is State.FAILED):
             self._intents.waiters.forget(seq)
             return stored_outcome(now)
+        if now is not None and now.state is State.PENDING:
+            self._intents.waiters.forget(seq)
+            return None
         return await future

@@ -71,6 +71,7 @@ LANE_EVENTS: Final = ("repeated reply", "stray bytes", "closed when idle", "clos
 LIST_FATES: Final = (
     "lost", "silence", "500", "502 page", "429 with a wait", "garbage", "short page", "empty page", "old picture",
 )
+"""A 403 ends a run, so it is in no drawn world."""
 CONNECT_FAULTS: Final = (Fault.REFUSED, Fault.UNREACHABLE, Fault.CONNECT_TIMEOUT)
 # fmt: on
 

@@ -62,6 +62,8 @@ class SimCalls:
                 return Reply(502, HTML)
             case "429 with a wait":
                 return Reply(429, retry_after="1")
+            case "403":
+                return Reply(403)
             case "garbage":
                 return Reply(200, HTML)
         if ask.token not in self._server.tokens:

@@ -212,10 +212,12 @@ def test_refused_pairs_do_not_wait_for_lists_that_never_work() -> None:
     odds = Odds({}, {}, {"500": 1.0}, 0.0, 0.0)
     world = plain_world([*PAIRS], lives=[Life("write_all")], settings=settings, refused=set(PAIRS[4:6]), odds=odds)
     for seed in range(4):
-        result = Simulation(replace(world, seed=seed)).run()
-        assert not result.wrong
-        assert result.states == {State.CREATED: 10, State.REJECTED: 2}
-        assert result.virtual_s < 15
+        simulation = Simulation(replace(world, seed=seed))
+        simulation._live(world.lives[0])
+        assert not simulation.result.wrong
+        assert simulation.journal
+        assert simulation.journal.counts() == {State.CREATED: 10, State.REJECTED: 2}
+        assert simulation.now < 15
 
 
 @pytest.mark.parametrize(("kind", "most_s"), [("500 after", 100), ("200 of another kind", 600), ("reset after", 250)])
