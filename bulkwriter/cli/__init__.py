@@ -8,7 +8,7 @@
     lifecycle       one way for `run`, `plan`, `verify`, `undo`: settings, signals, an end that always reports
     run             the options of a run; `drive`: the run itself, its progress and its drain
     neighbours      other runs over the same pairs, by the registry beside the ledger
-    dry_run, plan   what a run would do, and when it would be done (`forecast`)
+    dry_run, plan   what a run would do (`source_counts`), and when it would be done (`outlook`)
     status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`)
     export          pairs by state, as a source again; `journals`: which journal is meant
     verify, undo    what the server has, against a journal (`verify_report`); the records of a run deleted
@@ -20,7 +20,7 @@
     stderr          everything printed there, by one thread; `event_lines`: events as sentences
     progress        a snapshot as lines, drawn by `live`
     ending          exit code, summary, the command that resumes
-    reasons         why pairs were not written, most frequent first
+    reason_lines    why pairs were not written, most frequent first
     describe        numbers, times and tables as text
 
 stdout is data, stderr is for people.  A command's module is imported only when the command is used, and imports what

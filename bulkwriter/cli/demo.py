@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import click
 
 from ..errors import BulkwriterError
-from .main import complain, main
+from .main import main, put_stderr
 from .options import ENV
 
 LESSONS = 100
@@ -56,10 +56,10 @@ def command(count: int, faults: bool, keep: bool, progress: str) -> int:
         return show(folder, count, scenario=FAULTY if faults else CALM, progress=progress)
     finally:
         if keep:
-            complain(f"kept: {folder}")
+            put_stderr(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-            complain(
+            put_stderr(
                 "The server has ended, so there is nothing left to verify."
                 "  Source and journal were in a temporary folder that is deleted now; --keep leaves them."
             )
@@ -80,7 +80,7 @@ def show(folder: Path, count: int, *, scenario: dict[str, Any], progress: str) -
             truth = get(base_url, "/stub/truth")
             there = records(base_url)
         except OSError as e:
-            complain(f"demo: the stub does not answer: {e}")
+            put_stderr(f"demo: the stub does not answer: {e}")
             return code or 1
     return judge(Counter(expected), there, truth, code)
 
@@ -92,7 +92,7 @@ def judge(expected: Counter[tuple[int, int]], there: Counter[tuple[int, int]], t
     is_true = code == 0 and expected == there and not doubled
     unlike = "as the demo was interrupted" if code > 128 else "which is NOT what was wanted"
     verdict = "which is what the run says" if is_true else unlike
-    complain(
+    put_stderr(
         f"\nThe stub itself counts {truth['records']:,} records, {missing:,} missing, {doubled:,} doubled: {verdict}."
     )
     return 0 if is_true else code or 1

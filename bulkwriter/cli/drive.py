@@ -28,7 +28,7 @@ from . import choose, describe, journals, progress
 from .ending import Ending, empty_summary, end_facts, summary_lines
 from .lifecycle import FinalReport, Invocation, beside
 from .neighbours import Neighbours
-from .reasons import have_all, reasons_of
+from .reason_lines import have_all, reasons_of
 from .stderr import Stderr
 
 LIVE_S = 0.2
@@ -125,14 +125,14 @@ class RunCommand:
         if path is None or ending.summary.counts.pairs or ending.exit_code in (Exit.OK, Exit.USAGE, Exit.BUG):
             return ending
         from ..store.journal_reader import JournalReader
-        from .last_start import told_of
+        from .last_start import run_state_of
 
         with contextlib.suppress(BulkwriterError), JournalReader(path) as reader:
             base_url, columns = given["base_url"] or DEFAULT_BASE_URL, choose.columns_of(given)
             reader.require(base_url=base_url, account=given["account"], columns=columns)
-            told = told_of(reader)
-            summary = dataclasses.replace(ending.summary, counts=told.counts, rows=told.rows)
-            return dataclasses.replace(ending, summary=summary, is_alive=told.is_alive)
+            run_state = run_state_of(reader)
+            summary = dataclasses.replace(ending.summary, counts=run_state.counts, rows=run_state.rows)
+            return dataclasses.replace(ending, summary=summary, is_alive=run_state.is_alive)
         return ending
 
     def _with_reasons(self, ending: Ending) -> Ending:

@@ -17,7 +17,7 @@ from ..core.left import to_do
 from ..errors import BulkwriterError, Exit, TryLater
 from ..model import Counts, Summary, iso
 from ..shell import join, operand
-from . import describe, reasons
+from . import describe, reason_lines
 from .choose import without_password
 
 ORDER = (2, 74, 130, 143, 129, 5, 6, 4, 75, 3, 1, 0, 70)
@@ -141,7 +141,7 @@ def summary_lines(ending: Ending, *, source: str, resume: str) -> list[str]:
     if summary.counts.pairs:
         rows = None if ending.title else summary.rows
         table = describe.counts_table(summary.counts, rows, is_alive=ending.is_alive)
-        lines += ["", *table, *reasons.lines(summary.reasons), ""]
+        lines += ["", *table, *reason_lines.lines(summary.reasons), ""]
     if summary.attempts or summary.settled:
         facts = [
             describe.duration(summary.elapsed_s),

@@ -29,9 +29,8 @@ import click
 from ..errors import UsageError
 from ..model import State
 from ..shell import quote
-from . import describe as words
-from . import journals, options, stdout
-from .main import complain
+from . import describe, journals, options, stdout
+from .main import put_stderr
 
 if TYPE_CHECKING:
     from ..store.schema import ExportRow
@@ -64,8 +63,8 @@ def command(journal: Path, states: str, output: str, force: bool) -> int:
         else:
             check_output(Path(output), journal, force=force)
             count = write_file(Path(output), lines)
-    kinds = " or ".join(words.state(s.word) for s in sorted(wanted))
-    complain(f"{words.quantity(count, 'pair')} {kinds}" + ("" if output == "-" else f", written to {output}"))
+    kinds = " or ".join(describe.state(s.word) for s in sorted(wanted))
+    put_stderr(f"{describe.quantity(count, 'pair')} {kinds}" + ("" if output == "-" else f", written to {output}"))
     return 0
 
 
@@ -160,7 +159,7 @@ def write_file(output: Path, lines: Iterator[str]) -> int:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
     for sentence in private.shown_to([target]):
-        complain(f"note: {sentence}")
+        put_stderr(f"note: {sentence}")
     return count
 
 

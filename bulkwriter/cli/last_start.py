@@ -24,7 +24,7 @@ KILLED: Final = "did not note its end: it was killed, or its disk failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RunState:
     """How a run stands by its journal; `start` None where no start was noted."""
 
     counts: Counts
@@ -58,28 +58,28 @@ class Told:
         }
 
 
-def told_of(reader: JournalReader) -> Told:
+def run_state_of(reader: JournalReader) -> RunState:
     """Read it.  A start of which somebody holds the journal goes on."""
     states, read, meta = reader.summary()
     is_alive = reader.writer() is not None
     resume_at, is_theirs = waits_until(meta, time.time(), is_alive=is_alive)
-    return Told(Counts.of(states), source_rows(meta, read), last_start(meta), is_alive, resume_at, is_theirs)
+    return RunState(Counts.of(states), source_rows(meta, read), last_start(meta), is_alive, resume_at, is_theirs)
 
 
-def lines(told: Told) -> list[tuple[str, str]]:
+def lines(run_state: RunState) -> list[tuple[str, str]]:
     """The same for people, each with its word."""
     rows = []
-    start = told.start
-    if start and not told.is_alive:
+    start = run_state.start
+    if start and not run_state.is_alive:
         if start.ended:
             at = describe.when(iso(start.ended_at) or "")
             rows.append(("ended", f"{at}, exit {start.ended.exit_code}: {start.ended.reason}"))
         else:
             since = f" of {describe.when(iso(start.began_at) or '')}" if start.began_at else ""
             rows.append(("ended", f"not by itself: the start{since} {KILLED}"))
-    if told.resume_at is not None:
+    if run_state.resume_at is not None:
         from ..model import moment
 
-        why = ", as the server asked" if told.is_theirs else ", when the spent quota has room again"
-        rows.append(("wait", f"until {moment(told.resume_at)}{why}"))
+        why = ", as the server asked" if run_state.is_theirs else ", when the spent quota has room again"
+        rows.append(("wait", f"until {moment(run_state.resume_at)}{why}"))
     return rows

@@ -95,14 +95,14 @@ def main(args: Sequence[str], env: Mapping[str, str] | None = None) -> int:
     """Run one command line and return its exit code; everything has been said by then, and stdout is written."""
     stdout = Stdout(sys.stdout)
     with contextlib.redirect_stdout(stdout):
-        code = conduct(args, os.environ if env is None else env)
+        code = invoke(args, os.environ if env is None else env)
         code, trouble = stdout.settle(code, is_run=args[:1] == ["run"])
     if trouble:
-        complain(trouble)
+        put_stderr(trouble)
     return code
 
 
-def conduct(args: Sequence[str], env: Mapping[str, str]) -> int:
+def invoke(args: Sequence[str], env: Mapping[str, str]) -> int:
     """Run the command; everything for people has been said when it returns."""
     try:
         if args and args[0] in NEED_ROOM and not {"-h", "--help"} & set(args):
@@ -116,13 +116,13 @@ def conduct(args: Sequence[str], env: Mapping[str, str]) -> int:
     except SystemExit as e:  # click leaves so where a shell asked for completions
         return e.code if isinstance(e.code, int) else int(Exit.OK)
     except (click.Abort, KeyboardInterrupt):
-        complain("interrupted")
+        put_stderr("interrupted")
         code = 130
     except BulkwriterError as e:
-        complain(f"error: {e}")
+        put_stderr(f"error: {e}")
         code = int(e.exit_code)
     except Exception as e:
-        complain(bug(e, is_verbose="-v" in args or "--verbose" in args, secrets=secrets_of(env)))
+        put_stderr(bug(e, is_verbose="-v" in args or "--verbose" in args, secrets=secrets_of(env)))
         code = int(Exit.BUG)
     else:
         return code if isinstance(code, int) else int(Exit.OK)
@@ -155,10 +155,10 @@ def show(error: click.ClickException) -> None:
     """What click has to say of a command line, in which anything may stand."""
     text = io.StringIO()
     error.show(text)
-    complain(text.getvalue().rstrip("\n"))
+    put_stderr(text.getvalue().rstrip("\n"))
 
 
-def complain(text: str) -> None:
+def put_stderr(text: str) -> None:
     """A line on stderr, or nothing where stderr is gone."""
     try:
         sys.stderr.write(visible(text) + "\n")

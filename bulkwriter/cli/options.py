@@ -94,7 +94,7 @@ def several(*decorators: Decorator, title: str = "") -> Decorator:
     return apply
 
 
-class Command(click.Command):
+class CommandWithExamples(click.Command):
     """A command whose help begins with `examples`, each a line and what it does, and shows options by their titles."""
 
     def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **how: Any) -> None:

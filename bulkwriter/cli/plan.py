@@ -18,20 +18,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import Exit
-from ..model import Batch, Counts, Reasons, Rows, State, iso, reasons_json
+from ..model import Counts, Reasons, Rows, iso, reasons_json
 from ..quota.ceiling import reached
 from ..run.token_life import token_warning
 from ..settings import Settings
-from . import choose, describe, journals, last_start, options, reasons
-from .dry_run import ROWS, Tally, check_unchanged, check_whole, count_batch, note_bad, print_bad
+from . import choose, describe, journals, last_start, options, reason_lines
 from .lifecycle import CountingCommand, Invocation
+from .source_counts import SourceCounts
 from .stdout import put
 
 if TYPE_CHECKING:
     from ..listing.existing import Existing
-    from ..store.journal_reader import JournalReader
-    from .forecast import Outlook
-    from .last_start import Told
+    from .last_start import RunState
+    from .outlook import Outlook
 
 
 SHOWN_S = 0.05
@@ -44,7 +43,7 @@ EXAMPLES = (
 )
 
 
-@click.command("plan", cls=options.Command, examples=EXAMPLES)
+@click.command("plan", cls=options.CommandWithExamples, examples=EXAMPLES)
 @click.argument("source", metavar="SOURCE", type=options.SOURCE)
 @options.plain(
     "--journal", "journal of an earlier start [default SOURCE.journal]", "journal", metavar="PATH", type=options.PATH
@@ -86,8 +85,9 @@ class PlanCommand(CountingCommand):
         self._source = source
         self._is_offline: bool = invocation.options["dry_run"]
         self._journal: Path | None = None
-        self._tally = Tally()
-        self._told: Told | None = None  # what the journal tells of an earlier start
+        self._found: SourceCounts | None = None
+        self._counts = Counts()
+        self._run_state: RunState | None = None  # what the journal tells of an earlier start
         self._reasons: Reasons = {}
         self._writes = 0
         self._base_url = ""
@@ -107,26 +107,26 @@ class PlanCommand(CountingCommand):
     async def work(self, settings: Settings) -> None:
         from ..quota.build import windows_for
         from ..quota.ledger import account_key, ledger_path
-        from .forecast import Outlook
+        from .outlook import Outlook
 
         windows = windows_for(settings)
         async with contextlib.AsyncExitStack() as stack:
             existing = None if self._is_offline else await self._look_up(settings, stack)
-            self._tally = await self._count(settings, existing)
+            found = self._found = await self._count(settings, existing)
+        self._counts = Counts.of(found.states)
         outlook = Outlook.now(
             windows,
             ledger_path(settings.ledger),
             account_key(settings.base_url, settings.account),
             rate_per_s=reached(settings.rate) if settings.rate else float("inf"),
         )
-        if self._told and self._told.is_theirs and self._told.resume_at is not None:
-            outlook = outlook.later(self._told.resume_at)
-        pending = Counts.of(self._tally.states).pending
+        if self._run_state and self._run_state.is_theirs and self._run_state.resume_at is not None:
+            outlook = outlook.later(self._run_state.resume_at)
         self._outlook = outlook
-        self._writes = min(pending, settings.limit or pending)
+        self._writes = min(self._counts.pending, settings.limit or self._counts.pending)
         self._warning = token_warning(settings, outlook.together(self._writes).seconds)
         self._base_url = settings.base_url
-        print_bad(self._invocation.stderr, self._tally)
+        found.print_bad(self._invocation.stderr)
 
     async def _look_up(self, settings: Settings, stack: contextlib.AsyncExitStack) -> Existing:
         """What tells which pairs are on the server."""
@@ -147,46 +147,44 @@ class PlanCommand(CountingCommand):
             rng=session.rng,
         )
 
-    async def _count(self, settings: Settings, existing: Existing | None) -> Tally:
+    async def _count(self, settings: Settings, existing: Existing | None) -> SourceCounts:
         """Count every row of the source in the state that a start would give it."""
         from ..store.journal_reader import JournalReader
 
         options = self._options
-        tally = Tally()
+        counts = SourceCounts(self._source, settings)
         with contextlib.ExitStack() as stack:
             reader = stack.enter_context(JournalReader(self._journal)) if self._journal else None
             if reader:
                 columns = choose.columns_of(options)
                 reader.require(base_url=settings.base_url, account=settings.account, columns=columns)
-                self._told = last_start.told_of(reader)
+                self._run_state = last_start.run_state_of(reader)
             source = choose.open_given(self._source, options, self._invocation.stderr, limits=settings.limits)
 
             def line() -> str:
                 calls = f" · {existing.calls:,} list calls" if existing else ""
-                return f"{tally.rows:,} rows read{calls}"
+                return f"{counts.rows:,} rows read{calls}"
 
-            async with contextlib.aclosing(source), self._invocation.showing(line):
-                while batch := await source.read(ROWS):
-                    await count_one(tally, batch, reader, existing, settings, self._source)
-            check_whole(self._source, tally, reader)
-            self._reasons = tally.reasons(reader, retry_rejected=settings.retry_rejected)
-        return tally
+            async with self._invocation.showing(line):
+                await counts.read(source, reader, existing)
+            self._reasons = counts.reasons(reader)
+        return counts
 
     @property
     def exit_code(self) -> int:
-        return self._tally.exit_code
+        return self._found.exit_code if self._found else Exit.OK
 
     def facts(self) -> dict[str, Any]:
         outlook = self._outlook
-        rows = Rows(self._tally.rows, True, self._tally.rows) if outlook else Rows()
+        rows = Rows(self._found.rows, True, self._found.rows) if outlook and self._found else Rows()
         facts: dict[str, Any] = {
-            **Counts.of(self._tally.states).to_json(),
+            **self._counts.to_json(),
             **rows.to_json(),
             "ended_reason": None,
             "resume_at": None,
         }
-        if self._told:
-            facts |= {"ended_reason": self._told.ended_reason, "resume_at": iso(self._told.resume_at)}
+        if self._run_state:
+            facts |= {"ended_reason": self._run_state.ended_reason, "resume_at": iso(self._run_state.resume_at)}
         facts |= {"reasons": reasons_json(self._reasons), "writes": self._writes, "checked": not self._is_offline}
         if outlook:
             end, fresh = outlook.together(self._writes), outlook.fresh().together(self._writes)
@@ -206,11 +204,11 @@ class PlanCommand(CountingCommand):
         assert outlook is not None
         whose = "" if not self._is_offline else ", as far as none of them exists"
         lines = [f"{self._source} -> {self._base_url}"]
-        if self._told:
-            lines += [f"{word:<9}  {text}" for word, text in last_start.lines(self._told)]
-        is_alive = self._told is not None and self._told.is_alive
-        table = describe.counts_table(Counts.of(self._tally.states), always=("pending",), is_alive=is_alive)
-        lines += ["", *table, *reasons.lines(self._reasons), ""]
+        if self._run_state:
+            lines += [f"{word:<9}  {text}" for word, text in last_start.lines(self._run_state)]
+        is_alive = self._run_state is not None and self._run_state.is_alive
+        table = describe.counts_table(self._counts, always=("pending",), is_alive=is_alive)
+        lines += ["", *table, *reason_lines.lines(self._reasons), ""]
         how = ", by one write each" if self._writes else ""
         lines.append(f"{describe.quantity(self._writes, 'pair')} would be created{how}{whose}")
         if not self._writes:
@@ -230,24 +228,8 @@ class PlanCommand(CountingCommand):
         return alone.words() + (f" ({spent:,} spent now)" if spent else "")
 
 
-async def count_one(
-    tally: Tally, batch: Batch, reader: JournalReader | None, existing: Existing | None, settings: Settings, name: str
-) -> None:
-    known = reader.read(tally.rows, len(batch.pairs)) if reader else []
-    check_unchanged(name, batch, [(row[1], row[2]) for row in known])
-    before = len(known)
-    fresh = [pair for pair in batch.pairs[before:] if pair and pair not in tally.seen]
-    count_batch(tally, batch, [State(row[3]) for row in known], retry_rejected=settings.retry_rejected)
-    note_bad(tally, batch, name, is_strict=settings.strict)
-    again = [(row[1] or 0, row[2] or 0) for row in known if State(row[3]) in (State.PENDING, State.FAILED)]
-    if existing:
-        there = await existing.find([*again, *fresh])
-        tally.states[State.PENDING] -= len(there)
-        tally.states[State.EXISTING] += len(there)
-
-
 def window_text(window: Any) -> str:
-    from .forecast import window_words
+    from .outlook import window_words
 
     return window_words(window)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..model import Snapshot, reasons_json
-from . import describe, reasons
+from . import describe, reason_lines
 
 FIRST_LINE_S = 5.0
 LAST_LINE_S = 60.0
@@ -68,7 +68,7 @@ def plain_line(s: Snapshot) -> str:
         facts.append(s.believes)
     if s.held_by:
         facts.append(f"held back: {held_by(s)}")
-    if why := reasons.in_short(s.reasons):
+    if why := reason_lines.in_short(s.reasons):
         facts.append(why)
     return " · ".join(facts)
 
@@ -80,7 +80,7 @@ def live_lines(s: Snapshot, width: int) -> list[str]:
         lines += describe.wrap(s.believes.split(), width, between=" ")
     if s.held_by:
         lines += describe.wrap(f"held back: {held_by(s)}".split(), width, between=" ")
-    if why := reasons.in_short(s.reasons):
+    if why := reason_lines.in_short(s.reasons):
         lines += describe.wrap([why], width)  # on one line, cut where need be: the summary tells it whole
     return lines
 

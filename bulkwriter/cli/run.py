@@ -27,7 +27,7 @@ come from there or from files, never from a flag: BULKWRITER_TOKEN, or BULKWRITE
 More: bulkwriter help settings, help sources, help exit-codes."""
 
 
-@click.command("run", cls=options.Command, examples=EXAMPLES, epilog=EPILOG)
+@click.command("run", cls=options.CommandWithExamples, examples=EXAMPLES, epilog=EPILOG)
 @click.argument("source", metavar="SOURCE", type=options.SOURCE)
 @options.source_options
 @options.connection_options

@@ -16,13 +16,12 @@ import click
 from ..core.left import to_do
 from ..model import Reasons, reasons_json
 from ..shell import join, operand
-from . import describe as words
-from . import journals, last_start, options, reasons, status_ahead
+from . import describe, journals, last_start, options, reason_lines, status_ahead
 from .stdout import put
 
 if TYPE_CHECKING:
     from ..store.journal_reader import JournalReader
-    from .last_start import Told
+    from .last_start import RunState
 
 
 @click.command("status")
@@ -34,18 +33,18 @@ def command(journal: Path, as_json: bool) -> int:
     from ..store.journal_reader import JournalReader
 
     with JournalReader(journal) as reader:
-        told = last_start.told_of(reader)
-        why = {} if reasons.have_all({}, told.counts) else reasons.reasons_of(reader)
-        facts = {**told.counts.to_json(), "reasons": reasons_json(why), **told.to_json()}
-        facts |= status_of(reader, journal, told) | status_ahead.facts(reader, told)
-    put(json.dumps(facts) if as_json else "\n".join(status_lines(told, facts, why)))
+        run_state = last_start.run_state_of(reader)
+        why = {} if reason_lines.have_all({}, run_state.counts) else reason_lines.reasons_of(reader)
+        facts = {**run_state.counts.to_json(), "reasons": reasons_json(why), **run_state.to_json()}
+        facts |= status_of(reader, journal, run_state) | status_ahead.facts(reader, run_state)
+    put(json.dumps(facts) if as_json else "\n".join(status_lines(run_state, facts, why)))
     return 0
 
 
-def status_of(reader: JournalReader, journal: Path, told: Told) -> dict[str, Any]:
+def status_of(reader: JournalReader, journal: Path, run_state: RunState) -> dict[str, Any]:
     """Whose journal it is and who writes it, as `--json` has it; times are UTC."""
     meta, identity = reader.meta(), reader.identity()
-    writer = reader.writer() if told.is_alive else None
+    writer = reader.writer() if run_state.is_alive else None
     return {
         "journal": str(journal),
         "base_url": identity.base_url,
@@ -57,7 +56,7 @@ def status_of(reader: JournalReader, journal: Path, told: Told) -> dict[str, Any
     }
 
 
-def status_lines(told: Told, facts: dict[str, Any], why: Reasons) -> list[str]:
+def status_lines(run_state: RunState, facts: dict[str, Any], why: Reasons) -> list[str]:
     """The same for people."""
     writer = facts["writer"]
     now = f"pid {writer['pid']} on {writer['host']} since {writer['since']}" if writer else "nobody"
@@ -65,25 +64,26 @@ def status_lines(told: Told, facts: dict[str, Any], why: Reasons) -> list[str]:
         ("journal", facts["journal"]),
         ("server", facts["base_url"] + (f", account {facts['account']}" if facts["account"] else "")),
         ("writer", now),
-        ("written", words.when(facts["written_at"])),
-        *last_start.lines(told),
+        ("written", describe.when(facts["written_at"])),
+        *last_start.lines(run_state),
     ]
     lines = [f"{word:<9}  {text}" for word, text in rows]
-    lines += ["", *(line[2:] for line in words.counts_table(told.counts, told.source, is_alive=told.is_alive))]
-    lines += reasons.lines(why, indent="")
-    return lines + status_ahead.lines(facts) + next_lines(told, facts)
+    table = describe.counts_table(run_state.counts, run_state.source, is_alive=run_state.is_alive)
+    lines += ["", *(line[2:] for line in table)]
+    lines += reason_lines.lines(why, indent="")
+    return lines + status_ahead.lines(facts) + next_lines(run_state, facts)
 
 
-def next_lines(told: Told, facts: dict[str, Any]) -> list[str]:
+def next_lines(run_state: RunState, facts: dict[str, Any]) -> list[str]:
     """What to do about what is not done."""
-    lines, counts, rows = [], told.counts, told.rows
+    lines, counts, rows = [], run_state.counts, run_state.rows
     left = to_do(counts, rows.not_read, is_alive=False)
-    is_unknown = told.source is not None and rows.total is None
-    if (left or is_unknown) and not told.is_alive:
+    is_unknown = run_state.source is not None and rows.total is None
+    if (left or is_unknown) and not run_state.is_alive:
         about = "about " if rows.not_read and not rows.is_exact else ""
         more = ", and whatever of the source was not read" if is_unknown else ""
         lines.append(
-            f"next       the command that began this run goes on: {about}{words.quantity(left, 'pair')} to do{more}"
+            f"next       the command that began this run goes on: {about}{describe.quantity(left, 'pair')} to do{more}"
         )
     bad = [s for s in ("rejected", "failed", "invalid") if getattr(counts, s)]
     if bad:

@@ -28,13 +28,13 @@ RATE_MAX: Final = 1e9
 if TYPE_CHECKING:
     from ..model import Counts
     from ..store.journal_reader import JournalReader
-    from .forecast import Outlook
-    from .last_start import Told
+    from .last_start import RunState
+    from .outlook import Outlook
 
 
-def facts(reader: JournalReader, told: Told) -> dict[str, Any]:
+def facts(reader: JournalReader, run_state: RunState) -> dict[str, Any]:
     """As `--json` has it."""
-    noted, is_alive = noted_of(reader.meta(), RUN), told.is_alive
+    noted, is_alive = noted_of(reader.meta(), RUN), run_state.is_alive
     rate = number_of(noted, "rate_per_s", RATE_MAX) if is_alive else None
     held = held_now(noted) if is_alive else {}
     found: dict[str, Any] = held | {
@@ -45,11 +45,11 @@ def facts(reader: JournalReader, told: Told) -> dict[str, Any]:
     }
     try:
         outlook = outlook_of(reader, noted)
-        if outlook and told.is_theirs and told.resume_at is not None:
-            outlook = outlook.later(told.resume_at)
+        if outlook and run_state.is_theirs and run_state.resume_at is not None:
+            outlook = outlook.later(run_state.resume_at)
     except BulkwriterError as error:
         return found | {"trouble": error.message}
-    counts, rows = told.counts, told.rows
+    counts, rows = run_state.counts, run_state.rows
     left = to_do(counts, rows.not_read, is_alive=is_alive)
     unmet = int(number_of(noted, "unmet", RATE_MAX) or 0)
     writes = writes_to_come(counts, rows.not_read, unmet=unmet, is_alive=is_alive)
@@ -96,7 +96,7 @@ def outlook_of(reader: JournalReader, noted: dict[str, Any]) -> Outlook | None:
     from ..quota.ledger import account_key, ledger_path
     from ..quota.windows import windows_of
     from ..settings import Settings
-    from .forecast import Outlook
+    from .outlook import Outlook
 
     meta = reader.meta()
     base_url, quota, ledger_name = meta["base_url"], noted.get("quota"), noted.get("ledger")
@@ -110,7 +110,7 @@ def outlook_of(reader: JournalReader, noted: dict[str, Any]) -> Outlook | None:
 def spent_now(outlook: Outlook) -> list[dict[str, Any]]:
     """The long windows of which something is spent, and until when those are spent that have no room."""
     from ..model import moment
-    from .forecast import window_words
+    from .outlook import window_words
 
     found = []
     for window in outlook.concerned():

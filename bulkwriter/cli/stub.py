@@ -20,7 +20,7 @@ import click
 
 from ..errors import SourceError
 from . import describe, options
-from .main import complain
+from .main import put_stderr
 from .signals import heeded
 from .stdout import put
 
@@ -45,7 +45,7 @@ def command(port: int, scenario: Path | None, existing: Path | None, as_json: bo
     truth = run_loop(lambda: serve(behaviour, existing, port=port, as_json=as_json, is_child=until_stdin_ends))
     if as_json:
         put(json.dumps({"truth": truth}))
-    complain("\n".join(["", *truth_lines(truth)]))
+    put_stderr("\n".join(["", *truth_lines(truth)]))
     return 0
 
 
@@ -81,7 +81,7 @@ def announce(stub: StubServer, *, as_json: bool) -> None:
     token = next(iter(stub.scenario.tokens), "")
     if as_json:
         put(json.dumps({"base_url": stub.base_url, "token": token}))
-    complain(
+    put_stderr(
         f"stub: {stub.base_url}, token {token}; Ctrl-C ends it.  Try:\n"
         f"  BULKWRITER_TOKEN={token} bulkwriter run pairs.csv --base-url {stub.base_url}"
     )

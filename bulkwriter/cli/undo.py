@@ -34,7 +34,7 @@ EXAMPLES = (
 )
 
 
-@click.command("undo", cls=options.Command, examples=EXAMPLES)
+@click.command("undo", cls=options.CommandWithExamples, examples=EXAMPLES)
 @click.argument("journal", metavar="JOURNAL", type=options.PATH)
 @options.connection_options
 @options.quota_options

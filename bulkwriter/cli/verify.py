@@ -45,7 +45,7 @@ EXAMPLES = (
 )
 
 
-@click.command("verify", cls=options.Command, examples=EXAMPLES)
+@click.command("verify", cls=options.CommandWithExamples, examples=EXAMPLES)
 @click.argument("journal", metavar="[JOURNAL]", type=options.PATH, required=False)
 @options.plain("--source", "every pair of this file must be there exactly once", "source", metavar="FILE|-")
 @options.plain("--repair", "delete what this run can claim of doubled pairs; asks first", "repair", is_flag=True)

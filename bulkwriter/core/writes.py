@@ -9,7 +9,7 @@ exist, but never more than the lists have shown records that no row has met yet:
 
 Where nothing was listed, every such row is taken to need one.  Doubts need a look, not a write.
 
-Pure.  Not here: how many rows are left at all (`core.left`), how long the writes take (`quota.eta`, `cli.forecast`).
+Pure.  Not here: how many rows are left at all (`core.left`), how long the writes take (`quota.eta`, `cli.outlook`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bulkwriter.cli.forecast import Outlook, Term, window_words
+from bulkwriter.cli.outlook import Outlook, Term, window_words
 from bulkwriter.quota.account import day_of
 from bulkwriter.quota.forecast import Spending
 from bulkwriter.quota.ledger import Ledger

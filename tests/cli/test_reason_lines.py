@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkwriter.cli import progress, reasons
+from bulkwriter.cli import progress, reason_lines
 from bulkwriter.cli.main import main
 from bulkwriter.model import Counts, Reason, Snapshot
 from tests.support.cli_process import Done, Here, stub
@@ -23,7 +23,7 @@ def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, ca
 
 
 def test_each_state_has_its_reasons_with_counts_and_an_example() -> None:
-    assert reasons.lines({"invalid": (ONE,), "rejected": (MANY, ONE)}) == [
+    assert reason_lines.lines({"invalid": (ONE,), "rejected": (MANY, ONE)}) == [
         "",
         "  why rejected",
         "    2,388  Id: there is no member …",
@@ -35,19 +35,21 @@ def test_each_state_has_its_reasons_with_counts_and_an_example() -> None:
         "    3  Id: is blocked",
         "       such as line 1007 (11,43)",
     ]
-    assert reasons.lines({}) == []
+    assert reason_lines.lines({}) == []
 
 
 def test_what_is_beyond_the_first_few_is_counted() -> None:
-    told = reasons.lines({"failed": (MANY, ONE, *MORE)}, indent="")
+    told = reason_lines.lines({"failed": (MANY, ONE, *MORE)}, indent="")
     assert told[-1] == "  …and 4 more, for other reasons"
-    assert "failed, 2,388: Id: there is no member …" in reasons.in_short({"failed": (MANY, ONE), "invalid": (ONE,)})
+    assert "failed, 2,388: Id: there is no member …" in reason_lines.in_short(
+        {"failed": (MANY, ONE), "invalid": (ONE,)}
+    )
 
 
 @pytest.mark.parametrize(("rejected", "is_so"), [(2_391, True), (2_392, False)])
 def test_reasons_are_all_where_they_add_up(rejected: int, is_so: bool) -> None:
-    assert reasons.have_all({"rejected": (MANY, ONE)}, Counts(rejected=rejected)) is is_so
-    assert reasons.have_all({}, Counts(created=5))
+    assert reason_lines.have_all({"rejected": (MANY, ONE)}, Counts(rejected=rejected)) is is_so
+    assert reason_lines.have_all({}, Counts(created=5))
 
 
 def test_a_line_of_progress_tells_the_most_frequent_one() -> None:

@@ -1,4 +1,4 @@
-"""What is left after every kind of end: `run`, `status` and `plan` agree, as JSON and in describe."""
+"""What is left after every kind of end: `run`, `status` and `plan` agree, as JSON and in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from bulkwriter.cli import describe, last_start
 from bulkwriter.cli.ending import Ending, summary_lines
-from bulkwriter.cli.last_start import Told
+from bulkwriter.cli.last_start import RunState
 from bulkwriter.model import Counts, Ended, Rows, Summary
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.starts import LAST_START, RUN, Start, began_text
@@ -30,8 +30,8 @@ def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, ca
     return Here(capsys, monkeypatch)
 
 
-def told(*, counts: Counts | None = None, rows: Rows = HALF, **how: Any) -> Told:
-    return Told(counts or Counts(created=10_839, in_doubt=17, pending=599), rows, **{"start": None, **how})
+def told(*, counts: Counts | None = None, rows: Rows = HALF, **how: Any) -> RunState:
+    return RunState(counts or Counts(created=10_839, in_doubt=17, pending=599), rows, **{"start": None, **how})
 
 
 # ---- in words
