@@ -35,7 +35,7 @@ at most this ÷ in_flight requests before it is renewed."""
 
 
 def check(settings: Settings, *, with_token: bool, entity: Entity = COMPLETED_LESSONS) -> None:
-    """Raise the `UsageError` that opening a `Connection` would raise; opens nothing, makes no file, sends nothing.
+    """Raise the `UsageError` that opening a `ServerClient` would raise; opens nothing, makes no file, sends nothing.
 
     `with_token` looks at the way to sign in as well, if all of it is there (a password may still be asked for): a pipe
     that gives a token is read then, and gives it once.
@@ -57,7 +57,7 @@ async def never_asked(data: bytes, *, deadline_s: float) -> Reply:
     raise AssertionError("nothing is sent by a check")
 
 
-class Connection:
+class ServerClient:
     """Everything on the wire for one `Settings` and one entity."""
 
     def __init__(self, settings: Settings, entity: Entity = COMPLETED_LESSONS) -> None:

@@ -27,7 +27,7 @@ from .quota.ledger import ledger_path
 from .run.cpu import cpu_times
 from .run.ports import Ports, Store, Stored
 from .run.warm_start import warm_start_for
-from .server_client import Connection
+from .server_client import ServerClient
 from .settings import Settings
 from .shielded import to_its_end
 from .store.journal import Journal
@@ -56,7 +56,7 @@ class Assembly:
         first, second = columns or (None, None)
         self._columns = (first or entity.fields[0], second or entity.fields[1])
         self.store: JournalWriter | MemoryJournal = JournalWriter() if settings.journal else MemoryJournal()
-        self._connection: Connection | None = None
+        self._client: ServerClient | None = None
         self.began_at = time.time()
         self.ports: Ports
         self.stored: Stored
@@ -108,8 +108,8 @@ class Assembly:
 
     async def _close(self, *, checkpoint: bool = True) -> None:
         try:
-            if self._connection:
-                await self._connection.aclose()
+            if self._client:
+                await self._client.aclose()
         finally:
             await self.store.close(checkpoint=checkpoint)
 
@@ -130,21 +130,21 @@ class Assembly:
         return [*([self._settings.journal] if self._settings.journal else []), *ledger]
 
     def _make_ports(self) -> Ports:
-        connection = self._connection = Connection(self._settings, self._entity)
+        client = self._client = ServerClient(self._settings, self._entity)
         return Ports(
-            pool=connection.pool,
+            pool=client.pool,
             store=cast(Store, self.store),  # a MemoryJournal lacks `run`, and is not asked: `is_durable` is False
-            api=connection.api,
-            tokens=connection.tokens,
-            get_page=connection.lister.page,
-            entity=connection.entity,
-            shifts=lambda: connection.calls.shifts,
+            api=client.api,
+            tokens=client.tokens,
+            get_page=client.lister.page,
+            entity=client.entity,
+            shifts=lambda: client.calls.shifts,
             clock=time.monotonic,
             wall=time.time,
             rng=random.Random(),  # noqa: S311 jitter, not a secret
             cpu_times=cpu_times,
             most_lanes=most_lanes(),
-            quotas=connection.quotas,
+            quotas=client.quotas,
             warm_start=warm_start_for(self._settings, time.time),
         )
 

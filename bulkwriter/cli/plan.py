@@ -131,11 +131,11 @@ class PlanCommand(CountingCommand):
     async def _look_up(self, settings: Settings, stack: contextlib.AsyncExitStack) -> Existing:
         """What tells which pairs are on the server."""
         from ..listing.existing import Existing
-        from ..server_client import Connection
+        from ..server_client import ServerClient
         from ..verify.session import ServerSession
 
         tell = self._invocation.event_lines
-        connection = await stack.enter_async_context(Connection(settings))
+        connection = await stack.enter_async_context(ServerClient(settings))
         session = ServerSession(connection, settings, tell=tell)
         return Existing(
             session.get_page,

@@ -81,7 +81,7 @@ class UndoCommand(CountingCommand):
 
     async def _take_back(self, settings: Settings, columns: tuple[str, str]) -> None:
         """Hold the lock, settle doubts, ask, delete."""
-        from ..server_client import Connection
+        from ..server_client import ServerClient
         from ..store.journal_writer import JournalWriter
         from ..verify.session import ServerSession
         from ..verify.undo import Undo
@@ -90,7 +90,7 @@ class UndoCommand(CountingCommand):
         store = JournalWriter()
         await store.open(settings.journal, base_url=settings.base_url, account=settings.account, columns=columns)
         try:
-            async with Connection(settings) as connection:
+            async with ServerClient(settings) as connection:
                 session = ServerSession(connection, settings, tell=invocation.event_lines)
                 undo = self._undo = await Undo.load(store, session, settings)
                 with invocation.draining(session.stop.set):

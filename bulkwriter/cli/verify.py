@@ -95,7 +95,7 @@ class VerifyCommand(CountingCommand):
         return self._invocation.settings(journal)
 
     async def work(self, settings: Settings) -> None:
-        from ..server_client import Connection
+        from ..server_client import ServerClient
         from ..verify.expected import Claims
         from ..verify.session import ServerSession
 
@@ -106,7 +106,7 @@ class VerifyCommand(CountingCommand):
                 columns, store = await take_journal(settings, claims, stack, is_locked=options["repair"])
             if options["source"] is not None:
                 await self._take_source(settings, claims)
-            connection = await stack.enter_async_context(Connection(settings))
+            connection = await stack.enter_async_context(ServerClient(settings))
             session = ServerSession(connection, settings, tell=self._invocation.event_lines)
             await self._verify(settings, claims, session)
             if store is not None and self._report().doubled:

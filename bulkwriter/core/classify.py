@@ -41,7 +41,7 @@ NO_JSON: Final = object()
 """Stands for a body that is not JSON; None is JSON's null."""
 
 
-class Seen(NamedTuple):
+class ReplyFacts(NamedTuple):
     """A reply as the rules look at it: its status, its body as JSON or `NO_JSON`, and what the process knows."""
 
     reply: Reply
@@ -62,7 +62,7 @@ class Rule(NamedTuple):
     phrase: str
     kind: VerdictKind
     meaning: str
-    holds: Callable[[Seen], bool]
+    holds: Callable[[ReplyFacts], bool]
     advice: str = ""
     is_slow_down: bool = False
     is_busy: bool = False
@@ -91,8 +91,8 @@ def classify(reply: Reply, *, has_created: bool, is_current_token: bool, wall_s:
     `is_current_token`: no newer token has come since the request was sent.  `wall_s`: the time as epoch seconds, used
     for a Retry-After date where the reply has no usable `Date` of its own.
     """
-    seen = _look_at(reply, has_created=has_created, is_current_token=is_current_token, wall_s=wall_s)
-    return _verdict(_rule_for(seen), seen)
+    facts = _look_at(reply, has_created=has_created, is_current_token=is_current_token, wall_s=wall_s)
+    return _verdict(_rule_for(facts), facts)
 
 
 def judge_call(reply: Reply, wall_s: float) -> CallVerdict:
@@ -103,40 +103,40 @@ def judge_call(reply: Reply, wall_s: float) -> CallVerdict:
     is_answered = reply.fault is None and 200 <= reply.status <= 299
     if is_answered and len(reply.body) > REFUSAL_BYTES:
         return CallVerdict(CallKind.ANSWERED)
-    seen = _look_at(reply, has_created=False, is_current_token=True, wall_s=wall_s)
-    rule = _rule_for(seen)
+    facts = _look_at(reply, has_created=False, is_current_token=True, wall_s=wall_s)
+    rule = _rule_for(facts)
     if is_answered and rule.kind is not VerdictKind.REJECTED:
         return CallVerdict(CallKind.ANSWERED)
     return CallVerdict(
         CALL_KINDS[rule.kind],
-        _message(rule._replace(advice=""), seen, _field_errors(seen.body)),
-        seen.retry_after_s,
+        _message(rule._replace(advice=""), facts, _field_errors(facts.body)),
+        facts.retry_after_s,
         is_slow_down=rule.is_slow_down,
         is_later=rule.is_later or rule.is_slow_down,
         is_forbidden=rule.is_forbidden,
     )
 
 
-def _look_at(reply: Reply, *, has_created: bool, is_current_token: bool, wall_s: float) -> Seen:
+def _look_at(reply: Reply, *, has_created: bool, is_current_token: bool, wall_s: float) -> ReplyFacts:
     body = _json(reply.body) if reply.fault is None else NO_JSON
     retry_after_s = None
     if reply.retry_after is not None and reply.fault is None:
         retry_after_s = parse_retry_after(reply.retry_after, reply.date, wall_s)
-    return Seen(reply, reply.status, body, has_created, is_current_token, retry_after_s)
+    return ReplyFacts(reply, reply.status, body, has_created, is_current_token, retry_after_s)
 
 
-def _rule_for(seen: Seen) -> Rule:
-    return next(rule for rule in RULES if rule.holds(seen))
+def _rule_for(facts: ReplyFacts) -> Rule:
+    return next(rule for rule in RULES if rule.holds(facts))
 
 
-def _verdict(rule: Rule, seen: Seen) -> Verdict:
-    errors = _field_errors(seen.body) if rule.kind is VerdictKind.REJECTED else ()
+def _verdict(rule: Rule, facts: ReplyFacts) -> Verdict:
+    errors = _field_errors(facts.body) if rule.kind is VerdictKind.REJECTED else ()
     return Verdict(
         rule.kind,
-        record_id=_created_id(seen.status, seen.body) if rule.kind is VerdictKind.CREATED else 0,
+        record_id=_created_id(facts.status, facts.body) if rule.kind is VerdictKind.CREATED else 0,
         errors=errors,
-        message=_message(rule, seen, errors),
-        retry_after_s=seen.retry_after_s if rule.is_slow_down else None,
+        message=_message(rule, facts, errors),
+        retry_after_s=facts.retry_after_s if rule.is_slow_down else None,
         is_slow_down=rule.is_slow_down,
         is_busy=rule.is_busy,
     )
@@ -163,24 +163,24 @@ def _created_id(status: int, body: Any) -> int:
     return 0
 
 
-def _is_envelope(seen: Seen) -> bool:
-    return isinstance(seen.body, dict) and not seen.body.keys().isdisjoint(("Errors", "Message", "WasSuccessful"))
+def _is_envelope(facts: ReplyFacts) -> bool:
+    return isinstance(facts.body, dict) and not facts.body.keys().isdisjoint(("Errors", "Message", "WasSuccessful"))
 
 
-def _says_why(seen: Seen) -> bool:
-    return bool(seen.body.get("Errors") or seen.body.get("Message"))
+def _says_why(facts: ReplyFacts) -> bool:
+    return bool(facts.body.get("Errors") or facts.body.get("Message"))
 
 
-def _lists_errors(seen: Seen) -> bool:
-    return isinstance(seen.body, dict) and isinstance(seen.body.get("Errors"), list) and bool(seen.body["Errors"])
+def _lists_errors(facts: ReplyFacts) -> bool:
+    return isinstance(facts.body, dict) and isinstance(facts.body.get("Errors"), list) and bool(facts.body["Errors"])
 
 
-def _is_html(seen: Seen) -> bool:
-    return seen.reply.body[:100].lstrip()[:1] == b"<"
+def _is_html(facts: ReplyFacts) -> bool:
+    return facts.reply.body[:100].lstrip()[:1] == b"<"
 
 
-def _is_refused_200(seen: Seen) -> bool:
-    return seen.status == 200 and _is_envelope(seen) and seen.body.get("WasSuccessful") is False and _says_why(seen)
+def _is_refused_200(facts: ReplyFacts) -> bool:
+    return facts.status == 200 and _is_envelope(facts) and facts.body.get("WasSuccessful") is False and _says_why(facts)
 
 
 # fmt: off
@@ -289,21 +289,21 @@ def _text(value: Any) -> str:
     return printable(value, ERROR_CHARS) if isinstance(value, str) else ""
 
 
-def _message(rule: Rule, seen: Seen, errors: tuple[FieldError, ...]) -> str:
+def _message(rule: Rule, facts: ReplyFacts, errors: tuple[FieldError, ...]) -> str:
     """What people are told: the fault, the server's own sentence on a rejection, or the status with a quote."""
-    fault = seen.reply.fault
+    fault = facts.reply.fault
     if rule.kind is VerdictKind.CREATED:
         return ""
     if fault is not None:
-        detail = printable(seen.reply.detail, QUOTE_CHARS)
+        detail = printable(facts.reply.detail, QUOTE_CHARS)
         return f"{fault.value}: {detail}" if detail else fault.value
     if rule.kind is VerdictKind.REJECTED:
-        if isinstance(seen.body, dict) and (sentence := _text(seen.body.get("Message"))):
+        if isinstance(facts.body, dict) and (sentence := _text(facts.body.get("Message"))):
             return sentence
         if errors:
             return ": ".join(part for part in errors[0] if part)
-    quote = printable(seen.reply.body[: 8 * QUOTE_CHARS].decode(errors="replace"), QUOTE_CHARS)
-    return "; ".join(part for part in (f"HTTP {seen.status}", rule.advice, quote and f"it said: {quote}") if part)
+    quote = printable(facts.reply.body[: 8 * QUOTE_CHARS].decode(errors="replace"), QUOTE_CHARS)
+    return "; ".join(part for part in (f"HTTP {facts.status}", rule.advice, quote and f"it said: {quote}") if part)
 
 
 # ---- Retry-After

@@ -24,7 +24,8 @@ from functools import partial
 from typing import Final
 
 from ..core.dedupe import PairSet
-from .lists import PAGE_SIZE, Filters, GetPage, ListFailed, Outrun, PageLike, Record, is_newest_first, scan, top_page
+from ..net.api import ListPage
+from .lists import PAGE_SIZE, Filters, GetPage, ListFailed, Outrun, Record, is_newest_first, scan, top_page
 from .retry_until_deadline import RetryUntilDeadline
 
 SMALL_PAGES: Final = 5
@@ -83,10 +84,10 @@ class Coverage:
         firsts, seconds = self._covered
         return pair[0] in firsts or pair[1] in seconds or pair in self._covered_pairs
 
-    async def _page(self, filters: Filters, number: int) -> PageLike:
+    async def _page(self, filters: Filters, number: int) -> ListPage:
         """A page, for which others need not be read again if it fails: of a thousand pages one will be throttled."""
 
-        async def ask() -> PageLike:
+        async def ask() -> ListPage:
             self.calls += 1
             return await self._get_page(filters, number)
 
@@ -132,7 +133,7 @@ class Coverage:
             self._covered_pairs.add(pair)
 
     async def _scan(self, filters: Filters, *, most_pages: int | None = None, down_to: int | None = None) -> int:
-        async def page(filters: Filters, number: int) -> PageLike:
+        async def page(filters: Filters, number: int) -> ListPage:
             page = await self._page(filters, number)
             self._pages_spent += 1
             if most_pages is not None and down_to is None and page.total > most_pages * max(1, page.page_size):
@@ -144,6 +145,6 @@ class Coverage:
         return await scan(page, filters, take=self._take, down_to=down_to)
 
 
-def table_pages(first: PageLike) -> int:
+def table_pages(first: ListPage) -> int:
     """About how many pages the list has of which this is the first: 1 for an empty one, 3 for 2,500 records."""
     return 1 + first.total // max(1, min(PAGE_SIZE, first.page_size))

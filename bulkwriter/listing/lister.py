@@ -23,7 +23,7 @@ from ..entities import Entity
 from ..errors import ConfigurationStop
 from ..events import Event, Note
 from ..model import CallKind, Reply
-from ..net.api import NOBODY, Api, BadList, Page, Seen
+from ..net.api import NOBODY, Api, BadList, ListedRecord, ListPage
 from .lists import PAGE_SIZE, Filters, ListFailed
 
 SAID_BYTES = 800  # of what a server said instead of a list, looked at
@@ -51,12 +51,12 @@ class Tokens(Protocol):
 class StaleList(ListFailed):
     """A page that a cache had kept for too long: what it shows was there, what it does not show may be."""
 
-    def __init__(self, reason: str, page: Page) -> None:
+    def __init__(self, reason: str, page: ListPage) -> None:
         super().__init__(reason)
         self.page = page
 
 
-GetOnePage = Callable[[Filters, int], Awaitable[Page]]
+GetOnePage = Callable[[Filters, int], Awaitable[ListPage]]
 """A `GetPage` whose pages are the API's."""
 Request = Callable[[bytes], Awaitable[Reply]]
 """Send these bytes on a lane and wait for the reply; failures are replies with a fault."""
@@ -77,7 +77,7 @@ class Lister:
         self._has_read: set[str] = set()  # of "lists" and "records by ids"
         self.calls = 0
 
-    async def page(self, filters: Filters, number: int) -> Page:
+    async def page(self, filters: Filters, number: int) -> ListPage:
         """Page `number` (from 1) of the records that match, newest first.  Raises `ListFailed`."""
         page, age = await self._read(
             lambda token: self._api.list_page(token, filters=filters, page=number, size=PAGE_SIZE),
@@ -90,7 +90,7 @@ class Lister:
             raise StaleList(age, page)
         return page
 
-    async def records(self, ids: Sequence[int]) -> list[Seen]:
+    async def records(self, ids: Sequence[int]) -> list[ListedRecord]:
         """The records with these ids that are there, at most `IDS_PER_CALL`.  Raises `ListFailed`.
 
         One that is missing in the answer may be there all the same: nothing shows that such a list is whole.
@@ -156,7 +156,7 @@ def telling_orphans(get_page: GetOnePage, tell: Callable[[Event], None], entity:
     """The same pages; the first one with records that lost one of their ids is told, once."""
     is_told = False
 
-    async def get_one_page(filters: Filters, number: int) -> Page:
+    async def get_one_page(filters: Filters, number: int) -> ListPage:
         nonlocal is_told
         page = await get_page(filters, number)
         if page.orphans and not is_told:

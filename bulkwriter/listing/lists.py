@@ -20,10 +20,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import anyio
 
+from ..net.api import ListPage
 from .retry_until_deadline import CallFailed
 
 PAGE_SIZE: Final = 1_000
@@ -57,20 +58,7 @@ class Outrun(ListFailed):
     """Records come faster than the list can be read."""
 
 
-class PageLike(Protocol):
-    """One page of a list, see `net.api.Page`."""
-
-    @property
-    def records(self) -> list[Record]: ...
-    @property
-    def page_size(self) -> int: ...
-    @property
-    def total(self) -> int: ...
-    @property
-    def has_next(self) -> bool: ...
-
-
-GetPage = Callable[[Filters, int], Awaitable[PageLike]]
+GetPage = Callable[[Filters, int], Awaitable[ListPage]]
 """(filters, page from 1) -> that page, newest first; raises `ListFailed`."""
 
 
@@ -127,18 +115,18 @@ async def scan(
         number += 1
 
 
-async def top_page(get_page: GetPage) -> PageLike:
+async def top_page(get_page: GetPage) -> ListPage:
     """The first page of all records, whole.  Raises `ListFailed`."""
     return await _good_page(get_page, {}, 1, _Progress())
 
 
-def is_newest_first(page: PageLike) -> bool:
+def is_newest_first(page: ListPage) -> bool:
     """Whether the list that this page begins may be sorted by falling id; some servers may not heed the order asked."""
     ids = [record_id for record_id, _ in page.records]
     return ids == sorted(ids, reverse=True)
 
 
-async def _good_page(get_page: GetPage, filters: Filters, number: int, progress: _Progress) -> PageLike:
+async def _good_page(get_page: GetPage, filters: Filters, number: int, progress: _Progress) -> ListPage:
     """The page, asked for again where it fails or is flawed: a long scan need not begin anew for one bad page."""
     for attempt in range(PAGE_TRIES):
         if attempt:
@@ -157,7 +145,7 @@ async def _good_page(get_page: GetPage, filters: Filters, number: int, progress:
     raise last
 
 
-def _flaw(page: PageLike, number: int, progress: _Progress) -> str:
+def _flaw(page: ListPage, number: int, progress: _Progress) -> str:
     """What shows that this page lacks records, or empty."""
     ids = [record_id for record_id, _ in page.records]
     if len(set(ids)) < len(ids):
@@ -188,7 +176,7 @@ def _joins(progress: _Progress, ids: list[int], total: int, *, must_overlap: boo
     return overlaps or (not must_overlap and total == progress.total)
 
 
-def _advance(progress: _Progress, page: PageLike, take: Callable[[list[Record]], None]) -> bool:
+def _advance(progress: _Progress, page: ListPage, take: Callable[[list[Record]], None]) -> bool:
     """Take the page; whether it brought a record that is older than all before."""
     low, ids = progress.low, frozenset(record_id for record_id, _ in page.records)
     fresh = page.records if low is None else [record for record in page.records if record[0] < low]

@@ -25,9 +25,10 @@ import anyio
 from ..core.doubts import Doubt, Doubts
 from ..events import DoubtsSettled, Event, LookFailed, Note
 from ..model import Intent
+from ..net.api import ListPage
 from .batches import part
 from .lister import StaleList
-from .lists import Filters, GetPage, ListFailed, Outrun, PageLike, Record, is_newest_first, scan, top_page
+from .lists import Filters, GetPage, ListFailed, Outrun, Record, is_newest_first, scan, top_page
 from .retry_until_deadline import Oddness, Pauses
 
 LOOKS_PER_WAIT: Final = 5
@@ -261,7 +262,7 @@ class Looker:
     def _showing(self, take: Callable[[list[Record]], None]) -> GetPage:
         """A `GetPage` that takes what is shown by pages that are too old to be believed in what they do not show."""
 
-        async def get_page(filters: Filters, number: int) -> PageLike:
+        async def get_page(filters: Filters, number: int) -> ListPage:
             try:
                 return await self._get_page(filters, number)
             except StaleList as stale:

@@ -69,7 +69,7 @@ class BadList(ValueError):
         self.is_list = is_list
 
 
-class Seen(NamedTuple):
+class ListedRecord(NamedTuple):
     """A record as a read by ids shows it; an orphan's pair holds `NOBODY`.  `created_on` is the field as it came."""
 
     record_id: int
@@ -78,7 +78,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ListPage:
     """One page of a list: (record id, pair) in the order received, and what the envelope says of the whole list.
 
     The pair of an orphan holds `NOBODY`.  `created_on` are the same records' fields, as they came.
@@ -169,7 +169,7 @@ class Api:
             + body
         )
 
-    def parse_page(self, body: bytes) -> Page:
+    def parse_page(self, body: bytes) -> ListPage:
         """Read a list's reply.  Raises BadList."""
         envelope = load(body)
         if not isinstance(envelope, dict):
@@ -182,7 +182,7 @@ class Api:
             raise BadList("the list has no HasNextPage that is true or false", is_list=True)
         records = self._records(rows)
         self._check_fields(records)
-        return Page(
+        return ListPage(
             records=records,
             page=count_of(envelope, "CurrentPage", "PageNumber"),
             page_size=count_of(envelope, "CurrentPageSize", "PageSize"),
@@ -191,12 +191,14 @@ class Api:
             created_on=[row.get(CREATED_ON) for row in rows],
         )
 
-    def parse_records(self, body: bytes) -> list[Seen]:
+    def parse_records(self, body: bytes) -> list[ListedRecord]:
         """Read the reply to `by_ids`, a bare array.  Raises BadList."""
         rows = load(body)
         if not isinstance(rows, list):
             raise BadList("the records by ids are no JSON array")
-        return [Seen(*record, row.get(CREATED_ON)) for record, row in zip(self._records(rows), rows, strict=True)]
+        return [
+            ListedRecord(*record, row.get(CREATED_ON)) for record, row in zip(self._records(rows), rows, strict=True)
+        ]
 
     def _records(self, rows: list[Any]) -> list[Record]:
         first, second = self.entity.fields

@@ -17,6 +17,7 @@ import math
 import socket
 import struct
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -76,7 +77,9 @@ class Pool:
             connection.close()
             raise ConnectFailure(Fault.UNSENT, "the server closed, or spoke before it was asked")
         tune(transport, timeout_s=self._timeout_s)
-        lane = (Lane if has_shared_buffer(transport) else BufferedLane)(
+        is_shared = has_shared_buffer(transport)
+        make_lane = Lane if is_shared else partial(BufferedLane, buffer_bytes=buffer_bytes(body_bytes))
+        lane = make_lane(
             owner,
             transport=transport,
             connection=connection,
@@ -86,8 +89,6 @@ class Pool:
             linger_s=self.limits.linger_s,
             forget=self._lanes.discard,
         )
-        if isinstance(lane, BufferedLane):
-            lane.buffer = memoryview(bytearray(buffer_bytes(body_bytes)))
         transport.set_protocol(lane)
         self._lanes.add(lane)
         return lane

@@ -12,7 +12,7 @@ from typing import Final
 from ..listing.baseline import BEGAN, Baseline, latest
 from ..listing.lists import Filters
 from ..model import State
-from ..net.api import Page
+from ..net.api import ListPage
 from .ports import Ports, Stored
 
 MADE: Final = (State.CREATED, State.INTENT, State.IN_DOUBT)
@@ -27,7 +27,7 @@ class FirstStart:
         self._is_watching = ports.store.is_durable and not any(map(stored.tally.get, MADE))
         self._newest_on: float | None = None
 
-    async def get_page(self, filters: Filters, number: int) -> Page:
+    async def get_page(self, filters: Filters, number: int) -> ListPage:
         """A `GetPage`."""
         page = await self._ports.get_page(filters, number)
         if self._is_watching:

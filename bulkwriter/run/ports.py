@@ -20,7 +20,7 @@ from ..entities import Entity
 from ..listing.lister import Tokens
 from ..listing.lists import Filters
 from ..model import Intent, Rows, State
-from ..net.api import Page
+from ..net.api import ListPage
 from ..quota.gate import Quotas
 from ..rows import AppendRow, SettleRow
 from ..store.journal import Journal
@@ -71,7 +71,7 @@ class Ports:
     store: Store
     api: Encoder
     tokens: Tokens
-    get_page: Callable[[Filters, int], Awaitable[Page]]
+    get_page: Callable[[Filters, int], Awaitable[ListPage]]
     entity: Entity
     shifts: Callable[[], int]
     """How many connections for calls were found out of step so far."""

@@ -23,7 +23,7 @@ from typing import Final
 
 from ..listing.baseline import Baseline
 from ..model import State
-from ..net.api import Seen
+from ..net.api import ListedRecord
 from ..rows import SettleRow, doubt_detail
 from ..store.journal import Journal
 from ..store.journal_writer import JournalWriter
@@ -85,7 +85,7 @@ class CreatedDeleter:
         await self.take(ours)
         return absent
 
-    async def is_ours(self, row: ExportRow, seen: Seen) -> bool:
+    async def is_ours(self, row: ExportRow, seen: ListedRecord) -> bool:
         """Whether what was seen is the record that this run made for the row; else it is noted as left alone."""
         if seen.pair != row.pair:
             await self._leave(row, seen.pair)
@@ -113,7 +113,7 @@ class CreatedDeleter:
         """Note that the records of these rows are not there, as lists that can be believed have shown."""
         await self._note_gone(rows, {})
 
-    async def _shown(self, rows: Sequence[ExportRow]) -> Mapping[int, Seen]:
+    async def _shown(self, rows: Sequence[ExportRow]) -> Mapping[int, ListedRecord]:
         return await self._session.read([row.record_id or 0 for row in rows])
 
     async def _delete_each(self, rows: Sequence[ExportRow], own: dict[int, bool]) -> list[ExportRow]:

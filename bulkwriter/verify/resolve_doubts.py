@@ -22,7 +22,7 @@ from ..listing.lists import Filters, ListFailed
 from ..listing.looks import Looker
 from ..listing.retry_until_deadline import NO_LIST, Oddness, needs_list
 from ..model import ID_MAX, Intent, State
-from ..net.api import Page
+from ..net.api import ListPage
 from ..rows import SettleRow
 from ..settings import Settings
 from ..store.journal_writer import JournalWriter
@@ -82,7 +82,7 @@ class DoubtResolver:
             await self._until_settled()
             tasks.cancel_scope.cancel()
 
-    async def _get_page(self, filters: Filters, number: int) -> Page:
+    async def _get_page(self, filters: Filters, number: int) -> ListPage:
         try:
             return await self._session.get_page(filters, number)
         except ListFailed as failure:

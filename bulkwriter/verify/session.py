@@ -18,21 +18,21 @@ from ..events import ConnectionTrouble, Event, LookFailed, Throttled
 from ..listing.lister import telling_orphans
 from ..listing.lists import Filters, ListFailed, Record, scan
 from ..listing.retry_until_deadline import CallFailed, RetryUntilDeadline, needs_list
-from ..net.api import Page, Seen
+from ..net.api import ListedRecord, ListPage
 from ..net.calls import LANES
 from ..quota.eta import Eta
-from ..server_client import Connection
+from ..server_client import ServerClient
 from ..settings import Settings
 from .deletes import Deleter
 from .stop_signal import StopSignal
 
 
 class ServerSession:
-    """Made of one `Connection`; parts are attributes.  `get_page` tries once, all else until the deadline."""
+    """Made of one `ServerClient`; parts are attributes.  `get_page` tries once, all else until the deadline."""
 
     def __init__(
         self,
-        connection: Connection,
+        client: ServerClient,
         settings: Settings,
         *,
         tell: Callable[[Event], None],
@@ -45,26 +45,26 @@ class ServerSession:
         self.wall = wall
         self.throttled = 0
         """How often the server asked to slow down."""
-        quotas = connection.quotas
+        quotas = client.quotas
         if quotas:
             quotas.tell = tell
         self.stop = StopSignal(quotas.halt) if quotas else StopSignal()
         self.eta = Eta(quotas)
-        self.entity = connection.entity
-        self.shifts: Callable[[], int] = lambda: connection.calls.shifts
-        self.get_page = telling_orphans(connection.lister.page, tell, connection.entity)
-        self._read = connection.lister.records
+        self.entity = client.entity
+        self.shifts: Callable[[], int] = lambda: client.calls.shifts
+        self.get_page = telling_orphans(client.lister.page, tell, client.entity)
+        self._read = client.lister.records
         self.retry = RetryUntilDeadline(
             settings,
             clock=clock,
             wall=wall,
             tell=self._tell_failed,
             rng=self.rng,
-            hint=needs_list(connection.entity.list_role),
+            hint=needs_list(client.entity.list_role),
             sleep=self.stop.sleep,
         )
         self.deleter = Deleter(
-            connection.request, connection.api, connection.tokens, settings,
+            client.request, client.api, client.tokens, settings,
             wall=wall, retry=self.retry, stop=self.stop,
         )  # fmt: skip
 
@@ -77,14 +77,14 @@ class ServerSession:
         else:
             self.tell(ConnectionTrouble(pause_s, failure.reason))
 
-    async def read(self, ids: list[int]) -> dict[int, Seen]:
+    async def read(self, ids: list[int]) -> dict[int, ListedRecord]:
         """The records with these ids that a read shows; one that is not shown may be there all the same."""
         return {record.record_id: record for record in await self.retry(partial(self._read, ids))}
 
     async def list_ids(self, pair: tuple[int, int]) -> set[int]:
         """The ids of all records of `pair`, from a list that is known to be whole."""
 
-        async def page(filters: Filters, number: int) -> Page:
+        async def page(filters: Filters, number: int) -> ListPage:
             return await self.retry(partial(self.get_page, filters, number))
 
         async def step() -> set[int]:

@@ -29,7 +29,7 @@ from ..listing.baseline import Baseline
 from ..listing.coverage import Coverage
 from ..listing.lists import Filters, ListFailed
 from ..model import Intent, State, Window
-from ..net.api import IDS_PER_CALL, Page, Seen
+from ..net.api import IDS_PER_CALL, ListedRecord, ListPage
 from ..net.calls import LANES
 from ..quota.eta import Moment
 from ..quota.windows import WRITE, concerned
@@ -248,22 +248,22 @@ class Undo:
         for at in range(0, len(there), IDS_PER_CALL):
             await self._deleter.take(there[at : at + IDS_PER_CALL])
 
-    async def _find_in_step(self, by_id: Mapping[int | None, ExportRow]) -> dict[int, Seen]:
+    async def _find_in_step(self, by_id: Mapping[int | None, ExportRow]) -> dict[int, ListedRecord]:
         shifts = self._session.shifts()
         shown = await self._find(by_id)
         if shifts != self._session.shifts():  # a list may have been another one's, and empty for that reason
             raise ListFailed("a connection for list calls answered out of step")
         return shown
 
-    async def _find(self, by_id: Mapping[int | None, ExportRow]) -> dict[int, Seen]:
+    async def _find(self, by_id: Mapping[int | None, ExportRow]) -> dict[int, ListedRecord]:
         """Which of these records whole lists show, and as what."""
-        shown: dict[int, Seen] = {}
+        shown: dict[int, ListedRecord] = {}
 
-        async def get_page(filters: Filters, number: int) -> Page:
+        async def get_page(filters: Filters, number: int) -> ListPage:
             page = await self._session.get_page(filters, number)
             for (record_id, pair), created_on in zip(page.records, page.created_on, strict=True):
                 if record_id in by_id:
-                    shown[record_id] = Seen(record_id, pair, created_on)
+                    shown[record_id] = ListedRecord(record_id, pair, created_on)
             return page
 
         coverage = Coverage(

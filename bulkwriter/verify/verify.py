@@ -24,8 +24,9 @@ from typing import Final
 
 from ..core.dedupe import PairSet
 from ..listing.coverage import Coverage, FiltersOf, table_pages
-from ..listing.lists import Filters, GetPage, PageLike, Record, scan
+from ..listing.lists import Filters, GetPage, Record, scan
 from ..listing.retry_until_deadline import RetryUntilDeadline
+from ..net.api import ListPage
 from .expected import Claims, Sightings
 
 MOST_DOUBLED: Final = 100_000
@@ -96,7 +97,7 @@ class Verification:
             await self._look_again(twice)
         return findings
 
-    async def _page(self, filters: Filters, number: int) -> PageLike:
+    async def _page(self, filters: Filters, number: int) -> ListPage:
         page = await self._retry(partial(self._get_page, filters, number))  # one that fails costs no other page
         self.calls += 1
         self.records += len(page.records)

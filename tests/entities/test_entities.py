@@ -17,9 +17,9 @@ from bulkwriter.events import Event, Note
 from bulkwriter.listing.lister import Lister, telling_orphans
 from bulkwriter.listing.retry_until_deadline import needs_list
 from bulkwriter.model import Reply
-from bulkwriter.net.api import NOBODY, Api, BadList, Seen
+from bulkwriter.net.api import NOBODY, Api, BadList, ListedRecord
 from bulkwriter.net.auth import FixedToken, TokenSource
-from bulkwriter.server_client import Connection
+from bulkwriter.server_client import ServerClient
 from bulkwriter.store.journal_reader import JournalReader
 from bulkwriter.wiring import Assembly
 
@@ -70,9 +70,9 @@ def test_records_of_another_entity_are_read_by_its_fields() -> None:
     api = Api(BASE, LOANS)
     records = [{"Id": 3, "ShelfId": 7, "ReaderId": 8}, {"Id": 2, "ShelfId": 7}, {"Id": 1, "CourseLessonId": 7}]
     assert api.parse_records(json.dumps(records).encode()) == [
-        Seen(3, (7, 8), None),
-        Seen(2, (7, NOBODY), None),
-        Seen(1, (NOBODY, NOBODY), None),
+        ListedRecord(3, (7, 8), None),
+        ListedRecord(2, (7, NOBODY), None),
+        ListedRecord(1, (NOBODY, NOBODY), None),
     ]
     strangers = [{"Id": record_id, "CourseLessonId": 7, "CourseMemberId": 8} for record_id in (3, 2, 1)]
     with pytest.raises(BadList, match="has a ShelfId or a ReaderId"):
@@ -101,8 +101,8 @@ def test_another_entity_is_listed_and_its_orphans_are_told_in_its_words() -> Non
 
 def test_what_talks_to_the_server_is_made_with_an_entity() -> None:
     settings = Settings(base_url="http://127.0.0.1:1", token="t")
-    assert Connection(settings, LOANS).api.entity is LOANS
-    assert Connection(settings).api.entity is COMPLETED_LESSONS
+    assert ServerClient(settings, LOANS).api.entity is LOANS
+    assert ServerClient(settings).api.entity is COMPLETED_LESSONS
 
 
 async def test_the_journal_of_another_entity_has_its_columns(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_the_journal_of_another_entity_has_its_columns(tmp_path: Path) -> 
 
 
 async def test_a_refused_token_may_lack_the_role_of_the_entity() -> None:
-    connection = Connection(Settings(base_url="http://127.0.0.1:1", token="t"), LOANS)
+    connection = ServerClient(Settings(base_url="http://127.0.0.1:1", token="t"), LOANS)
     token = await connection.tokens.current()
     with pytest.raises(ConfigurationStop) as stop:
         await connection.tokens.refresh(token.generation)

@@ -24,7 +24,7 @@ from bulkwriter.events import Event, Note
 from bulkwriter.listing.lister import Lister
 from bulkwriter.model import Reply, State
 from bulkwriter.run.ports import Ports
-from bulkwriter.server_client import Connection
+from bulkwriter.server_client import ServerClient
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_writer import JournalWriter
@@ -185,7 +185,7 @@ def verify(lie: Lie) -> tuple[int, list[str]]:
     claims.add_rows([(seq, *pair, State.CREATED) for seq, pair in enumerate(PAIRS)], is_live=False)
 
     async def main() -> Findings:
-        session = ServerSession(cast(Connection, server), SETTINGS, tell=lambda event: None, clock=loop.time)
+        session = ServerSession(cast(ServerClient, server), SETTINGS, tell=lambda event: None, clock=loop.time)
         return await Verification(
             claims, get_page=session.get_page, filters_of=session.entity.filters, retry=session.retry,
             list_lag_s=SETTINGS.list_lag_s, sleep=session.stop.sleep,
@@ -211,7 +211,7 @@ def undo(lie: Lie) -> tuple[int, list[str]]:
     journal.settle([(seq, State.CREATED, 1, ids[pair], 200, None) for seq, pair in enumerate(PAIRS[:40])])
 
     async def main() -> int:
-        session = ServerSession(cast(Connection, server), SETTINGS, tell=lambda event: None, clock=loop.time)
+        session = ServerSession(cast(ServerClient, server), SETTINGS, tell=lambda event: None, clock=loop.time)
         store = JournalWriter(inline=True)
         store.adopt(journal)
         undoing = await Undo.load(store, session, SETTINGS)
@@ -344,7 +344,7 @@ def test_orphans_are_told_once_and_hinder_nobody() -> None:
     server.add(*STRANGERS)
 
     async def main() -> None:
-        session = ServerSession(cast(Connection, server), SETTINGS, tell=told.append, clock=loop.time)
+        session = ServerSession(cast(ServerClient, server), SETTINGS, tell=told.append, clock=loop.time)
         for _ in range(2):
             await session.get_page({}, 1)
 

@@ -14,7 +14,7 @@ from bulkwriter.errors import ConfigurationStop
 from bulkwriter.listing.lister import Lister, StaleList
 from bulkwriter.listing.lists import ListFailed
 from bulkwriter.model import Fault, Reply
-from bulkwriter.net.api import Api, Seen
+from bulkwriter.net.api import Api, ListedRecord
 
 
 @dataclass
@@ -61,7 +61,7 @@ async def test_a_page_and_records_by_ids() -> None:
     body = json.dumps(json.loads(page(rows=rows))["Records"]).encode()
     lister = lister_of(Reply(200, page(rows=rows)), Reply(200, body))
     assert (await lister.page({}, 1)).records == [(9, (1, 2)), (8, (1, 3))]
-    assert await lister.records([8, 9, 10]) == [Seen(9, (1, 2), None), Seen(8, (1, 3), None)]
+    assert await lister.records([8, 9, 10]) == [ListedRecord(9, (1, 2), None), ListedRecord(8, (1, 3), None)]
     assert lister.calls == 2
 
 

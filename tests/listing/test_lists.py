@@ -18,18 +18,14 @@ from bulkwriter.listing.lists import (
     scan,
     top_page,
 )
+from bulkwriter.net.api import ListPage
 
 from ..sim.loop import run_virtual
 
 
-@dataclass
-class Page:
-    """One page as the API tells it."""
-
-    records: list[Record]
-    page_size: int
-    total: int
-    has_next: bool
+def page_of(records: list[Record], page_size: int, total: int, *, has_next: bool) -> ListPage:
+    """One page as the API tells it; nobody here looks at its number."""
+    return ListPage(records, 1, page_size, total, has_next)
 
 
 @dataclass
@@ -57,7 +53,7 @@ class Table:
             self.ids.remove(gone)
             self.always.discard(gone)
 
-    async def get(self, filters: Filters, number: int) -> Page:
+    async def get(self, filters: Filters, number: int) -> ListPage:
         if len(self.calls) < len(self.steps):
             self.steps[len(self.calls)](self)
         self.calls.append(number)
@@ -65,7 +61,7 @@ class Table:
         ids = sorted(self.ids, reverse=not self.is_ascending)
         first = (number - 1) * self.size
         page = [(i, (i, i)) for i in ids[first : first + self.size]]
-        return Page(page, self.size, len(ids), first + self.size < len(ids))
+        return page_of(page, self.size, len(ids), has_next=first + self.size < len(ids))
 
 
 Get = Callable[[Filters, int], object]
@@ -141,7 +137,7 @@ def test_a_page_that_lacks_a_record_is_asked_for_again(is_last: bool) -> None:
     table = Table(list(range(1, 26)), 10)
     real, flawed = table.get, [3 if is_last else 2]
 
-    async def get(filters: Filters, number: int) -> Page:
+    async def get(filters: Filters, number: int) -> ListPage:
         page = await real(filters, number)
         if number in flawed:
             flawed.remove(number)
@@ -159,7 +155,7 @@ def test_a_page_that_stays_short_fails_the_scan_though_the_total_fell(short: int
     table = Table(list(range(1, 26)), 10, [lambda t: None, lambda t: t.delete(20)])
     real = table.get
 
-    async def get(filters: Filters, number: int) -> Page:
+    async def get(filters: Filters, number: int) -> ListPage:
         page = await real(filters, number)
         if number == short:
             del page.records[1]
@@ -173,17 +169,17 @@ def test_a_page_that_stays_short_fails_the_scan_though_the_total_fell(short: int
 @pytest.mark.parametrize(
     "page",
     [
-        Page([], 10, 5, has_next=False),
-        Page([], 10, 50, has_next=True),
-        Page([(2, (1, 1)), (2, (1, 2))], 10, 2, has_next=False),
-        Page([(3, (1, 1)), (5, (1, 2)), (4, (1, 3))], 10, 4, has_next=False),
-        Page([(3, (1, 1)), (2, (1, 2))], 10, 12, has_next=False),
+        page_of([], 10, 5, has_next=False),
+        page_of([], 10, 50, has_next=True),
+        page_of([(2, (1, 1)), (2, (1, 2))], 10, 2, has_next=False),
+        page_of([(3, (1, 1)), (5, (1, 2)), (4, (1, 3))], 10, 4, has_next=False),
+        page_of([(3, (1, 1)), (2, (1, 2))], 10, 12, has_next=False),
     ],
 )
-def test_a_list_that_contradicts_itself_is_not_believed(page: Page) -> None:
+def test_a_list_that_contradicts_itself_is_not_believed(page: ListPage) -> None:
     calls = 0
 
-    async def get(filters: Filters, number: int) -> Page:
+    async def get(filters: Filters, number: int) -> ListPage:
         nonlocal calls
         calls += 1
         return page
@@ -204,7 +200,7 @@ def test_a_failure_is_tried_again_but_not_one_that_asks_to_wait_or_forbids() -> 
     ):
         calls = 0
 
-        async def get(filters: Filters, number: int, failure: ListFailed = failure) -> Page:
+        async def get(filters: Filters, number: int, failure: ListFailed = failure) -> ListPage:
             nonlocal calls
             calls += 1
             raise failure
@@ -228,9 +224,9 @@ def test_a_list_in_another_order_is_read_to_its_end_and_once_more() -> None:
 def test_a_list_in_no_order_is_believed_too_when_all_of_it_came() -> None:
     ids = [5, 9, 1, 8, 3, 7, 2]
 
-    async def get(filters: Filters, number: int) -> Page:
+    async def get(filters: Filters, number: int) -> ListPage:
         page = [(i, (i, i)) for i in ids[(number - 1) * 3 : number * 3]]
-        return Page(page, 3, len(ids), number < 3)
+        return page_of(page, 3, len(ids), has_next=number < 3)
 
     async def main() -> int:
         return await scan(get, {}, take=lambda records: None)
@@ -260,8 +256,8 @@ def test_the_top_page_is_whole_or_fails() -> None:
     assert [record_id for record_id, _ in page.records] == [3, 2, 1]
     assert not is_newest_first(run_virtual(lambda: top_page(Table([1, 2, 3], 2, is_ascending=True).get)))
 
-    async def empty(filters: Filters, number: int) -> Page:
-        return Page([], 10, 3, has_next=False)
+    async def empty(filters: Filters, number: int) -> ListPage:
+        return page_of([], 10, 3, has_next=False)
 
     with pytest.raises(ListFailed, match="too few"):
         run_virtual(lambda: top_page(empty))

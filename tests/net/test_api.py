@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bulkwriter import __version__
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS as ENTITY
 from bulkwriter.errors import UsageError
-from bulkwriter.net.api import IDS_PER_CALL, NOBODY, Api, BadList, Seen
+from bulkwriter.net.api import IDS_PER_CALL, NOBODY, Api, BadList, ListedRecord
 
 BASE = "https://spaces.nexudus.com"
 TOKEN = "canary-token-8c1f"
@@ -251,7 +251,7 @@ def test_a_record_that_lost_its_lesson_or_member_counts_and_is_no_pair(name: str
     page = Api(BASE, ENTITY).parse_page(json.dumps(PAGE | {"Records": [RECORD, record | {"Id": 6}]}).encode())
     assert page.records == [(7, (1, 2)), (6, pair)]
     assert page.orphans == 1
-    assert Api(BASE, ENTITY).parse_records(json.dumps([record]).encode()) == [Seen(7, pair, None)]
+    assert Api(BASE, ENTITY).parse_records(json.dumps([record]).encode()) == [ListedRecord(7, pair, None)]
 
 
 def test_fields_that_never_come_are_another_shape() -> None:
@@ -286,4 +286,4 @@ def test_nothing_a_server_sends_is_an_empty_list_by_accident(body: bytes) -> Non
 def test_the_ids_of_two_to_the_sixty_three_survive() -> None:
     big = 2**63 - 1
     record = {"Id": big, "CourseLessonId": big, "CourseMemberId": big - 1}
-    assert Api(BASE, ENTITY).parse_records(json.dumps([record]).encode()) == [Seen(big, (big, big - 1), None)]
+    assert Api(BASE, ENTITY).parse_records(json.dumps([record]).encode()) == [ListedRecord(big, (big, big - 1), None)]

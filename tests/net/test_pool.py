@@ -16,7 +16,7 @@ import pytest
 from bulkwriter.model import Fault
 from bulkwriter.net.lane import Lane
 from bulkwriter.net.pool import Pool
-from bulkwriter.server_client import Connection
+from bulkwriter.server_client import ServerClient
 from bulkwriter.settings import Limits, Settings
 
 from ..wire.cases import BODY_BYTES, OK
@@ -274,4 +274,4 @@ def test_a_cancelled_close_still_cuts_every_lane(loop: str) -> None:
 def test_all_lanes_together_remember_a_million_pairs_at_most(in_flight: int, requests: int) -> None:
     """Each keeps 32 bytes of every pair that it served; 4,096 lanes of 5,000 pairs would be 655 MB."""
     settings = Settings(base_url="https://one.example", token="t", in_flight=in_flight, quota=("none",))
-    assert Connection(settings).pool.limits.lane_requests == requests
+    assert ServerClient(settings).pool.limits.lane_requests == requests

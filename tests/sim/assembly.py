@@ -26,7 +26,7 @@ WALL_S = 1_764_000_000.0
 
 
 class SimNetwork:
-    """Pool and calls of one process; stands for `Connection`."""
+    """Pool and calls of one process; stands for `ServerClient`."""
 
     def __init__(self, pool: SimPool) -> None:
         self.pool = pool
@@ -66,7 +66,7 @@ class SimAssembly(Assembly):
         return WALL_S + self._process.loop.time()
 
     def _make_ports(self) -> Ports:
-        network = self._connection = SimNetwork(self.pool)  # type: ignore[assignment]
+        network = self._client = SimNetwork(self.pool)  # type: ignore[assignment]
         api = Api(self._settings.base_url, COMPLETED_LESSONS)
         tokens = SimTokens(self._server, self._weather)
         clock = self._process.loop.time

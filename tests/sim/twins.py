@@ -18,7 +18,7 @@ from bulkwriter.core.pairs import Pairs
 from bulkwriter.listing.lister import Lister
 from bulkwriter.listing.lists import ListFailed
 from bulkwriter.model import Fault, Intent, State, Verdict, VerdictKind
-from bulkwriter.net.api import Page
+from bulkwriter.net.api import ListPage
 from bulkwriter.quota.ceiling import Ceiling
 from bulkwriter.run import intents, replies
 from bulkwriter.run.committer import Committer
@@ -123,7 +123,7 @@ def a_failed_list_is_an_empty_one() -> list[Any]:
         try:
             return await real(self, filters, number)
         except ListFailed:
-            return Page([], number, 1_000, 0, has_next=False)
+            return ListPage([], number, 1_000, 0, has_next=False)
 
     real = Lister.page
     return [patch.object(Lister, "page", page)]

@@ -15,7 +15,7 @@ from bulkwriter.core.classify import RETRY_AFTER_MAX_S, classify, created_id, pa
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import BulkwriterError, SourceError
 from bulkwriter.model import ID_MAX, BadRow, Fault, Reply, VerdictKind
-from bulkwriter.net.api import NOBODY, BadList, Page, load
+from bulkwriter.net.api import NOBODY, BadList, ListPage, load
 from bulkwriter.net.api import Api as NetApi
 from bulkwriter.net.framing import ReplyReader
 from bulkwriter.net.signin import json_object, refusal
@@ -93,7 +93,7 @@ def list_reply(data: bytes) -> None:
             found = parse(data)
         except BadList:
             continue
-        records = found.records if isinstance(found, Page) else found
+        records = found.records if isinstance(found, ListPage) else found
         for record_id, pair, *_ in records:
             assert 0 < record_id <= ID_MAX
             assert all(number == NOBODY or 0 < number <= ID_MAX for number in pair)

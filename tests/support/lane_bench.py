@@ -70,6 +70,7 @@ class Bench:
         self.closed = 0
         self.lane = BufferedLane(
             self.owner,
+            buffer_bytes=16,
             transport=self.wire,
             connection=self,
             reader=ReplyReader(head_bytes=4_096, body_bytes=4_096),
@@ -78,7 +79,6 @@ class Bench:
             linger_s=linger_s,
             forget=self.forgotten.append,
         )
-        self.lane.buffer = memoryview(bytearray(16))
 
     def close(self) -> None:
         """What aiohttp's Connection does."""

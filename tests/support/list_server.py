@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.listing.lists import Filters, ListFailed
-from bulkwriter.net.api import Page
+from bulkwriter.net.api import ListPage
 
 from ..sim.server import Pair, Server
 from ..sim.wire import LESSON, MEMBER
@@ -40,7 +40,7 @@ class ListServer:
     def add_all(self, pairs: Iterable[Pair]) -> None:
         self.add(*pairs)
 
-    async def get_page(self, filters: Filters, number: int) -> Page:
+    async def get_page(self, filters: Filters, number: int) -> ListPage:
         loop = asyncio.get_running_loop()
         lesson, member = filters.get(LESSON), filters.get(MEMBER)
         lesson_id, member_id = int(lesson) if lesson else None, int(member) if member else None
@@ -51,4 +51,4 @@ class ListServer:
             raise failure
         found = self.server.listed(loop.time(), lesson_id, member_id, direction=-1)
         records, size = self.server.page(found, number, 1_000)
-        return Page([(r.record_id, r.pair) for r in records], number, size, len(found), number * size < len(found))
+        return ListPage([(r.record_id, r.pair) for r in records], number, size, len(found), number * size < len(found))

@@ -54,7 +54,7 @@ class Tokens:
 
 
 class ModelApi:
-    """Records by id, and what happened to them.  Also stands in for `connection.Connection`."""
+    """Records by id, and what happened to them.  Also stands in for `connection.ServerClient`."""
 
     def __init__(self, pairs: Iterable[Pair] = (), *, seed: int = 0, weather: Weather | None = None) -> None:
         self.records: dict[int, Pair] = {}

@@ -8,7 +8,7 @@ import pytest
 
 from bulkwriter.model import Reply
 from bulkwriter.net.api import Api
-from bulkwriter.server_client import Connection
+from bulkwriter.server_client import ServerClient
 from bulkwriter.settings import Settings
 from bulkwriter.stub.thread import StubThread
 from tests.conftest import CANARY
@@ -54,6 +54,6 @@ async def test_the_model_answers_as_the_stub_does() -> None:
     model = ModelApi(PAIRS)
     with StubThread({"tokens": [CANARY], "existing": PAIRS}) as stub:
         settings = Settings(base_url=stub.base_url, token=CANARY)
-        async with Connection(settings) as connection:
+        async with ServerClient(settings) as connection:
             real = await ask_all(connection.request, connection.api, connection.entity.filters)
     assert await ask_all(model.request, model.api, model.entity.filters) == real

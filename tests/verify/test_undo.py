@@ -17,7 +17,7 @@ import pytest
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, Exit, TryLater
 from bulkwriter.events import Event
 from bulkwriter.model import Fault, Reply, State
-from bulkwriter.server_client import Connection
+from bulkwriter.server_client import ServerClient
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_writer import JournalWriter
@@ -73,7 +73,7 @@ class World:
             store = Store(event)
             store.adopt(self.journal)
             self.session = ServerSession(
-                cast(Connection, self.server), settings, tell=self.told.append, clock=loop.time
+                cast(ServerClient, self.server), settings, tell=self.told.append, clock=loop.time
             )
             self.undone = undo = await Undo.load(store, self.session, settings)
             await undo.settle_doubts()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bulkwriter.errors import ConfigurationStop, TryLater
 from bulkwriter.model import Reply, State
-from bulkwriter.server_client import Connection
+from bulkwriter.server_client import ServerClient
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_writer import JournalWriter
@@ -33,7 +33,7 @@ def claims_of(*there: Pair, others: tuple[Pair, ...] = ()) -> Claims:
 
 
 def session_with(server: ModelApi, loop: VirtualLoop) -> ServerSession:
-    return ServerSession(cast(Connection, server), SETTINGS, tell=lambda event: None, clock=loop.time)
+    return ServerSession(cast(ServerClient, server), SETTINGS, tell=lambda event: None, clock=loop.time)
 
 
 def verify(server: ModelApi, claims: Claims, *, page_size: int = 1_000) -> tuple[Findings, float]:
