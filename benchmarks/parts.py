@@ -85,7 +85,7 @@ def feature_runs(server: Server, source: Path, pairs: int, plan: Plan) -> list[C
 
     found = [
         contender(BASE, server.base_url, *kept),
-        contender("- journal (nothing is kept)", server.base_url),
+        contender("journal in memory, no file", server.base_url),
         contender("+ existing check", server.base_url, *kept, "existing=check"),
         contender("+ ceiling", server.base_url, *kept, f"rate={CEILING_PER_S}"),
     ]

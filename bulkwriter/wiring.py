@@ -12,7 +12,7 @@ import random
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, cast
+from typing import Final, Self
 
 import anyio
 
@@ -25,14 +25,13 @@ from .net.pool import most_lanes
 from .quota.build import windows_for
 from .quota.ledger import ledger_path
 from .run.cpu import cpu_times
-from .run.ports import Ports, Store, Stored
+from .run.ports import Ports, Stored
 from .run.warm_start import warm_start_for
 from .server_client import ServerClient
 from .settings import Settings
 from .shielded import to_its_end
 from .store.journal import Journal
 from .store.journal_writer import JournalWriter
-from .store.memory import MemoryJournal
 from .store.private import shown_to
 from .store.schema import RISING_IDS
 from .store.starts import LAST_START, began_text, ended_text, source_rows
@@ -55,7 +54,7 @@ class Assembly:
         self._entity = entity
         first, second = columns or (None, None)
         self._columns = (first or entity.fields[0], second or entity.fields[1])
-        self.store: JournalWriter | MemoryJournal = JournalWriter() if settings.journal else MemoryJournal()
+        self.store = JournalWriter()
         self._client: ServerClient | None = None
         self.began_at = time.time()
         self.ports: Ports
@@ -94,8 +93,7 @@ class Assembly:
             ended = Ended("left", "ended before anything was sent")
         text = ended_text(self.began_at, self._wall(), ended)
         with contextlib.suppress(JournalError), anyio.move_on_after(NOTE_S):
-            if isinstance(self.store, JournalWriter):
-                await self.store.run(lambda journal: journal.meta_set(LAST_START, text))
+            await self.store.run(lambda journal: journal.meta_set(LAST_START, text))
         await self._close(checkpoint=False)
 
     def _wall(self) -> float:
@@ -116,7 +114,7 @@ class Assembly:
     async def _read_stored(self) -> Stored:
         store = self.store
         stored = Stored(tally=dict(store.counts), doubts=[], record_ids=IdSet())
-        if isinstance(store, JournalWriter) and store.counts:
+        if store.counts:
             stored.doubts, stored.leaving, stored.causes = await store.run(adopt_doubts)
             meta = await store.run(lambda journal: journal.meta())
             stored.has_rising_ids = meta.get(RISING_IDS) != "no"
@@ -133,7 +131,7 @@ class Assembly:
         client = self._client = ServerClient(self._settings, self._entity)
         return Ports(
             pool=client.pool,
-            store=cast(Store, self.store),  # a MemoryJournal lacks `run`, and is not asked: `is_durable` is False
+            store=self.store,
             api=client.api,
             tokens=client.tokens,
             get_page=client.lister.page,

@@ -40,9 +40,11 @@ class BulkWriter:
     """Writes pairs to the server, each exactly once, remembering them in a journal.
 
     Use it as an async context manager, on asyncio (uvloop or not).  One `stream` or `write_all` runs at a time; any
-    number of `write` calls may run beside it.  `observer` is called with `events`.  `columns` are the names of the
-    source's two columns, kept in the journal so that another start reads the same ones.  `assembly` is what the writer
-    stands on, where that is not the network and the disk (simulation).
+    number of `write` calls may run beside it.  With `journal=None` the journal is in memory and ends with the writer;
+    then other sources may follow the first, and a pair that an earlier one had goes on from its row.
+
+    `observer` is called with `events`.  `columns` are the names of the source's two columns, kept in the journal so
+    that another start reads the same ones.  `assembly` is what the writer stands on, if not network and disk.
     """
 
     def __init__(
@@ -149,7 +151,7 @@ class BulkWriter:
         engine = self._engine = Engine(self._settings, assembly.ports, assembly.stored, tell=self._tell)
         self._singles = Singles(
             engine.intents,
-            store if store.is_durable else None,
+            store,
             known=engine.known,
             next_seq=store.next_single_seq,
             again=states_sent_again(self._settings),
@@ -195,6 +197,8 @@ class BulkWriter:
             async for outcome in delivery.outcomes():
                 yield outcome
         finally:
+            if not delivery.is_ended:
+                self._taking.leave()
             feeding.cancel()
         if delivery.error:
             raise delivery.error
@@ -236,7 +240,7 @@ class BulkWriter:
             engine.stop(error)  # they wait no longer, whatever failed, and are told of it
             raise
         finally:
-            await self._singles.aclose(engine.error or TryLater("the writer ends", hint=ENDS))
+            await self._singles.aclose(engine.why_ended(TryLater("the writer ends", hint=ENDS)))
         await engine.return_unsent(lambda intent: True)
 
     # how it stands

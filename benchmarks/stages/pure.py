@@ -80,6 +80,9 @@ class NoHost:
     async def read_singles(self, first_seq: int) -> list[StoredRow]:
         return []
 
+    async def read_earlier(self, pairs: list[tuple[int, int]], first_seq: int) -> dict[tuple[int, int], StoredRow]:
+        return {}
+
     def at_once(self) -> int:
         return CHUNK_ROWS
 

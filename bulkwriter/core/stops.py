@@ -18,6 +18,7 @@ from ..settings import Settings
 from .reasons import escaped, words_of
 
 GO_ON = "nothing is lost: the same command goes on where this one ended"
+NOT_KEPT = 'no journal is kept: another writer begins anew, and only with existing="check" finds what this one wrote'
 MEND = "if a setting is wrong, mend it and add --retry rejected to the command"
 
 NOTHING_TAKEN_S = 90.0
@@ -92,6 +93,13 @@ class Rejections:
 def no_role(role: str) -> str:
     """What to do where a fresh token is refused."""
     return f"a fresh token was refused as well: its user needs the role {role}"
+
+
+def true_without_journal(error: BulkwriterError, settings: Settings) -> BulkwriterError:
+    """The same error; where no journal is kept its hint does not say that anything goes on."""
+    if not settings.journal:
+        error.hint = NOT_KEPT if isinstance(error, TryLater) else error.hint.replace(GO_ON, NOT_KEPT)
+    return error
 
 
 def at_connect(fault: Fault, detail: str, *, has_connected: bool) -> BulkwriterError | None:

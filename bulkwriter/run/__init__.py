@@ -10,7 +10,7 @@
     replies         what each reply does; `record_ids`: record ids seen
     settlement      what a look's answer makes of a doubt, and when released pairs go again
     committer       rows in groups to the disk, and by `delivery` to whoever asked
-    singles         one pair from a service, the same way; `unkept`: what a run without a journal knows of its own
+    singles         one pair from a service, the same way
 
     bottleneck      what holds it back now, in words, for people
     notes, token_life           what is kept for `status` and the next start; does the token outlive the run?

@@ -111,7 +111,6 @@ class Engine:
             first=first,
             begin=self.bearer.begin,
             has_sent=lambda: self.stats.attempts > 0,
-            unkept=self.intents.unkept,
             not_before=self.started_at + outwait_s(self.settings),
             clock=ports.clock,
             tell=self.tell,
@@ -214,9 +213,13 @@ class Engine:
     def stop(self, error: BulkwriterError) -> None:
         """End the run early with `error`: nothing new is sent.  The first error counts, or that of a failed disk."""
         if self.error is None or (is_of_journal(error) and not is_of_journal(self.error)):
-            self.error = error
+            self.error = stops.true_without_journal(error, self.settings)
             self.tell(Stopping(error.message, error.hint, is_error=True))
         self.halt()
+
+    def why_ended(self, otherwise: BulkwriterError) -> BulkwriterError:
+        """What stopped the run, or `otherwise`: for those who still wait for it."""
+        return self.error or stops.true_without_journal(otherwise, self.settings)
 
     def crashed(self, error: BaseException) -> None:
         """A bug of ours: keep what is known and end the run."""
@@ -251,8 +254,7 @@ class Engine:
         if self._keeps_floors and not self.parts.record_ids.are_rising:
             self._keeps_floors = False
             self.tell(Note(NOT_RISING))
-            if self.ports.store.is_durable:  # or the next start would trust the floors of its doubts
-                self.spawn(self.ports.store.run, forget_floors)
+            self.spawn(self.ports.store.run, forget_floors)
         self.sender.pump()
         if not self.pairs.in_flight or self.is_stopping:
             self._poke()

@@ -29,7 +29,6 @@ from ..store.schema import RISING_IDS
 from .keep_baseline import FirstStart
 from .ports import Ports
 from .record_ids import RecordIds
-from .unkept import Unkept
 
 NOT_RISING: Final = (
     "the server answers creations with record ids that are not above those it had: its ids do not rise, or these "
@@ -51,7 +50,6 @@ class KnownRecords:
         first: FirstStart,
         begin: Callable[[], Awaitable[None]],
         has_sent: Callable[[], bool],
-        unkept: Unkept | None,
         not_before: float = -math.inf,
         clock: Callable[[], float],
         tell: Callable[[Event], None],
@@ -63,7 +61,6 @@ class KnownRecords:
         self._first = first
         self._begin = begin
         self._has_sent = has_sent
-        self._unkept = unkept
         self._lock = anyio.Lock()
         self._watermark: int | None = None
         self._has_begun = False
@@ -85,7 +82,7 @@ class KnownRecords:
         async with self._lock:  # a second caller waits for the first one's look, or it had no floor
             if not self._has_begun:
                 await self._begin_floors()
-        return there | await self._unkept.find(pairs) if self._unkept else there
+        return there
 
     def adopt(self, doubts: Iterable[Intent]) -> None:
         """Doubts of an earlier start may be sent again before anything is looked up: then their floors are the run's.

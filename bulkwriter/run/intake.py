@@ -5,6 +5,9 @@ ends the run (exit 6), so that an edited file never continues another file's jou
 is `invalid`, `duplicate` or `existing`.  Pairs reach the sender only after their intents are durable; that step
 cannot be cancelled half-way, so whatever the sender does not send can be returned to `pending` later.
 
+Where no journal is kept several sources may follow one another, each with rows behind those of the earlier ones.  A
+pair that an earlier one had has its row already: it is found by value, and that row goes on, as in a single write.
+
 Rows are taken only as fast as they are sent and delivered: the ready queue holds at most about two chunks.  Where less
 can be sent (`run.reach`), the rest of a chunk is `pending` at first, and its rows become intents by and by.
 """
@@ -54,6 +57,7 @@ class IntakeHost(Protocol):
     async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]: ...
     async def read_stored(self, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]: ...
     async def read_singles(self, first_seq: int) -> list[StoredRow]: ...
+    async def read_earlier(self, pairs: list[tuple[int, int]], first_seq: int) -> dict[tuple[int, int], StoredRow]: ...
     async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None: ...
     def note_source(self, news: tuple[int | None, bool] | None) -> None: ...
     async def commit_source(self) -> None: ...
@@ -70,7 +74,7 @@ class Known(Protocol):
 @dataclass(slots=True, kw_only=True)
 class IntakePlan:
     """What this start does with rows: how many the journal holds, which stored states it sends again, how many pairs it
-    may send.  `first_seq` is not 0 only where no journal is kept and a second source follows a first."""
+    may send.  `first_seq` is not 0 only where no journal is kept and another source follows: then it is `stored`."""
 
     stored: int
     first_seq: int = 0
@@ -122,6 +126,8 @@ class Intake:
             if batch is None:
                 await self._end()
                 return
+            if plan.first_seq:
+                batch = await self._take_earlier(batch)
             self._total.read_to(self.seq + len(batch.pairs), self._source.fraction())
             self._host.note_source(self._total.news())
             await self._take_new(batch)
@@ -158,6 +164,22 @@ class Intake:
         self._pairs.add_all(batch.pairs)
         self.seq += count
         await self._send_again([(row, batch.lines[row[0] - first]) for row in again])
+
+    async def _take_earlier(self, batch: Batch) -> Batch:
+        """Let pairs that have a row of an earlier source go on from there, and return the rows that are left."""
+        fresh = [pair for pair in batch.pairs if pair and pair not in self._pairs]
+        earlier = await self._host.read_earlier(fresh, self._plan.first_seq)
+        if not earlier:
+            return batch
+        chosen: list[Chosen] = []
+        left: list[int] = []
+        for i, pair in enumerate(batch.pairs):
+            if pair in earlier and self._pairs.add(pair):  # a second time in this source it is a duplicate
+                chosen.append((earlier[pair], batch.lines[i]))
+            else:
+                left.append(i)
+        await self._send_again([one for one in chosen if one[0][3] in self._plan.again])
+        return rows_of(batch, left)
 
     def unsent(self) -> list[Intent]:
         """Pairs of the source that wait for their turn as `pending` rows, once `run` has ended."""
@@ -297,6 +319,12 @@ def held_back(
     rows = [row if row[0] < first or row[4] != INTENT else (*row[:4], PENDING, None) for row in rows]
     later: list[Chosen] = [((intent.seq, *intent.pair, PENDING, 0, None), intent.line) for intent in intents[count:]]
     return rows, intents[:count], later
+
+
+def rows_of(batch: Batch, indexes: list[int]) -> Batch:
+    """These rows of a batch."""
+    bad = {new: batch.bad[old] for new, old in enumerate(indexes) if old in batch.bad}
+    return Batch([batch.pairs[i] for i in indexes], [batch.lines[i] for i in indexes], bad)
 
 
 def _cut_at_bad(batch: Batch, name: str) -> tuple[Batch, SourceError | None]:

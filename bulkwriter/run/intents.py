@@ -18,6 +18,7 @@ import anyio
 
 from ..core.pairs import EXISTING, IN_DOUBT, INTENT, PENDING, Pairs
 from ..core.reasons import ReasonCounter, place_of
+from ..core.stops import GO_ON
 from ..errors import ConfigurationStop
 from ..listing.looks import Looker
 from ..model import Intent, State
@@ -30,9 +31,8 @@ from ..store.starts import SOURCE, source_text
 from .delivery import Delivery, Waiters, make_outcome, outcome_of, unsettled
 from .intake import STORED_ROWS, There
 from .ports import Store
-from .reach import ANY, Reach
+from .reach import Reach
 from .sender import Sender
-from .unkept import Unkept
 
 INVALID, REJECTED, FAILED = int(State.INVALID), int(State.REJECTED), int(State.FAILED)
 FINAL_AT_ONCE = frozenset({INVALID, int(State.DUPLICATE)})
@@ -60,11 +60,10 @@ class Intents:
         self._pairs = pairs
         self._looker = looker
         self._list_role = list_role
-        self._reach = reach if store.is_durable else lambda: ANY
+        self._reach = reach
         self._most_doubts = settings.limits.outcome_rows
         self._source_note: dict[str, str] = {}
         self._room = anyio.Event()
-        self.unkept = None if store.is_durable else Unkept(lambda: looker.forbidden, list_role)
         self.waiters = Waiters()
         self.reasons = ReasonCounter()
         """What was said of the pairs and rows that this process found rejected, failed or invalid."""
@@ -93,7 +92,7 @@ class Intents:
                 raise ConfigurationStop(
                     f"{len(self._looker.doubts):,} pairs are in doubt, no more are risked, and what exists cannot be "
                     f"listed: {self._looker.forbidden}",
-                    hint=f"give the user the role {self._list_role}; the same command then goes on",
+                    hint=f"give the user the role {self._list_role}; {GO_ON}",
                 )
             self._room = anyio.Event()
             # Of the queue we are told (`hungry`), but doubts are settled without a word to us.
@@ -120,10 +119,18 @@ class Intents:
 
     async def read_singles(self, first_seq: int) -> list[StoredRow]:
         """Rows of pairs given one by one, by this start or earlier ones; empty behind the last."""
-        if not self._store.is_durable or first_seq >= self._store.next_single_seq:
+        if first_seq >= self._store.next_single_seq:
             return []
         rows: list[StoredRow] = await self._store.run(lambda journal: journal.read(first_seq, STORED_ROWS))
         return rows
+
+    async def read_earlier(self, pairs: list[tuple[int, int]], first_seq: int) -> dict[tuple[int, int], StoredRow]:
+        """The rows before `first_seq` that these pairs have; with a stream, those that are settled are delivered."""
+        found = await self._store.run(lambda journal: journal.find_all(pairs, before=first_seq))
+        if self.delivery:
+            for row in found.values():
+                self.delivery.put_stored(row)
+        return {pair: (row.seq, *pair, int(row.state), row.attempts, row.line) for pair, row in found.items()}
 
     def note_source(self, news: tuple[int | None, bool] | None) -> None:
         """How many rows the source has, and whether exactly: to be kept with the next rows of it."""
@@ -133,7 +140,7 @@ class Intents:
     async def commit_source(self) -> None:
         """Keep what was noted where no row comes any more."""
         note, self._source_note = self._source_note, {}
-        if note and self._store.is_durable:
+        if note:
             await self._store.run(partial(keep, note=note))
 
     async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None:
@@ -159,29 +166,22 @@ class Intents:
                         self._note_reason(INVALID, row[5], row[3], None)
                     self._deliver_row(row)
         self._found(there)
-        self._hand_over(intents)
+        self._sender.add(intents)
 
     async def _commit_again(self, intents: list[Intent], was: list[int], there: There) -> None:
         rows = [*map(intent_row, intents), *map(existing_row, there)]
         states = [*was, *(state for _, state, _ in there)]
         claimed = set(await self._store.run(lambda journal: journal.claim(rows, states)))
         self._found([found for found in there if found[0].seq in claimed])
-        self._hand_over([intent for intent in intents if intent.seq in claimed])
-
-    def _hand_over(self, intents: list[Intent]) -> None:
-        if self.unkept:
-            self.unkept.begin(intents)
-        self._sender.add(intents)
+        self._sender.add([intent for intent in intents if intent.seq in claimed])
 
     async def _append(self, rows: list[AppendRow], settled: list[SettleRow]) -> None:
         """Add rows, of which some are settled in the same commit: nobody else may ever find those unsent."""
         note, self._source_note = self._source_note, {}
-        if settled and self._store.is_durable:
+        if settled:
             await self._store.run(partial(append_settled, rows=rows, settled=settled, note=note))
         elif rows:
             await self._store.append(rows, note)
-            if settled:
-                await self._store.settle(settled)
 
     def _found(self, there: There) -> None:
         """Pairs that were on the server before, and are settled."""
@@ -199,8 +199,6 @@ class Intents:
                 if row[1] in WITH_REASON:
                     self._note_reason(row[1], row[5], intent.line, intent.pair)
         waiters, delivery = self.waiters, self.delivery
-        if self.unkept:
-            self.unkept.settle(intents, rows)
         if not waiters and delivery is None:
             return
         for intent, row in zip(intents, rows, strict=True):

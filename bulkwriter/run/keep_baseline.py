@@ -24,7 +24,7 @@ class FirstStart:
 
     def __init__(self, ports: Ports, stored: Stored) -> None:
         self._ports = ports
-        self._is_watching = ports.store.is_durable and not any(map(stored.tally.get, MADE))
+        self._is_watching = not any(map(stored.tally.get, MADE))
         self._newest_on: float | None = None
 
     async def get_page(self, filters: Filters, number: int) -> ListPage:

@@ -71,7 +71,7 @@ class Notes:
         engine, noted, pause_s = self._engine, None, FIRST_S
         clock = engine.ports.clock
         noted_at = clock()
-        while engine.ports.store.is_durable:
+        while True:
             await anyio.sleep(min(pause_s, HELD_S))
             now = clock()
             self._tell_growth()
@@ -87,7 +87,7 @@ class Notes:
         """Note it a last time, and why the start ends."""
         engine = self._engine
         self._tell_growth()
-        if not engine.ports.store.is_durable or is_of_journal(engine.error):
+        if is_of_journal(engine.error):
             return
         now = engine.ports.clock()
         told = facts(engine, engine.brake.now(now), self._total(), engine.stats.creates.per_s(now))

@@ -45,10 +45,6 @@ class Reach(NamedTuple):
         return PLENTY if most == math.inf else max(1, math.ceil(most))
 
 
-ANY: Final = Reach()
-"""Where nothing is kept: then nothing is at stake either."""
-
-
 def reach_of(parts: Parts, now: float, *, ahead_s: float) -> Reach:
     """How far intents may reach at `now`."""
     if parts.breaker.is_open or parts.control.paused_until > now + ahead_s:

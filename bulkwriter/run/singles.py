@@ -1,8 +1,8 @@
 """Single writes: one pair from a service, through the same journal, lanes and limits as a source's pairs.
 
 A pair is found by value in the journal first: what is settled is answered from there, what is on its way is waited for,
-what an earlier start left unsent is sent.  Where no journal is kept, `Unkept` knows what was written.  Calls for the
-same pair at the same time become one.  Their rows have seqs from `SINGLE_SEQ` on.
+what an earlier start left unsent is sent.  Calls for the same pair at the same time become one.  Their rows have seqs
+from `SINGLE_SEQ` on.
 
 The order of steps closes three races.  A row is claimed inside the journal's own thread, so that a stream that meets
 the same row does not send it as well.  A future is made before the row is read a last time, so that an outcome that is
@@ -37,12 +37,12 @@ LOOK_AGAIN_S: Final = 0.02
 
 
 class Singles:
-    """Writes single pairs; `store` is None where nothing is kept, `stop` is told of what ends everything."""
+    """Writes single pairs; `stop` is told of what ends everything."""
 
     def __init__(
         self,
         intents: Intents,
-        store: Store | None,
+        store: Store,
         *,
         known: Known,
         next_seq: int,
@@ -123,7 +123,7 @@ class Singles:
             if row is not None:
                 is_again = row.state in self._again
                 outcome = await (self._write_again(row, pair, there) if is_again else self._outcome(row))
-            elif (self._store is None and pair in there) or self._claim(pair, taken):
+            elif self._claim(pair, taken):
                 outcome = await self._write_new(pair, there)
             else:
                 outcome = None
@@ -132,13 +132,11 @@ class Singles:
                 return outcome
 
     async def _find(self, pair: tuple[int, int]) -> ExportRow | None:
-        row: ExportRow | None = await self._store.run(lambda journal: journal.find(pair)) if self._store else None
-        return row
+        return await self._store.run(lambda journal: journal.find(pair))
 
     def _claim(self, pair: tuple[int, int], taken: PairSet) -> bool:
         """Whether the pair's row is ours to make; `taken` is as it was before the journal was asked for one."""
-        is_new = pair not in taken or (self._store is None and pair in self._made)
-        if self._taken is not taken or not is_new:
+        if self._taken is not taken or pair in taken:
             return False
         self._made.add(pair)
         self._taken.add(pair)
@@ -171,7 +169,6 @@ class Singles:
 
     async def _settled(self, seq: int) -> Outcome | None:
         """What becomes of the row; None where it was given back unsent, so that it is ours to claim."""
-        assert self._store is not None
         future = self._intents.waiters.future(seq)
         now: ExportRow | None = await self._store.run(lambda journal: journal.row(seq))
         if now is not None and (now.state in SETTLED or now.state is State.FAILED):

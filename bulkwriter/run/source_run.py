@@ -2,7 +2,8 @@
 
 However a source is left (its end, an error, a cancel, a stream that nobody reads on), what it had ready and was not
 sent is `pending` again before another source may begin, and the source is closed.  A source must be fed as the same
-rows each time: the journal compares them.
+rows each time: the journal compares them.  Where no journal is kept another source may follow, whose rows come behind
+those of the earlier ones.
 
 Not here: when the run as a whole ends, and what its callers are told (`writer`).
 """
@@ -56,6 +57,10 @@ class Taking:
             await self.is_free.wait()
         self.is_free.clear()
         self._is_leaving = False
+
+    def leave(self) -> None:
+        """Whoever takes the source is about to leave it, which may take as long as a commit: another may wait."""
+        self._is_leaving = True
 
     async def run(self, source: Source, delivery: Delivery | None) -> None:
         """Take a source to its end; an error ends up in the engine, not here."""
@@ -116,14 +121,14 @@ class Taking:
     def _intake_of(self, source: Source, taken: PairSet) -> Intake:
         engine, settings, store = self._engine, self._settings, self._engine.ports.store
         plan = IntakePlan(
-            stored=store.rows if store.is_durable else 0,
-            first_seq=0 if store.is_durable else store.rows,
+            stored=store.rows,
+            first_seq=0 if settings.journal else store.rows,
             again=states_sent_again(settings),
             is_strict=settings.strict,
             left=settings.limit,
         )
         chunk = ChunkSize(most=settings.limits.chunk_rows, chunk_s=settings.limits.chunk_s)
-        self.total = RowTotal(self.rows() if store.is_durable else Rows(), first_seq=plan.first_seq)
+        self.total = RowTotal(self.rows() if settings.journal else Rows(), first_seq=plan.first_seq)
         return Intake(source, plan, host=engine.intents, known=engine.known, pairs=taken, chunk=chunk, total=self.total)
 
     def rows(self) -> Rows:

@@ -1,4 +1,4 @@
-"""Remembers: the journal of one run, one SQLite file.
+"""Remembers: the journal of one run, one SQLite file; in memory, by the same code, where none is kept.
 
     the journal     schema          its format, whole, and the rows that go in and out
                     opening, lock   which files are believed, and that one process writes
@@ -9,7 +9,6 @@
                     journal_rows, journal_reader    reading it, also from outside
                     journal_writer  the same for asyncio: a thread, and commits in groups
                     starts          its last start: rows of the source, why it ended, until when to wait
-                    memory          what stands for it where none is kept
     for others too  private         files and folders for their owner alone
                     sqlite_errors   what SQLite and the system say, as `JournalError` with a next step
                     boot            the clock since boot, by which the ledger goes

@@ -35,6 +35,10 @@ from .schema import CREATE_PAIR_INDEX, ExportRow, JournalIdentity
 from .sqlite_errors import GONE, damaged, journal_error
 from .statements import APPEND, MARK, settle_rows
 
+OF_PAIRS: Final = (
+    "seq < ? AND state <> 8 AND (id_a, id_b) IN"
+    " (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
+)
 CHECKPOINT_BUSY_MS: Final = 1_000  # a reader may be at work; what is left in the -wal is read from there
 
 
@@ -116,12 +120,15 @@ class Journal(JournalRows):
 
         The first call makes an index (about 1 µs a row); from then on appends cost several times as much.
         """
-        if not self._has_index:
-            with self._writing():
-                self._db.execute(CREATE_PAIR_INDEX)
-            self._has_index = True
+        self._index_pairs()
         rows = self._whole("id_a = ? AND id_b = ? AND state <> 8", pair)
         return rows[-1] if rows else None
+
+    def find_all(self, pairs: Collection[tuple[int, int]], *, before: int) -> dict[tuple[int, int], ExportRow]:
+        """By pair the newest row before seq `before` that is no duplicate, of those that have one; costs as `find`."""
+        self._index_pairs()
+        rows = self._whole(OF_PAIRS, (before, orjson.dumps(list(pairs)).decode()))
+        return {row.pair: row for row in rows if row.pair}
 
     def row(self, seq: int) -> ExportRow | None:
         """The whole row of this seq."""
@@ -223,6 +230,12 @@ class Journal(JournalRows):
         """Assert the invariant of the state column, against the table."""
         self._states.check()
         assert self._states.counts() == believed(self._db).counts()
+
+    def _index_pairs(self) -> None:
+        if not self._has_index:
+            with self._writing():
+                self._db.execute(CREATE_PAIR_INDEX)
+            self._has_index = True
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

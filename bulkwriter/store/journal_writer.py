@@ -84,7 +84,6 @@ class JournalWriter:
     Each may be cancelled: what it was asked to do happens all the same, so after a cancelled `open` call `close`.
     """
 
-    is_durable: Final = True
     _loop: asyncio.AbstractEventLoop
 
     def __init__(self, *, inline: bool = False, close_s: float = CLOSE_S) -> None:

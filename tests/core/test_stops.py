@@ -3,8 +3,11 @@ a row or as a share of the last replies."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from bulkwriter.core import stops
 from bulkwriter.core.stops import FEWEST_THROTTLES, NOTHING_TAKEN_S, RECENT, Rejections, ThrottleStreak, at_long_wait
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
 from bulkwriter.model import FieldError, Verdict, VerdictKind
@@ -132,3 +135,17 @@ def test_memory_is_bounded_however_many_are_refused() -> None:
         rejections.add(400, said, created=n // 2, is_single=False)
     assert len(rejections._recent) <= RECENT
     assert sum(rejections._counts.values()) == len(rejections._recent)
+
+
+@pytest.mark.parametrize(
+    ("error", "then"),
+    [
+        (TryLater("gone", hint="the same command later goes on"), stops.NOT_KEPT),
+        (ConfigurationStop("403", hint=f"give the role; {stops.GO_ON}"), f"give the role; {stops.NOT_KEPT}"),
+        (ConfigurationStop("TLS", hint="name another --ca-file"), "name another --ca-file"),
+    ],
+)
+def test_no_hint_promises_that_anything_goes_on_where_no_journal_is_kept(error: BulkwriterError, then: str) -> None:
+    was = error.hint
+    assert stops.true_without_journal(error, Settings(journal=Path("j"))).hint == was
+    assert stops.true_without_journal(error, Settings()).hint == then

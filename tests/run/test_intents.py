@@ -11,7 +11,7 @@ from bulkwriter.core.pairs import Pairs
 from bulkwriter.errors import ConfigurationStop
 from bulkwriter.model import Intent
 from bulkwriter.run.intents import Intents
-from bulkwriter.run.reach import ANY
+from bulkwriter.run.reach import Reach
 from bulkwriter.settings import Limits, Settings
 
 from ..sim.loop import run_virtual
@@ -24,11 +24,11 @@ def test_doubts_that_no_look_can_settle_stop_a_run_that_may_risk_no_more(doubts:
     pairs.adopted([Intent(seq, (1, seq + 1), 1, None, None) for seq in range(doubts)], 0.0)
     looker: Any = SimpleNamespace(doubts=pairs.doubts, forbidden="HTTP 401")
     sender: Any = SimpleNamespace(low_water=0)
-    store: Any = SimpleNamespace(is_durable=True)
+    store: Any = SimpleNamespace()
     settings = Settings(limits=Limits(outcome_rows=2))
 
     async def main() -> int:
-        return await Intents(store, sender, pairs, looker, settings, list_role="R", reach=lambda: ANY).room(5)
+        return await Intents(store, sender, pairs, looker, settings, list_role="R", reach=Reach).room(5)
 
     if doubts < 2:
         assert run_virtual(main) == 0

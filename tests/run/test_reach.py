@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkwriter.run.reach import ANY, Reach
+from bulkwriter.run.reach import Reach
 from bulkwriter.stub.limits import LimitRule
 from tests.support.quota_days import DAY_S, DOCUMENTED, Backfill
 
@@ -66,5 +66,5 @@ def test_one_pair_asks_though_nothing_can_be_sent() -> None:
 
 
 def test_where_nothing_binds_a_chunk_is_the_measure() -> None:
-    assert ANY.low_water(2_000) == 2_000
-    assert ANY.rows(3_000) > 10**12
+    assert Reach().low_water(2_000) == 2_000
+    assert Reach().rows(3_000) > 10**12

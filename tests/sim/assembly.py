@@ -38,7 +38,7 @@ class SimNetwork:
 
 
 class SimAssembly(Assembly):
-    """`journal` None is a run that keeps nothing."""
+    """`journal` is what the disk has, or the memory of a process that keeps nothing."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class SimAssembly(Assembly):
         server: Server,
         weather: Weather,
         watch: Watch,
-        journal: Journal | None,
+        journal: Journal,
         disk: Disk,
         rng: random.Random,
     ) -> None:
@@ -57,9 +57,8 @@ class SimAssembly(Assembly):
         self._weather = weather
         self._rng = rng
         self._server = server
-        if journal is not None:
-            assert settings.journal == JOURNAL, "nothing is opened there"
-            self.store = VirtualWriter(process, journal, disk, rng)
+        assert settings.journal in (JOURNAL, None), "nothing is opened there"
+        self.store = VirtualWriter(process, journal, disk, rng)
         self.pool = SimPool(process, server, weather, watch, limits=settings.limits, rng=rng)
 
     def _wall(self) -> float:
@@ -73,7 +72,7 @@ class SimAssembly(Assembly):
 
         return Ports(
             pool=self.pool,
-            store=self.store,  # type: ignore[arg-type]
+            store=self.store,
             api=api,
             tokens=tokens,
             get_page=Lister(network.calls.request, api, tokens, wall=self._wall, most_age_s=5.0).page,

@@ -80,23 +80,21 @@ class Simulation:
         self.judge = Judge(world, self.server)
         self.result = Result(world.seed, [], 0)
         self.now = 0.0
-        self.journal: Journal | None = None
-        if world.settings.journal:
-            self.journal = new_journal()
+        self.journal = new_journal()
+        self.is_kept = world.settings.journal is not None
 
     def run(self) -> Result:
         """Live all lives, judge after each, and tell."""
         result = self.result
-        lives = self.world.lives
-        for life in lives if self.journal else [Life(lives[0].use)]:  # without a journal nothing outlives a process
+        lives = self.world.lives if self.is_kept else [Life("sources")]  # without a journal nothing outlives a process
+        for life in lives:
             self._live(life)
             if result.wrong:
                 break
-        if not result.wrong and self.journal:
+        if not result.wrong and self.is_kept:
             self._calm_down()
-        if self.journal:
-            result.states = self.journal.counts()
-            self.journal.close()
+        result.states = self.journal.counts()
+        self.journal.close()
         result.digest, result.virtual_s, result.events = self.trace.digest, self.now, self.trace.count
         result.lines = list(self.trace.lines)
         return result
@@ -112,7 +110,6 @@ class Simulation:
                 return
             if ended.is_whole and ended.summary and not (ended.summary.counts.in_doubt or ended.summary.counts.failed):
                 break
-        assert self.journal
         self.result.wrong += self.judge.at_end(self.journal)
 
     def _live(self, life: Life, *, is_calm: bool = False) -> Ended | None:
@@ -180,11 +177,9 @@ class Simulation:
         errors = [ended and ended.error, watch.engine and watch.engine.error]
         has_disk = not any(isinstance(error, JournalError) for error in errors)
         summary = ended.summary if ended and has_disk else None  # after a failed commit nobody knows what it left
-        if self.journal:
-            self.journal = self.journal.reopened()
-            result.wrong += self.judge.after_process(self.journal, summary)
-        else:
-            result.wrong += self.judge.at_memory_end(summary)
+        self.journal = self.journal.reopened()
+        judge = self.judge.after_process if self.is_kept else self.judge.after_sources
+        result.wrong += judge(self.journal, summary)
 
     def _set_the_stage(self, process: Process, *, is_calm: bool) -> None:
         """Events of the world that happen whatever the process does."""

@@ -45,8 +45,27 @@ class Judge:
 
     def after_process(self, journal: Journal, summary: Summary | None) -> list[str]:
         """What is wrong after a process; `summary` is what it said of itself, None if it was killed."""
-        journal.check()
         rows = whole(journal)
+        wrong = self._whatever_was_read(journal, rows, summary)
+        wrong += [
+            f"{row} is not the source's {self._world.rows[row.seq]}"
+            for row in rows
+            if row.seq < SINGLE_SEQ and row.pair != self._world.rows[row.seq]
+        ]
+        return [*wrong, *self._left_wrongs(journal, summary, len([row for row in rows if row.seq < SINGLE_SEQ]))]
+
+    def after_sources(self, journal: Journal, summary: Summary | None) -> list[str]:
+        """The same of a process that keeps no journal and has written several sources; `journal` is its memory."""
+        rows = whole(journal)
+        wrong = self._whatever_was_read(journal, rows, summary)
+        made = sum(self._server.ours().values())
+        if summary and not summary.exit_code and summary.counts.created != made and self._knows_floors:
+            wrong.append(f"{summary.counts} of {self._server.ours()}")
+        return wrong
+
+    def _whatever_was_read(self, journal: Journal, rows: list[ExportRow], summary: Summary | None) -> list[str]:
+        """What is wrong with these rows of the journal, whichever source they are of."""
+        journal.check()
         wrong = [*self._server_wrongs(), *self._row_wrongs(rows)]
         if summary:
             counts = Counts.of(journal.counts())
@@ -55,7 +74,7 @@ class Judge:
             if summary.counts != (there := Counts.of(Counter(row.state for row in rows))):
                 wrong.append(f"the summary says {summary.counts}, the rows {there}")
             wrong += [f"{row} is an intent after a good end" for row in rows if row.state is State.INTENT]
-        return [*wrong, *self._left_wrongs(journal, summary, len([row for row in rows if row.seq < SINGLE_SEQ]))]
+        return wrong
 
     def _left_wrongs(self, journal: Journal, summary: Summary | None, read: int) -> Iterator[str]:
         """What the journal and the summary say of the rows that were not read, and of the start's end."""
@@ -95,14 +114,6 @@ class Judge:
             wrong.append(f"made by us but not known as created: {ours - made}; the other way round: {made - ours}")
         return wrong
 
-    def at_memory_end(self, summary: Summary | None) -> list[str]:
-        """The same without a journal: only what the server has, and the counts."""
-        wrong = list(self._server_wrongs())
-        made = sum(self._server.ours().values())
-        if summary and not summary.exit_code and summary.counts.created != made and self._knows_floors:
-            wrong.append(f"{summary.counts} of {self._server.ours()}")
-        return wrong
-
     def _server_wrongs(self) -> Iterator[str]:
         ours = self._server.ours()
         ours.update(self._server.on_their_way())
@@ -118,8 +129,6 @@ class Judge:
         ours = self._server.ours()
         ours.update(self._server.on_their_way())
         for row in rows:
-            if row.seq < SINGLE_SEQ and row.pair != self._world.rows[row.seq]:
-                yield f"{row} is not the source's {self._world.rows[row.seq]}"
             yield from (f"{row}: {what}" for what in self._claims(row, ours))
         for row in sorted(rows, key=lambda row: row.state is State.DUPLICATE):
             if row.pair is None:

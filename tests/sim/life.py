@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import anyio
@@ -126,9 +127,46 @@ async def singles(writer: BulkWriter, life: Life, world: World, rng: random.Rand
     ended.is_whole = ended.asked_at is None and life.limit is None
 
 
+async def sources(writer: BulkWriter, life: Life, world: World, rng: random.Random, ended: Ended) -> None:
+    """Sources of the same pairs one after the other, as only a writer without a journal takes them, and single pairs:
+    one that is left early, a part of them in another order, and all of them.  Each pair of these gets its outcome."""
+
+    async def one(pair: Pair) -> None:
+        await anyio.sleep(rng.expovariate(2))
+        ended.take(await writer.write(pair))
+
+    async def left_early(most: int) -> None:
+        async with aclosing(writer.stream(SimSource(world.rows, rng))) as outcomes:
+            async for outcome in outcomes:
+                ended.take(outcome)
+                if len(ended.outcomes) > most:
+                    return
+
+    async def to_its_end(rows: list[Pair | None]) -> None:
+        told = set()
+        async for outcome in writer.stream(SimSource(rows, rng)):
+            ended.take(outcome)
+            told.add(outcome.pair)
+        assert not (untold := {pair for pair in rows if pair} - told), f"no outcome of {untold}"
+
+    failed: BulkwriterError | None = None
+    try:
+        async with anyio.create_task_group() as tasks:
+            for pair in world.singles:
+                tasks.start_soon(one, pair)
+            await left_early(rng.randint(0, 20))
+            await to_its_end(rng.sample(world.rows, len(world.rows) // 2))
+            await to_its_end([*world.singles, *rng.sample(world.rows, len(world.rows))])
+    except* BulkwriterError as group:
+        failed = first_of(group)
+    if failed:
+        raise failed
+    ended.is_whole = True
+
+
 def first_of(group: BaseExceptionGroup[BulkwriterError]) -> BulkwriterError:
     error = group.exceptions[0]
     return first_of(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-WAYS = {"write_all": write_all, "stream": stream, "singles": singles}
+WAYS = {"write_all": write_all, "stream": stream, "singles": singles, "sources": sources}

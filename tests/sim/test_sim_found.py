@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -39,6 +39,12 @@ def require_right(world: World, *, seeds: int = 12) -> int:
         assert not result.wrong, (seed, result.wrong, "\n".join(result.lines[-40:]))
         attempts += result.attempts
     return attempts
+
+
+def unkept_world(rows: list[Pair | None], **changes: Any) -> World:
+    """A world whose one process keeps no journal, and takes sources of the same pairs one after the other."""
+    world = plain_world(rows, lives=[], **changes)
+    return replace(world, settings=replace(world.settings, journal=None))
 
 
 def killed_at(event: int) -> Life:
@@ -232,7 +238,7 @@ def test_a_server_whose_replies_never_tell_what_it_did(
     world = plain_world([*pairs], lives=[Life("write_all")], settings=settings, odds=odds, latency_s=0.02)
     simulation = Simulation(world)
     simulation._live(world.lives[0])
-    states = simulation.journal.counts() if simulation.journal else {}
+    states = simulation.journal.counts()
     assert not simulation.result.wrong
     assert (sum(states.values()), states[State.CREATED]) == (2_000, len(simulation.server.ours()))
     assert states[State.CREATED] >= 1_980  # some never got through in five attempts
@@ -291,3 +297,18 @@ def test_a_single_write_in_doubt_outlasts_lists_of_another_shape() -> None:
     odds = Odds({"reset after": 0.5}, {}, {"garbage": 0.85}, 0.0, 0.0)
     world = plain_world([], lives=[Life("singles")], singles=PAIRS[:4], settings=settings, odds=odds)
     require_right(world, seeds=6)
+
+
+@pytest.mark.parametrize("existing", ["check", "skip"])
+def test_without_a_journal_a_pair_of_an_earlier_source_goes_on_from_its_row(existing: Literal["check", "skip"]) -> None:
+    """Whatever became of it: created, in doubt, on its way, refused, failed or not sent.  Its seq is another one."""
+    odds = replace(FAIR, creates={"reset after": 0.2, "500 after": 0.2, "500 before": 0.2})
+    rows: list[Pair | None] = [*PAIRS, None, *PAIRS[:3]]
+    world = unkept_world(rows, singles=[*PAIRS[3:6], (9, 9)], refused={PAIRS[1]}, odds=odds, jitter_s=0.05)
+    world = replace(world, settings=replace(world.settings, existing=existing, max_attempts=1))
+    assert require_right(world) >= 12 * len(PAIRS)
+
+
+def test_another_source_waits_for_one_that_is_left_in_the_middle_of_a_slow_commit() -> None:
+    """It was told that the other was still running: that it was left was noted only when the commit had ended."""
+    require_right(unkept_world([*PAIRS], disk=Disk(commit_s=0.3)))

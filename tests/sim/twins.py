@@ -44,7 +44,7 @@ def no_intent_before_the_send() -> list[Any]:
     """Pairs are sent first and noted afterwards."""
 
     async def commit(self: Intents, rows: Any, intents: Any, there: Any) -> None:
-        self._hand_over(intents)
+        self._sender.add(intents)
         await real(self, rows, [], there)
 
     real = Intents._commit_new
@@ -261,6 +261,16 @@ def a_row_is_claimed_twice() -> list[Any]:
         await self._store.run(lambda journal: append_settled(journal, rows=[], settled=rows))
         await self._store.settle([existing_row(found) for found in there])
         self._found(there)
-        self._hand_over(intents)
+        self._sender.add(intents)
 
     return [patch.object(Intents, "_commit_again", commit)]
+
+
+@twin(lambda world: world.settings.journal is None)
+def another_source_knows_no_earlier_one() -> list[Any]:
+    """Where no journal is kept, rows of earlier sources are not looked up by value."""
+
+    async def read_earlier(self: Intents, pairs: Any, first_seq: int) -> dict[Any, Any]:
+        return {}
+
+    return [patch.object(Intents, "read_earlier", read_earlier)]

@@ -30,7 +30,7 @@ MAY_BE_SENT = (State.INTENT, State.IN_DOUBT)
 class Watch:
     """The rules of one process."""
 
-    def __init__(self, process: Process, settings: Settings, journal: Journal | None) -> None:
+    def __init__(self, process: Process, settings: Settings, journal: Journal) -> None:
         self._process = process
         self._settings = settings
         self._journal = journal
@@ -77,7 +77,7 @@ class Watch:
 
     def delivered(self, outcome: Outcome) -> None:
         """What a caller is told; it acts on it, so the journal has it, or knows better by now."""
-        if self._journal is not None and outcome.state in SETTLED:
+        if outcome.state in SETTLED:
             state = State(self._journal.states_of(outcome.seq, 1)[0])
             self._require(state not in (State.PENDING, State.INTENT), f"{outcome} is told, and its row is {state.word}")
 
@@ -95,8 +95,6 @@ class Watch:
         self._require(carried == sorted(self.engine.pairs.in_flight), "in flight is not what the lanes carry")
 
     def _is_durable(self, intent: Intent) -> bool:
-        if self._journal is None:
-            return True
         states = self._journal.states_of(intent.seq, 1)
         return bool(states) and State(states[0]) in MAY_BE_SENT
 

@@ -19,7 +19,7 @@ from .fates import CALM, Odds, draw_odds, draw_shifty_odds
 from .server import Limit, Pair
 from .weather import Weather
 
-Use = Literal["write_all", "stream", "singles"]
+Use = Literal["write_all", "stream", "singles", "sources"]
 Ending = Literal["itself", "kill", "drain", "cancel"]
 
 BASE_URL = "https://sim.test"

@@ -17,7 +17,7 @@ from bulkwriter.errors import JournalError
 from bulkwriter.model import ID_MAX, SINGLE_SEQ, BadRow, FieldError, Pair, State
 from bulkwriter.rows import AppendRow, bad_row_detail, outcome_detail
 from bulkwriter.store.bulk import RUNG_MAX, rung_for
-from bulkwriter.store.journal import Journal
+from bulkwriter.store.journal import OF_PAIRS, Journal
 from bulkwriter.store.states import StateColumn
 
 from ..support.journal_child import COLUMNS, URL
@@ -162,6 +162,19 @@ def test_a_pair_is_found_by_value_and_its_newest_row_counts(journal: Journal) ->
     assert journal.find((1_000, 10)) is None
     with journal.transaction():
         assert journal.find((11, 1_003)) is None
+
+
+def test_many_pairs_are_found_by_value_before_a_seq(journal: Journal) -> None:
+    journal.append(intents(4))
+    journal.append([(4, ID_MAX, ID_MAX, 6, State.INTENT, None), (5, 10, 1_000, 7, State.DUPLICATE, None)])
+    journal.append([(6, 20, 2_000, 8, State.INTENT, None)])
+    journal.append([(SINGLE_SEQ, 30, 3_000, None, State.INTENT, None)])
+    wanted = [(10, 1_000), (10, 1_001), (10, 1_001), (10, 1_003), (ID_MAX, ID_MAX), (20, 2_000), (30, 3_000), (9, 9)]
+    found = journal.find_all(wanted, before=6)
+    assert {pair: row.seq for pair, row in found.items()} == {(10, 1_000): 0, (10, 1_001): 1, (ID_MAX, ID_MAX): 4}
+    assert journal.find_all([], before=6) == {}
+    plan = journal._db.execute(f"EXPLAIN QUERY PLAN SELECT 1 FROM pair WHERE {OF_PAIRS}", (6, "[]")).fetchall()
+    assert any("USING INDEX pair_by_ids (id_a=? AND id_b=?" in step[-1] for step in plan), "no look at every row"
 
 
 def test_rows_come_by_state_from_a_seq_on(journal: Journal) -> None:

@@ -1,7 +1,6 @@
-"""The journal's thread: group commit, order, cancelling, failing, and a disk that hangs; and what stands in for it.
+"""The journal's thread: group commit, order, cancelling, failing, and a disk that hangs.
 
-One contract runs over the thread, its inline form and the journal that keeps nothing, so that simulation and
-`journal=None` may be believed.
+One contract runs over the thread and its inline form, so that simulation may be believed.
 """
 
 from __future__ import annotations
@@ -22,11 +21,8 @@ from bulkwriter.rows import AppendRow, SettleRow
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_writer import JournalWriter
 from bulkwriter.store.lock import holder
-from bulkwriter.store.memory import MemoryJournal
 
 from ..support.journal_child import COLUMNS, URL, open_journal
-
-Store = JournalWriter | MemoryJournal
 
 
 def intents(count: int, *, first: int = 0) -> list[AppendRow]:
@@ -37,7 +33,7 @@ def created(*seqs: int) -> list[SettleRow]:
     return [(seq, State.CREATED, 1, 5_000 + seq, 200, None) for seq in seqs]
 
 
-async def opened(writer: Store, path: Path | None = None) -> None:
+async def opened(writer: JournalWriter, path: Path | None = None) -> None:
     await writer.open(path, base_url=URL, account=None, columns=COLUMNS)
 
 
@@ -53,10 +49,8 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "journal"]
 
 
-@pytest.mark.parametrize(
-    "make", [JournalWriter, lambda: JournalWriter(inline=True), MemoryJournal], ids=["thread", "inline", "memory"]
-)
-async def test_contract(make: Callable[[], Store]) -> None:
+@pytest.mark.parametrize("make", [JournalWriter, lambda: JournalWriter(inline=True)], ids=["thread", "inline"])
+async def test_contract(make: Callable[[], JournalWriter]) -> None:
     store = make()
     with pytest.raises(JournalError, match="not open"):
         await store.append(intents(1))
@@ -75,10 +69,8 @@ async def test_contract(make: Callable[[], Store]) -> None:
         await store.settle(created(0))
 
 
-@pytest.mark.parametrize(
-    "make", [JournalWriter, lambda: JournalWriter(inline=True), MemoryJournal], ids=["thread", "inline", "memory"]
-)
-async def test_contract_of_rows_that_are_not_there(make: Callable[[], Store]) -> None:
+@pytest.mark.parametrize("make", [JournalWriter, lambda: JournalWriter(inline=True)], ids=["thread", "inline"])
+async def test_contract_of_rows_that_are_not_there(make: Callable[[], JournalWriter]) -> None:
     store = make()
     await opened(store)
     await store.append(intents(2))
