@@ -57,6 +57,7 @@ class Assembly:
         self.store = JournalWriter()
         self._client: ServerClient | None = None
         self.began_at = time.time()
+        self._asked_to_end: Ended | None = None
         self.ports: Ports
         self.stored: Stored
 
@@ -83,6 +84,10 @@ class Assembly:
             raise
         return self
 
+    def give_up_as(self, ended: Ended) -> None:
+        """Somebody asked for the end before it could begin, and says why; the cancel is the caller's."""
+        self._asked_to_end = ended
+
     async def _give_up(self, error: BaseException) -> None:
         """It ends before it could begin: note why, as far as the journal is open."""
         if isinstance(error, BulkwriterError):
@@ -90,7 +95,7 @@ class Assembly:
         elif isinstance(error, Exception):
             ended = Ended("bug", f"a bug of ours: {type(error).__name__}", int(Exit.BUG))
         else:
-            ended = Ended("left", "ended before anything was sent")
+            ended = self._asked_to_end or Ended("left", "ended before anything was sent")
         text = ended_text(self.began_at, self._wall(), ended)
         with contextlib.suppress(JournalError), anyio.move_on_after(NOTE_S):
             await self.store.run(lambda journal: journal.meta_set(LAST_START, text))

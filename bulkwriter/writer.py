@@ -220,12 +220,18 @@ class BulkWriter:
     def drain(self, reason: str, *, ended: Ended | None = None) -> None:
         """Begin no new attempt; `write_all` returns once those in flight have ended, with the rest `pending`.
 
-        `ended` is what the journal keeps of why this start ended, `reason` where it is None.
+        `ended` is what the journal keeps of why this start ended, `reason` where it is None.  A writer that is just
+        being opened is not opened any more: its opening is cancelled, and nothing was sent.
         """
-        self._require_begun()
-        self._asked_to_end = self._asked_to_end or ended or Ended("drained", reason)
+        if self._living is None:
+            raise UsageError("the writer was not opened yet", hint=OPEN)
+        asked = self._asked_to_end = self._asked_to_end or ended or Ended("drained", reason)
         self._tell(Stopping(reason))
-        self._engine.halt()
+        if hasattr(self, "_taking"):
+            self._engine.halt()
+        else:
+            self._assembly.give_up_as(asked)
+            self._living.cancel()
 
     async def _end_singles(self) -> None:
         """Once no attempt is begun any more: end single writes too, whose callers would wait for ever."""

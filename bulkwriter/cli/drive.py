@@ -5,7 +5,7 @@ the summary on stderr, and the resume command where there is something to resume
 where the run did not begin, and zero where they are not known.  stdout carries nothing but the object of `--json`.
 
 `Drive` opens the source and a writer for it, shows progress, and turns a signal into a drain; a signal before anything
-could be sent cancels the start.  What a writer and a source are to us stands here as protocols, so that tests give
+could be sent ends the start.  What a writer and a source are to us stands here as protocols, so that tests give
 fakes through the same door.
 """
 
@@ -17,9 +17,8 @@ import dataclasses
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from ..errors import BulkwriterError, Exit
 from ..model import Ended, Snapshot, Summary
@@ -38,6 +37,8 @@ LIVE_S = 0.2
 class Writer(Protocol):
     """What a `BulkWriter` is to the command line."""
 
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *error: Any) -> None: ...
     async def write_all(self, source: Any) -> Summary: ...
     def snapshot(self) -> Snapshot: ...
     def drain(self, reason: str, *, ended: Ended | None = None) -> None: ...
@@ -158,39 +159,35 @@ class Drive:
         stderr: Stderr,
         *,
         open_source: Callable[[], Any],
-        open_writer: Callable[[Any], AbstractAsyncContextManager[Any]],
+        open_writer: Callable[[Any], Writer],
         progress: str,
     ) -> None:
         self._stderr = stderr
         self._open_source = open_source
         self._open_writer = open_writer
         self._progress = progress
-        self._start: asyncio.Task[Any] | None = None  # while nothing can be sent yet
+        self._opening: Writer | None = None  # nothing can be sent yet
         self._writer: Writer | None = None
 
     async def run(self) -> None:
-        self._start = asyncio.current_task()
         async with contextlib.AsyncExitStack() as stack:
             source = self._open_source()
             stack.push_async_callback(source.aclose)
-            writer: Writer = await stack.enter_async_context(self._open_writer(source))
-            self._start, self._writer = None, writer
+            self._opening = opening = self._open_writer(source)
+            self._writer = writer = await stack.enter_async_context(opening)
             self._say_resuming(writer.snapshot())
             async with self._showing(writer):
                 await writer.write_all(source)
 
     def stop(self, number: signal.Signals) -> None:
-        """Drain the writer, which says so itself; before there is one, cancel the start: nothing was sent."""
-        if self._start is not None:
-            self._stderr.print(f"stopping: {number.name}, before anything was sent", event="stopping")
-            self._start.cancel()
-        elif self._writer is not None:
+        """Drain the writer, which says so itself; one that is being opened is opened no more: nothing was sent."""
+        ended = Ended("signal", number.name, 128 + int(number))
+        if self._writer is not None:
             count = self._writer.snapshot().in_flight
             waiting = f"; waiting for {describe.quantity(count, 'request')} in flight" if count else ""
-            self._writer.drain(
-                f"{number.name}, so nothing new is sent{waiting}; once more aborts at once",
-                ended=Ended("signal", number.name, 128 + int(number)),
-            )
+            self._writer.drain(f"{number.name}, so nothing new is sent{waiting}; once more aborts at once", ended=ended)
+        elif self._opening is not None:
+            self._opening.drain(f"{number.name}, before anything was sent", ended=ended)
 
     def summary(self) -> Summary | None:
         """How the run stands, or None where it never began."""

@@ -7,8 +7,7 @@ import contextlib
 import dataclasses
 import io
 import signal
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Self
 
 import click
 import pytest
@@ -37,13 +36,33 @@ class FakeWriter:
     """Does as told: raises, or waits for a drain, then has 3 created of 5."""
 
     def __init__(
-        self, *, error: BaseException | None = None, waits: bool = False, drain_error: Exception | None = None
+        self,
+        *,
+        error: BaseException | None = None,
+        waits: bool = False,
+        drain_error: Exception | None = None,
+        enter_error: BaseException | None = None,
+        enter_hangs: bool = False,
     ) -> None:
         self._error, self._drain_error = error, drain_error
+        self._enter_error, self._enter_hangs = enter_error, enter_hangs
         self._waits = waits
         self._drained = asyncio.Event()
         self.reasons: list[str] = []
+        self.ended: list[Ended | None] = []
         self.snapshots = 0
+
+    async def __aenter__(self) -> Self:
+        if self._enter_error is not None:
+            raise self._enter_error
+        if self._enter_hangs:
+            send(signal.SIGINT)
+            await self._drained.wait()
+            raise asyncio.CancelledError  # as a writer whose opening is given up
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Nothing is kept open."""
 
     async def write_all(self, source: Any) -> Summary:
         if self._waits:
@@ -60,6 +79,7 @@ class FakeWriter:
 
     def drain(self, reason: str, *, ended: Ended | None = None) -> None:
         self.reasons.append(reason)
+        self.ended.append(ended)
         if self._drain_error:
             raise self._drain_error
         self._drained.set()
@@ -91,15 +111,15 @@ class Stage:
             raise self.source_error
         return self.source
 
-    @contextlib.asynccontextmanager
-    async def open_writer(self, source: Any) -> AsyncIterator[FakeWriter]:
-        if self.enter_error is not None:
-            raise self.enter_error
-        if self.enter_hangs:
-            send(signal.SIGINT)
-            await asyncio.sleep(30)
-        self.writer = FakeWriter(error=self.write_error, waits=self.waits, drain_error=self.drain_error)
-        yield self.writer
+    def open_writer(self, source: Any) -> FakeWriter:
+        self.writer = FakeWriter(
+            error=self.write_error,
+            waits=self.waits,
+            drain_error=self.drain_error,
+            enter_error=self.enter_error,
+            enter_hangs=self.enter_hangs,
+        )
+        return self.writer
 
     def run(self) -> Ending:
         with contextlib.redirect_stderr(io.StringIO()) as said:
@@ -185,11 +205,13 @@ def test_a_signal_drains_and_says_so() -> None:
     assert (ending.exit_code, ending.error) == (143, None)
 
 
-def test_a_signal_before_the_writer_is_ready_cancels_the_start() -> None:
+def test_a_signal_before_the_writer_is_ready_ends_the_start_and_is_handed_to_it() -> None:
     stage = Stage(enter_hangs=True)
     ending = stage.run()
     assert (ending.exit_code, ending.error, ending.summary.counts.pairs) == (130, None, 0)
-    assert "before anything was sent" in stage.said
+    assert stage.writer is not None
+    assert stage.writer.reasons == ["SIGINT, before anything was sent"]
+    assert stage.writer.ended == [Ended("signal", "SIGINT", 130)]
     assert stage.source.is_closed
 
 

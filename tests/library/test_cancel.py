@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from bulkwriter import BulkWriter, State
+from bulkwriter import BulkWriter, State, UsageError
+from bulkwriter.model import Ended
+from bulkwriter.store.journal_reader import JournalReader
+from bulkwriter.store.starts import last_start
 from bulkwriter.stub.thread import StubThread
 from tests.support.cli_process import stub
 from tests.support.library import on_loop, settings_for, some_pairs, states, truth, wholly
@@ -90,3 +93,32 @@ def test_cancelled_at_any_moment(tmp_path: Path, way: str, loop: str) -> None:
             assert truth(server) == (len(PAIRS), 0), i
         assert summary.exit_code == 0
         assert summary.counts.pending == summary.counts.in_doubt == 0
+
+
+@pytest.mark.parametrize("count", range(1, 30, 2))
+def test_who_asks_for_the_end_of_an_opening_is_named_in_the_journal(tmp_path: Path, count: int) -> None:
+    """A Ctrl-C of the first 50 ms was noted as an end before anything was sent, and nobody's."""
+    asked = Ended("signal", "SIGINT", 130)
+
+    async def main() -> None:
+        writer = BulkWriter(settings_for("http://127.0.0.1:9", tmp_path / "j"))
+        opening = asyncio.create_task(writer.__aenter__())
+        await turns(count)
+        writer.drain("SIGINT", ended=asked)
+        await asyncio.wait([opening])
+        if not opening.cancelled():
+            await writer.__aexit__(None, None, None)
+
+    on_loop(main)
+    if (tmp_path / "j").exists():
+        with JournalReader(tmp_path / "j") as reader:
+            noted = last_start(reader.meta())
+        assert noted
+        assert noted.ended == asked
+    else:
+        assert count == 1, "it had no turn to begin in"
+
+
+def test_what_was_never_begun_cannot_be_drained() -> None:
+    with pytest.raises(UsageError, match="not opened yet"):
+        BulkWriter(settings_for("http://127.0.0.1:9")).drain("a test")
