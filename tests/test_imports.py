@@ -80,6 +80,7 @@ MAY_USE: dict[str, set[str]] = {
     "cli": {
         *NOUNS,
         "core",
+        "entities",
         "guarded",
         "listing",
         "quota",

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import UsageError
 from ..settings import Limits, Settings
 from ..shell import operand, quote, visible
@@ -138,11 +139,11 @@ def open_given(source: str, given: Mapping[str, Any], stderr: Stderr, *, limits:
 
     if words := waits_for(source):
         stderr.print(f"note: {words}", event="note")
-    lesson, member = columns_of(given)
+    first, second = columns_of(given)
     return open_source(
         source,
-        lesson_column=lesson,
-        member_column=member,
+        lesson_column=first,
+        member_column=second,
         header_line=given["header_line"],
         line_bytes=limits.line_bytes,
     )
@@ -231,7 +232,8 @@ def secrets_in_files(settings: Settings) -> list[str]:
 
 def columns_of(given: Mapping[str, Any]) -> tuple[str, str]:
     """Names of the two columns, as asked for or as usual."""
-    return given["lesson_column"] or "CourseLessonId", given["member_column"] or "CourseMemberId"
+    first, second = COMPLETED_LESSONS.fields
+    return given["lesson_column"] or first, given["member_column"] or second
 
 
 def strange_variables(env: Mapping[str, str], known: Collection[str]) -> list[str]:

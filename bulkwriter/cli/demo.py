@@ -26,11 +26,12 @@ from urllib.parse import urlsplit
 
 import click
 
+from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import BulkwriterError
 from .main import main, put_stderr
 from .options import ENV
 
-LESSONS = 100
+FIRST_IDS = 100
 CALM = {"seed": 1, "latency_s": 0.05, "latency_sigma": 0.3}
 FAULTY = {
     **CALM,
@@ -68,9 +69,9 @@ def command(count: int, faults: bool, keep: bool, progress: str) -> int:
 def show(folder: Path, count: int, *, scenario: dict[str, Any], progress: str) -> int:
     """Make the pairs, run them into a stub, and compare."""
     source = folder / "pairs.csv"
-    expected = [(1 + i % LESSONS, 1 + i // LESSONS) for i in range(count)]
-    rows = "".join(f"{lesson},{member}\n" for lesson, member in expected)
-    source.write_text("CourseLessonId,CourseMemberId\n" + rows, encoding="ascii")
+    expected = [(1 + i % FIRST_IDS, 1 + i // FIRST_IDS) for i in range(count)]
+    rows = "".join(f"{first},{second}\n" for first, second in expected)
+    source.write_text(",".join(COMPLETED_LESSONS.fields) + "\n" + rows, encoding="ascii")
     with stub(folder, scenario) as (base_url, token):
         (folder / "token").write_text(token, encoding="ascii")
         where = ["--base-url", base_url, "--token-file", str(folder / "token")]
@@ -138,7 +139,8 @@ def get(base_url: str, path: str) -> Any:
 def records(base_url: str) -> Counter[tuple[int, int]]:
     """The pairs of all records, with how often each is there."""
     rows = map(json.loads, fetch(base_url, "/stub/records").splitlines())
-    return Counter((row["CourseLessonId"], row["CourseMemberId"]) for row in rows)
+    first, second = COMPLETED_LESSONS.fields
+    return Counter((row[first], row[second]) for row in rows)
 
 
 def fetch(base_url: str, path: str) -> bytes:

@@ -68,7 +68,7 @@ def exit_code_of(own: int, error: BaseException | None, signal_code: int | None)
 
 
 def code_of(error: BaseException | None) -> int | None:
-    """The exit code of an exception; of a group, the first of its members' codes; what is not ours is a bug."""
+    """The exit code of an exception; of a group, the first of its errors' codes; what is not ours is a bug."""
     if error is None:
         return None
     if isinstance(error, BaseExceptionGroup):
@@ -80,7 +80,7 @@ def code_of(error: BaseException | None) -> int | None:
 
 
 def first_of(error: BaseException) -> BaseException:
-    """The member of an exception group that decides its exit code; any other exception itself."""
+    """The error of an exception group that decides its exit code; any other exception itself."""
     while isinstance(error, BaseExceptionGroup):
         code = code_of(error)
         error = next(e for e in error.exceptions if code_of(e) == code)

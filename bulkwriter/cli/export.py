@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import UsageError
 from ..model import State
 from ..shell import quote
@@ -53,7 +54,7 @@ def command(journal: Path, states: str, output: str, force: bool) -> int:
     from ..store.journal_reader import JournalReader
 
     with JournalReader(journal) as reader:
-        names = json.loads(reader.meta().get("columns", "null")) or ["CourseLessonId", "CourseMemberId"]
+        names = json.loads(reader.meta().get("columns", "null")) or COMPLETED_LESSONS.fields
         lines = csv_lines(names, reader.export(wanted))
         if output == "-":
             written = write_stdout(lines)
@@ -100,12 +101,12 @@ def csv_rows(rows: Iterable[list[object]]) -> Iterator[str]:
 
 
 def record(row: ExportRow) -> list[object]:
-    lesson, member = row.pair or ("", "")
+    first, second = row.pair or ("", "")
     said = "; ".join(e.message for e in row.errors) or row.message
     about = "; ".join(e.property_name for e in row.errors if e.property_name)
     return [
-        lesson,
-        member,
+        first,
+        second,
         "" if row.http_status is None else row.http_status,
         harmless(about),
         harmless(said),

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..settings import Settings, amount
 
 ENV = "BULKWRITER_"
@@ -65,6 +66,11 @@ def option(flag: str, field: str, **how: Any) -> Decorator:
 def plain(flag: str, text: str, name: str, *extra: str, **how: Any) -> Decorator:
     """An option of the command line alone, under parameter `name`."""
     return click.option(flag, *extra, name, cls=Option, envvar=variable(flag), help=text, **how)
+
+
+def column_help(which: int) -> str:
+    """What help says of the column of a pair's first (0) or second (1) id."""
+    return f"column of the {COMPLETED_LESSONS.words[which]} ids [default {COMPLETED_LESSONS.fields[which]}]"
 
 
 def describe(f: dataclasses.Field[Any]) -> str:
@@ -175,8 +181,8 @@ care_options = several(
 )
 
 column_options = several(
-    plain("--lesson-column", "column of the lesson ids [default CourseLessonId]", "lesson_column", metavar="NAME"),
-    plain("--member-column", "column of the member ids [default CourseMemberId]", "member_column", metavar="NAME"),
+    plain("--lesson-column", column_help(0), "lesson_column", metavar="NAME"),
+    plain("--member-column", column_help(1), "member_column", metavar="NAME"),
     plain("--header-line", "line of a CSV that names its columns [default 1]", "header_line", metavar="N", type=int),
     title="Source and journal",
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
+from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import Exit, UsageError
 from ..model import State
 from ..settings import Settings
@@ -23,9 +24,7 @@ from .lifecycle import CountingCommand, Invocation
 if TYPE_CHECKING:
     from ..verify.undo import Undo, UndoPlan
 
-MISMATCH = "record {} holds lesson {}, member {}, not lesson {}, member {}: left alone"
 NOBODY = "none"
-OLDER = "record {} of lesson {}, member {} is by id and CreatedOn no newer than what was there before: left alone"
 
 
 EXAMPLES = (
@@ -150,11 +149,8 @@ class UndoCommand(CountingCommand):
         rows = [(name, facts[name], meaning) for name, meaning in MEANING.items() if facts[name] or name == "deleted"]
         width = max(len(describe.number(count)) for _, count, _ in rows)
         lines += ["", *(f"  {describe.state(name):<10}  {count:>{width},}  {text}" for name, count, text in rows), ""]
-        lines += [
-            "  " + MISMATCH.format(record_id, *(i or NOBODY for i in held), *own)
-            for record_id, own, held in undo.tally.mismatches
-        ]
-        lines += ["  " + OLDER.format(record_id, *pair) for record_id, pair in undo.tally.olders]
+        lines += [mismatch_line(*found) for found in undo.tally.mismatches]
+        lines += [older_line(*found) for found in undo.tally.olders]
         if undo.refusal:
             lines.append(
                 f"  the server refused to delete {describe.quantity(undo.tally.refused, 'record')}: {undo.refusal}"
@@ -220,3 +216,13 @@ def progress_line(undo: Undo) -> str:
     facts += [f"ETA {describe.duration(now.eta_s)}"] if now.eta_s is not None else []
     facts += [f"throttled {now.throttled:,}"] if now.throttled else []
     return " · ".join(facts)
+
+
+def mismatch_line(record_id: int, own: tuple[int, int], held: tuple[int, int]) -> str:
+    holds, made = (COMPLETED_LESSONS.describe([i or NOBODY for i in pair]) for pair in (held, own))
+    return f"  record {record_id} holds {holds}, not {made}: left alone"
+
+
+def older_line(record_id: int, pair: tuple[int, int]) -> str:
+    what = f"record {record_id} of {COMPLETED_LESSONS.describe(pair)}"
+    return f"  {what} is by id and CreatedOn no newer than what was there before: left alone"

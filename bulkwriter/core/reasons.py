@@ -3,7 +3,7 @@
 A server that refuses 10,000 pairs says the same 10,000 times, each time with other ids in it; and so does a source
 whose every row has the same fault.  `kind_of` takes out what may be a value, so that such texts are one *kind*:
 
-    "there is no member 42", "there is no member 43"    one kind, told as "there is no member …"
+    "there is no reader 42", "there is no reader 43"    one kind, told as "there is no reader …"
     "'a' is no id from 1 to 9", "'b' is no id from …"   one kind, told as "… is no id from 1 to 9"
 
 Values are what stands in quotes, e-mail addresses, and words with a digit in them.  The same normaliser decides whether

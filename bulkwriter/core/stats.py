@@ -138,7 +138,7 @@ class Stats:
 
         Creations are counted without this call: `created` plus one, and `latency.record`.
         """
-        if kind is _CREATED:  # apart, since hashing an enum member for the dict costs more than all the rest
+        if kind is _CREATED:  # apart, since hashing an enum for the dict costs more than all the rest
             self.created += 1
         else:
             self._others[kind] += 1

@@ -12,6 +12,7 @@ written for people; those are contracts of their own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -47,6 +48,6 @@ class Entity:
         chosen = zip(self.filter_names, (first, second), strict=True)
         return {name: str(value) for name, value in chosen if value is not None}
 
-    def describe(self, pair: tuple[object, object]) -> str:
+    def describe(self, pair: Iterable[object]) -> str:
         """A pair for people: "lesson 11, member 42"."""
         return ", ".join(f"{word} {value}" for word, value in zip(self.words, pair, strict=True))

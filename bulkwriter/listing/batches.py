@@ -1,7 +1,7 @@
 """Which doubts of a look are found by reading the newest records, and which by a list of their own.  Pure.
 
 Reading the newest records down to a floor settles every doubt whose floor is not lower, for one call a thousand
-records; a list by lesson and member settles one doubt for one call.  So the doubts are ordered by floor, highest
+records; a list by both ids settles one doubt for one call.  So the doubts are ordered by floor, highest
 first, and cut where the sum of calls is least:
 
     calls(k) = 1 + min(newest id - floor of doubt k, most) // 1000  for the first k,  + 1 for each of the rest

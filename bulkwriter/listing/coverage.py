@@ -1,11 +1,11 @@
-"""Reads the lists that cover given pairs, with few calls: by lesson, by member, pair by pair, or the whole table.
+"""Reads the lists that cover given pairs, with few calls: by first id, by second id, pair by pair, or whole.
 
-Covered is a pair whose lesson, or member, or own pair was listed, or everything once the whole table was.  What costs
-fewer calls is chosen as one goes, without knowing which pairs are still to come:
+Covered is a pair of which the first id, the second, or both were listed, or everything once the whole table was.  What
+costs fewer calls is chosen as one goes, without knowing which pairs are still to come:
 
 - the first call, newest first without filter, tells the size of the table (`TotalItems`) and the newest id;
 - a small table (`SMALL_PAGES`) is read whole at once;
-- else lessons or members, whichever the pairs at hand have fewer of, one list each; a list that would take more pages
+- else first or second ids, whichever the pairs at hand have fewer of, one list each; a list that would take more pages
   than it has pairs to check is given up for one call a pair;
 - once as many calls were spent so as the whole table costs, the whole table is read: never more than about twice the
   calls of the best choice.

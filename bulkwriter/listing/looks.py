@@ -1,7 +1,7 @@
 """Looks: list calls that settle doubts, many together where that is cheaper, and what to do when a list fails.
 
 A look reads either the newest records down to the floor of the oldest doubt in it (one call brings a thousand records),
-or, for few doubts, the list of each pair by lesson and member: whichever is expected to need fewer calls.  Which answer
+or, for few doubts, the list of each pair by both its ids: whichever is expected to need fewer calls.  Which answer
 may settle what is decided by `Doubts`; a look that fails settles nothing and is made again after a growing pause.
 
 What is not in a list is absent only if the list is as new as it seems: one that ends below a record which the run had

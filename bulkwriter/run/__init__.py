@@ -18,5 +18,5 @@
     registry        which runs there are, so that two over the same pairs know each other
     background                  tasks from callbacks; `cpu`: time used
 
-It knows all folders but `cli`, `verify` and `stub`.  It names no lesson and no member.
+It knows all folders but `cli`, `verify` and `stub`.  What it writes is said by an `Entity`.
 """
