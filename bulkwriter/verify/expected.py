@@ -1,11 +1,11 @@
 """What is claimed to be on the server, and what lists have shown of it: two columns to be held against each other.
 
 `Claims` are the pairs that must be there exactly once, and those that the run knows besides (pending, rejected, in
-doubt).  `Sightings` collects what lists show of them: pairs seen, pairs seen twice, and how many records of the run's
-lessons belong to pairs that it does not know.  Sets are bitmaps, a few bytes a pair.
+doubt).  `Sightings` collects what lists show of them: pairs seen, pairs seen twice, and how many records with
+a first id of the run's belong to pairs that it does not know.  Sets are bitmaps, a few bytes a pair.
 
 A list that failed half-way is read again, so what it showed is forgotten when its next try begins; without that, every
-record of a page read twice would look doubled.  A lesson's records count only when its list is known to be whole.
+record of a page read twice would look doubled.  A first id counts only when its list is known to be whole.
 
 Invariant: `seen`, `twice` and `strangers` tell of whole lists only, each counted once.  Pure.
 """
@@ -29,7 +29,7 @@ class Claims:
     def __init__(self) -> None:
         self.there = PairSet()
         self.others = PairSet()
-        self.lessons = IdSet()
+        self.first_ids = IdSet()
         self.doubts = 0
         self.pending = 0
 
@@ -47,16 +47,16 @@ class Claims:
                 self._count(State(state or 0), is_live=is_live)
         self.add_pairs(there)
         self.others.add_all(others)
-        self._add_lessons(others)
+        self._add_first_ids(others)
 
     def add_pairs(self, pairs: Sequence[tuple[int, int] | None]) -> None:
         """Take rows of a source: every pair must be there."""
         self.there.add_all(pairs)
-        self._add_lessons(pairs)
+        self._add_first_ids(pairs)
 
-    def _add_lessons(self, pairs: Sequence[tuple[int, int] | None]) -> None:
-        for lesson in {pair[0] for pair in pairs if pair}:
-            self.lessons.add(lesson)
+    def _add_first_ids(self, pairs: Sequence[tuple[int, int] | None]) -> None:
+        for first in {pair[0] for pair in pairs if pair}:
+            self.first_ids.add(first)
 
     def __contains__(self, pair: tuple[int, int]) -> bool:
         return pair in self.there or pair in self.others
@@ -69,13 +69,13 @@ class Claims:
 
 
 class Sightings:
-    """What lists have shown of some claims: the whole table at once, or lesson by lesson."""
+    """What lists have shown of some claims: the whole table at once, or a list for each first id."""
 
     def __init__(self, claims: Claims) -> None:
         self._claims = claims
-        self._lesson = 0
-        self._members = array("q")
-        self._lesson_strangers = 0
+        self._first = 0
+        self._second_ids = array("q")
+        self._list_strangers = 0
         self.begin_table()
 
     def begin_table(self) -> None:
@@ -89,28 +89,28 @@ class Sightings:
             if pair in self._claims:
                 if not self.seen.add(pair):
                     self.twice.add(pair)
-            elif pair[0] in self._claims.lessons:
+            elif pair[0] in self._claims.first_ids:
                 self.strangers += 1
 
-    def begin_lesson(self, lesson: int) -> None:
-        """A lesson is about to be listed, perhaps not for the first time."""
-        self._lesson = lesson
-        self._members = array("q")
-        self._lesson_strangers = 0
+    def begin_list(self, first: int) -> None:
+        """The list of this first id is about to be read, perhaps not for the first time."""
+        self._first = first
+        self._second_ids = array("q")
+        self._list_strangers = 0
 
-    def take_lesson(self, records: list[Record]) -> None:
-        """Records of other lessons are passed over: a server need not filter."""
+    def take_list(self, records: list[Record]) -> None:
+        """Records of other first ids are passed over: a server need not filter."""
         for _, pair in records:
-            if pair[0] == self._lesson:
+            if pair[0] == self._first:
                 if pair in self._claims:
-                    self._members.append(pair[1])
+                    self._second_ids.append(pair[1])
                 else:
-                    self._lesson_strangers += 1
+                    self._list_strangers += 1
 
-    def end_lesson(self) -> None:
-        """The lesson's list is known to be whole."""
-        pairs = [(self._lesson, member) for member in self._members]
+    def end_list(self) -> None:
+        """The list is known to be whole."""
+        pairs = [(self._first, second) for second in self._second_ids]
         for i in self.seen.add_all(pairs):
             self.twice.add(pairs[i])
-        self.strangers += self._lesson_strangers
-        self.begin_lesson(0)
+        self.strangers += self._list_strangers
+        self.begin_list(0)

@@ -1,13 +1,14 @@
 """Holds what a journal or a source claims against the server's own lists: what is missing, what is doubled.
 
-    1. every record of the claims' lessons is listed: the whole table, or one list a lesson, whichever is fewer pages
+    1. every record with a first id of the claims is listed: the whole table, or one list a first id, whichever is
+       fewer pages
     2. pairs not seen, and pairs seen twice, are looked up once more by whatever lists cover them with few calls
        (`coverage`); for the missing ones not before `list_lag_s` have passed, since a list may lag
     3. what both looks agree on is told: `missing` pairs, `doubled` pairs with their record ids, and how many records
-       of the run's lessons belong to pairs that it does not know (`strangers`)
+       with a first id of the run's belong to pairs that it does not know (`strangers`)
 
 It only reads.  A list that failed or is not whole is made again and never believed (`lists.scan`,
-`retry_until_deadline`).  Never more than twice the pages of the whole table in step 1: with L lessons and T pages of
+`retry_until_deadline`).  Never more than twice the pages of the whole table in step 1: with L first ids and T pages of
 table, L lists are at most L + T pages, and they are chosen only where L < T.  Memory: three bitmaps of pairs, and ids
 of at most `MOST_DOUBLED` pairs.
 
@@ -104,24 +105,24 @@ class Verification:
         return page
 
     async def _list_all(self) -> None:
-        """List all records of the claims' lessons."""
-        lessons = self._claims.lessons
-        if len(lessons) > 1:
-            first = await self._page({}, 1)
-            if table_pages(first) <= len(lessons):
+        """List all records with a first id of the claims."""
+        first_ids = self._claims.first_ids
+        if len(first_ids) > 1:
+            page = await self._page({}, 1)
+            if table_pages(page) <= len(first_ids):
                 await self._retry(self._list_table)
                 return
-        for lesson in lessons:
-            await self._retry(partial(self._list_lesson, lesson))
+        for first in first_ids:
+            await self._retry(partial(self._list_one, first))
 
     async def _list_table(self) -> None:
         self._sightings.begin_table()
         await scan(self._page, {}, take=self._sightings.take_table)
 
-    async def _list_lesson(self, lesson: int) -> None:
-        self._sightings.begin_lesson(lesson)
-        await scan(self._page, self._filters_of(lesson, None), take=self._sightings.take_lesson)
-        self._sightings.end_lesson()
+    async def _list_one(self, first: int) -> None:
+        self._sightings.begin_list(first)
+        await scan(self._page, self._filters_of(first, None), take=self._sightings.take_list)
+        self._sightings.end_list()
 
     async def _look_again(self, twice: PairSet) -> None:
         findings = self.findings
