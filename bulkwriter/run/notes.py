@@ -110,7 +110,8 @@ class Notes:
         if self._has_warned or (eta_s := self._eta_s()) is None:
             return
         self._has_warned = True
-        if warning := token_warning(self._engine.settings, eta_s):
+        settings = self._engine.settings
+        if warning := token_warning(settings, eta_s, is_kept=settings.journal is not None):
             self._engine.tell(Note(warning))
 
 

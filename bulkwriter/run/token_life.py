@@ -21,8 +21,8 @@ SHORT_S: Final = DAY_S
 SIGN_IN: Final = "--username with --password-file signs in again by itself"
 
 
-def token_warning(settings: Settings, needed_s: float) -> str:
-    """A sentence where the run takes `needed_s` and its token may end before; "" else."""
+def token_warning(settings: Settings, needed_s: float, *, is_kept: bool = True) -> str:
+    """A sentence where the run takes `needed_s` and its token may end before; "" else.  `is_kept`: with a journal."""
     if needed_s < SHORT_S or not (isinstance(settings.token, str) or (not settings.token and settings.token_file)):
         return ""
     days = needed_s / DAY_S
@@ -31,7 +31,7 @@ def token_warning(settings: Settings, needed_s: float) -> str:
     then = (
         f"put a new one into {settings.token_file} in time: it is read again when the old one is refused; or {SIGN_IN}"
         if not settings.token
-        else f"{SIGN_IN}; --token-file is read again when its token is refused; else the run ends with exit 4, and the "
-        "same command with a new token goes on"
+        else f"{SIGN_IN}; --token-file is read again when its token is refused; else the run ends with exit 4"
+        f"{', and the same command with a new token goes on' if is_kept else ''}"
     )
     return f"the run takes {took}, and a token lives 7 days: this one {sure}.  {then[0].upper()}{then[1:]}"

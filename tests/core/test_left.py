@@ -205,6 +205,8 @@ def test_a_token_of_unknown_age_is_doubted_in_a_run_of_days() -> None:
     assert "about 12 days, and a token lives 7 days: this one ends before that" in token_warning(fixed, 12 * DAY_S)
     assert "Put a new one into token in time" in token_warning(kept, 12 * DAY_S)
     assert "very long" in token_warning(kept, math.inf)
+    assert "the same command with a new token goes on" in token_warning(fixed, 12 * DAY_S)
+    assert token_warning(fixed, 12 * DAY_S, is_kept=False).endswith("else the run ends with exit 4")
 
 
 def test_a_sign_in_and_a_function_renew_their_tokens() -> None:
