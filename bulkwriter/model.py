@@ -205,7 +205,7 @@ class Intent(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class QuotaWindow:
     """A quota: at most `count` requests of `kind` ("write", "read", "any") in any `window_s`; or, where `day_at_s` is
     not None, in each day that begins so many seconds after midnight UTC.  `text` is how people write it."""
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..model import Window, moment
+from ..model import QuotaWindow, moment
 from ..quota.account import day_of, longest_of, placed
 from ..quota.build import spent_so_far
 from ..quota.eta import long_of, pace_of
@@ -32,16 +32,18 @@ NOUNS = {"write": ("write", "writes"), "read": ("list call", "list calls"), "any
 class Outlook:
     """What a forecast starts from.  `rate_per_s` is what we allow ourselves beside the quotas, or infinity."""
 
-    windows: tuple[Window, ...]
+    windows: tuple[QuotaWindow, ...]
     spending: Spending
-    shown: tuple[Window, ...]  # what throttles have shown of the server's own windows
+    shown: tuple[QuotaWindow, ...]  # what throttles have shown of the server's own windows
     boot: float
     wall: float
     rate_per_s: float = math.inf
     not_before: float = -math.inf  # boot clock: when the server said to come back
 
     @classmethod
-    def now(cls, windows: tuple[Window, ...], ledger: Path, account: str, *, rate_per_s: float = math.inf) -> Outlook:
+    def now(
+        cls, windows: tuple[QuotaWindow, ...], ledger: Path, account: str, *, rate_per_s: float = math.inf
+    ) -> Outlook:
         """With what the ledger says at this moment.  Raises `JournalError` where it cannot be read."""
         boot, wall = boot_clock(), time.time()
         if not windows:
@@ -63,7 +65,7 @@ class Outlook:
         )
         return dataclasses.replace(self, spending=nothing, shown=(), not_before=-math.inf)
 
-    def under(self, need: int, window: Window) -> Term:
+    def under(self, need: int, window: QuotaWindow) -> Term:
         """How long `need` writes take under one window alone."""
         if is_short(window):
             seconds = need * window.window_s * (1 + SLACK) / window.count
@@ -78,23 +80,23 @@ class Outlook:
         end = finish(self.spending, [*long_of(self.windows), *self.shown], need, begin, rate_per_s=rate)
         return self._term(end, None if end.window or begin == self.boot or not self.shown else self.shown[0])
 
-    def concerned(self) -> tuple[Window, ...]:
+    def concerned(self) -> tuple[QuotaWindow, ...]:
         """The windows that writes count in."""
         return (*concerned(self.windows, WRITE), *self.shown)
 
-    def opens_at(self, window: Window) -> float:
+    def opens_at(self, window: QuotaWindow) -> float:
         """When (boot clock) a long window, or the server, lets the next write go."""
         at = self.spending.opens_at(window, self.boot, usable(window, WRITE))
         return max(at, self.not_before) if window in self.shown else at
 
-    def spent(self, window: Window) -> int | None:
+    def spent(self, window: QuotaWindow) -> int | None:
         """How much of a long window is spent now."""
         return None if is_short(window) else self.spending.spent(window, self.boot)
 
-    def _term(self, end: Finish, window: Window | None = None) -> Term:
+    def _term(self, end: Finish, window: QuotaWindow | None = None) -> Term:
         return Term(end.at - self.boot, self.wall + end.at - self.boot, window or end.window or self._slowest())
 
-    def _slowest(self) -> Window | None:
+    def _slowest(self) -> QuotaWindow | None:
         """What paces writes where no long window is waited for; None where it is not a quota."""
         short = [window for window in concerned(self.windows, WRITE) if is_short(window)]
         slowest = min(short, key=lambda window: window.count / window.window_s, default=None)
@@ -107,7 +109,7 @@ class Term:
 
     seconds: float
     wall: float
-    window: Window | None
+    window: QuotaWindow | None
 
     def after(self, seconds: float) -> Term:
         """The same, but no sooner than in so many seconds."""
@@ -131,7 +133,7 @@ class Term:
         return f"{describe.duration(self.seconds)}, until {moment(self.wall)}"
 
 
-def window_words(window: Window) -> str:
+def window_words(window: QuotaWindow) -> str:
     """A window as people say it: "2,500 writes a day", "1 request in 0.1 s"."""
     kind = window.kind.removeprefix("taken-")
     noun = NOUNS[kind][window.count != 1]

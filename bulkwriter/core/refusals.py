@@ -62,7 +62,7 @@ class Wording:
 
 
 @dataclass(slots=True)
-class Held:
+class HeldRefusal:
     """A refused pair, and the row that it gets if it is not there."""
 
     intent: Intent
@@ -78,7 +78,7 @@ class Refusals:
         self._doubts = doubts
         self._know = know
         self._wordings: dict[Words, Wording] = {}
-        self._held: dict[int, Held] = {}
+        self._held: dict[int, HeldRefusal] = {}
 
     def __len__(self) -> int:
         return len(self._held)
@@ -96,7 +96,7 @@ class Refusals:
         if wording is None or wording.is_innocent or not can_look or len(self._held) >= MOST_HELD:
             self._know(intent, row)
             return True
-        self._held[intent.seq] = Held(intent, row, words, now)
+        self._held[intent.seq] = HeldRefusal(intent, row, words, now)
         wording.waiting.append(intent.seq)
         self._look_up(wording)
         return not wording.is_double
@@ -158,7 +158,7 @@ class Refusals:
             wording.asked.add(held.intent.seq)
             self._doubts.park(held.intent, held.at, is_refused=True)
 
-    def _forget(self, left: Sequence[Held]) -> None:
+    def _forget(self, left: Sequence[HeldRefusal]) -> None:
         """They are held no more, and no look has told of them: of those that still wait, others are looked up."""
         for words in dict.fromkeys(held.words for held in left):
             wording = self._wordings[words]
@@ -166,6 +166,6 @@ class Refusals:
             wording.waiting = deque(seq for seq in wording.waiting if seq in self._held)
             self._look_up(wording)
 
-    def _reject(self, held: Held) -> None:
+    def _reject(self, held: HeldRefusal) -> None:
         self._doubts.drop(held.intent.seq)
         self._know(held.intent, held.row)

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..model import Window
+from ..model import QuotaWindow
 from .forecast import DAY_S, KINDS, MINUTE_S, TAKEN, Grant, Spending, minute_of
 from .ledger_book import Book, SpentRow
 from .reserve import BLOCK, Lease, mark_of
@@ -57,7 +57,7 @@ class Answer:
 
     grants: dict[str, Grant]
     tries: set[str]  # kinds of which the one request that was granted is a try
-    shown: dict[str, Window]  # what throttles have shown of the server's own windows, by kind
+    shown: dict[str, QuotaWindow]  # what throttles have shown of the server's own windows, by kind
     stretched: set[str]  # kinds of which more than was shown is tried
     is_guess: bool
     spending: Spending
@@ -67,7 +67,7 @@ class Answer:
 class Account:
     """The account of one process.  `windows` are all of its quotas; `till` is the name of its till."""
 
-    def __init__(self, windows: Sequence[Window], till: str) -> None:
+    def __init__(self, windows: Sequence[QuotaWindow], till: str) -> None:
         self._till = till
         self._held: dict[str, tuple[int, int, int] | None] = {}  # as the ledger has it
         long = [window for window in windows if not is_short(window)]
@@ -179,17 +179,17 @@ class Account:
         book.forget_before(minute_of(ask.now - KEEP_S), ask.wall - KEEP_S if ask.is_sure else None)
 
 
-def day_of(kind: str, most: int) -> Window:
+def day_of(kind: str, most: int) -> QuotaWindow:
     """The window that the server has shown: so many taken in any day."""
-    return Window(f"{kind}:{most}/day (as the server showed)", TAKEN + kind, most, DAY_S)
+    return QuotaWindow(f"{kind}:{most}/day (as the server showed)", TAKEN + kind, most, DAY_S)
 
 
-def surely_a_day(kind: str) -> Window:
+def surely_a_day(kind: str) -> QuotaWindow:
     """A window of which the server has surely forgotten nothing yet: shorter by a minute, and by a long latency."""
-    return Window(f"{kind} of a day", TAKEN + kind, 0, DAY_S - 2 * MINUTE_S)
+    return QuotaWindow(f"{kind} of a day", TAKEN + kind, 0, DAY_S - 2 * MINUTE_S)
 
 
-def longest_of(windows: Sequence[Window]) -> float:
+def longest_of(windows: Sequence[QuotaWindow]) -> float:
     """How far back what was spent matters, a day at least: so long is what throttles may show."""
     return max((window.window_s for window in windows if not is_short(window)), default=DAY_S)
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ..model import Window
+from ..model import QuotaWindow
 from ..settings import Settings
 from ..store.boot import boot_clock, boot_id
 from .account import longest_of, placed
@@ -31,7 +31,7 @@ from .windows import is_short, windows_of
 CLOCKS: Final = Clocks(clock=time.monotonic, boot=boot_clock, wall=time.time)
 
 
-def windows_for(settings: Settings) -> tuple[Window, ...]:
+def windows_for(settings: Settings) -> tuple[QuotaWindow, ...]:
     """The quotas that the settings ask for.  Raises `UsageError`."""
     return windows_of(settings.quota, is_loopback=settings.is_loopback, share=settings.quota_share)
 
@@ -62,7 +62,7 @@ def quotas_for(settings: Settings) -> Quotas | None:
     )
 
 
-def spent_so_far(path: Path, account: str, windows: tuple[Window, ...]) -> tuple[Spending, dict[str, Learnt]]:
+def spent_so_far(path: Path, account: str, windows: tuple[QuotaWindow, ...]) -> tuple[Spending, dict[str, Learnt]]:
     """What the ledger says now, for a forecast: the counts, and what throttles have shown, by kind."""
     boot, now, wall = boot_id(), boot_clock(), time.time()
     rows, learnt = read_ledger(path, account, boot)
@@ -78,6 +78,6 @@ def opened(path: Path, account: str, boot: str, till: Till) -> Ledger:
     return ledger
 
 
-def page_name(windows: tuple[Window, ...]) -> str:
+def page_name(windows: tuple[QuotaWindow, ...]) -> str:
     """What tells pages of different short windows apart."""
     return " ".join(f"{w.kind}:{w.count}/{w.window_s!r}" for w in windows if is_short(w))

@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ..model import Window
+from ..model import QuotaWindow
 from .forecast import finish
 from .view import blocked_by, spending_of
 from .windows import SLACK, WRITE, concerned, is_short
@@ -132,12 +132,12 @@ def is_near(known: tuple[float, Moment, float, float], moment: Moment, now: floa
     return abs(rate - rate_was) <= rate / 50 and end >= now + moment.pause_s
 
 
-def long_of(windows: Iterable[Window]) -> list[Window]:
+def long_of(windows: Iterable[QuotaWindow]) -> list[QuotaWindow]:
     """The windows that writes count in and that are counted by the minute."""
     return [window for window in concerned(windows, WRITE) if not is_short(window)]
 
 
-def pace_of(windows: Iterable[Window]) -> float:
+def pace_of(windows: Iterable[QuotaWindow]) -> float:
     """Writes a second that the short windows allow; infinity where there are none."""
     short = [window for window in concerned(windows, WRITE) if is_short(window)]
     return min((window.count / (window.window_s * (1 + SLACK)) for window in short), default=math.inf)

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Final, NamedTuple
 
-from ..model import Window
+from ..model import QuotaWindow
 
 MINUTE_S: Final = 60.0
 DAY_S: Final = 86_400.0
@@ -50,14 +50,14 @@ class Grant(NamedTuple):
 
     granted: int
     opens_at: float = 0.0
-    window: Window | None = None
+    window: QuotaWindow | None = None
 
 
 class Finish(NamedTuple):
     """When the last write is made (boot clock, infinity: never), and the window that was waited for longest."""
 
     at: float
-    window: Window | None
+    window: QuotaWindow | None
 
 
 class Spending:
@@ -91,12 +91,12 @@ class Spending:
                 del counts[: minute - self._first]
             self._first = minute
 
-    def spent(self, window: Window, now: float) -> int:
+    def spent(self, window: QuotaWindow, now: float) -> int:
         """How many requests count in the window at `now`, those on their way included."""
         first = max(0, self._active_from(window, now) - self._first)
         return sum(sum(self._counts[kind][first:]) for kind in kinds_of(window))
 
-    def opens_at(self, window: Window, now: float, most: int) -> float:
+    def opens_at(self, window: QuotaWindow, now: float, most: int) -> float:
         """When fewer than `most` count in the window: `now`, or when enough of them have become free."""
         over = self.spent(window, now) - (most - 1)
         if over <= 0:
@@ -115,7 +115,7 @@ class Spending:
                 break
         return minute * MINUTE_S + self._span_s(window)
 
-    def grant(self, windows: Sequence[Window], kind: str, ask: int, now: float) -> Grant:
+    def grant(self, windows: Sequence[QuotaWindow], kind: str, ask: int, now: float) -> Grant:
         """As many of `ask` requests as all `windows` (the long ones that concern `kind`) have room for."""
         count, blocked = ask, Grant(0)
         for window in windows:
@@ -127,27 +127,27 @@ class Spending:
             count = min(count, room)
         return Grant(count) if count > 0 else blocked
 
-    def may_bind(self, window: Window, rate_per_s: float, now: float) -> bool:
+    def may_bind(self, window: QuotaWindow, rate_per_s: float, now: float) -> bool:
         """Whether writes at this rate can ever spend the window."""
         most = rate_per_s * (self._span_s(window) + MINUTE_S) + self.spent(window, now)
         return most >= usable(window, "write")
 
-    def _span_s(self, window: Window) -> float:
+    def _span_s(self, window: QuotaWindow) -> float:
         return window.window_s * (1 + self._slack)
 
-    def _active_from(self, window: Window, now: float) -> int:
+    def _active_from(self, window: QuotaWindow, now: float) -> int:
         """The first minute that counts in the window at `now`."""
         if window.day_at_s is not None:
             return minute_of(self._day_start(window, now) - DAY_SKEW_S)
         return minute_of(now - self._span_s(window) + ROUNDING_S)
 
-    def _day_start(self, window: Window, now: float) -> float:
+    def _day_start(self, window: QuotaWindow, now: float) -> float:
         """When the day began that by now is surely the server's as well, on the boot clock."""
         zero = self.epoch - (window.day_at_s or 0.0)
         return math.floor((now + zero - DAY_SKEW_S) / DAY_S) * DAY_S - zero
 
 
-def kinds_of(window: Window) -> tuple[str, ...]:
+def kinds_of(window: QuotaWindow) -> tuple[str, ...]:
     """Which counts make up a window."""
     if window.kind == "any":
         return KINDS
@@ -157,7 +157,7 @@ def kinds_of(window: Window) -> tuple[str, ...]:
     return (window.kind,)
 
 
-def usable(window: Window, kind: str) -> int:
+def usable(window: QuotaWindow, kind: str) -> int:
     """How many requests of `kind` may count in the window: writes leave some of `any` to lists."""
     if kind == "read" or window.kind != "any" or window.count == 1:
         return window.count
@@ -165,7 +165,7 @@ def usable(window: Window, kind: str) -> int:
 
 
 def finish(
-    spending: Spending, windows: Sequence[Window], need: int, now: float, *, rate_per_s: float = math.inf
+    spending: Spending, windows: Sequence[QuotaWindow], need: int, now: float, *, rate_per_s: float = math.inf
 ) -> Finish:
     """When `need` writes are made if each goes as early as the long `windows` and `rate_per_s` let it.
 
@@ -178,7 +178,7 @@ def finish(
     longest_s = max(window.window_s for window in windows)
     at, skipped_s, carry = now, 0.0, 0.0
     mark: tuple[float, int] | None = None  # the steady pattern is measured from here
-    waited: dict[Window, float] = {}
+    waited: dict[QuotaWindow, float] = {}
     while need > 0:
         grant = spending.grant(windows, "write", need, at)
         if grant.window is not None:

@@ -25,7 +25,7 @@ import anyio
 
 from ..errors import BulkwriterError, TryLater
 from ..events import Event, Note
-from ..model import Window, moment
+from ..model import QuotaWindow, moment
 from ..settings import STOP_WAIT_S
 from .account import Account, Answer
 from .exchanges import Clocks, Exchanges, LedgerLike, TillLike
@@ -49,7 +49,7 @@ class Quotas:
 
     def __init__(
         self,
-        windows: Sequence[Window],
+        windows: Sequence[QuotaWindow],
         *,
         ledger: LedgerLike,
         page: PageLike,

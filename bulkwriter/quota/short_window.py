@@ -28,7 +28,7 @@ from array import array
 from collections import deque
 from typing import Final
 
-from ..model import Window
+from ..model import QuotaWindow
 
 MOST_SLOTS: Final = 1_024
 """More would make a look at all slots slow (10 µs here); fewer would lose more than 0.1 % by using them together."""
@@ -51,7 +51,7 @@ class Pace:
     __slots__ = ("_busy_s", "_catch_up_s", "_cells", "_free", "_gap_s", "_in_use", "_left", "_open", "_open_until",
                  "_per_slot", "_slots", "_span_s", "_wrote", "open_s", "window")  # fmt: skip
 
-    def __init__(self, window: Window, cells: memoryview[float], *, slack: float, hold_s: float) -> None:
+    def __init__(self, window: QuotaWindow, cells: memoryview[float], *, slack: float, hold_s: float) -> None:
         self.window = window
         self._per_slot = -(-window.count // MOST_SLOTS)
         self._slots = window.count // self._per_slot
@@ -70,7 +70,7 @@ class Pace:
         self._left = 0  # its units that are not used yet
 
     @staticmethod
-    def cells_for(window: Window) -> int:
+    def cells_for(window: QuotaWindow) -> int:
         """How many cells a window needs."""
         return HEAD + window.count // -(-window.count // MOST_SLOTS)
 

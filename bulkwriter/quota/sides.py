@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from ..model import Window
+from ..model import QuotaWindow
 from .reserve import Reserve
 from .short_window import Pace
 from .throttles import Streak
@@ -56,7 +56,7 @@ class Side:
                 at = pace_at
         return at
 
-    def slowest(self, now: float) -> Window | None:
+    def slowest(self, now: float) -> QuotaWindow | None:
         """The short window that is waited for at `now`."""
         pace = max(self._paces, key=lambda pace: pace.opens_at(now), default=None)
         return pace.window if pace and pace.opens_at(now) > now else None
@@ -107,12 +107,14 @@ class Side:
             pace.check(now)
 
 
-def cells_for(windows: Sequence[Window]) -> int:
+def cells_for(windows: Sequence[QuotaWindow]) -> int:
     """How many cells of the page `windows` need."""
     return sum(Pace.cells_for(window) for window in windows if is_short(window))
 
 
-def parts_of(cells: memoryview[float], windows: Sequence[Window]) -> Iterator[tuple[Window, memoryview[float]]]:
+def parts_of(
+    cells: memoryview[float], windows: Sequence[QuotaWindow]
+) -> Iterator[tuple[QuotaWindow, memoryview[float]]]:
     """Each short window with its part of the cells."""
     at = 0
     for window in filter(is_short, windows):
@@ -121,12 +123,12 @@ def parts_of(cells: memoryview[float], windows: Sequence[Window]) -> Iterator[tu
         at = end
 
 
-def paces_over(cells: memoryview[float], windows: Sequence[Window], *, hold_s: float) -> list[Pace]:
+def paces_over(cells: memoryview[float], windows: Sequence[QuotaWindow], *, hold_s: float) -> list[Pace]:
     """The short windows over their cells."""
     return [Pace(window, part, slack=SLACK, hold_s=hold_s) for window, part in parts_of(cells, windows)]
 
 
-def clear(cells: memoryview[float], ended: float, *, windows: Sequence[Window]) -> None:
+def clear(cells: memoryview[float], ended: float, *, windows: Sequence[QuotaWindow]) -> None:
     """Make the cells of a new page, of which every request before has surely ended by `ended`."""
     for window, part in parts_of(cells, windows):
         Pace.clear(part, ended + window.window_s * (1 + SLACK))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..model import Window, moment
+from ..model import QuotaWindow, moment
 from .forecast import Spending
 from .windows import WRITE
 
@@ -23,11 +23,11 @@ HOLD_S: Final = 60.0
 """Of a longer hold the end is told as a time of day."""
 
 
-def spent_words(window: Window, until: str) -> str:
+def spent_words(window: QuotaWindow, until: str) -> str:
     return f"the quota {window.text} is spent until {until}"
 
 
-def block_of(quotas: Quotas) -> tuple[Window, float] | None:
+def block_of(quotas: Quotas) -> tuple[QuotaWindow, float] | None:
     """The spent window that writes wait for and for how many seconds more, or None."""
     reserve, boot = quotas.sides[WRITE].reserve, quotas.boot()
     blocked = reserve.blocked

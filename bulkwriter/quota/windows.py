@@ -28,7 +28,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ..errors import UsageError
-from ..model import Window
+from ..model import QuotaWindow
 
 NEXUDUS: Final = (
     "write:60/min", "write:2500/day", "any:1/100ms", "any:120/min", "any:5000/hour", "any:200000/day",
@@ -56,7 +56,7 @@ _SPEC: Final = re.compile(r"([a-z]+):([0-9][0-9_,]{0,15})/([0-9]{0,9})([a-z]+)(?
 _DAY_AT: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])(?:(z)|([+-])([01][0-9]):?([0-5][0-9]))?")
 
 
-def windows_of(specs: Sequence[str], *, is_loopback: bool, share: float = 1.0) -> tuple[Window, ...]:
+def windows_of(specs: Sequence[str], *, is_loopback: bool, share: float = 1.0) -> tuple[QuotaWindow, ...]:
     """The windows that `--quota` asks for; none at all where nothing is to be counted.  Raises `UsageError`."""
     words = [spec.strip().lower() for spec in specs if spec.strip()]
     if not words:
@@ -72,7 +72,7 @@ def windows_of(specs: Sequence[str], *, is_loopback: bool, share: float = 1.0) -
     return tuple(shared(window, share) for window in (*kept, *own))
 
 
-def parse(spec: str) -> Window:
+def parse(spec: str) -> QuotaWindow:
     """One window from its text.  Raises `UsageError` that says what is wrong, with the nearest right word."""
     found = _SPEC.fullmatch(spec)
     if not found:
@@ -95,7 +95,7 @@ def parse(spec: str) -> Window:
         )
     if day_at is not None and window_s != UNITS["day"]:
         raise UsageError(f"quota {spec!r}: only a day can begin @ a time", hint=EXAMPLE)
-    return Window(spec, kind, most, window_s, None if day_at is None else day_start(spec, day_at))
+    return QuotaWindow(spec, kind, most, window_s, None if day_at is None else day_start(spec, day_at))
 
 
 def day_start(spec: str, day_at: str) -> float:
@@ -108,7 +108,7 @@ def day_start(spec: str, day_at: str) -> float:
     return float((int(hour) * 3_600 + int(minute) * 60 - east_s) % 86_400)
 
 
-def shared(window: Window, share: float) -> Window:
+def shared(window: QuotaWindow, share: float) -> QuotaWindow:
     """The part of a window that we may use."""
     if share >= 1.0:
         return window
@@ -122,7 +122,7 @@ def shared(window: Window, share: float) -> Window:
     return one_in(window, window.window_s / (share * window.count))
 
 
-def one_in(window: Window, window_s: float) -> Window:
+def one_in(window: QuotaWindow, window_s: float) -> QuotaWindow:
     """The window stretched until one request is the whole share of it."""
     if window_s > LONGEST_S:
         raise UsageError(
@@ -131,12 +131,12 @@ def one_in(window: Window, window_s: float) -> Window:
     return dataclasses.replace(window, count=1, window_s=window_s)
 
 
-def concerned(windows: Iterable[Window], kind: str) -> tuple[Window, ...]:
+def concerned(windows: Iterable[QuotaWindow], kind: str) -> tuple[QuotaWindow, ...]:
     """Those windows that a request of `kind`, write or read, counts in."""
     return tuple(window for window in windows if window.kind in (kind, ANY))
 
 
-def is_short(window: Window) -> bool:
+def is_short(window: QuotaWindow) -> bool:
     """Whether it is paced; else it is counted by the minute."""
     return window.window_s <= SHORT_S and window.day_at_s is None
 

@@ -28,7 +28,7 @@ from ..errors import BulkwriterError, Exit
 from ..listing.baseline import Baseline
 from ..listing.coverage import Coverage
 from ..listing.lists import Filters, ListFailed
-from ..model import Intent, State, Window
+from ..model import Intent, QuotaWindow, State
 from ..net.api import IDS_PER_CALL, ListedRecord, ListPage
 from ..net.calls import LANES
 from ..quota.eta import Moment
@@ -59,7 +59,7 @@ class UndoPlan:
         """List calls for the deletes: each record is read before and after."""
         return 2 * -(-self.records // IDS_PER_CALL)
 
-    def least_s(self, windows: Iterable[Window]) -> float:
+    def least_s(self, windows: Iterable[QuotaWindow]) -> float:
         """The shortest time in which quotas allow the deletes; first value: 2,501 at 2,500 a day take one day."""
         spans = (max(0, self.records - 1) // w.count * w.window_s for w in concerned(windows, WRITE))
         return max(spans, default=0.0)

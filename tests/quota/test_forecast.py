@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkwriter.model import Window
+from bulkwriter.model import QuotaWindow
 from bulkwriter.quota.forecast import DAY_SKEW_S, Finish, Spending, finish, minute_of, usable
 from bulkwriter.quota.windows import parse
 
@@ -68,7 +68,7 @@ def test_the_window_that_opens_last_is_the_one_that_blocks() -> None:
 def test_what_the_server_took_leaves_out_what_it_refused() -> None:
     spending = spent(("write", 0, 10), ("write-refused", 0, 4))
     assert spending.spent(DAY, 60.0) == 10
-    assert spending.spent(Window("", "taken-write", 1, DAY_S), 60.0) == 6
+    assert spending.spent(QuotaWindow("", "taken-write", 1, DAY_S), 60.0) == 6
 
 
 @pytest.mark.parametrize("at", ["00:00", "06:30+02:00", "23:00-09:00"])
@@ -125,7 +125,7 @@ def test_what_is_spent_already_is_waited_for() -> None:
 
 
 def test_a_window_that_nothing_fits_into_never_ends() -> None:
-    never = Window("", "write", 0, 3_600.0)
+    never = QuotaWindow("", "write", 0, 3_600.0)
     assert finish(spent(), [never], 1, 0.0).at == math.inf
 
 

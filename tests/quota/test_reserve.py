@@ -6,12 +6,12 @@ import random
 
 import pytest
 
-from bulkwriter.model import Window
+from bulkwriter.model import QuotaWindow
 from bulkwriter.quota.forecast import REFUSED, Grant, Spending
 from bulkwriter.quota.reserve import BLOCK, FIRST, MOST, RECHECK_S, Lease, Reserve
 
 HOLD_S = 100.0
-DAY = Window("write:9/day", "write", 9, 86_400.0)
+DAY = QuotaWindow("write:9/day", "write", 9, 86_400.0)
 
 
 def reserve() -> tuple[Reserve, memoryview[float]]:

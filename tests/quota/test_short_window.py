@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkwriter.model import Window
+from bulkwriter.model import QuotaWindow
 from bulkwriter.quota.short_window import HEAD, MOST_SLOTS, OPEN, Pace, catch_up_s
 from bulkwriter.quota.windows import parse
 
@@ -19,7 +19,7 @@ HOLD_S = 5.0
 CATCH_UP_S = catch_up_s(1.0)
 
 
-def cells_of(window: Window) -> memoryview[float]:
+def cells_of(window: QuotaWindow) -> memoryview[float]:
     cells = memoryview(bytearray(8 * Pace.cells_for(window))).cast("d")
     Pace.clear(cells, 0.0)
     return cells
@@ -152,7 +152,7 @@ def test_a_reply_after_the_slot_was_taken_by_another_process_leaves_it_alone() -
 # ---- any arrivals, any replies, several processes
 
 
-def worst(arrivals: Sequence[float], window: Window) -> bool:
+def worst(arrivals: Sequence[float], window: QuotaWindow) -> bool:
     """Whether some span of the window's length holds more than it may."""
     ordered = sorted(arrivals)
     spans = zip(ordered, ordered[window.count :], strict=False)

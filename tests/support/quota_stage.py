@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from bulkwriter.model import Window
+from bulkwriter.model import QuotaWindow
 from bulkwriter.quota.build import page_name
 from bulkwriter.quota.exchanges import Clocks
 from bulkwriter.quota.gate import Quotas
@@ -178,12 +178,12 @@ class Spender:
         await self.quotas.aclose()
 
 
-def broken_windows(windows: Sequence[Window], requests: Requests) -> list[str]:
+def broken_windows(windows: Sequence[QuotaWindow], requests: Requests) -> list[str]:
     """Windows that hold more of `requests` than they may, in some span of their length or in some calendar day."""
     return [window.text for window in windows if most_of(window, requests) > window.count]
 
 
-def most_of(window: Window, requests: Requests) -> int:
+def most_of(window: QuotaWindow, requests: Requests) -> int:
     """The most that the window ever held."""
     times = sorted(at for at, kind in requests if window.kind in (kind, "any"))
     if window.day_at_s is not None:
