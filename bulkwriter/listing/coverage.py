@@ -24,8 +24,8 @@ from functools import partial
 from typing import Final
 
 from ..core.dedupe import PairSet
-from ..net.api import ListPage
-from .lists import PAGE_SIZE, Filters, GetPage, ListFailed, Outrun, Record, is_newest_first, scan, top_page
+from ..net.api import ListPage, Record
+from .lists import PAGE_SIZE, Filters, GetPage, ListFailed, Outrun, is_newest_first, scan, top_page
 from .retry_until_deadline import RetryUntilDeadline
 
 SMALL_PAGES: Final = 5

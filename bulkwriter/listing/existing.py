@@ -19,9 +19,10 @@ import anyio
 from ..core.dedupe import PairSet
 from ..entities import Entity
 from ..events import Event, LookFailed
+from ..net.api import Record
 from ..settings import Settings
 from .coverage import Coverage
-from .lists import GetPage, Record
+from .lists import GetPage
 from .retry_until_deadline import CallFailed, RetryUntilDeadline, needs_list
 
 MOST_IDS: Final = 200_000

@@ -15,7 +15,7 @@ answered is a `ConfigurationStop`: trying again would not help.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from ..core.classify import UNSENT_FAULTS, judge_call, printable
 from ..core.stops import at_connect
@@ -24,28 +24,13 @@ from ..errors import ConfigurationStop
 from ..events import Event, Note
 from ..model import CallKind, Reply
 from ..net.api import NOBODY, Api, BadList, ListedRecord, ListPage
-from .lists import PAGE_SIZE, Filters, ListFailed
+from ..net.auth import TokenSource
+from .lists import PAGE_SIZE, Filters, GetPage, ListFailed
 
 SAID_BYTES = 800  # of what a server said instead of a list, looked at
 SAID_CHARS = 120  # of that, shown: a failed look is told often
 
 T = TypeVar("T")
-
-
-class TokenLike(Protocol):
-    """A bearer token and how many came before it."""
-
-    @property
-    def value(self) -> str: ...
-    @property
-    def generation(self) -> int: ...
-
-
-class Tokens(Protocol):
-    """Where tokens come from; see `net.auth`."""
-
-    async def current(self) -> TokenLike: ...
-    async def refresh(self, stale_generation: int) -> TokenLike: ...
 
 
 class StaleList(ListFailed):
@@ -56,8 +41,6 @@ class StaleList(ListFailed):
         self.page = page
 
 
-GetOnePage = Callable[[Filters, int], Awaitable[ListPage]]
-"""A `GetPage` whose pages are the API's."""
 Request = Callable[[bytes], Awaitable[Reply]]
 """Send these bytes on a lane and wait for the reply; failures are replies with a fault."""
 
@@ -66,7 +49,7 @@ class Lister:
     """Makes list calls; `page` is a `GetPage`."""
 
     def __init__(
-        self, request: Request, api: Api, tokens: Tokens, *, wall: Callable[[], float], most_age_s: float
+        self, request: Request, api: Api, tokens: TokenSource, *, wall: Callable[[], float], most_age_s: float
     ) -> None:
         self._request = request
         self._api = api
@@ -152,11 +135,11 @@ class Lister:
         )
 
 
-def telling_orphans(get_page: GetOnePage, tell: Callable[[Event], None], entity: Entity) -> GetOnePage:
+def telling_orphans(get_page: GetPage, tell: Callable[[Event], None], entity: Entity) -> GetPage:
     """The same pages; the first one with records that lost one of their ids is told, once."""
     is_told = False
 
-    async def get_one_page(filters: Filters, number: int) -> ListPage:
+    async def get(filters: Filters, number: int) -> ListPage:
         nonlocal is_told
         page = await get_page(filters, number)
         if page.orphans and not is_told:
@@ -167,7 +150,7 @@ def telling_orphans(get_page: GetOnePage, tell: Callable[[Event], None], entity:
             tell(Note(f"{count} {lost} any more (Id {example}): nobody's pair, so passed over"))
         return page
 
-    return get_one_page
+    return get
 
 
 def is_web_page(reply: Reply) -> bool:

@@ -24,7 +24,7 @@ from typing import Final
 
 import anyio
 
-from ..net.api import ListPage
+from ..net.api import ListPage, Record
 from .retry_until_deadline import CallFailed
 
 PAGE_SIZE: Final = 1_000
@@ -46,7 +46,6 @@ SURPLUS_PAGES: Final = 10
 
 UNSORTED: Final = "the list changed while it was read, and is not sorted newest first"
 
-Record = tuple[int, tuple[int, int]]
 Filters = Mapping[str, str]
 
 

@@ -25,10 +25,10 @@ import anyio
 from ..core.doubts import Doubt, Doubts
 from ..events import DoubtsSettled, Event, LookFailed, Note
 from ..model import Intent
-from ..net.api import ListPage
+from ..net.api import ListPage, Record
 from .batches import part
 from .lister import StaleList
-from .lists import Filters, GetPage, ListFailed, Outrun, Record, is_newest_first, scan, top_page
+from .lists import Filters, GetPage, ListFailed, Outrun, is_newest_first, scan, top_page
 from .retry_until_deadline import Oddness, Pauses
 
 LOOKS_PER_WAIT: Final = 5

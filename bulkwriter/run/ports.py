@@ -17,10 +17,10 @@ from typing import Any, Protocol, TypeVar
 
 from ..core.dedupe import IdSet
 from ..entities import Entity
-from ..listing.lister import Tokens
 from ..listing.lists import Filters
 from ..model import Intent, Rows, State
 from ..net.api import ListPage
+from ..net.auth import TokenSource
 from ..quota.gate import Quotas
 from ..rows import AppendRow, SettleRow
 from ..store.journal import Journal
@@ -68,7 +68,7 @@ class Ports:
     pool: LanePool
     store: Store
     api: Encoder
-    tokens: Tokens
+    tokens: TokenSource
     get_page: Callable[[Filters, int], Awaitable[ListPage]]
     entity: Entity
     shifts: Callable[[], int]

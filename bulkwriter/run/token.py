@@ -16,7 +16,7 @@ from typing import Final
 import anyio
 
 from ..events import Event, TokenRefreshed
-from ..listing.lister import TokenLike, Tokens
+from ..net.auth import Token, TokenSource
 from .ports import Encoder
 from .sender import Sender
 
@@ -29,7 +29,7 @@ class Bearer:
 
     def __init__(
         self,
-        tokens: Tokens,
+        tokens: TokenSource,
         api: Encoder,
         sender: Sender,
         *,
@@ -72,6 +72,6 @@ class Bearer:
         self._tell(TokenRefreshed())
         self._use(token, is_refreshed=True)
 
-    def _use(self, token: TokenLike, *, is_refreshed: bool) -> None:
+    def _use(self, token: Token, *, is_refreshed: bool) -> None:
         self._generation = token.generation
         self._sender.token_changed(partial(self._api.create, token.value), is_refreshed=is_refreshed)

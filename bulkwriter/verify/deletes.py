@@ -25,10 +25,11 @@ from typing import Final
 from ..core.classify import UNSENT_FAULTS, judge_call
 from ..core.stops import GO_ON, at_connect
 from ..errors import BulkwriterError, ConfigurationStop
-from ..listing.lister import Request, TokenLike, Tokens
+from ..listing.lister import Request
 from ..listing.retry_until_deadline import CallFailed, Outage, RetryUntilDeadline
 from ..model import CallKind, Reply
 from ..net.api import Api, BadList, load
+from ..net.auth import Token, TokenSource
 from ..settings import Settings
 from .stop_signal import StopSet, StopSignal
 
@@ -56,7 +57,7 @@ class Deleter:
         self,
         request: Request,
         api: Api,
-        tokens: Tokens,
+        tokens: TokenSource,
         settings: Settings,
         *,
         wall: Callable[[], float],
@@ -127,7 +128,7 @@ class Deleter:
             raise not_allowed("HTTP 401 on a fresh token", self._api.entity.delete_role)
         return reply
 
-    async def _refreshed(self, token: TokenLike) -> TokenLike:
+    async def _refreshed(self, token: Token) -> Token:
         try:
             return await self._tokens.refresh(token.generation)
         except ConfigurationStop as refused:

@@ -16,8 +16,8 @@ from array import array
 from collections.abc import Iterable, Sequence
 
 from ..core.dedupe import IdSet, PairSet
-from ..listing.lists import Record
 from ..model import State
+from ..net.api import Record
 
 MUST_BE_THERE = frozenset({State.CREATED, State.EXISTING})
 NO_PAIRS = frozenset({State.INVALID, State.DUPLICATE})

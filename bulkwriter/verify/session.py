@@ -16,9 +16,9 @@ from functools import partial
 
 from ..events import ConnectionTrouble, Event, LookFailed, Throttled
 from ..listing.lister import telling_orphans
-from ..listing.lists import Filters, ListFailed, Record, scan
+from ..listing.lists import Filters, ListFailed, scan
 from ..listing.retry_until_deadline import CallFailed, RetryUntilDeadline, needs_list
-from ..net.api import ListedRecord, ListPage
+from ..net.api import ListedRecord, ListPage, Record
 from ..net.calls import LANES
 from ..quota.eta import Eta
 from ..server_client import ServerClient

@@ -25,9 +25,9 @@ from typing import Final
 
 from ..core.dedupe import PairSet
 from ..listing.coverage import Coverage, FiltersOf, table_pages
-from ..listing.lists import Filters, GetPage, Record, scan
+from ..listing.lists import Filters, GetPage, scan
 from ..listing.retry_until_deadline import RetryUntilDeadline
-from ..net.api import ListPage
+from ..net.api import ListPage, Record
 from .expected import Claims, Sightings
 
 MOST_DOUBLED: Final = 100_000

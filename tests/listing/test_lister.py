@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,28 +15,20 @@ from bulkwriter.listing.lister import Lister, StaleList
 from bulkwriter.listing.lists import ListFailed
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.api import Api, ListedRecord
+from bulkwriter.net.auth import TokenSource
 
 
-@dataclass
-class Token:
-    value: str
-    generation: int = 0
-
-
-class Tokens:
-    """Gives one token, and a second one when the first is refused, if there is one."""
+class Tokens(TokenSource):
+    """Gives one token, and the next when one is refused, while there are any."""
 
     def __init__(self, *values: str) -> None:
-        self.values = list(values)
+        super().__init__(self._supply_one)
+        self._values = list(values)
 
-    async def current(self) -> Token:
-        return Token(self.values[0])
-
-    async def refresh(self, stale_generation: int) -> Token:
-        if len(self.values) == 1:
+    async def _supply_one(self, *, is_first: bool) -> tuple[str, float]:
+        if not self._values:
             raise ConfigurationStop("the server refused the token")
-        self.values.pop(0)
-        return Token(self.values[0], 1)
+        return self._values.pop(0), math.inf
 
 
 def page(number: int = 1, rows: tuple[tuple[int, int, int], ...] = ()) -> bytes:

@@ -13,12 +13,11 @@ from bulkwriter.listing.lists import (
     STEPS_BACK,
     Filters,
     ListFailed,
-    Record,
     is_newest_first,
     scan,
     top_page,
 )
-from bulkwriter.net.api import ListPage
+from bulkwriter.net.api import ListPage, Record
 
 from ..sim.loop import run_virtual
 

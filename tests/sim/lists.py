@@ -8,9 +8,10 @@ told from a true one; it comes once in a world at most, and is why two looks mus
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import math
 
 from bulkwriter.model import Fault, Reply
+from bulkwriter.net.auth import TokenSource
 
 from .fates import ERROR, HTML, draw
 from .process import Process
@@ -90,35 +91,16 @@ class SimCalls:
         return records
 
 
-@dataclass(frozen=True, slots=True)
-class SimToken:
-    value: str
-    generation: int
-
-
-class SimTokens:
-    """Stands for `net.auth`: the newest token that it knows of, and a new one on demand."""
+class SimTokens(TokenSource):
+    """The newest token that the server knows of, and a new one on demand."""
 
     def __init__(self, server: Server, weather: Weather) -> None:
+        super().__init__(self._supply_one)
         self._server = server
         self._weather = weather
-        self._token = SimToken(f"token-{server.newest_token}", server.newest_token)
-        self._refreshing: asyncio.Task[SimToken] | None = None
 
-    async def current(self) -> SimToken:
-        return self._token
-
-    async def refresh(self, stale_generation: int) -> SimToken:
-        if self._token.generation > stale_generation:
-            return self._token
-        if self._refreshing is None:
-            self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
-        return await asyncio.shield(self._refreshing)
-
-    async def _refresh(self) -> SimToken:
-        latency_s = self._weather.rng.choice((0.0, 2 * self._weather.latency()))  # a file, or a call
-        await asyncio.sleep(latency_s)
-        self._server.renew_token()
-        self._token = SimToken(f"token-{self._server.newest_token}", self._server.newest_token)
-        self._refreshing = None
-        return self._token
+    async def _supply_one(self, *, is_first: bool) -> tuple[str, float]:
+        if not is_first:
+            await asyncio.sleep(self._weather.rng.choice((0.0, 2 * self._weather.latency())))  # a file, or a call
+            self._server.renew_token()
+        return f"token-{self._server.newest_token}", math.inf

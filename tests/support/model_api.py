@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.listing.lister import Lister
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.api import Api
+from bulkwriter.net.auth import TokenSource
 
 Pair = tuple[int, int]
 BASE_URL = "https://example.test"
@@ -37,20 +39,14 @@ class Weather:
     short_lists: float = 0.0  # a page lacks a record
 
 
-@dataclass
-class Token:
-    value: str = "canary"
-    generation: int = 0
+class Tokens(TokenSource):
+    """As many tokens as are asked for, all the same."""
 
+    def __init__(self) -> None:
+        super().__init__(self._supply_one)
 
-class Tokens:
-    """One token for ever."""
-
-    async def current(self) -> Token:
-        return Token()
-
-    async def refresh(self, stale_generation: int) -> Token:
-        return Token()
+    async def _supply_one(self, *, is_first: bool) -> tuple[str, float]:
+        return "canary", math.inf
 
 
 class ModelApi:
