@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.__main__ import BENCHMARKS
 from bulkwriter import __version__
-from bulkwriter.cli import manual
+from bulkwriter.cli import manual, manual_reference
 from bulkwriter.cli.ending import MEANING, empty_summary
 from bulkwriter.cli.main import COMMANDS, group
 from bulkwriter.cli.topics import TOPICS
@@ -69,7 +69,9 @@ def test_every_option_named_in_passing_is_one_of_some_command() -> None:
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", README)) <= known | others
 
 
-MANUAL = "\n".join(text for name, text in vars(manual).items() if name.isupper())
+MANUAL = "\n".join(
+    text for module in (manual, manual_reference) for name, text in vars(module).items() if name.isupper()
+)
 OTHERS = {"--user", "--unit", "--same-dir", "--data-urlencode", "--install"}
 """Options of other programs that the manual names."""
 
@@ -181,7 +183,7 @@ def test_the_newest_version_of_the_changelog_is_ours() -> None:
 def test_the_manual_names_every_key_of_a_summary() -> None:
     keys = empty_summary(None).to_json()
     assert len(keys) > 15
-    assert [key for key in keys if not re.search(rf"\b{key}\b", manual.JSON)] == []
+    assert [key for key in keys if not re.search(rf"\b{key}\b", manual_reference.JSON)] == []
 
 
 @pytest.mark.slow

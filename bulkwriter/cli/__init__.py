@@ -13,7 +13,7 @@
     export          pairs by state, as a source again; `journals`: which journal is meant
     verify, undo    what the server has, against a journal (`verify_report`); the records of a run deleted
     stub, demo      the local server, and a run against it
-    topics          help; `manual`: its texts for operators
+    topics          help; `manual`: its texts for operators, `manual_reference`: those to look things up in
 
     signals         the first drains, the second leaves the process
     stdout          what is written there, and what becomes of it when that fails

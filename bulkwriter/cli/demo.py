@@ -46,10 +46,12 @@ FAULTY = {
     "--pairs", "count", type=click.IntRange(1, 10**6), default=5_000, show_default=True, help="how many pairs"
 )
 @click.option("--faults", is_flag=True, help="let the server throttle, fail and lose replies")
-@click.option("--keep", is_flag=True, help="leave the folder with source and journal")
-@click.option("--progress", type=click.Choice(["auto", "rich", "plain", "none"]), default="auto", help="as for run")
+@click.option("--keep", is_flag=True, help="keep the folder with source and journal")
+@click.option(
+    "--progress", type=click.Choice(["auto", "rich", "plain", "none"]), default="auto", help="how to show progress"
+)
 def command(count: int, faults: bool, keep: bool, progress: str) -> int:
-    """Show a run against the local server: no account needed, nothing of yours touched."""
+    """Show a run against the local server.  It needs no account, and it touches no file of yours."""
     for name in [name for name in os.environ if name.startswith(ENV)]:
         del os.environ[name]
     folder = Path(tempfile.mkdtemp(prefix="bulkwriter-demo-"))

@@ -46,9 +46,9 @@ JOURNAL_ENDS = ("", "-wal", "-shm", ".lock")
 @click.argument("journal", metavar="JOURNAL", type=options.PATH)
 @click.option("--state", "states", metavar="S[,S…]", required=True, help=f"which pairs: {', '.join(WORDS)}")
 @click.option("--output", metavar="FILE.csv|-", required=True, help="where to write; - is stdout")
-@click.option("--force", is_flag=True, help="replace FILE.csv if it is there")
+@click.option("--force", is_flag=True, help="replace FILE.csv if it exists")
 def command(journal: Path, states: str, output: str, force: bool) -> int:
-    """Write pairs of a journal by their state, the ids first, with what the server said."""
+    """Write the pairs of a journal that have a given state: the ids first, then what the server said."""
     wanted = states_of(states)
     journals.check_journal(journal, "export")
     from ..store.journal_reader import JournalReader

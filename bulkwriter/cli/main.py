@@ -28,14 +28,14 @@ from .stdout import Stdout
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "write every pair of SOURCE; the same command again resumes"),
-    "plan": ("plan", "how many writes SOURCE needs and how many days they take; writes nothing"),
-    "status": ("status", "how a run stands, from its journal, alive or not"),
-    "export": ("export", "pairs of a journal by state, as a CSV that is a SOURCE again"),
-    "verify": ("verify", "missing and doubled on the server, against a journal or a source"),
-    "undo": ("undo", "delete the records that this run created"),
-    "stub": ("stub", "a local server that behaves like the real one"),
-    "demo": ("demo", "stub, made-up pairs and a run; no account needed"),
-    "help": ("topics", "what replies, settings, exit codes and the rest mean"),
+    "plan": ("plan", "show how many writes SOURCE needs and how many days they take"),
+    "status": ("status", "show how a run stands, from its journal"),
+    "export": ("export", "write pairs of a journal by state to a CSV, which is a SOURCE again"),
+    "verify": ("verify", "find pairs that are missing or doubled on the server"),
+    "undo": ("undo", "delete the records that a run created"),
+    "stub": ("stub", "start a local server that behaves like the real one"),
+    "demo": ("demo", "show a run against the stub; needs no account"),
+    "help": ("topics", "explain a command or a topic, such as trouble, quotas or exit-codes"),
 }
 
 NEED_ROOM = frozenset({"run", "plan", "verify", "undo", "stub", "demo"})

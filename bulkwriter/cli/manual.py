@@ -1,9 +1,9 @@
 """Help topics written for whoever runs bulkwriter, not for whoever changes it: `bulkwriter help ids`, `help trouble`, …
 
 Each is plain text of at most 82 columns, so that it reads well on a terminal, in a mail and in a ticket.  What the
-program itself can say better (the reply table, settings, exit codes) is printed from its own tables (`topics`); formats
-are described whole beside the code that reads them (`help journal-format`).  Facts about the API are those of its
-documentation of November 2026; what that leaves open is said to be open.
+program itself can say better (the reply table, settings, exit codes) is printed from its own tables (`topics`); the
+journal's format is described whole beside the code that writes it (`help journal-format`).  Facts about the API are
+those of its documentation of November 2026; where that is silent, the text says so.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Final
 IDS: Final = """\
 Where the two ids come from
 
-  CourseLessonId   the Id of a lesson
-  CourseMemberId   the Id of an enrolment: of one person in one course.  It is
-                   NOT the person's own id, nor an e-mail.  The same person has
-                   another CourseMemberId in each course.
+  CourseLessonId   is the Id of a lesson.
+  CourseMemberId   is the Id of an enrolment, that is, of one person in one
+                   course.  It is NOT the person's own id, and not an e-mail
+                   address.  The same person has a different CourseMemberId in
+                   each course.
 
-Both are shown in the lists of the API, and in exports of those lists:
+The lists of the API show both, and so do exports of those lists:
 
   GET /api/content/courses                                    Id, Title
   GET /api/content/courselessons?CourseLesson_Course=COURSE   Id, Title
@@ -26,262 +27,298 @@ Both are shown in the lists of the API, and in exports of those lists:
                                                        CoworkerFullName
   GET /api/spaces/coworkers?Coworker_Email=ADDRESS            Id of the person
 
-So from an e-mail to the right id: the person's Id by the e-mail, then of the
-course's enrolments the one whose CoworkerId that is; its Id is the one to use.
-Titles, names and e-mails need not be unique: look where there are two. Whether
-the server refuses a lesson and an enrolment of different courses is not
-documented: take care that both have the same CourseId.
+From an e-mail address to the right id takes two steps.  First find the person
+by the address and note the Id.  Then look through the enrolments of the course
+for the one with that Id as its CoworkerId.  The Id of that enrolment is the
+CourseMemberId.
+
+Two lessons may have the same title, and two people the same name or address.
+Check which one you have.  The API documentation does not say whether the server
+refuses a lesson and an enrolment of different courses.  Make sure that both
+have the same CourseId.
 
 From a spreadsheet
 
-  1. Have one row a pair, with the two columns CourseLessonId and
-     CourseMemberId; other columns may stay, they are passed over.
-  2. Format both columns as text before the ids are pasted.  As numbers, ids of
-     more than 15 digits are rounded, and 1.23457E+15 has lost the id for good.
-  3. Save as "CSV UTF-8 (Comma delimited)".  Semicolons and tabs will do too.
-  4. Look: bulkwriter run pairs.csv --dry-run says which rows are no pair, and
-     why.  A title above the line of names: add --header-line N.
+  1. Put one pair in each row, in two columns named CourseLessonId and
+     CourseMemberId.  Other columns may stay; the run ignores them.
+  2. Format both columns as text before you paste the ids.  A spreadsheet rounds
+     a number of more than 15 digits, and an id shown as 1.23457E+15 is lost.
+  3. Save the sheet as "CSV UTF-8 (Comma delimited)".  Semicolons and tabs also
+     work.
+  4. Run bulkwriter run pairs.csv --dry-run.  It names each bad row and the
+     reason.  If a title stands above the column names, add --header-line N.
 
-There is no date in such a record: it says when it was written, not when the
-lesson was taken.
+The record that the run creates has no date of its own.  It shows when it was
+written, not when the lesson was taken.
 """
 
 SIGN_IN: Final = """\
 Signing in
 
-A token of the API, from one request (with two-factor, add &totp=CODE):
+You need a token of the API, or a user name and a password.  One request gets a
+token (for a user with two-factor sign-in, add -d totp=CODE):
 
   curl https://spaces.nexudus.com/api/token \\
        -d grant_type=password --data-urlencode username=YOU@EXAMPLE.COM \\
        --data-urlencode password@password-file      # a file without a line end
 
-Its access_token lives for 7 days (expires_in: 604799 seconds).  Then
+The reply has an access_token, which is valid for 7 days (expires_in: 604799
+seconds).  There are three ways to give it to bulkwriter:
 
-  export BULKWRITER_TOKEN=...          or
-  --token-file PATH                    its first line; read again when the
-                                       server refuses it, so that you can
-                                       replace it while the run goes on
-  --token-file -                       the first line of standard input; typed
-                                       at a terminal it is not shown
+  export BULKWRITER_TOKEN=...          an environment variable
+  --token-file PATH                    the first line of a file.  The run reads
+                                       the file again when the server refuses
+                                       the token, so you can replace the token
+                                       while the run goes on
+  --token-file -                       the first line of standard input.  A token
+                                       typed at a terminal is not shown
 
-or a sign-in by itself, which lasts longer than a token does:
+With a user name and a password the run signs in by itself.  It gets a new token
+before the old one expires, so a run can last longer than 7 days:
 
   --username NAME --password-file PATH [--totp-file PATH]
-  --username NAME                      on a terminal the password is asked for
+  --username NAME                      on a terminal, it asks for the password
   BULKWRITER_USERNAME, BULKWRITER_PASSWORD
 
-The run then renews its token before it ends and when it is refused. A
-two-factor code is good for one sign-in: each start needs a new one (it is
-asked for, or read from --totp-file), so from cron use a user without, or
---token-file.
+A two-factor code is valid for one sign-in, so each start needs a new one.  The
+run asks for it, or reads it from --totp-file.  For cron, use a user without
+two-factor sign-in, or --token-file.
 
-No option takes a secret's value, since every user of the machine can read
-command lines; keep files of secrets to yourself (chmod 600).
+No option takes a secret as its value, because every user of the machine can
+read command lines.  Make files with secrets readable for yourself only
+(chmod 600).
 
-Roles of the user (a full administrator has all of them)
+The user needs these roles (a full administrator has them all)
 
-  CourseCompletedLesson-Create   run
-  CourseCompletedLesson-List     run, plan, verify, undo: to see what is there
-  CourseCompletedLesson-Delete   undo, verify --repair
+  CourseCompletedLesson-Create   for run
+  CourseCompletedLesson-List     for run, plan, verify and undo, which read lists
+  CourseCompletedLesson-Delete   for undo and verify --repair
 
-A 401 can mean a bad token or a missing role; the message says what was tried.
+A reply of 401 can mean a bad token or a missing role.  The message says which
+request was refused.
 """
 
 SOURCES: Final = """\
 What SOURCE may be
 
-  .csv .tsv .jsonl .ndjson    each also with .gz behind it
-  -                           standard input, with --journal PATH; the same
-                              input piped again resumes
+  .csv .tsv .jsonl .ndjson    a file; each also with .gz at the end
+  -                           standard input; it needs --journal PATH.  To
+                              resume, pipe the same input again
 
-CSV   UTF-8; in other columns any encoding will do that has ASCII in it, since
-      ids are ASCII. Commas, semicolons, tabs or | part the columns, whatever
-      the suffix. The first line that is not blank names the columns;
-      --header-line N where others stand above it. CourseLessonId and
-      CourseMemberId in any order and case; spaces, _ and - in names do not
-      count (Course Lesson Id will do). Other names: --lesson-column NAME,
-      --member-column NAME.
-JSON Lines   one object a line, with the same names as keys.
-Ids   whole numbers from 1 to 2^63-1, as digits: no 42.0, no 1,234, no 1.2E+15.
+CSV          The text is UTF-8.  Other columns may have another encoding, as long
+             as it contains ASCII.  Columns are separated by commas, semicolons,
+             tabs or |, whatever the suffix of the file is.  The first line that
+             is not blank names the columns.  If other lines stand above it, add
+             --header-line N.  The two columns are CourseLessonId and
+             CourseMemberId, in any order.  Upper and lower case, spaces, _ and -
+             make no difference: "course lesson id" works.  For other names use
+             --lesson-column NAME and --member-column NAME.
+JSON Lines   Each line is one object, with the same two names as keys.
+Ids          An id is a whole number from 1 to 2^63-1, written in digits.  42.0,
+             1,234 and 1.2E+15 are not accepted.
 
-A row that is no pair is counted, kept with its line and its reason, and stops
-nothing; --strict stops at the first.  To see and mend them:
+A bad row holds no valid pair.  The run counts it, keeps its line number and the
+reason, and goes on.  With --strict it stops at the first bad row.  This command
+lists the bad rows, so that you can correct them:
 
   bulkwriter export pairs.csv.journal --state invalid --output bad.csv
 
-The same pair twice in a file is written once; the second row is a duplicate.
+If a file has the same pair twice, the run writes it once.  The second row
+counts as a duplicate.
 
-Between two starts rows may be added at the end of the file. Any other change
-is exit 6 and names the line: put the file back as it was, then the run goes
-on. A file that changes while it is read ends the start with exit 6 too, and no
-row that was read since is sent. Wait until a copy or an export is complete
-before the run begins. Workbooks (.xlsx) are not read: save them as CSV (help
-ids).
+Between two starts you may add rows at the end of the file.  Any other change
+ends the next start with exit 6, and the message names the line.  Put the file
+back as it was; then the run can go on.  A file that changes while the run reads
+it also ends the start with exit 6, and no row that was read after the change is
+sent.  So wait until a copy or an export is complete before you start the run.
+The run does not read workbooks (.xlsx): save them as CSV (help ids).
 """
 
 JOURNAL: Final = """\
-The journal: what makes a run resume
+The journal: how a run resumes
 
-SOURCE.journal (or --journal PATH) holds every row and what became of it. The
-same command again compares the rows done with the source and passes them over,
-asks the server about those in doubt, and sends the rest. It never holds a
-token.
+The journal is a file beside the source: SOURCE.journal, or the file that you
+name with --journal PATH.  It has every row and what became of it, and it never
+has a token.  When you start the same command again, the run compares the source
+with the journal and skips the rows that are done.  It asks the server about the
+pairs in doubt, and it sends the rest.
 
-- Keep it until the backfill is over, on a local disk: SQLite does not work
-  safely on network file systems. Journal, journal-wal and journal.lock belong
-  together.
-- One process at a time; a second one ends with 5 and names the first.
-- It answers for one server, account and source: another one is exit 5 or 6.
-- Everything in it is on the disk before a request that depends on it is sent:
-  what a kill or a power cut leaves open is looked up afterwards.
+- Keep the journal until the backfill is over, and keep it on a local disk.
+  SQLite is not safe on network file systems.  The files .journal, .journal-wal
+  and .journal.lock belong together.
+- Only one process can use a journal.  A second one ends with exit 5 and names
+  the first.
+- A journal belongs to one server, one account and one source.  With another one
+  the start ends with exit 5 or 6.
+- Before the run sends a request, everything that the request depends on is on
+  the disk.  After a kill or a power cut, the next start looks up what was open.
 
-Lost, or damaged (exit 5): the same command with --after-loss makes a new one.
-It waits until requests that were on their way are surely applied, then looks
-up what is there, and sends only what is not. Move a damaged one away first.
-Where a journal is just gone nothing can tell: without --after-loss the command
-begins a new run at once, and what was on its way may come twice.
+If the journal is lost or damaged (exit 5), add --after-loss to the same command.
+Move a damaged file away first.  The run then makes a new journal.  It waits
+until the server must have applied every request that was on its way, looks up
+what exists, and sends only the missing pairs.  Without --after-loss a run whose
+journal has disappeared starts at once, and pairs that were on their way may be
+created twice.
 
-To read it:
+To read a journal:
 
   bulkwriter status JOURNAL              how the run stands, also while it runs
-  bulkwriter export JOURNAL --state S    rows by state, as a CSV
+  bulkwriter export JOURNAL --state S    the rows with one outcome, as a CSV
   sqlite3 -readonly JOURNAL 'SELECT * FROM outcome LIMIT 9'
 
 Its format: bulkwriter help journal-format
 """
 
 QUOTAS: Final = """\
-Quotas: how much may be sent in which time
+Quotas: how many requests may be sent in which time
 
-For every server but one on this machine the documented limits hold by default
-(the profile nexudus): 60 writes a minute, 2,500 a day; of all requests 10 a
-second, 120 a minute, 5,000 an hour, 200,000 a day. So 100,000 pairs take 40
-days. Another official page says 5,000 writes a day: ask which one your account
-has.
+The documented limits of the API apply by default, except for a server on this
+machine.  They are called the profile nexudus:
 
-  --quota write:5000/day --quota write:60/min    instead of the profile; name
-                                                 nexudus as well to keep it and
-                                                 add
-  --quota write:2500/day@00:00+00:00    a calendar day from midnight UTC,
-                                        instead of any 24 hours
-  --quota any:1/100ms                   write, read or any; ms, s, min, hour,
-                                        day
-  --quota none                          no quota at all
-  --quota-share 0.8                     leave a fifth of each for others
-  --rate 30/min                         never faster, whatever the quotas allow
+  writes         60 a minute, 2,500 a day
+  all requests   10 a second, 120 a minute, 5,000 an hour, 200,000 a day
 
-When a long one is spent the run waits for its end and shows until when;
---on-quota stop ends with 75 instead and says when to come back. bulkwriter
-plan says how long all of it takes and which limit binds.
+So 100,000 pairs take 40 days.  Another official page says 5,000 writes a day.
+Ask Nexudus which limit your account has.
 
-What was spent is counted on this machine, for all runs of this user with the
-same base URL (or --account NAME), in ~/.local/state/bulkwriter/ledger
-(--ledger PATH). A restart or a second run never overspends. Deleting that file
-forgets it all: then the server's own throttles are all that is left. Another
-machine counts for itself: give each its part with --quota-share.
+  --quota write:5000/day --quota write:60/min    replaces the profile.  To keep
+                                        the profile and add to it, also give
+                                        --quota nexudus
+  --quota write:2500/day@00:00+00:00    counts by calendar day, from midnight
+                                        UTC.  Without @ it is any 24 hours
+  --quota any:1/100ms                   limits write, read or any requests, in ms,
+                                        s, min, hour or day
+  --quota none                          sets no quota at all
+  --quota-share 0.8                     leaves a fifth of each quota for other
+                                        programs
+  --rate 30/min                         never sends faster than this, whatever
+                                        the quotas allow
 
-Where the server refuses earlier than the quotas say, the run goes slower by
-itself, obeys Retry-After, and remembers how much the server took in a day.
+When a long quota is spent, the run waits until it has room again, and shows
+when that will be.  With --on-quota stop it ends with exit 75 instead, and says
+when to come back.  bulkwriter plan shows how long the whole job takes and which
+quota limits it.
 
-The machine's clock may be set while a run goes on. Only a clock that was wrong
-across a reboot can make a run wait longer than it had to, or start a window
-early: keep the time synchronised (NTP). How it is counted: bulkwriter help
-quota-counting
+The ledger counts what was spent.  It is a file for all runs of this user on this
+machine: ~/.local/state/bulkwriter/ledger, or the file named with --ledger PATH.
+It counts by base URL, or by --account NAME.  A restart or a second run never
+spends more than the quota.  If you delete the ledger, its counts are lost, and
+then only the server's own throttles limit the run.  Each machine has its own
+ledger: give each machine a part of the quota with --quota-share.
+
+If the server throttles before a quota is spent, the run slows down by itself.
+It obeys Retry-After, and it remembers how much the server accepted in a day.
+
+You may set the machine's clock while a run goes on.  A clock that was wrong
+during a reboot can make a run wait too long, or start a quota's new day too
+early.  To avoid this, keep the clock synchronised (NTP).
+
+More: bulkwriter help quota-counting
 """
 
 LONG_RUNS: Final = """\
 A run of days or weeks
 
-It may be stopped and started at any time: Ctrl-C once, or a kill, or a reboot.
-The same command goes on. So keep it alive, or start it again and again; both
-work.
+You can stop a run at any time, with Ctrl-C, a kill or a reboot, and start it
+again with the same command.  So either keep the run alive, or start it again
+and again.  Both work.
 
-On a server you log out from:
+On a server that you log out from, use tmux:
 
-  tmux new -s backfill                  a screen that stays; in it the run:
-  bulkwriter run pairs.csv ...          Ctrl-B D leaves it alone, and
+  tmux new -s backfill                  opens a screen that stays.  Start the run
+  bulkwriter run pairs.csv ...          in it; then Ctrl-B D leaves the screen
   tmux attach -t backfill               comes back to it
+
+or systemd:
 
   systemd-run --user --unit=backfill --same-dir -p Restart=on-failure \\
       -p RestartSec=10min -p RestartPreventExitStatus="1 2 4 5 6 74" \\
       "$(command -v bulkwriter)" run pairs.csv --token-file token
-  loginctl enable-linger                   so that it outlives your log-out
-  journalctl --user -u backfill -f         what it says
-  systemctl --user stop backfill           a clean stop (SIGTERM)
+  loginctl enable-linger                   keeps it alive after you log out
+  journalctl --user -u backfill -f         shows its messages
+  systemctl --user stop backfill           stops it cleanly (SIGTERM)
 
-From cron, as far as the day's writes go; 75 means "later" and is no failure,
-and a start while another one runs ends with 5:
+From cron, each start sends as many pairs as the day allows.  Exit 75 means
+"later" and is no failure.  A start ends with exit 5 while another one still
+runs.  This is one line of the crontab:
 
   7 * * * * cd $HOME/backfill && bulkwriter run pairs.csv --token-file token \\
             --on-quota stop 2>>run.log || [ $? -eq 75 ]
 
-(one line in the crontab).  With a systemd timer: Type=oneshot,
-SuccessExitStatus=75, OnCalendar=hourly, Persistent=true.
+For a systemd timer use Type=oneshot, SuccessExitStatus=75, OnCalendar=hourly and
+Persistent=true.
 
-In a container: a volume for the folder of source and journal, another for
-~/.local/state/bulkwriter, stop with SIGTERM and 30 s of patience, one replica.
+In a container, use one volume for the folder of source and journal, and one for
+~/.local/state/bulkwriter.  Stop it with SIGTERM, allow 30 s for that, and run
+one replica only.
 
-A token lives for 7 days: replace the file behind --token-file while it runs,
-or sign in with --username and --password-file (help token).
+A token is valid for 7 days.  Replace the file behind --token-file while the run
+goes on, or sign in with --username and --password-file (help token).
 
-How it stands: bulkwriter status pairs.csv.journal, from anywhere, at any time.
+bulkwriter status pairs.csv.journal shows how the run stands, at any time and
+from any terminal.
 """
 
 TROUBLE: Final = """\
 When something happens: what it means, what to do
 
-  Stopped, killed, rebooted, disconnected
+  The run was stopped, killed, rebooted or disconnected
       Nothing is lost.  Give the same command again.
   "in doubt"
-      A request went out and no reply came back. The run, or its next start,
-      asks the server after about a minute and knows then. Nothing to do but to
-      let it.
+      A request was sent and no reply came back.  After about a minute the run,
+      or its next start, asks the server what became of it.  You need not do
+      anything.
   exit 4, the token was refused (401)
-      The token is older than 7 days, or a role is missing (help token). Put
-      that right, then the same command goes on.
+      The token is older than 7 days, or the user has not the right role (help
+      token).  Correct that; then the same command goes on.
   exit 4, the same rejection again and again
-      A setting or the file is wrong for most rows: the message quotes the
-      server. Row by row:
+      A setting or the file is wrong for most rows.  The message quotes the
+      server.  To see every row:
       bulkwriter export JOURNAL --state rejected --output x.csv
-      Once it is mended on the server, the same command with --retry rejected.
-  exit 4, host name not found; no TLS connection
-      --base-url is wrong, or a proxy stands between (--proxy, --ca-file).
+      When the cause is removed, add --retry rejected to the same command.
+  exit 4, host name not found, or no TLS connection
+      The --base-url is wrong, or the network needs a proxy or a certificate of
+      its own (--proxy, --ca-file).
   exit 75
-      Later: the day's writes are spent, the server or the network is gone, or
-      it asks for a long wait. The message says until when, where that is
-      known.
+      Come back later.  The day's writes are spent, the server or the network is
+      down, or the server asks for a long wait.  If the time is known, the
+      message says it.
   exit 5, held by pid N
-      Another process runs this journal: bulkwriter status JOURNAL. Wait, or
-      stop it with kill N; never delete the .lock file.
-  exit 5, damaged, or the disk is full or failing
-      Make room, or move the damaged file away and use --after-loss (help
-      journal).
+      Another process uses this journal: bulkwriter status JOURNAL shows it.
+      Wait for it, or stop it with kill N.  Never delete the .lock file.
+  exit 5, the journal is damaged, or the disk is full or failing
+      Make room on the disk.  For a damaged file, move it away and add
+      --after-loss (help journal).
   exit 6, the source has changed
-      Put the file back as it was. For other rows use another file name: what
-      is there already is found and not written twice.
+      Put the file back as it was.  If you want to write other rows, use another
+      file name.  The run finds the pairs that exist and does not write them
+      twice.
   exit 6, no column CourseLessonId
-      The first line does not name the columns: --header-line N, or
+      The first line does not name the columns.  Add --header-line N, or
       --lesson-column and --member-column (help sources).
   exit 3
-      Some pairs are still in doubt: the same command again. If a note says that
-      what exists cannot be listed, give the user the role -List first: without
-      it no doubt is ever settled.
+      Some pairs are still in doubt.  Give the same command again.  If a note
+      says that the existing records cannot be listed, give the user the role
+      -List first: without it the run cannot settle any doubt.
   exit 1
-      Done, but some rows were refused or are no pair: bulkwriter export shows
-      which.
+      The run is done, but the server refused some pairs, or some rows hold no
+      valid pair.  bulkwriter export shows them.
   throttled
-      The server says "too fast". The run slows down by itself. Often?  Another
-      client shares the account: --quota-share 0.5.
-  It is slow
-      bulkwriter status JOURNAL says what holds it back: mostly a quota (help
-      quotas).
+      The server says "too fast", and the run slows down by itself.  If this
+      happens often, another program shares the account: --quota-share 0.5 leaves
+      it half.
+  The run is slow
+      bulkwriter status JOURNAL says what holds it back.  Most often it is a
+      quota (help quotas).
   Wrong pairs were written
-      bulkwriter undo JOURNAL deletes what this run created, and nothing else.
-      It needs the role -Delete.
-  Are all of them really there?
-      bulkwriter verify JOURNAL asks the server.  Doubled ones: --repair.
+      bulkwriter undo JOURNAL deletes the records that this run created, and
+      nothing else.  It needs the role -Delete.
+  Are all pairs really on the server?
+      bulkwriter verify JOURNAL asks the server.  If a pair is there twice, add
+      --repair.
   exit 70
-      A bug of ours.  Start it again with -v and report what it says.
+      This is a bug of ours.  Start the run again with -v, and report what it
+      prints.
 """
 
 COMPLETION: Final = """\
@@ -292,99 +329,35 @@ Completion of commands, options and file names in your shell
   fish   echo '_BULKWRITER_COMPLETE=fish_source bulkwriter | source' \\
              > ~/.config/fish/completions/bulkwriter.fish
 
-Then open a new shell.  bash must be 4.4 or later (macOS has an older one).
-"""
-
-WORDS: Final = """\
-Words, each with one meaning
-
-  pair       one input record: a lesson and an enrolment
-  attempt    one request on the wire
-  in doubt   a request went out and nobody knows whether it was applied
-  look       a list call that settles doubts
-  journal    the file that remembers every row of the source
-  ledger     the file that counts what was spent of the quotas
-  throttle   the server says "too fast"
-  drain      nothing new is sent, and what is in flight may end
-  start      one process that works on a run
-  run        one source brought to its end, over as many starts as it takes
-  lane       one connection with at most one request on it
-
-How a row ends; `pairs` in a summary is always the sum of these
-
-  created    this run made the record
-  existing   the record was there before
-  rejected   the server refuses the pair; its words are kept
-  failed     all attempts are used up, and surely none was applied; the next
-             start tries again
-  in_doubt   see above; the next start asks the server
-  pending    not sent yet
-  invalid    the row is no pair
-  duplicate  the same pair stands in an earlier row
-"""
-
-JSON: Final = """\
-Output for scripts: --json
-
-The last line of standard output is one object, however the command ends.
-Everything for people goes to standard error.
-
-run --json
-
-  pairs created existing rejected failed in_doubt pending invalid duplicates
-                     rows of the whole run, over all its starts; pairs is the
-                     sum of the others (help words)
-  reasons            of rejected, invalid and failed rows the most frequent
-                     reasons, each with count and example
-  rows_total         rows of the source; rows_total_exact is true where they
-                     were counted, false where its size says how many
-  not_read           rows of the source that were not read yet
-  ended_reason       why this start ended
-  resume_at          when to start again, in UTC
-  attempts throttled elapsed_s
-                     of this start
-  pairs_per_s        of this start: records created a second
-  journal            path of the journal
-  exit_code          see help exit-codes
-
-status --json has the first six of these, and of the last start ended_code,
-ended_exit_code and ended_at; writer (the process at work), rate_per_s, end (when
-all is written) and quotas.
-
-plan --json has the first six too; writes (how many are needed), checked (whether
-the server was asked what exists), seconds and finish, and quota (the one that
-binds).
-
-verify --json   missing doubled strangers checked repaired, and examples
-undo --json     deleted gone mismatched older left in_doubt
-
-What is not known is null.
+Then open a new shell.  bash must be version 4.4 or later; macOS comes with an
+older one.
 """
 
 VERIFY_AND_UNDO: Final = """\
 After a run: verify, repair, undo
 
   bulkwriter verify pairs.csv.journal
-      Missing pairs, doubled pairs with their ids, and strangers: records of
-      the run's lessons and members that the run does not know.  It reads only,
-      also while the run is at work.
+      Shows missing pairs, doubled pairs with their ids, and strangers.  A
+      stranger is a record of the run's lessons for a pair that the run does not
+      have.  verify only reads, so it also works while the run goes on.
   bulkwriter verify --source pairs.csv
-      The same without a journal: is each pair of the file there once?
+      Does the same without a journal: is each pair of the file there once?
   bulkwriter verify pairs.csv.journal --repair
-      Deletes what this run created of a doubled pair, if another one stays.
+      Deletes the extra record of a doubled pair, if this run created it and
+      another record of the pair stays.
   bulkwriter undo pairs.csv.journal --dry-run
-      How many records undo would delete, and how long that takes.
+      Shows how many records undo would delete, and how long that takes.
   bulkwriter undo pairs.csv.journal
       Deletes the records that this run created, and none that existed before.
 
-verify lists the run's lessons or the whole table, whichever takes fewer calls,
-and looks again before it says that a pair is missing. --output FILE.csv lists
-what it found, as a SOURCE again.
+verify lists the lessons of the run or the whole table, whichever takes fewer
+calls.  It looks again before it reports a pair as missing.  --output FILE.csv
+writes what it found to a file that is a SOURCE again.
 
-undo settles the doubts first. It reads each record just before it deletes it,
-and leaves it alone if it holds another pair. Stopped half-way, it goes on where
-it ended. Afterwards run creates the pairs again.
+undo first settles the doubts.  It reads each record just before it deletes it,
+and leaves the record alone if it holds another pair.  If you stop it, the same
+command goes on where it ended.  Afterwards run can create the pairs again.
 
-Both ask before they delete, and need --yes where nobody can be asked. They need
-the role CourseCompletedLesson-Delete.
+Both commands ask before they delete anything.  Where nobody can answer they
+need --yes.  They also need the role CourseCompletedLesson-Delete.
 """

@@ -161,7 +161,7 @@ pace_options = several(
 )
 
 wait_options = several(
-    plain("--doubt-wait", "late-apply and list-lag together, as one time", "doubt_wait", metavar="S", type=float),
+    plain("--doubt-wait", "sets --late-apply and --list-lag together", "doubt_wait", metavar="S", type=float),
     option("--late-apply", "late_apply_s", metavar="S", type=float),
     option("--list-lag", "list_lag_s", metavar="S", type=float),
     option("--give-up-after", "give_up_after_s", metavar="S", type=float),
@@ -192,20 +192,22 @@ source_options = several(
     column_options,
     option("--strict", "strict", is_flag=True),
     option("--limit", "limit", metavar="N", type=int),
-    plain("--dry-run", "read and check the source, say what would be sent, write nothing", "dry_run", is_flag=True),
+    plain(
+        "--dry-run", "read and check the source, show what would be sent, and write nothing", "dry_run", is_flag=True
+    ),
     title="Source and journal",
 )
 
-json_option = plain("--json", "a JSON object as the last line of stdout", "as_json", is_flag=True)
+json_option = plain("--json", "print one JSON object as the last line of stdout", "as_json", is_flag=True)
 
 output_options = several(
     json_option,
     plain(
-        "--log-format", "stderr as text or as JSON lines", "log_format",
+        "--log-format", "format of stderr: text, or JSON lines", "log_format",
         type=click.Choice(["text", "json"]), default="text",
     ),
     plain("--verbose", "show every event, and a traceback for a bug", "verbose", "-v", is_flag=True),
-    plain("--yes", "ask nothing, answer yes", "yes", is_flag=True),
+    plain("--yes", "answer yes to every question", "yes", is_flag=True),
     title="Output",
 )  # fmt: skip
 """What is printed, and how: for every command that asks the server."""

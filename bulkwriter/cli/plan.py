@@ -38,7 +38,10 @@ SHOWN_S = 0.05
 
 
 EXAMPLES = (
-    ("bulkwriter plan pairs.csv --token-file token", "what is there already, how many writes are left, until when"),
+    (
+        "bulkwriter plan pairs.csv --token-file token",
+        "shows which pairs exist, how many writes are left, and when they will be done",
+    ),
     ("bulkwriter plan pairs.csv --existing skip", "the same without asking the server"),
 )
 
@@ -59,9 +62,9 @@ EXAMPLES = (
 @options.output_options
 @click.pass_context
 def command(ctx: click.Context, /, source: str, **given: Any) -> int:
-    """Tell how many writes SOURCE needs, and when they will be done under the quotas.  Writes nothing.
+    """Show how many writes SOURCE needs, and when they will be done under the quotas.  Writes nothing.
 
-    With a token it lists what exists, as a run does; --existing skip plans offline.
+    With a token it asks the server which pairs exist, as a run does.  With --existing skip it does not ask.
     """
     is_offline = given["existing"] == "skip" or (given["existing"] is None and not has_token(given, os.environ))
     invocation = Invocation(ctx, {**given, "dry_run": is_offline, "retry": None})

@@ -16,7 +16,10 @@ import click
 from . import choose, options
 
 EXAMPLES = (
-    ("bulkwriter run pairs.csv --token-file token --limit 10", "ten pairs first; then the same without --limit"),
+    (
+        "bulkwriter run pairs.csv --token-file token --limit 10",
+        "sends ten pairs; then give the same command without --limit",
+    ),
     (
         "bulkwriter run pairs.csv --token-file token --on-quota stop",
         "from cron: ends with 75 when today's writes are spent",
@@ -39,7 +42,7 @@ More: bulkwriter help settings, help sources, help exit-codes."""
 def command(ctx: click.Context, /, source: str, **given: Any) -> int:
     """Write every pair of SOURCE: .csv, .tsv, .jsonl or .ndjson, each also .gz, or - for stdin.
 
-    Stopped or killed at any moment, the same command resumes: what is done is kept in SOURCE.journal.
+    You may stop or kill it at any moment.  The same command resumes, since SOURCE.journal keeps what is done.
     """
     from .drive import RunCommand
     from .lifecycle import Invocation

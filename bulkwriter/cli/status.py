@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.argument("journal", metavar="JOURNAL", type=options.PATH)
 @click.option("--json", "as_json", is_flag=True, help="one JSON object on stdout")
 def command(journal: Path, as_json: bool) -> int:
-    """Tell how a run stands: counts, who is writing, how fast it goes, when it will end, which quota is spent."""
+    """Show how a run stands: its counts, its process, its speed, its end, and the quotas that are spent."""
     journals.check_journal(journal, "status")
     from ..store.journal_reader import JournalReader
 

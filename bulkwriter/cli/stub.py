@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=8_765, show_default=True, help="port; 0 takes a free one"
 )
-@click.option("--scenario", type=options.PATH, metavar="FILE", help="JSON or TOML file that says how to behave")
-@click.option("--existing", type=options.PATH, metavar="FILE", help="a SOURCE of pairs that are there from the start")
-@click.option("--json", "as_json", is_flag=True, help="base URL and truth as JSON lines on stdout")
+@click.option(
+    "--scenario", type=options.PATH, metavar="FILE", help="JSON or TOML file that describes how the server behaves"
+)
+@click.option("--existing", type=options.PATH, metavar="FILE", help="SOURCE of pairs that exist from the start")
+@click.option("--json", "as_json", is_flag=True, help="print base URL and truth as JSON lines on stdout")
 @click.option("--until-stdin-ends", is_flag=True, hidden=True, help="end when stdin does, that is, with the parent")
 def command(port: int, scenario: Path | None, existing: Path | None, as_json: bool, until_stdin_ends: bool) -> int:
     """Run a local server that behaves like the real one, in memory and on loopback only."""

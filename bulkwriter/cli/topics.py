@@ -1,8 +1,8 @@
 """`bulkwriter help TOPIC`: reference text, kept with the code that it is about, and made from it wherever that can be.
 
-What a person needs who runs it stands in `manual`.  Reply table, settings and exit codes are printed from the very
-tables that the program obeys; the journal's format and how quotas are counted from the documentation of their modules.
-`help COMMAND` is `COMMAND --help`.  A topic's module is imported when it is asked for.
+`manual` has the texts for people who run the program.  The reply table, settings and exit codes are printed from the
+very tables that the program obeys, and the journal's format from the documentation of its module.  `help COMMAND` is
+`COMMAND --help`.  A topic's module is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .stdout import put
 @click.argument("topic", required=False)
 @click.pass_context
 def command(ctx: click.Context, /, topic: str | None) -> int:
-    """Explain TOPIC: a command, or one of the topics that help without a topic lists."""
+    """Explain TOPIC: a command, or a topic from the list that `bulkwriter help` prints."""
     group = ctx.find_root().command
     assert isinstance(group, click.Group)
     names = [*TOPICS, *group.list_commands(ctx)]
@@ -73,9 +73,10 @@ def exit_codes(width: int) -> str:
     return "\n".join([head, "", *describe.columns([(str(code), ending.MEANING[code]) for code in ending.ORDER], width)])
 
 
-def documentation(*modules: str) -> Callable[[int], str]:
-    """A topic that is the documentation of modules."""
-    return lambda width: "\n\n".join(inspect.getdoc(importlib.import_module(f"bulkwriter.{m}")) or "" for m in modules)
+def journal_format(width: int) -> str:
+    """The documentation of the module that makes the tables, without what is for its readers alone."""
+    text = inspect.getdoc(importlib.import_module("bulkwriter.store.schema")) or ""
+    return text.partition("\nNot here:")[0]
 
 
 def stub(width: int) -> str:
@@ -83,11 +84,11 @@ def stub(width: int) -> str:
     return text.strip()
 
 
-def manual(name: str) -> Callable[[int], str]:
+def manual(name: str, module: str = "manual") -> Callable[[int], str]:
     """A topic of the manual."""
 
     def text(width: int) -> str:
-        found: str = getattr(importlib.import_module("bulkwriter.cli.manual"), name)
+        found: str = getattr(importlib.import_module(f"bulkwriter.cli.{module}"), name)
         return found.rstrip()
 
     return text
@@ -102,19 +103,16 @@ TOPICS: dict[str, tuple[str, Callable[[int], str]]] = {
     "long-runs": ("how to keep a run of weeks alive: tmux, systemd, cron", manual("LONG_RUNS")),
     "trouble": ("what to do when something happens", manual("TROUBLE")),
     "verify-and-undo": ("what is on the server, and how to take it back", manual("VERIFY_AND_UNDO")),
-    "words": ("words and states, each with its one meaning", manual("WORDS")),
-    "json": ("output for scripts: the object that --json prints", manual("JSON")),
+    "words": ("words and states, each with its one meaning", manual("WORDS", "manual_reference")),
+    "json": ("output for scripts: the object that --json prints", manual("JSON", "manual_reference")),
     "exit-codes": ("exit codes in their order", exit_codes),
     "replies": ("what each reply of the server means", replies),
     "settings": ("every setting and limit: unit, range, default, reason", settings),
     "completion": ("completion in bash, zsh and fish", manual("COMPLETION")),
     "stub": ("the local server, its scenarios and its truth", stub),
-    "journal-format": (
-        "the journal's tables, and what is durable when",
-        documentation("store.schema", "store.journal"),
-    ),
+    "journal-format": ("the journal's tables, for whoever reads it with SQLite", journal_format),
     "quota-counting": (
-        "windows, the ledger, what throttles teach, and what a stepped clock can do",
-        documentation("quota.windows", "quota.ledger", "quota.throttles"),
+        "windows, the ledger, what throttles teach, and what a wrong clock can do",
+        manual("QUOTA_COUNTING", "manual_reference"),
     ),
 }

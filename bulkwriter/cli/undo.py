@@ -28,8 +28,8 @@ NOBODY = "none"
 
 
 EXAMPLES = (
-    ("bulkwriter undo pairs.csv.journal --dry-run", "how many records, and how long it takes"),
-    ("bulkwriter undo pairs.csv.journal --token-file token", "deletes them, after asking; needs the role -Delete"),
+    ("bulkwriter undo pairs.csv.journal --dry-run", "shows how many records, and how long it takes"),
+    ("bulkwriter undo pairs.csv.journal --token-file token", "deletes them after asking; needs the role -Delete"),
 )
 
 
@@ -38,13 +38,16 @@ EXAMPLES = (
 @options.connection_options
 @options.quota_options
 @options.wait_options
-@options.plain("--dry-run", "say what would be deleted, from the journal alone", "dry_run", is_flag=True)
+@options.plain(
+    "--dry-run", "show what would be deleted; asks only the journal, not the server", "dry_run", is_flag=True
+)
 @options.output_options
 @click.pass_context
 def command(ctx: click.Context, /, journal: Path, **given: Any) -> int:
     """Delete the records that this run created, and nothing that was there before.
 
-    Each record is read first and left alone if it holds another pair.  Afterwards `run` creates the pairs again.
+    It reads each record first, and leaves it alone if it holds another pair.  Afterwards `run` can create the pairs
+    again.
     """
     invocation = Invocation(ctx, given)
     return invocation.conduct(UndoCommand(invocation, journal))

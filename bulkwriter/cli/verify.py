@@ -39,18 +39,22 @@ ROWS = 10_000
 EXAMPLES = (
     (
         "bulkwriter verify pairs.csv.journal --token-file token",
-        "missing and doubled pairs of a run, also while it runs",
+        "shows missing and doubled pairs of a run, also while it runs",
     ),
-    ("bulkwriter verify --source pairs.csv --token-file token", "every pair of a file, without a journal"),
+    ("bulkwriter verify --source pairs.csv --token-file token", "checks every pair of a file, without a journal"),
 )
 
 
 @click.command("verify", cls=options.CommandWithExamples, examples=EXAMPLES)
 @click.argument("journal", metavar="[JOURNAL]", type=options.PATH, required=False)
-@options.plain("--source", "every pair of this file must be there exactly once", "source", metavar="FILE|-")
-@options.plain("--repair", "delete what this run can claim of doubled pairs; asks first", "repair", is_flag=True)
-@options.plain("--output", "list all missing and doubled pairs here", "output", metavar="FILE.csv", type=options.PATH)
-@options.plain("--force", "replace FILE.csv if it is there", "force", is_flag=True)
+@options.plain("--source", "check that the server has every pair of this file exactly once", "source", metavar="FILE|-")
+@options.plain(
+    "--repair", "delete extra records of doubled pairs that this run created; asks first", "repair", is_flag=True
+)
+@options.plain(
+    "--output", "write all missing and doubled pairs to this file", "output", metavar="FILE.csv", type=options.PATH
+)
+@options.plain("--force", "replace FILE.csv if it exists", "force", is_flag=True)
 @options.column_options
 @options.connection_options
 @options.quota_options
@@ -58,9 +62,9 @@ EXAMPLES = (
 @options.output_options
 @click.pass_context
 def command(ctx: click.Context, /, journal: Path | None, **given: Any) -> int:
-    """Tell which pairs of a run are missing or doubled on the server.
+    """Show which pairs of a run are missing or doubled on the server.
 
-    Reads only, also beside a run at work.  With --source FILE no JOURNAL is needed.
+    It only reads, so it also works while the run goes on.  With --source FILE it needs no JOURNAL.
     """
     invocation = Invocation(ctx, given)
     return invocation.conduct(VerifyCommand(invocation, journal))

@@ -1,0 +1,149 @@
+"""Help topics to look things up in: the words, the object of `--json`, how quotas are counted.
+
+`manual` has the topics that say what to do.  Here as there each topic is plain text of at most 82 columns, made for a
+terminal, a mail or a ticket; `topics` has the whole list, and prints it.
+
+Not here: what the program can print from its own tables (`topics`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+WORDS: Final = """\
+Words, each with one meaning
+
+  pair       one input record: a lesson and an enrolment
+  attempt    one request that was sent for a pair
+  in doubt   a request was sent, and nobody knows whether the server applied it
+  look       a list call that finds out what became of pairs in doubt
+  journal    the file that has every row of the source and what became of it
+  ledger     the file that counts what was spent of the quotas
+  throttle   a reply of the server that says "too fast"
+  drain      the end of a run in good order: it sends nothing new, and it waits
+             for the requests in flight
+  start      one process that works on a run
+  run        the work on one source, over as many starts as it takes
+  lane       one connection, with at most one request on it
+
+How a row ends.  In a summary, `pairs` is always the sum of these
+
+  created    this run made the record
+  existing   the record was there before
+  rejected   the server refused the pair; its reason is kept
+  failed     every attempt failed, and the server applied none of them.  The next
+             start tries again
+  in_doubt   nobody knows yet; the next start asks the server
+  pending    the pair was not sent yet
+  invalid    the row holds no valid pair
+  duplicate  an earlier row has the same pair
+"""
+
+JSON: Final = """\
+Output for scripts: --json
+
+The last line of standard output is one object, however the command ends.  All
+messages for people go to standard error.
+
+run --json
+
+  pairs created existing rejected failed in_doubt pending invalid duplicates
+                     rows of the whole run, over all its starts; pairs is the
+                     sum of the others (help words)
+  reasons            the most frequent reasons for rejected, invalid and failed
+                     rows, each with its count and an example
+  rows_total         number of rows of the source; rows_total_exact is true if
+                     they were counted, and false if the number is an estimate
+  not_read           rows of the source that no start has read yet
+  ended_reason       why this start ended
+  resume_at          when to start again, in UTC
+  attempts throttled elapsed_s
+                     of this start
+  pairs_per_s        records that this start created in a second
+  journal            path of the journal
+  exit_code          see help exit-codes
+
+status --json has all of these from pairs to resume_at.  About the last start it
+has ended_code, ended_exit_code and ended_at.  It also has writer (the process at
+work), rate_per_s, end (when all pairs will be written) and quotas.
+
+plan --json has all of these from pairs to resume_at.  It also has writes (how
+many are needed), checked (whether the server was asked what exists), seconds and
+finish, and quota (the one that limits the job).
+
+verify --json   missing doubled strangers checked repaired, and examples
+undo --json     deleted gone mismatched older left in_doubt
+
+A value that is not known is null.
+"""
+
+QUOTA_COUNTING: Final = """\
+How quotas are counted
+
+Windows
+  A quota is a number of requests in a window of time: write:60/min,
+  read:5000/hour or any:1/100ms.  A write is a POST, PUT or DELETE, a read is a
+  GET, and any counts both.  The window may have a number: 10s, 2h, 7day.  It
+  slides: 2500/day means 2,500 in any 24 hours.  With a time of day and a zone it
+  is the calendar day that begins then: write:2500/day@00:00+00:00.
+
+  A quota that you give replaces the default.  If you also name nexudus, your
+  quota replaces the window of the same kind and length in that profile, or is
+  added to it.  --quota-share cuts each count; if less than one request would be
+  left, the window becomes longer instead.
+
+  Requests in a window of up to a minute are spread evenly over it.  In a longer
+  window they are sent at full speed, and counted by the minute.  The run takes
+  each window as a little longer than it is, because the server's clock may run
+  faster or slower than ours.
+
+The ledger
+  The ledger is an SQLite file.  All processes of one user on one machine share
+  it.  A request is reserved in the ledger, on the disk, before it is sent, so a
+  crash never spends more than the quota.  The next process gives back what a
+  killed process had reserved and not used.  After a power cut, at most 20 writes
+  and 20 reads stay reserved.  Anyone may read the file:
+
+    sqlite3 -readonly ~/.local/state/bulkwriter/ledger 'SELECT * FROM spent'
+
+  spent    requests by account, by minute since the machine started, and by kind.
+           A request counts in the minute in which it ended.  A request on its way
+           counts in the minute in which it ends at the latest
+  learnt   what throttles have shown of the server's own limit
+  held     how much of the reserved quota each living process has
+
+  A damaged ledger ends a start with exit 5.  An empty file where a used ledger
+  should be is refused as well, since counting would begin at zero.
+
+Clocks
+  The ledger counts by a clock that begins when the machine starts, and that
+  nobody can set.  Only counts from before the last restart of the machine depend
+  on the time of day.  The run compares its clock with the server's Date header
+  before the first write.  A wrong clock can still do this:
+
+  - If the clock was wrong and the power failed before the first reply of the
+    server, the requests sent until then (and a block of 20) count at the wrong
+    time.
+  - If the server never sends a Date header, the run trusts the machine's clock.
+    A clock that was set back makes the run wait longer.  A clock that was set
+    forward lets the run send earlier than it should, by that much.
+  - A calendar day begins by the server's clock, as soon as there was a reply.
+    Before it, at most one list call can count in the wrong day.
+
+What throttles teach
+  A limit of up to a minute has room again within a minute.  So the run waits
+  longer and longer while it is throttled, at last for more than a minute.  If the
+  next request is throttled too, or if the server asks for a wait of minutes, then
+  a longer limit of the server is spent, though our own quota still has room.
+
+  The run then takes the number of requests that the server accepted in the last
+  day as the limit for any day.  This may be wrong, for instance because another
+  program used the account.  So the run tries one request after 30 minutes, then
+  after 1, 2 and 4 hours, then every 6 hours.  If the server accepts it, the limit
+  grows by 1, the next time by 2, 4 and so on.  Each try costs at most one
+  throttle.
+
+  Example: the server throttles 7 times in a row at 10:00, after 2,500 writes.
+  The limit is now 2,500 a day.  The run tries at 10:30, 11:30, 13:30, 17:30,
+  23:30 and 05:30: 13 throttles on the first day, 4 on each later day.
+"""
