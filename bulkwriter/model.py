@@ -439,6 +439,7 @@ class Snapshot:
     not_read: int | None = None
 
 
+RETRY_AFTER_MAX_S: Final = 1e11  # 3,000 years: far above any stop rule, and still a date that datetime can hold
 CLOCK_NOISE_S: Final = 0.01
 """An instant of one clock that was reckoned from another one may be later by so much."""
 
@@ -463,3 +464,8 @@ def began(wall: float) -> str:
     """The same, rounded down: when something began."""
     at = datetime.fromtimestamp(wall, UTC).astimezone()
     return at.strftime("%Y-%m-%d %H:%M %Z").rstrip()
+
+
+def wait_words(stated_s: float) -> str:
+    """A stated wait for people, in seconds; one that was cut to what we can tell is told as such."""
+    return f"{stated_s:,.0f} s{' or more' if stated_s >= RETRY_AFTER_MAX_S else ''}"

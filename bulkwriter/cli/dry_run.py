@@ -35,7 +35,8 @@ async def dry_run(invocation: Invocation, source: str, settings: Settings) -> En
     counts = Counts.of(found.states)
     found.print_bad(invocation.stderr)
     rows = Rows(found.rows, True, found.rows)
-    summary = Summary(counts=counts, journal=str(path), rows=rows, reasons=why, exit_code=found.exit_code)
+    journal = str(path) if reader else None  # a start would make it
+    summary = Summary(counts=counts, journal=journal, rows=rows, reasons=why, exit_code=found.exit_code)
     start = invocation.command_line.replace(" --dry-run", "")
     can_start = start != invocation.command_line and (counts.pending or counts.in_doubt)
     return Ending(

@@ -36,6 +36,9 @@ FREQUENT = (
 BRIEF_S = 1.0
 """Trouble that pauses or lasted no longer is frequent too: one bad backend of three makes it every other second."""
 
+SHORTEST_S = 0.05
+"""What lasted less would be told as 0.0 s."""
+
 CLOCK_S = 60.0
 """Of what lasts longer the end is told as a time of day as well."""
 
@@ -129,7 +132,8 @@ def sentence(event: events.Event, *, wall: float) -> str:
             end = "" if not lasts or gives_up_s is None else f"; the run gives up in {describe.duration(gives_up_s)}"
             return f"trouble: {reason}{lasts}; one request tries again in {describe.duration(pause_s)}{end}"
         case events.Recovered(gone_s):
-            return f"the server is back after {describe.duration(gone_s)}"
+            lasted = f"after {describe.duration(gone_s)}" if gone_s >= SHORTEST_S else "at once"
+            return f"the server is back {lasted}"
         case events.DoubtsParked(count, reason):
             return f"{describe.quantity(count, 'pair')} in doubt: {reason}"
         case events.DoubtsSettled(found, absent, released):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model import Counts, Rows, iso
-from ..store.starts import Start, last_start, source_rows, waits_until
+from ..store.starts import Start, Undone, last_start, source_rows, undone, waits_until
 from . import describe
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class RunState:
     is_alive: bool
     resume_at: float | None = None
     is_theirs: bool = False
+    undone: Undone | None = None
 
     @property
     def source(self) -> Rows | None:
@@ -55,6 +56,8 @@ class RunState:
             "ended_exit_code": ended.exit_code if ended else None,
             "ended_at": iso(self.start.ended_at) if self.start and ended else None,
             "resume_at": iso(self.resume_at),
+            "undone_at": iso(self.undone.at) if self.undone else None,
+            "undone_deleted": self.undone.deleted if self.undone else None,
         }
 
 
@@ -63,7 +66,8 @@ def run_state_of(reader: JournalReader) -> RunState:
     states, read, meta = reader.summary()
     is_alive = reader.writer() is not None
     resume_at, is_theirs = waits_until(meta, time.time(), is_alive=is_alive)
-    return RunState(Counts.of(states), source_rows(meta, read), last_start(meta), is_alive, resume_at, is_theirs)
+    counts, rows = Counts.of(states), source_rows(meta, read)
+    return RunState(counts, rows, last_start(meta), is_alive, resume_at, is_theirs, undone(meta))
 
 
 def lines(run_state: RunState) -> list[tuple[str, str]]:
@@ -82,4 +86,8 @@ def lines(run_state: RunState) -> list[tuple[str, str]]:
 
         why = ", as the server asked" if run_state.is_theirs else ", when the spent quota has room again"
         rows.append(("wait", f"until {moment(run_state.resume_at)}{why}"))
+    if run_state.undone:
+        at, deleted = describe.when(iso(run_state.undone.at) or ""), run_state.undone.deleted
+        what = "not to its end" if deleted is None else f"{describe.quantity(deleted, 'record')} deleted"
+        rows.append(("undone", f"{at}, {what}; another start writes these pairs again"))
     return rows

@@ -8,6 +8,7 @@ nothing.  Stopped or killed, the same command goes on.  stdout carries nothing b
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,12 @@ from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import Exit, UsageError
 from ..model import State
 from ..settings import Settings
+from ..store.starts import UNDONE, undone_text
 from . import choose, describe, journals, options
 from .lifecycle import CountingCommand, Invocation
 
 if TYPE_CHECKING:
+    from ..store.journal import Journal
     from ..verify.undo import Undo, UndoPlan
 
 NOBODY = "none"
@@ -100,7 +103,9 @@ class UndoCommand(CountingCommand):
                 if not session.stop.is_set and await self._may_go_on(undo, settings):
                     async with invocation.showing(lambda: progress_line(undo)):
                         with invocation.draining(session.stop.set):
+                            await store.run(partial(note_undo, deleted=None))
                             await undo.run()
+                            await store.run(partial(note_undo, deleted=undo.tally.deleted))
         finally:
             with anyio.CancelScope(shield=True):
                 await store.close()
@@ -159,6 +164,11 @@ class UndoCommand(CountingCommand):
                 f"  the server refused to delete {describe.quantity(undo.tally.refused, 'record')}: {undo.refusal}"
             )
         return [*lines, f"  journal     {self._journal}"]
+
+
+def note_undo(journal: Journal, *, deleted: int | None) -> None:
+    """Keep for `status` that records were deleted; None: it begins."""
+    journal.meta_set(UNDONE, undone_text(time.time(), deleted))
 
 
 HEADLINES: dict[int, str] = {

@@ -26,13 +26,23 @@ from typing import Any, Final, NamedTuple
 import orjson
 from orjson import loads
 
-from ..model import BOM, ID_MAX, CallKind, CallVerdict, Fault, FieldError, Reply, Verdict, VerdictKind
+from ..model import (
+    BOM,
+    ID_MAX,
+    RETRY_AFTER_MAX_S,
+    CallKind,
+    CallVerdict,
+    Fault,
+    FieldError,
+    Reply,
+    Verdict,
+    VerdictKind,
+)
 
 ERRORS_KEPT: Final = 20  # entries of one reply's `Errors`: a pair has two fields, so more is not about them
 ERROR_CHARS: Final = 300  # of each text of an error, as journals and exports keep it
 QUOTE_CHARS: Final = 200  # of a body that we do not understand
 REFUSAL_BYTES: Final = 16_384  # a longer 2xx to a call is no refusal but a list: not parsed once more to find out
-RETRY_AFTER_MAX_S: Final = 1e11  # 3,000 years: far above any stop rule, and still a date that datetime can hold
 
 UNSENT_FAULTS: Final = frozenset(
     {Fault.REFUSED, Fault.UNREACHABLE, Fault.NAME, Fault.CONNECT_TIMEOUT, Fault.TLS, Fault.PROXY, Fault.UNSENT}

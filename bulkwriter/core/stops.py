@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter, deque
 
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
-from ..model import FATAL_FAULTS, Fault, Verdict, moment
+from ..model import FATAL_FAULTS, Fault, Verdict, moment, wait_words
 from ..rows import text_of
 from ..settings import Settings
 from .reasons import escaped, words_of
@@ -115,7 +115,7 @@ def at_long_wait(stated_s: float | None, settings: Settings, wall_s: float) -> B
     if stated_s is None or stated_s <= settings.longest_wait_s:
         return None
     return TryLater(
-        f"the server asks to wait {stated_s:,.0f} s, until {moment(wall_s + stated_s)}",
+        f"the server asks to wait {wait_words(stated_s)}, until {moment(wall_s + stated_s)}",
         hint="the same command after that time goes on",
         code="stated_wait",
         retry_at=wall_s + stated_s,

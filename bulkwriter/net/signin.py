@@ -27,7 +27,7 @@ from urllib.parse import quote_plus
 
 from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from ..guarded import is_cancelled
-from ..model import FATAL_FAULTS, CallVerdict, Fault, Reply
+from ..model import FATAL_FAULTS, CallVerdict, Fault, Reply, wait_words
 from .api import BadList, check_header, load
 
 TRIES: Final = 5  # requests for one token; with their pauses up to 15 s of an endpoint that is gone
@@ -81,7 +81,7 @@ class TokenEndpoint:
         """What the endpoint states, and after it full jitter: uniform in [0, 1 s * 2**attempt], first in [0, 1 s]."""
         if stated_s > self.longest_wait_s:
             raise TryLater(
-                f"the sign-in was put off for {stated_s:,.0f} s",
+                f"the sign-in was put off for {wait_words(stated_s)}",
                 hint="the same command after that time goes on",
                 code="stated_wait",
                 retry_at=self.wall() + stated_s,

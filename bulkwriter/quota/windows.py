@@ -15,7 +15,7 @@ Windows of up to a minute are *short*, paced evenly (`quota.short_window`); long
 counted by the minute (`quota.forecast`).  `SLACK` makes every window a little longer than it says, because the server's
 clock runs a little faster or slower than ours.
 
-Pure.  Not here: counting, waiting.  Source: API.md section 4 for the profile.
+Pure.  Not here: counting, waiting.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@
 
 Invariant: a connection that leaves here is a journal of this identity with `synchronous=FULL`.  A crash while creating
 leaves an empty database, which counts as no file.  The caller holds the lock (`lock`) before a writer is opened.
-Not here: reading rows.  Source: DESIGN section 10; sqlite.org/wal.html for what a read-only connection can do.
+Not here: reading rows.  Source: sqlite.org/wal.html for what a read-only connection can do.
 """
 
 from __future__ import annotations

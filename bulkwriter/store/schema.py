@@ -18,13 +18,13 @@ view `outcome`   the same with states in words; an intent reads as `in_doubt`, s
 table `meta`     key, value (text): base_url, account ("" for none), columns (JSON list of two), created_at, and what
                  the engine keeps there: run (JSON: how large the source is, how fast the run goes, its quotas;
                  see run/notes.py), source and last_start (JSON: how many rows the source has; when and why the last
-                 start ended; see store/starts.py),
+                 start ended; see store/starts.py), undone (JSON: when the last undo was, and what it deleted),
                  has_rising_ids ("no" once a newer record had a lower id), began (JSON: how the server stood
                  when the run began; see listing/baseline.py)
 index `pair_by_ids`  exists only once pairs were given one by one
 
 Nothing here is secret, and no token is ever stored.  WAL mode: a copy needs FILE and FILE-wal together.
-Not here: how rows are written (`journal`) and read (`rows`).  Source: DESIGN section 10; sqlite.org/fileformat2.html.
+Not here: how rows are written (`journal`) and read (`rows`).  Source: sqlite.org/fileformat2.html.
 """
 
 from __future__ import annotations

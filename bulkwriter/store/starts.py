@@ -1,6 +1,6 @@
 """What a journal keeps of its last start: how large the source is, when and why it ended, and until when to wait.
 
-Three rows of `meta`, JSON.  `source` holds `rows` (null where nobody knows) and `is_exact`; it is written with the rows
+Rows of `meta`, JSON.  `source` holds `rows` (null where nobody knows) and `is_exact`; it is written with the rows
 themselves, so that a kill leaves it true, when the source was read to its end, and when a start ends.  `run` is what
 `run.notes` writes while a run goes on: of it `resume_at` is read here.  `last_start` is written twice, before
 anything is sent and at the end:
@@ -11,6 +11,8 @@ anything is sent and at the end:
     reason     why, in words; never a secret
     exit_code  the exit code of that end
     resume_at  when going on makes sense (epoch seconds), or null; `is_theirs` if the server has said so
+
+`undone` holds `at` (epoch seconds) and `deleted` (null until it ends) of the last undo, which is no start.
 
 Invariants: nothing that was stored is believed without a look at its type and bounds, and what does not hold is as good
 as not there, as in a journal of an older version.  Pure.  Not here: whether a process holds the journal (`lock`).
@@ -29,6 +31,7 @@ from ..model import Ended, Rows
 SOURCE: Final = "source"
 RUN: Final = "run"
 LAST_START: Final = "last_start"
+UNDONE: Final = "undone"
 ROWS_MAX: Final = 1 << 40
 """Where the seqs of pairs begin that are given one by one."""
 WALL_MAX: Final = 253_402_300_799.0  # the end of the year 9999, which is as far as dates go
@@ -81,6 +84,28 @@ def last_start(meta: Mapping[str, str]) -> Start | None:
         noted.get("is_theirs") is True,
     )
     return Start(began_at, ended_at, ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The last undo: when it began or ended, and how many records it deleted; None where it noted no end."""
+
+    at: float
+    deleted: int | None
+
+
+def undone_text(wall: float, deleted: int | None) -> str:
+    """What is noted when an undo begins to delete, and when it ends."""
+    return json.dumps({"at": round(wall, 1), "deleted": deleted})
+
+
+def undone(meta: Mapping[str, str]) -> Undone | None:
+    """The last undo, unless a start came after it: then its pairs were written again."""
+    noted, start = noted_of(meta, UNDONE), last_start(meta)
+    at, deleted = wall_of(noted, "at"), number_of(noted, "deleted", ROWS_MAX)
+    if at is None or (start and start.began_at is not None and start.began_at > at):
+        return None
+    return Undone(at, None if deleted is None else int(deleted))
 
 
 def source_text(total: int | None, *, is_exact: bool) -> str:

@@ -158,8 +158,8 @@ def test_trouble_of_a_moment_is_gathered_and_an_outage_is_told_as_it_goes() -> N
     stderr.close()
     lines = said.getvalue().splitlines()
     assert [line.partition(";")[0] for line in lines] == [
-        "trouble: HTTP 502", "the server is back after 0.0 s",
-        "trouble: HTTP 502", "the server is back after 0.0 s (14 more like this before)",
+        "trouble: HTTP 502", "the server is back at once",
+        "trouble: HTTP 502", "the server is back at once (14 more like this before)",
         "trouble: HTTP 502", "trouble: HTTP 502", "the server is back after 7.0 s",
     ]  # fmt: skip
     assert lines[2].endswith("in 0.4 s (14 more like this before)")

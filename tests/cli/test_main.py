@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -72,7 +73,9 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("topic", TOPICS)
 def test_every_topic_says_something(capsys: pytest.CaptureFixture[str], topic: str) -> None:
     assert main(["help", topic]) == 0
-    assert capsys.readouterr().out.count("\n") > 5
+    said = capsys.readouterr().out
+    assert said.count("\n") > 5
+    assert not re.search(r"DESIGN|API\.md|EVIDENCE|FINDINGS", said), "users do not have these"
 
 
 def test_topics_are_listed_and_commands_are_topics(capsys: pytest.CaptureFixture[str]) -> None:

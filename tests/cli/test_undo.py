@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -37,8 +38,11 @@ def test_undo_after_a_run_with_faults_takes_back_exactly_that_run(here: Here, so
         code, facts, _ = ask(here, "undo", journal_of(source), server, "--yes")
         assert (code, facts["deleted"], facts["left"], facts["mismatched"]) == (0, 298, 0, 0)
         assert pairs_on(server) == [(1, 1), (2, 5), (2, 5), (99, 1)]
+        assert ", 298 records deleted; another start" in here("status", str(journal_of(source))).out
+        assert json.loads(here("status", str(journal_of(source)), "--json").out)["undone_deleted"] == 298
         server.set_scenario(tokens=[CANARY])
         assert here.run(source, server).counts("created", "existing") == (298, 2)
+        assert "undone " not in here("status", str(journal_of(source))).out
         assert server.truth()["doubles"] == 1
 
 

@@ -14,13 +14,12 @@ from bulkwriter.core.classify import (
     ERRORS_KEPT,
     QUOTE_CHARS,
     REPLY_TABLE,
-    RETRY_AFTER_MAX_S,
     RULES,
     UNSENT_FAULTS,
     classify,
     created_id,
 )
-from bulkwriter.model import ID_MAX, Fault, FieldError, Reply, Verdict, VerdictKind
+from bulkwriter.model import ID_MAX, RETRY_AFTER_MAX_S, Fault, FieldError, Reply, Verdict, VerdictKind
 
 CREATED, REJECTED, IN_DOUBT = VerdictKind.CREATED, VerdictKind.REJECTED, VerdictKind.IN_DOUBT
 UNSENT, THROTTLED = VerdictKind.UNSENT, VerdictKind.THROTTLED

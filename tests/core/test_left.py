@@ -18,12 +18,16 @@ from bulkwriter.store.starts import (
     LAST_START,
     RUN,
     SOURCE,
+    UNDONE,
     Start,
+    Undone,
     began_text,
     ended_text,
     last_start,
     source_rows,
     source_text,
+    undone,
+    undone_text,
     waits_until,
 )
 
@@ -118,6 +122,14 @@ def test_who_leaves_at_once_counts_what_is_under_way_as_doubts() -> None:
 
 def meta(**noted: Any) -> dict[str, str]:
     return {key: json.dumps(value) for key, value in noted.items()}
+
+
+def test_an_undo_is_told_until_a_start_comes_after_it() -> None:
+    for deleted in (None, 298):
+        noted = {UNDONE: undone_text(WALL, deleted)}
+        assert undone(noted) == undone({**noted, LAST_START: began_text(WALL - 9)}) == Undone(WALL, deleted)
+        assert undone({**noted, LAST_START: began_text(WALL + 9)}) is None
+    assert undone({}) is undone({UNDONE: '{"at": "x"}'}) is None
 
 
 def test_an_end_is_noted_and_read_back() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.core import stops
+from bulkwriter.core.classify import parse_retry_after
 from bulkwriter.core.stops import FEWEST_THROTTLES, NOTHING_TAKEN_S, RECENT, Rejections, ThrottleStreak, at_long_wait
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
 from bulkwriter.model import FieldError, Verdict, VerdictKind
@@ -38,6 +39,17 @@ def test_a_stated_wait_stops_above_two_days_or_a_minute(on_quota: str, stated_s:
     if isinstance(error, TryLater):
         assert error.retry_at == WALL + (stated_s or 0)
         assert ", until 20" in error.message
+
+
+def test_a_wait_that_was_cut_to_what_we_can_tell_is_told_as_such() -> None:
+    """A header of a billion years was quoted as one of 3,000."""
+    for stated, words in (
+        ("9" * 30, "wait 100,000,000,000 s or more, until 5"),
+        ("200000", "wait 200,000 s, until 20"),
+    ):
+        error = at_long_wait(parse_retry_after(stated, None, WALL), settings("wait"), WALL)
+        assert error
+        assert words in error.message
 
 
 def test_nothing_but_throttles_for_more_than_a_minute_is_a_spent_limit() -> None:
