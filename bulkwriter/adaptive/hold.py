@@ -35,7 +35,7 @@ LONG_GAPS: Final = 3.0
 LONG_TRIPS: Final = 2.0
 
 
-class Held(NamedTuple):
+class EndedHold(NamedTuple):
     """A hold that is over."""
 
     lasted_s: float
@@ -97,13 +97,13 @@ class Hold:
             self._level += 1
         return min(self._cap_s, max(FIRST_S, delay_s))
 
-    def end(self, now: float, sent_at: float, *, rate: float, round_trip_s: float) -> Held:
+    def end(self, now: float, sent_at: float, *, rate: float, round_trip_s: float) -> EndedHold:
         """A request sent at `sent_at` was taken, where at most `rate` is allowed."""
         since, self.since, is_tried = self.since, None, self.refused > 0
         lasted_s = 0.0 if since is None else sent_at - since
         unsure_s = 0.0 if since is None or self.is_stated else sent_at - self.refused_at
         is_long = lasted_s > max(LONG_S, LONG_GAPS / rate, LONG_TRIPS * round_trip_s)
-        return Held(
+        return EndedHold(
             lasted_s,
             lasted_s + (now - sent_at),
             unsure_s,

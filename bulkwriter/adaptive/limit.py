@@ -31,7 +31,7 @@ from typing import Final
 
 from .bursts import Bursts
 from .climbs import Climbs
-from .hold import Held
+from .hold import EndedHold
 from .recent import Mark
 from .sharing import Sharing
 from .stated import LONG_S, Stated
@@ -194,7 +194,7 @@ class Limit:
         """When a hold that begins with a throttle at `mark` will end."""
         return self._window.ends(mark)
 
-    def resumed(self, mark: Mark, hold: Held, refused: tuple[Mark, float] | None) -> bool:
+    def resumed(self, mark: Mark, hold: EndedHold, refused: tuple[Mark, float] | None) -> bool:
         """A hold ended: the request sent at `mark` was taken.  False if nothing could be learnt from it.
 
         `refused` is the throttle that began it, and the rate at which it came.

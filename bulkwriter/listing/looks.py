@@ -26,9 +26,9 @@ from ..core.doubts import Doubt, Doubts
 from ..events import DoubtsSettled, Event, LookFailed, Note
 from ..model import Intent
 from ..net.api import ListPage, Record
-from .batches import part
 from .lister import StaleList
 from .lists import Filters, GetPage, ListFailed, Outrun, is_newest_first, scan, top_page
+from .look_plan import plan_look
 from .retry_until_deadline import Oddness, Pauses
 
 LOOKS_PER_WAIT: Final = 5
@@ -202,7 +202,7 @@ class Looker:
         newest_id = self._settling.newest_id()
         if newest_id is None:
             return [], batch
-        return part(batch, newest_id=newest_id, most=self._settling.created_count() + len(self.doubts))
+        return plan_look(batch, newest_id=newest_id, most=self._settling.created_count() + len(self.doubts))
 
     async def _look_newest(self, batch: list[Doubt]) -> Looked:
         wanted = {doubt.intent.pair: doubt.intent.floor or 0 for doubt in batch}

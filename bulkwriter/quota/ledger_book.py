@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from .till import DeadTill, Held
+from .till import DeadTill, HeldUnits
 
 APPLICATION_ID: Final = 0x62776C67  # "bwlg"
 FORMAT: Final = 2
@@ -111,7 +111,7 @@ class Book:
         for till in dead:
             asked = "SELECT kind, boot, minute, booked, mark FROM held WHERE till = ? AND account = ?"
             for kind, boot, *row in self._db.execute(asked, (till.path.name, self._account)).fetchall():
-                left = till.left(kind, Held(*row), is_same_boot=boot == self.boot != "")
+                left = till.left(kind, HeldUnits(*row), is_same_boot=boot == self.boot != "")
                 self._db.execute(TAKE_BACK, (max(0, left), None, self._account, boot, row[0], kind))
             self._db.execute("DELETE FROM held WHERE till = ?", (till.path.name,))
         names = [name for (name,) in self._db.execute("SELECT DISTINCT till FROM held")]

@@ -45,7 +45,7 @@ for one.  More would let nobody know how long this process may still be sending;
 HEAD: Final = 2
 
 
-class Pace:
+class ShortWindow:
     """One window as this process sees it.  `hold_s` is how long a request may be on its way, from `take` to its end."""
 
     __slots__ = ("_busy_s", "_catch_up_s", "_cells", "_free", "_gap_s", "_in_use", "_left", "_open", "_open_until",

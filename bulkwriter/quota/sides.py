@@ -14,7 +14,7 @@ from typing import Protocol
 
 from ..model import QuotaWindow
 from .reserve import Reserve
-from .short_window import Pace
+from .short_window import ShortWindow
 from .throttles import Streak
 from .windows import SLACK, is_short
 
@@ -35,7 +35,7 @@ class Side:
     """One kind.  All times are on the boot clock."""
 
     def __init__(
-        self, kind: str, paces: Sequence[Pace], page: PageLike, *, till: memoryview[float], hold_s: float
+        self, kind: str, paces: Sequence[ShortWindow], page: PageLike, *, till: memoryview[float], hold_s: float
     ) -> None:
         self.kind = kind
         self.reserve = Reserve(kind, till, hold_s=hold_s)
@@ -109,7 +109,7 @@ class Side:
 
 def cells_for(windows: Sequence[QuotaWindow]) -> int:
     """How many cells of the page `windows` need."""
-    return sum(Pace.cells_for(window) for window in windows if is_short(window))
+    return sum(ShortWindow.cells_for(window) for window in windows if is_short(window))
 
 
 def parts_of(
@@ -118,17 +118,17 @@ def parts_of(
     """Each short window with its part of the cells."""
     at = 0
     for window in filter(is_short, windows):
-        end = at + Pace.cells_for(window)
+        end = at + ShortWindow.cells_for(window)
         yield window, cells[at:end]
         at = end
 
 
-def paces_over(cells: memoryview[float], windows: Sequence[QuotaWindow], *, hold_s: float) -> list[Pace]:
+def paces_over(cells: memoryview[float], windows: Sequence[QuotaWindow], *, hold_s: float) -> list[ShortWindow]:
     """The short windows over their cells."""
-    return [Pace(window, part, slack=SLACK, hold_s=hold_s) for window, part in parts_of(cells, windows)]
+    return [ShortWindow(window, part, slack=SLACK, hold_s=hold_s) for window, part in parts_of(cells, windows)]
 
 
 def clear(cells: memoryview[float], ended: float, *, windows: Sequence[QuotaWindow]) -> None:
     """Make the cells of a new page, of which every request before has surely ended by `ended`."""
     for window, part in parts_of(cells, windows):
-        Pace.clear(part, ended + window.window_s * (1 + SLACK))
+        ShortWindow.clear(part, ended + window.window_s * (1 + SLACK))

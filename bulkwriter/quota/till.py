@@ -38,7 +38,7 @@ CELLS = CELLS_EACH * len(KINDS)
 datasync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
-class Held(NamedTuple):
+class HeldUnits(NamedTuple):
     """What the ledger holds of a till: so many units of a minute, which may be used up to a mark."""
 
     minute: int
@@ -113,7 +113,7 @@ class DeadTill:
         raw = os.pread(fd, CELLS * DOUBLE, 0)
         self._cells = list(memoryview(raw).cast("d")) if len(raw) == CELLS * DOUBLE else [math.nan] * CELLS
 
-    def left(self, kind: str, held: Held, *, is_same_boot: bool) -> int:
+    def left(self, kind: str, held: HeldUnits, *, is_same_boot: bool) -> int:
         """How many of the units held were surely not used."""
         at = CELLS_EACH * KINDS.index(kind)
         minute, used, mark = self._cells[at : at + CELLS_EACH]

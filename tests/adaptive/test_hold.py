@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from bulkwriter.adaptive.hold import FIRST_S, GROWTH, LATE, STEP, Held, Hold
+from bulkwriter.adaptive.hold import FIRST_S, GROWTH, LATE, STEP, EndedHold, Hold
 from bulkwriter.adaptive.window import Ends
 
 NOT_KNOWN = Ends(math.inf, math.inf, 0.0)
@@ -65,7 +65,7 @@ def test_a_stated_time_is_never_undercut_by_what_is_expected() -> None:
     one = hold()
     assert one.refuse(5.0, gap_s=0.001, stated_s=4.0, ends=Ends(6.0, 7.0, 10.0)) >= 9.0
     held = one.end(9.5, 9.0, rate=100.0, round_trip_s=0.5)
-    assert held == Held(4.0, 4.5, 0.0, is_stated=True, is_long=True, is_idle=False)
+    assert held == EndedHold(4.0, 4.5, 0.0, is_stated=True, is_long=True, is_idle=False)
 
 
 def test_an_end_is_known_no_better_than_the_last_refused_canary() -> None:

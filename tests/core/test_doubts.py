@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkwriter.core.doubts import Doubt, Doubts
-from bulkwriter.listing.batches import part
+from bulkwriter.listing.look_plan import plan_look
 from bulkwriter.model import Intent
 
 LATE, LAG = 60.0, 5.0
@@ -123,14 +123,14 @@ def test_never_absent_by_fewer_than_two_looks_late_enough_and_apart(
 def test_doubts_near_the_top_are_found_among_the_newest_and_the_rest_one_by_one() -> None:
     """Floors 9,900 and 9,950 under newest id 10,000 are one page; 10 would take ten more, so it has its own list."""
     doubts = [Doubt(intent(i, floor), 0.0) for i, floor in enumerate((9_900, 9_950, 10, None))]
-    newest, each = part(doubts, newest_id=10_000, most=10_000)
+    newest, each = plan_look(doubts, newest_id=10_000, most=10_000)
     assert [d.intent.seq for d in newest] == [1, 0]
     assert [d.intent.seq for d in each] == [2, 3]
 
 
 def test_what_is_known_to_be_ours_bounds_the_pages_where_ids_are_sparse() -> None:
     doubts = [Doubt(intent(i, 10), 0.0) for i in range(3)]
-    newest, each = part(doubts, newest_id=10**9, most=400)
+    newest, each = plan_look(doubts, newest_id=10**9, most=400)
     assert len(newest) == 3
     assert not each
 
@@ -142,7 +142,7 @@ def test_what_is_known_to_be_ours_bounds_the_pages_where_ids_are_sparse() -> Non
 )
 def test_each_doubt_is_looked_up_one_way(floors: list[int | None], newest_id: int, most: int) -> None:
     doubts = [Doubt(intent(i, floor), 0.0) for i, floor in enumerate(floors)]
-    newest, each = part(doubts, newest_id=newest_id, most=most)
+    newest, each = plan_look(doubts, newest_id=newest_id, most=most)
     assert sorted(d.intent.seq for d in (*newest, *each)) == list(range(len(doubts)))
     assert all(d.intent.floor is not None for d in newest)
     calls = len(each)

@@ -21,7 +21,7 @@ from bulkwriter.quota.ledger import Ledger
 from bulkwriter.quota.ledger_book import Book
 from bulkwriter.quota.page import MemoryPage, Page
 from bulkwriter.quota.reserve import Reserve
-from bulkwriter.quota.short_window import Pace
+from bulkwriter.quota.short_window import ShortWindow
 from tests.quota.test_quota_property import QUOTAS, machine_for, spend
 from tests.sim.loop import run_virtual
 from tests.support import quota_stage
@@ -88,15 +88,15 @@ def a_kill_gives_everything_back() -> list[Any]:
 def a_short_unit_is_free_a_window_after_its_sending() -> list[Any]:
     """The server counts at arrival, which comes later."""
 
-    def take(self: Pace, now: float) -> None:
+    def take(self: ShortWindow, now: float) -> None:
         real(self, now)
         self._free[self._open] = now + self._span_s
 
-    def ended(self: Pace, now: float) -> None:
+    def ended(self: ShortWindow, now: float) -> None:
         self._in_use.popleft()
 
-    real = Pace.take
-    return [patch.object(Pace, "take", take), patch.object(Pace, "ended", ended)]
+    real = ShortWindow.take
+    return [patch.object(ShortWindow, "take", take), patch.object(ShortWindow, "ended", ended)]
 
 
 @twin("a long one", "many at once")

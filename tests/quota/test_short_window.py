@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkwriter.model import QuotaWindow
-from bulkwriter.quota.short_window import HEAD, MOST_SLOTS, OPEN, Pace, catch_up_s
+from bulkwriter.quota.short_window import HEAD, MOST_SLOTS, OPEN, ShortWindow, catch_up_s
 from bulkwriter.quota.windows import parse
 
 HOLD_S = 5.0
@@ -20,17 +20,17 @@ CATCH_UP_S = catch_up_s(1.0)
 
 
 def cells_of(window: QuotaWindow) -> memoryview[float]:
-    cells = memoryview(bytearray(8 * Pace.cells_for(window))).cast("d")
-    Pace.clear(cells, 0.0)
+    cells = memoryview(bytearray(8 * ShortWindow.cells_for(window))).cast("d")
+    ShortWindow.clear(cells, 0.0)
     return cells
 
 
-def pace(spec: str, *, cells: memoryview[float] | None = None, slack: float = 0.0) -> Pace:
+def pace(spec: str, *, cells: memoryview[float] | None = None, slack: float = 0.0) -> ShortWindow:
     window = parse(spec)
-    return Pace(window, cells_of(window) if cells is None else cells, slack=slack, hold_s=HOLD_S)
+    return ShortWindow(window, cells_of(window) if cells is None else cells, slack=slack, hold_s=HOLD_S)
 
 
-def take(one: Pace, now: float) -> None:
+def take(one: ShortWindow, now: float) -> None:
     """Use a unit, as `quota.sides` does."""
     if not one.is_open(now):
         one.open(now)
@@ -128,7 +128,7 @@ def test_the_units_of_a_slot_are_used_soon_or_not_at_all(later_s: float, is_open
 
 def test_above_a_thousand_units_some_share_a_slot() -> None:
     window = parse("write:50000/s")
-    assert Pace.cells_for(window) <= HEAD + MOST_SLOTS
+    assert ShortWindow.cells_for(window) <= HEAD + MOST_SLOTS
     fast = pace("write:50000/s")
     sent, now = 0, 0.0
     while now < 2.0:

@@ -18,7 +18,7 @@ from ..core.doubts import Doubt
 from .lists import PAGE_SIZE
 
 
-def part(batch: Sequence[Doubt], *, newest_id: int, most: int) -> tuple[list[Doubt], list[Doubt]]:
+def plan_look(batch: Sequence[Doubt], *, newest_id: int, most: int) -> tuple[list[Doubt], list[Doubt]]:
     """(doubts to find among the newest records, doubts to look up one by one)."""
     floored = [d for d in batch if d.intent.floor is not None and not d.is_refused]
     floored.sort(key=floor_of, reverse=True)
