@@ -1,4 +1,4 @@
-"""`bulkwriter verify JOURNAL`: hold what a journal (or a source) claims against the server's own lists.
+"""`bulkwriter verify JOURNAL`: hold what a journal (or a source) says against the server's own lists.
 
 Tells missing pairs, doubled ones with their ids, and strangers; it reads only, so it works beside a run that is at
 work: the journal is opened read-only, as of one moment at a time.  `--source FILE` needs no journal: then every pair of
@@ -28,7 +28,7 @@ from .verify_report import VerifyReport, problem_lines
 
 if TYPE_CHECKING:
     from ..store.journal_writer import JournalWriter
-    from ..verify.expected import Claims
+    from ..verify.expected import ExpectedPairs
     from ..verify.repair import Repair
     from ..verify.session import ServerSession
     from ..verify.verify import Findings, Verification
@@ -100,19 +100,19 @@ class VerifyCommand(CountingCommand):
 
     async def work(self, settings: Settings) -> None:
         from ..server_client import ServerClient
-        from ..verify.expected import Claims
+        from ..verify.expected import ExpectedPairs
         from ..verify.session import ServerSession
 
-        options, claims = self._options, Claims()
+        options, expected = self._options, ExpectedPairs()
         columns, store = choose.columns_of(options), None
         async with contextlib.AsyncExitStack() as stack:
             if settings.journal:
-                columns, store = await take_journal(settings, claims, stack, is_locked=options["repair"])
+                columns, store = await take_journal(settings, expected, stack, is_locked=options["repair"])
             if options["source"] is not None:
-                await self._take_source(settings, claims)
+                await self._take_source(settings, expected)
             connection = await stack.enter_async_context(ServerClient(settings))
             session = ServerSession(connection, settings, tell=self._invocation.event_lines)
-            await self._verify(settings, claims, session)
+            await self._verify(settings, expected, session)
             if store is not None and self._report().doubled:
                 await self._delete_doubled(settings, session, store)
         if options["output"] is not None:
@@ -139,22 +139,22 @@ class VerifyCommand(CountingCommand):
             repair=self._repair,
         )
 
-    async def _take_source(self, settings: Settings, claims: Claims) -> None:
+    async def _take_source(self, settings: Settings, expected: ExpectedPairs) -> None:
         stderr = self._invocation.stderr
         source = choose.open_given(self._options["source"], self._options, stderr, limits=settings.limits)
         bad = 0
         async with contextlib.aclosing(source):
             while batch := await source.read(ROWS):
-                claims.add_pairs(batch.pairs)
+                expected.add_pairs(batch.pairs)
                 bad += len(batch.bad)
         if bad:
             stderr.print(f"note: {describe.quantity(bad, 'row')} of {source.name} hold no pair", event="note")
 
-    async def _verify(self, settings: Settings, claims: Claims, session: ServerSession) -> None:
+    async def _verify(self, settings: Settings, expected: ExpectedPairs, session: ServerSession) -> None:
         from ..verify.verify import Verification
 
         verification = self._verification = Verification(
-            claims,
+            expected,
             get_page=session.get_page,
             filters_of=session.entity.filters,
             retry=session.retry,
@@ -195,9 +195,9 @@ class VerifyCommand(CountingCommand):
 
 
 async def take_journal(
-    settings: Settings, claims: Claims, stack: contextlib.AsyncExitStack, *, is_locked: bool
+    settings: Settings, expected: ExpectedPairs, stack: contextlib.AsyncExitStack, *, is_locked: bool
 ) -> tuple[tuple[str, str], JournalWriter | None]:
-    """Read the journal's claims; with `is_locked` its lock is taken first, and held until the stack ends."""
+    """Read what the journal expects; with `is_locked` its lock is taken first, and held until the stack ends."""
     from ..store.journal_reader import JournalReader
     from ..store.journal_writer import JournalWriter
 
@@ -213,7 +213,7 @@ async def take_journal(
         reader.counts()  # raises where rows are missing or unreadable: "all is there" would not be true of those
         is_live = not is_locked and reader.writer() is not None
         for rows in reader.scan():
-            claims.add_rows(rows, is_live=is_live)
+            expected.add_rows(rows, is_live=is_live)
             await anyio.lowlevel.checkpoint()
     return columns, store
 

@@ -40,7 +40,7 @@ from .bottleneck import Brake, quiet_s
 from .committer import Committer, settled_in
 from .existing_records import NOT_RISING, KnownRecords, existing_of, forget_floors, outwait_s
 from .intents import Intents
-from .keep_baseline import FirstStart
+from .keep_baseline import BaselineKeeper
 from .parts import parts_for
 from .ports import Ports, Stored
 from .reach import reach_of
@@ -99,7 +99,7 @@ class Engine:
         self._wire(stored)
 
     def _wire(self, stored: Stored) -> None:
-        d, ports, first = self.sender, self.ports, FirstStart(self.ports, stored)
+        d, ports, first = self.sender, self.ports, BaselineKeeper(self.ports, stored)
         self.settlement.looker = self.looker
         d.replies.parking, d.replies.tell, d.replies.wall = self.settlement, self.tell, ports.wall
         self.bearer = Bearer(ports.tokens, ports.api, d, tell=self.tell, quiet_s=lambda: quiet_s(self))

@@ -26,7 +26,7 @@ from ..model import Intent
 from ..settings import Settings
 from ..store.journal import Journal
 from ..store.schema import RISING_IDS
-from .keep_baseline import FirstStart
+from .keep_baseline import BaselineKeeper
 from .ports import Ports
 from .record_ids import RecordIds
 
@@ -47,7 +47,7 @@ class KnownRecords:
         ids: RecordIds,
         *,
         existing: Existing | None,
-        first: FirstStart,
+        first: BaselineKeeper,
         begin: Callable[[], Awaitable[None]],
         has_sent: Callable[[], bool],
         not_before: float = -math.inf,
@@ -149,7 +149,9 @@ def outwait_s(settings: Settings) -> float:
     return settings.late_apply_s + settings.list_lag_s if settings.after_loss else 0.0
 
 
-def existing_of(settings: Settings, ports: Ports, first: FirstStart, tell: Callable[[Event], None]) -> Existing | None:
+def existing_of(
+    settings: Settings, ports: Ports, first: BaselineKeeper, tell: Callable[[Event], None]
+) -> Existing | None:
     """The look-up that `--existing` asks for, or None for `skip`."""
     if settings.existing == "skip":
         return None

@@ -19,7 +19,7 @@ MADE: Final = (State.CREATED, State.INTENT, State.IN_DOUBT)
 """States of pairs that earlier starts may have created."""
 
 
-class FirstStart:
+class BaselineKeeper:
     """Reads lists for whoever asks what exists, and notes what they show until `note` is called."""
 
     def __init__(self, ports: Ports, stored: Stored) -> None:
@@ -36,7 +36,7 @@ class FirstStart:
         return page
 
     async def note(self, floor: int | None) -> None:
-        """Keep the beginning, durably, if this is one.  `floor`: the highest record id, if known."""
+        """Keep the baseline, durably, if this start has one.  `floor`: the highest record id, if known."""
         if self._is_watching:
             self._is_watching = False
             quotas = self._ports.quotas

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 from typing import Final
 
 from ..listing.baseline import Baseline
@@ -34,6 +35,7 @@ from .session import ServerSession
 ROUNDS: Final = 3
 """DELETEs of one id that are answered while lists still show it, `list_lag_s` apart, before it is left in doubt."""
 EXAMPLES: Final = 20
+NOBODY_DELETED: Final[Mapping[int, bool]] = MappingProxyType({})
 CHUNK_ROWS: Final = 5_000
 """Rows read from the journal at a time."""
 
@@ -82,7 +84,7 @@ class CreatedDeleter:
                 absent.append(row)
             elif await self.is_ours(row, seen):
                 ours.append(row)
-        await self.take(ours)
+        await self.delete(ours)
         return absent
 
     async def is_ours(self, row: ExportRow, seen: ListedRecord) -> bool:
@@ -95,7 +97,7 @@ class CreatedDeleter:
             return True
         return False
 
-    async def take(self, rows: Sequence[ExportRow]) -> None:
+    async def delete(self, rows: Sequence[ExportRow]) -> None:
         """Delete the records of these rows, each shown with its own pair by a read just before."""
         if not rows or self._session.stop.is_set:
             return
@@ -104,14 +106,10 @@ class CreatedDeleter:
         for _ in range(ROUNDS):
             answered = await self._delete_each(rows, own)
             shown = await self._shown(answered) if answered else {}
-            await self._note_gone([row for row in answered if row.record_id not in shown], own)
+            await self.note_gone([row for row in answered if row.record_id not in shown], own)
             rows = [row for row in answered if row.record_id in shown]
             if not rows or not await self._session.stop.pause(self._list_lag_s):
                 return
-
-    async def gone(self, rows: Sequence[ExportRow]) -> None:
-        """Note that the records of these rows are not there, as lists that can be believed have shown."""
-        await self._note_gone(rows, {})
 
     async def _shown(self, rows: Sequence[ExportRow]) -> Mapping[int, ListedRecord]:
         return await self._session.read([row.record_id or 0 for row in rows])
@@ -137,7 +135,8 @@ class CreatedDeleter:
         await self._store.settle([as_created(row) for row in kept if row.seq not in own])
         return answered
 
-    async def _note_gone(self, rows: Sequence[ExportRow], own: dict[int, bool]) -> None:
+    async def note_gone(self, rows: Sequence[ExportRow], own: Mapping[int, bool] = NOBODY_DELETED) -> None:
+        """Note that the records of these rows are not there; `own` tells by seq which of them this undo deleted."""
         if rows:
             await self._store.settle([as_pending(row) for row in rows])
         deleted = sum(own.get(row.seq, False) or row.seq in self._unanswered for row in rows)

@@ -1,13 +1,13 @@
-"""What is claimed to be on the server, and what lists have shown of it: two columns to be held against each other.
+"""What is expected on the server, and what lists have shown of it: two columns to be held against each other.
 
-`Claims` are the pairs that must be there exactly once, and those that the run knows besides (pending, rejected, in
-doubt).  `Sightings` collects what lists show of them: pairs seen, pairs seen twice, and how many records with
-a first id of the run's belong to pairs that it does not know.  Sets are bitmaps, a few bytes a pair.
+`ExpectedPairs` are the pairs that must be there exactly once, and those that the run knows besides (pending, rejected,
+in doubt).  `ObservedPairs` collects what lists show of them: pairs seen, pairs seen twice, and how many records with a
+first id of the run's belong to pairs that it does not know.  Sets are bitmaps, a few bytes a pair.
 
 A list that failed half-way is read again, so what it showed is forgotten when its next try begins; without that, every
 record of a page read twice would look doubled.  A first id counts only when its list is known to be whole.
 
-Invariant: `seen`, `twice` and `strangers` tell of whole lists only, each counted once.  Pure.
+Invariant: `seen`, `doubled` and `strangers` tell of whole lists only, each counted once.  Pure.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ MUST_BE_THERE = frozenset({State.CREATED, State.EXISTING})
 NO_PAIRS = frozenset({State.INVALID, State.DUPLICATE})
 
 
-class Claims:
-    """`there`: pairs that must be on the server exactly once; `others`: pairs that may be."""
+class ExpectedPairs:
+    """`required`: pairs that must be on the server exactly once; `others`: pairs that may be."""
 
     def __init__(self) -> None:
-        self.there = PairSet()
+        self.required = PairSet()
         self.others = PairSet()
         self.first_ids = IdSet()
         self.doubts = 0
@@ -35,23 +35,23 @@ class Claims:
 
     def add_rows(self, rows: Iterable[Sequence[int | None]], *, is_live: bool) -> None:
         """Take rows of a journal: seq, the two ids, state, …  `is_live`: somebody writes it; intents are under way."""
-        there: list[tuple[int, int] | None] = []
+        required: list[tuple[int, int] | None] = []
         others: list[tuple[int, int] | None] = []
         for _, first, second, state, *_ in rows:
             if first is None or second is None or state in NO_PAIRS:
                 continue
             if state in MUST_BE_THERE:
-                there.append((first, second))
+                required.append((first, second))
             else:
                 others.append((first, second))
                 self._count(State(state or 0), is_live=is_live)
-        self.add_pairs(there)
+        self.add_pairs(required)
         self.others.add_all(others)
         self._add_first_ids(others)
 
     def add_pairs(self, pairs: Sequence[tuple[int, int] | None]) -> None:
         """Take rows of a source: every pair must be there."""
-        self.there.add_all(pairs)
+        self.required.add_all(pairs)
         self._add_first_ids(pairs)
 
     def _add_first_ids(self, pairs: Sequence[tuple[int, int] | None]) -> None:
@@ -59,7 +59,7 @@ class Claims:
             self.first_ids.add(first)
 
     def __contains__(self, pair: tuple[int, int]) -> bool:
-        return pair in self.there or pair in self.others
+        return pair in self.required or pair in self.others
 
     def _count(self, state: State, *, is_live: bool) -> None:
         if state is State.PENDING or (state is State.INTENT and is_live):
@@ -68,11 +68,11 @@ class Claims:
             self.doubts += 1
 
 
-class Sightings:
-    """What lists have shown of some claims: the whole table at once, or a list for each first id."""
+class ObservedPairs:
+    """What lists have shown of the expected pairs: the whole table at once, or a list for each first id."""
 
-    def __init__(self, claims: Claims) -> None:
-        self._claims = claims
+    def __init__(self, expected: ExpectedPairs) -> None:
+        self._expected = expected
         self._first = 0
         self._second_ids = array("q")
         self._list_strangers = 0
@@ -81,15 +81,15 @@ class Sightings:
     def begin_table(self) -> None:
         """Everything is about to be listed: forget what was seen."""
         self.seen = PairSet()
-        self.twice = PairSet()
+        self.doubled = PairSet()
         self.strangers = 0
 
     def take_table(self, records: list[Record]) -> None:
         for _, pair in records:
-            if pair in self._claims:
+            if pair in self._expected:
                 if not self.seen.add(pair):
-                    self.twice.add(pair)
-            elif pair[0] in self._claims.first_ids:
+                    self.doubled.add(pair)
+            elif pair[0] in self._expected.first_ids:
                 self.strangers += 1
 
     def begin_list(self, first: int) -> None:
@@ -102,7 +102,7 @@ class Sightings:
         """Records of other first ids are passed over: a server need not filter."""
         for _, pair in records:
             if pair[0] == self._first:
-                if pair in self._claims:
+                if pair in self._expected:
                     self._second_ids.append(pair[1])
                 else:
                     self._list_strangers += 1
@@ -111,6 +111,6 @@ class Sightings:
         """The list is known to be whole."""
         pairs = [(self._first, second) for second in self._second_ids]
         for i in self.seen.add_all(pairs):
-            self.twice.add(pairs[i])
+            self.doubled.add(pairs[i])
         self.strangers += self._list_strangers
         self.begin_list(0)

@@ -243,10 +243,10 @@ class Undo:
         await self._stop.sleep(max(0.0, self._started_at + self._settings.list_lag_s - self._session.clock()))
         by_id = {row.record_id: row for row in rows}
         shown = await self._session.retry(partial(self._find_in_step, by_id))
-        await self._deleter.gone([row for row in rows if row.record_id not in shown])
-        there = [by_id[i] for i, seen in shown.items() if await self._deleter.is_ours(by_id[i], seen)]
-        for at in range(0, len(there), IDS_PER_CALL):
-            await self._deleter.take(there[at : at + IDS_PER_CALL])
+        await self._deleter.note_gone([row for row in rows if row.record_id not in shown])
+        found = [by_id[i] for i, seen in shown.items() if await self._deleter.is_ours(by_id[i], seen)]
+        for at in range(0, len(found), IDS_PER_CALL):
+            await self._deleter.delete(found[at : at + IDS_PER_CALL])
 
     async def _find_in_step(self, by_id: Mapping[int | None, ExportRow]) -> dict[int, ListedRecord]:
         shifts = self._session.shifts()

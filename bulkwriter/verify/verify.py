@@ -1,6 +1,6 @@
-"""Holds what a journal or a source claims against the server's own lists: what is missing, what is doubled.
+"""Holds what a journal or a source says against the server's own lists: what is missing, what is doubled.
 
-    1. every record with a first id of the claims is listed: the whole table, or one list a first id, whichever is
+    1. every record with a first id that is expected is listed: the whole table, or one list a first id, whichever is
        fewer pages
     2. pairs not seen, and pairs seen twice, are looked up once more by whatever lists cover them with few calls
        (`coverage`); for the missing ones not before `list_lag_s` have passed, since a list may lag
@@ -12,13 +12,14 @@ It only reads.  A list that failed or is not whole is made again and never belie
 table, L lists are at most L + T pages, and they are chosen only where L < T.  Memory: three bitmaps of pairs, and ids
 of at most `MOST_DOUBLED` pairs.
 
-Others who write meanwhile, and a run at work, are not held off: what they add after the claims were read counts as
-strangers, or not at all.
+Others who write meanwhile, and a run at work, are not held off: what they add after the expected pairs were read counts
+as strangers, or not at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from typing import Final
@@ -28,45 +29,48 @@ from ..listing.coverage import Coverage, FiltersOf, table_pages
 from ..listing.lists import Filters, GetPage, scan
 from ..listing.retry_until_deadline import RetryUntilDeadline
 from ..net.api import ListPage, Record
-from .expected import Claims, Sightings
+from .expected import ExpectedPairs, ObservedPairs
 
 MOST_DOUBLED: Final = 100_000
 """Doubled pairs whose ids are kept, at about 400 bytes each; more are counted."""
-AGAIN_PAIRS: Final = 1_000
+RETRY_PAIRS: Final = 1_000
 """Pairs looked up again at a time, from which lists are chosen."""
 
 
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What was found.  `doubled_ids` are the record ids of doubled pairs, ascending; of the first `MOST_DOUBLED`."""
 
-    def __init__(self, claims: Claims) -> None:
-        self.checked = len(claims.there)
-        self.in_doubt = claims.doubts
-        self.pending = claims.pending
-        self.strangers = 0
-        self.doubled_ids: dict[tuple[int, int], list[int]] = {}
-        self.doubled_more = 0  # doubled pairs whose ids are not kept
-        self.lost = PairSet()  # not seen by the first look
-        self.found = PairSet()  # of those, seen by the second
+    checked: int
+    in_doubt: int
+    pending: int
+    strangers: int
+    unseen: PairSet
+    """Pairs that the first look did not see."""
+    found: PairSet
+    """Those of them that the second look saw."""
+    doubled_ids: dict[tuple[int, int], list[int]]
+    doubled_more: int
+    """Doubled pairs whose ids are not kept."""
 
     @property
     def missing(self) -> int:
-        return len(self.lost) - len(self.found)
+        return len(self.unseen) - len(self.found)
 
     @property
     def doubled(self) -> int:
         return len(self.doubled_ids) + self.doubled_more
 
     def missing_pairs(self) -> Iterator[tuple[int, int]]:
-        return (pair for pair in self.lost if pair not in self.found)
+        return (pair for pair in self.unseen if pair not in self.found)
 
 
 class Verification:
-    """One check of some claims.  `calls` and `records` tell how far it is."""
+    """One check of what is expected.  `calls` and `records` tell how far it is."""
 
     def __init__(
         self,
-        claims: Claims,
+        expected: ExpectedPairs,
         *,
         get_page: GetPage,
         filters_of: FiltersOf,
@@ -74,29 +78,36 @@ class Verification:
         list_lag_s: float,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        self._claims = claims
+        self._expected = expected
         self._get_page = get_page
         self._filters_of = filters_of
         self._retry = retry
         self._list_lag_s = list_lag_s
         self._sleep = sleep
-        self._sightings = Sightings(claims)
-        self.findings = Findings(claims)
+        self._observed = ObservedPairs(expected)
         self.calls = 0
         self.records = 0
 
     async def run(self) -> Findings:
         """List, look again at what is not as it should be, and return what was found."""
         await self._list_all()
-        findings, twice = self.findings, self._sightings.twice
-        findings.strangers = self._sightings.strangers
-        seen = self._sightings.seen
-        findings.lost = PairSet(pair for pair in self._claims.there if pair not in seen)
-        if findings.lost:
+        expected, observed = self._expected, self._observed
+        unseen = PairSet(pair for pair in expected.required if pair not in observed.seen)
+        if unseen:
             await self._sleep(self._list_lag_s)
-        if findings.lost or twice:
-            await self._look_again(twice)
-        return findings
+        look = SecondLook(unseen, observed.doubled)
+        if unseen or observed.doubled:
+            await self._look_again(look, chain(unseen, observed.doubled))
+        return Findings(
+            checked=len(expected.required),
+            in_doubt=expected.doubts,
+            pending=expected.pending,
+            strangers=observed.strangers,
+            unseen=unseen,
+            found=look.found,
+            doubled_ids={pair: sorted(ids) for pair, ids in look.ids.items() if len(ids) > 1},
+            doubled_more=len(look.more),
+        )
 
     async def _page(self, filters: Filters, number: int) -> ListPage:
         page = await self._retry(partial(self._get_page, filters, number))  # one that fails costs no other page
@@ -105,8 +116,8 @@ class Verification:
         return page
 
     async def _list_all(self) -> None:
-        """List all records with a first id of the claims."""
-        first_ids = self._claims.first_ids
+        """List all records with a first id that is expected."""
+        first_ids = self._expected.first_ids
         if len(first_ids) > 1:
             page = await self._page({}, 1)
             if table_pages(page) <= len(first_ids):
@@ -116,34 +127,28 @@ class Verification:
             await self._retry(partial(self._list_one, first))
 
     async def _list_table(self) -> None:
-        self._sightings.begin_table()
-        await scan(self._page, {}, take=self._sightings.take_table)
+        self._observed.begin_table()
+        await scan(self._page, {}, take=self._observed.take_table)
 
     async def _list_one(self, first: int) -> None:
-        self._sightings.begin_list(first)
-        await scan(self._page, self._filters_of(first, None), take=self._sightings.take_list)
-        self._sightings.end_list()
+        self._observed.begin_list(first)
+        await scan(self._page, self._filters_of(first, None), take=self._observed.take_list)
+        self._observed.end_list()
 
-    async def _look_again(self, twice: PairSet) -> None:
-        findings = self.findings
-        again = SecondLook(findings.lost, twice)
-        coverage = Coverage(self._page, self._filters_of, take=again.take, retry=self._retry)
+    async def _look_again(self, look: SecondLook, pairs: Iterator[tuple[int, int]]) -> None:
+        coverage = Coverage(self._page, self._filters_of, take=look.take, retry=self._retry)
         await coverage.begin()
-        pairs = chain(findings.lost, twice)
-        while some := list(islice(pairs, AGAIN_PAIRS)):
+        while some := list(islice(pairs, RETRY_PAIRS)):
             await coverage.cover(some)
-        findings.found = again.found
-        findings.doubled_ids = {pair: sorted(ids) for pair, ids in again.ids.items() if len(ids) > 1}
-        findings.doubled_more = len(again.more)
 
 
 class SecondLook:
     """What the second look saw: which pairs are there after all, and the ids of those that seemed doubled."""
 
-    def __init__(self, lost: PairSet, twice: PairSet, *, most: int = MOST_DOUBLED) -> None:
+    def __init__(self, unseen: PairSet, doubled: PairSet, *, most: int = MOST_DOUBLED) -> None:
         self._most = most
-        self._lost = lost
-        self._twice = twice
+        self._unseen = unseen
+        self._doubled = doubled
         self.found = PairSet()
         self.ids: dict[tuple[int, int], set[int]] = {}
         self.more = PairSet()
@@ -151,14 +156,14 @@ class SecondLook:
     def take(self, records: list[Record]) -> None:
         """Take records, some of them perhaps more than once."""
         for record_id, pair in records:
-            if pair in self._lost:
+            if pair in self._unseen:
                 self.found.add(pair)
-            elif pair not in self._twice:
+            elif pair not in self._doubled:
                 continue
             ids = self.ids.get(pair)
             if ids is not None:
                 ids.add(record_id)
             elif len(self.ids) < self._most:
                 self.ids[pair] = {record_id}
-            elif pair in self._twice:
+            elif pair in self._doubled:
                 self.more.add(pair)

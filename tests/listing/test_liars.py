@@ -28,7 +28,7 @@ from bulkwriter.server_client import ServerClient
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_writer import JournalWriter
-from bulkwriter.verify.expected import Claims
+from bulkwriter.verify.expected import ExpectedPairs
 from bulkwriter.verify.session import ServerSession
 from bulkwriter.verify.undo import Undo
 from bulkwriter.verify.verify import Findings, Verification
@@ -181,13 +181,13 @@ def verify(lie: Lie) -> tuple[int, list[str]]:
     """How a verify of pairs that are all there ends, and what is wrong with that."""
     server, loop = LyingModel(lie), VirtualLoop(most_s=1e5)
     server.add(*STRANGERS, *PAIRS)
-    claims = Claims()
-    claims.add_rows([(seq, *pair, State.CREATED) for seq, pair in enumerate(PAIRS)], is_live=False)
+    expected = ExpectedPairs()
+    expected.add_rows([(seq, *pair, State.CREATED) for seq, pair in enumerate(PAIRS)], is_live=False)
 
     async def main() -> Findings:
         session = ServerSession(cast(ServerClient, server), SETTINGS, tell=lambda event: None, clock=loop.time)
         return await Verification(
-            claims, get_page=session.get_page, filters_of=session.entity.filters, retry=session.retry,
+            expected, get_page=session.get_page, filters_of=session.entity.filters, retry=session.retry,
             list_lag_s=SETTINGS.list_lag_s, sleep=session.stop.sleep,
         ).run()  # fmt: skip
 

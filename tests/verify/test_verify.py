@@ -15,7 +15,7 @@ from bulkwriter.server_client import ServerClient
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_writer import JournalWriter
-from bulkwriter.verify.expected import Claims
+from bulkwriter.verify.expected import ExpectedPairs
 from bulkwriter.verify.repair import Repair
 from bulkwriter.verify.session import ServerSession
 from bulkwriter.verify.verify import Findings, SecondLook, Verification
@@ -25,18 +25,18 @@ from tests.support.model_api import BASE_URL, ModelApi, Pair, Weather
 SETTINGS = Settings(base_url=BASE_URL, token="canary", list_lag_s=3.0, give_up_after_s=60.0)
 
 
-def claims_of(*there: Pair, others: tuple[Pair, ...] = ()) -> Claims:
-    claims = Claims()
+def expected_of(*there: Pair, others: tuple[Pair, ...] = ()) -> ExpectedPairs:
+    expected = ExpectedPairs()
     rows = [(0, *pair, State.CREATED) for pair in there] + [(0, *pair, State.REJECTED) for pair in others]
-    claims.add_rows(rows, is_live=False)
-    return claims
+    expected.add_rows(rows, is_live=False)
+    return expected
 
 
 def session_with(server: ModelApi, loop: VirtualLoop) -> ServerSession:
     return ServerSession(cast(ServerClient, server), SETTINGS, tell=lambda event: None, clock=loop.time)
 
 
-def verify(server: ModelApi, claims: Claims, *, page_size: int = 1_000) -> tuple[Findings, float]:
+def verify(server: ModelApi, expected: ExpectedPairs, *, page_size: int = 1_000) -> tuple[Findings, float]:
     """The findings, and how much time they took."""
     server.page_size_max = page_size
     loop = VirtualLoop()
@@ -44,7 +44,7 @@ def verify(server: ModelApi, claims: Claims, *, page_size: int = 1_000) -> tuple
     async def process() -> Findings:
         session = session_with(server, loop)
         verification = Verification(
-            claims,
+            expected,
             get_page=session.get_page,
             filters_of=session.entity.filters,
             retry=session.retry,
@@ -62,8 +62,8 @@ def facts(findings: Findings) -> tuple[set[Pair], dict[Pair, list[int]], int]:
 
 def test_missing_doubled_and_strangers_are_told_apart() -> None:
     server = ModelApi([(1, 1), (1, 2), (1, 2), (2, 9), (3, 3), (2, 5), (2, 5), (1, 2)])
-    claims = claims_of((1, 1), (1, 2), (1, 3), (2, 1), others=((2, 5), (2, 6)))
-    findings, _ = verify(server, claims)
+    expected = expected_of((1, 1), (1, 2), (1, 3), (2, 1), others=((2, 5), (2, 6)))
+    findings, _ = verify(server, expected)
     assert facts(findings) == ({(1, 3), (2, 1)}, {(1, 2): [2, 3, 8], (2, 5): [6, 7]}, 1)
     assert (findings.checked, findings.missing, findings.doubled) == (4, 2, 2)
 
@@ -71,7 +71,7 @@ def test_missing_doubled_and_strangers_are_told_apart() -> None:
 def test_nothing_wrong_costs_one_pass_and_no_wait() -> None:
     pairs = [(1 + i % 3, i) for i in range(1, 61)]
     server = ModelApi([*pairs, *[(50 + i % 40, 1 + i) for i in range(1_000)]])
-    findings, took_s = verify(server, claims_of(*pairs), page_size=100)
+    findings, took_s = verify(server, expected_of(*pairs), page_size=100)
     assert facts(findings) == (set(), {}, 0)
     assert server.requests["GET"] == 1 + 3  # the size of the table, then a list a lesson
     assert took_s < 1
@@ -80,14 +80,14 @@ def test_nothing_wrong_costs_one_pass_and_no_wait() -> None:
 def test_many_lessons_are_read_as_one_table() -> None:
     pairs = [(1 + i % 90, 1 + i // 90) for i in range(900)]
     server = ModelApi(pairs)
-    findings, _ = verify(server, claims_of(*pairs), page_size=100)
+    findings, _ = verify(server, expected_of(*pairs), page_size=100)
     assert facts(findings) == (set(), {}, 0)
     assert server.requests["GET"] == 1 + 9
 
 
-def test_no_claims_need_no_list() -> None:
+def test_where_nothing_is_expected_nothing_is_listed() -> None:
     server = ModelApi([(1, 1)])
-    findings, _ = verify(server, claims_of())
+    findings, _ = verify(server, expected_of())
     assert (findings.checked, server.requests["GET"]) == (0, 0)
 
 
@@ -95,7 +95,7 @@ def test_a_record_that_lists_show_late_is_not_missing() -> None:
     server = ModelApi([(1, 1)])
     server.list_lag_s = 2.5
     server.add((1, 2), at=0.0)
-    findings, took_s = verify(server, claims_of((1, 1), (1, 2), (1, 3)))
+    findings, took_s = verify(server, expected_of((1, 1), (1, 2), (1, 3)))
     assert facts(findings) == ({(1, 3)}, {}, 0)
     assert took_s > SETTINGS.list_lag_s
 
@@ -118,7 +118,7 @@ def test_findings_equal_a_plain_count_whatever_lists_do(
     server = ModelApi(there, seed=seed, weather=weather)
     server.ignores_filters = ignores_filters
     known, counts = claimed | others, Counter(there)
-    findings, _ = verify(server, claims_of(*claimed, others=tuple(others - claimed)), page_size=page_size)
+    findings, _ = verify(server, expected_of(*claimed, others=tuple(others - claimed)), page_size=page_size)
     lessons = {lesson for lesson, _ in known}
     assert facts(findings) == (
         {pair for pair in claimed if not counts[pair]},
@@ -136,7 +136,7 @@ def test_what_a_list_showed_before_it_failed_does_not_count_twice(lessons: int) 
         server.weather = Weather(short_lists=1.0 if 5 <= server.requests["GET"] <= 30 else 0.0)
 
     server.on_request = lack_records_for_a_while
-    findings, _ = verify(server, claims_of(*pairs), page_size=5)
+    findings, _ = verify(server, expected_of(*pairs), page_size=5)
     assert facts(findings) == (set(), {}, 1)
     assert server.requests["GET"] > 30
 
@@ -149,7 +149,7 @@ def test_of_a_long_list_only_the_page_that_failed_is_asked_for_again() -> None:
         server.answers = {} if server.requests["GET"] % 10 else {"GET": Reply(503, retry_after="1")}
 
     server.on_request = fail_now_and_then
-    findings, _ = verify(server, claims_of(*pairs), page_size=5)
+    findings, _ = verify(server, expected_of(*pairs), page_size=5)
     assert facts(findings) == (set(), {}, 0)
     assert server.requests["GET"] < 60 + 10
 
@@ -162,18 +162,18 @@ def test_lists_that_cannot_be_had_claim_nothing(reply: Reply, error: type[Except
     server = ModelApi()
     server.answers["GET"] = reply
     with pytest.raises(error):
-        verify(server, claims_of((1, 1), (2, 1)))
+        verify(server, expected_of((1, 1), (2, 1)))
 
 
-def test_rows_of_a_journal_are_claims_by_their_state() -> None:
+def test_rows_of_a_journal_are_expected_by_their_state() -> None:
     states = [*State, State.INTENT]
     rows = [(i, *((None, None) if s is State.INVALID else (1 + i, 5)), s, 1, None) for i, s in enumerate(states)]
     for is_live, counts in ((False, (3, 1)), (True, (1, 3))):
-        claims = Claims()
-        claims.add_rows(rows, is_live=is_live)
-        assert set(claims.there) == {(1 + State.CREATED, 5), (1 + State.EXISTING, 5)}
-        assert len(claims.others) == 6
-        assert (claims.doubts, claims.pending) == counts
+        expected = ExpectedPairs()
+        expected.add_rows(rows, is_live=is_live)
+        assert set(expected.required) == {(1 + State.CREATED, 5), (1 + State.EXISTING, 5)}
+        assert len(expected.others) == 6
+        assert (expected.doubts, expected.pending) == counts
 
 
 def test_ids_are_kept_of_so_many_doubled_pairs_and_the_rest_counted() -> None:
