@@ -19,10 +19,13 @@ import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.support.cli_process import Here
 
 settings.register_profile(
     "house", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -65,6 +68,22 @@ def canary_env(monkeypatch: pytest.MonkeyPatch) -> str:
     """The canary as `BULKWRITER_TOKEN`, for this process and those it starts."""
     monkeypatch.setenv("BULKWRITER_TOKEN", CANARY)
     return CANARY
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, canary_env: str) -> Here:
+    """The command line, called in this process."""
+    from tests.support.cli_process import Here
+
+    return Here(capsys, monkeypatch)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A CSV of 300 pairs."""
+    from tests.support.cli_process import write_pairs
+
+    return write_pairs(tmp_path / "pairs.csv", 300)
 
 
 @pytest.hookimpl(wrapper=True)

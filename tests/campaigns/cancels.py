@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tests.support import cancels
+from tests.support.progress import say
 
 CASES_A_PART = 12
 """What a process does at a time; a loop that does not end stays behind in it."""
@@ -35,11 +36,6 @@ def main(moments: int = 200, seed: int = 1, jobs: int = 2) -> int:
             say(f"{total.cases} of {len(cases)}, {len(total.wrong)} wrong")
     say(f"{total} ({time.monotonic() - began_at:.0f} s; scripts/cancels {moments} {seed} {jobs})")
     return 1 if total.wrong else 0
-
-
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

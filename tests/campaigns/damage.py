@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tests.conftest import CANARY
 from tests.support import damage
+from tests.support.progress import say
 
 READING = ("status", "export", "verify", "dry run", "would undo")
 """Commands that change nothing."""
@@ -78,11 +79,6 @@ def main(count: int = 500, seed: int = 1) -> int:
         bad = campaign(count, seed, Path(folder))
     say(f"({time.monotonic() - began_at:.0f} s; scripts/damage {count} {seed})")
     return 1 if bad else 0
-
-
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

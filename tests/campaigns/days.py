@@ -17,7 +17,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from typing import Final
 from bulkwriter.quota.windows import parse
 from bulkwriter.stub.limits import LimitRule
 from tests.sim.assembly import WALL_S
+from tests.support.progress import say
 from tests.support.quota_days import DAY_S, DOCUMENTED, Backfill, Outcome
 
 CAP: Final = 2_500
@@ -202,7 +203,7 @@ def most_in(times: Sequence[float], window_s: float) -> int:
     return most
 
 
-def campaign(names: Sequence[str], pairs: int, *, seed: int, say: Callable[[str], None]) -> Iterator[Finding]:
+def campaign(names: Sequence[str], pairs: int, *, seed: int) -> Iterator[Finding]:
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
             began = time.process_time()
@@ -211,11 +212,6 @@ def campaign(names: Sequence[str], pairs: int, *, seed: int, say: Callable[[str]
         if finding.broken:
             say(f"   LEFT ITS BANDS: {', '.join(finding.broken)}   ({WORLDS[name].words})")
         yield finding
-
-
-def say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def real(quota: str, window_s: int, lasts_s: float, folder: Path) -> bool:
@@ -250,7 +246,7 @@ def main(argv: Sequence[str]) -> int:
         with tempfile.TemporaryDirectory() as folder:
             kept = [real("write:50/s", 1, 60.0, Path(folder)), real("write:600/min", 60, 240.0, Path(folder))]
         return 0 if all(kept) else 1
-    found = list(campaign(given.only, given.pairs, seed=given.seed, say=say))
+    found = list(campaign(given.only, given.pairs, seed=given.seed))
     return 1 if any(finding.broken for finding in found) else 0
 
 

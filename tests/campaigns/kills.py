@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tests.support import kills
+from tests.support.progress import say
 
 PAIRS, KILLS_A_RUN = 20_000, 50
 
@@ -46,11 +47,6 @@ def main(cycles: int = 1_000, seed: int = 1, jobs: int = 4) -> int:
         f"({time.monotonic() - began_at:.0f} s; scripts/kills {cycles} {seed} {jobs})"
     )
     return 1 if bad else 0
-
-
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

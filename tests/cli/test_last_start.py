@@ -25,11 +25,6 @@ LEFT = ("pending", "in_doubt", "failed")
 HALF = Rows(20_000, False, 11_455)
 
 
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, canary_env: str) -> Here:
-    return Here(capsys, monkeypatch)
-
-
 def told(*, counts: Counts | None = None, rows: Rows = HALF, **how: Any) -> RunState:
     return RunState(counts or Counts(created=10_839, in_doubt=17, pending=599), rows, **{"start": None, **how})
 

@@ -23,11 +23,6 @@ OFFLINE = ("--existing", "skip", "--base-url", "https://spaces.nexudus.com")
 
 
 @pytest.fixture
-def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, canary_env: str) -> Here:
-    return Here(capsys, monkeypatch)
-
-
-@pytest.fixture
 def ledger(tmp_path: Path) -> Path:
     return tmp_path / "ledger"
 

@@ -17,11 +17,6 @@ ONE = Reason("Id: is blocked", 3, "line 1007 (11,43): Id: is blocked")
 MORE = tuple(Reason(word, 2, f"1,2: {word}") for word in ("a", "b", "c"))
 
 
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, canary_env: str) -> Here:
-    return Here(capsys, monkeypatch)
-
-
 def test_each_state_has_its_reasons_with_counts_and_an_example() -> None:
     assert reason_lines.lines({"invalid": (ONE,), "rejected": (MANY, ONE)}) == [
         "",

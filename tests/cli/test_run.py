@@ -18,11 +18,6 @@ from tests.support.cli_process import Here, stub, write_pairs
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, canary_env: str) -> Here:
-    return Here(capsys, monkeypatch)
-
-
 def test_every_pair_once_and_the_second_start_writes_nothing(here: Here, tmp_path: Path) -> None:
     source = write_pairs(tmp_path / "pairs.csv", 500)
     with stub() as server:

@@ -25,11 +25,6 @@ CAP: dict[str, Any] = {"kind": "window", "count": 60, "window_s": 86_400.0}
 
 
 @pytest.fixture
-def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, canary_env: str) -> Here:
-    return Here(capsys, monkeypatch)
-
-
-@pytest.fixture
 def ledger(tmp_path: Path) -> Path:
     return tmp_path / "state" / "ledger"
 

@@ -10,19 +10,9 @@ import pytest
 
 from tests.conftest import CANARY
 from tests.support.cli_asking import PATH, WAITS, ask, call, create, journal_of, said
-from tests.support.cli_process import Here, finish, interrupt, start, stub, wait_for, write_pairs
+from tests.support.cli_process import Here, finish, interrupt, start, stub, wait_for
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, canary_env: str) -> Here:
-    return Here(capsys, monkeypatch)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write_pairs(tmp_path / "pairs.csv", 300)
 
 
 def test_verify_after_a_run_finds_nothing_wrong(here: Here, source: Path) -> None:

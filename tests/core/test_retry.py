@@ -10,21 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkwriter.core.retry import MOST_TRUST, Backoff, Breaker, RetryBudget
-
-
-class Highest(random.Random):
-    """Chance at its highest: uniform(a, b) is b."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return b
-
-
-class Lowest(random.Random):
-    """Chance at its lowest: uniform(a, b) is a."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return a
-
+from tests.support.chance import Highest, Lowest
 
 # ---- backoff
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.caching_proxy import CachingProxy, caching_nginx, nginx
 from tests.support.cli_asking import WAITS, ask, journal_of, said
-from tests.support.cli_process import Here, stub, write_pairs
+from tests.support.cli_process import Here, stub
 
 pytestmark = pytest.mark.slow
 
@@ -17,16 +17,6 @@ LOSSES: dict[str, Any] = {
     "faults": [{"kind": "rst_after", "share": 0.15}, {"kind": "rst_before", "share": 0.1}],
     "seed": 3,
 }
-
-
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, canary_env: str) -> Here:
-    return Here(capsys, monkeypatch)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write_pairs(tmp_path / "pairs.csv", 300)
 
 
 def test_a_cache_that_keeps_lists_by_their_address_is_kept_out(here: Here, source: Path) -> None:

@@ -23,25 +23,12 @@ from bulkwriter.listing.retry_until_deadline import (
 from bulkwriter.settings import Settings
 
 from ..sim.loop import run_virtual
+from ..support.chance import Highest, Lowest
 
 SETTINGS = Settings(give_up_after_s=3_600.0)
 AGAIN = CallFailed("HTTP 500")
 THROTTLE = CallFailed("HTTP 429", is_slow_down=True)
 FORBIDDEN = CallFailed("HTTP 403", is_forbidden=True)
-
-
-class Longest(random.Random):
-    """Draws the upper bound."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return b
-
-
-class Shortest(random.Random):
-    """Draws the lower bound."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return a
 
 
 class Retried:
@@ -51,7 +38,7 @@ class Retried:
         self.pauses: list[float] = []
         self.clock = asyncio.get_running_loop().time
         self.retry = RetryUntilDeadline(
-            settings, clock=self.clock, wall=lambda: 0.0, tell=self._tell, rng=rng or Longest(), hint=""
+            settings, clock=self.clock, wall=lambda: 0.0, tell=self._tell, rng=rng or Highest(), hint=""
         )
         self.began: list[float] = []
 
@@ -99,9 +86,9 @@ def test_pauses_begin_with_the_first_and_double_up_to_the_longest() -> None:
 
 
 def test_a_pause_is_never_nothing_and_never_less_than_stated() -> None:
-    assert pauses_of(AGAIN, AGAIN, rng=Shortest()) == [PAUSE_FLOOR_S] * 2
-    assert pauses_of(CallFailed("", retry_after_s=7.0), rng=Shortest()) == [7.0]
-    assert pauses_of(CallFailed("", retry_after_s=0.0), rng=Shortest()) == [PAUSE_FLOOR_S]
+    assert pauses_of(AGAIN, AGAIN, rng=Lowest()) == [PAUSE_FLOOR_S] * 2
+    assert pauses_of(CallFailed("", retry_after_s=7.0), rng=Lowest()) == [7.0]
+    assert pauses_of(CallFailed("", retry_after_s=0.0), rng=Lowest()) == [PAUSE_FLOOR_S]
 
 
 def test_a_list_that_contradicts_itself_is_asked_for_ever_more_seldom() -> None:

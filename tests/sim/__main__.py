@@ -10,6 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from tests.support.progress import say
+
 from .drive import simulate
 from .hunt import broken, caught_by
 from .twins import TWINS
@@ -104,11 +106,6 @@ def show_twins(most: int) -> int:
             + (f"seed {found.seed:4}, {found.tried:3} tried: {found.what[:90]}" if found else "NOT CAUGHT")
         )
     return 1 if missed else 0
-
-
-def say(*lines: str) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
 
 
 def main() -> int:

@@ -28,6 +28,7 @@ import anyio
 from bulkwriter import BulkWriter, BulkwriterError, Limits, Settings, State
 from bulkwriter.stub.thread import StubThread
 from tests.support.cli_process import stub
+from tests.support.compare import query
 from tests.support.library import LOOPS, settings_for, some_pairs, tasks_here, truth, wholly
 
 PAIRS: Final = some_pairs(300)
@@ -224,16 +225,13 @@ def claims_untrue(journal: Path, server: StubThread) -> str:
     """What the journal says that is not so: a created pair without its record, an unsent one with a record."""
     if not journal.exists():
         return ""
-    there = {(lesson, member): record for record, lesson, member in server.records()}
-    db = sqlite3.connect(f"file:{journal}?mode=ro", uri=True)
+    shown = {(lesson, member): record for record, lesson, member in server.records()}
     try:
-        rows = db.execute("SELECT id_a, id_b, state, record_id FROM pair").fetchall()
+        rows = query(journal, "SELECT id_a, id_b, state, record_id FROM pair")
     except sqlite3.OperationalError:  # no table yet
         return ""
-    finally:
-        db.close()
     for lesson, member, state, record in rows:
-        has = there.get((lesson, member))
+        has = shown.get((lesson, member))
         if (state == State.PENDING and has) or (state == State.CREATED and has != record):
             return f"{lesson},{member} is {State(state).name} {record}, and the server's record is {has}"
     return ""

@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -27,6 +26,7 @@ from typing import Final, NamedTuple
 from bulkwriter.stub.thread import StubThread
 from tests.conftest import CANARY
 from tests.support.cli_process import CALM, finish, start, write_pairs
+from tests.support.compare import compare, pairs_in, query
 
 PAIRS: Final = 80
 """So many that more than a block of quota is booked at a time, and the till is synced."""
@@ -145,25 +145,9 @@ def try_point(place: Path, stub: StubThread, point: Point, found: Found) -> Iter
 
 def judge(place: Path, stub: StubThread) -> Iterator[str]:
     """Compare source, server, journal and ledger."""
-    records = stub.records()
-    wanted = {tuple(map(int, line.split(","))) for line in (place / "p.csv").read_text().splitlines()[1:]}
-    there = Counter((lesson, member) for _, lesson, member in records)
-    if missing := wanted - set(there):
-        yield f"{len(missing)} missing"
-    if doubled := [pair for pair, count in there.items() if count > 1]:
-        yield f"{len(doubled)} doubled"
-    pair_of = {record_id: (lesson, member) for record_id, lesson, member in records}
-    rows = ask(place / "p.csv.journal", "SELECT record_id, id_a, id_b FROM pair WHERE state = 3")
-    if untrue := [row for row in rows if pair_of.get(row[0]) != (row[1], row[2])]:
-        yield f"{len(untrue)} untrue ids"
-    ((booked,),) = ask(place / "ledger", "SELECT sum(count) FROM spent WHERE kind = 'write'")
+    compared = compare(pairs_in(place / "p.csv"), stub, place / "p.csv.journal")
+    if any(compared):
+        yield f"{compared}"
+    ((booked,),) = query(place / "ledger", "SELECT sum(count) FROM spent WHERE kind = 'write'")
     if (booked or 0) < (sent := stub.truth()["requests"]["POST"]):
-        yield f"{sent} writes were sent, the ledger has {booked}: {ask(place / 'ledger', 'SELECT * FROM spent')}"
-
-
-def ask(path: Path, question: str) -> list[tuple[int, ...]]:
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        return db.execute(question).fetchall()
-    finally:
-        db.close()
+        yield f"{sent} writes were sent, the ledger has {booked}: {query(place / 'ledger', 'SELECT * FROM spent')}"

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import random
 import signal
-import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from typing import Any
 from bulkwriter.stub.faults import KINDS
 from bulkwriter.stub.thread import StubThread
 from tests.support.cli_process import CALM, Done, finish, start, write_pairs
+from tests.support.compare import compare, pairs_in
 
 ENDS_A_RUN = frozenset({"forbidden_403", "redirect_307", "unsuccessful", "expired_401"})
 SLOW = frozenset({"silence_before", "silence_after", "connect_silence", "503_wait_before", "503_wait_after", "slow"})
@@ -139,14 +139,6 @@ def last_start(source: Path, stub: StubThread, found: Findings) -> Done:
 def judge(source: Path, stub: StubThread, found: Findings) -> None:
     """Compare source, server and journal."""
     truth = stub.truth()
-    records = stub.records()
-    wanted = {tuple(map(int, line.split(",")[:2])) for line in source.read_text().splitlines()[1:]}
-    there = {(lesson, member) for _, lesson, member in records}
-    found.records, found.posts, found.lists = len(records), truth["requests"]["POST"], truth["list_calls"]
-    found.missing = len(wanted - there)
-    found.doubled = len(records) - len(there)
-    pair_of = {record_id: (lesson, member) for record_id, lesson, member in records}
-    with sqlite3.connect(f"file:{source}.journal?mode=ro", uri=True) as db:
-        rows = db.execute("SELECT record_id, id_a, id_b FROM pair WHERE state = 3").fetchall()
-    db.close()
-    found.untrue_ids = sum(pair_of.get(record_id) != (first, second) for record_id, first, second in rows)
+    found.records, found.posts, found.lists = truth["records"], truth["requests"]["POST"], truth["list_calls"]
+    journal = source.with_name(f"{source.name}.journal")
+    found.missing, found.doubled, found.untrue_ids = compare(pairs_in(source), stub, journal)

@@ -81,11 +81,6 @@ def test_a_doubt_whose_record_is_above_its_floor_is_the_runs_even_where_ids_do_n
     assert (above in world.server.records, below in world.server.records) == (False, True)
 
 
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, canary_env: str) -> Here:
-    return Here(capsys, monkeypatch)
-
-
 @pytest.mark.slow
 def test_a_server_that_answers_with_the_id_of_what_was_there(here: Here, tmp_path: Path) -> None:
     source = write_pairs(tmp_path / "pairs.csv", 300)

@@ -1,14 +1,12 @@
 """The promise in figures, each against a real stub: how many writes and list calls, what is missing, doubled, untrue.
 
 What costs more than some seconds is in campaigns (`scripts/kills`, `scripts/crashes`, `scripts/sim`); what `undo` takes
-back after faults and kills is in `test_cli_undo.py`.
+back after faults and kills is in `cli/test_undo.py`.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import pytest
 from bulkwriter import BulkWriter, State, Summary, events
 from bulkwriter.stub.thread import StubThread
 from tests.support.cli_process import stub
+from tests.support.compare import compare, query
 from tests.support.library import on_loop, settings_for, some_pairs, truth
 
 pytestmark = pytest.mark.slow
@@ -31,12 +30,9 @@ def written(server: StubThread, journal: Path, pairs: Pairs, told: list[events.E
             return await writer.write_all(pairs)
 
     summary = on_loop(main, server=server)
+    assert compare(pairs, server, journal) == (0, 0, 0)
     assert truth(server) == (len(pairs), 0)
-    pair_of = {record_id: (lesson, member) for record_id, lesson, member in server.records()}
-    with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as db:
-        rows = db.execute("SELECT record_id, id_a, id_b FROM pair WHERE state = ?", [int(State.CREATED)]).fetchall()
-    assert [row for row in rows if pair_of.get(row[0]) != (row[1], row[2])] == [], "untrue ids"
-    assert summary.counts.created == len(rows)
+    assert query(journal, "SELECT count(*) FROM pair WHERE state = ?", State.CREATED) == [(summary.counts.created,)]
     return summary
 
 
