@@ -209,7 +209,8 @@ def test_a_failed_look_settles_nothing_and_is_made_again() -> None:
 
     async def act(stage: Stage) -> None:
         stage.park(1, floor=0)
-        await asyncio.sleep(7)
+        while not any(isinstance(event, LookFailed) for event in stage.events):
+            await asyncio.sleep(0.1)
         assert stage.looker.failing_since is not None
         assert not settled.found_at
         await asyncio.sleep(60)
