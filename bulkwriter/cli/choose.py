@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .stderr import Stderr
 
 STDIN = Path("-")
+SERVER_OPTIONS = (
+    "base_url", "account", "token_file", "username", "password_file", "totp_file", "client_id", "ca_file", "proxy",
+)  # fmt: skip
 DEVICES = ("/dev/", "/proc/")
 """Where descriptors have names: /dev/stdin, and /dev/fd/63 for a shell's <(...)."""
 
@@ -227,6 +230,15 @@ def secrets_in_files(settings: Settings) -> list[str]:
         with contextlib.suppress(OSError, UnicodeDecodeError):
             if path is not None and path.is_file():
                 found.append(path.read_text(encoding="utf-8-sig").partition("\n")[0].strip())
+    return found
+
+
+def server_options(given: Mapping[str, Any]) -> list[str]:
+    """What the options say about the server and the sign-in, as another command takes it."""
+    found = []
+    for name in SERVER_OPTIONS:
+        if (value := given.get(name)) is not None:
+            found += [f"--{name.replace('_', '-')}", without_password(value) if name == "proxy" else str(value)]
     return found
 
 

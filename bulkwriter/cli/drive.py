@@ -91,7 +91,8 @@ class RunCommand:
         if self._neighbours:
             self._neighbours.end(ending)
         summary = dataclasses.replace(ending.summary, exit_code=ending.exit_code)
-        lines = summary_lines(ending, source=self._source, resume=self._invocation.command_line)
+        server = choose.server_options(self._options)
+        lines = summary_lines(ending, source=self._source, resume=self._invocation.command_line, server=server)
         return FinalReport(ending.exit_code, {**summary.to_json(), **end_facts(ending)}, lines)
 
     def abandoned(self, exit_code: int) -> FinalReport:

@@ -134,8 +134,11 @@ def resume_command(args: Sequence[str]) -> str:
     return f"(the same input) | {command}" if is_fed else command
 
 
-def summary_lines(ending: Ending, *, source: str, resume: str) -> list[str]:
-    """The summary for people: how it ended, counts, speed, the journal, and what to do next."""
+def summary_lines(ending: Ending, *, source: str, resume: str, server: Sequence[str] = ()) -> list[str]:
+    """The summary for people: how it ended, counts, speed, the journal, and what to do next.
+
+    `resume` is the command that goes on, `server` the options with which another command asks the same server.
+    """
     summary = ending.summary
     lines = [head] if (head := headline(ending)) else []
     if summary.counts.pairs:
@@ -152,7 +155,7 @@ def summary_lines(ending: Ending, *, source: str, resume: str) -> list[str]:
         lines.append(f"  this start {' · '.join(facts)}")
     if summary.journal and summary.counts.pairs:
         lines.append(f"  journal    {summary.journal}")
-    for i, (what, command) in enumerate(next_steps(ending, source=source, resume=resume)):
+    for i, (what, command) in enumerate(next_steps(ending, source=source, resume=resume, server=server)):
         lines += [f"  {'' if i else 'next':<9}  {what}:", f"               {command}"]
     return lines
 
@@ -187,7 +190,7 @@ def at_limit(summary: Summary) -> str:
     return f"As many pairs were sent as --limit allows; {about}{describe.quantity(left, 'row')} of the source are left"
 
 
-def next_steps(ending: Ending, *, source: str, resume: str) -> list[tuple[str, str]]:
+def next_steps(ending: Ending, *, source: str, resume: str, server: Sequence[str] = ()) -> list[tuple[str, str]]:
     """What a person may do now, each with its command; empty when all is done."""
     counts = ending.summary.counts
     steps = list(ending.next)
@@ -204,9 +207,8 @@ def next_steps(ending: Ending, *, source: str, resume: str) -> list[tuple[str, s
         command = ["bulkwriter", "export", journal, "--state", ",".join(bad), "--output", operand(output)]
         steps.append(("see what was not written, and why", join(command)))
     if not steps and counts.pairs and ending.summary.journal:
-        steps.append(
-            ("ask the server for each of them", join(["bulkwriter", "verify", operand(ending.summary.journal)]))
-        )
+        command = ["bulkwriter", "verify", operand(ending.summary.journal), *server]
+        steps.append(("ask the server for each of them", join(command)))
     return steps
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bulkwriter.cli.choose import server_options
 from bulkwriter.cli.ending import (
     MEANING,
     ORDER,
@@ -69,6 +70,15 @@ def test_a_finished_run_says_so_and_has_nothing_more_to_do() -> None:
     text = "\n".join(summary_lines(ended(created=5), source="p.csv", resume="RESUME"))
     assert text.startswith("Every pair was written or found, by the journal; `verify` asks the server\n")
     assert "RESUME" not in text
+
+
+def test_the_command_that_verifies_asks_the_same_server() -> None:
+    options = {"base_url": "http://127.0.0.1:1", "username": "me@x.org", "proxy": "http://me:pass@proxy", "rate": 2.0}
+    lines = summary_lines(ended(created=5), source="p.csv", resume="RESUME", server=server_options(options))
+    assert lines[-1].strip() == (
+        "bulkwriter verify p.csv.journal --base-url http://127.0.0.1:1 --username me@x.org"
+        " --proxy http://USER:PASSWORD@proxy"
+    )
 
 
 def test_an_unfinished_run_says_why_and_how_to_go_on() -> None:
