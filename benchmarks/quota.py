@@ -74,8 +74,12 @@ class Spender:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self.done: asyncio.Future[None] = self._loop.create_future()
-        if quotas:
-            quotas.wake = self.pump
+        self._hearing = self._loop.create_task(self._hear(quotas)) if quotas else None
+
+    async def _hear(self, quotas: Quotas) -> None:
+        while not self.done.done():
+            await quotas.changed()
+            self.pump()
 
     def pump(self) -> None:
         quotas, now = self._quotas, time.monotonic()
@@ -100,7 +104,7 @@ class Spender:
     def _wait(self, wait_s: float) -> None:
         if self._timer:
             self._timer.cancel()
-        if wait_s < math.inf:  # else `wake` will tell
+        if wait_s < math.inf:  # else `changed` will tell
             self._timer = self._loop.call_later(wait_s, self.pump)
 
 
@@ -131,7 +135,7 @@ async def spend(spender: Spender) -> tuple[float, float]:
 
 async def timed(ledger: Path, name: str, count: int) -> dict[str, float]:
     settings = Settings(base_url="http://127.0.0.1:1", token=TOKEN, quota=QUOTAS[name], ledger=ledger, account=name)
-    quotas = quotas_for(settings)
+    quotas = quotas_for(settings, print)
     if quotas:
         await quotas.begin()
     cpu_s, took_s = await spend(Spender(quotas, count))

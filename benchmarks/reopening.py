@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bulkwriter.core.dedupe import IdSet, PairSet
 from bulkwriter.model import State
-from bulkwriter.run.intake import STORED_ROWS
+from bulkwriter.run.intents import STORED_ROWS
 from bulkwriter.sources import open_source
 from bulkwriter.store.journal import Journal
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
 from .core.classify import judge_call
 from .entities import Entity
 from .entities.completed_lessons import COMPLETED_LESSONS
+from .events import Event
 from .listing.lister import Lister
 from .model import Fault, Reply
 from .net.api import Api
@@ -24,6 +26,7 @@ from .net.calls import Calls
 from .net.dial import Dialer
 from .net.pool import Pool
 from .quota.build import CLOCKS, quotas_for, windows_for
+from .quota.gate import unheard
 from .quota.turns import Turns
 from .settings import Settings
 from .shielded import own_task, to_its_end
@@ -60,7 +63,9 @@ async def never_asked(data: bytes, *, deadline_s: float) -> Reply:
 class ServerClient:
     """Everything on the wire for one `Settings` and one entity."""
 
-    def __init__(self, settings: Settings, entity: Entity = COMPLETED_LESSONS) -> None:
+    def __init__(
+        self, settings: Settings, entity: Entity = COMPLETED_LESSONS, *, tell: Callable[[Event], None] = unheard
+    ) -> None:
         self.entity = entity
         self._timeout_s = settings.timeout_s
         self.api = Api(settings.base_url, entity)
@@ -80,7 +85,7 @@ class ServerClient:
             judge=judge_call,
             role=entity.create_role,
         )
-        self.quotas = quotas_for(settings)
+        self.quotas = quotas_for(settings, tell)
         """None where nothing is to be counted."""
         self._turns = Turns(self.calls.request, self.quotas, CLOCKS) if self.quotas else None
         self.lister = Lister(self.request, self.api, self.tokens, wall=time.time, most_age_s=settings.list_lag_s)

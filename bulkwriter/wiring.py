@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -20,9 +21,11 @@ from .core.dedupe import IdSet
 from .entities import Entity
 from .entities.completed_lessons import COMPLETED_LESSONS
 from .errors import BulkwriterError, Exit, JournalError
+from .events import Event
 from .model import Ended, Intent, State
 from .net.pool import most_lanes
 from .quota.build import windows_for
+from .quota.gate import unheard
 from .quota.ledger import ledger_path
 from .run.cpu import cpu_times
 from .run.ports import Ports, Stored
@@ -49,8 +52,10 @@ class Assembly:
         *,
         columns: tuple[str | None, str | None] | None,
         entity: Entity = COMPLETED_LESSONS,
+        tell: Callable[[Event], None] = unheard,
     ) -> None:
         self._settings = settings
+        self._tell = tell
         self._entity = entity
         first, second = columns or (None, None)
         self._columns = (first or entity.fields[0], second or entity.fields[1])
@@ -133,7 +138,7 @@ class Assembly:
         return [*([self._settings.journal] if self._settings.journal else []), *ledger]
 
     def _make_ports(self) -> Ports:
-        client = self._client = ServerClient(self._settings, self._entity)
+        client = self._client = ServerClient(self._settings, self._entity, tell=self._tell)
         return Ports(
             pool=client.pool,
             store=self.store,

@@ -57,7 +57,7 @@ class BulkWriter:
     ) -> None:
         self._settings = settings
         self._observer = observer
-        self._assembly = assembly or Assembly(settings, columns=columns)
+        self._assembly = assembly or Assembly(settings, columns=columns, tell=self._tell)
         self._living: asyncio.Task[None] | None = None
         self._is_left = asyncio.Event()
         self._engine: Engine
@@ -81,7 +81,7 @@ class BulkWriter:
         except asyncio.CancelledError:
             if opened.done():  # open already, so it ends as when the block is left: the journal is told so
                 self._is_left.set()
-                self._engine.halt()
+                self._engine.run.halt()
             else:
                 self._living.cancel()
             await to_its_end(asyncio.wait([self._living]))
@@ -95,10 +95,10 @@ class BulkWriter:
     ) -> None:
         assert self._living
         self._is_left.set()
-        self._engine.halt()
+        self._engine.run.halt()
         await to_its_end(asyncio.wait([self._living]))
         self._living.result()
-        bug = self._engine.error
+        bug = self._engine.run.error
         if error is None and bug and bug.exit_code is Exit.BUG:  # one that came when nobody waited for anything
             raise bug
 
@@ -110,17 +110,17 @@ class BulkWriter:
             engine, warm_start = self._engine, assembly.ports.warm_start
             engine.start()
             try:
-                engine.spawn(self._end_singles)
-                engine.spawn(self._notes.keep)
+                engine.run.spawn(self._end_singles)
+                engine.run.spawn(self._notes.keep)
                 if warm_start:
-                    engine.spawn(warm_start.keep, engine)
+                    engine.run.spawn(warm_start.keep, engine)
                 opened.set_result(None)
                 await self._is_left.wait()
                 await self._end(warm_start)
             except BulkwriterError:
                 raise
             except Exception as error:
-                engine.crashed(error)
+                engine.run.crashed(error)
                 raise
             finally:
                 await to_its_end(engine.aclose())
@@ -134,14 +134,14 @@ class BulkWriter:
             error = failure
         if warm_start:
             await warm_start.keep_now(engine)
-        await engine.committed()
+        await engine.committer.committed()
         noted = self._ended()
         await self._notes.end(noted)
-        await engine.committed()
+        await engine.committer.committed()
         while (ended := self._ended()).exit_code != noted.exit_code:
             noted = ended  # a look or a stray reply has told something while the end was noted
             await self._notes.end(noted)
-            await engine.committed()
+            await engine.committer.committed()
         self._last_summary = replace(self.summary(), ended=noted)
         if error:
             raise error
@@ -155,7 +155,7 @@ class BulkWriter:
             known=engine.known,
             next_seq=store.next_single_seq,
             again=states_sent_again(self._settings),
-            stop=engine.stop,
+            stop=engine.run.stop,
         )
         self._taking = taking = Taking(engine, self._settings, self._singles, assembly.stored.rows)
         self._notes = Notes(
@@ -192,7 +192,7 @@ class BulkWriter:
         source = as_source(pairs)
         delivery = Delivery(self._settings.limits.outcome_rows, states_sent_again(self._settings))
         await self._taking.begin()
-        feeding = self._engine.spawn(self._taking.run, source, delivery)
+        feeding = self._engine.run.spawn(self._taking.run, source, delivery)
         try:
             async for outcome in delivery.outcomes():
                 yield outcome
@@ -228,7 +228,7 @@ class BulkWriter:
         asked = self._asked_to_end = self._asked_to_end or ended or Ended("drained", reason)
         self._tell(Stopping(reason))
         if hasattr(self, "_taking"):
-            self._engine.halt()
+            self._engine.run.halt()
         else:
             self._assembly.give_up_as(asked)
             self._living.cancel()
@@ -236,17 +236,17 @@ class BulkWriter:
     async def _end_singles(self) -> None:
         """Once no attempt is begun any more: end single writes too, whose callers would wait for ever."""
         engine = self._engine
-        await engine.stopping.wait()
+        await engine.run.until(lambda: engine.run.is_stopping)
         await self._taking.is_free.wait()
         try:
             await engine.settle_down()
-            if not engine.error:
-                engine.intents.tell_doubts()
+            if not engine.run.error:
+                engine.tell_doubts()
         except BulkwriterError as error:
-            engine.stop(error)  # they wait no longer, whatever failed, and are told of it
+            engine.run.stop(error)  # they wait no longer, whatever failed, and are told of it
             raise
         finally:
-            await self._singles.aclose(engine.why_ended(TryLater("the writer ends", hint=ENDS)))
+            await self._singles.aclose(engine.run.why_ended(TryLater("the writer ends", hint=ENDS)))
         await engine.return_unsent(lambda intent: True)
 
     # how it stands
@@ -260,7 +260,7 @@ class BulkWriter:
         if self._last_summary:
             return self._last_summary
         elapsed_s = time.monotonic() - self._began_at
-        ended = self._ended() if self._is_left.is_set() or self._engine.error else None
+        ended = self._ended() if self._is_left.is_set() or self._engine.run.error else None
         return summary_of(self._engine, elapsed_s=elapsed_s, rows=self._taking.rows(), ended=ended)
 
     def _ended(self) -> Ended:
@@ -286,8 +286,8 @@ class BulkWriter:
             raise UsageError("the writer was not opened yet", hint=OPEN)
 
     def _raise(self) -> None:
-        if self._engine.error:
-            raise self._engine.error
+        if self._engine.run.error:
+            raise self._engine.run.error
 
     def _tell(self, event: Event) -> None:
         if not self._observer:
@@ -302,7 +302,7 @@ class BulkWriter:
             failure.__cause__ = error
             if not hasattr(self, "_engine"):
                 raise failure from error
-            self._engine.stop(failure)
+            self._engine.run.stop(failure)
 
 
 def running_loop() -> asyncio.AbstractEventLoop:

@@ -57,11 +57,12 @@ MAY_USE: dict[str, set[str]] = {
         "threads",
     },
     # put together
-    "server_client": {"core", "entities", "listing", "model", "net", "quota", "settings", "shielded"},
+    "server_client": {"core", "entities", "events", "listing", "model", "net", "quota", "settings", "shielded"},
     "wiring": {
         "core",
         "entities",
         "errors",
+        "events",
         "model",
         "net",
         "quota",

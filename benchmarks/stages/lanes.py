@@ -141,9 +141,10 @@ def engine(work: Work) -> Steps:
         async with BulkWriter(settings, assembly=FakeNetwork(settings, replies)) as writer:
             inside = writer._engine
             await inside.bearer.begin()
-            inside.sender.add(intents)
-            await inside.until(lambda: inside.is_stopping or inside.settled == len(intents))
-            assert inside.error is None, inside.error
+            inside.pairs.added(intents, 0.0)
+            inside.run.soon()
+            await inside.run.until(lambda: inside.run.is_stopping or inside.committer.settled == len(intents))
+            assert inside.run.error is None, inside.run.error
 
     return lambda: run(dispatch)
 

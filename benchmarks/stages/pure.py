@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterator, Sequence
 from time import monotonic
+from typing import cast
 
 from bulkwriter.adaptive import Controller
 from bulkwriter.core.classify import created_id
@@ -17,7 +18,9 @@ from bulkwriter.net.api import Api
 from bulkwriter.net.framing import ReplyReader
 from bulkwriter.rows import AppendRow, StoredRow
 from bulkwriter.run.chunks import ChunkSize
-from bulkwriter.run.intake import Intake, IntakePlan, There
+from bulkwriter.run.existing_records import KnownRecords
+from bulkwriter.run.intake import Intake, IntakePlan
+from bulkwriter.run.intents import Intents, There
 from bulkwriter.sources import iterable_source, open_source
 
 from ..servers import ENVELOPE
@@ -65,7 +68,7 @@ def dedupe(work: Work) -> Steps:
     return add
 
 
-class NoHost:
+class NoIntents:
     """Takes what an intake commits and lets it go."""
 
     async def room(self, rows: int) -> int:
@@ -116,8 +119,8 @@ def intake(work: Work) -> Steps:
         await Intake(
             iterable_source(work.pairs),
             IntakePlan(stored=0),
-            host=NoHost(),
-            known=NothingThere(),
+            intents=cast(Intents, NoIntents()),
+            known=cast(KnownRecords, NothingThere()),
             pairs=PairSet(),
             chunk=ChunkSize(most=CHUNK_ROWS, chunk_s=1.0),
         ).run(monotonic)

@@ -138,7 +138,7 @@ class PlanCommand(CountingCommand):
         from ..verify.session import ServerSession
 
         tell = self._invocation.event_lines
-        connection = await stack.enter_async_context(ServerClient(settings))
+        connection = await stack.enter_async_context(ServerClient(settings, tell=tell))
         session = ServerSession(connection, settings, tell=tell)
         return Existing(
             session.get_page,

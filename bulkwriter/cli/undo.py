@@ -95,7 +95,7 @@ class UndoCommand(CountingCommand):
         store = JournalWriter()
         await store.open(settings.journal, base_url=settings.base_url, account=settings.account, columns=columns)
         try:
-            async with ServerClient(settings) as connection:
+            async with ServerClient(settings, tell=invocation.event_lines) as connection:
                 session = ServerSession(connection, settings, tell=invocation.event_lines)
                 undo = self._undo = await Undo.load(store, session, settings)
                 with invocation.draining(session.stop.set):

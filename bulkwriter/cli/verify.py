@@ -110,7 +110,7 @@ class VerifyCommand(CountingCommand):
                 columns, store = await take_journal(settings, expected, stack, is_locked=options["repair"])
             if options["source"] is not None:
                 await self._take_source(settings, expected)
-            connection = await stack.enter_async_context(ServerClient(settings))
+            connection = await stack.enter_async_context(ServerClient(settings, tell=self._invocation.event_lines))
             session = ServerSession(connection, settings, tell=self._invocation.event_lines)
             await self._verify(settings, expected, session)
             if store is not None and self._report().doubled:

@@ -4,6 +4,7 @@
     doubts      which attempts may have been applied, and what a look says of each
     refusals    refused pairs that may be there already, held until a look tells
     classify    a reply -> what it means for its pair, by one ordered table
+    rulings     what any other reply means for its pair, the server, the token and the run, as a value
     created     the short way of nearly every reply: the id of the record made
     retry       backoff, the budget of re-sends, the breaker of a server that is gone
     stops       when a run must stop, and in which words

@@ -65,8 +65,7 @@ OUT_OF_STEP: Final = "the connection that answered for it was out of step"
 class Pairs:
     """The pairs of one run that are not away, and their rows that are not durable.
 
-    `most_rows` rows or more that wait for the disk make `is_full`.  `on_first_row` is called when a row is queued and
-    none was: whoever commits has work again.
+    `most_rows` rows or more that wait for the disk make `is_full`.
     """
 
     def __init__(
@@ -76,11 +75,9 @@ class Pairs:
         list_lag_s: float,
         max_attempts: int,
         most_rows: int,
-        on_first_row: Callable[[], None],
     ) -> None:
         self._max_attempts = max_attempts
         self._most_rows = most_rows
-        self._on_first_row = on_first_row
         self.ready: deque[Intent] = deque()
         self.in_flight: dict[int, Intent] = {}
         self.doubts = Doubts(late_apply_s=late_apply_s, list_lag_s=list_lag_s)
@@ -140,8 +137,6 @@ class Pairs:
         """What became of it is known; it is settled when `row` is durable."""
         self.in_flight.pop(intent.seq, None)
         rows = self._rows
-        if not rows:
-            self._on_first_row()
         rows.append(row)
         self._intents.append(intent)
         if len(rows) + len(self._flushing) >= self._most_rows:
@@ -263,6 +258,11 @@ class Pairs:
                 self.doubts.park(intent, now)
 
     @property
+    def has_rows(self) -> bool:
+        """Whether whoever commits has work."""
+        return bool(self._rows or self.asked)
+
+    @property
     def is_settled(self) -> bool:
         """Whether no row waits for the disk or for an answer of the journal."""
         return not (self._rows or self._flushing or self.asked)
@@ -288,7 +288,6 @@ class Pairs:
 
     def _ask(self, intent: Intent) -> None:
         self.asked[intent.seq] = intent
-        self._on_first_row()
 
     def check(self) -> None:
         """Invariants, for simulation: a pair is in one place, and nowhere if the last of its rows is final."""

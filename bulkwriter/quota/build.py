@@ -9,10 +9,12 @@ Nothing is written here but the page and the till, which are made if need be; th
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from ..events import Event
 from ..model import QuotaWindow
 from ..settings import Settings
 from ..store.boot import boot_clock, boot_id
@@ -36,7 +38,7 @@ def windows_for(settings: Settings) -> tuple[QuotaWindow, ...]:
     return windows_of(settings.quota, is_loopback=settings.is_loopback, share=settings.quota_share)
 
 
-def quotas_for(settings: Settings) -> Quotas | None:
+def quotas_for(settings: Settings, tell: Callable[[Event], None]) -> Quotas | None:
     """The quotas of this process, or None where there are none.  Raises `UsageError`; `JournalError` for the page."""
     windows = windows_for(settings)
     if not windows:
@@ -59,6 +61,7 @@ def quotas_for(settings: Settings) -> Quotas | None:
         clocks=CLOCKS,
         hold_s=settings.timeout_s + settings.limits.connect_timeout_s,
         stops=settings.on_quota == "stop",
+        tell=tell,
     )
 
 

@@ -59,16 +59,23 @@ class Exchanges:
     """See the module.  `on_answer` is called with each answer, after the reserves have it."""
 
     def __init__(
-        self, account: Account, ledger: LedgerLike, till: TillLike, reserves: Mapping[str, Reserve], clocks: Clocks
+        self,
+        account: Account,
+        ledger: LedgerLike,
+        till: TillLike,
+        reserves: Mapping[str, Reserve],
+        clocks: Clocks,
+        *,
+        on_answer: Callable[[Answer], None],
+        on_drawn: Callable[[], None],
+        on_error: Callable[[BulkwriterError], None],
     ) -> None:
         self._account = account
         self._ledger = ledger
         self._till = till
         self._reserves = reserves
         self._clocks = clocks
-        self.on_answer: Callable[[Answer], None]
-        self.on_drawn: Callable[[], None]
-        self.on_error: Callable[[BulkwriterError], None]
+        self._on_answer, self._on_drawn, self._on_error = on_answer, on_drawn, on_error
         self.is_sure = False
         self.is_broken = False
         self._epoch: float | None = None  # of the boot clock's zero, once a `Date` has told it
@@ -176,24 +183,24 @@ class Exchanges:
         answer = future.result()
         for kind, grant in answer.grants.items():
             self._reserves[kind].granted(grant, ask.leases[kind], ask.now, is_try=kind in answer.tries)
-        self.on_answer(answer)
+        self._on_answer(answer)
         if self._wanted or self._has_news:
             self._go()
 
     def _drawn(self, future: asyncio.Future[None], reserve: Reserve) -> None:
         if not future.cancelled() and not self._has_failed(future):
             reserve.drawn()
-            self.on_drawn()
+            self._on_drawn()
 
     def _has_failed(self, future: asyncio.Future[Any]) -> bool:
         """Whether it did; the first failure is told, and is the end of everything."""
         error = future.exception()
         if error is not None and not self.is_broken:
             self.is_broken = True
-            self.on_error(bug_of_ours(error))
+            self._on_error(bug_of_ours(error))
         return error is not None
 
     def _crashed(self, error: Exception) -> None:
         """A bug in what the ledger's answers do; nothing is granted any more."""
         self.is_broken = True
-        self.on_error(bug_of_ours(error))
+        self._on_error(bug_of_ours(error))

@@ -4,7 +4,7 @@ The sender asks `opens_at`, then `take`s a unit of every window that concerns a 
 the reply; calls (lists, deletes, tokens) do the same in `turns`.  Nothing is sent before its unit is safe: the page
 keeps the short windows even of a killed process, and the ledger reserves the long ones ahead of need.
 
-    nothing reserved -> ask the ledger -> granted: `wake`  -> every window has room: send
+    nothing reserved -> ask the ledger -> granted: `changed`  -> every window has room: send
                                        -> spent: wait until it has room, or (--on-quota stop) end with `TryLater`
 
 All of it happens on the event loop and at once, but for exchanges with the ledger, which run in its thread.  A call
@@ -44,6 +44,10 @@ TOLD_S: Final = 120.0
 """Of a longer wait a person is told once."""
 
 
+def unheard(event: Event) -> None:
+    """Nobody listens."""
+
+
 class Quotas:
     """The quotas of one process.  `windows` are not empty; `page` holds `cells_for(windows)` cells."""
 
@@ -57,6 +61,7 @@ class Quotas:
         clocks: Clocks,
         hold_s: float,
         stops: bool = False,
+        tell: Callable[[Event], None] = unheard,
     ) -> None:
         self.windows = tuple(windows)
         self.boot, self._stops = clocks.boot, stops
@@ -65,9 +70,10 @@ class Quotas:
         self.sides = {kind: Side(kind, paces, page, till=till.cells_of(kind), hold_s=hold_s) for kind in (WRITE, READ)}
         self._has_long = {kind: any(not is_short(w) for w in concerned(windows, kind)) for kind in (WRITE, READ)}
         reserves = {kind: side.reserve for kind, side in self.sides.items()}
-        self.exchanges = Exchanges(Account(windows, till.name), ledger, till, reserves, clocks)
-        self.exchanges.on_answer, self.exchanges.on_error = self._answered, self._failed
-        self.exchanges.on_drawn = self._awake
+        self.exchanges = Exchanges(
+            Account(windows, till.name), ledger, till, reserves, clocks,
+            on_answer=self._answered, on_drawn=self._awake, on_error=self._failed,
+        )  # fmt: skip
         self.is_halted = False
         self.is_guess = False
         """Whether what an earlier boot spent cannot be judged yet: until a reply came it counts as spent just now."""
@@ -82,14 +88,12 @@ class Quotas:
         self._error: BulkwriterError | None = None
         self._spent: dict[str, TryLater] = {}
         self._told_until = 0.0
-        self.wake: Callable[[], None] = lambda: None
-        self.stop: Callable[[BulkwriterError], None] = lambda error: None
-        self.tell: Callable[[Event], None] = lambda event: None
+        self._tell = tell
 
     # for whoever sends
 
     def opens_at(self, now: float, kind: str = WRITE, *, is_call: bool = False) -> float:
-        """When the next request of `kind` may go: not after `now` at once, infinity that `wake` will tell."""
+        """When the next request of `kind` may go: not after `now` at once, infinity that `changed` will tell."""
         boot, side = self.boot(), self.sides[kind]
         if not side.reserve.has_some(boot):
             return self._reserved_at(side, boot, now)
@@ -141,6 +145,10 @@ class Quotas:
         error = self._error or (self._spent.get(kind) if kind else None)
         if error:
             raise error
+
+    def ended_by(self) -> BulkwriterError | None:
+        """What ended the ledger, or the `TryLater` of a window that is spent where waiting is not wanted."""
+        return self._error or next(iter(self._spent.values()), None)
 
     def halt(self) -> None:
         """No call is to wait any longer: its command ends."""
@@ -240,11 +248,10 @@ class Quotas:
             words = spent_words(blocked.window, moment(wall))
             error = TryLater(words, hint="the same command then goes on; cron can give it", code="quota", retry_at=wall)
             self._spent[side.kind] = error
-            self.stop(error)
             self._awake()
         elif wait_s > TOLD_S and wall > self._told_until + TOLD_S:
             self._told_until = wall
-            self.tell(Note(spent_words(blocked.window, moment(wall))))
+            self._tell(Note(spent_words(blocked.window, moment(wall))))
 
     def _answered(self, answer: Answer) -> None:
         self.latest, self.is_guess = answer, answer.is_guess
@@ -260,11 +267,9 @@ class Quotas:
 
     def _failed(self, error: BulkwriterError) -> None:
         self._error = self._error or error
-        self.stop(error)
         self._awake()
 
     def _awake(self) -> None:
         if self._changed:
             self._changed.set()
             self._changed = None
-        self.wake()

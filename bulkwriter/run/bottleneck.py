@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ..core.retry import RESENDS_PER_S
 from ..events import HeldBack
 from ..model import began, moment
+from ..quota.eta import Eta
 from ..quota.view import blocked_by, paced_by, quiet_for
 from .existing_records import OUTWAITING
 
@@ -58,11 +59,13 @@ class Held(NamedTuple):
     more_s: float | None = None
 
 
-class Brake:
+class Bottleneck:
     """Finds what holds one run back.  `look` at each tick; ask `now` at any time."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.eta = Eta(engine.admission.quotas, engine.admission.ceiling)
+        """How much longer it takes, by what held it back so far."""
         self._seen: deque[Held] = deque(maxlen=SEEN)
         self._cpu: deque[tuple[float, float, float]] = deque(maxlen=SEEN)
         self._told = ""
@@ -74,9 +77,10 @@ class Brake:
         self._seen.append(at_speed(engine, now))
         self._cpu.append((now, *engine.ports.cpu_times()))
         held = self.now(now)
+        self.eta.note(engine.sender.stats.writes.per_s(now), held.kind, now)
         if held.kind != self._told and now >= self._told_at + TELL_S:
             self._told, self._told_at = held.kind, now
-            engine.tell(HeldBack(held.kind, held.words, held.more_s, engine.parts.control.explain(now)))
+            engine.run.tell(HeldBack(held.kind, held.words, held.more_s, engine.admission.control.explain(now)))
 
     def now(self, now: float) -> Held:
         """The first thing that keeps more pairs from being sent."""
@@ -102,23 +106,23 @@ class Brake:
 
 def lasts(engine: Engine, now: float) -> Held | None:
     """What holds the run back for a while, and is so at this moment."""
-    parts = engine.parts
-    if engine.is_stopping:
+    admission = engine.admission
+    if engine.run.is_stopping:
         return Held("stopping", f"stopping: {len(engine.pairs.in_flight)} requests may still end")
-    if engine.settlement.is_winding_up() and (again := len(engine.pairs.released)):
+    if engine.resolution.is_winding_up() and (again := len(engine.pairs.released)):
         waiting = f"{again:,} pairs wait" if again > 1 else "1 pair waits"
         return Held("again", f"{waiting} to be sent again: after losses at most {RESENDS_PER_S:g}/s and two a success")
-    if engine.settlement.is_winding_up() and engine.pairs.doubts:
+    if engine.resolution.is_winding_up() and engine.pairs.doubts:
         return looks(engine, now)
-    if parts.breaker.is_open:
+    if admission.breaker.is_open:
         return gone(engine, now)
-    if parts.quotas and (block := blocked_by(parts.quotas)):
+    if admission.quotas and (block := blocked_by(admission.quotas)):
         return Held("quota", *block)
     if more_s := engine.known.outwaits_s(now):
         return Held("loss", OUTWAITING, more_s)
     if engine.known.is_listing and not engine.pairs.ready and not len(engine.pairs.in_flight):
         return listing(engine)
-    if parts.control.paused_until > now:
+    if admission.control.paused_until > now:
         return paused(engine, now)
     return None
 
@@ -148,7 +152,7 @@ def looked_up(engine: Engine) -> tuple[str, str]:
 
 def gone(engine: Engine, now: float) -> Held:
     """The server is down: since when, and when the run gives up if it stays so."""
-    breaker = engine.parts.breaker
+    breaker = engine.admission.breaker
     at, wall, since = breaker.next_probe_at(now), engine.ports.wall(), breaker.gone_since
     left_s = engine.settings.give_up_after_s - breaker.gone_s(now)
     lasts = "" if since is None else f" since {began(wall - now + since)}"
@@ -162,7 +166,7 @@ def gone(engine: Engine, now: float) -> Held:
 
 def paused(engine: Engine, now: float) -> Held:
     """A pause after throttles; of a long one the end is told as a time of day, as that of a spent quota is."""
-    control = engine.parts.control
+    control = engine.admission.control
     (kind, words), more_s = control.holding(now, is_full=False), control.paused_until - now
     until = f" until {moment(engine.ports.wall() + more_s)}" if more_s >= CLOCK_S else ""
     return Held(kind, words + until, more_s)
@@ -170,20 +174,20 @@ def paused(engine: Engine, now: float) -> Held:
 
 def at_speed(engine: Engine, now: float) -> Held:
     """What keeps the next pair from being sent at this very moment."""
-    d, parts = engine.sender, engine.parts
+    admission = engine.admission
     if engine.pairs.is_full:
         return Held("disk", "the disk: replies wait to be written down")
     if not engine.pairs.ready:
         return upstream(engine)
-    if d.replies.token_since == math.inf:
+    if engine.bearer.since == math.inf:
         return Held("token", "a new token is awaited")
-    if len(engine.pairs.in_flight) >= d.limit():
+    if len(engine.pairs.in_flight) >= admission.limit():
         return crowded(engine, now)
-    if parts.control.next_send_at(now) > now:
-        return Held(*parts.control.holding(now, is_full=False))
-    if parts.ceiling and parts.ceiling.is_waited_for(now):
-        return Held("ceiling", f"the ceiling, --rate {parts.ceiling.rate_per_s:g}/s")
-    if parts.quotas and (pace := paced_by(parts.quotas)):
+    if admission.control.next_send_at(now) > now:
+        return Held(*admission.control.holding(now, is_full=False))
+    if admission.ceiling and admission.ceiling.is_waited_for(now):
+        return Held("ceiling", f"the ceiling, --rate {admission.ceiling.rate_per_s:g}/s")
+    if admission.quotas and (pace := paced_by(admission.quotas)):
         return Held("quota", pace)
     return Held("connecting", "connections are being made")
 
@@ -195,11 +199,11 @@ def upstream(engine: Engine) -> Held:
         return listing(engine)
     if engine.intents.is_committing:
         return Held("disk", "the disk: what is to be sent next is written down first")
-    if engine.intents.delivery and engine.intents.delivery.is_full:
+    if (stream := engine.intents.deliveries.stream) and stream.is_full:
         return Held("taker", "whoever takes the outcomes")
     if doubts >= engine.settings.limits.outcome_rows:
         return Held("doubts", f"{looked_up(engine)[1]}, and no more are risked")
-    if not engine.settlement.is_source_ended:
+    if not engine.resolution.is_source_ended:
         return Held("source", "the source: no pair is there to be sent")
     return Held("end", "nothing: the last requests are under way" if engine.pairs.in_flight else "nothing to send")
 
@@ -212,14 +216,16 @@ def listing(engine: Engine) -> Held:
 
 def crowded(engine: Engine, now: float) -> Held:
     """As many requests are in flight as may be."""
-    d = engine.sender
-    if not d.replies.has_created:
+    admission = engine.admission
+    if not admission.has_created:
         return Held("start", "one request at a time until a first pair is created")
-    held = Held(*engine.parts.control.holding(now, is_full=True))
-    latency_s = engine.stats.latency.quantile(0.5)
+    held = Held(*admission.control.holding(now, is_full=True))
+    latency_s = engine.sender.stats.latency.quantile(0.5)
     if held.kind != "in flight" or not latency_s:
         return held
-    return Held(held.kind, f"{held.words}: {d.limit():,} requests of about {span(latency_s)} each, as --in-flight says")
+    return Held(
+        held.kind, f"{held.words}: {admission.limit():,} requests of about {span(latency_s)} each, as --in-flight says"
+    )
 
 
 def span(latency_s: float) -> str:
@@ -229,7 +235,7 @@ def span(latency_s: float) -> str:
 def waits_until(engine: Engine) -> tuple[float | None, bool]:
     """Until when (epoch seconds) surely nothing will be sent, and whether the server has said so; (None, False) where
     that is within `WAIT_S`, or not known."""
-    quotas, stated_s = engine.parts.quotas, engine.parts.control.paused_until - engine.ports.clock()
+    quotas, stated_s = engine.admission.quotas, engine.admission.control.paused_until - engine.ports.clock()
     block = blocked_by(quotas) if quotas else None
     quota_s = (block[1] or 0.0) if block else 0.0
     wait_s = max(stated_s, quota_s)
@@ -239,7 +245,7 @@ def waits_until(engine: Engine) -> tuple[float | None, bool]:
 def quiet_s(engine: Engine) -> float:
     """For how long nothing can need a tick: a spent quota or a stated wait holds every pair, no lane is open, no doubt
     waits to be looked up."""
-    quotas, paused_until = engine.parts.quotas, engine.parts.control.paused_until
+    quotas, paused_until = engine.admission.quotas, engine.admission.control.paused_until
     if quotas is None or engine.pairs.doubts or engine.pairs.released or not engine.sender.lanes.is_empty:
         return 0.0
     return min(QUIET_S, max(quiet_for(quotas), paused_until - engine.ports.clock()))

@@ -8,20 +8,23 @@ carried, keeps groups large: a commit costs about as much as 100 rows in it.
 Also here: the question to the journal about recalled pairs whose row may be `pending` (`core.pairs`).
 
 Invariant: rows are committed in the order in which they were queued.  Nothing here counts: the journal does.  A failed
-commit is raised by `run` and ends the run.
+commit is raised by `commit` and ends the run.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import anyio
 
 from ..core.pairs import SURELY_NOT_APPLIED, Pairs
-from ..model import Intent, State
-from ..rows import SettleRow
+from ..errors import is_of_journal
+from ..model import State
+from .delivery import Deliveries
+from .ports import Store
+from .run_loop import RunLoop
 
 PAUSE_S_PER_ROW: Final = 0.0005
 LONGEST_PAUSE_S: Final = 0.02
@@ -30,50 +33,56 @@ and at 20,000 pairs/s a group is 400 rows."""
 OPEN: Final = (State.PENDING, State.INTENT, State.IN_DOUBT)
 """States of rows that are not settled."""
 
-Deliver = Callable[[list[Intent], list[SettleRow]], None]
-
-
-class SettleStore(Protocol):
-    """The part of the journal that takes outcomes."""
-
-    async def settle(self, rows: list[SettleRow]) -> None: ...
-    async def recall(self, rows: Sequence[SettleRow], expected: Collection[int]) -> list[int]: ...
-
 
 class Committer:
-    """Commits what `pairs` has queued, and `deliver`s it; `some` is set when a row is queued and none was."""
+    """Commits what `pairs` has queued, and delivers it."""
 
     def __init__(
-        self, store: SettleStore, pairs: Pairs, deliver: Deliver, *, some: asyncio.Event, clock: Callable[[], float]
+        self, run: RunLoop, store: Store, pairs: Pairs, deliveries: Deliveries, *, clock: Callable[[], float]
     ) -> None:
-        self._store = store
-        self._pairs = pairs
-        self._deliver = deliver
-        self._some = some
+        self._run, self._store, self._pairs, self.deliveries = run, store, pairs, deliveries
         self._clock = clock
+        self.before = dict(store.counts)
+        """Rows by state when the run began."""
+        self._task: asyncio.Task[None] | None = None
+        self._flushing = anyio.Lock()
 
-    async def run(self, after_commit: Callable[[], None]) -> None:
-        """Commit groups for ever, calling `after_commit` after each.  Raises `JournalError` when one fails."""
+    def start(self, after_commit: Callable[[], None]) -> None:
+        """Commit groups from now on, calling `after_commit` after each."""
+        self._task = self._run.spawn(self.commit, after_commit).task
+
+    async def commit(self, after_commit: Callable[[], None]) -> None:
+        """Commit groups for ever.  Raises `JournalError` when one fails."""
         while True:
-            await self._some.wait()
+            await self._run.until(lambda: self._pairs.has_rows)
             count = await self._commit()
             after_commit()
             await anyio.sleep(min(LONGEST_PAUSE_S, count * PAUSE_S_PER_ROW))
 
-    async def flush(self) -> None:
-        """Commit what is left.  For the end of a run in which `run` ended before its time, and never beside it."""
-        while await self._commit():
-            pass
+    async def committed(self) -> bool:
+        """Wait until all outcomes so far are durable; False if the disk failed."""
+        pairs, run, task = self._pairs, self._run, self._task
+        await run.until(lambda: pairs.is_settled or is_of_journal(run.error) or task is None or task.done())
+        if not pairs.is_settled and not is_of_journal(run.error):
+            async with self._flushing:  # whose business it is has ended before its time: a bug, or an interrupt
+                while await self._commit():
+                    pass
+        return not is_of_journal(run.error)
+
+    @property
+    def settled(self) -> int:
+        """Pairs settled by this process."""
+        return settled_in(self._store.counts) - settled_in(self.before)
 
     async def _commit(self) -> int:
-        self._some.clear()
         intents, rows = self._pairs.take_rows()
         if rows:
             await self._store.settle(rows)
             self._pairs.durable()
-            self._deliver(intents, rows)
+            self.deliveries.deliver(intents, rows)
         if asked := self._pairs.take_asked():
             self._pairs.claimed(asked, await self._store.recall(asked, SURELY_NOT_APPLIED), self._clock())
+        self._run.soon()
         return len(rows)
 
 

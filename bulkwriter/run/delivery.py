@@ -1,5 +1,7 @@
 """Settled outcomes on their way to whoever asked: the consumer of a stream, or the caller of a single write.
 
+`Deliveries` is what a run tells of a commit; it knows the one stream (`Delivery`) and the callers (`Waiters`).
+
 Only settled outcomes are delivered, in the order in which they settled.  The stream's queue is bounded by
 back-pressure, not by dropping: while it holds `most` outcomes the intake takes no further rows.  A pair may come again
 with another outcome only if the lane that answered for it was found to be out of step.
@@ -10,13 +12,24 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from operator import itemgetter
+from typing import Final
 
 import anyio
 
+from ..core.doubts import Doubts
+from ..core.pairs import IN_DOUBT, PENDING
+from ..core.reasons import ReasonCounter, place_of
 from ..errors import BulkwriterError
 from ..model import SETTLED, SINGLE_SEQ, Intent, Outcome, Pair, State
-from ..rows import SettleRow
-from ..store.schema import ExportRow, read_detail
+from ..rows import AppendRow, SettleRow
+from ..store.schema import ExportRow, read_detail, said_of
+from .run_loop import RunLoop
+
+INVALID = int(State.INVALID)
+UNSETTLED: Final = frozenset({PENDING, IN_DOUBT})
+WITH_REASON: Final = frozenset({int(State.REJECTED), int(State.FAILED)})
+STATE_OF: Final = itemgetter(1)
 
 
 def stored_outcome(row: ExportRow) -> Outcome:
@@ -41,10 +54,6 @@ def make_outcome(row: SettleRow, pair: tuple[int, int] | None, line: int | None)
         message=told.message,
         line=line,
     )
-
-
-def outcome_of(intent: Intent, row: SettleRow) -> Outcome:
-    return make_outcome(row, intent.pair, intent.line)
 
 
 def unsettled(intent: Intent, state: State) -> Outcome:
@@ -74,6 +83,10 @@ class Delivery:
         """Deliver what an earlier start settled, if this start leaves it alone."""
         if row.state in SETTLED and row.state not in self._again:
             self.put(stored_outcome(row))
+
+    def fail(self, error: Exception) -> None:
+        """The caller's iterable raised."""
+        self.error = error
 
     def end(self) -> None:
         """No more will come; the consumer gets what is left."""
@@ -128,7 +141,7 @@ class Waiters:
     def settle(self, intent: Intent, row: SettleRow) -> None:
         """Answer the callers who wait for this pair."""
         if row[0] in self._futures:
-            self.answer(row[0], outcome_of(intent, row))
+            self.answer(row[0], make_outcome(row, intent.pair, intent.line))
 
     def answer(self, seq: int, outcome: Outcome | None) -> None:
         """The same; None: its row is `pending` again, and nobody else will send it."""
@@ -146,3 +159,64 @@ class Waiters:
             if not future.done():
                 future.set_exception(error)
                 future.exception()  # a caller may have gone: then nobody retrieves it
+
+
+class Deliveries:
+    """Who is told of outcomes in one run."""
+
+    def __init__(self, run: RunLoop) -> None:
+        self._run = run
+        self.waiters = Waiters()
+        self.reasons = ReasonCounter()
+        """What was said of the pairs and rows that this process found rejected, failed or invalid."""
+        self.stream: Delivery | None = None
+
+    def open(self, stream: Delivery | None) -> None:
+        """A source begins, whose outcomes go to `stream`, if anywhere."""
+        self.stream = stream
+
+    def close(self) -> None:
+        """Its outcomes go nowhere any more."""
+        self.stream = None
+
+    def deliver(self, intents: list[Intent], rows: list[SettleRow]) -> None:
+        """Tell whoever waits of rows that are settled; what is only in doubt, or `pending` again, is not.
+
+        Of a row that is `pending` again although the run goes on, whoever waits for it alone is told: a stream was left
+        that had it ready, and nobody else would send it.
+        """
+        if not WITH_REASON.isdisjoint(map(STATE_OF, rows)):
+            for intent, row in zip(intents, rows, strict=True):
+                if row[1] in WITH_REASON:
+                    self._note_reason(row[1], row[5], intent.line, intent.pair)
+        waiters, stream = self.waiters, self.stream
+        if not waiters and stream is None:
+            return
+        for intent, row in zip(intents, rows, strict=True):
+            if row[1] in UNSETTLED:
+                if row[1] == PENDING and not self._run.is_stopping:
+                    waiters.answer(row[0], None)
+                continue
+            if waiters:
+                waiters.settle(intent, row)
+            if stream:
+                stream.put(make_outcome(row, intent.pair, intent.line))
+
+    def tell_doubts(self, doubts: Doubts) -> None:
+        """No look will settle them in this process: who waits for one of them is told that it is in doubt."""
+        for seq in self.waiters:
+            if (doubt := doubts.get(seq)) and not doubt.is_refused:
+                self.waiters.answer(seq, unsettled(doubt.intent, State.IN_DOUBT))
+
+    def deliver_row(self, row: AppendRow) -> None:
+        """Tell of a row that was settled as soon as it was made: no pair, or one that another row has."""
+        seq, first, second, line, state, detail = row
+        if state == INVALID:
+            self._note_reason(state, detail, line, None)
+        if self.stream:
+            pair = None if first is None or second is None else (first, second)
+            self.stream.put(make_outcome((seq, state, 0, None, None, detail), pair, line))
+
+    def _note_reason(self, state: int, detail: str | None, line: int | None, pair: tuple[int, int] | None) -> None:
+        text, kind = said_of(detail)
+        self.reasons.add(State(state).word, text, kind=kind, place=lambda: place_of(line, pair))

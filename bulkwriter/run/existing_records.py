@@ -14,11 +14,12 @@ in every list: what a look finds then is all that there will be.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import anyio
 
+from ..core.stats import Stats
 from ..events import Event, Note
 from ..listing.existing import Existing
 from ..listing.lists import ListFailed, is_newest_first, top_page
@@ -29,6 +30,7 @@ from ..store.schema import RISING_IDS
 from .keep_baseline import BaselineKeeper
 from .ports import Ports
 from .record_ids import RecordIds
+from .token import Bearer
 
 NOT_RISING: Final = (
     "the server answers creations with record ids that are not above those it had: its ids do not rise, or these "
@@ -40,7 +42,7 @@ OUTWAITING: Final = "--after-loss: requests of the run whose journal was lost ma
 
 
 class KnownRecords:
-    """Answers `find` and `floor` for intake and single writes; `begin` is awaited before the first call goes out."""
+    """Answers `find` and `floor` for intake and single writes; a token is there before the first call goes out."""
 
     def __init__(
         self,
@@ -48,8 +50,8 @@ class KnownRecords:
         *,
         existing: Existing | None,
         first: BaselineKeeper,
-        begin: Callable[[], Awaitable[None]],
-        has_sent: Callable[[], bool],
+        bearer: Bearer,
+        stats: Stats,
         not_before: float = -math.inf,
         clock: Callable[[], float],
         tell: Callable[[Event], None],
@@ -57,23 +59,22 @@ class KnownRecords:
         self._ids = ids
         self._not_before, self._clock, self._tell = not_before, clock, tell
         self._has_told = False
+        self._keeps_floors = ids.are_rising
         self._existing = existing
         self._first = first
-        self._begin = begin
-        self._has_sent = has_sent
+        self._bearer = bearer
+        self._stats = stats
         self._lock = anyio.Lock()
         self._watermark: int | None = None
         self._has_begun = False
         self.is_listing = False
-        self.run_floor: int | None = ids.newest or None
-        """A floor from before the first write of this process."""
 
     async def find(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
         """Those of `pairs` that are on the server, with the record id or 0."""
         if not pairs:
             return {}
         await self._outwait_lost()
-        await self._begin()
+        await self._bearer.begin()
         self.is_listing = True
         try:
             there = await self._existing.find(pairs) if self._existing else {}
@@ -87,8 +88,8 @@ class KnownRecords:
     def adopt(self, doubts: Iterable[Intent]) -> None:
         """Doubts of an earlier start may be sent again before anything is looked up: then their floors are the run's.
         The lowest of them: a lane out of step may have made a higher one up."""
-        if self.run_floor is None and not self._existing:
-            self.run_floor = min((doubt.floor for doubt in doubts if doubt.floor is not None), default=None)
+        if self._ids.run_floor is None and not self._existing:
+            self._ids.begin_at(min((doubt.floor for doubt in doubts if doubt.floor is not None), default=None))
 
     @property
     def calls(self) -> int:
@@ -117,6 +118,14 @@ class KnownRecords:
         """For how much longer requests of a process whose journal is lost may still be applied and not be listed."""
         return max(0.0, self._not_before - now)
 
+    def floors_to_forget(self) -> Callable[[Journal], None] | None:
+        """Once record ids turn out not to rise: what to do in the journal, so that no later start trusts its floors."""
+        if self._ids.are_rising or not self._keeps_floors:
+            return None
+        self._keeps_floors = False
+        self._tell(Note(NOT_RISING))
+        return forget_floors
+
     async def _outwait_lost(self) -> None:
         wait_s = self.outwaits_s(self._clock())
         if not wait_s:
@@ -132,8 +141,8 @@ class KnownRecords:
         floor = self.floor()
         await self._first.note(floor)
         self._has_begun = True
-        if floor is not None and not self._has_sent():  # doubts may have been, while the first lists were read
-            self.run_floor = floor
+        if floor is not None and not self._stats.attempts:  # doubts may have been, while the first lists were read
+            self._ids.begin_at(floor)
 
     async def _look_at_top(self) -> None:
         try:

@@ -2,8 +2,8 @@
 
 A row goes through here once a start.  One that the journal holds must be the same pair as then: the first difference
 ends the run (exit 6), so that an edited file never continues another file's journal.  A new row becomes an intent, or
-is `invalid`, `duplicate` or `existing`.  Pairs reach the sender only after their intents are durable; that step
-cannot be cancelled half-way, so whatever the sender does not send can be returned to `pending` later.
+is `invalid`, `duplicate` or `existing`.  Pairs become ready only after their intents are durable; that step
+cannot be cancelled half-way, so whatever is not sent can be returned to `pending` later.
 
 Where no journal is kept several sources may follow one another, each with rows behind those of the earlier ones.  A
 pair that an earlier one had has its row already: it is found by value, and that row goes on, as in a single write.
@@ -14,7 +14,7 @@ can be sent (`run.reach`), the rest of a chunk is `pending` at first, and its ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Protocol, cast
@@ -25,13 +25,13 @@ from ..errors import SourceError
 from ..model import SINGLE_SEQ, Batch, Intent, Rows, State
 from ..rows import AppendRow, StoredRow, bad_row_detail, intent_detail
 from .chunks import ChunkSize
+from .existing_records import KnownRecords
+from .intents import STORED_ROWS, Intents, There
 
 PENDING, INTENT = int(State.PENDING), int(State.INTENT)
 INVALID, DUPLICATE, FAILED = int(State.INVALID), int(State.DUPLICATE), int(State.FAILED)
 new_tuple = tuple.__new__
 """Makes an Intent without the named tuple's own __new__, which is Python: 0.2 µs less."""
-STORED_ROWS = 5_000
-"""Rows compared with the journal at a time: no request depends on them, so larger than a chunk."""
 
 
 class SourceLike(Protocol):
@@ -45,30 +45,6 @@ class SourceLike(Protocol):
 
 Chosen = tuple[StoredRow, int | None]
 """A row that the journal holds unsent, and its line."""
-There = list[tuple[Intent, int, int]]
-"""Pairs found on the server, not to be sent: intent, state that the journal has, record id (0: not known)."""
-
-
-class IntakeHost(Protocol):
-    """What the intake asks of the engine around it; the two commits of rows cannot be cancelled half-way."""
-
-    async def room(self, rows: int) -> int: ...
-    def at_once(self) -> int: ...
-    async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]: ...
-    async def read_stored(self, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]: ...
-    async def read_singles(self, first_seq: int) -> list[StoredRow]: ...
-    async def read_earlier(self, pairs: list[tuple[int, int]], first_seq: int) -> dict[tuple[int, int], StoredRow]: ...
-    async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None: ...
-    def note_source(self, news: tuple[int | None, bool] | None) -> None: ...
-    async def commit_source(self) -> None: ...
-    async def commit_again(self, intents: list[Intent], was: list[int], there: There) -> None: ...
-
-
-class Known(Protocol):
-    """What is on the server already; see `run.existing_records`."""
-
-    async def find(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]: ...
-    def floor(self) -> int | None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,15 +67,15 @@ class Intake:
         source: SourceLike,
         plan: IntakePlan,
         *,
-        host: IntakeHost,
-        known: Known,
+        intents: Intents,
+        known: KnownRecords,
         pairs: PairSet,
         chunk: ChunkSize,
         total: RowTotal | None = None,
     ) -> None:
         self._source = source
         self._plan = plan
-        self._host = host
+        self._intents = intents
         self._known = known
         self._pairs = pairs
         self._chunk = chunk
@@ -120,7 +96,7 @@ class Intake:
             await self._take_stored(batch)
             self._total.read_to(self.seq, self._source.fraction())
         while plan.left != 0:
-            ready = await self._host.room(self._chunk.rows)
+            ready = await self._intents.room(self._chunk.rows)
             rows = self._chunk.next(clock(), ready)
             batch = await self._source.read(rows if plan.left is None else min(rows, plan.left))
             if batch is None:
@@ -129,7 +105,7 @@ class Intake:
             if plan.first_seq:
                 batch = await self._take_earlier(batch)
             self._total.read_to(self.seq + len(batch.pairs), self._source.fraction())
-            self._host.note_source(self._total.news())
+            self._intents.note_source(self._total.news())
             await self._take_new(batch)
         # As many as may be sent: whether this was all is asked only where the answer surely waits for nobody.
         if self.seq >= plan.stored and self._source.fraction() == 1.0 and await self._source.read(1) is None:
@@ -143,13 +119,13 @@ class Intake:
     async def _end(self) -> None:
         self.is_whole = True
         self._total.ended_at(self.seq)
-        self._host.note_source(self._total.news())
-        await self._host.commit_source()
+        self._intents.note_source(self._total.news())
+        await self._intents.commit_source()
 
     async def _take_singles(self) -> None:
         """Pairs given one by one count as earlier rows, so those that an earlier start left unsent are sent now."""
         seq = SINGLE_SEQ
-        while rows := await self._host.read_singles(seq):
+        while rows := await self._intents.read_singles(seq):
             self._pairs.add_all([(row[1] or 0, row[2] or 0) for row in rows])
             await self._send_again([(row, row[5]) for row in rows if row[3] in self._plan.again])
             seq = rows[-1][0] + 1
@@ -157,10 +133,10 @@ class Intake:
     async def _take_stored(self, batch: Batch) -> None:
         """Compare a batch with its rows, as two lists of pairs; only rows that may be sent again are read whole."""
         first, count = self.seq, len(batch.pairs)
-        pairs = await self._host.read_pairs(first, count)
+        pairs = await self._intents.read_pairs(first, count)
         if pairs != batch.pairs:
             raise self._changed(pairs, batch)
-        again = await self._host.read_stored(first, count, self._plan.again)
+        again = await self._intents.read_stored(first, count, self._plan.again)
         self._pairs.add_all(batch.pairs)
         self.seq += count
         await self._send_again([(row, batch.lines[row[0] - first]) for row in again])
@@ -168,7 +144,7 @@ class Intake:
     async def _take_earlier(self, batch: Batch) -> Batch:
         """Let pairs that have a row of an earlier source go on from there, and return the rows that are left."""
         fresh = [pair for pair in batch.pairs if pair and pair not in self._pairs]
-        earlier = await self._host.read_earlier(fresh, self._plan.first_seq)
+        earlier = await self._intents.read_earlier(fresh, self._plan.first_seq)
         if not earlier:
             return batch
         chosen: list[Chosen] = []
@@ -189,9 +165,9 @@ class Intake:
         """Make these rows intents, or `existing`, as room comes up and as far as the limit of this start allows."""
         self._later = chosen
         while self._later and self._plan.left != 0:
-            await self._host.room(len(self._later))
+            await self._intents.room(len(self._later))
             there = await self._known.find(list(map(pair_of, self._later)))
-            chosen, self._later = split(self._later, there, self._host.at_once())
+            chosen, self._later = split(self._later, there, self._intents.at_once())
             await self._claim(chosen, there)
         self._later = []
 
@@ -207,7 +183,7 @@ class Intake:
             elif self._may_send(1):
                 intents.append(intent)
                 was.append(state)
-        await self._host.commit_again(intents, was, existing)
+        await self._intents.commit_again(intents, was, existing)
 
     async def _take_new(self, batch: Batch) -> None:
         batch, error = _cut_at_bad(batch, self._source.name) if self._plan.is_strict else (batch, None)
@@ -221,10 +197,10 @@ class Intake:
             rows, intents, existing = self._plain_rows(batch, floor)
         self.seq += len(rows)
         later: list[Chosen] = []
-        if len(intents) > (count := self._host.at_once()):
+        if len(intents) > (count := self._intents.at_once()):
             rows, intents, later = held_back(rows, intents, count)
         self._may_send(len(intents))
-        await self._host.commit_new(rows, intents, existing)
+        await self._intents.commit_new(rows, intents, existing)
         await self._send_again(later)
         if error:
             raise error

@@ -11,73 +11,62 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from operator import itemgetter
 from typing import Any, Final
 
-import anyio
-
-from ..core.pairs import EXISTING, IN_DOUBT, INTENT, PENDING, Pairs
-from ..core.reasons import ReasonCounter, place_of
+from ..core.pairs import EXISTING, INTENT, Pairs
 from ..core.stops import GO_ON
 from ..errors import ConfigurationStop
 from ..listing.looks import Looker
 from ..model import Intent, State
 from ..rows import AppendRow, SettleRow, StoredRow, intent_detail
-from ..settings import Settings
+from ..settings import Limits
 from ..shielded import to_its_end
 from ..store.journal import Journal
-from ..store.schema import said_of
 from ..store.starts import SOURCE, source_text
-from .delivery import Delivery, Waiters, make_outcome, outcome_of, unsettled
-from .intake import STORED_ROWS, There
+from .admission import Admission
+from .delivery import Deliveries
 from .ports import Store
-from .reach import Reach
-from .sender import Sender
+from .reach import Reach, reach_of
+from .run_loop import RunLoop
 
-INVALID, REJECTED, FAILED = int(State.INVALID), int(State.REJECTED), int(State.FAILED)
-FINAL_AT_ONCE = frozenset({INVALID, int(State.DUPLICATE)})
-UNSETTLED = frozenset({PENDING, IN_DOUBT})
-WITH_REASON = frozenset({REJECTED, FAILED})
-STATE_OF = itemgetter(1)
+FINAL_AT_ONCE: Final = frozenset({int(State.INVALID), int(State.DUPLICATE)})
+STORED_ROWS: Final = 5_000
+"""Rows compared with the journal at a time: no request depends on them, so larger than a chunk."""
+
+There = list[tuple[Intent, int, int]]
+"""Pairs found on the server, not to be sent: intent, state that the journal has, record id (0: not known)."""
 
 
 class Intents:
-    """The intake's way to the journal and the ready queue; see `intake.IntakeHost`."""
+    """The intake's way to the journal and the ready queue; commits cannot be cancelled half-way."""
 
     def __init__(
         self,
+        run: RunLoop,
         store: Store,
-        sender: Sender,
         pairs: Pairs,
+        deliveries: Deliveries,
+        admission: Admission,
         looker: Looker,
-        settings: Settings,
+        limits: Limits,
         *,
         list_role: str,
-        reach: Callable[[], Reach],
+        clock: Callable[[], float],
     ) -> None:
-        self._store = store
-        self._sender = sender
-        self._pairs = pairs
-        self._looker = looker
-        self._list_role = list_role
-        self._reach = reach
-        self._most_doubts = settings.limits.outcome_rows
+        self._run, self._store, self._pairs, self.deliveries = run, store, pairs, deliveries
+        self._admission, self._looker = admission, looker
+        self._limits, self._list_role = limits, list_role
+        self._clock = clock
         self._source_note: dict[str, str] = {}
-        self._room = anyio.Event()
-        self.waiters = Waiters()
-        self.reasons = ReasonCounter()
-        """What was said of the pairs and rows that this process found rejected, failed or invalid."""
-        self.delivery: Delivery | None = None
         self.is_committing = False
         """Whether what is to be sent next waits for the disk."""
-        sender.hungry = self._hungry
-
-    def _hungry(self) -> None:
-        self._room.set()
 
     def at_once(self) -> int:
         """How many intents may be made at this moment without reaching too far ahead; at least 1."""
         return self._reach().rows(len(self._pairs.ready))
+
+    def _reach(self) -> Reach:
+        return reach_of(self._admission, self._clock(), ahead_s=self._limits.chunk_s)
 
     async def room(self, rows: int) -> int:
         """Wait until the ready queue is down to `rows`, or less where little can be sent, doubts are few enough, and
@@ -85,29 +74,28 @@ class Intents:
 
         `rows` is what is asked for next, and not what came last: a source's batches end in small rests.
         """
-        d, ready = self._sender, self._pairs.ready
-        d.low_water = self._reach().low_water(rows)
-        while len(ready) > d.low_water or len(self._looker.doubts) >= self._most_doubts:
-            if self._looker.forbidden and len(self._looker.doubts) >= self._most_doubts:
+        ready, doubts, most = self._pairs.ready, self._pairs.doubts, self._limits.outcome_rows
+
+        def is_hopeless() -> bool:
+            return len(doubts) >= most and bool(self._looker.forbidden)
+
+        while len(ready) > (few := self._reach().low_water(rows)) or len(doubts) >= most:
+            if is_hopeless():
                 raise ConfigurationStop(
-                    f"{len(self._looker.doubts):,} pairs are in doubt, no more are risked, and what exists cannot be "
+                    f"{len(doubts):,} pairs are in doubt, no more are risked, and what exists cannot be "
                     f"listed: {self._looker.forbidden}",
                     hint=f"give the user the role {self._list_role}; {GO_ON}",
                 )
-            self._room = anyio.Event()
-            # Of the queue we are told (`hungry`), but doubts are settled without a word to us.
-            with anyio.move_on_after(None if len(ready) > d.low_water else 1.0):
-                await self._room.wait()
-            d.low_water = self._reach().low_water(rows)
-        if self.delivery:
-            await self.delivery.room()
+            await self._run.until(lambda: (len(ready) <= few and len(doubts) < most) or is_hopeless())
+        if stream := self.deliveries.stream:
+            await stream.room()
         return len(ready)
 
     async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]:
         """The pairs that the journal holds; with a stream, those settled by earlier starts are delivered."""
-        if self.delivery:
+        if stream := self.deliveries.stream:
             for row in await self._store.run(lambda journal: journal.whole(first_seq, count)):
-                self.delivery.put_stored(row)
+                stream.put_stored(row)
         pairs: list[tuple[int, int] | None] = await self._store.run(
             lambda journal: journal.read_pairs(first_seq, count)
         )
@@ -127,9 +115,9 @@ class Intents:
     async def read_earlier(self, pairs: list[tuple[int, int]], first_seq: int) -> dict[tuple[int, int], StoredRow]:
         """The rows before `first_seq` that these pairs have; with a stream, those that are settled are delivered."""
         found = await self._store.run(lambda journal: journal.find_all(pairs, before=first_seq))
-        if self.delivery:
+        if stream := self.deliveries.stream:
             for row in found.values():
-                self.delivery.put_stored(row)
+                stream.put_stored(row)
         return {pair: (row.seq, *pair, int(row.state), row.attempts, row.line) for pair, row in found.items()}
 
     def note_source(self, news: tuple[int | None, bool] | None) -> None:
@@ -162,18 +150,20 @@ class Intents:
         if len(intents) != len(rows):
             for row in rows:
                 if row[4] in FINAL_AT_ONCE:
-                    if row[4] == INVALID:
-                        self._note_reason(INVALID, row[5], row[3], None)
-                    self._deliver_row(row)
+                    self.deliveries.deliver_row(row)
         self._found(there)
-        self._sender.add(intents)
+        self._hand_over(intents)
 
     async def _commit_again(self, intents: list[Intent], was: list[int], there: There) -> None:
         rows = [*map(intent_row, intents), *map(existing_row, there)]
         states = [*was, *(state for _, state, _ in there)]
         claimed = set(await self._store.run(lambda journal: journal.claim(rows, states)))
         self._found([found for found in there if found[0].seq in claimed])
-        self._sender.add([intent for intent in intents if intent.seq in claimed])
+        self._hand_over([intent for intent in intents if intent.seq in claimed])
+
+    def _hand_over(self, intents: list[Intent]) -> None:
+        self._pairs.added(intents, self._clock())
+        self._run.soon()
 
     async def _append(self, rows: list[AppendRow], settled: list[SettleRow]) -> None:
         """Add rows, of which some are settled in the same commit: nobody else may ever find those unsent."""
@@ -186,45 +176,7 @@ class Intents:
     def _found(self, there: There) -> None:
         """Pairs that were on the server before, and are settled."""
         if there:
-            self.deliver([intent for intent, _, _ in there], list(map(existing_row, there)))
-
-    def deliver(self, intents: list[Intent], rows: list[SettleRow]) -> None:
-        """Tell whoever waits of rows that are settled; what is only in doubt, or `pending` again, is not.
-
-        Of a row that is `pending` again although the run goes on, whoever waits for it alone is told: a stream was left
-        that had it ready, and nobody else would send it.
-        """
-        if not WITH_REASON.isdisjoint(map(STATE_OF, rows)):
-            for intent, row in zip(intents, rows, strict=True):
-                if row[1] in WITH_REASON:
-                    self._note_reason(row[1], row[5], intent.line, intent.pair)
-        waiters, delivery = self.waiters, self.delivery
-        if not waiters and delivery is None:
-            return
-        for intent, row in zip(intents, rows, strict=True):
-            if row[1] in UNSETTLED:
-                if row[1] == PENDING and not self._sender.is_stopped:
-                    waiters.answer(row[0], None)
-                continue
-            waiters.settle(intent, row)
-            if delivery:
-                delivery.put(outcome_of(intent, row))
-
-    def tell_doubts(self) -> None:
-        """No look will settle them in this process: who waits for one of them is told that it is in doubt."""
-        for seq in self.waiters:
-            if (doubt := self._looker.doubts.get(seq)) and not doubt.is_refused:
-                self.waiters.answer(seq, unsettled(doubt.intent, State.IN_DOUBT))
-
-    def _note_reason(self, state: int, detail: str | None, line: int | None, pair: tuple[int, int] | None) -> None:
-        text, kind = said_of(detail)
-        self.reasons.add(State(state).word, text, kind=kind, place=lambda: place_of(line, pair))
-
-    def _deliver_row(self, row: AppendRow) -> None:
-        if self.delivery:
-            seq, first, second, line, state, detail = row
-            pair = None if first is None or second is None else (first, second)
-            self.delivery.put(make_outcome((seq, state, 0, None, None, detail), pair, line))
+            self.deliveries.deliver([intent for intent, _, _ in there], list(map(existing_row, there)))
 
 
 def intent_row(intent: Intent) -> SettleRow:

@@ -76,7 +76,7 @@ class Notes:
             now = clock()
             self._tell_growth()
             self._tell_token()
-            held, rate = engine.brake.now(now), engine.stats.creates.per_s(now)
+            held, rate = engine.bottleneck.now(now), engine.sender.stats.creates.per_s(now)
             if noted and not is_due(noted, (held.kind, rate), now - noted_at, pause_s):
                 continue
             noted, noted_at, pause_s = (held.kind, rate), now, min(LONGEST_S, pause_s * 2)
@@ -87,10 +87,10 @@ class Notes:
         """Note it a last time, and why the start ends."""
         engine = self._engine
         self._tell_growth()
-        if is_of_journal(engine.error):
+        if is_of_journal(engine.run.error):
             return
         now = engine.ports.clock()
-        told = facts(engine, engine.brake.now(now), self._total(), engine.stats.creates.per_s(now))
+        told = facts(engine, engine.bottleneck.now(now), self._total(), engine.sender.stats.creates.per_s(now))
         texts = {RUN: orjson.dumps(told).decode(), LAST_START: ended_text(self._began_at, engine.ports.wall(), ended)}
         rows = self._total().rows(engine.ports.store.rows)
         if rows.total is not None:  # read, and not stored, as it ended: the summary says the same
@@ -103,7 +103,7 @@ class Notes:
         was = self._total().grown_from
         if was is not None and was != self._grown_from:
             self._grown_from = was
-            self._engine.tell(Note(f"the source has grown: it had {was:,} rows when it was last read to its end"))
+            self._engine.run.tell(Note(f"the source has grown: it had {was:,} rows when it was last read to its end"))
 
     def _tell_token(self) -> None:
         """Say once that the token may end before the run, as soon as it is known how long that takes."""
@@ -112,7 +112,7 @@ class Notes:
         self._has_warned = True
         settings = self._engine.settings
         if warning := token_warning(settings, eta_s, is_kept=settings.journal is not None):
-            self._engine.tell(Note(warning))
+            self._engine.run.tell(Note(warning))
 
 
 def counts_of(engine: Engine) -> Counts:
@@ -133,7 +133,7 @@ def facts(engine: Engine, held: Held, total: RowTotal, rate: float) -> dict[str,
         "rows": rows.total,
         "is_exact": rows.is_exact,
         "rate_per_s": round(rate, 3),
-        "writes_per_s": round(steady, 5) if (steady := engine.eta.rate_per_s) < math.inf else None,
+        "writes_per_s": round(steady, 5) if (steady := engine.bottleneck.eta.rate_per_s) < math.inf else None,
         "unmet": engine.unmet(counts_of(engine)),
         "doubt_wait_s": settings.late_apply_s + 2 * settings.list_lag_s,
         "at": round(wall, 1),
@@ -142,7 +142,7 @@ def facts(engine: Engine, held: Held, total: RowTotal, rate: float) -> dict[str,
         "holds_until": None if held.more_s is None else round(wall + held.more_s, 1),
         "resume_at": None if resume_at is None else whole_second(resume_at),
         "is_theirs": is_theirs,
-        "believes": engine.parts.control.explain(engine.ports.clock()),
+        "believes": engine.admission.control.explain(engine.ports.clock()),
         "quota": settings.quota,
         "quota_share": settings.quota_share,
         "ledger": str(settings.ledger) if settings.ledger else None,

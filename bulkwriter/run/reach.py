@@ -24,7 +24,7 @@ from ..quota.windows import WRITE
 
 if TYPE_CHECKING:
     from ..quota.gate import Quotas
-    from .parts import Parts
+    from .admission import Admission
 
 PLENTY: Final = 1 << 62
 
@@ -45,12 +45,12 @@ class Reach(NamedTuple):
         return PLENTY if most == math.inf else max(1, math.ceil(most))
 
 
-def reach_of(parts: Parts, now: float, *, ahead_s: float) -> Reach:
+def reach_of(admission: Admission, now: float, *, ahead_s: float) -> Reach:
     """How far intents may reach at `now`."""
-    if parts.breaker.is_open or parts.control.paused_until > now + ahead_s:
+    if admission.breaker.is_open or admission.control.paused_until > now + ahead_s:
         return Reach(0.0, 0.0)
-    flow = parts.ceiling.rate_per_s * ahead_s if parts.ceiling else math.inf
-    quotas = parts.quotas
+    flow = admission.ceiling.rate_per_s * ahead_s if admission.ceiling else math.inf
+    quotas = admission.quotas
     if quotas is None:
         return Reach(flow)
     if quotas.sides[WRITE].hold_until > quotas.boot() + ahead_s:

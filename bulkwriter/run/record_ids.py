@@ -27,6 +27,8 @@ class RecordIds:
         self._below = 0
         self.newest = self._newest_given = seen.highest
         self.are_rising = are_rising
+        self.run_floor: int | None = self.newest or None
+        """A floor from before the first write of this process."""
 
     @property
     def newest_own(self) -> int:
@@ -44,6 +46,10 @@ class RecordIds:
         if record_id > self.newest:
             self.newest = record_id
         return True
+
+    def begin_at(self, floor: int | None) -> None:
+        """This is the floor from before the first write of this process."""
+        self.run_floor = floor
 
     def _watch(self) -> None:
         self._below += 1

@@ -1,212 +1,228 @@
 """The heart of a run: ready pairs meet free lanes, replies become outcomes.  Synchronous; it never waits.
 
-`pump` sends while there is a ready pair, a free lane, and nothing that holds the run back; whatever may have changed
-one of these calls it again.  `replied` is called by a lane for each reply: classify, record, give the lane back, pump.
-No task, future or timer is made per pair.  What a reply does is in `replies`.
+`advance` sends while there is a ready pair, a free lane, and nothing that holds the run back.  The run loop calls it at
+most once in a turn of the event loop, after whatever may have changed one of these.  So lanes freed in one turn are
+sent on together: requests that go out one right after the other wake a near server once instead of once each, which was
+1 to 4 µs of kernel time a pair.  No task, future or timer is made per pair.
 
-Lanes freed in one turn of the loop are sent on together at its end (`use_freed`), not each at its reply: requests that
-go out one right after the other wake a near server once instead of once each, which was 1 to 4 µs of kernel time a
-pair.  Nor do they go through the stock of idle lanes and `pump`, 1.5 µs a pair.
+`replied` is called by a lane for each reply.  One that proves a creation takes the short way; on every other a ruling
+is made (`core.rulings`), which says what becomes of the pair and what is to be believed of the server.
 
-What holds the run back, in the order in which `opens_at` asks: a stop or drain, a full outcome buffer, a token being
-refreshed, a pause after throttles, a server that is gone (one lane alone probes), the user's ceiling, the quotas.
-Until the first `created` of a process one lane alone sends (canary), so that a wrong setting costs one request at a
-time.
+What holds the run back, in the order in which it is asked: a stop, a full outcome buffer, a token being refreshed, and
+what `admission` says.
 
-Where each pair is, `core.pairs` knows.
+Each lane remembers what it said of each pair since it opened, also of pairs that it sent back to the queue: should it
+turn out to be out of step, all of that is in doubt.  Where each pair is, `core.pairs` knows.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 from ..core import stops
 from ..core.classify import created_id
 from ..core.created import CreatedIds
+from ..core.pairs import Pairs
+from ..core.rulings import PairEvent, Ruling, Rulings
+from ..core.stats import Stats
 from ..errors import BulkwriterError
-from ..model import Fault, Intent, Reply
+from ..events import LaneShifted
+from ..listing.looks import Looker
+from ..model import SINGLE_SEQ, Fault, Intent, Reply, State
 from ..quota.gate import CONTENDED_S
-from ..settings import Settings
-from .lanes import LaneLike, LaneStock
-from .parts import Parts
-from .replies import Replies
+from ..rows import outcome_detail
+from .admission import Admission
+from .lanes import NOTE, LaneLike, LaneStock, lane_history
+from .record_ids import RecordIds
+from .run_loop import RunLoop
+from .token import Bearer
+
+PENDING, CREATED, REJECTED = int(State.PENDING), int(State.CREATED), int(State.REJECTED)
 
 
-class Host(Protocol):
-    """What the sender asks of the engine around it.  All return at once."""
+class Wishes(NamedTuple):
+    """What is left to do after all was sent that may be: come `again_at` (infinity: when something moves), and open
+    more `lanes`."""
 
-    def open_lanes(self, count: int) -> None: ...
-    def wake_at(self, at: float) -> None: ...
-    def refresh_token(self) -> None: ...
-    def stop(self, error: BulkwriterError) -> None: ...
-    def crashed(self, error: BaseException) -> None: ...
+    again_at: float = math.inf
+    lanes: int = 0
 
 
 class Sender:
-    """Sends what is ready as far as the parts allow, and turns each reply into an outcome."""
+    """Sends what is ready as far as may be sent, and turns each reply into an outcome."""
 
-    def __init__(self, settings: Settings, parts: Parts, *, host: Host, clock: Callable[[], float]) -> None:
-        self._timeout_s = settings.timeout_s
-        self._control, self._breaker, self._ceiling = parts.control, parts.breaker, parts.ceiling
-        self._stats, self._pairs, self._quotas = parts.stats, parts.pairs, parts.quotas
-        self._host = host
-        self._clock = clock
-        self.encode: Callable[[tuple[int, int]], bytes]
+    def __init__(
+        self,
+        run: RunLoop,
+        pairs: Pairs,
+        admission: Admission,
+        bearer: Bearer,
+        rulings: Rulings,
+        record_ids: RecordIds,
+        stats: Stats,
+        looker: Looker,
+        *,
+        timeout_s: float,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._run, self._pairs, self._admission, self._bearer = run, pairs, admission, bearer
+        self._rulings, self._record_ids, self.stats, self._looker = rulings, record_ids, stats, looker
+        self._timeout_s, self._clock, self._wall = timeout_s, clock, wall
         self.lanes = LaneStock()
-        self.replies = Replies(settings, parts, host=host)
-        self.low_water = 1
-        self.hungry: Callable[[], None] = lambda: None
-        self.soon: Callable[[], object] = self.use_freed
-        """Has `use_freed` called at the end of the loop's turn."""
         self._created_id = CreatedIds(created_id).read
-        self._freed: list[LaneLike] = []
-        self.is_stopped = False
-        self._has_connected = False
-        self._has_probe = False  # taken from the breaker, not sent yet: a lane is being opened for it
 
     # sending
 
-    def add(self, intents: Iterable[Intent]) -> None:
-        """Take pairs whose intents are durable, and send what may be sent."""
-        self._pairs.added(intents, self._clock())
-        self.pump()
-
-    @property
-    def has_ready(self) -> bool:
-        return bool(self._pairs.ready)
-
-    def limit(self) -> int:
-        """How many requests may be in flight right now."""
-        if self.replies.has_created and not self._breaker.is_open:
-            return self._control.in_flight_limit
-        return 1
-
-    def opens_at(self, now: float) -> float:
-        """When the next request may go: a time not after `now` means at once, infinity that an event will tell."""
-        if self.is_stopped or self._pairs.is_full or self.replies.token_since == math.inf:
-            return math.inf
-        at = self._control.next_send_at(now)
-        if self._breaker.is_open and not self._has_probe:
-            at = max(at, self._breaker.next_probe_at(now))
-        if self._ceiling and at <= now:
-            at = self._ceiling.opens_at(now)
-        if self._quotas and at <= now:
-            at = self._quotas.opens_at(now)
-        return at
-
-    def pump(self) -> None:
+    def advance(self) -> Wishes:
         """Send while a pair is ready, a lane is free and nothing holds the run back."""
-        ready, in_flight, now = self._pairs.ready, self._pairs.in_flight, self._clock()
-        while ready and len(in_flight) < self.limit():
-            at = self.opens_at(now)
-            if at > now:
-                if at < math.inf:
-                    self._host.wake_at(at)
-                break
-            if self._breaker.is_open and not self._has_probe:
-                self._has_probe = self._breaker.may_probe(now)
-            lane = self.lanes.take(now)
-            if lane is None:
-                more = self.lanes.missing(min(self.limit(), len(in_flight) + len(ready)))
-                if more:
-                    self._host.open_lanes(more)
-                break
-            if not self._send(lane, now):
-                break
-        if len(ready) <= self.low_water:
-            self.hungry()
+        pairs, admission, lanes, now = self._pairs, self._admission, self.lanes, self._clock()
+        wishes = Wishes()
+        if not (self._run.is_stopping or pairs.is_full or self._bearer.since == math.inf):
+            ready, in_flight, limit = pairs.ready, pairs.in_flight, admission.limit()
+            while ready and len(in_flight) < limit:
+                at = admission.opens_at(now)
+                if at > now:
+                    wishes = Wishes(at)
+                    break
+                admission.take_probe(now)
+                lane = lanes.take(now)
+                if lane is None:
+                    wishes = Wishes(lanes=lanes.missing(min(limit, len(in_flight) + len(ready))))
+                    break
+                if not self._send(lane, now):
+                    wishes = Wishes(now + CONTENDED_S)
+                    break
+                now = self._clock()
+        lanes.keep_freed(now)
+        return wishes
 
     def _send(self, lane: LaneLike, now: float) -> bool:
         """Send the next ready pair on a free lane.  False if another process has the quota this very moment."""
-        quotas = self._quotas
+        admission = self._admission
+        quotas = admission.quotas
         if quotas and not quotas.take():
             self.lanes.give_back(lane, now)
-            self._host.wake_at(now + CONTENDED_S)
             return False
         intent = self._pairs.next()
-        if not lane.send(self.encode(intent.pair), intent, now, now + self._timeout_s):
-            self._pairs.back(intent, now)
-            if quotas:
-                quotas.untake()
+        if lane.send(self._bearer.encode(intent.pair), intent, now, now + self._timeout_s):
+            self.stats.attempts += 1
+            admission.sent(now)
             return True
-        self._has_probe = False
-        self._stats.attempts += 1
-        self._control.on_sent(now)
-        if self._ceiling:
-            self._ceiling.book(self._clock())  # which in a slow turn is later than `now`
+        self._pairs.back(intent, now)
+        if quotas:
+            quotas.untake()
         return True
 
-    # lanes
+    # what lanes say
+
+    def replied(self, lane: LaneLike, reply: Reply) -> None:
+        """One request of `lane` was answered, or is known to be lost."""
+        now, sent_at, intent, admission = lane.replied_at, lane.sent_at, lane.carried, self._admission
+        assert type(intent) is Intent
+        if admission.quotas:
+            admission.ended(reply)
+        record_id = self._created_id(reply)
+        if not record_id:
+            self._rule(lane, intent, reply, now)
+        else:
+            stats = self.stats
+            stats.created += 1
+            stats.latency.record(now - sent_at)
+            seq, pair, attempts, _, floor = intent
+            if self._record_ids.add(record_id, floor):
+                self._pairs.answered(intent, (seq, CREATED, attempts + 1, record_id, reply.status, None))
+                lane.history.frombytes(NOTE(seq, *pair, attempts + 1 << 4 | CREATED))
+                for event in admission.created(now, sent_at):
+                    self._run.tell(event)
+            else:
+                self._repeated(lane, intent, record_id, now)
+        if reply.fault is None:
+            self.lanes.freed.append(lane)
+        self._run.soon()
+
+    def _rule(self, lane: LaneLike, intent: Intent, reply: Reply, now: float) -> None:
+        """Act on a reply that proves no creation."""
+        sent_at, stats = lane.sent_at, self.stats
+        ruling = self._rulings.rule(
+            reply,
+            now=now,
+            wall_s=self._wall() if reply.retry_after else 0.0,
+            created=stats.created,
+            has_created=self._admission.has_created,
+            is_current_token=sent_at >= self._bearer.since,
+            is_refreshed=self._bearer.is_refreshed,
+        )
+        stats.count(ruling.verdict.kind, now - sent_at)
+        stop = self._move(lane, intent, ruling, reply.status, now) or ruling.stop
+        is_whole = reply.fault is None
+        news = self._admission.heard(ruling.news, ruling.verdict, sent_at=sent_at, now=now, is_whole=is_whole)
+        for event in news:
+            self._run.tell(event)
+        if stop:
+            self._run.stop(stop)
+        if ruling.wants_token:
+            self._bearer.refused()
+
+    def _move(self, lane: LaneLike, intent: Intent, ruling: Ruling, status: int, now: float) -> BulkwriterError | None:
+        """Move the pair; the error to stop with, if too many were refused alike."""
+        pairs, verdict = self._pairs, ruling.verdict
+        match ruling.event:
+            case PairEvent.BACK:
+                pairs.back(intent, now)
+                lane.history.frombytes(NOTE(intent.seq, *intent.pair, intent.attempts << 4 | PENDING))
+            case PairEvent.LOST:
+                pairs.lost(intent, verdict.message, now)
+            case PairEvent.HELD:
+                attempts = intent.attempts + 1
+                detail = outcome_detail(verdict.errors, verdict.message)
+                row = intent.seq, REJECTED, attempts, None, status, detail
+                lane.history.frombytes(NOTE(intent.seq, *intent.pair, attempts << 4 | REJECTED))
+                if pairs.held(intent, row, verdict, now, can_look=not self._looker.forbidden):
+                    is_single = intent.seq >= SINGLE_SEQ
+                    return self._rulings.refused(status, verdict, created=self.stats.created, is_single=is_single)
+        return None
+
+    def _repeated(self, lane: LaneLike, intent: Intent, record_id: int, now: float) -> None:
+        """Nothing in a reply names its request, so an id seen before is the only sign that a lane is out of step."""
+        reason = f"the reply repeats record id {record_id}"
+        for event in self._admission.bad(reason, sent_at=lane.sent_at, now=now):
+            self._run.tell(event)
+        self._pairs.lost(intent, reason, now)
+        self.strayed(lane)
+        lane.abort(Fault.SHIFTED)
+
+    def strayed(self, lane: LaneLike) -> None:
+        """The lane answered out of step: nothing that it said since it opened is known any more."""
+        recalled = lane_history(lane)
+        if recalled:  # else there is the doubt of its last pair alone
+            self._run.tell(LaneShifted(len(recalled)))
+        self._pairs.recalled(recalled, self._clock(), floor=self._record_ids.run_floor)
+        self._run.soon()
+
+    def ended(self, lane: LaneLike) -> None:
+        self.lanes.ended(lane)
+        self._run.soon()
+
+    def crashed(self, error: Exception) -> None:
+        self._run.crashed(error)
+
+    # what became of opening one
 
     def lane_opened(self, lane: LaneLike) -> None:
-        self._has_connected = True
         self.lanes.opened(lane)
-        self.pump()
+        self._run.soon()
 
     def lane_failed(self, fault: Fault, detail: str) -> None:
         """A connection could not be made: no pair was harmed."""
         self.lanes.failed_to_open()
-        self._has_probe = False
-        error = stops.at_connect(fault, detail, has_connected=self._has_connected)
+        error = stops.at_connect(fault, detail, has_connected=self.lanes.has_connected)
         if error:
-            self._host.stop(error)
+            self._run.stop(error)
         else:
-            self.replies.bad(None, self._clock(), f"{fault.value}: {detail}" if detail else fault.value)
-        self.pump()
-
-    def ended(self, lane: LaneLike) -> None:
-        self.lanes.ended(lane)
-        self.pump()
-
-    def strayed(self, lane: LaneLike) -> None:
-        self.replies.strayed(lane, self._clock())
-
-    def crashed(self, error: Exception) -> None:
-        self._host.crashed(error)
-
-    def token_changed(self, encode: Callable[[tuple[int, int]], bytes], *, is_refreshed: bool) -> None:
-        """Requests are made by `encode` from now on; `is_refreshed` when the server refused the token before."""
-        self.encode = encode
-        self.replies.token_changed(self._clock(), is_refreshed=is_refreshed)
-        self.pump()
-
-    def replied(self, lane: LaneLike, reply: Reply) -> None:
-        """One request of `lane` was answered, or is known to be lost."""
-        now, intent, quotas = lane.replied_at, lane.carried, self._quotas
-        assert type(intent) is Intent
-        if quotas:
-            quotas.ended()
-            if not quotas.is_told and reply.fault is None:
-                quotas.saw(reply.date)
-        record_id = self._created_id(reply)
-        if record_id:
-            self.replies.created(lane, intent, record_id, reply.status, now)
-        else:
-            self.replies.other(lane, intent, reply, now)
-            if reply.fault is not None:
-                self.pump()
-                return
-        self._freed.append(lane)
-        if len(self._freed) == 1:
-            self.soon()
-
-    def use_freed(self) -> None:
-        """Send on the lanes that were freed in this turn of the loop, as far as may be sent."""
-        ready, in_flight, limit, clock = self._pairs.ready, self._pairs.in_flight, self.limit(), self._clock
-        freed, self._freed = self._freed, []
-        may_send = not self._breaker.is_open
-        for lane in freed:
-            now = clock()
-            if may_send and ready and len(in_flight) < limit and lane.is_open and self.opens_at(now) <= now:
-                self._send(lane, now)
-            else:
-                self.lanes.give_back(lane, now)
-        self.pump()
-
-    def check(self) -> None:
-        """Invariants, for simulation."""
-        self._pairs.check()
-        self._control.check()
-        self._breaker.check()
+            reason = f"{fault.value}: {detail}" if detail else fault.value
+            for event in self._admission.unconnected(reason, self._clock()):
+                self._run.tell(event)
+        self._run.soon()

@@ -28,7 +28,8 @@ from ..rows import intent_detail
 from ..shielded import own_task
 from ..store.schema import ExportRow
 from .delivery import stored_outcome
-from .intake import INTENT, PENDING, Known
+from .existing_records import KnownRecords
+from .intake import INTENT, PENDING
 from .intents import Intents
 from .ports import Store
 
@@ -44,12 +45,13 @@ class Singles:
         intents: Intents,
         store: Store,
         *,
-        known: Known,
+        known: KnownRecords,
         next_seq: int,
         again: frozenset[int],
         stop: Callable[[BulkwriterError], None],
     ) -> None:
         self._intents = intents
+        self._waiters = intents.deliveries.waiters
         self._store = store
         self._known = known
         self._next_seq = next_seq
@@ -93,7 +95,7 @@ class Singles:
         failed."""
         self.closed = self.closed or error
         await asyncio.sleep(0)  # who has an answer takes it: a cancel would come before
-        self._intents.waiters.fail(self.closed)
+        self._waiters.fail(self.closed)
         tasks = list(self._writing.values())
         for task in tasks:
             task.cancel()
@@ -155,7 +157,7 @@ class Singles:
         floor = self._known.floor()
         seq, self._next_seq = self._next_seq, self._next_seq + 1
         intent = Intent(seq, pair, 0, None, floor)
-        future = self._intents.waiters.future(seq)
+        future = self._waiters.future(seq)
         if pair in there:
             await self._intents.commit_new([(seq, *pair, None, PENDING, None)], [], [(intent, PENDING, there[pair])])
         else:
@@ -169,12 +171,12 @@ class Singles:
 
     async def _settled(self, seq: int) -> Outcome | None:
         """What becomes of the row; None where it was given back unsent, so that it is ours to claim."""
-        future = self._intents.waiters.future(seq)
+        future = self._waiters.future(seq)
         now: ExportRow | None = await self._store.run(lambda journal: journal.row(seq))
         if now is not None and (now.state in SETTLED or now.state is State.FAILED):
-            self._intents.waiters.forget(seq)
+            self._waiters.forget(seq)
             return stored_outcome(now)
         if now is not None and now.state is State.PENDING:
-            self._intents.waiters.forget(seq)
+            self._waiters.forget(seq)
             return None
         return await future

@@ -13,8 +13,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import anyio
-
 from ..core.dedupe import PairSet
 from ..core.left import RowTotal
 from ..errors import BulkwriterError, UsageError
@@ -65,27 +63,23 @@ class Taking:
     async def run(self, source: Source, delivery: Delivery | None) -> None:
         """Take a source to its end; an error ends up in the engine, not here."""
         engine, taken = self._engine, self._singles.share()
-        engine.intents.delivery = delivery
+        engine.intents.deliveries.open(delivery)
+        engine.resolution.source_begins()
         try:
-            with anyio.CancelScope() as scope:
-                engine.settlement.is_source_ended = False
-                engine.on_halt = scope.cancel
-                if engine.is_stopping:
-                    scope.cancel()
+            with engine.run.ended_by_stop():
                 self._intake = self._intake_of(source, taken)
                 await self._intake.run(engine.ports.clock)
-            engine.settlement.is_source_ended = True
+            engine.resolution.source_ends()
             await engine.finish()
         except BulkwriterError as error:
-            engine.stop(error)
+            engine.run.stop(error)
         except Exception as error:  # the caller's own, from the iterable
             if delivery is None:
                 raise
-            delivery.error = error
+            delivery.fail(error)
         finally:
             self._is_leaving = True
-            engine.settlement.is_source_ended = True
-            engine.on_halt = lambda: None
+            engine.resolution.source_ends()
             self._singles.unshare()
             await to_its_end(self._leave(source, delivery))
 
@@ -94,7 +88,7 @@ class Taking:
         try:
             await self._return_rest(delivery)
         except BulkwriterError as error:
-            self._engine.stop(error)  # before the stream ends, or its consumer would not be told
+            self._engine.run.stop(error)  # before the stream ends, or its consumer would not be told
             raise
         finally:
             if delivery:
@@ -105,13 +99,13 @@ class Taking:
     async def _return_rest(self, delivery: Delivery | None) -> None:
         """Return what the source has ready, and tell the stream's consumer what became of the rest."""
         engine = self._engine
-        if engine.is_stopping:
+        if engine.run.is_stopping:
             unsent = await engine.settle_down()
         else:
             # What a single write waits for is sent all the same.
-            waiters = engine.intents.waiters
+            waiters = engine.intents.deliveries.waiters
             unsent = await engine.return_unsent(lambda i: i.seq < SINGLE_SEQ and i.seq not in waiters)
-        engine.intents.delivery = None
+        engine.intents.deliveries.close()
         if delivery:
             for intent in (*unsent, *(self._intake.unsent() if self._intake else ())):
                 delivery.put(unsettled(intent, State.PENDING))
@@ -129,7 +123,9 @@ class Taking:
         )
         chunk = ChunkSize(most=settings.limits.chunk_rows, chunk_s=settings.limits.chunk_s)
         self.total = RowTotal(self.rows() if settings.journal else Rows(), first_seq=plan.first_seq)
-        return Intake(source, plan, host=engine.intents, known=engine.known, pairs=taken, chunk=chunk, total=self.total)
+        return Intake(
+            source, plan, intents=engine.intents, known=engine.known, pairs=taken, chunk=chunk, total=self.total
+        )
 
     def rows(self) -> Rows:
         """How many rows the source has, and how many of them the journal holds."""

@@ -43,14 +43,14 @@ def summary_of(engine: Engine, *, elapsed_s: float, rows: Rows, ended: Ended | N
     journal = engine.settings.journal
     return Summary(
         counts=counts,
-        attempts=engine.stats.attempts,
-        throttled=engine.stats.throttled,
-        creates=engine.stats.created,
+        attempts=engine.sender.stats.attempts,
+        throttled=engine.sender.stats.throttled,
+        creates=engine.sender.stats.created,
         elapsed_s=elapsed_s,
         journal=str(journal) if journal else None,
         exit_code=ended.exit_code if ended else int(exit_for(counts)),
-        settled=engine.settled,
-        reasons=engine.intents.reasons.top(),
+        settled=engine.committer.settled,
+        reasons=engine.intents.deliveries.reasons.top(),
         rows=rows,
         ended=ended,
         under_way=under_way,
@@ -62,7 +62,7 @@ def ended_of(engine: Engine, taking: Taking, asked: Ended | None) -> Ended:
     counts = Counts.of(engine.ports.store.counts)
     exit_code = int(exit_for(counts))
     at, is_theirs = waits_until(engine)
-    if error := engine.error:
+    if error := engine.run.error:
         if isinstance(error, TryLater) and error.retry_at is not None:
             at, is_theirs = error.retry_at, error.code == "stated_wait"
         return Ended(error.code, error.message, int(error.exit_code), at, is_theirs)
@@ -94,7 +94,7 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
     by_state[State.PENDING] += by_state.pop(State.INTENT, 0)
     counts = Counts.of(by_state)
     done = counts.pairs - counts.pending - counts.in_doubt
-    held = engine.brake.now(now)
+    held = engine.bottleneck.now(now)
     return Snapshot(
         counts=counts,
         done=done,
@@ -102,33 +102,33 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
         is_total_exact=rows.is_exact,
         not_read=rows.not_read,
         in_flight=len(engine.pairs.in_flight),
-        in_flight_limit=engine.sender.limit(),
-        attempts=engine.stats.attempts,
-        throttled=engine.stats.throttled,
-        rate_per_s=engine.stats.creates.per_s(now),
+        in_flight_limit=engine.admission.limit(),
+        attempts=engine.sender.stats.attempts,
+        throttled=engine.sender.stats.throttled,
+        rate_per_s=engine.sender.stats.creates.per_s(now),
         elapsed_s=elapsed_s,
-        eta_s=None if rows.total is None else engine.eta.seconds(moment_of(engine, counts, rows, now), now),
-        latency_s=engine.stats.latency.quantiles(0.5, 0.95, 0.99),
+        eta_s=None if rows.total is None else engine.bottleneck.eta.seconds(moment_of(engine, counts, rows, now), now),
+        latency_s=engine.sender.stats.latency.quantiles(0.5, 0.95, 0.99),
         held_kind=held.kind,
         held_by=held.words,
         holds_until_s=held.more_s,
-        believes=engine.parts.control.explain(now),
-        reasons=engine.intents.reasons.top(SHOWN_LIVE),
+        believes=engine.admission.control.explain(now),
+        reasons=engine.intents.deliveries.reasons.top(SHOWN_LIVE),
     )
 
 
 def moment_of(engine: Engine, counts: Counts, rows: Rows, now: float) -> Moment:
     """What the time left follows from; pairs in flight need no write any more."""
-    held, doubts, settings = engine.brake.now(now), engine.looker.doubts, engine.settings
+    held, doubts, settings = engine.bottleneck.now(now), engine.looker.doubts, engine.settings
     writes = writes_to_come(counts, rows.not_read, unmet=engine.unmet(counts), is_alive=True)
     settled_at = doubts.settled_at()
-    if engine.is_stopping and doubts:  # for the next start they begin to wait anew
+    if engine.run.is_stopping and doubts:  # for the next start they begin to wait anew
         settled_at = now + settings.late_apply_s + 2 * settings.list_lag_s
     return Moment(
         writes=max(0, writes - len(engine.pairs.in_flight)),
-        rate_per_s=engine.stats.writes.per_s(now),
+        rate_per_s=engine.sender.stats.writes.per_s(now),
         held=held.kind,
-        pause_s=max(0.0, engine.parts.control.paused_until - now),
+        pause_s=max(0.0, engine.admission.control.paused_until - now),
         doubts_s=0.0 if settled_at is None else settled_at - now,
         doubts=sum(not doubt.intent.attempts for doubt in doubts),
     )

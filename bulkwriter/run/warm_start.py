@@ -77,28 +77,28 @@ class WarmStart:
         """Give the control what was found."""
         found = self.found
         if found is None or found.trouble:
-            engine.tell(NotRemembered(found.trouble if found else SLOW))
-        elif rate := engine.parts.control.restore(found.kept, found.age_s):
-            engine.tell(Remembered(rate, found.age_s))
+            engine.run.tell(NotRemembered(found.trouble if found else SLOW))
+        elif rate := engine.admission.control.restore(found.kept, found.age_s):
+            engine.run.tell(Remembered(rate, found.age_s))
 
     async def keep(self, engine: Engine) -> None:
         """Write for ever, whenever the control has found another rate."""
         while True:
             await anyio.sleep(EVERY_S)
-            rate = engine.parts.control.learnt().get("rate_per_s", self._rate)
+            rate = engine.admission.control.learnt().get("rate_per_s", self._rate)
             if abs(rate - self._rate) > SAME * self._rate:
                 await self.keep_now(engine)
 
     async def keep_now(self, engine: Engine) -> None:
         """Write what the control has found, if anything."""
-        kept = engine.parts.control.learnt()
+        kept = engine.admission.control.learnt()
         if not kept or (self._thread and self._thread.is_alive()):
             return
         trouble = await self._beside(lambda: self._file.write(kept, self._wall()))
         if trouble == "":
             self._rate = kept["rate_per_s"]
         else:
-            engine.tell(NotRemembered(trouble or SLOW))
+            engine.run.tell(NotRemembered(trouble or SLOW))
 
     async def _beside(self, step: Callable[[], T]) -> T | None:
         """What `step` returns in a thread; None if that takes too long."""

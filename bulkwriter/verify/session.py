@@ -46,8 +46,6 @@ class ServerSession:
         self.throttled = 0
         """How often the server asked to slow down."""
         quotas = client.quotas
-        if quotas:
-            quotas.tell = tell
         self.stop = StopSignal(quotas.halt) if quotas else StopSignal()
         self.eta = Eta(quotas)
         self.entity = client.entity

@@ -35,9 +35,7 @@ def rejected(seq: int = SEQ) -> SettleRow:
 
 
 def new_pairs(*, max_attempts: int = 5, most_rows: int = 1_000) -> Pairs:
-    return Pairs(
-        late_apply_s=60.0, list_lag_s=5.0, max_attempts=max_attempts, most_rows=most_rows, on_first_row=lambda: None
-    )
+    return Pairs(late_apply_s=60.0, list_lag_s=5.0, max_attempts=max_attempts, most_rows=most_rows)
 
 
 def place_of(pairs: Pairs, seq: int = SEQ) -> str:

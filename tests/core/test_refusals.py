@@ -13,7 +13,7 @@ class Stage:
     """Pairs that are in flight when their refusals come, and the rows that these become."""
 
     def __init__(self) -> None:
-        self.pairs = Pairs(late_apply_s=60, list_lag_s=5, max_attempts=5, most_rows=10**6, on_first_row=lambda: None)
+        self.pairs = Pairs(late_apply_s=60, list_lag_s=5, max_attempts=5, most_rows=10**6)
         self.refusals = self.pairs.refusals
         self.can_look = True
 

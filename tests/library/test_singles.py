@@ -209,7 +209,7 @@ def test_a_commit_that_failed_after_its_caller_had_gone_stops_the_run(
                 leaving.cancel()
                 await asyncio.wait([leaving])
                 await asyncio.sleep(0.1)
-            assert isinstance(writer._engine.error, JournalError)
+            assert isinstance(writer._engine.run.error, JournalError)
             with pytest.raises(JournalError, match="the disk failed"):
                 await writer.write((1, 3))
 

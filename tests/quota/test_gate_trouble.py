@@ -152,7 +152,6 @@ def test_an_earlier_boot_is_a_guess_until_a_reply_comes_and_a_failed_call_ends_t
         one = One(tmp_path, ["write:30/day"], stops=True)
         one.machine.boots, one.machine.booted_at = 1, one.now - 5
         one.quotas = one.machine.quotas(one.till, stops=True)
-        one.quotas.stop = one.stopped.append
         await one.quotas.begin()
         assert one.quotas.is_guess
         await one.opens_at()

@@ -20,7 +20,7 @@ from bulkwriter.events import Event, HeldBack
 from bulkwriter.model import Intent, Snapshot
 from bulkwriter.quota.ceiling import Ceiling
 from bulkwriter.quota.eta import UNKNOWN
-from bulkwriter.run.bottleneck import Brake
+from bulkwriter.run.bottleneck import Bottleneck
 from bulkwriter.run.cpu import cpu_times
 from bulkwriter.run.engine import Engine
 from bulkwriter.run.ports import Ports
@@ -129,19 +129,23 @@ def engine_of(*, cpu: Callable[[], tuple[float, float]], tell: Callable[[Event],
     control = SimpleNamespace(
         paused_until=0.0, holding=lambda now, is_full: ("in flight", "latency × in-flight"), explain=lambda now: "so"
     )
-    replies = SimpleNamespace(has_created=True, token_since=0.0)
+    admission = SimpleNamespace(
+        breaker=SimpleNamespace(is_open=False), quotas=None, control=control, ceiling=None, has_created=True,
+        limit=lambda: 4,
+    )  # fmt: skip
+    meter = SimpleNamespace(per_s=lambda now: 0.0)
+    stats = SimpleNamespace(latency=SimpleNamespace(quantile=lambda q: 0.004), writes=meter)
     made: Any = SimpleNamespace(
-        is_stopping=False,
-        tell=tell,
-        settlement=SimpleNamespace(is_winding_up=lambda: False),
-        parts=SimpleNamespace(breaker=SimpleNamespace(is_open=False), quotas=None, control=control, ceiling=None),
+        run=SimpleNamespace(is_stopping=False, tell=tell),
+        resolution=SimpleNamespace(is_winding_up=lambda: False),
+        admission=admission,
+        bearer=SimpleNamespace(since=0.0),
         known=SimpleNamespace(is_listing=False, outwaits_s=lambda now: 0.0),
         looker=SimpleNamespace(failing_since=None, last_failure=""),
         pairs=SimpleNamespace(
             is_full=False, ready=[1], in_flight=[1, 2, 3, 4], doubts=Parked(), released=[], refusals=[]
         ),
-        sender=SimpleNamespace(limit=lambda: 4, replies=replies),
-        stats=SimpleNamespace(latency=SimpleNamespace(quantile=lambda q: 0.004)),
+        sender=SimpleNamespace(stats=stats),
         ports=SimpleNamespace(cpu_times=cpu),
     )
     return cast(Engine, made)
@@ -157,23 +161,23 @@ def engine_of(*, cpu: Callable[[], tuple[float, float]], tell: Callable[[Event],
 )
 def test_the_processor_is_named_when_the_loop_needs_nearly_all_of_it(used: float, waited: float, words: str) -> None:
     now = [0.0]
-    brake = Brake(engine_of(cpu=lambda: (used * now[0], waited * now[0]), tell=lambda event: None))
+    bottleneck = Bottleneck(engine_of(cpu=lambda: (used * now[0], waited * now[0]), tell=lambda event: None))
     for i in range(8):
         now[0] = i / 4
-        brake.look(now[0])
-    assert brake.now(now[0]).words == words
+        bottleneck.look(now[0])
+    assert bottleneck.now(now[0]).words == words
 
 
 def test_a_moment_decides_nothing_and_an_event_comes_when_it_lasts() -> None:
     events: list[Event] = []
     engine = engine_of(cpu=lambda: (0.0, 0.0), tell=events.append)
-    brake = Brake(engine)
+    bottleneck = Bottleneck(engine)
     for i in range(60):
         engine.pairs.is_full = i == 10 or i >= 40  # a moment, and from 10 s on for good
-        brake.look(i / 4)
+        bottleneck.look(i / 4)
         if i < 44:
-            assert brake.now(i / 4).kind == "in flight"
-    assert brake.now(15.0).kind == "disk"
+            assert bottleneck.now(i / 4).kind == "in flight"
+    assert bottleneck.now(15.0).kind == "disk"
     assert [event.by for event in events if isinstance(event, HeldBack)] == ["in flight", "disk"]
 
 
@@ -181,14 +185,14 @@ def test_re_sends_that_the_budget_holds_are_named_before_doubts() -> None:
     engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
     doubts = Parked([a_doubt(1), a_doubt(2)])
     engine.pairs.doubts, engine.pairs.released = doubts, [1] * 412
-    engine.settlement = SimpleNamespace(is_winding_up=lambda: True)
-    assert Brake(engine).now(2.0) == (
+    engine.resolution = SimpleNamespace(is_winding_up=lambda: True)
+    assert Bottleneck(engine).now(2.0) == (
         "again", "412 pairs wait to be sent again: after losses at most 10/s and two a success", None
     )  # fmt: skip
     engine.pairs.released.clear()
-    assert Brake(engine).now(2.0) == ("doubts", "2 doubts wait to be looked up", 3.0)
+    assert Bottleneck(engine).now(2.0) == ("doubts", "2 doubts wait to be looked up", 3.0)
     del doubts[1:]
-    assert Brake(engine).now(2.0).words == "1 doubt waits to be looked up"
+    assert Bottleneck(engine).now(2.0).words == "1 doubt waits to be looked up"
 
 
 @pytest.mark.parametrize(
@@ -206,17 +210,21 @@ def test_refused_pairs_that_wait_for_their_look_are_called_no_doubts(
     engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
     parked = [a_doubt(seq, is_refused=seq >= doubts) for seq in range(doubts + refused)]
     engine.pairs.doubts, engine.pairs.refusals = Parked(parked), [1] * refused
-    engine.settlement = SimpleNamespace(is_winding_up=lambda: True)
-    assert Brake(engine).now(2.0) == held
+    engine.resolution = SimpleNamespace(is_winding_up=lambda: True)
+    assert Bottleneck(engine).now(2.0) == held
 
 
 def test_doubts_whose_looks_fail_wait_for_a_time_that_nobody_knows() -> None:
     engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
     engine.pairs.doubts = Parked([a_doubt(1), a_doubt(2)])
-    engine.settlement = SimpleNamespace(is_winding_up=lambda: True)
-    assert Brake(engine).now(6.0) == ("doubts", "2 doubts wait to be looked up", None)  # due at 5: the look is made
+    engine.resolution = SimpleNamespace(is_winding_up=lambda: True)
+    assert Bottleneck(engine).now(6.0) == (
+        "doubts",
+        "2 doubts wait to be looked up",
+        None,
+    )  # due at 5: the look is made
     engine.looker = SimpleNamespace(failing_since=6.0, last_failure="the list ends at record 300")
-    held = Brake(engine).now(7.0)
+    held = Bottleneck(engine).now(7.0)
     assert held.kind in UNKNOWN
     assert held == ("lists", "2 doubts wait to be looked up, the last look in vain: the list ends at record 300", None)
 
@@ -229,9 +237,9 @@ def test_a_list_that_cannot_be_had_is_told_with_its_trouble() -> None:
     engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
     engine.pairs.ready, engine.pairs.in_flight = [], []
     engine.known = SimpleNamespace(is_listing=True, outwaits_s=lambda now: 0.0, calls=1_015, trouble="")
-    assert Brake(engine).now(0.0).words == "listing what exists: 1,015 calls so far"
+    assert Bottleneck(engine).now(0.0).words == "listing what exists: 1,015 calls so far"
     engine.known.trouble = "list call: connection refused"
-    assert Brake(engine).now(0.0).words == (
+    assert Bottleneck(engine).now(0.0).words == (
         "listing what exists: 1,015 calls so far, the last in vain: list call: connection refused"
     )
 
@@ -240,7 +248,7 @@ def test_what_a_lost_journal_had_on_its_way_is_waited_for_with_its_end() -> None
     engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
     engine.pairs.ready, engine.pairs.in_flight = [], []
     engine.known = SimpleNamespace(is_listing=False, outwaits_s=lambda now: 65.0 - now)
-    held = Brake(engine).now(5.0)
+    held = Bottleneck(engine).now(5.0)
     assert (held.kind, held.more_s) == ("loss", 60.0)
     assert "--after-loss" in held.words
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +16,10 @@ from bulkwriter.errors import JournalError
 from bulkwriter.model import Intent, State
 from bulkwriter.rows import SettleRow
 from bulkwriter.run.committer import LONGEST_PAUSE_S, Committer, settled_in
+from bulkwriter.run.delivery import Deliveries
+from bulkwriter.run.ports import Store
+from bulkwriter.run.run_loop import RunLoop
+from bulkwriter.settings import Settings
 
 from ..sim.loop import run_virtual
 
@@ -26,6 +33,10 @@ class Disk:
     groups: list[int] = field(default_factory=list)
     is_broken: bool = False
 
+    @property
+    def counts(self) -> dict[State, int]:
+        return {}
+
     async def settle(self, rows: list[SettleRow]) -> None:
         await asyncio.sleep(self.commit_s)
         if self.is_broken:
@@ -33,9 +44,9 @@ class Disk:
         self.groups.append(len(rows))
         self.rows.update({row[0]: row[1] for row in rows})
 
-    async def recall(self, rows: Sequence[SettleRow], was: Collection[int]) -> list[int]:
+    async def recall(self, rows: Sequence[SettleRow], expected: Collection[int]) -> list[int]:
         states = [self.rows[row[0]] for row in rows]
-        await self.settle([row for row in rows if self.rows[row[0]] in was])
+        await self.settle([row for row in rows if self.rows[row[0]] in expected])
         return states
 
 
@@ -51,15 +62,19 @@ class Stage:
     """A committer at work for the pairs of a run."""
 
     def __init__(self, disk: Disk, *, most: int = 100) -> None:
-        some = asyncio.Event()
-        self.pairs = Pairs(late_apply_s=60.0, list_lag_s=5.0, max_attempts=5, most_rows=most, on_first_row=some.set)
+        self.pairs = Pairs(late_apply_s=60.0, list_lag_s=5.0, max_attempts=5, most_rows=most)
         clock = asyncio.get_running_loop().time
-        self.committer = Committer(disk, self.pairs, self.deliver, some=some, clock=clock)
+        self.run = RunLoop(lambda: math.inf, Settings(), clock=clock, tell=lambda event: None)
         self.delivered: list[tuple[int, int]] = []
+        self.committer = Committer(self.run, cast(Store, disk), self.pairs, self.deliveries(), clock=clock)
         self.commits = 0
 
     def begin(self) -> asyncio.Task[None]:
-        return asyncio.get_running_loop().create_task(self.committer.run(self.after))
+        return asyncio.get_running_loop().create_task(self.committer.commit(self.after))
+
+    def deliveries(self) -> Deliveries:
+        deliveries: Any = SimpleNamespace(deliver=self.deliver)
+        return cast(Deliveries, deliveries)
 
     def deliver(self, intents: list[Intent], rows: list[SettleRow]) -> None:
         assert [intent.seq for intent in intents] == [row[0] for row in rows]
@@ -70,6 +85,7 @@ class Stage:
 
     def answer(self, seq: int, state: State = State.CREATED) -> None:
         self.pairs.answered(intent(seq), row(seq, state))
+        self.run.soon()
 
 
 def played(disk: Disk, act: Callable[[Stage], object], *, most: int = 100) -> Stage:
@@ -79,6 +95,7 @@ def played(disk: Disk, act: Callable[[Stage], object], *, most: int = 100) -> St
         stage = Stage(disk, most=most)
         running = stage.begin()
         done = act(stage)
+        stage.run.soon()
         if asyncio.iscoroutine(done):
             await done
         await asyncio.sleep(2)
@@ -154,7 +171,7 @@ def test_what_a_cut_commit_had_taken_is_committed_by_the_flush() -> None:
         running.cancel()
         await asyncio.wait([running])
         stage.answer(1)
-        await stage.committer.flush()
+        assert await stage.committer.committed()
         return stage
 
     stage = run_virtual(main)

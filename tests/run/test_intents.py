@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +12,9 @@ import pytest
 from bulkwriter.core.pairs import Pairs
 from bulkwriter.errors import ConfigurationStop
 from bulkwriter.model import Intent
+from bulkwriter.run.delivery import Deliveries
 from bulkwriter.run.intents import Intents
-from bulkwriter.run.reach import Reach
+from bulkwriter.run.run_loop import RunLoop
 from bulkwriter.settings import Limits, Settings
 
 from ..sim.loop import run_virtual
@@ -20,15 +23,19 @@ from ..sim.loop import run_virtual
 @pytest.mark.parametrize("doubts", [2, 1])
 def test_doubts_that_no_look_can_settle_stop_a_run_that_may_risk_no_more(doubts: int) -> None:
     """It waited for them for ever: the token may not list."""
-    pairs = Pairs(late_apply_s=60.0, list_lag_s=5.0, max_attempts=5, most_rows=100, on_first_row=lambda: None)
+    pairs = Pairs(late_apply_s=60.0, list_lag_s=5.0, max_attempts=5, most_rows=100)
     pairs.adopted([Intent(seq, (1, seq + 1), 1, None, None) for seq in range(doubts)], 0.0)
     looker: Any = SimpleNamespace(doubts=pairs.doubts, forbidden="HTTP 401")
-    sender: Any = SimpleNamespace(low_water=0)
     store: Any = SimpleNamespace()
-    settings = Settings(limits=Limits(outcome_rows=2))
+    breaker, control = SimpleNamespace(is_open=False), SimpleNamespace(paused_until=0.0)
+    admission: Any = SimpleNamespace(breaker=breaker, control=control, ceiling=None, quotas=None)
 
     async def main() -> int:
-        return await Intents(store, sender, pairs, looker, settings, list_role="R", reach=Reach).room(5)
+        clock = asyncio.get_running_loop().time
+        run = RunLoop(lambda: math.inf, Settings(), clock=clock, tell=lambda event: None)
+        limits = Limits(outcome_rows=2)
+        intents = Intents(run, store, pairs, Deliveries(run), admission, looker, limits, list_role="R", clock=clock)
+        return await intents.room(5)
 
     if doubts < 2:
         assert run_virtual(main) == 0

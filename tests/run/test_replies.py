@@ -71,7 +71,7 @@ def test_a_503_that_states_a_wait_pauses_everyone_and_leaves_a_doubt() -> None:
     stage.give(1, 2)
     stage.lane_of(1).answer(Reply(503, retry_after="30"))
     assert stage.settled()[1] is State.IN_DOUBT
-    assert stage.sender.opens_at(stage.now) >= stage.now + 30
+    assert stage.admission.opens_at(stage.now) >= stage.now + 30
 
 
 # tokens
@@ -83,7 +83,7 @@ def test_a_401_refreshes_the_token_once_and_goes_on() -> None:
     stage.give(1, 2)
     stage.lane_of(1).answer(Reply(401))
     stage.lane_of(2).answer(Reply(401))
-    assert stage.refreshes == 1
+    assert stage.bearer.refreshes == 1
     assert sorted(stage.ready()) == [1, 2]
     stage.now += 1
     stage.token(is_refreshed=True)
@@ -100,7 +100,7 @@ def test_a_401_on_an_older_token_says_nothing_about_the_current_one() -> None:
     stage.token(is_refreshed=True)
     stage.lane_of(2).answer(Reply(401))
     assert stage.stops == []
-    assert stage.refreshes == 1
+    assert stage.bearer.refreshes == 1
 
 
 def test_a_401_on_a_fresh_token_is_a_stop_and_a_good_reply_makes_it_old() -> None:
@@ -115,7 +115,7 @@ def test_a_401_on_a_fresh_token_is_a_stop_and_a_good_reply_makes_it_old() -> Non
             stage.lane_of(2).answer(created(2))
     stage.lane_of(1).answer(Reply(401))
     assert [type(error) for error in stage.stops] == [ConfigurationStop]
-    assert stage.refreshes == 2
+    assert stage.bearer.refreshes == 2
 
 
 # stops

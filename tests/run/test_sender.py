@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -46,20 +45,18 @@ def test_lanes_freed_in_one_turn_are_used_at_its_end() -> None:
     stage = Stage(Settings(in_flight=3))
     stage.run_up(4)
     stage.give(1, 2, 3, 4, 5, 6)
-    later: list[Callable[[], None]] = []
-    stage.sender.soon = lambda: later.append(stage.sender.use_freed)
+    stage.run.is_held = True
     first, second, third = (stage.lane_of(seq) for seq in (1, 2, 3))
     first.answer(created(1))
     second.answer(rejected())
     third.answer(Reply(0, fault=Fault.LOST))
-    assert stage.sent == [1, 2, 3, 4]  # the last on a lane of its own: a lost one frees none
-    assert len(later) == 1
+    assert stage.sent == [1, 2, 3]
     first.is_open = False  # the server closed it meanwhile
-    later.pop()()
+    stage.run.go_on()
     assert stage.sent == [1, 2, 3, 4, 5, 6]
-    assert stage.lane_of(5) is second
+    assert stage.lane_of(4) is second
+    assert third not in stage.busy()  # a lost one frees none
     assert len(stage.pairs.in_flight) == 3
-    assert not later
 
 
 def test_the_ceiling_counts_from_when_a_request_went_not_from_when_the_turn_began(
@@ -72,7 +69,7 @@ def test_the_ceiling_counts_from_when_a_request_went_not_from_when_the_turn_bega
     send = HandLane.send
     monkeypatch.setattr(HandLane, "send", slow_send)
     stage = Stage(Settings(rate=1.0))
-    ceiling = stage.parts.ceiling
+    ceiling = stage.admission.ceiling
     assert ceiling
     ceiling._permits = 2
     began = stage.now
@@ -83,7 +80,7 @@ def test_the_ceiling_counts_from_when_a_request_went_not_from_when_the_turn_bega
 
 def test_without_a_token_nothing_is_sent() -> None:
     stage = Stage()
-    stage.sender.replies.token_since = math.inf
+    stage.bearer.since = math.inf
     stage.give(1)
     assert stage.sent == []
     stage.token()
@@ -94,7 +91,7 @@ def test_after_a_stop_nothing_is_sent() -> None:
     stage = Stage()
     stage.run_up(3)
     stage.give(1, 2)
-    stage.sender.is_stopped = True
+    stage.run.is_stopping = True
     stage.lane_of(1).answer(Reply(409))
     stage.give(3)
     assert stage.sent == [1, 2]
@@ -107,23 +104,8 @@ def test_while_the_outcome_buffer_is_full_nothing_is_sent() -> None:
     stage.give(1)
     assert stage.sent == []
     stage.pairs.is_full = False
-    stage.sender.pump()
+    stage.run.soon()
     assert stage.sent == [1]
-
-
-def test_the_intake_is_told_when_few_are_ready() -> None:
-    stage = Stage(Settings(in_flight=1))
-    told: list[int] = []
-    stage.sender.hungry = lambda: told.append(len(stage.ready()))
-    stage.sender.low_water = 2
-    stage.run_up(1)
-    told.clear()
-    stage.give(1, 2, 3, 4, 5)
-    assert told == []
-    for seq in (1, 2):
-        stage.lane_of(seq).answer(created(seq))
-    assert told
-    assert max(told) <= 2
 
 
 def test_a_lane_that_turns_out_closed_costs_nothing() -> None:
@@ -136,7 +118,7 @@ def test_a_lane_that_turns_out_closed_costs_nothing() -> None:
     stage.sender.ended(lane)  # what follows a send that wrote nothing
     assert stage.sent == [1]
     assert stage.busy() != [lane]
-    assert stage.parts.stats.attempts == 2
+    assert stage.stats.attempts == 2
 
 
 # a server that is gone
@@ -152,12 +134,12 @@ def test_after_losses_in_a_row_one_lane_alone_probes_until_a_good_reply() -> Non
     sent = len(stage.sent)
     for _ in range(3):
         stage.now = stage.wakes[-1]
-        stage.sender.pump()
+        stage.run.soon()
         assert len(stage.busy()) == 1
         stage.busy()[0].answer(LOST)
     assert len(stage.sent) == sent + 3
     stage.now = stage.wakes[-1]
-    stage.sender.pump()
+    stage.run.soon()
     stage.busy()[0].answer(created(1))
     assert any(isinstance(event, Recovered) for event in stage.events)
     assert len(stage.busy()) > 1
@@ -174,16 +156,16 @@ def test_a_stray_puts_all_that_its_lane_said_in_doubt_once() -> None:
     lane.answer(rejected())
     lane.answer(Reply(409))
     stage.sender.strayed(lane)
-    assert [(intent.seq, State(state)) for intent, state in stage.recalled] == [
+    assert [(intent.seq, State(state)) for intent, state in stage.pairs.told] == [
         (1, State.CREATED),
         (2, State.REJECTED),
         (3, State.PENDING),
     ]
-    assert stage.recalled[0][0].pair == (1, 2)
+    assert stage.pairs.told[0][0].pair == (1, 2)
     assert stage.events[-1] == LaneShifted(3)
     told = len(stage.events)
     stage.sender.strayed(lane)
-    assert len(stage.recalled) == 3
+    assert len(stage.pairs.told) == 3
     assert len(stage.events) == told  # of no pair there is nothing to tell
 
 
@@ -194,10 +176,10 @@ def test_a_record_id_that_comes_twice_is_a_lane_out_of_step() -> None:
     lane.answer(created(11))
     lane.answer(created(11))
     assert lane.faults == [Fault.SHIFTED]
-    assert [intent.seq for intent, _ in stage.recalled] == [1]
+    assert [intent.seq for intent, _ in stage.pairs.told] == [1]
     assert stage.settled()[2] is State.IN_DOUBT
     assert isinstance(lane, HandLane)
-    stage.sender.check()
+    stage.pairs.check()
 
 
 def test_lanes_are_opened_as_they_are_needed_and_not_all_at_once() -> None:

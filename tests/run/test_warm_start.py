@@ -110,7 +110,7 @@ class Hanging(WarmStartFile):
 
 def engine_with(learnt: dict[str, float], tell: Callable[[Event], None]) -> Engine:
     control = SimpleNamespace(learnt=lambda: learnt, restore=lambda found, age_s: found.get("rate_per_s", 0.0))
-    made: Any = SimpleNamespace(tell=tell, parts=SimpleNamespace(control=control))
+    made: Any = SimpleNamespace(run=SimpleNamespace(tell=tell), admission=SimpleNamespace(control=control))
     return cast(Engine, made)
 
 

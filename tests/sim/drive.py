@@ -174,7 +174,7 @@ class Simulation:
         may_stop = len(self.world.token_lost_at) > 1  # a token lost before it was used looks like a missing role
         if ended and ended.error and not is_expected(ended.error, is_calm=is_calm, may_stop=may_stop):
             result.wrong.append(f"ended with {ended.error!r} {cause_of(ended.error)}")
-        errors = [ended and ended.error, watch.engine and watch.engine.error]
+        errors = [ended and ended.error, watch.engine and watch.engine.run.error]
         has_disk = not any(isinstance(error, JournalError) for error in errors)
         summary = ended.summary if ended and has_disk else None  # after a failed commit nobody knows what it left
         self.journal = self.journal.reopened()

@@ -78,7 +78,7 @@ async def use(writer: BulkWriter, life: Life, world: World, process: Process, wa
 
 
 def drain(writer: BulkWriter, ended: Ended) -> None:
-    if not writer._engine.is_stopping:
+    if not writer._engine.run.is_stopping:
         ended.asked_at = writer._engine.ports.clock()
         writer.drain("asked to end")
 

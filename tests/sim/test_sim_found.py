@@ -6,6 +6,7 @@ the same mistakes in the large.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from dataclasses import replace
 from typing import Any, Literal
@@ -14,8 +15,8 @@ import anyio
 import pytest
 
 from bulkwriter.model import Batch, State
-from bulkwriter.run.engine import Engine
-from bulkwriter.settings import Limits
+from bulkwriter.run.run_loop import RunLoop
+from bulkwriter.settings import Limits, Settings
 
 from . import drive
 from .disk import Disk
@@ -193,12 +194,11 @@ def test_all_who_wait_for_news_are_told() -> None:
     """Each new waiter took the place of the one before, who then waited for ever."""
 
     async def main() -> None:
-        engine = object.__new__(Engine)
-        engine._changed = anyio.Event()
+        run = RunLoop(lambda: math.inf, Settings(), clock=asyncio.get_running_loop().time, tell=lambda event: None)
         there: set[str] = set()
 
         async def wait(name: str) -> None:
-            await engine.until(lambda: name in there)
+            await run.until(lambda: name in there)
 
         with anyio.fail_after(10):
             async with anyio.create_task_group() as tasks:
@@ -207,7 +207,7 @@ def test_all_who_wait_for_news_are_told() -> None:
                 for name in "abc":
                     await anyio.sleep(1)
                     there.add(name)
-                    engine._poke()
+                    run.soon()
 
     run_virtual(main)
 

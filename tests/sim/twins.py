@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from bulkwriter.adaptive import Controller
 from bulkwriter.core import classify as classifying
+from bulkwriter.core import rulings
 from bulkwriter.core.dedupe import PairSet
 from bulkwriter.core.doubts import Doubt, Doubts
 from bulkwriter.core.pairs import Pairs
@@ -20,11 +21,11 @@ from bulkwriter.listing.lists import ListFailed
 from bulkwriter.model import Fault, Intent, State, Verdict, VerdictKind
 from bulkwriter.net.api import ListPage
 from bulkwriter.quota.ceiling import Ceiling
-from bulkwriter.run import intents, replies
+from bulkwriter.run import intents
 from bulkwriter.run.committer import Committer
 from bulkwriter.run.intents import Intents, append_settled, existing_row, intent_row
-from bulkwriter.run.replies import Replies
-from bulkwriter.run.settlement import Settlement
+from bulkwriter.run.record_ids import RecordIds
+from bulkwriter.run.sender import Sender
 from bulkwriter.run.singles import Singles
 from bulkwriter.run.token import Bearer
 
@@ -44,7 +45,7 @@ def no_intent_before_the_send() -> list[Any]:
     """Pairs are sent first and noted afterwards."""
 
     async def commit(self: Intents, rows: Any, intents: Any, there: Any) -> None:
-        self._sender.add(intents)
+        self._hand_over(intents)
         await real(self, rows, [], there)
 
     real = Intents._commit_new
@@ -76,7 +77,7 @@ def sent_again_after_a_500() -> list[Any]:
         return verdict
 
     real = classifying.classify
-    return [patch.object(replies, "classify", classify)]
+    return [patch.object(rulings, "classify", classify)]
 
 
 @twin()
@@ -88,7 +89,7 @@ def sent_again_after_a_lost_reply() -> list[Any]:
         return replace(verdict, kind=VerdictKind.UNSENT) if reply.fault is Fault.LOST else verdict
 
     real = classifying.classify
-    return [patch.object(replies, "classify", classify)]
+    return [patch.object(rulings, "classify", classify)]
 
 
 @twin(lambda world: "old picture" in world.odds.lists)
@@ -133,21 +134,16 @@ def a_failed_list_is_an_empty_one() -> list[Any]:
 def a_lane_out_of_step_is_believed() -> list[Any]:
     """Neither an id that comes twice nor bytes that nobody asked for put anything in doubt."""
 
-    def created(self: Replies, lane: Any, intent: Intent, record_id: int, status: int, now: float) -> None:
-        self._record_ids.add = lambda record_id, floor: True  # type: ignore[method-assign]
-        real(self, lane, intent, record_id, status, now)
-
-    real = Replies.created
     return [
-        patch.object(Replies, "created", created),
-        patch.object(Replies, "strayed", lambda self, lane, now: None),
+        patch.object(RecordIds, "add", lambda self, record_id, floor: True),
+        patch.object(Sender, "strayed", lambda self, lane: None),
     ]
 
 
 @twin(lambda world: SHIFT in world.odds.lanes)
 def a_stray_puts_nothing_in_doubt() -> list[Any]:
     """A lane that is found out of step is closed, and what it said before is kept."""
-    return [patch.object(Settlement, "recall", lambda self, told, now: None)]
+    return [patch.object(Pairs, "recalled", lambda self, told, now, floor: None)]
 
 
 @twin()
@@ -179,7 +175,7 @@ def an_old_token_s_401_stops() -> list[Any]:
         return real(reply, **{**known, "is_current_token": True})
 
     real = classifying.classify
-    return [patch.object(replies, "classify", classify)]
+    return [patch.object(rulings, "classify", classify)]
 
 
 @twin()
@@ -211,12 +207,10 @@ def an_outcome_is_known_before_it_is_durable() -> list[Any]:
     """Outcomes are delivered when their commit begins."""
 
     async def commit(self: Committer) -> int:
-        deliver, self._deliver = self._deliver, lambda intents, rows: None
+        deliver = self.deliveries.deliver
         deliver(*self._pairs.take_rows())
-        try:
+        with patch.object(self.deliveries, "deliver", lambda intents, rows: None):
             return await real(self)
-        finally:
-            self._deliver = deliver
 
     real = Committer._commit
     return [patch.object(Committer, "_commit", commit)]
@@ -261,7 +255,7 @@ def a_row_is_claimed_twice() -> list[Any]:
         await self._store.run(lambda journal: append_settled(journal, rows=[], settled=rows))
         await self._store.settle([existing_row(found) for found in there])
         self._found(there)
-        self._sender.add(intents)
+        self._hand_over(intents)
 
     return [patch.object(Intents, "_commit_again", commit)]
 

@@ -89,8 +89,7 @@ class Watch:
         """The invariants of the engine's own objects, and that no pair is in two places."""
         if self.engine is None:
             return
-        self.engine.sender.check()
-        self.engine.parts.budget.check()
+        self.engine.check()
         carried = sorted(lane.carried.seq for lane in self._busy if lane.carried)
         self._require(carried == sorted(self.engine.pairs.in_flight), "in flight is not what the lanes carry")
 

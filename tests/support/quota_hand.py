@@ -19,11 +19,14 @@ class One:
     def __init__(self, folder: Path, quota: Sequence[str], *, stops: bool = False) -> None:
         self.machine = Machine(folder, quota, random.Random(1))
         self.till = self.machine.till()
-        self.quotas = self.machine.quotas(self.till, stops=stops)
+        self.quotas = self.machine.quotas(self.till, stops=stops, tell=self.heard)
         self.said: list[str] = []
-        self.stopped: list[BulkwriterError] = []
-        self.quotas.tell = self.heard
-        self.quotas.stop = self.stopped.append
+
+    @property
+    def stopped(self) -> list[BulkwriterError]:
+        """What ended the quotas, if anything did."""
+        error = self.quotas.ended_by()
+        return [error] if error else []
 
     def heard(self, event: Event) -> None:
         assert isinstance(event, Note)

@@ -13,14 +13,15 @@ import asyncio
 import email.utils
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from bulkwriter.events import Event
 from bulkwriter.model import QuotaWindow
 from bulkwriter.quota.build import page_name
 from bulkwriter.quota.exchanges import Clocks
-from bulkwriter.quota.gate import Quotas
+from bulkwriter.quota.gate import Quotas, unheard
 from bulkwriter.quota.ledger import Ledger
 from bulkwriter.quota.ledger_thread import LedgerThread
 from bulkwriter.quota.page import MemoryPage, Page
@@ -81,7 +82,7 @@ class Machine:
         self.booted_at = asyncio.get_running_loop().time() - 5.0
         self.wall_error_s = wall_error_s
 
-    def quotas(self, till: Till, *, stops: bool = False) -> Quotas:
+    def quotas(self, till: Till, *, stops: bool = False, tell: Callable[[Event], None] = unheard) -> Quotas:
         path, windows = self.folder / "ledger", self.windows
         cells = cells_for(windows)
         page = (
@@ -92,7 +93,9 @@ class Machine:
         )  # fmt: skip
         clocks = Clocks(clock=asyncio.get_running_loop().time, boot=self.boot_clock, wall=self.wall)
         ledger = LedgerThread(partial(self.ledger, self.boot_id), inline=True)
-        return Quotas(windows, ledger=ledger, page=page, till=till, clocks=clocks, hold_s=HOLD_S, stops=stops)
+        return Quotas(
+            windows, ledger=ledger, page=page, till=till, clocks=clocks, hold_s=HOLD_S, stops=stops, tell=tell
+        )
 
     def ledger(self, boot: str) -> Ledger:
         ledger = Ledger.open(self.folder / "ledger", account=ACCOUNT, boot=boot, synchronous="OFF")
@@ -126,8 +129,6 @@ class Spender:
         self.is_greedy = is_greedy
         self.till = machine.till()
         self.quotas = machine.quotas(self.till, stops=stops)
-        self._woken = asyncio.Event()
-        self.quotas.wake = self._woken.set
         self.task = asyncio.create_task(self.live())
 
     async def live(self) -> None:
@@ -147,10 +148,10 @@ class Spender:
 
     async def woken(self, at: float) -> None:
         """Wait until `at` or until something was granted; now and then for longer, as a busy loop does."""
-        self._woken.clear()
         wait_s = max(0.001, min(at - asyncio.get_running_loop().time(), 3_600.0))
         try:
-            await asyncio.wait_for(self._woken.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await self.quotas.changed()
         except TimeoutError:
             if self.rng.random() < 0.1 and not self.is_greedy:
                 await asyncio.sleep(self.rng.random() * 5)

@@ -1,55 +1,32 @@
-"""A sender with all around it made by hand: lanes that do nothing, a clock that stands, a host that notes."""
+"""A sender with all around it made by hand: lanes that do nothing, a clock that stands, a run loop that notes."""
 
 from __future__ import annotations
 
+import math
 import random
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import orjson
 
 from bulkwriter.adaptive import Controller
 from bulkwriter.core.pairs import Pairs
-from bulkwriter.core.retry import Breaker, RetryBudget
+from bulkwriter.core.retry import Breaker
+from bulkwriter.core.rulings import Rulings
 from bulkwriter.core.stats import Stats
 from bulkwriter.errors import BulkwriterError
 from bulkwriter.events import Event
 from bulkwriter.model import Fault, Intent, Reply, State
 from bulkwriter.quota.ceiling import Ceiling
-from bulkwriter.run.parts import Parts
+from bulkwriter.run.admission import Admission
 from bulkwriter.run.record_ids import RecordIds
+from bulkwriter.run.run_loop import RunLoop
 from bulkwriter.run.sender import Sender
+from bulkwriter.run.token import Bearer
 from bulkwriter.settings import Settings
-
-
-class PlainControl:
-    """The seam of the control, with nothing paced: what a test asks for goes at once, 4 at a time and then twice as
-    many with each good reply; after a throttle nobody sends for a second, or for as long as is stated, and then two."""
-
-    def __init__(self, in_flight: int) -> None:
-        self._most = in_flight
-        self.in_flight_limit = min(4, in_flight)
-        self.paused_until = 0.0
-
-    def next_send_at(self, now: float) -> float:
-        return self.paused_until
-
-    def on_sent(self, now: float) -> None: ...
-
-    def on_good(self, now: float, sent_at: float, latency_s: float) -> None:
-        if sent_at >= self.paused_until:
-            self.in_flight_limit = min(self._most, self.in_flight_limit * 2)
-
-    def note_error(self, now: float, sent_at: float) -> None: ...
-
-    def on_throttle(self, now: float, sent_at: float, retry_after_s: float | None) -> float:
-        self.in_flight_limit = 2
-        self.paused_until = max(self.paused_until, now + (retry_after_s or 1.0))
-        return self.paused_until
-
-    def check(self) -> None: ...
 
 
 class HandLane:
@@ -95,53 +72,152 @@ class HandLane:
             self.stage.sender.ended(self)
 
 
+class PlainControl:
+    """The seam of the control, with nothing paced: what a test asks for goes at once, 4 at a time and then twice as
+    many with each good reply; after a throttle nobody sends for a second, or for as long as is stated, and then two."""
+
+    def __init__(self, in_flight: int) -> None:
+        self._most = in_flight
+        self.in_flight_limit = min(4, in_flight)
+        self.paused_until = 0.0
+
+    def next_send_at(self, now: float) -> float:
+        return self.paused_until
+
+    def on_sent(self, now: float) -> None: ...
+
+    def on_good(self, now: float, sent_at: float, latency_s: float) -> None:
+        if sent_at >= self.paused_until:
+            self.in_flight_limit = min(self._most, self.in_flight_limit * 2)
+
+    def note_error(self, now: float, sent_at: float) -> None: ...
+
+    def on_throttle(self, now: float, sent_at: float, retry_after_s: float | None) -> float:
+        self.in_flight_limit = 2
+        self.paused_until = max(self.paused_until, now + (retry_after_s or 1.0))
+        return self.paused_until
+
+    def check(self) -> None: ...
+
+
+class HandRun:
+    """A run loop whose step is made as soon as something moved, but not inside of itself."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._is_inside = self._is_due = False
+        self.is_stopping = False
+        self.is_held = False
+        """Whether steps wait for `go_on`: all that moves belongs to one turn."""
+
+    def soon(self) -> None:
+        self._is_due = True
+        if self._is_inside or self.is_held:
+            return
+        self._is_inside = True
+        while self._is_due:
+            self._is_due = False
+            self._stage.step()
+        self._is_inside = False
+
+    def go_on(self) -> None:
+        self.is_held = False
+        if self._is_due:
+            self.soon()
+
+    def tell(self, event: Event) -> None:
+        self._stage.events.append(event)
+
+    def stop(self, error: BulkwriterError) -> None:
+        self._stage.stops.append(error)
+        self.is_stopping = True
+
+    def crashed(self, error: BaseException) -> None:
+        raise error
+
+
+class HandBearer:
+    """A token that a test gives."""
+
+    def __init__(self) -> None:
+        self.since, self.is_refreshed, self.refreshes = math.inf, False, 0
+        self.encode: Callable[[tuple[int, int]], bytes] = lambda pair: b""
+
+    def refused(self) -> None:
+        if self.since < math.inf:
+            self.since = math.inf
+            self.refreshes += 1
+
+
+class NotedPairs(Pairs):
+    """Pairs that keep what was recalled."""
+
+    def __init__(self, **chosen: Any) -> None:
+        super().__init__(**chosen)
+        self.told: list[tuple[Intent, int]] = []
+
+    def recalled(self, told: Iterable[tuple[Intent, int]], now: float, *, floor: int | None) -> None:
+        told = list(told)
+        self.told += told
+        super().recalled(told, now, floor=floor)
+
+
 @dataclass
 class Stage:
-    """A sender, and what it asked of its host."""
+    """A sender, and what it did."""
 
     settings: Settings = field(default_factory=lambda: Settings(in_flight=8))
     now: float = 1_000.0
     lanes: list[HandLane] = field(default_factory=list)
     sent: list[int] = field(default_factory=list)
     wakes: list[float] = field(default_factory=list)
-    refreshes: int = 0
     stops: list[BulkwriterError] = field(default_factory=list)
-    recalled: list[tuple[Intent, int]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     opens: bool = True
     """Whether lanes that are asked for open at once."""
 
     def __post_init__(self) -> None:
-        rng, limits = random.Random(1), self.settings.limits
-        self.pairs = Pairs(
-            late_apply_s=60.0,
-            list_lag_s=5.0,
-            max_attempts=self.settings.max_attempts,
-            most_rows=limits.outcome_rows,
-            on_first_row=lambda: None,
+        rng, limits, settings = random.Random(1), self.settings.limits, self.settings
+        self.run, self.bearer = HandRun(self), HandBearer()
+        self.pairs = NotedPairs(
+            late_apply_s=60.0, list_lag_s=5.0, max_attempts=settings.max_attempts, most_rows=limits.outcome_rows
         )
-        self.parts = Parts(
-            control=cast(Controller, PlainControl(self.settings.in_flight)),
-            breaker=Breaker(limits.breaker_failures, cap_s=limits.probe_pause_s, rng=rng),
-            ceiling=Ceiling(self.settings.rate) if self.settings.rate else None,
-            stats=Stats(self.now),
-            pairs=self.pairs,
-            record_ids=RecordIds(),
-            budget=RetryBudget(),
-            quotas=None,
-            create_role="CourseCompletedLesson-Create",
+        self.admission = Admission(
+            cast(Controller, PlainControl(settings.in_flight)),
+            Breaker(limits.breaker_failures, cap_s=limits.probe_pause_s, rng=rng),
+            Ceiling(settings.rate) if settings.rate else None,
+            None,
+            give_up_after_s=settings.give_up_after_s,
+            clock=lambda: self.now,
         )
-        self.sender = Sender(self.settings, self.parts, host=self, clock=lambda: self.now)
-        replies = self.sender.replies
-        replies.parking, replies.tell, replies.wall = self, self.events.append, lambda: 1_764_000_000.0
+        self.record_ids, self.stats = RecordIds(), Stats(self.now)
+        looker: Any = SimpleNamespace(forbidden="nothing is looked up here")
+        self.sender = Sender(
+            cast(RunLoop, self.run), self.pairs, self.admission, cast(Bearer, self.bearer),
+            Rulings(settings, has_quotas=False, create_role="R"), self.record_ids, self.stats, looker,
+            timeout_s=settings.timeout_s, clock=lambda: self.now, wall=lambda: 1_764_000_000.0,
+        )  # fmt: skip
         self.token()
 
+    def step(self) -> None:
+        """What the engine makes of a step."""
+        again_at, lanes = self.sender.advance()
+        if again_at < math.inf:
+            self.wakes.append(again_at)
+        for _ in range(lanes):
+            lane = HandLane(self)
+            self.lanes.append(lane)
+            if self.opens:
+                self.sender.lane_opened(lane)
+
     def token(self, *, is_refreshed: bool = False) -> None:
-        self.sender.token_changed(lambda pair: b"", is_refreshed=is_refreshed)
+        self.bearer.since, self.bearer.is_refreshed = self.now, is_refreshed
+        self.run.soon()
 
     def give(self, *seqs: int, attempts: int = 0, floor: int | None = 5) -> None:
         """Pairs whose intents are durable."""
-        self.sender.add(Intent(seq, (1, seq + 1), attempts, seq + 2, floor) for seq in seqs)
+        self.pairs.added((Intent(seq, (1, seq + 1), attempts, seq + 2, floor) for seq in seqs), self.now)
+        self.run.soon()
 
     def busy(self) -> list[HandLane]:
         return [lane for lane in self.lanes if lane.is_busy]
@@ -162,41 +238,6 @@ class Stage:
             self.give(seq)
             self.lane_of(seq).answer(created(seq))
         self.sent.clear()
-
-    # what the sender asks of its host
-
-    def open_lanes(self, count: int) -> None:
-        for _ in range(count):
-            lane = HandLane(self)
-            self.lanes.append(lane)
-            if self.opens:
-                self.sender.lane_opened(lane)
-
-    def wake_at(self, at: float) -> None:
-        self.wakes.append(at)
-
-    def refresh_token(self) -> None:
-        self.refreshes += 1
-
-    def stop(self, error: BulkwriterError) -> None:
-        self.stops.append(error)
-        self.sender.is_stopped = True
-
-    def crashed(self, error: BaseException) -> None:
-        raise error
-
-    # what it tells its parking
-
-    def lost(self, intent: Intent, reason: str, now: float) -> None:
-        self.pairs.lost(intent, reason, now)
-
-    def refuse(self, intent: Intent, row: Any, verdict: Any, now: float) -> bool:
-        return self.pairs.held(intent, row, verdict, now, can_look=False)
-
-    def recall(self, told: Iterable[tuple[Intent, int]], now: float) -> None:
-        told = list(told)
-        self.recalled += told
-        self.pairs.recalled(told, now, floor=None)
 
 
 def created(record_id: int) -> Reply:

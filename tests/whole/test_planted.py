@@ -26,11 +26,10 @@ from bulkwriter.quota import ledger_thread
 from bulkwriter.quota.ceiling import Ceiling
 from bulkwriter.quota.exchanges import Exchanges
 from bulkwriter.run import notes
+from bulkwriter.run.delivery import Deliveries
 from bulkwriter.run.engine import Engine
-from bulkwriter.run.intents import Intents
 from bulkwriter.run.sender import Sender
 from bulkwriter.run.singles import Singles
-from bulkwriter.run.token import Bearer
 from bulkwriter.sources import open_source
 from bulkwriter.sources.threaded import ThreadSource
 from bulkwriter.store import journal_writer
@@ -90,8 +89,8 @@ async def all_at_once(its_writer: BulkWriter, folder: Path) -> None:
 
 PLANTS: dict[str, tuple[Any, str, int, dict[str, Any]]] = {
     # callbacks
-    "freed lanes": (Sender, "use_freed", 5, {}),
-    "a timer": (Sender, "pump by the loop", 2, {"rate": 500.0}),
+    "freed lanes": (Sender, "advance", 5, {}),
+    "a timer": (Engine, "advance", 2, {"rate": 500.0}),
     "bytes come": (ReplyReader, "feed", 20, {}),
     "a reply": (Sender, "replied", 20, {}),
     "a connection ends": (IdleLimit, "learn", 0, {}),
@@ -105,10 +104,10 @@ PLANTS: dict[str, tuple[Any, str, int, dict[str, Any]]] = {
     "rows come": (ThreadSource, "_arrive", 0, {}),
     # tasks
     "after a commit": (Engine, "_after_commit", 2, {}),
-    "delivery": (Intents, "deliver", 2, {}),
+    "delivery": (Deliveries, "deliver", 2, {}),
     "the tick": (Engine, "_check_gone", 0, {"timeout_s": 1.0}),
     "looks": (Looker, "_until_due", 0, {}),
-    "the token's renewal": (Bearer, "renew", 0, {}),
+    "the token's renewal": (Engine, "_renew_token", 0, {}),
     "the ceiling": (Ceiling, "feed", 0, {"rate": 500.0}),
     "the sweep": (Pool, "sweep", 0, {"timeout_s": 1.0}),
     "a lane is opened": (Pool, "connect", 1, {}),

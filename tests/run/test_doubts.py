@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import orjson
 import pytest
 
-from bulkwriter.listing.looks import Looker
 from bulkwriter.model import Fault, Intent, Reply, State
-from bulkwriter.run.settlement import Settlement
+from bulkwriter.run.doubts import DoubtResolution
+from bulkwriter.run.run_loop import RunLoop
 from bulkwriter.settings import Settings
 
 from ..support.sender_stage import Stage
 
-NOT_ASKED: Any = None
-
 
 class Parked:
-    """A settlement behind a real sender; looks are told by hand."""
+    """Doubt resolution beside a real sender; looks are told by hand."""
 
     def __init__(self) -> None:
         self.stage = Stage(Settings(in_flight=1, max_attempts=2))
         stage = self.stage
-        self.settlement = Settlement(stage.sender, stage.parts, stage.settings, clock=lambda: stage.now, counts=dict)
-        self.settlement.looker = Looker(
-            doubts=stage.pairs.doubts,
-            late_apply_s=60,
-            list_lag_s=5,
-            get_page=NOT_ASKED,
-            filters_of=NOT_ASKED,
-            settling=self.settlement,
-            shifts=NOT_ASKED,
+        store: Any = SimpleNamespace(counts={State.CREATED: 3})
+        self.resolution = DoubtResolution(
+            cast(RunLoop, stage.run),
+            stage.pairs,
+            stage.admission,
+            stage.record_ids,
+            store,
+            is_checked=False,
             clock=lambda: stage.now,
-            tell=NOT_ASKED,
-            rng=random.Random(1),
         )
-        self.settlement.run_floor = lambda: None
-        stage.sender.replies.parking = self.settlement
 
     def absent(self, seq: int) -> None:
-        (doubt,) = [doubt for doubt in self.settlement.looker.doubts if doubt.intent.seq == seq]
-        self.settlement.looker.doubts.drop(seq)
-        self.settlement.absent(doubt.intent)
+        (doubt,) = [doubt for doubt in self.stage.pairs.doubts if doubt.intent.seq == seq]
+        self.stage.pairs.doubts.drop(seq)
+        self.resolution.absent(doubt.intent)
+        self.resolution.release()
+        self.stage.run.soon()
 
     def failed(self) -> str:
         row = self.stage.pairs._rows[-1]
@@ -86,5 +81,5 @@ def test_the_cause_outlives_its_process_where_the_journal_has_it() -> None:
 def test_a_cause_is_forgotten_when_the_record_is_found() -> None:
     parked = Parked()
     parked.stage.pairs.adopted([Intent(1, (1, 1), 2, None, 5)], 0.0, causes={1: "HTTP 502"})
-    parked.settlement.found(Intent(1, (1, 1), 2, None, 5), 77, 0.0)
+    parked.resolution.found(Intent(1, (1, 1), 2, None, 5), 77, 0.0)
     assert not parked.stage.pairs._causes

@@ -1,0 +1,121 @@
+"""What a reply that proves no creation means, as a value: for its pair, for the server, for the token and for the run.
+
+    verdict (`classify`)               the pair   the server             else
+    rejected                           held       good
+    throttled                          back       throttled
+    unsent, though a reply came        back       good
+    unsent                             back       bad
+    unauthorized                       back       good                   a new token; with a new one again, a stop
+    stop                               back       good                   a stop
+    in doubt                           lost       bad; or throttled, where it states a wait
+
+Here are the streaks that span replies, and nothing else: rejections that say the same, throttles with nothing taken in
+between, a token that is refused again.  A reply that proves a creation makes no ruling: it ends each streak by
+`created`, the number of such replies so far, which is an argument.
+
+Pure.  Not here: what a held pair becomes (`pairs`), what news of the server changes (`run.admission`).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+from ..errors import BulkwriterError, ConfigurationStop
+from ..model import Reply, Verdict, VerdictKind
+from ..settings import Settings
+from . import stops
+from .classify import classify
+
+
+class PairEvent(Enum):
+    """What becomes of the pair: see `pairs`."""
+
+    BACK = "surely not applied"
+    HELD = "refused, perhaps because it is there"
+    LOST = "may have been applied"
+
+
+class News(Enum):
+    """What the reply says of the server."""
+
+    GOOD = "it answers"
+    THROTTLED = "it wants to be asked more slowly"
+    BAD = "an exchange was lost, or ended in doubt"
+
+
+class Ruling(NamedTuple):
+    """`stop` is the error that ends the run, `wants_token` says that the current token is refused."""
+
+    event: PairEvent
+    news: News
+    verdict: Verdict
+    stop: BulkwriterError | None = None
+    wants_token: bool = False
+
+
+HELD: Final = (PairEvent.HELD, News.GOOD)
+BACK: Final = (PairEvent.BACK, News.GOOD)
+
+
+class Rulings:
+    """The rulings of one run.  `has_quotas`: throttles are learnt from, so a streak of them is no reason to stop.
+    `create_role` is what a user lacks whose fresh token is refused."""
+
+    def __init__(self, settings: Settings, *, has_quotas: bool, create_role: str) -> None:
+        self._settings = settings
+        self._create_role = create_role
+        self._rejections = stops.Rejections(
+            most_in_a_row=settings.max_same_rejections, most_share=settings.stop_rejected
+        )
+        self._throttles = stops.ThrottleStreak() if settings.on_quota == "stop" and not has_quotas else None
+        self._token_refused_at = -1  # how many were created when a token was refused; -1 once a refusal was believed
+
+    def rule(
+        self,
+        reply: Reply,
+        *,
+        now: float,
+        wall_s: float,
+        created: int,
+        has_created: bool,
+        is_current_token: bool,
+        is_refreshed: bool,
+    ) -> Ruling:
+        """The ruling on a reply.  `is_refreshed`: the token before the current one was refused."""
+        verdict = classify(reply, has_created=has_created, is_current_token=is_current_token, wall_s=wall_s)
+        match verdict.kind:
+            case VerdictKind.REJECTED:
+                self._token_refused_at = -1
+                ruling = Ruling(*HELD, verdict)
+            case VerdictKind.THROTTLED:
+                ruling = Ruling(PairEvent.BACK, News.THROTTLED, verdict)
+            case VerdictKind.UNSENT:
+                ruling = Ruling(PairEvent.BACK, News.GOOD if reply.fault is None else News.BAD, verdict)
+            case VerdictKind.UNAUTHORIZED:
+                ruling = self._unauthorized(verdict, created, is_refreshed=is_refreshed)
+            case VerdictKind.STOP:
+                ruling = Ruling(*BACK, verdict, ConfigurationStop(verdict.message, hint=stops.GO_ON))
+            case _:
+                ruling = Ruling(PairEvent.LOST, News.BAD, verdict)
+        if verdict.is_slow_down:
+            stop = self._throttled(verdict, now=now, wall_s=wall_s, created=created)
+            ruling = ruling._replace(news=News.THROTTLED, stop=stop)
+        return ruling
+
+    def refused(self, status: int, verdict: Verdict, *, created: int, is_single: bool) -> BulkwriterError | None:
+        """A held pair turns out to be refused for its own sake; the error to stop with, if that was once too often."""
+        return self._rejections.add(status, verdict, created=created, is_single=is_single)
+
+    def _unauthorized(self, verdict: Verdict, created: int, *, is_refreshed: bool) -> Ruling:
+        if is_refreshed and created == self._token_refused_at:
+            hint = stops.no_role(self._create_role)
+            return Ruling(*BACK, verdict, ConfigurationStop(verdict.message, hint=hint, code="token"))
+        self._token_refused_at = created
+        return Ruling(*BACK, verdict, wants_token=True)
+
+    def _throttled(self, verdict: Verdict, *, now: float, wall_s: float, created: int) -> BulkwriterError | None:
+        streak = None
+        if self._throttles and verdict.kind is VerdictKind.THROTTLED:
+            streak = self._throttles.add(now, created)
+        return stops.at_long_wait(verdict.retry_after_s, self._settings, wall_s) or streak

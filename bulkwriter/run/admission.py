@@ -1,0 +1,182 @@
+"""Admission control: whether a request may be sent now, and all that replies and looks show of the server.
+
+Asked before each send, in this order, since asking the last two begins a wait:
+
+    control    the pace, and a pause after throttles
+    breaker    a server that is gone: then one probe at a time
+    ceiling    the user's rate
+    quotas     what may be spent; a unit is taken before the send, and given back if nothing was written
+
+Told of every request and of every reply (`created`, `heard`), of looks (`found`, `absent`) and of connections that
+cannot be made: it passes the news to the four, and answers with what observers are to be told.
+
+Invariant: each request that was `sent` ends in one of `created`, `bad` and `heard`; until something was created one
+request alone is in flight (canary), and one while the breaker is open.  Not here: pairs, lanes, when a run stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ..adaptive import Controller
+from ..core.retry import Breaker
+from ..core.rulings import News
+from ..events import ConnectionTrouble, Event, Recovered, Throttled
+from ..model import Reply, Verdict, VerdictKind
+from ..quota.ceiling import Ceiling
+from ..quota.gate import Quotas
+from ..settings import Settings
+from .ports import Ports
+
+NOTHING: Final[Sequence[Event]] = ()
+
+
+class Admission:
+    """Control, breaker, ceiling and quotas of one run; they are attributes for whoever only reads."""
+
+    def __init__(
+        self,
+        control: Controller,
+        breaker: Breaker,
+        ceiling: Ceiling | None,
+        quotas: Quotas | None,
+        *,
+        give_up_after_s: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self.control, self.breaker, self.ceiling, self.quotas = control, breaker, ceiling, quotas
+        self._next_send_at, self._on_sent, self._on_good = control.next_send_at, control.on_sent, control.on_good
+        self._give_up_after_s = give_up_after_s
+        self._clock = clock
+        self.has_created = False
+        """Whether this process has created a record, so that more than the canary may go."""
+        self._has_probe = False  # taken from the breaker, not sent yet: a lane is being opened for it
+
+    # before a send
+
+    def limit(self) -> int:
+        """How many requests may be in flight right now."""
+        return self.control.in_flight_limit if self.has_created and not self.breaker.is_open else 1
+
+    def opens_at(self, now: float) -> float:
+        """When the next request may go: a time not after `now` means at once, infinity that an event will tell."""
+        at = self._next_send_at(now)
+        if self.breaker.is_open and not self._has_probe:
+            at = max(at, self.breaker.next_probe_at(now))
+        if at <= now and self.ceiling:
+            at = self.ceiling.opens_at(now)
+        if at <= now and self.quotas:
+            at = self.quotas.opens_at(now)
+        return at
+
+    def take_probe(self, now: float) -> None:
+        """While the breaker is open, the request that may go is its probe, also if a lane has to be opened for it."""
+        if self.breaker.is_open and not self._has_probe:
+            self._has_probe = self.breaker.may_probe(now)
+
+    def sent(self, now: float) -> None:
+        """A request was written."""
+        self._has_probe = False
+        self._on_sent(now)
+        if self.ceiling:
+            self.ceiling.book(self._clock())  # which in a slow turn is later than `now`
+
+    # after a reply
+
+    def ended(self, reply: Reply) -> None:
+        """A request was answered or is given up: its unit of quota is spent."""
+        quotas = self.quotas
+        if quotas:
+            quotas.ended()
+            if not quotas.is_told and reply.fault is None:
+                quotas.saw(reply.date)
+
+    def created(self, now: float, sent_at: float) -> Sequence[Event]:
+        """A record was created."""
+        self.has_created = True
+        self._on_good(now, sent_at, now - sent_at)
+        if self.quotas and self.quotas.is_wary:
+            self.quotas.good()
+        return self._recovered(now) if self.breaker.bad else NOTHING
+
+    def heard(self, news: News, verdict: Verdict, *, sent_at: float, now: float, is_whole: bool) -> Sequence[Event]:
+        """Any other reply came, a whole one or not."""
+        match news:
+            case News.GOOD:
+                self._on_good(now, sent_at, now - sent_at)
+                if self.quotas and self.quotas.is_wary:
+                    self.quotas.good()
+                return self._recovered(now)
+            case News.THROTTLED:
+                return self._throttled(verdict, sent_at, now)
+            case News.BAD:
+                return self.bad(verdict.message, sent_at=sent_at, now=now, is_whole=is_whole, is_busy=verdict.is_busy)
+
+    def bad(
+        self, reason: str, *, sent_at: float, now: float, is_whole: bool = False, is_busy: bool = False
+    ) -> Sequence[Event]:
+        """An exchange was lost or ended in doubt, in spite of a whole reply, which may say that the server is busy."""
+        control, events = self.control, NOTHING
+        if is_whole and self.breaker.trust:
+            self._on_good(now, sent_at, now - sent_at)
+        elif not is_busy:
+            control.note_error(now, sent_at)
+        elif control.on_busy(now, sent_at):
+            events = (Throttled(max(0.0, control.paused_until - now), None, control.in_flight_limit),)
+        return *events, *self._trouble(self.breaker.record_bad(now, reason, began_at=sent_at), reason, now)
+
+    def unconnected(self, reason: str, now: float) -> Sequence[Event]:
+        """A connection could not be made."""
+        self._has_probe = False
+        return self._trouble(self.breaker.record_bad(now, reason, is_unsent=True), reason, now)
+
+    # after a look
+
+    def found(self, now: float, ended_at: float) -> Sequence[Event]:
+        """A look found the record of an attempt that had ended in doubt at `ended_at`: the server works, it seems."""
+        gone_s = self.breaker.record_found(now, ended_at)
+        if gone_s is None:
+            return NOTHING
+        self.has_created = True
+        return (Recovered(gone_s),) if gone_s else NOTHING
+
+    def absent(self, now: float) -> None:
+        """A look found no record of an attempt that had ended in doubt."""
+        self.breaker.record_absent(now)
+
+    def _throttled(self, verdict: Verdict, sent_at: float, now: float) -> Sequence[Event]:
+        control, stated_s, recovered = self.control, verdict.retry_after_s, self._recovered(now)
+        until = control.on_throttle(now, sent_at, stated_s)
+        if self.quotas and verdict.kind is VerdictKind.THROTTLED:
+            self.quotas.throttled(now, sent_at, stated_s)
+        return *recovered, Throttled(max(0.0, until - now), stated_s, control.in_flight_limit)
+
+    def _recovered(self, now: float) -> Sequence[Event]:
+        gone_s = self.breaker.record_good(now)
+        return (Recovered(gone_s),) if gone_s else NOTHING
+
+    def _trouble(self, has_opened: bool, reason: str, now: float) -> Sequence[Event]:
+        if not has_opened:
+            return NOTHING
+        pause_s, gone_s = max(0.0, self.breaker.next_probe_at(now) - now), self.breaker.gone_s(now)
+        return (ConnectionTrouble(pause_s, reason, gone_s, max(0.0, self._give_up_after_s - gone_s)),)
+
+    def check(self) -> None:
+        """Invariants, for simulation."""
+        self.control.check()
+        self.breaker.check()
+
+
+def admission_for(settings: Settings, ports: Ports) -> Admission:
+    """The admission control of a run that begins now."""
+    limits, rng = settings.limits, ports.rng
+    in_flight = int(min(settings.in_flight, ports.most_lanes))
+    return Admission(
+        Controller(in_flight, pause_cap_s=limits.throttle_pause_s, rng=rng, min_rate=settings.min_rate),
+        Breaker(limits.breaker_failures, cap_s=limits.probe_pause_s, rng=rng),
+        Ceiling(settings.rate) if settings.rate else None,
+        ports.quotas,
+        give_up_after_s=settings.give_up_after_s,
+        clock=ports.clock,
+    )

@@ -1,0 +1,126 @@
+"""Doubt resolution: what a look's answer makes of a doubt, and when pairs that were not applied go again.
+
+A doubt's row in the journal stays `in_doubt` until it is settled.  When looks show that it was not applied, the pair
+goes back to the head of the ready queue without a new commit, because `in_doubt` already says that it may be applied;
+after `max_attempts` it is failed instead.  Re-sends take from the retry budget, so that a server which loses everything
+is not sent everything again at once.
+
+Here is also what the looker asks of the run (`listing.looks.Settling`).  Not here: where the pairs are (`core.pairs`),
+and when looks are made (`listing.looks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..core.pairs import Pairs
+from ..core.retry import RetryBudget
+from ..model import Intent, State
+from .admission import Admission
+from .ports import Store
+from .record_ids import RecordIds
+from .run_loop import RunLoop
+
+
+class DoubtResolution:
+    """What comes of doubts and of refusals that may be about a double.  `is_checked`: what exists was looked up before
+    anything was sent."""
+
+    def __init__(
+        self,
+        run: RunLoop,
+        pairs: Pairs,
+        admission: Admission,
+        record_ids: RecordIds,
+        store: Store,
+        *,
+        is_checked: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self._run, self._pairs, self._admission, self._ids, self._store = run, pairs, admission, record_ids, store
+        self._is_checked = is_checked
+        self._clock = clock
+        self.budget = RetryBudget()
+        self._settled = 0
+        self._seen: tuple[int, float, bool] | None = None
+        self.is_source_ended = True
+        """Whether no source is being taken that may bring more pairs."""
+
+    def source_begins(self) -> None:
+        self.is_source_ended = False
+
+    def source_ends(self) -> None:
+        self.is_source_ended = True
+        self._run.soon()
+
+    # what looks tell
+
+    def found(self, intent: Intent, record_id: int, ended_at: float) -> None:
+        """A record of the pair is there: ours if its id is above the floor, or if a check before had not found it.
+
+        What was there before is not above the floor, even where ids do not rise; then ours may be below it, too.
+        """
+        is_above = intent.floor is not None and record_id > intent.floor
+        is_known = intent.floor is not None and self._ids.are_rising
+        is_ours = is_above if is_known else is_above or self._is_checked
+        if is_ours and intent.seq not in self._pairs.refusals:
+            for event in self._admission.found(self._clock(), ended_at):
+                self._run.tell(event)
+        self._pairs.found(intent, record_id, State.CREATED if is_ours else State.EXISTING)
+        self._run.soon()
+
+    def absent(self, intent: Intent) -> None:
+        """Looks saw no record of the pair."""
+        if intent.seq not in self._pairs.refusals:
+            self._admission.absent(self._clock())
+        self._pairs.absent(intent)
+        self._run.soon()
+
+    # what looks ask
+
+    def newest_id(self) -> int | None:
+        """The highest record id given so far, or None where ids do not rise, so that floors tell nothing."""
+        return self._ids.newest if self._ids.are_rising else None
+
+    def witness_id(self) -> int:
+        """The highest record id given to this process, which lists show `list_lag_s` later; 0 where ids do not rise.
+
+        Not of earlier ones: who cleans up in between may have deleted it, and no list would ever be believed.
+        """
+        return self._ids.newest_own if self._ids.are_rising else 0
+
+    def created_count(self) -> int:
+        return self._store.counts.get(State.CREATED, 0)
+
+    def is_waiting(self) -> bool:
+        """Whether a look is all that could bring the run on."""
+        return self.is_winding_up() or self._admission.breaker.is_open
+
+    def is_winding_up(self) -> bool:
+        """Whether nothing but doubts is left to do."""
+        return self.is_source_ended and not self._pairs.ready and not self._pairs.in_flight
+
+    # for the step of the run
+
+    def release(self) -> None:
+        """Make released pairs ready as far as the retry budget allows."""
+        pairs, now = self._pairs, self._clock()
+        # What a dead process may never have sent is no re-send: a thousand of those are no storm.
+        while pairs.can_free and (not pairs.released[-1].attempts or self.budget.take(now)):
+            pairs.freed()
+
+    def settled(self, count: int) -> None:
+        """So many pairs are settled by now; more than before pay for re-sends."""
+        self.budget.note_success(max(0, count - self._settled))
+        self._settled = count
+
+    def has_news(self) -> bool:
+        """Whether something changed since this was asked last that a look may wait for."""
+        doubts = self._pairs.doubts
+        if not doubts:
+            return False
+        seen = len(doubts), doubts.parked_at, self.is_waiting()
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        return True

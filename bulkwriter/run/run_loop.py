@@ -1,0 +1,193 @@
+"""The loop of one run: one step after whatever moved a pair, those who wait, the tasks beside, and the stop.
+
+    a reply, a commit, a timer, a token, a row, a stop  ->  `soon`  ->  the step  ->  all who wait are asked again
+
+The step is `Engine.advance`.  It is made at most once in a turn of the event loop, however many things moved, and it
+returns when it is to be made again though nothing moves.  Who waits for the run names a condition (`until`).
+
+An error ends the run in one way only: `stop` keeps the first one, and no new attempt is made from then on.  The tasks
+are the run's own (`own_task`): a cancel of everything at once ends the callers, and these go on until the run has ended
+in good order.  Whatever ends a task before its time stops the run, so that nobody waits for what it would have done: an
+error of ours, a bug, or a cancel or an interrupt from somewhere.
+
+Not here: what the step and the tasks do.  No anyio task group: to start a task it asks which library is running, and
+beside `sniffio` a callback of the loop has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import anyio
+
+from ..core import stops
+from ..errors import BulkwriterError, TryLater, bug_of_ours, is_of_journal
+from ..events import Event, Stopping
+from ..settings import Settings
+from ..shielded import own_task
+
+CUT: Final = "a task of the writer was cancelled or interrupted from outside"
+
+
+class Background:
+    """One task beside; `cancel` ends it, whether it has begun or not, and lets it do what must follow."""
+
+    __slots__ = ("_is_cancelled", "_scope", "task")
+
+    def __init__(self) -> None:
+        self._scope: anyio.CancelScope | None = None
+        self._is_cancelled = False
+        self.task: asyncio.Task[None]
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+        if self._scope:
+            self._scope.cancel()
+
+    async def run(self, loop: RunLoop, work: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
+        with anyio.CancelScope() as self._scope:
+            if self._is_cancelled:
+                self._scope.cancel()
+            try:
+                await work(*args)
+            except BulkwriterError as error:
+                loop.stop(error)
+            except Exception as error:
+                loop.crashed(error)
+            except BaseException:
+                if not self._is_cancelled:
+                    loop.stop(TryLater(CUT, hint="the same pairs later go on; the journal has what was sent"))
+                raise
+
+
+class RunLoop:
+    """`step` returns when it is to be made again at the latest, infinity where something will move first."""
+
+    def __init__(
+        self,
+        step: Callable[[], float],
+        settings: Settings,
+        *,
+        clock: Callable[[], float],
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._settings = settings
+        self._step, self._clock, self.tell = step, clock, tell
+        self._is_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._tasks: dict[asyncio.Task[None], Background] = {}
+        self._is_closing = False
+        self._scopes: set[anyio.CancelScope] = set()
+        self.error: BulkwriterError | None = None
+        self.is_stopping = False
+        """Whether no new attempt is made any more."""
+
+    def soon(self) -> None:
+        """Something moved: make the step at the end of this turn."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until `is_so()`; it is asked after each step."""
+        while not is_so():
+            waiting = is_so, asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            try:
+                await waiting[1]
+            finally:
+                self._waiting.remove(waiting)
+
+    def _turn(self) -> None:
+        self._is_due = False
+        try:
+            self._come_again(self._step())
+        except Exception as error:
+            self.crashed(error)
+        for is_so, future in self._waiting:
+            try:
+                is_over = is_so()
+            except Exception:
+                is_over = True  # who waits asks once more, and raises it
+            if is_over and not future.done():
+                future.set_result(None)
+
+    def _come_again(self, at: float) -> None:
+        if at < math.inf:
+            if self._timer:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, at - self._clock()), self._turn)
+
+    # the stop
+
+    def stop(self, error: BulkwriterError) -> None:
+        """End the run early with `error`: nothing new is sent.  The first error counts, or that of a failed disk."""
+        if self.error is None or (is_of_journal(error) and not is_of_journal(self.error)):
+            self.error = stops.true_without_journal(error, self._settings)
+            self.tell(Stopping(error.message, error.hint, is_error=True))
+            self.soon()
+        self.halt()
+
+    def why_ended(self, otherwise: BulkwriterError) -> BulkwriterError:
+        """What stopped the run, or `otherwise`: for those who still wait for it."""
+        return self.error or stops.true_without_journal(otherwise, self._settings)
+
+    def crashed(self, error: BaseException) -> None:
+        """A bug of ours: keep what is known and end the run."""
+        self.stop(bug_of_ours(error))
+
+    def halt(self) -> None:
+        """No new attempts from here on."""
+        if self.is_stopping:
+            return
+        self.is_stopping = True
+        if self._timer:
+            self._timer.cancel()  # it may be hours away, and would hold all of this until then
+        for scope in self._scopes:
+            scope.cancel()
+        self.soon()
+
+    @contextmanager
+    def ended_by_stop(self) -> Iterator[None]:
+        """What is awaited inside ends when the run stops, without an error."""
+        with anyio.CancelScope() as scope:
+            if self.is_stopping:
+                scope.cancel()
+            self._scopes.add(scope)
+            try:
+                yield
+            finally:
+                self._scopes.discard(scope)
+
+    # the tasks
+
+    def spawn(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Background:
+        """Run `work(*args)` beside, to its end or to that of the run; cancel what this returns to end it sooner."""
+        beside = Background()
+        task = beside.task = own_task(beside.run(self, work, args))
+        self._tasks[task] = beside
+        task.add_done_callback(self._ended)
+        if self._is_closing:
+            beside.cancel()
+        return beside
+
+    async def aclose(self) -> None:
+        """Stop, end the tasks, and wait for it.  What still waits for the run is asked a last time."""
+        self._is_closing = True
+        self.halt()
+        while self._tasks:
+            for beside in self._tasks.values():
+                beside.cancel()
+            await asyncio.wait(list(self._tasks))
+        self.soon()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        if not task.cancelled():
+            task.exception()  # told already; an interrupt went through the loop by itself
+        self.soon()
