@@ -41,7 +41,7 @@ class StaleList(ListFailed):
         self.page = page
 
 
-Request = Callable[[bytes], Awaitable[Reply]]
+SendRequest = Callable[[bytes], Awaitable[Reply]]
 """Send these bytes on a lane and wait for the reply; failures are replies with a fault."""
 
 
@@ -49,7 +49,7 @@ class Lister:
     """Makes list calls; `page` is a `GetPage`."""
 
     def __init__(
-        self, request: Request, api: Api, tokens: TokenSource, *, wall: Callable[[], float], most_age_s: float
+        self, request: SendRequest, api: Api, tokens: TokenSource, *, wall: Callable[[], float], most_age_s: float
     ) -> None:
         self._request = request
         self._api = api

@@ -25,7 +25,7 @@ from typing import Final
 from ..core.classify import UNSENT_FAULTS, judge_call
 from ..core.stops import GO_ON, at_connect
 from ..errors import BulkwriterError, ConfigurationStop
-from ..listing.lister import Request
+from ..listing.lister import SendRequest
 from ..listing.retry_until_deadline import CallFailed, Outage, RetryUntilDeadline
 from ..model import CallKind, Reply
 from ..net.api import Api, BadList, load
@@ -55,7 +55,7 @@ class Deleter:
 
     def __init__(
         self,
-        request: Request,
+        request: SendRequest,
         api: Api,
         tokens: TokenSource,
         settings: Settings,
