@@ -1,7 +1,7 @@
 """The command line: one small file a command, a thin user of the library.
 
     main            the group, its lazy table of commands, and how an exception becomes an exit code
-    room            whether the system leaves enough files and threads, asked before a run
+    resource_limits whether the system leaves enough files and threads, asked before a run
     options         options that commands share, made from `Settings`' own metadata
     choose          options and environment -> Settings; `secret`: what must not be said
 

@@ -38,8 +38,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "help": ("topics", "explain a command or a topic, such as trouble, quotas or exit-codes"),
 }
 
-NEED_ROOM = frozenset({"run", "plan", "verify", "undo", "stub", "demo"})
-"""Commands that run an event loop: see `room`."""
+NEED_RESOURCES = frozenset({"run", "plan", "verify", "undo", "stub", "demo"})
+"""Commands that run an event loop: see `resource_limits`."""
 TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 """What click takes for yes in an environment variable."""
 
@@ -105,10 +105,10 @@ def main(args: Sequence[str], env: Mapping[str, str] | None = None) -> int:
 def invoke(args: Sequence[str], env: Mapping[str, str]) -> int:
     """Run the command; everything for people has been said when it returns."""
     try:
-        if args and args[0] in NEED_ROOM and not {"-h", "--help"} & set(args):
-            from .room import require_room
+        if args and args[0] in NEED_RESOURCES and not {"-h", "--help"} & set(args):
+            from .resource_limits import require_resources
 
-            require_room()
+            require_resources()
         code = group.main(list(args), prog_name="bulkwriter", standalone_mode=False, obj=tuple(args))
     except click.ClickException as e:
         show(e)

@@ -1,4 +1,4 @@
-"""Whether the system leaves room for a run: files it may open, and threads it may start.
+"""Whether the system's limits leave a run enough: files it may open, and threads it may start.
 
 Without it things fail one by one, each in a way of its own (uvloop aborts, SQLite "cannot open", an import does not
 find its module), and none of them names the limit.  So a command that runs an event loop asks first, by doing it: it
@@ -23,8 +23,8 @@ THREADS: Final = 8
 """stderr, signals and their last words, journal, source, ledger, what was learnt, and one that looks names up."""
 
 
-def require_room() -> None:
-    """Raise `UsageError`, with the limit, where there is none."""
+def require_resources() -> None:
+    """Raise `UsageError`, which names the limit, where one is too low."""
     require_files()
     require_threads()
 

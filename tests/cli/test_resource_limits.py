@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bulkwriter import UsageError
-from bulkwriter.cli.room import FILES, THREADS, require_room
+from bulkwriter.cli.resource_limits import FILES, THREADS, require_resources
 from bulkwriter.model import Fault
 from bulkwriter.net.dial import ConnectFailure, Dialer
 from bulkwriter.quota.ledger_thread import LedgerThread
@@ -48,7 +48,7 @@ def test_a_command_names_the_limit_on_files(command: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_what_reads_one_file_needs_no_room() -> None:
+def test_what_reads_one_file_needs_no_resources() -> None:
     assert limited("-n 12", "run", "--help").returncode == 0
     assert limited("-n 12", "status", "missing.journal").returncode == 5
 
@@ -81,14 +81,14 @@ def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_threads")
 def test_the_limit_on_threads_is_named() -> None:
     with pytest.raises(UsageError, match="can't start new thread: this process may start 0 more") as raised:
-        require_room()
+        require_resources()
     assert "ulimit -u" in raised.value.hint
     assert f"a run needs {THREADS}" in raised.value.message
 
 
 def test_with_room_nothing_stays() -> None:
     before = threading.active_count()
-    require_room()
+    require_resources()
     assert threading.active_count() == before
 
 
