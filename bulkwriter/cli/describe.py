@@ -17,12 +17,12 @@ from ..model import Counts, Rows
 
 MEANING = {
     "created": "records made by this run",
-    "existing": "were there before",
+    "existing": "records that were there before",
     "rejected": "refused by the server",
-    "failed": "attempts used up, surely not applied; the next start tries again",
-    "in_doubt": "they were sent or about to be; the next start asks the server which are there",
+    "failed": "all attempts failed and none was applied; the next start tries again",
+    "in_doubt": "they were sent or about to be sent; the next start asks the server which of them exist",
     "pending": "not sent yet",
-    "invalid": "rows that are no pair",
+    "invalid": "rows that hold no valid pair",
     "duplicates": "same pair as an earlier row",
 }
 """States in the order of every table, each with what it means."""

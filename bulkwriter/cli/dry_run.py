@@ -55,4 +55,4 @@ def title(counts: Counts, settings: Settings, *, is_resumed: bool) -> str:
 
 
 def start_words(counts: Counts) -> str:
-    return "start it; rows that are no pair are passed over" if counts.invalid else "start it"
+    return "start it; it skips the invalid rows" if counts.invalid else "start it"

@@ -160,7 +160,7 @@ def test_a_dry_run_that_would_send_nothing_gives_no_command_to_start(here: Here,
     err = look(here, LOOKS[1], source).err
     assert not [word for word in ("start it", "next ", "export") if word in err], "nothing goes on, no journal is there"
     source.write_text("CourseLessonId,CourseMemberId\n1.0,7\n1,7\n", encoding="ascii")
-    assert "start it; rows that are no pair are passed over" in look(here, LOOKS[1], source).err
+    assert "start it; it skips the invalid rows" in look(here, LOOKS[1], source).err
 
 
 @pytest.mark.parametrize("how", LOOKS)
