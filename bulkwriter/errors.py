@@ -1,6 +1,6 @@
-"""What can go wrong, by whose fault it is, with the exit code of each and a hint that names the next step.
+"""The errors of this package.  The type says whose fault it is, the exit code goes with it, the hint names a next step.
 
-The tree is short on purpose: a caller acts on the type, a person on the hint.
+The tree is short on purpose: a program acts on the type, a person on the hint.
 
     BulkwriterError                exit 70   a bug of ours, when it is raised as itself
      ├─ UsageError                      2   a setting or option cannot be right
@@ -10,10 +10,10 @@ The tree is short on purpose: a caller acts on the type, a person on the hint.
      ├─ ConfigurationStop               4   bad token, role, host, TLS name, or the same refusal again and again
      └─ TryLater                       75   the server is gone, or asks to wait for more than we may
 
-`code` names the trouble for programs, finer than the exit code: what the journal and `--json` tell of an end.
+`code` names the trouble for programs, finer than the exit code; the journal and `--json` have it too.
 
-Exceptions of aiohttp and sqlite3 are translated where they arise, in `net` and `store`.  No message ever holds a token:
-what a server sends back is quoted only as far as `classify` cut it.
+Exceptions of aiohttp and sqlite3 are translated where they arise, in `net` and `store`.  No message holds a token: a
+server's words are quoted only after `classify` has cut them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Exit(IntEnum):
 
 
 class BulkwriterError(Exception):
-    """Root of all errors that this package raises on purpose.  `hint` names what to do next, or is empty."""
+    """The root of all errors that this package raises on purpose.  `hint` names what to do next, or is empty."""
 
     exit_code: Exit = Exit.BUG
     code: str = "bug"
@@ -60,14 +60,14 @@ class UsageError(BulkwriterError):
 
 
 class JournalError(BulkwriterError):
-    """The journal is locked, unusable, of another host, or its disk failed.  Nothing is sent after it is raised."""
+    """The journal is locked, unusable or of another host, or its disk failed.  No request is sent after this error."""
 
     exit_code = Exit.JOURNAL
     code = "journal"
 
 
 class LedgerError(JournalError):
-    """The quota ledger cannot be used, or its disk failed.  Nothing is sent after it; the journal is well."""
+    """The quota ledger cannot be used, or its disk failed.  Nothing is sent after this error; the journal is intact."""
 
     code = "ledger"
 
@@ -89,14 +89,14 @@ class SourceError(BulkwriterError):
 
 
 class ConfigurationStop(BulkwriterError):
-    """The server shows that a setting is wrong, so that no other pair could fare better."""
+    """The server's replies show that a setting is wrong: every other pair would fail in the same way."""
 
     exit_code = Exit.CONFIGURATION
     code = "configuration"
 
 
 class TryLater(BulkwriterError):
-    """The server is gone or asks for a long wait; the same command later goes on.  `retry_at`: epoch s, or None."""
+    """The server is gone or asks for a long wait.  The same command later goes on: at `retry_at` (epoch s), or None."""
 
     exit_code = Exit.TRY_LATER
     code = "later"
@@ -107,8 +107,10 @@ class TryLater(BulkwriterError):
 
 
 def bug_of_ours(error: BaseException) -> BulkwriterError:
-    """What ends a run in which something of ours raised what it never should; `error` is its cause, or is it itself
-    where it tells more: of a limit of the system, say."""
+    """The error that ends a run in which our own code raised `error`.
+
+    A `BulkwriterError` comes back as it is, since it says more; any other becomes the cause of a new one.
+    """
     if isinstance(error, BulkwriterError):
         return error
     bug = BulkwriterError(f"a bug of ours: {type(error).__name__}", hint="please report it, with -v's output")

@@ -1,8 +1,10 @@
-"""What an observer is told: frozen events of a run, for logs and metrics.
+"""The events that an observer gets: frozen values about a run, for logs and metrics.
 
 An observer is any callable that takes one event.  It is called on the event loop, between two replies, so it must
-return at once; what it raises ends the run.  Events are rare (throttles, pauses, doubts, stops), never one a pair: for
-pairs use `BulkWriter.stream`.  Nothing in an event is secret.
+return at once.  An observer that raises ends the run with a `UsageError`.
+
+Events are rare: throttles, pauses, doubts, stops.  There is no event for each pair; for pairs use `BulkWriter.stream`.
+No event holds a secret.  Durations are seconds, rates are requests a second.
 """
 
 from __future__ import annotations
@@ -13,7 +15,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """The server said "too fast".  Nobody sends for `pause_s`; `retry_after_s` is what it asked for, or None."""
+    """The server said "too fast".  No request is sent for `pause_s`.
+
+    `retry_after_s` is the wait that the server asked for, or None where it named none.  `in_flight_limit` is how many
+    requests may be under way at once from now on.
+    """
 
     pause_s: float
     retry_after_s: float | None
@@ -22,9 +28,10 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTrouble:
-    """Nothing but lost connections or doubts came lately.  One lane alone tries again after `pause_s`.
+    """The last requests all ended in lost connections or doubts.  One lane alone tries again after `pause_s`.
 
-    It has been so for `gone_s`; if nothing good comes for `gives_up_s` more, the run gives up (None: it does not).
+    `gone_s` is how long this has lasted.  The run gives up after `gives_up_s` more without a good reply; None means
+    that it does not give up.
     """
 
     pause_s: float
@@ -35,14 +42,14 @@ class ConnectionTrouble:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """A good reply after `ConnectionTrouble`."""
+    """A good reply came, for the first time since `ConnectionTrouble`.  `gone_s` is how long there was none."""
 
     gone_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class DoubtsParked:
-    """`count` pairs became doubts together, for example at once after a lost connection or a resumed crash."""
+    """`count` pairs came to be in doubt together, for example after a lost connection, or when a journal is opened."""
 
     count: int
     reason: str
@@ -50,10 +57,10 @@ class DoubtsParked:
 
 @dataclass(frozen=True, slots=True)
 class DoubtsSettled:
-    """A look settled doubts: `found` were applied, `absent` were not.
+    """A look settled doubts: `found` pairs were applied, `absent` pairs were not.
 
-    Those are sent again, but for `released` of them, of which no attempt is known: an earlier start was about to send
-    them when it ended, and now they are sent.
+    Absent pairs are sent.  For `released` of them this is the first attempt that is known: an earlier start ended when
+    it was about to send them.
     """
 
     found: int
@@ -63,7 +70,7 @@ class DoubtsSettled:
 
 @dataclass(frozen=True, slots=True)
 class LookFailed:
-    """A list call did not answer usably, so it settles nothing; it is made again after `pause_s`."""
+    """A list call failed, so it settles nothing.  It is made again after `pause_s`."""
 
     reason: str
     pause_s: float
@@ -71,7 +78,7 @@ class LookFailed:
 
 @dataclass(frozen=True, slots=True)
 class LaneShifted:
-    """A connection answered out of step: all `pairs` that it settled since it opened are in doubt again."""
+    """A connection answered out of step.  All `pairs` that it settled since it opened are in doubt again."""
 
     pairs: int
 
@@ -83,9 +90,10 @@ class TokenRefreshed:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """No new attempts from here on; those in flight may end.  `reason` is a sentence for people, `hint` what to do.
+    """The run begins no new attempt; those in flight may end.
 
-    `is_error`: the run ends with an error of these words; else it was asked to end.
+    `reason` is a sentence for people, `hint` says what to do next.  `is_error` is True where the run ends with this
+    error, and False where a caller or a signal asked it to end.
     """
 
     reason: str
@@ -95,15 +103,18 @@ class Stopping:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something a person should know and need not act on."""
+    """A sentence that a person should know; nothing needs to be done."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """Something else holds the run back now: `by` is its kind ("limit", "quota", "ceiling", "in flight", "cpu", …),
-    `words` says it, `more_s` for how much longer, where that is known.  `believes` is what the server is held to allow.
+    """The run has another bottleneck from now on.
+
+    `by` is its kind ("limit", "quota", "ceiling", "in flight", "cpu", …), `words` describes it.  `more_s` says for how
+    much longer it holds the run back, or None where that is not known.  `believes` is the rate that the run takes the
+    server to allow, in words.
     """
 
     by: str
@@ -114,7 +125,7 @@ class HeldBack:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """An earlier run of this account found that the server allows `rate_per_s`; this one starts at half of it."""
+    """An earlier run of this account, `age_s` ago, found that the server allows `rate_per_s`; this starts at half."""
 
     rate_per_s: float
     age_s: float
@@ -122,7 +133,7 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class NotRemembered:
-    """What is learnt of the server could not be read, or not be kept; the run goes on as well without."""
+    """The rate that earlier runs learned could not be read, or this one could not be kept.  The run goes on without."""
 
     reason: str
 
@@ -132,3 +143,4 @@ Event = (
     | TokenRefreshed | Remembered | NotRemembered | Stopping | Note
 )  # fmt: skip
 Observer = Callable[[Event], None]
+"""Takes one event, returns at once, raises nothing."""

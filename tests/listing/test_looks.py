@@ -203,7 +203,7 @@ def test_of_two_records_the_first_above_the_floor_is_named(floor: int | str | No
 
 
 def test_a_failed_look_settles_nothing_and_is_made_again() -> None:
-    server = ListServer(fails=lambda call: ListFailed("HTTP 500") if call <= 9 else None)
+    server = ListServer(fails=lambda call: ListFailed("HTTP 500") if call <= 12 else None)
     settled = Settled()
     server.add((1, 1))
 
@@ -218,7 +218,7 @@ def test_a_failed_look_settles_nothing_and_is_made_again() -> None:
 
     stage = played(server, settled, act)
     assert set(settled.found_at) == {1}
-    assert sum(isinstance(event, LookFailed) for event in stage.events) == 2  # each after four tries of its page
+    assert sum(isinstance(event, LookFailed) for event in stage.events) == 3  # each after four tries of its page
 
 
 def test_lists_that_were_read_settle_though_the_next_one_fails() -> None:
