@@ -21,6 +21,7 @@ from bulkwriter.server_client import ServerClient
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_writer import JournalWriter
+from bulkwriter.store.schema import RISING_IDS
 from bulkwriter.verify.session import ServerSession
 from bulkwriter.verify.undo import Undo, UndoPlan
 from tests.sim.loop import Killed, VirtualLoop
@@ -226,6 +227,17 @@ def test_a_doubt_whose_record_is_older_than_its_intent_is_not_the_runs() -> None
     assert world.undo().exit_code == Exit.OK
     assert world.server.records == world.untouched
     assert world.states()[world.untouched[1]] == (State.EXISTING, 1)
+
+
+def test_a_look_that_is_to_wait_for_days_ends_the_undo_at_once() -> None:
+    world = World(3)
+    world.journal.append([(world.journal.rows, 5, 500, None, State.INTENT, '{"floor":2}')])
+    world.journal.meta_set(RISING_IDS, "no")  # so that nothing but a look is asked for
+    world.server.answers["GET"] = Reply(429, retry_after="999999")
+    with pytest.raises(TryLater, match="999,999 s"):
+        world.undo()
+    assert world.now < 60
+    assert world.server.requests["DELETE"] == 0
 
 
 def test_a_doubt_that_cannot_be_told_from_what_was_there_stays_one() -> None:
