@@ -190,8 +190,9 @@ class BulkWriter:
         """
         self._require_open()
         source = as_source(pairs)
-        delivery = Delivery(self._settings.limits.outcome_rows, states_sent_again(self._settings))
         await self._taking.begin()
+        stored, again = self._engine.ports.store.rows, states_sent_again(self._settings)
+        delivery = Delivery(self._settings.limits.outcome_rows, again, stored=stored)
         feeding = self._engine.run.spawn(self._taking.run, source, delivery)
         try:
             async for outcome in delivery.outcomes():

@@ -17,6 +17,7 @@ from typing import Final
 
 import anyio
 
+from ..core.dedupe import IdSet
 from ..core.doubts import Doubts
 from ..core.pairs import IN_DOUBT, PENDING
 from ..core.reasons import ReasonCounter, place_of
@@ -62,11 +63,17 @@ def unsettled(intent: Intent, state: State) -> Outcome:
 
 
 class Delivery:
-    """The outcomes of one stream that its consumer has not taken yet; those of single writes are not its business."""
+    """The outcomes of one stream that its consumer has not taken yet; those of single writes are not its business.
 
-    def __init__(self, most: int, again: frozenset[int]) -> None:
+    The journal held rows before seq `stored` when the stream began.  What of them settles before the intake reads them
+    is told once, when it settles.
+    """
+
+    def __init__(self, most: int, again: frozenset[int], *, stored: int) -> None:
         self._most = most
         self._again = again
+        self._stored = stored
+        self._told = IdSet()
         self._queue: deque[Outcome] = deque()
         self._some = anyio.Event()
         self._room = anyio.Event()
@@ -76,12 +83,14 @@ class Delivery:
 
     def put(self, outcome: Outcome) -> None:
         if outcome.seq < SINGLE_SEQ:
+            if outcome.seq < self._stored:
+                self._told.add(outcome.seq)
             self._queue.append(outcome)
             self._some.set()
 
     def put_stored(self, row: ExportRow) -> None:
         """Deliver what an earlier start settled, if this start leaves it alone."""
-        if row.state in SETTLED and row.state not in self._again:
+        if row.state in SETTLED and row.state not in self._again and row.seq not in self._told:
             self.put(stored_outcome(row))
 
     def fail(self, error: Exception) -> None:
