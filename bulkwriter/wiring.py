@@ -125,7 +125,7 @@ class Assembly:
         store = self.store
         stored = Stored(tally=dict(store.counts), doubts=[], record_ids=IdSet())
         if store.counts:
-            stored.doubts, stored.leaving, stored.causes = await store.run(adopt_doubts)
+            stored.doubts, stored.being_deleted, stored.causes = await store.run(adopt_doubts)
             meta = await store.run(lambda journal: journal.meta())
             stored.has_rising_ids = meta.get(RISING_IDS) != "no"
             stored.rows = source_rows(meta, store.rows)
@@ -179,5 +179,5 @@ def adopt_doubts(journal: Journal) -> tuple[list[Intent], set[int], dict[int, st
         for row in rows
         if row.pair is not None  # never None: a row that is no pair is settled from the start
     ]
-    leaving = {row.seq for row in rows if row.record_id is not None}
-    return doubts, leaving, {row.seq: row.message for row in rows if row.message}
+    being_deleted = {row.seq for row in rows if row.record_id is not None}
+    return doubts, being_deleted, {row.seq: row.message for row in rows if row.message}

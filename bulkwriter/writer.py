@@ -23,7 +23,7 @@ from .run.delivery import Delivery
 from .run.engine import Engine
 from .run.notes import Notes
 from .run.singles import Singles
-from .run.source_run import Taking, states_sent_again
+from .run.source_run import SourceRun, states_sent_again
 from .run.summary import ended_of, snapshot_of, summary_of
 from .run.warm_start import WarmStart
 from .settings import Settings
@@ -63,7 +63,7 @@ class BulkWriter:
         self._engine: Engine
         self._singles: Singles
         self._began_at = time.monotonic()
-        self._taking: Taking
+        self._source_run: SourceRun
         self._asked_to_end: Ended | None = None
         self._last_summary: Summary | None = None
 
@@ -157,11 +157,11 @@ class BulkWriter:
             again=states_sent_again(self._settings),
             stop=engine.run.stop,
         )
-        self._taking = taking = Taking(engine, self._settings, self._singles, assembly.stored.rows)
+        self._source_run = source_run = SourceRun(engine, self._settings, self._singles, assembly.stored.rows)
         self._notes = Notes(
             engine,
             began_at=assembly.began_at,
-            total=lambda: taking.total,
+            total=lambda: source_run.total,
             eta_s=lambda: self.snapshot().eta_s,
         )
 
@@ -175,8 +175,8 @@ class BulkWriter:
         """
         self._require_open()
         source = as_source(pairs)
-        await self._taking.begin()
-        await self._taking.run(source, None)
+        await self._source_run.begin()
+        await self._source_run.run(source, None)
         self._raise()
         return self.summary()
 
@@ -190,16 +190,16 @@ class BulkWriter:
         """
         self._require_open()
         source = as_source(pairs)
-        await self._taking.begin()
+        await self._source_run.begin()
         stored, again = self._engine.ports.store.rows, states_sent_again(self._settings)
         delivery = Delivery(self._settings.limits.outcome_rows, again, stored=stored)
-        feeding = self._engine.run.spawn(self._taking.run, source, delivery)
+        feeding = self._engine.run.spawn(self._source_run.run, source, delivery)
         try:
             async for outcome in delivery.outcomes():
                 yield outcome
         finally:
             if not delivery.is_ended:
-                self._taking.leave()
+                self._source_run.leave()
             feeding.cancel()
         if delivery.error:
             raise delivery.error
@@ -228,7 +228,7 @@ class BulkWriter:
             raise UsageError("the writer was not opened yet", hint=OPEN)
         asked = self._asked_to_end = self._asked_to_end or ended or Ended("drained", reason)
         self._tell(Stopping(reason))
-        if hasattr(self, "_taking"):
+        if hasattr(self, "_source_run"):
             self._engine.run.halt()
         else:
             self._assembly.give_up_as(asked)
@@ -238,7 +238,7 @@ class BulkWriter:
         """Once no attempt is begun any more: end single writes too, whose callers would wait for ever."""
         engine = self._engine
         await engine.run.until(lambda: engine.run.is_stopping)
-        await self._taking.is_free.wait()
+        await self._source_run.is_free.wait()
         try:
             await engine.settle_down()
             if not engine.run.error:
@@ -262,16 +262,16 @@ class BulkWriter:
             return self._last_summary
         elapsed_s = time.monotonic() - self._began_at
         ended = self._ended() if self._is_left.is_set() or self._engine.run.error else None
-        return summary_of(self._engine, elapsed_s=elapsed_s, rows=self._taking.rows(), ended=ended)
+        return summary_of(self._engine, elapsed_s=elapsed_s, rows=self._source_run.rows(), ended=ended)
 
     def _ended(self) -> Ended:
-        return ended_of(self._engine, self._taking, self._asked_to_end)
+        return ended_of(self._engine, self._source_run, self._asked_to_end)
 
     def snapshot(self) -> Snapshot:
         """How the run stands this moment; cheap enough to ask a few times a second."""
         self._require_begun()
         elapsed_s = time.monotonic() - self._began_at
-        return snapshot_of(self._engine, elapsed_s=elapsed_s, rows=self._taking.rows())
+        return snapshot_of(self._engine, elapsed_s=elapsed_s, rows=self._source_run.rows())
 
     def _require_open(self) -> None:
         if self._living is None or self._is_left.is_set():
@@ -283,7 +283,7 @@ class BulkWriter:
             )
 
     def _require_begun(self) -> None:
-        if not hasattr(self, "_taking"):
+        if not hasattr(self, "_source_run"):
             raise UsageError("the writer was not opened yet", hint=OPEN)
 
     def _raise(self) -> None:

@@ -140,7 +140,7 @@ def engine(work: Work) -> Steps:
     async def dispatch() -> None:
         async with BulkWriter(settings, assembly=FakeNetwork(settings, replies)) as writer:
             inside = writer._engine
-            await inside.bearer.begin()
+            await inside.token_refresh.begin()
             inside.pairs.added(intents, 0.0)
             inside.run.soon()
             await inside.run.until(lambda: inside.run.is_stopping or inside.committer.settled == len(intents))

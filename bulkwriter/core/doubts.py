@@ -42,7 +42,7 @@ class Doubt:
     ended_at: float
     absent_at: float | None = None  # when the first look ended that was late enough and did not see it
     is_refused: bool = False
-    is_leaving: bool = False  # a DELETE of its record may be on its way
+    is_being_deleted: bool = False  # a DELETE of its record may be on its way
 
 
 class Doubts:
@@ -70,9 +70,13 @@ class Doubts:
         """The doubt of this seq."""
         return self._doubts.get(seq)
 
-    def park(self, intent: Intent, ended_at: float, *, is_refused: bool = False, is_leaving: bool = False) -> None:
+    def park(
+        self, intent: Intent, ended_at: float, *, is_refused: bool = False, is_being_deleted: bool = False
+    ) -> None:
         """Take a pair in doubt; a later attempt's doubt replaces an earlier one's."""
-        doubt = self._doubts[intent.seq] = Doubt(intent, ended_at, is_refused=is_refused, is_leaving=is_leaving)
+        doubt = self._doubts[intent.seq] = Doubt(
+            intent, ended_at, is_refused=is_refused, is_being_deleted=is_being_deleted
+        )
         self.parked_at = ended_at
         self._enqueue(doubt)
 
@@ -111,7 +115,7 @@ class Doubts:
 
     def seen(self, doubt: Doubt, *, began_at: float) -> bool:
         """A look saw the record.  True when that settles it."""
-        if doubt.is_leaving and began_at < doubt.ended_at + self._wait_s:
+        if doubt.is_being_deleted and began_at < doubt.ended_at + self._wait_s:
             return False
         self._doubts.pop(doubt.intent.seq, None)
         return True

@@ -42,8 +42,8 @@ class RowTotal:
         self._first = first_seq
         self._total, self._is_exact = noted.total, noted.is_exact
         self._basis = noted.read
-        self._was = noted
-        self._told = noted.total, noted.is_exact
+        self._noted = noted
+        self._announced = noted.total, noted.is_exact
 
     def read_to(self, seq: int, share: float | None) -> None:
         """Rows up to `seq` were read, `share` of the source's bytes (None: of a source of unknown size)."""
@@ -53,9 +53,9 @@ class RowTotal:
         rows = seq - self._first
         is_known = rows > 0 and share is not None and share > LEAST
         total = self._first + max(rows, round(rows / (share or 1.0))) if is_known else None
-        was, self._is_exact = None if self._is_exact else self._total, False
-        is_same = total is not None and was is not None and abs(total - was) <= SAME * was
-        self._total = max(seq, was) if is_same and was is not None else total
+        previous, self._is_exact = None if self._is_exact else self._total, False
+        is_same = total is not None and previous is not None and abs(total - previous) <= SAME * previous
+        self._total = max(seq, previous) if is_same and previous is not None else total
 
     def ended_at(self, seq: int) -> None:
         """The source was read to its end."""
@@ -64,16 +64,16 @@ class RowTotal:
     def news(self) -> tuple[int | None, bool] | None:
         """The total and whether it is exact, where that was not told yet."""
         now = self._total, self._is_exact
-        if now == self._told:
+        if now == self._announced:
             return None
-        self._told = now
+        self._announced = now
         return now
 
     @property
     def grown_from(self) -> int | None:
         """How many rows the source had when an earlier start read it whole, if it has more by now."""
-        was = self._was
-        return was.total if was.is_exact and was.total is not None and self._basis > was.total else None
+        noted = self._noted
+        return noted.total if noted.is_exact and noted.total is not None and self._basis > noted.total else None
 
     def rows(self, read: int) -> Rows:
         """With the rows that the journal holds."""

@@ -91,7 +91,7 @@ class Pairs:
         self._rows: list[SettleRow] = []
         self._intents: list[Intent] = []
         self._flushing: list[SettleRow] = []
-        self._leaving: list[Intent] = []  # the pairs of those
+        self._flushing_intents: list[Intent] = []  # the pairs of those
         self._marked: set[int] = set()  # in flight, and recalled meanwhile
         self._recalled: set[int] = set()  # final in the journal until the row that says `in doubt` is durable
 
@@ -109,13 +109,21 @@ class Pairs:
                 self.ready.append(intent)
 
     def adopted(
-        self, intents: Iterable[Intent], now: float, *, leaving: Container[int] = (), causes: Mapping[int, str] = NONE
+        self,
+        intents: Iterable[Intent],
+        now: float,
+        *,
+        being_deleted: Container[int] = (),
+        causes: Mapping[int, str] = NONE,
     ) -> None:
-        """An earlier start left them in doubt; it was an undo that was deleting the records of those in `leaving`.
-        `causes` are the reasons that the journal has, by seq."""
+        """Take the pairs that an earlier start left in doubt.
+
+        `being_deleted` are the seqs of those whose records an undo was deleting; `causes` are the journal's reasons, by
+        seq.
+        """
         for intent in intents:
             self._note_cause(intent, causes.get(intent.seq, ""))
-            self.doubts.park(intent, now, is_leaving=intent.seq in leaving)
+            self.doubts.park(intent, now, is_being_deleted=intent.seq in being_deleted)
 
     def next(self) -> Intent:
         """The pair to be sent next, in flight from now on."""
@@ -172,7 +180,7 @@ class Pairs:
             elif seq in self.refusals:
                 self._doubt(self.refusals.recalled(seq), OUT_OF_STEP, now)
             elif doubt := self.doubts.get(seq):
-                self.doubts.park(doubt.intent, now, is_leaving=doubt.is_leaving)
+                self.doubts.park(doubt.intent, now, is_being_deleted=doubt.is_being_deleted)
             elif state != PENDING or queued.get(seq) in SURELY_NOT_APPLIED:
                 self._recalled.add(seq)
                 self._doubt(intent, OUT_OF_STEP, now)
@@ -229,15 +237,15 @@ class Pairs:
         """All that are queued, on their way to the disk until `durable`; the same ones again until then."""
         if not self._flushing:
             self._flushing, self._rows = self._rows, []
-            self._leaving, self._intents = self._intents, []
-        return self._leaving, self._flushing
+            self._flushing_intents, self._intents = self._intents, []
+        return self._flushing_intents, self._flushing
 
     def durable(self) -> None:
         """The rows taken last are on the disk."""
         if self._marked or self._recalled:
             self._marked -= {row[0] for row in self._flushing if row[0] not in self.in_flight}
             self._recalled &= {row[0] for row in self._rows if row[1] == IN_DOUBT}
-        self._flushing, self._leaving = [], []
+        self._flushing, self._flushing_intents = [], []
         self.is_full = len(self._rows) >= self._most_rows
 
     def take_asked(self) -> list[SettleRow]:
@@ -245,12 +253,12 @@ class Pairs:
         detail = doubt_detail(OUT_OF_STEP, None)
         return [(seq, IN_DOUBT, intent.attempts, None, None, detail) for seq, intent in self.asked.items()]
 
-    def claimed(self, rows: Sequence[SettleRow], was: Sequence[int], now: float) -> None:
+    def claimed(self, rows: Sequence[SettleRow], expected: Sequence[int], now: float) -> None:
         """The journal had these rows of `take_asked` in these states; those that were surely not applied are in doubt.
 
         One that is an intent was claimed by somebody else just before, and comes to `added`.
         """
-        for row, state in zip(rows, was, strict=True):
+        for row, state in zip(rows, expected, strict=True):
             if state == INTENT or row[0] not in self.asked:
                 continue
             intent = self.asked.pop(row[0])

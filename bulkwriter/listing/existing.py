@@ -50,7 +50,7 @@ class Existing:
         self._retry = RetryUntilDeadline(settings, clock=clock, wall=wall, tell=tell_failed, rng=rng, hint=hint)
         self._coverage = Coverage(get_page, entity.filters, take=self._take, retry=self._retry)
         self._clock = clock
-        self._there = PairSet()
+        self._found = PairSet()
         self._ids: dict[tuple[int, int], int] = {}
         self._fresh_at: float | None = None
         self._top: int | None = None
@@ -78,8 +78,8 @@ class Existing:
         if not self._is_known(pairs):
             async with self._lock:  # of many callers at once, one reads the lists that all need
                 await self._learn(pairs)
-        there = self._there
-        return {pair: self._ids.get(pair, 0) for pair in pairs if pair in there}
+        found = self._found
+        return {pair: self._ids.get(pair, 0) for pair in pairs if pair in found}
 
     def _is_known(self, pairs: Sequence[tuple[int, int]]) -> bool:
         is_fresh = self._fresh_at is not None and self._clock() - self._fresh_at <= FRESHEN_S
@@ -97,7 +97,7 @@ class Existing:
 
     def _take(self, records: list[Record]) -> None:
         for record_id, pair in records:
-            if self._there.add(pair) and (self._top is None or record_id <= self._top):
+            if self._found.add(pair) and (self._top is None or record_id <= self._top):
                 self.listed += 1
             if len(self._ids) < MOST_IDS:
                 self._ids.setdefault(pair, record_id)

@@ -179,7 +179,7 @@ def at_speed(engine: Engine, now: float) -> Held:
         return Held("disk", "the disk: replies wait to be written down")
     if not engine.pairs.ready:
         return upstream(engine)
-    if engine.bearer.since == math.inf:
+    if engine.token_refresh.since == math.inf:
         return Held("token", "a new token is awaited")
     if len(engine.pairs.in_flight) >= admission.limit():
         return crowded(engine, now)

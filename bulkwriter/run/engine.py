@@ -48,7 +48,7 @@ from .ports import Ports, Stored
 from .record_ids import RecordIds
 from .run_loop import RunLoop
 from .sender import Sender
-from .token import RENEW_S, Bearer
+from .token import RENEW_S, TokenRefresh
 
 TICK_S: Final = 0.25
 """Time between two sweeps for deadlines and lingering lanes; a deadline below 2 s is swept 8 times in its length."""
@@ -72,7 +72,7 @@ class Engine:
         )
         stats, ids = Stats(clock()), RecordIds(stored.record_ids, are_rising=stored.has_rising_ids)
         self.admission = admission = admission_for(settings, ports)
-        self.bearer = bearer = Bearer(ports.tokens, ports.api, run, pairs, clock=clock)
+        self.token_refresh = token_refresh = TokenRefresh(ports.tokens, ports.api, run, pairs, clock=clock)
         is_checked = settings.existing == "check"
         self.resolution = DoubtResolution(run, pairs, admission, ids, store, is_checked=is_checked, clock=clock)
         self.looker = looker = Looker(
@@ -89,7 +89,7 @@ class Engine:
         )
         rulings = Rulings(settings, has_quotas=ports.quotas is not None, create_role=ports.entity.create_role)
         self.sender = Sender(
-            run, pairs, admission, bearer, rulings, ids, stats, looker,
+            run, pairs, admission, token_refresh, rulings, ids, stats, looker,
             timeout_s=settings.timeout_s, clock=clock, wall=ports.wall,
         )  # fmt: skip
         deliveries = Deliveries(run)
@@ -98,7 +98,7 @@ class Engine:
             ids,
             existing=existing_of(settings, ports, first, tell),
             first=first,
-            bearer=bearer,
+            token_refresh=token_refresh,
             stats=stats,
             not_before=clock() + outwait_s(settings),
             clock=clock,
@@ -123,7 +123,7 @@ class Engine:
         if ports.warm_start:
             ports.warm_start.restore(self)
         self.known.adopt(stored.doubts)
-        self.pairs.adopted(stored.doubts, ports.clock(), leaving=stored.leaving, causes=stored.causes)
+        self.pairs.adopted(stored.doubts, ports.clock(), being_deleted=stored.being_deleted, causes=stored.causes)
         if stored.doubts:
             tell(DoubtsParked(len(stored.doubts), "an earlier start had sent them or was about to"))
 
@@ -168,7 +168,7 @@ class Engine:
     async def _renew_token(self) -> None:
         while True:
             await anyio.sleep(max(RENEW_S, quiet_s(self)))
-            await self.bearer.renew()
+            await self.token_refresh.renew()
 
     async def _hear_quotas(self, quotas: Quotas) -> None:
         """What is granted lets pairs go, and what is refused may end the run."""

@@ -30,7 +30,7 @@ from ..store.schema import RISING_IDS
 from .keep_baseline import BaselineKeeper
 from .ports import Ports
 from .record_ids import RecordIds
-from .token import Bearer
+from .token import TokenRefresh
 
 NOT_RISING: Final = (
     "the server answers creations with record ids that are not above those it had: its ids do not rise, or these "
@@ -50,7 +50,7 @@ class KnownRecords:
         *,
         existing: Existing | None,
         first: BaselineKeeper,
-        bearer: Bearer,
+        token_refresh: TokenRefresh,
         stats: Stats,
         not_before: float = -math.inf,
         clock: Callable[[], float],
@@ -62,7 +62,7 @@ class KnownRecords:
         self._keeps_floors = ids.are_rising
         self._existing = existing
         self._first = first
-        self._bearer = bearer
+        self._token_refresh = token_refresh
         self._stats = stats
         self._lock = anyio.Lock()
         self._watermark: int | None = None
@@ -74,7 +74,7 @@ class KnownRecords:
         if not pairs:
             return {}
         await self._outwait_lost()
-        await self._bearer.begin()
+        await self._token_refresh.begin()
         self.is_listing = True
         try:
             there = await self._existing.find(pairs) if self._existing else {}

@@ -174,7 +174,7 @@ class Intake:
     async def _claim(self, chosen: list[Chosen], there: dict[tuple[int, int], int]) -> None:
         floor = self._known.floor()
         intents: list[Intent] = []
-        was: list[int] = []
+        expected: list[int] = []
         existing: There = []
         for one in chosen:
             intent, state = intent_of(one, floor), one[0][3]
@@ -182,8 +182,8 @@ class Intake:
                 existing.append((intent, state, there[intent.pair]))
             elif self._may_send(1):
                 intents.append(intent)
-                was.append(state)
-        await self._intents.commit_again(intents, was, existing)
+                expected.append(state)
+        await self._intents.commit_again(intents, expected, existing)
 
     async def _take_new(self, batch: Batch) -> None:
         batch, error = _cut_at_bad(batch, self._source.name) if self._plan.is_strict else (batch, None)

@@ -134,9 +134,9 @@ class Intents:
     async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None:
         await self._commit(self._commit_new(rows, intents, there))
 
-    async def commit_again(self, intents: list[Intent], was: list[int], there: There) -> None:
+    async def commit_again(self, intents: list[Intent], expected: list[int], there: There) -> None:
         """Make stored rows intents again, or `existing`: those that nobody else has claimed meanwhile."""
-        await self._commit(self._commit_again(intents, was, there))
+        await self._commit(self._commit_again(intents, expected, there))
 
     async def _commit(self, step: Coroutine[Any, Any, None]) -> None:
         self.is_committing = True
@@ -154,9 +154,9 @@ class Intents:
         self._found(there)
         self._hand_over(intents)
 
-    async def _commit_again(self, intents: list[Intent], was: list[int], there: There) -> None:
+    async def _commit_again(self, intents: list[Intent], expected: list[int], there: There) -> None:
         rows = [*map(intent_row, intents), *map(existing_row, there)]
-        states = [*was, *(state for _, state, _ in there)]
+        states = [*expected, *(state for _, state, _ in there)]
         claimed = set(await self._store.run(lambda journal: journal.claim(rows, states)))
         self._found([found for found in there if found[0].seq in claimed])
         self._hand_over([intent for intent in intents if intent.seq in claimed])

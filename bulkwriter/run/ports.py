@@ -91,7 +91,7 @@ class Stored:
     tally: dict[State, int]
     doubts: list[Intent]
     record_ids: IdSet
-    leaving: set[int] = field(default_factory=set)
+    being_deleted: set[int] = field(default_factory=set)
     """Seqs of doubts whose records an undo was deleting when it was killed."""
     causes: dict[int, str] = field(default_factory=dict)
     """Why doubts are doubts, by seq, where that is known."""

@@ -37,7 +37,7 @@ from .admission import Admission
 from .lanes import NOTE, LaneLike, LaneStock, lane_history
 from .record_ids import RecordIds
 from .run_loop import RunLoop
-from .token import Bearer
+from .token import TokenRefresh
 
 PENDING, CREATED, REJECTED = int(State.PENDING), int(State.CREATED), int(State.REJECTED)
 
@@ -58,7 +58,7 @@ class Sender:
         run: RunLoop,
         pairs: Pairs,
         admission: Admission,
-        bearer: Bearer,
+        token_refresh: TokenRefresh,
         rulings: Rulings,
         record_ids: RecordIds,
         stats: Stats,
@@ -68,7 +68,7 @@ class Sender:
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
-        self._run, self._pairs, self._admission, self._bearer = run, pairs, admission, bearer
+        self._run, self._pairs, self._admission, self._token_refresh = run, pairs, admission, token_refresh
         self._rulings, self._record_ids, self.stats, self._looker = rulings, record_ids, stats, looker
         self._timeout_s, self._clock, self._wall = timeout_s, clock, wall
         self.lanes = LaneStock()
@@ -80,7 +80,7 @@ class Sender:
         """Send while a pair is ready, a lane is free and nothing holds the run back."""
         pairs, admission, lanes, now = self._pairs, self._admission, self.lanes, self._clock()
         wishes = Wishes()
-        if not (self._run.is_stopping or pairs.is_full or self._bearer.since == math.inf):
+        if not (self._run.is_stopping or pairs.is_full or self._token_refresh.since == math.inf):
             ready, in_flight, limit = pairs.ready, pairs.in_flight, admission.limit()
             while ready and len(in_flight) < limit:
                 at = admission.opens_at(now)
@@ -107,7 +107,7 @@ class Sender:
             self.lanes.give_back(lane, now)
             return False
         intent = self._pairs.next()
-        if lane.send(self._bearer.encode(intent.pair), intent, now, now + self._timeout_s):
+        if lane.send(self._token_refresh.encode(intent.pair), intent, now, now + self._timeout_s):
             self.stats.attempts += 1
             admission.sent(now)
             return True
@@ -152,8 +152,8 @@ class Sender:
             wall_s=self._wall() if reply.retry_after else 0.0,
             created=stats.created,
             has_created=self._admission.has_created,
-            is_current_token=sent_at >= self._bearer.since,
-            is_refreshed=self._bearer.is_refreshed,
+            is_current_token=sent_at >= self._token_refresh.since,
+            is_refreshed=self._token_refresh.is_refreshed,
         )
         stats.count(ruling.verdict.kind, now - sent_at)
         stop = self._move(lane, intent, ruling, reply.status, now) or ruling.stop
@@ -164,7 +164,7 @@ class Sender:
         if stop:
             self._run.stop(stop)
         if ruling.wants_token:
-            self._bearer.refused()
+            self._token_refresh.refused()
 
     def _move(self, lane: LaneLike, intent: Intent, ruling: Ruling, status: int, now: float) -> BulkwriterError | None:
         """Move the pair; the error to stop with, if too many were refused alike."""

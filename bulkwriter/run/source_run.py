@@ -30,7 +30,7 @@ CLOSING_S: Final = 0.1
 """The loop closes a stream whose consumer broke off in a turn or two; whoever begins another may be faster."""
 
 
-class Taking:
+class SourceRun:
     """`await begin()`, then `run` the source; both by whoever takes it."""
 
     def __init__(self, engine: Engine, settings: Settings, singles: Singles, noted: Rows) -> None:

@@ -18,7 +18,7 @@ from ..model import Counts, Ended, Rows, Snapshot, State, Summary
 from ..quota.eta import Moment
 from .bottleneck import waits_until
 from .engine import Engine
-from .source_run import Taking
+from .source_run import SourceRun
 
 ALL_DONE: Final = "every pair was written or found, by the journal"
 NO_ROWS: Final = "the source has no rows"
@@ -57,7 +57,7 @@ def summary_of(engine: Engine, *, elapsed_s: float, rows: Rows, ended: Ended | N
     )
 
 
-def ended_of(engine: Engine, taking: Taking, asked: Ended | None) -> Ended:
+def ended_of(engine: Engine, source_run: SourceRun, asked: Ended | None) -> Ended:
     """Why this start ends now: by an error, because somebody asked for it, or by itself.  Nothing is on its way."""
     counts = Counts.of(engine.ports.store.counts)
     exit_code = int(exit_for(counts))
@@ -68,13 +68,13 @@ def ended_of(engine: Engine, taking: Taking, asked: Ended | None) -> Ended:
         return Ended(error.code, error.message, int(error.exit_code), at, is_theirs)
     if asked:
         return Ended(asked.code, asked.reason, asked.exit_code or exit_code, at, is_theirs)
-    if taking.has_used_limit:
+    if source_run.has_used_limit:
         return Ended("limit", AT_LIMIT, exit_code, at, is_theirs)
-    if not taking.has_begun:
+    if not source_run.has_begun:
         return Ended("closed", CLOSED, exit_code, at, is_theirs)
-    if not taking.has_read_all:
+    if not source_run.has_read_all:
         return Ended("left", LEFT_EARLY, exit_code, at, is_theirs)
-    is_empty = not counts.pairs and taking.rows().total == 0
+    is_empty = not counts.pairs and source_run.rows().total == 0
     return Ended("done", NO_ROWS if is_empty else ENDINGS[Exit(exit_code)], exit_code)
 
 

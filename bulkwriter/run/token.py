@@ -24,7 +24,7 @@ RENEW_S: Final = 1.0
 """Time between two questions whether the token is still good for long; nearly always answered from memory."""
 
 
-class Bearer:
+class TokenRefresh:
     """The current token of a run."""
 
     def __init__(

@@ -38,7 +38,7 @@ def test_a_record_that_a_look_saw_settles_it_at_any_time() -> None:
 
 def test_a_record_that_was_being_deleted_is_there_only_when_the_delete_can_no_more_come() -> None:
     doubts = Doubts(late_apply_s=LATE, list_lag_s=LAG)
-    doubts.park(intent(7), 100.0, is_leaving=True)
+    doubts.park(intent(7), 100.0, is_being_deleted=True)
     (doubt,) = doubts
     assert not doubts.seen(doubt, began_at=164.9)
     assert doubts.due_at(doubt) == 165

@@ -139,7 +139,7 @@ def engine_of(*, cpu: Callable[[], tuple[float, float]], tell: Callable[[Event],
         run=SimpleNamespace(is_stopping=False, tell=tell),
         resolution=SimpleNamespace(is_winding_up=lambda: False),
         admission=admission,
-        bearer=SimpleNamespace(since=0.0),
+        token_refresh=SimpleNamespace(since=0.0),
         known=SimpleNamespace(is_listing=False, outwaits_s=lambda now: 0.0),
         looker=SimpleNamespace(failing_since=None, last_failure=""),
         pairs=SimpleNamespace(

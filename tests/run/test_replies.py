@@ -83,7 +83,7 @@ def test_a_401_refreshes_the_token_once_and_goes_on() -> None:
     stage.give(1, 2)
     stage.lane_of(1).answer(Reply(401))
     stage.lane_of(2).answer(Reply(401))
-    assert stage.bearer.refreshes == 1
+    assert stage.token_refresh.refreshes == 1
     assert sorted(stage.ready()) == [1, 2]
     stage.now += 1
     stage.token(is_refreshed=True)
@@ -100,7 +100,7 @@ def test_a_401_on_an_older_token_says_nothing_about_the_current_one() -> None:
     stage.token(is_refreshed=True)
     stage.lane_of(2).answer(Reply(401))
     assert stage.stops == []
-    assert stage.bearer.refreshes == 1
+    assert stage.token_refresh.refreshes == 1
 
 
 def test_a_401_on_a_fresh_token_is_a_stop_and_a_good_reply_makes_it_old() -> None:
@@ -115,7 +115,7 @@ def test_a_401_on_a_fresh_token_is_a_stop_and_a_good_reply_makes_it_old() -> Non
             stage.lane_of(2).answer(created(2))
     stage.lane_of(1).answer(Reply(401))
     assert [type(error) for error in stage.stops] == [ConfigurationStop]
-    assert stage.bearer.refreshes == 2
+    assert stage.token_refresh.refreshes == 2
 
 
 # stops

@@ -171,12 +171,12 @@ async def test_a_stop_ends_what_is_awaited_and_the_first_error_counts_but_for_th
             await for_ever()
         reached.append(2)
 
-    taking = asyncio.create_task(take())
+    source_run = asyncio.create_task(take())
     await asyncio.sleep(0)
     first, disk = UsageError("first"), JournalError("the disk is full")
     for error in (first, UsageError("second")):
         run.stop(error)
-    await taking
+    await source_run
     assert (reached, run.error) == ([1, 2], first)
     run.stop(disk)
     run.stop(JournalError("again"))

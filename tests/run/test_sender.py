@@ -80,7 +80,7 @@ def test_the_ceiling_counts_from_when_a_request_went_not_from_when_the_turn_bega
 
 def test_without_a_token_nothing_is_sent() -> None:
     stage = Stage()
-    stage.bearer.since = math.inf
+    stage.token_refresh.since = math.inf
     stage.give(1)
     assert stage.sent == []
     stage.token()

@@ -27,7 +27,7 @@ from bulkwriter.run.intents import Intents, append_settled, existing_row, intent
 from bulkwriter.run.record_ids import RecordIds
 from bulkwriter.run.sender import Sender
 from bulkwriter.run.singles import Singles
-from bulkwriter.run.token import Bearer
+from bulkwriter.run.token import TokenRefresh
 
 from .fates import SHIFT
 from .twin import TWINS, twin
@@ -240,10 +240,10 @@ def a_single_write_knows_no_source() -> list[Any]:
 def doubts_alone_get_no_token() -> list[Any]:
     """Only a source's pairs ask for a token."""
 
-    async def renew(self: Bearer) -> None:
+    async def renew(self: TokenRefresh) -> None:
         return
 
-    return [patch.object(Bearer, "renew", renew)]
+    return [patch.object(TokenRefresh, "renew", renew)]
 
 
 @twin(has_singles)

@@ -25,7 +25,7 @@ from bulkwriter.run.admission import Admission
 from bulkwriter.run.record_ids import RecordIds
 from bulkwriter.run.run_loop import RunLoop
 from bulkwriter.run.sender import Sender
-from bulkwriter.run.token import Bearer
+from bulkwriter.run.token import TokenRefresh
 from bulkwriter.settings import Settings
 
 
@@ -178,7 +178,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         rng, limits, settings = random.Random(1), self.settings.limits, self.settings
-        self.run, self.bearer = HandRun(self), HandBearer()
+        self.run, self.token_refresh = HandRun(self), HandBearer()
         self.pairs = NotedPairs(
             late_apply_s=60.0, list_lag_s=5.0, max_attempts=settings.max_attempts, most_rows=limits.outcome_rows
         )
@@ -193,7 +193,7 @@ class Stage:
         self.record_ids, self.stats = RecordIds(), Stats(self.now)
         looker: Any = SimpleNamespace(forbidden="nothing is looked up here")
         self.sender = Sender(
-            cast(RunLoop, self.run), self.pairs, self.admission, cast(Bearer, self.bearer),
+            cast(RunLoop, self.run), self.pairs, self.admission, cast(TokenRefresh, self.token_refresh),
             Rulings(settings, has_quotas=False, create_role="R"), self.record_ids, self.stats, looker,
             timeout_s=settings.timeout_s, clock=lambda: self.now, wall=lambda: 1_764_000_000.0,
         )  # fmt: skip
@@ -211,7 +211,7 @@ class Stage:
                 self.sender.lane_opened(lane)
 
     def token(self, *, is_refreshed: bool = False) -> None:
-        self.bearer.since, self.bearer.is_refreshed = self.now, is_refreshed
+        self.token_refresh.since, self.token_refresh.is_refreshed = self.now, is_refreshed
         self.run.soon()
 
     def give(self, *seqs: int, attempts: int = 0, floor: int | None = 5) -> None:
