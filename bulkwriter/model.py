@@ -206,8 +206,11 @@ class Intent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QuotaWindow:
-    """A quota: at most `count` requests of `kind` ("write", "read", "any") in any `window_s`; or, where `day_at_s` is
-    not None, in each day that begins so many seconds after midnight UTC.  `text` is how people write it."""
+    """A quota of a server: at most `count` requests of `kind` ("write", "read", "any") in a window of time.
+
+    With `day_at_s` None the window slides: any span of `window_s` counts.  Else the windows are days that begin
+    `day_at_s` seconds after midnight UTC.  `text` is how people write the quota, such as "write:2500/day".
+    """
 
     text: str
     kind: str
@@ -222,10 +225,10 @@ def column_key(name: str) -> str:
 
 
 class BadRow(NamedTuple):
-    """A row of a source that is no pair: why, in words, and its text as read, cut to 500 characters.
+    """A row of a source that is no pair: the reason in words, and the row's text as read, cut to 500 characters.
 
-    `kind` is the reason without what differs from row to row, so that rows can be counted by it; "" where the reason
-    itself is that.
+    `kind` is the reason without the values of this row, so that rows can be counted by it.  It is "" where the reason
+    holds no values.
     """
 
     reason: str
@@ -234,7 +237,7 @@ class BadRow(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Some consecutive records of a source, by column because a row object each would cost more than reading them.
+    """Consecutive records of a source, by column: an object for each row would cost more than reading it.
 
     `pairs[i]` is (lesson_id, member_id), or None where the row is bad and `bad[i]` says why.  `lines[i]` is the 1-based
     line on which record i starts; for iterables, its 1-based position.
@@ -286,7 +289,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why `count` pairs were not written: what they have in common, and one of them with its place, fit to be shown."""
+    """Why `count` pairs were not written: the reason that they share, and one of them as an example with its place.
+
+    Both texts can be shown on a terminal as they are.
+    """
 
     reason: str
     count: int
@@ -306,8 +312,11 @@ def reasons_json(reasons: Reasons) -> dict[str, list[dict[str, str | int]]]:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """How many rows a source has: `total`, None where nobody knows, else exact or estimated from the share of its bytes
-    that was read; and how many of them the journal holds.  Pairs given one by one are none of them."""
+    """How many rows a source has, and how many of them the journal holds (`read`).
+
+    `total` is None where it is not known.  It is exact once the source was read to its end; before that it is estimated
+    from the share of the bytes that was read.  Pairs given one by one do not count.
+    """
 
     total: int | None = None
     is_exact: bool = False
@@ -332,10 +341,11 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Why a start ended: `code` for programs, `reason` in words, the exit code, and when (epoch seconds) going on makes
-    sense, where that is known; `is_theirs` if the server has said so, else it is our own quota's end.
+    """Why a start ended: `code` for programs, `reason` in words for people, and the exit code.
 
-    `resume_at` is a whole second from the beginning, so that the journal keeps what the summary says.
+    `resume_at` (epoch seconds) is when going on makes sense, or None where that is not known.  It is rounded up to a
+    whole second when the value is made, so that journal and summary say the same.  `is_theirs` is True where the server
+    named that time, and False where it is the end of our own quota's window.
     """
 
     code: str
@@ -351,11 +361,11 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a run stands: `counts` over all its processes, the rest of this process alone.
+    """How a run stands.  `counts` covers all starts of the run; the other figures are those of this process.
 
-    `rows` says how many rows the source has and how many were not read yet.  `exit_code` is the documented one (README,
-    "Exit codes").  `ended` says why this start ended, None while it goes on.  `under_way` counts the pairs that this
-    process is about to send or is sending: they are `pending` here, and become something else without a word.
+    `rows` says how many rows the source has and how many were not read yet.  `exit_code` is one of the codes that
+    `bulkwriter help exit-codes` lists.  `ended` says why this start ended; it is None while the start goes on.
+    `under_way` counts pairs that this process sends or is about to send; `counts` has them as `pending`.
     """
 
     counts: Counts
@@ -373,7 +383,7 @@ class Summary:
 
     @property
     def pairs_per_s(self) -> float:
-        """Pairs settled a second, those that exist among them."""
+        """Pairs settled a second; pairs that existed count."""
         return self.settled / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     @property
@@ -386,7 +396,7 @@ class Summary:
         return self.ended.reason if self.ended else ""
 
     def abandoned(self) -> Summary:
-        """How the run stands for whoever comes next if this process ends now: nobody knows what was on its way."""
+        """The summary if this process ended now: what is `under_way` counts as in doubt."""
         counts = self.counts
         left = replace(counts, pending=counts.pending - self.under_way, in_doubt=counts.in_doubt + self.under_way)
         return replace(self, counts=left, under_way=0)
@@ -410,13 +420,14 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How a run stands this moment, for progress lines; numbers of this process unless said otherwise.
+    """How a run stands at this moment, for progress lines.
 
-    `done` counts settled rows of the whole run, `total` the source's rows (None while unknown, `is_total_exact` False
-    for an estimate from the bytes read), `not_read` those of them that no start has read.  `latency_s` holds quantiles
-    such as {0.5: 0.02, 0.99: 0.1}.  `held_by` says in words what holds the run back right now (`held_kind` in one or
-    two), and `holds_until_s` for how many more seconds, where that is known; `believes` says what the server is held to
-    allow; `reasons` are the most frequent ones of pairs that were not written.
+    `counts`, `done`, `total` and `not_read` cover the whole run; the other figures are those of this process.  `done`
+    counts settled rows.  `total` is None while unknown; `is_total_exact` is False for an estimate from the bytes read.
+    `not_read` counts rows that no start has read.  `latency_s` holds quantiles, such as {0.5: 0.02, 0.99: 0.1}.
+    `held_by` names the bottleneck in words, `held_kind` in one or two; `holds_until_s` says for how many more seconds
+    it lasts, or None.  `believes` says which rate the run takes the server to allow.  `reasons` are the most frequent
+    reasons why pairs were not written.
     """
 
     counts: Counts

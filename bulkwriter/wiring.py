@@ -8,6 +8,7 @@ checkpoint.  Both are done to their end whoever is cancelled meanwhile: a journa
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import random
 import time
 from collections.abc import Callable
@@ -77,11 +78,11 @@ class Assembly:
                 columns=self._columns,
                 notes={LAST_START: began_text(self.began_at)},
             )
-            self.stored = await self._read_stored()
+            stored = await self._read_stored()
             self.ports = self._make_ports()
             if self.ports.quotas:
                 await self.ports.quotas.begin()
-            self.stored.notes += shown_to(self._files())
+            self.stored = dataclasses.replace(stored, notes=shown_to(self._files()))
             if self.ports.warm_start:
                 await self.ports.warm_start.read()
         except BaseException as error:  # a cancelled `open` opens all the same
@@ -123,14 +124,20 @@ class Assembly:
 
     async def _read_stored(self) -> Stored:
         store = self.store
-        stored = Stored(tally=dict(store.counts), doubts=[], record_ids=IdSet())
-        if store.counts:
-            stored.doubts, stored.being_deleted, stored.causes = await store.run(adopt_doubts)
-            meta = await store.run(lambda journal: journal.meta())
-            stored.has_rising_ids = meta.get(RISING_IDS) != "no"
-            stored.rows = source_rows(meta, store.rows)
-            stored.record_ids = await store.run(read_record_ids)
-        return stored
+        tally = dict(store.counts)
+        if not tally:
+            return Stored(tally=tally, doubts=[], record_ids=IdSet())
+        doubts, being_deleted, causes = await store.run(adopt_doubts)
+        meta = await store.run(lambda journal: journal.meta())
+        return Stored(
+            tally=tally,
+            doubts=doubts,
+            being_deleted=being_deleted,
+            causes=causes,
+            has_rising_ids=meta.get(RISING_IDS) != "no",
+            rows=source_rows(meta, store.rows),
+            record_ids=await store.run(read_record_ids),
+        )
 
     def _files(self) -> list[Path]:
         """Those that hold what only their owner should read."""

@@ -3,8 +3,8 @@
 The parts live from `__aenter__` to `__aexit__`, in a task of their own, never across a `yield`.  Nothing global is
 touched: no signal handlers, no logging set-up, no loop policy.  Leaving the block early, by an exception or a cancel,
 ends in good order: requests in flight may end within `limits.drain_s`, what was not sent is `pending` again, and the
-journal tells the truth.  So it is when everything that runs in the loop is cancelled at once, as `asyncio.run` does
-when its main raises: the writer's own tasks are out of reach of that, and who is inside the block waits for their end.
+journal tells the truth.  The same holds when all tasks of the loop are cancelled at once, as `asyncio.run` does when
+its main raises: such a cancel does not reach the writer's own tasks, and leaving the block waits for their end.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class BulkWriter:
     number of `write` calls may run beside it.  With `journal=None` the journal is in memory and ends with the writer;
     then other sources may follow the first, and a pair that an earlier one had goes on from its row.
 
-    `observer` is called with `events`.  `columns` are the names of the source's two columns, kept in the journal so
-    that another start reads the same ones.  `assembly` is what the writer stands on, if not network and disk.
+    `observer` gets the `events`.  `columns` are the names of the source's two columns; the journal keeps them, so that
+    another start reads the same ones.  `assembly` replaces network and disk, for tests.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class BulkWriter:
     # writing
 
     async def write_all(self, pairs: Pairs) -> Summary:
-        """Write every pair and return how the run stands; the same pairs again after any ending go on from there.
+        """Write every pair and return the summary of the run.  After any ending, the same pairs go on from there.
 
         Waits for lanes, pace, quotas, the disk, and for doubts to be settled.  Safe to cancel.  Raises the
         `BulkwriterError` that stopped the run; `summary()` is right even then.
@@ -183,10 +183,10 @@ class BulkWriter:
     async def stream(self, pairs: Pairs) -> AsyncGenerator[Outcome, None]:
         """Write every pair and yield one outcome for each, as they settle (not in the order of the input).
 
-        Pairs that an earlier start settled come with the outcome of then.  A slow consumer slows the source.  Leaving
-        the loop early is safe: what was not sent is `pending` again.  Should a connection be found to have answered out
-        of step, what it answered is looked up, and those pairs come a second time.  Raises as `write_all` does, after
-        the last outcome.
+        Pairs that an earlier start settled come with their outcome of that time.  A slow consumer slows the source.
+        Leaving the loop early is safe: pairs that were not sent are `pending` again.  If a connection turns out to have
+        answered out of step, its pairs are looked up and come a second time.  Raises as `write_all` does, after the
+        last outcome.
         """
         self._require_open()
         source = as_source(pairs)
@@ -208,8 +208,8 @@ class BulkWriter:
     async def write(self, pair: PairLike) -> Outcome:
         """Write one pair and return its outcome; a pair that the journal has settled is not sent again.
 
-        Shares lanes, quotas and journal with everything else; many calls may run at once.  If the attempt ends in
-        doubt this waits for the looks that settle it, about `late_apply_s` + 2 `list_lag_s`.  Where no look can, since
+        It shares lanes, quotas and journal with all other calls; many may run at once.  If the attempt ends in doubt,
+        this waits for the looks that settle it, about `late_apply_s` + 2 `list_lag_s`.  Where no look can, since
         this token may not list or the writer is left, the outcome is `in_doubt`, and the next start that may list looks
         it up.  After a cancel the pair goes on, and the journal has its outcome.  Raises the `BulkwriterError` that
         stopped the run, and `TryLater` for a pair that was not sent when the writer was left.
@@ -253,9 +253,9 @@ class BulkWriter:
     # how it stands
 
     def summary(self) -> Summary:
-        """How the run stands, as the journal has it; also after the block has ended.
+        """The summary of the run as the journal has it, at any time and after the block has ended.
 
-        At any time: what is `under_way` counts as `pending` until the block ends.
+        Pairs that are `under_way` count as `pending` until the block ends.
         """
         self._require_begun()
         if self._last_summary:
@@ -268,7 +268,7 @@ class BulkWriter:
         return ended_of(self._engine, self._source_run, self._asked_to_end)
 
     def snapshot(self) -> Snapshot:
-        """How the run stands this moment; cheap enough to ask a few times a second."""
+        """The state of the run at this moment; cheap enough to ask for a few times a second."""
         self._require_begun()
         elapsed_s = time.monotonic() - self._began_at
         return snapshot_of(self._engine, elapsed_s=elapsed_s, rows=self._source_run.rows())

@@ -84,7 +84,7 @@ class Ports:
     warm_start: WarmStart | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """What the journal holds when an engine starts: rows by state, the doubts among them, and created record ids."""
 
