@@ -83,15 +83,12 @@ class Pairs:
         self.doubts = Doubts(late_apply_s=late_apply_s, list_lag_s=list_lag_s)
         self.refusals = Refusals(self.doubts, self.answered)
         self.released: list[Intent] = []
-        self.is_full = False
-        """Whether sending must wait for the disk."""
         self._causes: dict[int, str] = {}
         self.asked: dict[int, Intent] = {}
         """Recalled pairs of which only the journal knows whether their row is `pending`."""
         self._rows: list[SettleRow] = []
         self._intents: list[Intent] = []
-        self._flushing: list[SettleRow] = []
-        self._flushing_intents: list[Intent] = []  # the pairs of those
+        self._at_disk: tuple[list[Intent], list[SettleRow]] = [], []
         self._marked: set[int] = set()  # in flight, and recalled meanwhile
         self._recalled: set[int] = set()  # final in the journal until the row that says `in doubt` is durable
 
@@ -144,11 +141,8 @@ class Pairs:
     def answered(self, intent: Intent, row: SettleRow) -> None:
         """What became of it is known; it is settled when `row` is durable."""
         self.in_flight.pop(intent.seq, None)
-        rows = self._rows
-        rows.append(row)
+        self._rows.append(row)
         self._intents.append(intent)
-        if len(rows) + len(self._flushing) >= self._most_rows:
-            self.is_full = True
 
     def held(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float, *, can_look: bool) -> bool:
         """The server refuses it, perhaps because it is there (False: surely); else `row` is what became of it."""
@@ -171,7 +165,7 @@ class Pairs:
         last = {intent.seq: (intent._replace(floor=floor), state) for intent, state in told}
         waiting = {intent.seq: intent for intent in (*self.ready, *self.released) if intent.seq in last}
         self._take_out(waiting)
-        queued = {row[0]: row[1] for row in (*self._flushing, *self._rows)} if last else {}
+        queued = {row[0]: row[1] for row in (*self._at_disk[1], *self._rows)} if last else {}
         for seq, (intent, state) in last.items():
             if seq in self.in_flight:
                 self._marked.add(seq)
@@ -235,18 +229,17 @@ class Pairs:
 
     def take_rows(self) -> tuple[list[Intent], list[SettleRow]]:
         """All that are queued, on their way to the disk until `durable`; the same ones again until then."""
-        if not self._flushing:
-            self._flushing, self._rows = self._rows, []
-            self._flushing_intents, self._intents = self._intents, []
-        return self._flushing_intents, self._flushing
+        if not self._at_disk[1]:
+            self._at_disk = self._intents, self._rows
+            self._intents, self._rows = [], []
+        return self._at_disk
 
     def durable(self) -> None:
         """The rows taken last are on the disk."""
         if self._marked or self._recalled:
-            self._marked -= {row[0] for row in self._flushing if row[0] not in self.in_flight}
+            self._marked -= {row[0] for row in self._at_disk[1] if row[0] not in self.in_flight}
             self._recalled &= {row[0] for row in self._rows if row[1] == IN_DOUBT}
-        self._flushing, self._flushing_intents = [], []
-        self.is_full = len(self._rows) >= self._most_rows
+        self._at_disk = [], []
 
     def take_asked(self) -> list[SettleRow]:
         """Rows in doubt, for those of `asked` that the journal has as surely not applied; it is told `claimed` next."""
@@ -266,6 +259,11 @@ class Pairs:
                 self.doubts.park(intent, now)
 
     @property
+    def is_full(self) -> bool:
+        """Whether sending must wait for the disk."""
+        return len(self._rows) + len(self._at_disk[1]) >= self._most_rows
+
+    @property
     def has_rows(self) -> bool:
         """Whether whoever commits has work."""
         return bool(self._rows or self.asked)
@@ -273,7 +271,7 @@ class Pairs:
     @property
     def is_settled(self) -> bool:
         """Whether no row waits for the disk or for an answer of the journal."""
-        return not (self._rows or self._flushing or self.asked)
+        return not (self._rows or self._at_disk[1] or self.asked)
 
     def _take_out(self, seqs: Collection[int]) -> None:
         """Take these out of those that wait to be sent."""
@@ -305,8 +303,8 @@ class Pairs:
         places = Counter([*waiting, *self.in_flight, *doubts])
         assert not held
         assert all(n == 1 and seq not in self.refusals for seq, n in places.items()), places.most_common(1)
-        for seq, state in {row[0]: row[1] for row in (*self._flushing, *self._rows)}.items():
+        for seq, state in {row[0]: row[1] for row in (*self._at_disk[1], *self._rows)}.items():
             assert state == IN_DOUBT or (seq not in places and seq not in self.refusals), (seq, state)
-        assert all(seq in self.in_flight or self._flushing or self._rows for seq in self._marked)
+        assert all(seq in self.in_flight or self._at_disk[1] or self._rows for seq in self._marked)
         self.doubts.check()
         self.refusals.check()

@@ -77,7 +77,8 @@ class RunLoop:
     ) -> None:
         self._settings = settings
         self._step, self._clock, self.tell = step, clock, tell
-        self._is_due = False
+        self.is_due = False
+        """Whether the step will be made at the end of this turn."""
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._tasks: dict[asyncio.Task[None], Background] = {}
@@ -89,8 +90,8 @@ class RunLoop:
 
     def soon(self) -> None:
         """Something moved: make the step at the end of this turn."""
-        if not self._is_due:
-            self._is_due = True
+        if not self.is_due:
+            self.is_due = True
             asyncio.get_running_loop().call_soon(self._turn)
 
     async def until(self, is_so: Callable[[], bool]) -> None:
@@ -104,7 +105,7 @@ class RunLoop:
                 self._waiting.remove(waiting)
 
     def _turn(self) -> None:
-        self._is_due = False
+        self.is_due = False
         try:
             self._come_again(self._step())
         except Exception as error:

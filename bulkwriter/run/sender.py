@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..core import stops
 from ..core.classify import created_id
@@ -50,6 +50,9 @@ class Wishes(NamedTuple):
     lanes: int = 0
 
 
+NO_WISHES: Final = Wishes()
+
+
 class Sender:
     """Sends what is ready as far as may be sent, and turns each reply into an outcome."""
 
@@ -78,43 +81,38 @@ class Sender:
 
     def advance(self) -> Wishes:
         """Send while a pair is ready, a lane is free and nothing holds the run back."""
-        pairs, admission, lanes, now = self._pairs, self._admission, self.lanes, self._clock()
-        wishes = Wishes()
+        wishes, now, pairs = NO_WISHES, self._clock(), self._pairs
         if not (self._run.is_stopping or pairs.is_full or self._token_refresh.since == math.inf):
-            ready, in_flight, limit = pairs.ready, pairs.in_flight, admission.limit()
-            while ready and len(in_flight) < limit:
-                at = admission.opens_at(now)
-                if at > now:
-                    wishes = Wishes(at)
-                    break
-                admission.take_probe(now)
-                lane = lanes.take(now)
-                if lane is None:
-                    wishes = Wishes(lanes=lanes.missing(min(limit, len(in_flight) + len(ready))))
-                    break
-                if not self._send(lane, now):
-                    wishes = Wishes(now + CONTENDED_S)
-                    break
-                now = self._clock()
-        lanes.keep_freed(now)
+            wishes = self._send(now)
+        self.lanes.keep_freed(now)
         return wishes
 
-    def _send(self, lane: LaneLike, now: float) -> bool:
-        """Send the next ready pair on a free lane.  False if another process has the quota this very moment."""
-        admission = self._admission
-        quotas = admission.quotas
-        if quotas and not quotas.take():
-            self.lanes.give_back(lane, now)
-            return False
-        intent = self._pairs.next()
-        if lane.send(self._token_refresh.encode(intent.pair), intent, now, now + self._timeout_s):
-            self.stats.attempts += 1
-            admission.sent(now)
-            return True
-        self._pairs.back(intent, now)
-        if quotas:
-            quotas.untake()
-        return True
+    def _send(self, now: float) -> Wishes:
+        pairs, admission, lanes = self._pairs, self._admission, self.lanes
+        ready, in_flight, freed = pairs.ready, pairs.in_flight, lanes.freed
+        quotas, limit = admission.quotas, admission.limit()
+        is_probe = admission.breaker.is_open
+        while ready and len(in_flight) < limit:
+            if (at := admission.opens_at(now)) > now:
+                return Wishes(at)
+            if is_probe:
+                admission.take_probe(now)
+            lane = freed.pop() if freed and freed[-1].is_open else lanes.take(now)
+            if lane is None:
+                return Wishes(lanes=lanes.missing(min(limit, len(in_flight) + len(ready))))
+            if quotas and not quotas.take():  # another process has it this very moment
+                lanes.give_back(lane, now)
+                return Wishes(now + CONTENDED_S)
+            intent = pairs.next()
+            if lane.send(self._token_refresh.encode(intent.pair), intent, now, now + self._timeout_s):
+                self.stats.attempts += 1
+                admission.sent(now)
+            else:
+                pairs.back(intent, now)
+                if quotas:
+                    quotas.untake()
+            now = self._clock()
+        return NO_WISHES
 
     # what lanes say
 
@@ -141,7 +139,8 @@ class Sender:
                 self._repeated(lane, intent, record_id, now)
         if reply.fault is None:
             self.lanes.freed.append(lane)
-        self._run.soon()
+        if not self._run.is_due:  # once a pair: half the cost of asking `soon`
+            self._run.soon()
 
     def _rule(self, lane: LaneLike, intent: Intent, reply: Reply, now: float) -> None:
         """Act on a reply that proves no creation."""

@@ -48,13 +48,13 @@ def place_of(pairs: Pairs, seq: int = SEQ) -> str:
         *(["refused"] if seq in pairs.refusals else ["in doubt"] if seq in pairs.doubts else []),
     ]
     assert len(places) <= 1, places
-    is_known = any(row[0] == seq for row in (*pairs._rows, *pairs._flushing))
+    is_known = any(row[0] == seq for row in (*pairs._rows, *pairs._at_disk[1]))
     return places[0] if places else "known" if is_known else "away"
 
 
 def last_state(pairs: Pairs, seq: int = SEQ) -> int | None:
     """The state of the last row that is queued of a pair."""
-    return next((row[1] for row in reversed([*pairs._flushing, *pairs._rows]) if row[0] == seq), None)
+    return next((row[1] for row in reversed([*pairs._at_disk[1], *pairs._rows]) if row[0] == seq), None)
 
 
 def flush(pairs: Pairs) -> list[SettleRow]:

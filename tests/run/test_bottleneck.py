@@ -170,7 +170,7 @@ def test_the_processor_is_named_when_the_loop_needs_nearly_all_of_it(used: float
 
 def test_a_moment_decides_nothing_and_an_event_comes_when_it_lasts() -> None:
     events: list[Event] = []
-    engine = engine_of(cpu=lambda: (0.0, 0.0), tell=events.append)
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=events.append)
     bottleneck = Bottleneck(engine)
     for i in range(60):
         engine.pairs.is_full = i == 10 or i >= 40  # a moment, and from 10 s on for good

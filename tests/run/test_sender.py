@@ -103,7 +103,8 @@ def test_while_the_outcome_buffer_is_full_nothing_is_sent() -> None:
     stage.run_up(2)
     stage.give(1)
     assert stage.sent == []
-    stage.pairs.is_full = False
+    stage.pairs.take_rows()
+    stage.pairs.durable()
     stage.run.soon()
     assert stage.sent == [1]
 

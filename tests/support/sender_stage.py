@@ -105,24 +105,24 @@ class HandRun:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._is_inside = self._is_due = False
+        self._is_inside = self.is_due = False
         self.is_stopping = False
         self.is_held = False
         """Whether steps wait for `go_on`: all that moves belongs to one turn."""
 
     def soon(self) -> None:
-        self._is_due = True
+        self.is_due = True
         if self._is_inside or self.is_held:
             return
         self._is_inside = True
-        while self._is_due:
-            self._is_due = False
+        while self.is_due:
+            self.is_due = False
             self._stage.step()
         self._is_inside = False
 
     def go_on(self) -> None:
         self.is_held = False
-        if self._is_due:
+        if self.is_due:
             self.soon()
 
     def tell(self, event: Event) -> None:

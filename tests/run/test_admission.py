@@ -1,0 +1,112 @@
+"""Admission control with plain values: in which order it asks, and what news changes."""
+
+from __future__ import annotations
+
+import math
+import random
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from bulkwriter.adaptive import Controller
+from bulkwriter.core.retry import Breaker
+from bulkwriter.core.rulings import News
+from bulkwriter.events import ConnectionTrouble, Recovered, Throttled
+from bulkwriter.model import Verdict, VerdictKind
+from bulkwriter.run.admission import Admission
+
+from ..support.sender_stage import PlainControl
+
+NOW = 1_000.0
+
+
+class Asked:
+    """A ceiling, or quotas: notes that it was asked."""
+
+    def __init__(self, opens_at: float = NOW) -> None:
+        self.at, self.asked, self.throttles = opens_at, 0, 0
+        self.is_wary = False
+
+    def opens_at(self, now: float) -> float:
+        self.asked += 1
+        return self.at
+
+    def throttled(self, now: float, sent_at: float, stated_s: float | None) -> None:
+        self.throttles += 1
+
+
+def admission(ceiling: Asked | None = None, quotas: Asked | None = None) -> Admission:
+    return Admission(
+        cast(Controller, PlainControl(8)),
+        Breaker(2, cap_s=5.0, rng=random.Random(1)),
+        cast(Any, ceiling),
+        cast(Any, quotas),
+        give_up_after_s=60.0,
+        clock=lambda: NOW,
+    )
+
+
+@pytest.mark.parametrize("holds", ["control", "breaker", "ceiling", "nothing"])
+def test_what_begins_a_wait_is_asked_only_if_all_before_it_say_now(holds: str) -> None:
+    ceiling, quotas = Asked(NOW + 1 if holds == "ceiling" else NOW), Asked()
+    asked = admission(ceiling, quotas)
+    if holds == "control":
+        asked.control.paused_until = NOW + 3
+    if holds == "breaker":
+        for _ in range(2):
+            asked.bad("lost", sent_at=NOW, now=NOW)
+    assert (asked.opens_at(NOW) > NOW) == (holds != "nothing")
+    assert ceiling.asked == (holds in ("ceiling", "nothing"))
+    assert quotas.asked == (holds == "nothing")
+
+
+def test_one_alone_goes_until_something_was_created_and_while_the_server_is_gone() -> None:
+    asked = admission()
+    assert asked.limit() == 1
+    assert asked.created(NOW, NOW - 0.1) == ()
+    assert asked.limit() == 8
+    events = [*asked.bad("lost", sent_at=NOW, now=NOW), *asked.bad("lost", sent_at=NOW, now=NOW)]
+    assert [type(event) for event in events] == [ConnectionTrouble]
+    assert asked.limit() == 1
+    asked.check()
+    (recovered,) = asked.created(NOW + 7, NOW + 6)
+    assert isinstance(recovered, Recovered)
+    assert asked.limit() == 8
+
+
+def test_a_probe_is_taken_once_and_is_still_there_while_its_lane_is_opened() -> None:
+    asked = admission()
+    for _ in range(2):
+        asked.bad("lost", sent_at=NOW, now=NOW)
+    at = asked.opens_at(NOW)
+    assert NOW < at < math.inf
+    asked.take_probe(at)
+    assert asked.opens_at(at) <= at
+    asked.sent(at)
+    assert asked.opens_at(at) == math.inf  # one is out
+    (event,) = asked.unconnected("connection refused", at + 1)
+    assert isinstance(event, ConnectionTrouble)
+    assert at + 1 < asked.opens_at(at + 1) < math.inf
+
+
+@pytest.mark.parametrize(("kind", "learns"), [(VerdictKind.THROTTLED, True), (VerdictKind.IN_DOUBT, False)])
+def test_quotas_learn_from_throttles_and_not_from_a_busy_server(kind: VerdictKind, learns: bool) -> None:
+    quotas = Asked()
+    asked = admission(quotas=quotas)
+    verdict: Any = SimpleNamespace(kind=kind, retry_after_s=30.0, message="", is_busy=False)
+    (event,) = asked.heard(News.THROTTLED, cast(Verdict, verdict), sent_at=NOW, now=NOW, is_whole=True)
+    assert event == Throttled(30.0, 30.0, 2)
+    assert quotas.throttles == learns
+
+
+def test_a_look_that_found_a_record_closes_the_breaker_and_ends_the_canary() -> None:
+    asked = admission()
+    for _ in range(2):
+        asked.bad("lost", sent_at=NOW, now=NOW)
+    assert asked.found(NOW + 1, NOW - 1) == ()  # of an attempt from before all that
+    assert asked.breaker.is_open
+    (recovered,) = asked.found(NOW + 4, NOW + 1)
+    assert isinstance(recovered, Recovered)
+    assert asked.has_created
+    assert not asked.breaker.is_open
