@@ -117,8 +117,6 @@ class DoubtResolution:
     def has_news(self) -> bool:
         """Whether something changed since this was asked last that a look may wait for."""
         doubts = self._pairs.doubts
-        if not doubts:
-            return False
         seen = len(doubts), doubts.parked_at, self.is_waiting()
         if seen == self._seen:
             return False

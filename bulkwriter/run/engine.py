@@ -131,11 +131,12 @@ class Engine:
 
     def advance(self) -> float:
         """What follows whatever moved a pair; returns when it is to be made again though nothing moves."""
-        self.resolution.release()
+        if self.pairs.released:
+            self.resolution.release()
         again_at, lanes = self.sender.advance()
         for _ in range(lanes):
             self.run.spawn(self._open_lane)
-        if self.resolution.has_news():
+        if self.pairs.doubts and self.resolution.has_news():
             self.looker.wake()
         return again_at
 

@@ -75,18 +75,15 @@ class Intents:
         `rows` is what is asked for next, and not what came last: a source's batches end in small rests.
         """
         ready, doubts, most = self._pairs.ready, self._pairs.doubts, self._limits.outcome_rows
-
-        def is_hopeless() -> bool:
-            return len(doubts) >= most and bool(self._looker.forbidden)
-
         while len(ready) > (few := self._reach().low_water(rows)) or len(doubts) >= most:
-            if is_hopeless():
+            if len(doubts) >= most and self._looker.forbidden:
                 raise ConfigurationStop(
                     f"{len(doubts):,} pairs are in doubt, no more are risked, and what exists cannot be "
                     f"listed: {self._looker.forbidden}",
                     hint=f"give the user the role {self._list_role}; {GO_ON}",
                 )
-            await self._run.until(lambda: (len(ready) <= few and len(doubts) < most) or is_hopeless())
+            # Whatever else there is to wait for is asked about once so few are ready.
+            await self._run.until(lambda: len(ready) <= few and (len(doubts) < most or bool(self._looker.forbidden)))
         if stream := self.deliveries.stream:
             await stream.room()
         return len(ready)

@@ -72,10 +72,9 @@ class LaneStock:
 
     def keep_freed(self, now: float) -> None:
         """Nothing more is sent in this turn: the lanes that are left are idle."""
-        if self.freed:
-            freed, self.freed = self.freed, []
-            for lane in freed:
-                self.give_back(lane, now)
+        freed, self.freed = self.freed, []
+        for lane in freed:
+            self.give_back(lane, now)
 
     def opened(self, lane: LaneLike) -> None:
         self.has_connected = True

@@ -107,7 +107,8 @@ class RunLoop:
     def _turn(self) -> None:
         self.is_due = False
         try:
-            self._come_again(self._step())
+            if (at := self._step()) < math.inf:
+                self._come_again(at)
         except Exception as error:
             self.crashed(error)
         for is_so, future in self._waiting:
@@ -119,10 +120,9 @@ class RunLoop:
                 future.set_result(None)
 
     def _come_again(self, at: float) -> None:
-        if at < math.inf:
-            if self._timer:
-                self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, at - self._clock()), self._turn)
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, at - self._clock()), self._turn)
 
     # the stop
 

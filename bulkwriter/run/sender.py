@@ -84,7 +84,8 @@ class Sender:
         wishes, now, pairs = NO_WISHES, self._clock(), self._pairs
         if not (self._run.is_stopping or pairs.is_full or self._token_refresh.since == math.inf):
             wishes = self._send(now)
-        self.lanes.keep_freed(now)
+        if self.lanes.freed:
+            self.lanes.keep_freed(now)
         return wishes
 
     def _send(self, now: float) -> Wishes:
