@@ -22,6 +22,7 @@ from bulkwriter.cli.ending import MEANING, empty_summary
 from bulkwriter.cli.main import COMMANDS, group
 from bulkwriter.cli.topics import TOPICS
 from tests.conftest import CANARY
+from tests.sim.twins import TWINS
 from tests.support.cli_process import stub
 from tests.support.library import on_loop, truth
 
@@ -169,6 +170,12 @@ def test_scripts_and_tests_that_documents_name_are_there() -> None:
             assert (ROOT / path).exists(), f"{document}: {path}"
         for path in re.findall(r"`([\w.]+/[\w/]*(?:\.py)?)`", text):  # below tests, the package, or the top
             assert any((folder / path).exists() for folder in (ROOT / "tests", ROOT / "bulkwriter", ROOT)), path
+
+
+def test_the_table_of_twins_has_each_of_them() -> None:
+    text = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| \d+ \|$", text, re.MULTILINE)
+    assert [row.replace("'", " ") for row in rows] == list(TWINS)
 
 
 def test_the_newest_version_of_the_changelog_is_ours() -> None:

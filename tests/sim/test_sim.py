@@ -102,7 +102,7 @@ def test_every_commit_of_a_small_run_may_fail(keeps_failed: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TWINS)
 def test_a_broken_twin_is_caught(name: str) -> None:
-    assert caught_by(name, 250), TWINS[name].words
+    assert caught_by(name, 500), TWINS[name].words
 
 
 def test_in_fair_weather_nothing_is_in_doubt_and_nothing_is_wasted() -> None:
