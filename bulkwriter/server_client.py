@@ -1,6 +1,6 @@
 """The parts that talk to one server, put together: lanes, calls, tokens, requests and lists.
 
-A run has them beside its journal (`assembly`); `verify` and `undo`, which send no creates, have nothing else on the
+A run has them beside its journal (`wiring`); `verify` and `undo`, which send no creates, have nothing else on the
 wire.  Nothing is sent and no name is looked up until something is asked for.  Entering starts a task that sweeps the
 lanes, for those who have no engine that does it; closing ends calls first, then lanes, then the quotas.
 """

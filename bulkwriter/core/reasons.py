@@ -15,7 +15,7 @@ and give the kind as well.
 
 Invariants: the counts of a state add up to what was added for it; never more than `MOST_KINDS` kinds a state, what
 comes beyond is counted together as `OTHER`; nothing in a `Reason` can move a cursor or colour a terminal (`escaped`).
-Pure.  Not here: where the texts come from (`store.reasons` for a journal's rows, `run.commits` for a run's own).
+Pure.  Not here: where the texts come from (`cli.reason_lines` for a journal's rows, `run` for its own).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
     dial        opens connections through aiohttp, and says why one could not be opened
     idle        how long a connection may wait for its next request
     calls       single requests and their replies: lists, deletes, tokens
-    api         requests and replies of the one entity, as bytes and values
+    api         requests and replies of an entity, as bytes and values
     auth        where tokens come from, renewed in time by one exchange for all who wait
     signin      a token for user name and password
 
