@@ -30,7 +30,7 @@ def reasons_of(reader: JournalReader) -> Reasons:
         ((_, first, second, _, _, line),) = reader.read(said.seq, 1)
         return place_of(line, None if first is None or second is None else (first, second))
 
-    for said in reader.said():
+    for said in reader.reasons():
         counter.add(said.state.word, said.text, kind=said.kind, count=said.rows, place=place)
     return counter.top()
 

@@ -230,8 +230,8 @@ def explain_name(error: OSError, name: str, *, has_network: Callable[[], bool] =
 def explain_certificate(error: Exception, target: str) -> str:
     """What is wrong with a server's certificate, in words."""
     code = getattr(error, "verify_code", 0)
-    told = getattr(error, "verify_message", "") or "cannot be verified"
-    return f"{target}: the certificate {TLS_REASONS.get(code) or f'is refused: {told}'}"
+    message = getattr(error, "verify_message", "") or "cannot be verified"
+    return f"{target}: the certificate {TLS_REASONS.get(code) or f'is refused: {message}'}"
 
 
 def explain_os_error(error: OSError, target: str) -> ConnectFailure:

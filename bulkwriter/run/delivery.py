@@ -24,7 +24,7 @@ from ..core.reasons import ReasonCounter, place_of
 from ..errors import BulkwriterError
 from ..model import SETTLED, SINGLE_SEQ, Intent, Outcome, Pair, State
 from ..rows import AppendRow, SettleRow
-from ..store.schema import ExportRow, read_detail, said_of
+from ..store.schema import ExportRow, read_detail, reason_of
 from .run_loop import RunLoop
 
 INVALID = int(State.INVALID)
@@ -227,5 +227,5 @@ class Deliveries:
             self.stream.put(make_outcome((seq, state, 0, None, None, detail), pair, line))
 
     def _note_reason(self, state: int, detail: str | None, line: int | None, pair: tuple[int, int] | None) -> None:
-        text, kind = said_of(detail)
+        text, kind = reason_of(detail)
         self.reasons.add(State(state).word, text, kind=kind, place=lambda: place_of(line, pair))

@@ -25,15 +25,15 @@ import orjson
 from ..model import SINGLE_SEQ, State
 from ..rows import StoredRow
 from .bounds import check_meta
-from .schema import EXPORT_COLUMNS, ExportRow, export_row, said_of
+from .schema import EXPORT_COLUMNS, ExportRow, export_row, reason_of
 from .sqlite_errors import damaged, journal_error
 
 SCAN_ROWS: Final = 10_000  # rows a statement: about 1 MB in memory, 10 ms
 _ROW: Final = ("seq", "id_a", "id_b", "state", "attempts", "line")
 
 
-class Said(NamedTuple):
-    """Why so many `rows` are in a state, the first of them `seq`; `kind` is the text without its values, or ""."""
+class RowReasons(NamedTuple):
+    """Why `rows` rows are in a state; the first of them is `seq`.  `kind` is the text without its values, or ""."""
 
     state: State
     text: str
@@ -83,18 +83,18 @@ class JournalRows:
         for first, end in self._ranges(first_seq):
             yield from self._whole(where, (first, end))
 
-    def said(self) -> Iterator[Said]:
-        """What was said of each rejected, failed or invalid row, the same words of up to `SCAN_ROWS` rows together."""
+    def reasons(self) -> Iterator[RowReasons]:
+        """Why rows are rejected, failed or invalid; up to `SCAN_ROWS` rows with the same reason come together."""
         where = f"seq >= ? AND seq < ? AND state IN ({State.REJECTED:d}, {State.FAILED:d}, {State.INVALID:d})"
         for first, end in self._ranges():
             seqs, states, details = self._columns(("seq", "state", "detail"), where, (first, end))
             rows = list(zip(states, details, strict=True))
             with self._guard():
-                said = [(row, said_of(row[1]), count) for row, count in Counter(rows).items()]
+                reasons = [(row, reason_of(row[1]), count) for row, count in Counter(rows).items()]
             at = 0
-            for row, (text, kind), count in said:  # in the order in which they come first
+            for row, (text, kind), count in reasons:  # in the order in which they come first
                 at = rows.index(row, at)
-                yield Said(State(row[0]), text, kind, count, seqs[at])
+                yield RowReasons(State(row[0]), text, kind, count, seqs[at])
 
     def meta(self) -> dict[str, str]:
         with self._guard():

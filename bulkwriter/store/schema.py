@@ -108,8 +108,8 @@ def export_row(row: Sequence[int | str | None]) -> ExportRow:
     """An `ExportRow` from the columns `EXPORT_COLUMNS`.  Raises `ValueError` where that is none."""
     seq, line, id_a, id_b, state, attempts, record_id, http_status, detail = row
     pair = None if id_a is None or id_b is None else Pair(id_a, id_b)  # type: ignore[arg-type]
-    told = read_detail(detail)  # type: ignore[arg-type]
-    return ExportRow(seq, line, pair, State(state), attempts, record_id, http_status, *told)  # type: ignore[arg-type]
+    detail_parts = read_detail(detail)  # type: ignore[arg-type]
+    return ExportRow(seq, line, pair, State(state), attempts, record_id, http_status, *detail_parts)  # type: ignore[arg-type]
 
 
 class Detail(NamedTuple):
@@ -128,30 +128,30 @@ def read_detail(text: str | None) -> Detail:
     """What was written by one of the functions below, or nothing.  Raises `ValueError` for anything else."""
     if text is None:
         return NOTHING_TOLD
-    said = said_in(text)
-    errors = tuple(FieldError(*error) for error in said.get("errors", ()))
-    return Detail(errors, said.get("reason") or said.get("message", ""), said.get("raw", ""), said.get("floor"))
+    parts = parsed_detail(text)
+    errors = tuple(FieldError(*error) for error in parts.get("errors", ()))
+    return Detail(errors, parts.get("reason") or parts.get("message", ""), parts.get("raw", ""), parts.get("floor"))
 
 
-def said_of(text: str | None) -> tuple[str, str]:
-    """Why a row is rejected, failed or invalid, by its `detail`; and the kind of that, where it is another text."""
+def reason_of(text: str | None) -> tuple[str, str]:
+    """Why a row is rejected, failed or invalid, from its `detail`; and its kind, where that is another text."""
     if text is None:
         return "", ""
-    said = said_in(text)
-    return said.get("reason") or text_of(said.get("errors", ()), said.get("message", "")), said.get("kind", "")
+    parts = parsed_detail(text)
+    return parts.get("reason") or text_of(parts.get("errors", ()), parts.get("message", "")), parts.get("kind", "")
 
 
-def said_in(text: str) -> dict[str, Any]:
+def parsed_detail(text: str) -> dict[str, Any]:
     """The object of a `detail`, each part of which is of its type.  Raises `ValueError` where it is not."""
-    said = orjson.loads(text)
-    if type(said) is not dict:
+    parts = orjson.loads(text)
+    if type(parts) is not dict:
         raise ValueError(f"a detail is no object: {text[:40]!r}")
-    errors, floor = said.get("errors", []), said.get("floor")
-    is_told = all(type(said.get(name, "")) is str for name in ("reason", "message", "raw", "kind"))
+    errors, floor = parts.get("errors", []), parts.get("floor")
+    is_told = all(type(parts.get(name, "")) is str for name in ("reason", "message", "raw", "kind"))
     has_floor = floor is None or (type(floor) is int and floor >= 0)
     if not (is_told and has_floor and type(errors) is list and all(map(is_field_error, errors))):
         raise ValueError(f"a detail is not as it was written: {text[:40]!r}")
-    return said
+    return parts
 
 
 def is_field_error(error: object) -> bool:

@@ -52,8 +52,8 @@ def settle_rows(db: sqlite3.Connection, rows: Sequence[SettleRow], columns: Sequ
             else:
                 _SETTLE.execute(db, part)
         return
-    told = (states, attempts, statuses, details)
-    if all(column.count(value) == len(rows) for column, value in zip(told, _PLAIN, strict=True)):
+    kept = (states, attempts, statuses, details)
+    if all(column.count(value) == len(rows) for column, value in zip(kept, _PLAIN, strict=True)):
         _CREATED.execute(db, list(zip(seqs, ids, strict=True)))
     else:
         _SETTLE.execute(db, rows)

@@ -17,7 +17,7 @@ from bulkwriter.model import BadRow, FieldError, Pair, State
 from bulkwriter.rows import AppendRow, bad_row_detail, outcome_detail
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_reader import JournalReader
-from bulkwriter.store.journal_rows import SCAN_ROWS, Said
+from bulkwriter.store.journal_rows import SCAN_ROWS, RowReasons
 
 from ..support.journal_child import COLUMNS, URL, open_journal, pair_of, write_chunk
 
@@ -57,11 +57,11 @@ def test_what_was_said_comes_by_state_and_words_with_the_first_row_of_each(path:
     last = journal.rows - 1
     journal.close()
     with JournalReader(path) as reader:
-        assert list(reader.said()) == [
-            Said(State.REJECTED, "Id: is unknown", "", 2, 4),
-            Said(State.FAILED, "5 attempts", "", 1, 5),
-            Said(State.REJECTED, "Id: is unknown", "", 1, SCAN_ROWS + 1),
-            Said(State.INVALID, "Id 'x' is no number", "Id is no number", 1, last),
+        assert list(reader.reasons()) == [
+            RowReasons(State.REJECTED, "Id: is unknown", "", 2, 4),
+            RowReasons(State.FAILED, "5 attempts", "", 1, 5),
+            RowReasons(State.REJECTED, "Id: is unknown", "", 1, SCAN_ROWS + 1),
+            RowReasons(State.INVALID, "Id 'x' is no number", "Id is no number", 1, last),
         ]
 
 
@@ -72,7 +72,7 @@ def test_a_damaged_detail_is_damage_and_no_bug(path: Path, detail: str) -> None:
     journal.settle([(1, State.REJECTED, 1, None, 400, detail)])
     journal.close()
     with JournalReader(path) as reader, pytest.raises(JournalError, match="damaged"):
-        list(reader.said())
+        list(reader.reasons())
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -232,6 +232,6 @@ def test_a_dead_journal_that_cannot_be_read_says_what_to_copy(open_folder: Path,
     for end in ("", "-wal"):
         shutil.copy(tmp_path / f"j{end}", open_folder / f"j{end}")
     journal.close()
-    said = read_as_a_stranger(open_folder / "j")
-    assert said.startswith("error:")
-    assert "copy the journal and its -wal together" in said
+    reasons = read_as_a_stranger(open_folder / "j")
+    assert reasons.startswith("error:")
+    assert "copy the journal and its -wal together" in reasons
