@@ -11,7 +11,7 @@ not delete that record.
     no CreatedOn to read, highest id that was there known     nothing shows that it is the run's: as if older
     no CreatedOn to read, nor an id known                     passes for the run's
 
-The engine (`run.keep_baseline`) keeps the beginning in the journal's meta, key `began`.  A journal of an older version
+A run (`run.baseline_keeper`) keeps the beginning in the journal's meta, key `began`.  A journal of an older version
 has none: then the time at which it was made counts.
 
 Nothing documents the zone of a CreatedOn that names none: it counts as older only if it is so in every zone.  Pure.

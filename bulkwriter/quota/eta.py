@@ -45,7 +45,7 @@ NO_MEASURE: Final = UNKNOWN | {"pause", "stopping", "doubts", "refused", "again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class WorkAhead:
     """How a run stands: the writes to come, those that were answered a second lately, the kind of what holds it back,
     for how much longer nothing is sent because of a pause, for how much longer doubts wait (below 0: they are
     due), and how many of them may be sent then: those of which no attempt is known."""
@@ -69,26 +69,26 @@ class Eta:
         self._rate: float | None = None
         self._is_steady = False
         self._steady_since: float | None = None
-        self._known: tuple[float, Moment, float, float] | None = None  # made when, for what, by which rate; the end
+        self._known: tuple[float, WorkAhead, float, float] | None = None  # made when, for what, by which rate; the end
 
     @property
     def rate_per_s(self) -> float:
         """Writes a second as they go while nothing long holds them; infinity while nothing is known."""
         return min(self._rate or math.inf, self._most)
 
-    def seconds(self, moment: Moment, now: float) -> float | None:
+    def seconds(self, ahead: WorkAhead, now: float) -> float | None:
         """How much longer it takes; None where nobody can know."""
-        is_held = self.note(moment.rate_per_s, moment.held, now)
-        if moment.held in UNKNOWN:
+        is_held = self.note(ahead.rate_per_s, ahead.held, now)
+        if ahead.held in UNKNOWN:
             return None
-        doubts_s = moment.doubts_s + moment.doubts / self.rate_per_s
-        if moment.writes <= 0:
+        doubts_s = ahead.doubts_s + ahead.doubts / self.rate_per_s
+        if ahead.writes <= 0:
             return None if doubts_s < 0 else doubts_s
-        if self._known is None or not is_near(self._known, moment, now, self.rate_per_s):
-            seconds = self._forecast(moment, is_held=is_held)
+        if self._known is None or not is_near(self._known, ahead, now, self.rate_per_s):
+            seconds = self._forecast(ahead, is_held=is_held)
             if seconds is None:
                 return None
-            self._known = now, moment, self.rate_per_s, now + seconds
+            self._known = now, ahead, self.rate_per_s, now + seconds
         return max(0.0, self._known[3] - now, doubts_s)
 
     def note(self, rate_per_s: float, held: str, now: float) -> bool:
@@ -107,29 +107,29 @@ class Eta:
             self._rate, self._is_steady = rate_per_s, is_steady
         return is_held
 
-    def _forecast(self, moment: Moment, *, is_held: bool) -> float | None:
+    def _forecast(self, ahead: WorkAhead, *, is_held: bool) -> float | None:
         rate, quotas = self.rate_per_s, self._quotas
         if quotas is None or (spending := spending_of(quotas)) is None:
-            return None if rate == math.inf else max(0.0, moment.pause_s) + moment.writes / rate
+            return None if rate == math.inf else max(0.0, ahead.pause_s) + ahead.writes / rate
         long = long_of(quotas.windows)
         if quotas.latest and WRITE in quotas.latest.shown:
             long.append(quotas.latest.shown[WRITE])
         if rate == math.inf and not is_held:  # held from the start: the windows alone tell
             return None
         boot = quotas.boot()
-        begin = max(boot + moment.pause_s, quotas.sides[WRITE].hold_until)
+        begin = max(boot + ahead.pause_s, quotas.sides[WRITE].hold_until)
         if quotas.latest:
             begin = max(begin, quotas.latest.not_before.get(WRITE, boot))
-        end = finish(spending, long, moment.writes, begin, rate_per_s=rate).at
+        end = finish(spending, long, ahead.writes, begin, rate_per_s=rate).at
         return None if end == math.inf else end - boot
 
 
-def is_near(known: tuple[float, Moment, float, float], moment: Moment, now: float, rate: float) -> bool:
+def is_near(known: tuple[float, WorkAhead, float, float], ahead: WorkAhead, now: float, rate: float) -> bool:
     """Whether a forecast still holds: it is fresh, for about as many writes, by about the same rate."""
     at, was, rate_was, end = known
-    if now > at + ANEW_S or abs(moment.writes - was.writes) > moment.writes / 50:
+    if now > at + ANEW_S or abs(ahead.writes - was.writes) > ahead.writes / 50:
         return False
-    return abs(rate - rate_was) <= rate / 50 and end >= now + moment.pause_s
+    return abs(rate - rate_was) <= rate / 50 and end >= now + ahead.pause_s
 
 
 def long_of(windows: Iterable[QuotaWindow]) -> list[QuotaWindow]:

@@ -5,7 +5,7 @@
     run_loop        when that step is made, who waits for the run, its tasks, and the one way in which it ends
     ports           what it stands on: lanes, journal, lists, clocks
     intake          rows -> intents, `chunks` at a time, as far as they may `reach`
-    existing_records, keep_baseline     which records are there before it writes, and the highest id then
+    existing_records, baseline_keeper   which records are there before it writes, and the highest id then
     intents         the durable step, and the hand-over to ...
     sender          ... ready pairs that meet free lanes (`lanes`), with a token (`token`); what each reply does
     admission       whether a request may go now, and what replies and looks show of the server

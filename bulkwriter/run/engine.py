@@ -37,13 +37,13 @@ from ..net.dial import ConnectFailure
 from ..quota.gate import Quotas
 from ..settings import Settings
 from .admission import admission_for
+from .baseline_keeper import BaselineKeeper
 from .bottleneck import Bottleneck, quiet_s
 from .committer import Committer
 from .delivery import Deliveries
 from .doubts import DoubtResolution
 from .existing_records import KnownRecords, existing_of, outwait_s
 from .intents import Intents
-from .keep_baseline import BaselineKeeper
 from .ports import Ports, Stored
 from .record_ids import RecordIds
 from .run_loop import RunLoop
@@ -93,11 +93,11 @@ class Engine:
             timeout_s=settings.timeout_s, clock=clock, wall=ports.wall,
         )  # fmt: skip
         deliveries = Deliveries(run)
-        first = BaselineKeeper(ports, stored)
+        baseline = BaselineKeeper(ports, stored)
         self.known = KnownRecords(
             ids,
-            existing=existing_of(settings, ports, first, tell),
-            first=first,
+            existing=existing_of(settings, ports, baseline, tell),
+            baseline=baseline,
             token_refresh=token_refresh,
             stats=stats,
             not_before=clock() + outwait_s(settings),

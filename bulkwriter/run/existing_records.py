@@ -27,7 +27,7 @@ from ..model import Intent
 from ..settings import Settings
 from ..store.journal import Journal
 from ..store.schema import RISING_IDS
-from .keep_baseline import BaselineKeeper
+from .baseline_keeper import BaselineKeeper
 from .ports import Ports
 from .record_ids import RecordIds
 from .token import TokenRefresh
@@ -49,7 +49,7 @@ class KnownRecords:
         ids: RecordIds,
         *,
         existing: Existing | None,
-        first: BaselineKeeper,
+        baseline: BaselineKeeper,
         token_refresh: TokenRefresh,
         stats: Stats,
         not_before: float = -math.inf,
@@ -61,7 +61,7 @@ class KnownRecords:
         self._has_told = False
         self._keeps_floors = ids.are_rising
         self._existing = existing
-        self._first = first
+        self._baseline = baseline
         self._token_refresh = token_refresh
         self._stats = stats
         self._lock = anyio.Lock()
@@ -139,14 +139,14 @@ class KnownRecords:
         if not self._existing:
             await self._look_at_top()
         floor = self.floor()
-        await self._first.note(floor)
+        await self._baseline.note(floor)
         self._has_begun = True
         if floor is not None and not self._stats.attempts:  # doubts may have been, while the first lists were read
             self._ids.begin_at(floor)
 
     async def _look_at_top(self) -> None:
         try:
-            page = await top_page(self._first.get_page)
+            page = await top_page(self._baseline.get_page)
         except ListFailed:
             return
         if is_newest_first(page):
@@ -159,13 +159,13 @@ def outwait_s(settings: Settings) -> float:
 
 
 def existing_of(
-    settings: Settings, ports: Ports, first: BaselineKeeper, tell: Callable[[Event], None]
+    settings: Settings, ports: Ports, baseline: BaselineKeeper, tell: Callable[[Event], None]
 ) -> Existing | None:
     """The look-up that `--existing` asks for, or None for `skip`."""
     if settings.existing == "skip":
         return None
     return Existing(
-        first.get_page,
+        baseline.get_page,
         ports.entity,
         settings,
         clock=ports.clock,

@@ -15,7 +15,7 @@ from typing import Final
 from ..core.writes import writes_to_come
 from ..errors import Exit, TryLater
 from ..model import Counts, Ended, Rows, Snapshot, State, Summary
-from ..quota.eta import Moment
+from ..quota.eta import WorkAhead
 from .bottleneck import waits_until
 from .engine import Engine
 from .source_run import SourceRun
@@ -107,7 +107,7 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
         throttled=engine.sender.stats.throttled,
         rate_per_s=engine.sender.stats.creates.per_s(now),
         elapsed_s=elapsed_s,
-        eta_s=None if rows.total is None else engine.bottleneck.eta.seconds(moment_of(engine, counts, rows, now), now),
+        eta_s=None if rows.total is None else engine.bottleneck.eta.seconds(work_ahead(engine, counts, rows, now), now),
         latency_s=engine.sender.stats.latency.quantiles(0.5, 0.95, 0.99),
         held_kind=held.kind,
         held_by=held.words,
@@ -117,14 +117,14 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
     )
 
 
-def moment_of(engine: Engine, counts: Counts, rows: Rows, now: float) -> Moment:
+def work_ahead(engine: Engine, counts: Counts, rows: Rows, now: float) -> WorkAhead:
     """What the time left follows from; pairs in flight need no write any more."""
     held, doubts, settings = engine.bottleneck.now(now), engine.looker.doubts, engine.settings
     writes = writes_to_come(counts, rows.not_read, unmet=engine.unmet(counts), is_alive=True)
     settled_at = doubts.settled_at()
     if engine.run.is_stopping and doubts:  # for the next start they begin to wait anew
         settled_at = now + settings.late_apply_s + 2 * settings.list_lag_s
-    return Moment(
+    return WorkAhead(
         writes=max(0, writes - len(engine.pairs.in_flight)),
         rate_per_s=engine.sender.stats.writes.per_s(now),
         held=held.kind,

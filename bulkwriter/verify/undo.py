@@ -31,7 +31,7 @@ from ..listing.lists import Filters, ListFailed
 from ..model import Intent, QuotaWindow, State
 from ..net.api import IDS_PER_CALL, ListedRecord, ListPage
 from ..net.calls import LANES
-from ..quota.eta import Moment
+from ..quota.eta import WorkAhead
 from ..quota.windows import WRITE, concerned
 from ..settings import Settings
 from ..store.journal_writer import JournalWriter
@@ -149,14 +149,14 @@ class Undo:
 
     def expected_s(self) -> float | None:
         """How long the deletes will take under the quotas and what is spent of them; None where nothing is known."""
-        return self._session.eta.seconds(Moment(writes=self.plan().records, rate_per_s=0.0), self._session.clock())
+        return self._session.eta.seconds(WorkAhead(writes=self.plan().records, rate_per_s=0.0), self._session.clock())
 
     def snapshot(self) -> UndoSnapshot:
         now, done = self._session.clock(), self.tally.done
         self._rate.add(now, done - self._metered)
         self._metered = done
         rate = self._rate.per_s(now)
-        eta_s = self._session.eta.seconds(Moment(writes=self._total - done, rate_per_s=rate), now)
+        eta_s = self._session.eta.seconds(WorkAhead(writes=self._total - done, rate_per_s=rate), now)
         return UndoSnapshot(done, self._total, rate, eta_s, self._session.throttled)
 
     # what it does

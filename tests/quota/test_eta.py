@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.quota.ceiling import Ceiling, reached
-from bulkwriter.quota.eta import STEADY_S, Eta, Moment
+from bulkwriter.quota.eta import STEADY_S, Eta, WorkAhead
 from bulkwriter.stub.limits import LimitRule
 from bulkwriter.writer import BulkWriter
 from tests.support.quota_days import DAY_S, DOCUMENTED, Backfill
@@ -23,7 +23,7 @@ HOUR_S = 3_600.0
 
 
 def eta_of(one: One, need: int, rate: float) -> float | None:
-    return Eta(one.quotas).seconds(Moment(writes=need, rate_per_s=rate), one.now)
+    return Eta(one.quotas).seconds(WorkAhead(writes=need, rate_per_s=rate), one.now)
 
 
 def test_an_eta_waits_for_every_window_to_come(tmp_path: Path) -> None:
@@ -38,20 +38,20 @@ def test_an_eta_waits_for_every_window_to_come(tmp_path: Path) -> None:
 
 
 def test_an_eta_without_quotas_is_need_by_rate() -> None:
-    assert Eta(None).seconds(Moment(writes=100, rate_per_s=4.0), 0.0) == 25.0
-    assert Eta(None).seconds(Moment(writes=0, rate_per_s=0.0), 0.0) == 0.0
-    assert Eta(None).seconds(Moment(writes=100, rate_per_s=0.0), 0.0) is None
+    assert Eta(None).seconds(WorkAhead(writes=100, rate_per_s=4.0), 0.0) == 25.0
+    assert Eta(None).seconds(WorkAhead(writes=0, rate_per_s=0.0), 0.0) == 0.0
+    assert Eta(None).seconds(WorkAhead(writes=100, rate_per_s=0.0), 0.0) is None
 
 
 def test_an_eta_counts_down_in_a_wait_and_forgets_no_rate(tmp_path: Path) -> None:
     async def act(one: One) -> None:
         eta = Eta(one.quotas)
         await one.send(90)
-        first = eta.seconds(Moment(writes=50, rate_per_s=2.0), one.now) or 0.0
+        first = eta.seconds(WorkAhead(writes=50, rate_per_s=2.0), one.now) or 0.0
         await one.send(20)
         await one.opens_at()
         await asyncio.sleep(1_000)
-        later = eta.seconds(Moment(writes=40, rate_per_s=0.0), one.now) or 0.0
+        later = eta.seconds(WorkAhead(writes=40, rate_per_s=0.0), one.now) or 0.0
         assert later == pytest.approx(first - 1_000, abs=150)
 
     at_work(tmp_path, ["write:100/hour"], act)
@@ -60,7 +60,7 @@ def test_an_eta_counts_down_in_a_wait_and_forgets_no_rate(tmp_path: Path) -> Non
 def test_a_ceiling_that_holds_back_is_the_rate_whatever_was_measured() -> None:
     """3,000 of 6,000 exist and were passed over: nothing of that is speed."""
     eta = Eta(None, Ceiling(50.0))
-    assert eta.seconds(Moment(writes=2_800, rate_per_s=12.0, held="ceiling"), 4.0) == pytest.approx(2_800 / 49.25)
+    assert eta.seconds(WorkAhead(writes=2_800, rate_per_s=12.0, held="ceiling"), 4.0) == pytest.approx(2_800 / 49.25)
     assert reached(0.2) == pytest.approx(0.197, abs=0.001)
     assert reached(2.5) == pytest.approx(2 / 1.01)
 
@@ -68,8 +68,8 @@ def test_a_ceiling_that_holds_back_is_the_rate_whatever_was_measured() -> None:
 def test_a_server_slower_than_the_ceiling_is_the_rate() -> None:
     eta = Eta(None, Ceiling(50.0))
     for at in range(int(STEADY_S) + 3):
-        eta.seconds(Moment(writes=600, rate_per_s=6.0, held="in flight"), float(at))
-    assert eta.seconds(Moment(writes=300, rate_per_s=6.0, held="in flight"), 30.0) == pytest.approx(50.0)
+        eta.seconds(WorkAhead(writes=600, rate_per_s=6.0, held="in flight"), float(at))
+    assert eta.seconds(WorkAhead(writes=300, rate_per_s=6.0, held="in flight"), 30.0) == pytest.approx(50.0)
 
 
 @pytest.mark.parametrize("held", ["gone", "pause", "lists", "stopping"])
@@ -85,25 +85,26 @@ def test_what_goes_on_slower_and_slower_while_nothing_is_sent_is_no_rate(held: s
 @pytest.mark.parametrize("held", ["gone", "lists", "token"])
 def test_nothing_is_told_while_nobody_can_know(held: str) -> None:
     eta = Eta(None)
-    assert eta.seconds(Moment(writes=100, rate_per_s=4.0), 0.0) == 25.0
-    assert eta.seconds(Moment(writes=100, rate_per_s=4.0, held=held), 1.0) is None
+    assert eta.seconds(WorkAhead(writes=100, rate_per_s=4.0), 0.0) == 25.0
+    assert eta.seconds(WorkAhead(writes=100, rate_per_s=4.0, held=held), 1.0) is None
 
 
 def test_doubts_that_wait_55_s_more_mean_55_s_more_at_least() -> None:
     eta = Eta(None)
-    assert eta.seconds(Moment(writes=8, rate_per_s=4.0, doubts_s=55.0), 0.0) == 55.0
-    assert eta.seconds(Moment(writes=0, rate_per_s=4.0, held="doubts", doubts_s=55.0), 0.0) == 55.0
-    assert eta.seconds(Moment(writes=400, rate_per_s=4.0, doubts_s=55.0), 0.0) == 100.0
-    assert eta.seconds(Moment(writes=0, rate_per_s=4.0, held="doubts", doubts_s=-0.1), 60.0) is None  # a look is made
-    assert eta.seconds(Moment(writes=0, rate_per_s=4.0), 60.0) == 0.0
+    assert eta.seconds(WorkAhead(writes=8, rate_per_s=4.0, doubts_s=55.0), 0.0) == 55.0
+    assert eta.seconds(WorkAhead(writes=0, rate_per_s=4.0, held="doubts", doubts_s=55.0), 0.0) == 55.0
+    assert eta.seconds(WorkAhead(writes=400, rate_per_s=4.0, doubts_s=55.0), 0.0) == 100.0
+    a_look_is_made = WorkAhead(writes=0, rate_per_s=4.0, held="doubts", doubts_s=-0.1)
+    assert eta.seconds(a_look_is_made, 60.0) is None
+    assert eta.seconds(WorkAhead(writes=0, rate_per_s=4.0), 60.0) == 0.0
 
 
 def test_a_pause_is_waited_for_and_its_silence_is_no_rate() -> None:
     eta = Eta(None)
     for at in range(int(STEADY_S) + 3):
-        eta.seconds(Moment(writes=400, rate_per_s=4.0, held="limit"), float(at))
+        eta.seconds(WorkAhead(writes=400, rate_per_s=4.0, held="limit"), float(at))
     for now in (30.0, 60.0, 90.0):
-        told = eta.seconds(Moment(writes=400, rate_per_s=0.1, held="pause", pause_s=630.0 - now), now)
+        told = eta.seconds(WorkAhead(writes=400, rate_per_s=0.1, held="pause", pause_s=630.0 - now), now)
         assert told == pytest.approx(630.0 - now + 100.0)
 
 
