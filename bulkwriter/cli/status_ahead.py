@@ -5,7 +5,7 @@ that waits for days as for one that was stopped: that is told as if it were star
 had.  Without quotas and without a rate nothing is foretold, nor while a run waits for a server that is gone.  A ledger
 that cannot be read leaves all of this out, with a word why.
 
-Invariant: reads only.  Not here: the forecast itself (`forecast`).
+Invariant: reads only.  Not here: the forecast itself (`quota.forecast`).
 """
 
 from __future__ import annotations

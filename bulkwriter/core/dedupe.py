@@ -90,7 +90,8 @@ class PairSet:
                 return add_words(self._first, words)
         return [i for i, pair in enumerate(pairs) if pair is not None and not self.add(pair)]
 
-    def check_invariants(self) -> None:
+    def check(self) -> None:
+        """Invariants, for tests."""
         assert self._bitmaps[0, 0] is self._first
         assert len(self._bitmaps) == self._most_bitmaps or not self._rest
         for packed in self._rest:

@@ -7,7 +7,7 @@ read also returns what a pipe has, instead of waiting until a block is full.
 Invariants: every failure of the operating system or of gzip ends here, as a `SourceError` that names the file; bytes of
 a regular file are handed on only while it is the file that was opened (identity.py), which costs 3 µs a read.
 
-What it does not do: look into the bytes (reader.py).
+What it does not do: look into the bytes (row_reader.py).
 """
 
 from __future__ import annotations

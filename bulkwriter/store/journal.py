@@ -11,7 +11,7 @@ Invariants
 - a failed transaction ends it: the journal refuses everything from then on, since a second fsync may "succeed" without
   the data that the first one lost (PostgreSQL, 2018).  Rows of that transaction may or may not be found later.
 The format is described in `store/schema.py`, whole.  The database is never opened by a descriptor of ours.
-Not here: threads and futures (`writer`), reading (`rows`), what states mean for sending (the engine).
+Not here: threads and futures (`journal_writer`), reading (`journal_rows`), what states mean for sending (`run`).
 """
 
 from __future__ import annotations

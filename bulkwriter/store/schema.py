@@ -24,7 +24,7 @@ table `meta`     key, value (text): base_url, account ("" for none), columns (JS
 index `pair_by_ids`  exists only once pairs were given one by one
 
 Nothing here is secret, and no token is ever stored.  WAL mode: a copy needs FILE and FILE-wal together.
-Not here: how rows are written (`journal`) and read (`rows`).  Source: sqlite.org/fileformat2.html.
+Not here: how rows are written (`journal`) and read (`journal_rows`).  Source: sqlite.org/fileformat2.html.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The adaptive controller: what it decides by hand in virtual time, and what it never does against any server.
 
-The control matrix (`test_control_matrix.py`) says how good it is; here is what must hold whatever the server does, and
-the few rules that a person relies on: Retry-After, one canary, the floor, memory.  Its words: `test_control_words.py`.
+The control matrix (`test_matrix.py`) says how good it is; here is what must hold whatever the server does, and
+the few rules that a person relies on: Retry-After, one canary, the floor, memory.  Its words: `test_words.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`scripts/kills`: thousands of SIGKILLs, in runs of 20,000 pairs that are killed 50 times each; figures at the end.
 
-A run mostly waits (for late requests, for lists, for new processes to start), so `JOBS` of them go side by side.
+A run mostly waits (for late requests, for lists, for new processes to start), so several of them go side by side.
 """
 
 from __future__ import annotations

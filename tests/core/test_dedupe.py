@@ -69,8 +69,8 @@ def test_behaves_as_a_set(most_bitmaps: int, chunks: list[list[tuple[int, int] |
         assert ours.add_all(chunk) == expected
         assert [i for i, pair in enumerate(chunk) if pair is not None and not singly.add(pair)] == expected
         assert len(ours) == len(singly) == len(reference)
-        ours.check_invariants()
-        singly.check_invariants()
+        ours.check()
+        singly.check()
     assert sorted(ours) == sorted(singly) == sorted(reference)
     for pair in reference:
         assert pair in ours
@@ -95,7 +95,7 @@ def test_random_high_halves_do_not_make_endless_bitmaps() -> None:
     assert (BIG * 2_999 + 1, BIG * 2_999 + 2) in ours
     assert (BIG * 2_999 + 2, BIG * 2_999 + 1) not in ours
     assert len(ours) == len(many)
-    ours.check_invariants()
+    ours.check()
 
 
 def test_named_pairs_and_plain_tuples_are_the_same() -> None:

@@ -27,7 +27,6 @@ from bulkwriter.store.starts import last_start, source_rows
 from .server import Pair, Server
 from .world import World
 
-UNSURE = (State.INTENT, State.IN_DOUBT)
 UNSENT = (State.PENDING, State.FAILED)
 
 

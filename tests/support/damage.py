@@ -1,12 +1,13 @@
 """Damages journals and ledgers at random, and says of each what SQLite or a row's own bounds can show.
 
-`Place` makes a source, a journal that knows every state, a ledger, and a stub that holds the records of both; `harm`
-damages one file of it, by one of `FILE_HARMS` (bytes, pages, length, the -wal) or of `CELL_HARMS` (SQL, with values of
-any type); `is_shown` judges it by SQLite's integrity check and by bounds written down here a second time, cell by cell
-in plain Python, so that a slip in the product's SQL is found.  `ask` calls a command in this process.
+`Place` makes a source, a journal that knows every state, a ledger, and a stub that holds the records of both, and asks
+commands about them in this process.  `harm_journal` and `harm_ledger` damage one file of it, by one of `FILE_HARMS`
+(bytes, pages, length) or by SQL (`edit_cell`, with values of any type).  `cells` judges it by SQLite's integrity check
+and by bounds written down here a second time, cell by cell in plain Python, so that a slip in the product's SQL is
+found.
 
 The rule (`wrong`): never a bug of ours (70); where the damage can be shown, exit 5 with the recovery words, from every
-command; else counts and pairs are those of the cells.  Not here: how many, and with which seeds (`damage_campaign`).
+command; else counts and pairs are those of the cells.  Not here: how many, and with which seeds (`campaigns.damage`).
 """
 
 from __future__ import annotations
