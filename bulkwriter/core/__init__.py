@@ -1,17 +1,17 @@
-"""Decides: pure objects and tables; time and chance are arguments.  Modules know few others.
+"""The decisions about pairs: pure objects and tables.  Time and chance come in as arguments.
 
-    pairs       where every pair of a run is, and what each event makes of it; the one owner
+    pairs       where every pair of a run is, and what each event changes; the only owner of that
     doubts      which attempts may have been applied, and what a look says of each
-    refusals    refused pairs that may be there already, held until a look tells
-    classify    a reply -> what it means for its pair, by one ordered table
-    rulings     what any other reply means for its pair, the server, the token and the run, as a value
-    created     the short way of nearly every reply: the id of the record made
-    retry       backoff, the budget of re-sends, the breaker of a server that is gone
-    stops       when a run must stop, and in which words
-    reasons     what is said of pairs that were not written, gathered by what is meant
+    refusals    refused pairs that may be on the server already; a look decides
+    classify    what a reply means for its pair, by one ordered table
+    rulings     what a reply that proves no creation means for the pair, the server, the token and the run
+    created     a fast path for the usual reply: the id of the new record
+    retry       backoff, the budget of re-sends, the breaker for a server that does not answer
+    stops       when a run must stop, and the message to people
+    reasons     the reasons why pairs were not written, grouped by their meaning
     stats       counters, latencies, the recent rate
-    left        how many rows a source has, and what is still to be done; `writes`: how many requests that takes
+    left        how many rows a source has, and how many still need work; `writes`: how many requests that takes
     dedupe      which pairs and which record ids were seen already
 
-It names nouns alone (`model`, `rows`, `errors`, `settings`); `run` asks it and acts.
+This folder imports nouns only (`model`, `rows`, `errors`, `settings`).  `run` asks it and acts.
 """

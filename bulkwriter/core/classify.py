@@ -1,17 +1,17 @@
-"""Decides what a reply means: one ordered table, read from the top, the first match counts.
+"""Decides what a reply means, by one ordered table.  The rules are read from the top, and the first match counts.
 
-`classify` answers for a create and its pair, `judge_call` for every other call (lists, reads, deletes, tokens), from
-the same rows: a status means the same whoever meets it, and no list of statuses stands beside this one.
+`classify` judges the reply to a create.  `judge_call` judges the reply to every other call: lists, reads, deletes,
+tokens.  Both read the same rows, so a status means the same everywhere.  No second list of statuses exists.
 
-`RULES` is the table, `REPLY_TABLE` the same in words for `bulkwriter help replies`.  It ends in a rule that matches
-everything, so it is total over every status, body and fault, and `classify` never raises.
+`RULES` is the table.  `REPLY_TABLE` has the same in words for `bulkwriter help replies`.  The last rule matches
+everything.  So the table is total over every status, body and fault, and `classify` never raises.
 
-Invariant: only a whole 200 or 201 reply with `WasSuccessful` true and a usable `Value.Id` is CREATED, and nothing that
-was lost after its first byte went out is ever called unsent, throttled or rejected: what is not known is in doubt.
+Invariants: a reply is CREATED only if it is a whole 200 or 201 with `WasSuccessful` true and a usable `Value.Id`.  A
+request that was lost after its first byte went out is never called unsent, throttled or rejected: it is in doubt.
 
-The HTTP status and `WasSuccessful` decide.  The body's own `Status` never does (it says 500 under HTTP 400), nor does
-HTTP 200 alone.  What a server says is quoted cut, without control characters and without whatever looks like a token.
-This module does not retry, pause or count: the engine acts on the verdict.
+The HTTP status and `WasSuccessful` decide.  The body's own `Status` never decides, since it says 500 under HTTP 400.
+HTTP 200 alone proves nothing.  Quotes of the server are shortened, and control characters and anything like a token
+are removed.  This module does not retry, pause or count: the engine acts on the verdict.
 
 Source: the API's documentation for the envelopes; RFC 9110, section 10.2.3 for Retry-After and 5.6.7 for its dates.
 """
@@ -52,7 +52,7 @@ NO_JSON: Final = object()
 
 
 class ReplyFacts(NamedTuple):
-    """A reply as the rules look at it: its status, its body as JSON or `NO_JSON`, and what the process knows."""
+    """A reply as the rules see it: its status, its body as JSON or `NO_JSON`, and the facts that the process knows."""
 
     reply: Reply
     status: int
@@ -63,10 +63,10 @@ class ReplyFacts(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One row: when it `holds` (in words: `phrase`), the pair's fate is `kind` (in words: `meaning`).
+    """One row: where it `holds` (in words: `phrase`), the fate of the pair is `kind` (in words: `meaning`).
 
-    `advice` ends the message of a stop: what a person should look at.  `is_slow_down`: everyone pauses.  `is_busy`: it
-    may be a throttle in other words.  `is_later` and `is_forbidden` are for calls, see `CallVerdict`.
+    `advice` ends the message of a stop and says what a person should check.  `is_slow_down`: the whole run pauses.
+    `is_busy`: the reply may be a throttle in other words.  For `is_later` and `is_forbidden` see `CallVerdict`.
     """
 
     phrase: str
@@ -83,7 +83,7 @@ class Rule(NamedTuple):
 def created_id(reply: Reply) -> int:
     """The id of the record that this reply proves to be created, or 0.
 
-    The way of nearly every reply: asked first, it answers as the table would, without walking it or making a Verdict.
+    Nearly every reply takes this way.  The answer is that of the table, without the walk and without a Verdict object.
     """
     status, text, _, _, fault, _, _ = reply  # one step instead of three: 0.1 µs less
     if fault is not None or (status != 200 and status != 201):
@@ -108,7 +108,7 @@ def classify(reply: Reply, *, has_created: bool, is_current_token: bool, wall_s:
 def judge_call(reply: Reply, wall_s: float) -> CallVerdict:
     """The verdict on a reply to a list, a read, a delete or a token call, by the same table.  Never raises.
 
-    `wall_s` as for `classify`.  A 401 is taken for one on the current token.
+    `wall_s` is the same as for `classify`.  A 401 counts as a refusal of the current token.
     """
     is_answered = reply.fault is None and 200 <= reply.status <= 299
     if is_answered and len(reply.body) > REFUSAL_BYTES:
@@ -268,7 +268,7 @@ _LONG_WORDS: Final = re.compile(r"[\w.~+/=-]{16,}")
 
 
 def printable(text: str, chars: int) -> str:
-    """`text` on one line, at most `chars` long, control characters and whatever looks like a token taken out."""
+    """Return `text` on one line, at most `chars` long, without control characters and without anything like a token."""
     if len(text) > 2 * chars:  # looked at no further, and to the end of a word: half a token does not look like one
         end = max(text.rfind(" ", 0, 2 * chars), text.rfind("\n", 0, 2 * chars))
         text = text[: end if end >= 0 else 2 * chars]
@@ -302,7 +302,7 @@ def _text(value: Any) -> str:
 
 
 def _message(rule: Rule, facts: ReplyFacts, errors: tuple[FieldError, ...]) -> str:
-    """What people are told: the fault, the server's own sentence on a rejection, or the status with a quote."""
+    """The message to people: the fault, the server's own sentence on a rejection, or the status with a quote."""
     fault = facts.reply.fault
     if rule.kind is VerdictKind.CREATED:
         return ""
@@ -334,10 +334,9 @@ _DATE_FORMS: Final = (  # RFC 9110, 5.6.7: IMF-fixdate, and the two obsolete for
 def parse_retry_after(value: str, date: str | None, wall_s: float) -> float | None:
     """Seconds to wait by a Retry-After header, 0 for a date in the past, or None for garbage.
 
-    Beyond the RFC fractions are understood, and of several fields (a gateway adds its own; they come joined by commas)
-    the longest wait: to ignore them would be to send before what was stated.
-    A date counts from the reply's own `date` header, so that a server whose clock is off is still understood, and from
-    `wall_s` where that is missing or garbage.
+    More than the RFC is understood: fractions, and several fields joined by commas, since a gateway may add its own.
+    The longest wait counts, so that nothing is sent too early.  A date counts from the reply's own `date` header, so
+    that the server's clock may be wrong.  Where that header is missing or garbage, it counts from `wall_s`.
     """
     text = value.strip(" \t")
     if _SECONDS.fullmatch(text):

@@ -1,15 +1,15 @@
-"""Reads record ids out of replies that differ from an earlier one in nothing but the id, without parsing them again.
+"""A fast path for replies to creates: reads the record id without parsing JSON again.
 
-Servers answer creates alike: around the id the text is the same, as long as its second is (`UpdatedOn`).  So the text
-before and behind the id of one reply is kept, and a reply that begins and ends with the same bytes, with a plain number
-between, means the same with another id: 0.35 µs instead of 0.9, of which JSON is 0.6.
+Servers answer creates alike.  The text around the id stays the same for as long as the second in `UpdatedOn` does.  So
+the text before and after the id of one reply is kept.  A later reply may begin and end with the same bytes and have a
+plain number between them.  It then means the same with another id.  This takes 0.35 µs instead of 0.9 (JSON: 0.6).
 
-That the number between is the id, and nothing else depends on it, is proved when a text is learnt: the same text around
-another number must be parsed as a creation of that id.  (Were the place inside a string, or part of a longer number, or
-not the `Id` that counts, another number there would not change the id to itself.)
+A text is learnt only after a proof that the number is the id and that nothing else depends on it: the same text around
+another number must parse as a creation of that id.  A place inside a string, a part of a longer number, or an `Id` that
+does not count would fail this proof.
 
-Invariant: answers what `created_id` would.  It learns from one in `PATIENCE` of those that it has to parse, so a server
-whose replies are never alike costs hardly more.
+Invariant: the answer is that of `created_id`.  Only one in `PATIENCE` of the replies that had to be parsed is learnt
+from, so a server with ever different replies costs hardly more.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ZERO: Final = b"0"[0]
 
 
 class CreatedIds:
-    """Answers `read` as `created_id` does, which it is given."""
+    """Offers `read`, a faster version of the `created_id` that it is given."""
 
     __slots__ = ("_before", "_begin", "_behind", "_created_id", "_end", "_left", "_status")
 

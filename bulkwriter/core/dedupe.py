@@ -12,8 +12,8 @@ many different high halves would make very many bitmaps; beyond `MOST_BITMAPS` s
 Invariant: a pair is in the bitmap of its high halves where that bitmap exists, else in the plain set, never in both: no
 bitmap is made once the plain set has been begun.
 
-Where the time goes: `add_checked` in a C loop, one look-up an entry, and an exception only for a duplicate.  Joining a
-chunk's own bitmap to the whole (`whole |= chunk`) walks all of the whole: measured 53 µs a pair at 10^6 random pairs.
+The time goes to `add_checked` in a C loop: one look-up an entry, and an exception only for a duplicate.  The other way,
+joining a chunk's bitmap to the whole (`whole |= chunk`), walks all of the whole: 53 µs a pair at 10^6 random pairs.
 Source: Chambi, Lemire et al., "Better bitmap performance with Roaring bitmaps" (2016).
 """
 
@@ -80,9 +80,10 @@ class PairSet:
         return True
 
     def add_all(self, pairs: Sequence[tuple[int, int] | None]) -> list[int]:
-        """Add many; the indexes, ascending, of those that an earlier call or an earlier entry had added.
+        """Add many.  Return the ascending indexes of the entries that an earlier call or an earlier entry had added.
 
-        None, a bad row, is passed over.  Several times faster than `add` where all ids are below 2^32 and none is None.
+        None stands for a bad row and is skipped.  Where all ids are below 2^32 and none is None, this is several times
+        faster than `add`.
         """
         if None not in pairs:
             words = [first << 32 | second for first, second in pairs if first < HALF and second < HALF]  # type: ignore[misc]
@@ -99,7 +100,7 @@ class PairSet:
 
 
 class IdSet:
-    """A set of record ids.  A server may send any integer, so those that are no 64-bit word are kept apart."""
+    """A set of record ids.  A server may send any integer, so ids that do not fit into 64 bits are kept apart."""
 
     __slots__ = ("_bitmap", "_odd")
 
@@ -130,7 +131,7 @@ class IdSet:
         return True
 
     def add_all(self, numbers: list[int]) -> None:
-        """Add many, which may be there already: 0.03 µs each instead of 0.1."""
+        """Add many; some may be there already.  It takes 0.03 µs an id instead of 0.1."""
         try:
             self._bitmap.update(numbers)
         except OverflowError:
@@ -144,7 +145,7 @@ class IdSet:
 
 
 def add_words(bitmap: BitMap64, words: list[int]) -> list[int]:
-    """Add 64-bit words to `bitmap`; the indexes of those that were there already."""
+    """Add 64-bit words to `bitmap`.  Return the indexes of the words that were there already."""
     duplicates: list[int] = []
     rest = iter(words)
     adding = map(bitmap.add_checked, rest)

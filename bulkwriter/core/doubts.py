@@ -1,23 +1,27 @@
-"""Which doubts there are, when a look may settle them, and what a look says of each.  Pure; `listing.looks` acts.
+"""The doubts of a run: when a look may settle each of them, and what a look says.  Pure; `listing.looks` acts.
 
-A doubt is parked when its attempt has ended and may have been applied.  A record found by a look settles it at any
-time. That there is none counts only from a look that *began* at least `late_apply_s + list_lag_s` after the attempt
-ended, and only when a second such look, begun at least `list_lag_s` after the first had ended, agrees: the server may
-apply a lost request late, and a list may lag behind.  Then the pair was surely not applied and may be sent again.
+A *doubt* is a pair that may have been applied.  It is parked here when its attempt has ended.  A look that finds its
+record settles it at any time.  A look that finds none counts only under two conditions:
+
+- The look *began* at least `late_apply_s + list_lag_s` after the attempt ended: the server may apply a lost request
+  late, and a list may lag behind.
+- A second such look agrees.  It began at least `list_lag_s` after the first one had ended.
+
+Then the pair was surely not applied, and it may be sent again.
 
     parked --look: there--------------------------------------> found
     parked --look begun too early: not there------------------> parked
     parked --look: not there--> absent once --look: there-----> found
                                 absent once --look: not there-> absent
 
-Of a record that an undo was deleting when it was killed, "there" counts no earlier than "not there" does: the DELETE
-may be applied late, or a list may not show yet that it was.
+An undo may have been killed while it deleted a record.  For such a record "there" counts no earlier than "not there":
+the server may apply the DELETE late, or a list may not show it yet.
 
-A refused pair (`refusals`) waits here as well: surely not applied, but perhaps refused because a record of it is there.
-That record was there before the refusal, so one look begun `list_lag_s` after it tells.
+A refused pair (`refusals`) waits here as well.  It was surely not applied, but perhaps a record of it is the reason for
+the refusal.  That record was there before the refusal, so one look begun `list_lag_s` after it tells.
 
-Which doubt is due next is asked at every change, so it comes from a heap; what was settled or became due at another
-time since is passed over when it comes to its top.
+The next due doubt is asked for at every change, so it comes from a heap.  An entry of the heap may be out of date; it
+is dropped when it reaches the top.
 """
 
 from __future__ import annotations
@@ -31,16 +35,18 @@ from typing import Final
 from ..model import Intent
 
 STALE_MOST: Final = 1_000
-"""More entries of the heap than doubts, and so many, are no longer true: then it is made anew."""
+"""The heap is rebuilt when it has twice as many entries as there are doubts, and so many more."""
 
 
 @dataclass(slots=True)
 class Doubt:
-    """One pair that may have been applied.  `ended_at` is when its last attempt ended (or the journal was reopened)."""
+    """One pair that may have been applied.  `ended_at`: when its last attempt ended, or when the journal was
+    reopened.
+    """
 
     intent: Intent
     ended_at: float
-    absent_at: float | None = None  # when the first look ended that was late enough and did not see it
+    absent_at: float | None = None  # end of the first look that was late enough and did not see it
     is_refused: bool = False
     is_being_deleted: bool = False  # a DELETE of its record may be on its way
 
@@ -55,7 +61,7 @@ class Doubts:
         self._queue: list[tuple[float, int, Doubt]] = []
         self._number = count()
         self.parked_at = 0.0
-        """When the attempt ended that was parked last."""
+        """The end of the attempt that was parked last."""
 
     def __len__(self) -> int:
         return len(self._doubts)
@@ -81,11 +87,11 @@ class Doubts:
         self._enqueue(doubt)
 
     def drop(self, seq: int) -> Doubt | None:
-        """Forget a pair, if it is here: no look is needed any more."""
+        """Forget a pair, if it is here: it needs no look any more."""
         return self._doubts.pop(seq, None)
 
     def due_at(self, doubt: Doubt) -> float:
-        """When the next look may begin that brings this doubt forward even if it finds nothing."""
+        """The earliest begin of a look that brings this doubt forward even if it finds nothing."""
         if doubt.is_refused:
             return doubt.ended_at + self._lag_s
         if doubt.absent_at is None:
@@ -93,7 +99,7 @@ class Doubts:
         return doubt.absent_at + self._lag_s
 
     def next_due_at(self) -> float | None:
-        """When the first of them is due."""
+        """When the first doubt is due; None without doubts."""
         queue = self._queue
         while queue:
             at, _, doubt = queue[0]
@@ -103,14 +109,14 @@ class Doubts:
         return None
 
     def settled_at(self) -> float | None:
-        """When the last of them may be settled at the earliest, if no look finds it before; None without doubts."""
+        """The earliest time at which all may be settled if looks find nothing; None without doubts."""
         lag_s = self._lag_s
         return max(
             (self.due_at(d) + (lag_s if d.absent_at is None and not d.is_refused else 0.0) for d in self), default=None
         )
 
     def due(self, now: float) -> list[Doubt]:
-        """Doubts that a look begun at `now` may settle either way, oldest first."""
+        """The doubts that a look begun at `now` brings forward whatever it finds, oldest first."""
         return sorted((d for d in self if self.due_at(d) <= now), key=lambda d: d.ended_at)
 
     def seen(self, doubt: Doubt, *, began_at: float) -> bool:
@@ -121,7 +127,9 @@ class Doubts:
         return True
 
     def not_seen(self, doubt: Doubt, *, began_at: float, ended_at: float) -> bool:
-        """A look did not see the record.  True when that settles it: it was not applied, or there was none before."""
+        """A look did not see the record.  True when that settles it: the pair was not applied, or had no record
+        before.
+        """
         if self._doubts.get(doubt.intent.seq) is not doubt or began_at < self.due_at(doubt):
             return False
         if doubt.absent_at is None and not doubt.is_refused:

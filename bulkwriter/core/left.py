@@ -1,15 +1,15 @@
-"""How much of a run is left: the rows of its source, known or estimated, and what of them is still to be done.
+"""How much of a run is left: the rows of its source, exact or estimated, and how many of them still need work.
 
-A source is read from its beginning at each start, and no further than pairs can be sent.  So how many rows it has is
-known once a start has read it whole; before that it is estimated from the share of its bytes that was read, and never
-from less of it than an earlier start has read.  What an earlier start knew holds until this one has read as far.
+Each start reads its source from the beginning, and no further than pairs can be sent.  So the number of rows is known
+only once a start has read the whole source.  Before that it is estimated from the share of the bytes that was read.  An
+earlier start may have read further; its estimate then holds until this start has read as far.
 
-    total = rows read / share of the bytes read        100 rows of a tenth: about 1,000
+    total = rows read / share of the bytes read        100 rows in a tenth of the bytes: about 1,000
 
-Everything that says what is left (summary, progress, `status`, `plan`, forecasts) counts it by `to_do`.
+Summary, progress, `status`, `plan` and forecasts all count the remaining work by `to_do`.
 
-Invariants: a total is never less than the rows read; exact is said only of a source that was read to its end.
-Pure.  Not here: who remembers it from start to start (`store.starts`), when it will be done (`quota.eta`).
+Invariants: a total is never less than the rows read.  A total is called exact only if the source was read to its end.
+Pure.  Not here: the memory from start to start (`store.starts`), and the time that the rest takes (`quota.eta`).
 """
 
 from __future__ import annotations
@@ -19,24 +19,27 @@ from typing import Final
 from ..model import Counts, Rows
 
 LEAST: Final = 1e-9
-"""A smaller share tells nothing of the whole."""
+"""A smaller share gives no estimate."""
 
 
 SAME: Final = 0.001
-"""Estimates that differ by less are the same: the earlier one stays, so that what is told is what was noted."""
+"""Estimates that differ by less count as the same.  The earlier one stays, so that people are told the number that was
+noted.
+"""
 
 
 def to_do(counts: Counts, not_read: int | None, *, is_alive: bool) -> int:
-    """Rows that something has yet to be done about: sent, looked up or read, by this process or by the next start.
+    """Rows that still need work by this process or the next start: a request, a look, or to be read.
 
-    Failed pairs are tried again by the next start only.  Nothing is added where `not_read` is not known.
+    Failed pairs count only where this process has ended, since the next start tries them again.  Where `not_read` is
+    not known, it adds nothing.
     """
     failed = 0 if is_alive else counts.failed
     return counts.pending + counts.in_doubt + failed + (not_read or 0)
 
 
 class RowTotal:
-    """How many rows one source has; `noted` is what earlier starts knew of it."""
+    """The number of rows of one source.  `noted` is what earlier starts knew of it."""
 
     def __init__(self, noted: Rows, *, first_seq: int = 0) -> None:
         self._first = first_seq
@@ -46,7 +49,7 @@ class RowTotal:
         self._announced = noted.total, noted.is_exact
 
     def read_to(self, seq: int, share: float | None) -> None:
-        """Rows up to `seq` were read, `share` of the source's bytes (None: of a source of unknown size)."""
+        """Rows up to `seq` were read; they are `share` of the source's bytes (None: the size is unknown)."""
         if seq < self._basis or (seq == self._basis and self._is_exact):
             return  # an earlier start has read further, or the whole of it
         self._basis = seq
@@ -62,7 +65,7 @@ class RowTotal:
         self._total, self._is_exact, self._basis = seq, True, seq
 
     def news(self) -> tuple[int | None, bool] | None:
-        """The total and whether it is exact, where that was not told yet."""
+        """The total and whether it is exact; None if this was told before."""
         now = self._total, self._is_exact
         if now == self._announced:
             return None
@@ -71,10 +74,10 @@ class RowTotal:
 
     @property
     def grown_from(self) -> int | None:
-        """How many rows the source had when an earlier start read it whole, if it has more by now."""
+        """If the source has grown since an earlier start read it whole: how many rows it had then."""
         noted = self._noted
         return noted.total if noted.is_exact and noted.total is not None and self._basis > noted.total else None
 
     def rows(self, read: int) -> Rows:
-        """With the rows that the journal holds."""
+        """The total, together with the rows that the journal holds."""
         return Rows.known(self._total, is_exact=self._is_exact, read=read)

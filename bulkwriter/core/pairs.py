@@ -1,15 +1,15 @@
-"""Where every pair of a run is, and what each event makes of it: one owner, one state machine.
+"""The place of every pair of a run, and how each event changes it.  One owner, one state machine.
 
-A pair's *place* and its *row* are two things.  The place is here, in memory; the row is in the journal, or queued here
+A pair's *place* and its *row* are two things.  The place is here, in memory.  The row is in the journal, or queued here
 for the next commit.  A pair may be ready while the row that says `in doubt` is still on its way to the disk.
 
     away        nowhere: its row is final or `pending`, or it was never here
     ready       its intent is durable, it may be sent
     in flight   a lane carries it
     in doubt    it may have been applied; looks will tell (`doubts`)
-    refused     the server refuses it in words that may mean that it is there; looks will tell (`refusals`)
+    refused     the server refuses it in words that may mean that a record exists; looks will tell (`refusals`)
     released    looks showed that it was not applied; it waits for the retry budget
-    known       what became of it is queued for the disk, or on its way there
+    known       its outcome is queued for the disk, or on its way there
 
                 away       ready      in flight  in doubt   refused    released   known
     added       ready
@@ -28,18 +28,20 @@ for the next commit.  A pair may be ready while the row that says `in doubt` is 
     taken back             known                                       known
     durable     =          =          =          =          =          =          away
 
-Blank cannot happen: the container refuses it.  `=` stays.  Where more than the table decides:
+A blank field cannot happen: the container refuses it.  `=` means that the pair stays.  Some events need more words:
 
-- `recalled` never trusts: a lane that answered out of step told nothing, and its requests may have been applied.  A
-  pair in flight is marked, and is not sent again without a look: `back` and `held` then put it in doubt.  A lane that
-  had sent a pair *back* is overruled by what a later attempt told, so a pair that is settled stays so; where its row is
-  `pending` or `failed` it is in doubt, and where only the journal has that row, it is asked (`asked`, `claimed`).
-- `held` is `known` at once where the words are known to be innocent.
-- a pair whose attempts are used up is `failed` when looks saw none of them applied.
+- `recalled`: a lane answered out of step, so nothing that it told is trusted.  Its requests may have been applied.
+  A pair in flight is marked; `back` and `held` then put it in doubt instead of sending it again.
+  The lane may have told that a pair was *not* applied (`back`).  The outcome of a later attempt overrules that, so a
+  settled pair stays settled.  If its row is `pending` or `failed`, the pair is in doubt.  If only the journal has the
+  row, the journal is asked (`asked`, `claimed`).
+- `held`: the pair is `known` at once if looks have shown that such words do not mean an existing record.
+- `used up`: all attempts of the pair are used, and looks saw that none was applied.  The pair is `failed`.
 
-The table is for the reader and for the test, which brings about every event in every place; looking it up for each pair
-would cost 1 µs.  Rows are committed in the order in which they were made, so the last one of a pair holds.  Pure: the
-instant is an argument.  Not here: when looks are made, what a reply means, who waits for an outcome.
+The table is for the reader and for a test.  The test brings about every event in every place.  The code does not look
+it up, since that would cost 1 µs a pair.  Rows are committed in the order in which they were made, so the last row of a
+pair counts.  Pure: the instant is an argument.  Not here: when looks are made, what a reply means, who waits for an
+outcome.
 """
 
 from __future__ import annotations
@@ -57,15 +59,15 @@ from .refusals import Refusals
 PENDING, INTENT, IN_DOUBT = int(State.PENDING), int(State.INTENT), int(State.IN_DOUBT)
 EXISTING, FAILED = int(State.EXISTING), int(State.FAILED)
 SURELY_NOT_APPLIED: Final = frozenset({PENDING, FAILED})
-"""States that say so, and that a lane out of step may have said in vain."""
+"""States that claim it.  The claim may come from a lane out of step, and then it is not trusted."""
 NONE: Final[Mapping[int, str]] = MappingProxyType({})
 OUT_OF_STEP: Final = "the connection that answered for it was out of step"
 
 
 class Pairs:
-    """The pairs of one run that are not away, and their rows that are not durable.
+    """The pairs of one run that are not away, and their rows that are not durable yet.
 
-    `most_rows` rows or more that wait for the disk make `is_full`.
+    `is_full` is true once `most_rows` rows wait for the disk.
     """
 
     def __init__(
@@ -85,17 +87,17 @@ class Pairs:
         self.released: list[Intent] = []
         self._causes: dict[int, str] = {}
         self.asked: dict[int, Intent] = {}
-        """Recalled pairs of which only the journal knows whether their row is `pending`."""
+        """Recalled pairs for which the journal must say whether their row is `pending`."""
         self._rows: list[SettleRow] = []
         self._intents: list[Intent] = []
         self._at_disk: tuple[list[Intent], list[SettleRow]] = [], []
-        self._marked: set[int] = set()  # in flight, and recalled meanwhile
+        self._marked: set[int] = set()  # seqs of pairs that were recalled while in flight
         self._recalled: set[int] = set()  # final in the journal until the row that says `in doubt` is durable
 
     # on the way out
 
     def added(self, intents: Iterable[Intent], now: float) -> None:
-        """Their intents are durable: new rows, or rows that were claimed again."""
+        """The intents of these pairs are durable, as new rows or as rows that were claimed again."""
         if not self.asked:
             self.ready.extend(intents)
             return
@@ -115,7 +117,7 @@ class Pairs:
     ) -> None:
         """Take the pairs that an earlier start left in doubt.
 
-        `being_deleted` are the seqs of those whose records an undo was deleting; `causes` are the journal's reasons, by
+        `being_deleted` has the seqs of pairs whose records an undo was deleting.  `causes` has the journal's reasons by
         seq.
         """
         for intent in intents:
@@ -123,7 +125,7 @@ class Pairs:
             self.doubts.park(intent, now, is_being_deleted=intent.seq in being_deleted)
 
     def next(self) -> Intent:
-        """The pair to be sent next, in flight from now on."""
+        """Take the pair to be sent next.  It is in flight from now on."""
         intent = self.ready.popleft()
         self.in_flight[intent.seq] = intent
         return intent
@@ -131,7 +133,9 @@ class Pairs:
     # what became of an attempt
 
     def back(self, intent: Intent, now: float) -> None:
-        """Surely not applied: nothing was written, or the server took nothing.  To the head of the queue."""
+        """The attempt was surely not applied: nothing was written, or the server took nothing.  The pair goes to the
+        head.
+        """
         del self.in_flight[intent.seq]
         if self._marked and intent.seq in self._marked:
             self._doubt(intent, OUT_OF_STEP, now)
@@ -139,13 +143,16 @@ class Pairs:
             self.ready.appendleft(intent)
 
     def answered(self, intent: Intent, row: SettleRow) -> None:
-        """What became of it is known; it is settled when `row` is durable."""
+        """The outcome of the pair is known.  It is settled when `row` is durable."""
         self.in_flight.pop(intent.seq, None)
         self._rows.append(row)
         self._intents.append(intent)
 
     def held(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float, *, can_look: bool) -> bool:
-        """The server refuses it, perhaps because it is there (False: surely); else `row` is what became of it."""
+        """The server refuses the pair, perhaps because a record exists.  `row` is its outcome if none does.
+
+        False: the words of the refusal are known to mean an existing record.
+        """
         del self.in_flight[intent.seq]
         if intent.seq in self._marked:
             self._doubt(intent, OUT_OF_STEP, now)
@@ -158,9 +165,10 @@ class Pairs:
         self._doubt(intent._replace(attempts=intent.attempts + 1), reason, now)
 
     def recalled(self, told: Iterable[tuple[Intent, int]], now: float, *, floor: int | None) -> None:
-        """A lane was out of step: `told` is what it said of each pair, `pending` where it sent it back.
+        """A lane was out of step.  `told` has each pair that it told of, and the state that it told: `pending` for
+        `back`.
 
-        `floor` is a record id from before the first of them was sent.  Costs a pass over the ready queue.
+        `floor` is a record id from before the first of them was sent.  The call costs a pass over the ready queue.
         """
         last = {intent.seq: (intent._replace(floor=floor), state) for intent, state in told}
         waiting = {intent.seq: intent for intent in (*self.ready, *self.released) if intent.seq in last}
@@ -184,7 +192,7 @@ class Pairs:
     # what looks tell
 
     def found(self, intent: Intent, record_id: int, state: State) -> None:
-        """A look saw a record of a pair that was in doubt or refused; `state` is what a doubt becomes by it."""
+        """A look saw the record of a pair in doubt or refused.  `state` is the outcome if the pair was in doubt."""
         if intent.seq in self.refusals:
             self.refusals.found(intent.seq, record_id)
         else:
@@ -205,22 +213,22 @@ class Pairs:
             self.released.append(intent)
 
     def believed(self, is_wanted: Callable[[Intent], bool] = lambda intent: True) -> None:
-        """No look will tell of refused pairs that `is_wanted`, or nobody waits for one: they are rejected."""
+        """Reject the refused pairs that `is_wanted`: no look will tell of them, or nobody waits for one."""
         self.refusals.give_up(is_wanted)
 
     @property
     def can_free(self) -> bool:
-        """Whether the pair released last may be sent as far as its row is concerned: it is an intent, or in doubt."""
+        """Whether the pair that was released last may be sent, as far as its row allows: an intent, or in doubt."""
         return bool(self.released) and self.released[-1].seq not in self._recalled
 
     def freed(self) -> None:
-        """The retry budget has one for the pair released last."""
+        """The retry budget lets the pair that was released last go."""
         self.ready.appendleft(self.released.pop())
 
     # to the disk
 
     def taken_back(self, is_wanted: Callable[[Intent], bool]) -> list[Intent]:
-        """Those that wait to be sent and `is_wanted` are to be `pending` again; returns them."""
+        """Make the waiting pairs that `is_wanted` `pending` again, and return them."""
         unsent = [intent for intent in (*self.ready, *self.released) if is_wanted(intent)]
         self._take_out({intent.seq for intent in unsent})
         for intent in unsent:
@@ -228,28 +236,33 @@ class Pairs:
         return unsent
 
     def take_rows(self) -> tuple[list[Intent], list[SettleRow]]:
-        """All that are queued, on their way to the disk until `durable`; the same ones again until then."""
+        """Return all queued rows; they are on their way to the disk until `durable`.  A repeated call returns the same
+        rows.
+        """
         if not self._at_disk[1]:
             self._at_disk = self._intents, self._rows
             self._intents, self._rows = [], []
         return self._at_disk
 
     def durable(self) -> None:
-        """The rows taken last are on the disk."""
+        """The rows of the last `take_rows` are on the disk."""
         if self._marked or self._recalled:
             self._marked -= {row[0] for row in self._at_disk[1] if row[0] not in self.in_flight}
             self._recalled &= {row[0] for row in self._rows if row[1] == IN_DOUBT}
         self._at_disk = [], []
 
     def take_asked(self) -> list[SettleRow]:
-        """Rows in doubt, for those of `asked` that the journal has as surely not applied; it is told `claimed` next."""
+        """Rows that put the `asked` pairs in doubt where the journal says "surely not applied".  `claimed` must
+        follow.
+        """
         detail = doubt_detail(OUT_OF_STEP, None)
         return [(seq, IN_DOUBT, intent.attempts, None, None, detail) for seq, intent in self.asked.items()]
 
     def claimed(self, rows: Sequence[SettleRow], expected: Sequence[int], now: float) -> None:
-        """The journal had these rows of `take_asked` in these states; those that were surely not applied are in doubt.
+        """The journal had these rows of `take_asked` in these states.  Pairs that were surely not applied are now in
+        doubt.
 
-        One that is an intent was claimed by somebody else just before, and comes to `added`.
+        Somebody else may have claimed a pair just before.  Its row is then an intent, and `added` receives it.
         """
         for row, state in zip(rows, expected, strict=True):
             if state == INTENT or row[0] not in self.asked:
@@ -265,7 +278,7 @@ class Pairs:
 
     @property
     def has_rows(self) -> bool:
-        """Whether whoever commits has work."""
+        """Whether a commit has anything to write or to ask."""
         return bool(self._rows or self.asked)
 
     @property
@@ -274,7 +287,7 @@ class Pairs:
         return not (self._rows or self._at_disk[1] or self.asked)
 
     def _take_out(self, seqs: Collection[int]) -> None:
-        """Take these out of those that wait to be sent."""
+        """Remove these pairs from the waiting ones."""
         if seqs:
             kept = [intent for intent in self.ready if intent.seq not in seqs]
             self.ready.clear()
@@ -288,7 +301,7 @@ class Pairs:
         self.doubts.park(intent, now)
 
     def _note_cause(self, intent: Intent, reason: str) -> None:
-        """Why it is a doubt, where no further attempt would say another reason."""
+        """Keep the reason for a doubt if no further attempt would give another one."""
         if reason and intent.attempts >= self._max_attempts:
             self._causes[intent.seq] = reason
 
@@ -296,7 +309,7 @@ class Pairs:
         self.asked[intent.seq] = intent
 
     def check(self) -> None:
-        """Invariants, for simulation: a pair is in one place, and nowhere if the last of its rows is final."""
+        """Invariants, for simulation: a pair is in one place, and in none if its last row is final."""
         doubts = [doubt.intent.seq for doubt in self.doubts if not doubt.is_refused]
         waiting = [intent.seq for intent in (*self.ready, *self.released)]
         held = [seq for seq in self.in_flight if seq in self.refusals]

@@ -1,21 +1,21 @@
-"""Reasons: what is said of pairs that were not written, gathered by what is meant, in bounded memory.
+"""Groups the reasons why pairs were not written, in bounded memory.
 
-A server that refuses 10,000 pairs says the same 10,000 times, each time with other ids in it; and so does a source
-whose every row has the same fault.  `kind_of` takes out what may be a value, so that such texts are one *kind*:
+A server that refuses 10,000 pairs says the same 10,000 times, with other ids each time.  So does a source with the same
+fault in every row.  `kind_of` removes everything that may be a value, so that such texts become one *kind*:
 
     "there is no reader 42", "there is no reader 43"    one kind, told as "there is no reader …"
     "'a' is no id from 1 to 9", "'b' is no id from …"   one kind, told as "… is no id from 1 to 9"
 
-Values are what stands in quotes, e-mail addresses, and words with a digit in them.  The same normaliser decides whether
-two refusals are in the same words, for those who stop a run (`stops`) or look pairs up (`refusals`).
+Values are quoted texts, e-mail addresses, and words with a digit.  The same rule decides whether two refusals use the
+same words.  `stops` and `refusals` depend on that.
 
-`ReasonCounter` counts texts by state and kind, and keeps of each kind the first one as its example.  In its reason a
-value stays that was the same in all of them; any other is "…".  Who says a text may know better what is a value in it,
-and give the kind as well.
+`ReasonCounter` counts texts by state and kind, and keeps the first text of a kind as its example.  In the reason that
+is shown, a value stays if it was the same in all texts of the kind.  Any other value becomes "…".  The author of a text
+may know better which part is a value, and may then give the kind as well.
 
-Invariants: the counts of a state add up to what was added for it; never more than `MOST_KINDS` kinds a state, what
-comes beyond is counted together as `OTHER`; nothing in a `Reason` can move a cursor or colour a terminal (`escaped`).
-Pure.  Not here: where the texts come from (`cli.reason_lines` for a journal's rows, `run` for its own).
+Invariants: the counts of a state add up to the number of texts added for it.  A state has at most `MOST_KINDS` kinds;
+all further texts are counted together as `OTHER`.  A `Reason` can neither move a cursor nor colour a terminal
+(`escaped`).  Pure.  Not here: the origin of the texts (`cli.reason_lines` for a journal's rows, `run` for its own).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from typing import Final
 from ..model import Pair, Reason, Reasons, Verdict
 
 MOST_KINDS: Final = 200
-"""Kinds a state, at about 1 kB each.  More finds a frequent kind that comes late, behind so many rare ones."""
+"""Kinds a state, at about 1 kB each.  A higher number finds a frequent kind that comes after many rare ones."""
 SHOWN: Final = 10
-"""Kinds a state that are told, beside what is left."""
+"""Kinds a state that are shown; one more line counts the rest."""
 TEXT_CHARS: Final = 1_000
-"""Of a text that are looked at: servers' own are cut to less, a journal may hold anything."""
+"""Only so much of a text is looked at.  A server's text is shorter already, but a journal may hold anything."""
 REASON_CHARS: Final = 200
-"""Of a reason or an example that are told."""
+"""The longest reason or example that is shown."""
 OTHER: Final = "other reasons"
 NOT_SAID: Final = "no reason was given"
 BEYOND: Final = ()  # the key of all kinds beyond `MOST_KINDS`: no text has no parts
@@ -46,12 +46,12 @@ _VALUE: Final = re.compile(  # each alternative begins with a set or a boundary:
 
 
 def kind_of(text: str) -> tuple[str, ...]:
-    """What stands between the values of `text`: equal for texts that say the same of different pairs."""
+    """The parts of `text` between its values.  Texts that say the same of different pairs have equal parts."""
     return tuple(_VALUE.split(text)[::2])
 
 
 def words_of(status: int, verdict: Verdict) -> tuple[object, ...]:
-    """What a refusal says, whatever its values: ids do not make it another one."""
+    """What a refusal says, without its values: other ids do not make another refusal."""
     said = [(error.property_name, kind_of(error.message)) for error in verdict.errors]
     return (status, *said, *([] if said else [kind_of(verdict.message)]))
 
@@ -65,7 +65,7 @@ def escaped(text: str, chars: int = REASON_CHARS) -> str:
 
 
 def place_of(line: int | None, pair: Pair | tuple[int, int] | None) -> str:
-    """Where a row is to be found: "line 5 (11,42)"; its line, its pair, or both."""
+    """Where to find a row: its line, its pair, or both, as in "line 5 (11,42)"."""
     ids = f"{pair[0]},{pair[1]}" if pair else ""
     if line is None:
         return ids
@@ -73,19 +73,19 @@ def place_of(line: int | None, pair: Pair | tuple[int, int] | None) -> str:
 
 
 class Kind:
-    """One kind of reason: how often it was given, the first text of it, and which of its values never changed."""
+    """One kind of reason: its count, its first text, and the values that never changed."""
 
     __slots__ = ("_parts", "count", "example", "fixed")
 
     def __init__(self, parts: list[str], example: str) -> None:
         self.count = 0
         self.example = example
-        self._parts = parts  # text and values by turns
+        self._parts = parts  # texts and values in turn
         self.fixed: Sequence[int] = range(1, len(parts), 2)
         """Places of the values that were the same in all texts so far."""
 
     def meet(self, parts: list[str]) -> None:
-        """Another text of this kind: some of the values may be other ones in it."""
+        """Take another text of this kind; some of its values may differ."""
         first, fixed = self._parts, self.fixed
         for i in fixed:
             if parts[i] != first[i]:
@@ -114,8 +114,8 @@ class ReasonCounter:
     ) -> None:
         """Count a text that was said of `count` pairs.
 
-        `kind` is the text without its values, where whoever said it knows that.  `place` tells where the first of the
-        pairs is to be found; it is asked for the example of a kind only.
+        `kind` is the text without its values, where the author of the text knows that.  `place` tells where the first
+        of the pairs is; it is called only for the example of a kind.
         """
         parts = _VALUE.split(escaped(kind or text, TEXT_CHARS) or NOT_SAID)
         kinds = self._kinds.setdefault(state, {})
@@ -131,7 +131,7 @@ class ReasonCounter:
         found.count += count
 
     def top(self, most: int = SHOWN) -> Reasons:
-        """The most frequent reasons of each state, most frequent first, the rest of it as one more."""
+        """The most frequent reasons of each state in falling order; one more entry counts the rest."""
         return {state: _top(kinds, most) for state, kinds in self._kinds.items() if kinds}
 
 
@@ -149,6 +149,6 @@ def example(text: str, place: str) -> str:
 
 
 def shown_first(reasons: Sequence[Reason], most: int) -> tuple[list[Reason], int]:
-    """The first `most` reasons, and of how many pairs the others are told."""
+    """The first `most` reasons, and the number of pairs with any other reason."""
     named = [reason for reason in reasons if reason.reason != OTHER][:most]
     return named, sum(reason.count for reason in reasons) - sum(reason.count for reason in named)

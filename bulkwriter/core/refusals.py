@@ -1,22 +1,23 @@
-"""Refused pairs whose refusal may mean that they are there already: looked up before they count as rejected.
+"""Refused pairs whose records may exist already.  A look decides between `existing` and `rejected`.
 
-Nothing documents whether the server refuses a second record of a pair, nor in which words.  So a refusal is held until
-a look has shown whether the pair has a record: then it is `existing`, and not of our making; else `rejected`.  Looks
-cost calls, so refusals in the same words (values do not count) are tried on the first `PROBES` pairs:
+No documentation says whether the server refuses a second record of a pair, or in which words.  So a refusal is held
+until a look has shown whether the pair has a record.  If it has, the pair is `existing`: not written by this run.  If
+not, it is `rejected`.  Looks cost calls, so each wording is tried on `PROBES` pairs only (values do not count, see
+`reasons`):
 
-    in these words refused, tried on fewer than PROBES   look up this pair as well
-    tried on PROBES                                      hold it until one of them is answered
-    one of them was there                                look up this one, and all that come
-    none of them was there                               rejected at once, this one and all that come
+    tried on fewer than PROBES pairs     look up this pair as well
+    tried on PROBES pairs                hold this pair until one of them is answered
+    one of them had a record             look up this pair, and all later ones
+    none of them had a record            reject this pair at once, and all later ones
 
-A record that caused a refusal was there before it, so one look begun `list_lag_s` after the refusal tells.  Where looks
-do not work, and when its source is left early, what is held is rejected: that tells nothing of its words, so the next
-pair that is refused in them is looked up in its place.
+A record that caused a refusal was there before it.  So one look begun `list_lag_s` after the refusal is enough.  Held
+pairs are rejected unseen where looks do not work, and where their source is left early.  This says nothing about their
+wording, so the next pair that is refused in the same words is looked up instead.
 
-Invariants: the row of a pair held here is in the journal as it was when the pair was sent (an intent or a doubt), so a
-kill makes it a doubt; the pair is in no other place but the doubts, where it is one that is looked up; whoever waits
-waits for a pair that is being looked up.
-Pure.  Not here: looks, and what becomes of the pairs (`pairs`, which is told by `know`).
+Invariants: the row of a held pair is in the journal as it was at the send, an intent or a doubt, so a kill makes it a
+doubt.  A held pair is in no other place but `doubts`, and there only while it is looked up.  A pair that waits, waits
+for another pair that is being looked up.
+Pure.  Not here: looks, and the fate of the pairs; `know` passes each outcome to `pairs`.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ from .reasons import words_of
 EXISTING, REJECTED = int(State.EXISTING), int(State.REJECTED)
 PROBES: Final = 3
 MOST_WORDINGS: Final = 1_000
-"""A server that says something new each time is not asked about more than so many wordings."""
+"""The most wordings that are tried.  A server may say something new each time."""
 MOST_HELD: Final = 10_000
-"""Pairs held at a time, at about 500 bytes each; what is refused beyond is rejected unseen."""
+"""The most pairs held at a time, at about 500 bytes each.  Further refused pairs are rejected unseen."""
 NEVER_ABOUT_DOUBLES: Final = frozenset({404, 413, 415})
-"""Not there, too large, another media type: none of these says that a record exists."""
+"""Not found, too large, wrong media type: none of these says that a record exists."""
 
 Words = tuple[object, ...]
 
 
 @dataclass(slots=True)
 class Wording:
-    """What is known of refusals in some words: `asked` are being looked up, `waiting` wait for what these show."""
+    """Refusals in one wording.  The pairs in `asked` are being looked up; those in `waiting` wait for the results."""
 
     asked: set[int] = field(default_factory=set)
     waiting: deque[int] = field(default_factory=deque)
@@ -63,7 +64,7 @@ class Wording:
 
 @dataclass(slots=True)
 class HeldRefusal:
-    """A refused pair, and the row that it gets if it is not there."""
+    """A refused pair, and the row that it gets if it has no record."""
 
     intent: Intent
     row: SettleRow
@@ -72,7 +73,7 @@ class HeldRefusal:
 
 
 class Refusals:
-    """The refused pairs of a run that are not settled yet; `know` takes the row of each that is."""
+    """The refused pairs of a run that are not settled yet.  `know` receives each row once it is known."""
 
     def __init__(self, doubts: Doubts, know: Callable[[Intent, SettleRow], None]) -> None:
         self._doubts = doubts
@@ -87,9 +88,9 @@ class Refusals:
         return seq in self._held
 
     def take(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float, *, can_look: bool) -> bool:
-        """Settle a refused pair as `row` says, or hold it until that is known.
+        """Pass on `row` as the outcome of a refused pair, or hold the pair until a look has told.
 
-        False where such words are known to mean that a pair is there: then the server does not refuse what it lacks.
+        False where such words are known to mean that a record exists: then the server refuses nothing that it lacks.
         """
         words = words_of(row[4] or 0, verdict)
         wording = self._wording(words)
@@ -123,14 +124,14 @@ class Refusals:
             wording.waiting.clear()
 
     def recalled(self, seq: int) -> Intent:
-        """The lane that told of the refusal was out of step: forget it."""
+        """The lane that told of the refusal was out of step.  Forget the refusal."""
         held = self._held.pop(seq)
         self._doubts.drop(seq)
         self._forget([held])
         return held.intent
 
     def give_up(self, is_wanted: Callable[[Intent], bool] = lambda intent: True) -> None:
-        """Reject what is held and `is_wanted`: no look will tell, or nobody waits for one."""
+        """Reject the held pairs that `is_wanted`: no look will tell, or nobody waits for one."""
         left = [held for held in self._held.values() if is_wanted(held.intent)]
         for held in left:
             del self._held[held.intent.seq]
@@ -152,14 +153,14 @@ class Refusals:
         return self._wordings.setdefault(words, Wording())
 
     def _look_up(self, wording: Wording) -> None:
-        """Park as many of those that wait as may be looked up now."""
+        """Park as many of the waiting pairs as may be looked up now."""
         while wording.waiting and wording.may_ask:
             held = self._held[wording.waiting.popleft()]
             wording.asked.add(held.intent.seq)
             self._doubts.park(held.intent, held.at, is_refused=True)
 
     def _forget(self, left: Sequence[HeldRefusal]) -> None:
-        """They are held no more, and no look has told of them: of those that still wait, others are looked up."""
+        """These pairs are no longer held, and no look has told of them.  Look up others that wait in their place."""
         for words in dict.fromkeys(held.words for held in left):
             wording = self._wordings[words]
             wording.asked &= self._held.keys()

@@ -1,14 +1,14 @@
-"""Decides when to try again: backoff, a budget that stops storms of re-sends, and a breaker for a server that is gone.
+"""Decides when to try again: backoff, a retry budget, and a circuit breaker for a server that does not answer.
 
-    Backoff      how long after the n-th failure of one thing
+    Backoff      how long to wait after the n-th failure of one thing
     RetryBudget  how many re-sends all pairs together may make
-    Breaker      whether anybody but one probe may send at all
+    Breaker      whether anything but one probe may be sent
 
-Throttles are none of this: they are answers, and `adaptive` deals with them.  Whether a pair may be sent again is
-not decided here either (`core.classify`, and the looks that settle doubts), only when and how many at once.
+Throttles are answers, so they do not count here; `adaptive` deals with them.  Whether a pair may be sent again at all
+is decided by `core.classify` and by looks.  This module decides only when, and how many at once.
 
-Invariants: a delay is within its documented range; the budget is never below 0, never above its capacity, and never
-empty for longer than 1 / `per_s`; while the breaker is open at most one probe is out.  Time and chance are arguments.
+Invariants: a delay is within its documented range.  The budget is never below 0 or above its capacity, and never empty
+for longer than 1 / `per_s`.  At most one probe is out while the breaker is open.  Time and chance are arguments.
 
 Source: "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015) for full jitter; the retry budget of Finagle and
 of the AWS SDKs, whose Go edition once had one that never filled again; "Release It!" (Nygard) for the breaker.
@@ -25,10 +25,10 @@ DOUBLINGS_MAX: Final = 64  # 2^64 times any base is above any cap; more would on
 
 RESENDS: Final = 100.0  # a burst of so many re-sends is always allowed: 64 lanes that die at once, and some
 RESENDS_PER_S: Final = 10.0  # never empty for longer than 0.1 s, whatever happens
-RESENDS_PER_SUCCESS: Final = 2.0  # a server that takes half of what it lost is sent that as fast as it takes it
+RESENDS_PER_SUCCESS: Final = 2.0  # a server that takes half of its re-sends gets them as fast as it takes them
 
 TRUST: Final = 2
-MOST_TRUST: Final = 1_000  # doubts that a server costs which dies after looks had found what it did
+MOST_TRUST: Final = 1_000  # doubts at most if a server dies after looks had found its records
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +84,17 @@ class RetryBudget:
 class Breaker:
     """Opens after `failures` bad exchanges in a row; then one probe at a time, with growing pauses, until a good one.
 
-    Bad is an exchange that ended lost, in doubt or without a connection.  Good is every other whole reply, a rejection
-    or a throttle too: the server answers.  The pause before probe n = 0, 1, 2, … is uniform in [d/2, d] with
-    d = min(cap_s, pause_s * 2**n): the first, for pause_s 0.5, in [0.25 s, 0.5 s].  Not less, since each probe may
-    leave a doubt; not more, since a gateway that restarts is back within a second or two.
+    A bad exchange was lost, ended in doubt, or found no connection.  A good one is any other whole reply.  A rejection
+    and a throttle are good too: the server answers.  The pause before probe n = 0, 1, 2, … is uniform in [d/2, d] with
+    d = min(cap_s, pause_s * 2**n); the first, for pause_s 0.5, is in [0.25 s, 0.5 s].  A shorter pause would leave more
+    doubts, one a probe.  A longer one would waste time, since a gateway that restarts is back within a second or two.
 
-    A server may do what its replies do not say.  When a look finds the record of an exchange that was bad, the breaker
-    closes, and bears `TRUST` bad ones more for each that was found, until a look finds none, or no connection can be
-    made.  So a run whose replies tell nothing sends more and more from look to look.
+    A server may do its work although its replies are lost.  When a look finds the record of a bad exchange, the breaker
+    closes.  For each record found it then tolerates `TRUST` more bad exchanges.  This ends when a look finds none, or
+    when no connection can be made.  So a run without useful replies sends more and more from look to look.
 
-    Whoever sees `is_open` asks `may_probe(now)`, which is True once per probe; its end is told by `record_bad` or
-    `record_good`.
+    While `is_open`, the caller asks `may_probe(now)`, which is true once a probe.  `record_bad` or `record_good` ends
+    the probe.
     """
 
     __slots__ = ("_cap_s", "_failures", "_pause_s", "_probe_at", "_probe_out_at", "_probes", "_rng", "_tried_s",
@@ -103,9 +103,9 @@ class Breaker:
     def __init__(self, failures: int, *, pause_s: float = 0.5, cap_s: float, rng: random.Random) -> None:
         self._failures, self._pause_s, self._cap_s, self._rng = failures, pause_s, cap_s, rng
         self.bad = 0
-        """Bad exchanges in a row, or since a look found the record of one."""
+        """Bad exchanges in a row, or since a look found a record of one."""
         self.trust = 0
-        """So many more bad ones are borne."""
+        """So many more bad exchanges are tolerated."""
         self._probes = 0  # failed since it opened
         self._probe_at = -math.inf
         self._probe_out_at: float | None = None
@@ -118,10 +118,10 @@ class Breaker:
         """What the last bad exchange said."""
 
     def record_bad(self, now: float, reason: str, *, began_at: float | None = None, is_unsent: bool = False) -> bool:
-        """Count a bad exchange; True if this one opened the breaker, or was its probe: then the next pause begins.
+        """Count a bad exchange.  True if it opened the breaker, or was its probe: then the next pause begins.
 
-        `began_at` is when it was sent.  While open, one that began before the probe is a left-over: it neither ends the
-        probe nor lengthens the pause.  Without it the exchange is taken for the probe.
+        `began_at` is when it was sent; without it the exchange counts as the probe.  An exchange that began before the
+        probe is a left-over: it neither ends the probe nor lengthens the pause.
         """
         self.bad += 1
         self.reason = reason
@@ -143,7 +143,7 @@ class Breaker:
         return self._open(now)
 
     def _open(self, now: float) -> bool:
-        """Open if there were too many bad ones; True if it did."""
+        """Open after too many bad exchanges; True if it opened."""
         if self.is_open or self.bad < self._failures + self.trust:
             return False
         self.is_open = True
@@ -154,7 +154,7 @@ class Breaker:
     def record_found(self, now: float, ended_at: float) -> float | None:
         """A look found the record of an exchange that ended in doubt at `ended_at`: close, but remember.
 
-        Returns for how long the server was thought to be gone; None if nothing was bad, or not yet at `ended_at`.
+        Return how long the server seemed to be gone; None if nothing was bad, or nothing yet at `ended_at`.
         """
         if self.gone_since is None or ended_at <= self.gone_since:
             return None
@@ -170,7 +170,7 @@ class Breaker:
         self._open(now)
 
     def record_good(self, now: float) -> float:
-        """The server answers: close.  Returns for how long it was gone, 0.0 if the breaker was closed."""
+        """The server answers: close.  Return how long it was gone; 0.0 if the breaker was closed."""
         if not self.bad:
             return 0.0
         gone_s = now - self.gone_since if self.is_open and self.gone_since is not None else 0.0
@@ -198,10 +198,11 @@ class Breaker:
         return math.inf if self._probe_out_at is not None else self._probe_at
 
     def gone_s(self, now: float) -> float:
-        """For how long it was tried in vain; 0.0 unless open, as a few losses around a long quiet are no outage.
+        """For how long the server was tried in vain; 0.0 while closed, since a few losses around a long quiet are no
+        outage.
 
-        Nor is a wait of hours for a quota, in which nobody asked: between two bad exchanges no more than the longest
-        pause counts, and the time for which the second one was out.
+        A wait of hours for a quota is no outage either, since nobody asked the server.  So the time between two bad
+        exchanges counts up to the longest pause, plus the time for which the second one was out.
         """
         return self._tried_s + min(now - self._tried_until, self._cap_s) if self.is_open else 0.0
 

@@ -1,19 +1,19 @@
-"""What a reply that proves no creation means, as a value: for its pair, for the server, for the token and for the run.
+"""What a reply that proves no creation means, as a value: for its pair, the server, the token and the run.
 
     verdict (`classify`)               the pair   the server             else
     rejected                           held       good
     throttled                          back       throttled
     unsent, though a reply came        back       good
     unsent                             back       bad
-    unauthorized                       back       good                   a new token; with a new one again, a stop
+    unauthorized                       back       good                   a new token; if that is refused too, a stop
     stop                               back       good                   a stop
-    in doubt                           lost       bad; or throttled, where it states a wait
+    in doubt                           lost       bad, or throttled where the reply states a wait
 
-Here are the streaks that span replies, and nothing else: rejections that say the same, throttles with nothing taken in
-between, a token that is refused again.  A reply that proves a creation makes no ruling: it ends each streak by
-`created`, the number of such replies so far, which is an argument.
+The only state here is streaks over several replies: rejections in the same words, throttles with no success between
+them, and a second refused token.  A reply that proves a creation makes no ruling.  It still ends each streak, because
+`created`, the number of such replies so far, is an argument.
 
-Pure.  Not here: what a held pair becomes (`pairs`), what news of the server changes (`run.admission`).
+Pure.  Not here: what a held pair becomes (`pairs`), and what news of the server changes (`run.admission`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .classify import classify
 
 
 class PairEvent(Enum):
-    """What becomes of the pair: see `pairs`."""
+    """The event for the pair; see `pairs`."""
 
     BACK = "surely not applied"
     HELD = "refused, perhaps because it is there"
@@ -37,7 +37,7 @@ class PairEvent(Enum):
 
 
 class News(Enum):
-    """What the reply says of the server."""
+    """What the reply says about the server."""
 
     GOOD = "it answers"
     THROTTLED = "it wants to be asked more slowly"
@@ -45,7 +45,9 @@ class News(Enum):
 
 
 class Ruling(NamedTuple):
-    """`stop` is the error that ends the run, `wants_token` says that the current token is refused."""
+    """What a reply means.  `stop` is the error that ends the run; `wants_token` says that the current token is
+    refused.
+    """
 
     event: PairEvent
     news: News
@@ -59,8 +61,11 @@ BACK: Final = (PairEvent.BACK, News.GOOD)
 
 
 class Rulings:
-    """The rulings of one run.  `has_quotas`: throttles are learnt from, so a streak of them is no reason to stop.
-    `create_role` is what a user lacks whose fresh token is refused."""
+    """The rulings of one run.
+
+    `has_quotas`: throttles teach the quotas, so a streak of them is no reason to stop.  `create_role` is the role that
+    a user lacks if the server refuses a fresh token.
+    """
 
     def __init__(self, settings: Settings, *, has_quotas: bool, create_role: str) -> None:
         self._settings = settings
@@ -104,7 +109,7 @@ class Rulings:
         return ruling
 
     def refused(self, status: int, verdict: Verdict, *, created: int, is_single: bool) -> BulkwriterError | None:
-        """A held pair turns out to be refused for its own sake; the error to stop with, if that was once too often."""
+        """A held pair has no record, so its refusal counts.  Return the error to stop with if there were too many."""
         return self._rejections.add(status, verdict, created=created, is_single=is_single)
 
     def _unauthorized(self, verdict: Verdict, created: int, *, is_refreshed: bool) -> Ruling:

@@ -1,12 +1,12 @@
-"""Counts what happened: attempts by verdict, latencies, the recent rate, and from it the time left.
+"""Counts what happened: attempts by verdict, latencies, the recent rate.
 
-    Stats      plain counters of this process, added to by the engine
+    Stats      plain counters of this process; the engine adds to them
     Histogram  latencies in log-linear buckets: any quantile to within 1.6 %, in constant memory
     RateMeter  events a second over the last 20 seconds
 
-Invariants: every exchange is counted under one verdict and in one bucket; a rate is never negative.  All are made for
-the hot path, so they are slotted objects that change, and recording is one append.  They decide nothing, read no
-clock and print nothing.
+Invariants: every exchange is counted under one verdict and in one bucket.  A rate is never negative.  All three serve
+the hot path, so they are slotted objects that change, and one record is one append.  They decide nothing, read no clock
+and print nothing.
 
 Source: the bucket scheme is HdrHistogram's (Tene), with the exponent that `frexp` gives in place of its bit tricks.
 """
@@ -31,10 +31,10 @@ _CREATED: Final = VerdictKind.CREATED
 
 
 class Histogram:
-    """Latencies from 1 µs to a day; what is shorter or longer counts as those.
+    """Latencies from 1 µs to a day.  A shorter or longer one counts as the nearest of these.
 
-    `record` only keeps a latency, in 0.03 µs; `sort`, to be called now and then, brings all that were kept into their
-    buckets in one loop, which is half of what one call each would cost.
+    `record` only appends a latency, in 0.03 µs.  `sort` must be called now and then: it moves all of them into their
+    buckets in one loop.  That costs half as much as one call for each.
     """
 
     __slots__ = ("_counts", "_kept", "record")
@@ -46,7 +46,7 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many were recorded; added up when asked for, not once a pair."""
+        """How many were recorded.  The sum is made here, not once a pair."""
         self.sort()
         return sum(self._counts)
 
@@ -60,9 +60,9 @@ class Histogram:
         self._kept.clear()
 
     def quantile(self, q: float) -> float | None:
-        """The latency that a share `q` (0 to 1) of all were at or below, to within 1.6 %; None if there were none.
+        """The latency at or below which a share `q` (0 to 1) of all lies, to within 1.6 %; None if there were none.
 
-        It is the ceil(q * count)-th smallest, the smallest for q = 0.
+        It is the ceil(q * count)-th smallest, and the smallest for q = 0.
         """
         left = max(1, math.ceil(q * self.count))
         for index, count in enumerate(self._counts):
@@ -78,7 +78,7 @@ class Histogram:
 
 
 class RateMeter:
-    """Events a second over the last `window_s`, or since `started_at` while that is less."""
+    """Events a second over the last `window_s`, or since `started_at` if that is shorter."""
 
     __slots__ = ("_counts", "_slot", "_slot_s", "_started_at")
 
@@ -104,7 +104,7 @@ class RateMeter:
         return sum(self._counts) / (now - from_s) if now > from_s else 0.0
 
     def _turn_to(self, slot: int) -> None:
-        """Empty the slots between the last event and `slot`, which are as old as the window."""
+        """Empty the slots between the last event and `slot`: they are as old as the window."""
         for stale in range(max(self._slot + 1, slot - _SLOTS + 1), slot + 1):
             self._counts[stale % _SLOTS] = 0
         self._slot = slot
@@ -122,11 +122,11 @@ class Stats:
         self.latency = Histogram()
         self.creates = RateMeter(started_at)
         self.writes = RateMeter(started_at)
-        """Creates and rejections: what takes a write of the budget and leaves nothing to do."""
+        """Creates and rejections: both use a write of the budget and finish a pair."""
         self._noted = 0, 0
 
     def note(self, now: float) -> None:
-        """Note how many were created and rejected by now; once in a while, not for each."""
+        """Note how many were created and rejected by now.  Call this once in a while, not for each."""
         (created, rejected), rejected_now = self._noted, self._others[VerdictKind.REJECTED]
         self._noted = self.created, rejected_now
         self.creates.add(now, self.created - created)
@@ -136,7 +136,7 @@ class Stats:
     def count(self, kind: VerdictKind, latency_s: float) -> None:
         """Count one exchange: its verdict, and how long it took.
 
-        Creations are counted without this call: `created` plus one, and `latency.record`.
+        A creation may be counted without this call: add one to `created`, and call `latency.record`.
         """
         if kind is _CREATED:  # apart, since hashing an enum for the dict costs more than all the rest
             self.created += 1

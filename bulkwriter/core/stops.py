@@ -1,10 +1,10 @@
-"""When a run must stop, and in which words: the same rejection again and again, refused connections, long waits.
+"""When a run must stop, and the message: repeated rejections, refused connections, long waits.
 
-Pure: each function looks at what came and returns the error to stop with, or None.  Every hint says what to do next,
-and none suggests to start over with a fresh journal.
+Pure: each function looks at what came and returns the error to stop with, or None.  Every hint says what to do next.
+No hint suggests to start over with a fresh journal.
 
-What stops at once by its status alone (403, redirects, a token refused twice) is in the table of `classify`; which
-of several errors decides the exit code, in `errors`.
+Some replies stop a run by their status alone: 403, redirects, a token refused twice.  Those are in the table of
+`classify`.  If a run has several errors, `errors` decides which one gives the exit code.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ NOT_KEPT = 'no journal is kept: another writer begins anew, and only with existi
 MEND = "if a setting is wrong, mend it and add --retry rejected to the command"
 
 NOTHING_TAKEN_S = 90.0
-"""More than a minute, so that a limit of a minute has surely let something through."""
+"""More than a minute: within it a limit per minute has surely let something through."""
 FEWEST_THROTTLES = 5
 """Fewer may be an accident."""
 RECENT = 200
-"""Replies that the share of one rejection is taken of."""
+"""The share of one rejection is taken of so many replies."""
 FEWEST_REPLIES = 100
 """With fewer a share says little."""
 
 
 class Rejections:
-    """Counts rejections that say the same, in a row and among good ones: a wrong setting must not burn a day's budget.
+    """Counts equal rejections, in a row and among good replies: a wrong setting must not burn a day's budget.
 
-    Words that differ only in values are the same: they name the pair that was refused.  Replies are those that took or
-    refused a pair; good ones cost nothing here, since `created` (how many there were) tells when each rejection came.
+    Rejections are equal if they differ only in values, since values name the refused pair.  Only replies that took or
+    refused a pair count.  Good ones cost nothing here: `created`, their number so far, tells when each rejection came.
     """
 
     def __init__(self, *, most_in_a_row: int, most_share: float) -> None:
@@ -49,9 +49,9 @@ class Rejections:
         self._counts: Counter[object] = Counter()  # of the words in `_recent`
 
     def add(self, status: int, verdict: Verdict, *, created: int, is_single: bool) -> BulkwriterError | None:
-        """A pair was refused after `created` good replies; the error to stop with, if that was once too often.
+        """A pair was refused after `created` good replies.  Return the error to stop with if there were too many.
 
-        Pairs given one by one count in a row alone: they are many callers', and no one setting is theirs.
+        Pairs given one by one count only in a row: they come from many callers, who share no setting.
         """
         what = words_of(status, verdict)
         is_same = what == self._last and created == self._created
@@ -76,7 +76,7 @@ class Rejections:
         )
 
     def _among_recent(self, what: object, created: int) -> tuple[int, int]:
-        """Of how many replies the last ones are, with this one, and how many of them said this."""
+        """How many recent replies there are, with this one, and how many of them said the same."""
         self._refused += 1
         reply = created + self._refused
         recent, counts = self._recent, self._counts
@@ -91,19 +91,19 @@ class Rejections:
 
 
 def no_role(role: str) -> str:
-    """What to do where a fresh token is refused."""
+    """The hint for a fresh token that is refused."""
     return f"a fresh token was refused as well: its user needs the role {role}"
 
 
 def true_without_journal(error: BulkwriterError, settings: Settings) -> BulkwriterError:
-    """The same error; where no journal is kept its hint does not say that anything goes on."""
+    """The same error.  Where no journal is kept, its hint does not promise that the run can go on."""
     if not settings.journal:
         error.hint = NOT_KEPT if isinstance(error, TryLater) else error.hint.replace(GO_ON, NOT_KEPT)
     return error
 
 
 def at_connect(fault: Fault, detail: str, *, has_connected: bool) -> BulkwriterError | None:
-    """The stop that a failure to connect calls for: a certificate always, the others only before the first success."""
+    """The stop after a failure to connect: always for a certificate, otherwise only before the first success."""
     hint = FATAL_FAULTS.get(fault)
     if hint is None or (has_connected and fault is not Fault.TLS):
         return None
@@ -111,7 +111,7 @@ def at_connect(fault: Fault, detail: str, *, has_connected: bool) -> BulkwriterE
 
 
 def at_long_wait(stated_s: float | None, settings: Settings, wall_s: float) -> BulkwriterError | None:
-    """The stop that a `Retry-After` of `stated_s` calls for."""
+    """The stop after a `Retry-After` of `stated_s`, if that is too long."""
     if stated_s is None or stated_s <= settings.longest_wait_s:
         return None
     return TryLater(
@@ -123,9 +123,10 @@ def at_long_wait(stated_s: float | None, settings: Settings, wall_s: float) -> B
 
 
 class ThrottleStreak:
-    """Throttles with nothing taken in between, where no quota learns from them and `--on-quota stop` is to end a run.
+    """Throttles with no success between them.  Used where no quota learns from throttles and `--on-quota stop` is set.
 
-    A limit of up to a minute lets something through within a minute; one that does not is a longer one.
+    A limit per minute, or a shorter one, lets something through within a minute.  If nothing comes through, the limit
+    is longer.
     """
 
     def __init__(self) -> None:
@@ -148,7 +149,7 @@ class ThrottleStreak:
 
 
 def at_gone(gone_s: float, reason: str, settings: Settings) -> BulkwriterError | None:
-    """The stop for a server of which nothing good was heard for `gone_s`."""
+    """The stop for a server that gave no good reply for `gone_s`."""
     if gone_s < settings.give_up_after_s:
         return None
     what = f"no good reply for {gone_s:,.0f} s (last: {reason})"

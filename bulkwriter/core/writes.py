@@ -1,13 +1,15 @@
-"""How many writes a run still needs: the pairs not sent yet, and what of the rows not read yet is new.
+"""How many writes a run still needs: the pairs not sent yet, and the new pairs among the rows not read yet.
 
-Progress, `status` and `plan` tell an end from this number.  A row that is invalid, a duplicate or on the server already
-needs none.  Of the rows not read yet as many are taken to be invalid or duplicates as of those read; and as many to
-exist, but never more than the lists have shown records that no row has met yet:
+Progress, `status` and `plan` foretell the end from this number.  A row needs no write if it is invalid, a duplicate, or
+on the server already.  For the rows not read yet two shares are assumed:
 
-    6,000 rows, the first 3,000 exist: after them no record is left to be met, so the other 3,000 need a write each
+- As many are invalid or duplicates as among the rows read.
+- As many exist as among the rows read, but no more than the listed records that no row has met yet.
+
+    6,000 rows, the first 3,000 exist: after them no listed record is left, so the other 3,000 need a write each
     6,000 rows, every second one exists: after 1,000 of them 2,500 records are left, so half of 5,000 rows need one
 
-Where nothing was listed, every such row is taken to need one.  Doubts need a look, not a write.
+Where nothing was listed, the second share is 0.  A doubt needs a look, not a write.
 
 Pure.  Not here: how many rows are left at all (`core.left`), how long the writes take (`quota.eta`, `cli.outlook`).
 """
@@ -18,7 +20,10 @@ from ..model import Counts
 
 
 def writes_to_come(counts: Counts, not_read: int | None, *, unmet: int, is_alive: bool) -> int:
-    """`unmet`: records that lists have shown and no row has met yet.  Failed pairs wait for the next start."""
+    """How many writes are still needed.  `unmet`: listed records that no row has met yet.
+
+    Failed pairs wait for the next start, so they count only where this process has ended.
+    """
     known = counts.pending + (0 if is_alive else counts.failed)
     if not not_read:
         return known
@@ -29,5 +34,5 @@ def writes_to_come(counts: Counts, not_read: int | None, *, unmet: int, is_alive
 
 
 def unmet_of(listed: int, counts: Counts, created_before: int) -> int:
-    """Records that no row has met yet of `listed` ones, which were there when this process began."""
+    """How many of the `listed` records no row has met yet.  They were there when this process began."""
     return max(0, listed - counts.existing - created_before)
