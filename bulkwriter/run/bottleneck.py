@@ -130,8 +130,8 @@ def lasts(engine: Engine, now: float) -> Held | None:
 def looks(engine: Engine, now: float) -> Held:
     """Pairs that wait for a look: until it is due, while it is under way, or while looks fail."""
     kind, words = looked_up(engine)
-    if engine.looker.failing_since is not None:
-        reason = engine.looker.last_failure[:REASON_CHARS]
+    if engine.looker.failures.since is not None:
+        reason = engine.looker.failures.reason[:REASON_CHARS]
         return Held("lists", f"{words}, the last look in vain: {reason}")
     due = engine.pairs.doubts.next_due_at()
     return Held(kind, words, due - now if due and due > now else None)

@@ -186,7 +186,7 @@ class Engine:
             now = self.ports.clock()
             self.ports.pool.sweep(now)
             is_late = self.resolution.is_winding_up()
-            if self.looker.forbidden or (is_late and self.looker.failing_s(now) >= REFUSED_S):
+            if self.looker.forbidden or (is_late and self.looker.failures.seconds(now) >= REFUSED_S):
                 self.pairs.believed()
             if self.looker.forbidden:
                 self.tell_doubts()
@@ -199,9 +199,9 @@ class Engine:
         error = stops.at_gone(breaker.gone_s(now), breaker.reason, self.settings)
         if error and (self.pairs.ready or self.pairs.in_flight):
             self.run.stop(error)
-        failing_s = self.looker.failing_s(now)
+        failing_s = self.looker.failures.seconds(now)
         if failing_s >= self.settings.give_up_after_s:
-            message = f"list calls have failed for {failing_s:,.0f} s: {self.looker.last_failure}"
+            message = f"list calls have failed for {failing_s:,.0f} s: {self.looker.failures.reason}"
             self.run.stop(TryLater(message, hint="the same command later settles the doubts", code="gone"))
 
     def _after_commit(self) -> None:

@@ -112,13 +112,13 @@ class DoubtResolver:
     def _must_stop(self) -> bool:
         """Whether it is time to stop, or looks will never settle what is left."""
         looker = self.looker
-        failing_s = looker.failing_s(self._session.clock())
+        failing_s = looker.failures.seconds(self._session.clock())
         if looker.forbidden:
             what = f"{len(looker.doubts)} doubts cannot be settled, since what exists cannot be listed"
             hint = f"{needs_list(self._session.entity.list_role)}; or {NO_LIST}"
             self._session.stop.set(ConfigurationStop(f"{what}: {looker.forbidden}", hint=hint))
         elif failing_s >= self._settings.give_up_after_s:
-            what = f"list calls have failed for {failing_s:,.0f} s: {looker.last_failure}"
+            what = f"list calls have failed for {failing_s:,.0f} s: {looker.failures.reason}"
             self._session.stop.set(TryLater(what, hint="the same command later settles the doubts and goes on"))
         return self._session.stop.is_set
 

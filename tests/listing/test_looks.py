@@ -211,10 +211,10 @@ def test_a_failed_look_settles_nothing_and_is_made_again() -> None:
         stage.park(1, floor=0)
         while not any(isinstance(event, LookFailed) for event in stage.events):
             await asyncio.sleep(0.1)
-        assert stage.looker.failing_since is not None
+        assert stage.looker.failures.since is not None
         assert not settled.found_at
         await asyncio.sleep(60)
-        assert stage.looker.failing_since is None
+        assert stage.looker.failures.since is None
 
     stage = played(server, settled, act)
     assert set(settled.found_at) == {1}

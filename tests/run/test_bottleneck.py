@@ -141,7 +141,7 @@ def engine_of(*, cpu: Callable[[], tuple[float, float]], tell: Callable[[Event],
         admission=admission,
         token_refresh=SimpleNamespace(since=0.0),
         known=SimpleNamespace(is_listing=False, outwaits_s=lambda now: 0.0),
-        looker=SimpleNamespace(failing_since=None, last_failure=""),
+        looker=SimpleNamespace(failures=SimpleNamespace(since=None, reason="")),
         pairs=SimpleNamespace(
             is_full=False, ready=[1], in_flight=[1, 2, 3, 4], doubts=Parked(), released=[], refusals=[]
         ),
@@ -223,7 +223,7 @@ def test_doubts_whose_looks_fail_wait_for_a_time_that_nobody_knows() -> None:
         "2 doubts wait to be looked up",
         None,
     )  # due at 5: the look is made
-    engine.looker = SimpleNamespace(failing_since=6.0, last_failure="the list ends at record 300")
+    engine.looker = SimpleNamespace(failures=SimpleNamespace(since=6.0, reason="the list ends at record 300"))
     held = Bottleneck(engine).now(7.0)
     assert held.kind in UNKNOWN
     assert held == ("lists", "2 doubts wait to be looked up, the last look in vain: the list ends at record 300", None)
