@@ -9,7 +9,7 @@
     intents         the durable step, and the hand-over to ...
     sender          ... ready pairs that meet free lanes (`lanes`), with a token (`token`); what each reply does
     admission       whether a request may go now, and what replies and looks show of the server
-    doubts          what a look's answer makes of a doubt, and when released pairs go again; `record_ids`: ids seen
+    doubt_resolution    what a look's answer makes of a doubt, and when released pairs go again; `record_ids`: ids seen
     committer       rows in groups to the disk, and by `delivery` to whoever asked
     singles         one pair from a service, the same way
 

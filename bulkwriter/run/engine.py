@@ -41,7 +41,7 @@ from .baseline_keeper import BaselineKeeper
 from .bottleneck import Bottleneck, quiet_s
 from .committer import Committer
 from .delivery import Deliveries
-from .doubts import DoubtResolution
+from .doubt_resolution import DoubtResolution
 from .existing_records import KnownRecords, existing_of, outwait_s
 from .intents import Intents
 from .ports import Ports, Stored

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from bulkwriter.model import Fault, Intent, Reply, State
-from bulkwriter.run.doubts import DoubtResolution
+from bulkwriter.run.doubt_resolution import DoubtResolution
 from bulkwriter.run.run_loop import RunLoop
 from bulkwriter.settings import Settings
 
