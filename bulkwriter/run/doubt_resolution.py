@@ -47,10 +47,14 @@ class DoubtResolution:
         """Whether no source is being taken that may bring more pairs."""
 
     def source_begins(self) -> None:
-        self.is_source_ended = False
+        self._source_is(ended=False)
 
     def source_ends(self) -> None:
-        self.is_source_ended = True
+        self._source_is(ended=True)
+
+    def _source_is(self, *, ended: bool) -> None:
+        self.is_source_ended = ended
+        self._seen = None  # the looker may have planned in between, where two changes undo each other before a step
         self._run.soon()
 
     # what looks tell

@@ -83,3 +83,14 @@ def test_a_cause_is_forgotten_when_the_record_is_found() -> None:
     parked.stage.pairs.adopted([Intent(1, (1, 1), 2, None, 5)], 0.0, causes={1: "HTTP 502"})
     parked.resolution.found(Intent(1, (1, 1), 2, None, 5), 77, 0.0)
     assert not parked.stage.pairs._causes
+
+
+def test_a_source_that_begins_and_ends_between_two_steps_is_news_for_the_looker() -> None:
+    """The looker may have planned in between, when the source still went on, and would look a batch later."""
+    parked = Parked()
+    resolution = parked.resolution
+    parked.stage.pairs.adopted([Intent(1, (1, 1), 1, None, None)], 0.0)
+    assert (resolution.has_news(), resolution.has_news()) == (True, False)
+    resolution.source_begins()
+    resolution.source_ends()
+    assert (resolution.has_news(), resolution.has_news()) == (True, False)
