@@ -29,7 +29,7 @@ from .bulk import VARIABLES
 from .lock import holder
 from .private import keep_private
 from .schema import APPLICATION_ID, CREATE, FORMAT, JournalIdentity
-from .sqlite_errors import ELSEWHERE, GONE, NO_JOURNAL, damaged, journal_error
+from .sqlite_errors import ELSEWHERE, EMPTY, GONE, NO_JOURNAL, damaged, journal_error
 
 SQLITE_OLDEST: Final = (3, 32)  # upsert (3.24), 32,766 variables a statement (3.32); JSON functions are asked for
 BUSY_S: Final = 10.0  # others only read: they keep a lock for the moment of a recovery at most
@@ -137,6 +137,8 @@ def open_reader(path: Path) -> sqlite3.Connection:
 def _checked(uri: str, path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
     try:
+        if _is_empty(db):
+            raise JournalError(f"{path} is empty: no start has written to it yet, or it was emptied", hint=EMPTY)
         _check_format(db, path)
     except BaseException:
         db.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -158,16 +159,31 @@ def test_exports_by_state_over_many_chunks(path: Path) -> None:
         assert reader.read_pairs(SCAN_ROWS, 2) == [pair_of(SCAN_ROWS), pair_of(SCAN_ROWS + 1)]
 
 
-def test_no_journal_and_no_journal_of_ours(path: Path, tmp_path: Path) -> None:
+def test_no_journal_and_no_journal_of_ours(path: Path) -> None:
     with pytest.raises(JournalError, match="there is no journal at") as e:
         JournalReader(path)
     assert "bulkwriter run" in e.value.hint
     path.write_text("CourseLessonId,CourseMemberId\n1,2\n")
     with pytest.raises(JournalError, match="no journal"):
         JournalReader(path)
-    (tmp_path / "empty").touch()
-    with pytest.raises(JournalError, match="no journal"):
-        JournalReader(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("has_page", [False, True])
+def test_what_a_start_left_that_ended_while_it_made_the_file_is_called_empty_not_damaged(
+    path: Path, has_page: bool
+) -> None:
+    path.touch()
+    if has_page:
+        db = sqlite3.connect(path)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.close()
+        assert path.stat().st_size
+    with pytest.raises(JournalError, match="is empty: no start has written to it yet") as e:
+        JournalReader(path)
+    assert "`bulkwriter run SOURCE` goes on with it" in e.value.hint
+    open_journal(path).close()
+    with JournalReader(path) as reader:
+        assert reader.counts() == {}
 
 
 def test_a_name_with_odd_characters_is_a_name(tmp_path: Path) -> None:
