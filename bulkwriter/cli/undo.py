@@ -152,7 +152,7 @@ class UndoCommand(CountingCommand):
     def lines(self, exit_code: int) -> list[str]:
         facts, undo = self.facts(), self._undo
         if undo is None:
-            return [self._title] if self._title else []
+            return [self._title or "Nothing was deleted"]
         lines = [self._title or HEADLINES.get(exit_code, "Ended early")]
         rows = [(name, facts[name], meaning) for name, meaning in MEANING.items() if facts[name] or name == "deleted"]
         width = max(len(describe.number(count)) for _, count, _ in rows)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -51,6 +52,15 @@ def test_slips_are_usage(capsys: pytest.CaptureFixture[str], args: list[str], co
     out, err = capsys.readouterr()
     assert said in err
     assert out == ""
+
+
+@pytest.mark.parametrize(("command", "said"), [("undo", "Nothing was deleted"), ("verify", "Nothing was verified")])
+def test_what_ended_before_it_began_says_that_nothing_was_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([command, "no.journal", "--yes"]) == 5
+    assert capsys.readouterr().err.splitlines()[-1].endswith(said)
 
 
 def test_a_bad_variable_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
