@@ -65,8 +65,9 @@ class ReplyFacts(NamedTuple):
 class Rule(NamedTuple):
     """One row: where it `holds` (in words: `phrase`), the fate of the pair is `kind` (in words: `meaning`).
 
-    `advice` ends the message of a stop and says what a person should check.  `is_slow_down`: the whole run pauses.
-    `is_busy`: the reply may be a throttle in other words.  For `is_later` and `is_forbidden` see `CallVerdict`.
+    `advice` ends the message of a stop and says what a person should check.  `is_busy`: the reply may be a throttle in
+    other words.  `is_waited_for`: it is no throttle, and the whole run pauses as after one.  `is_retried`: a call is
+    made again after any such reply.  For `is_forbidden` see `CallVerdict`.
     """
 
     phrase: str
@@ -74,10 +75,20 @@ class Rule(NamedTuple):
     meaning: str
     holds: Callable[[ReplyFacts], bool]
     advice: str = ""
-    is_slow_down: bool = False
+    is_waited_for: bool = False
     is_busy: bool = False
-    is_later: bool = False
+    is_retried: bool = False
     is_forbidden: bool = False
+
+    @property
+    def is_slow_down(self) -> bool:
+        """The server asks everybody to wait: whoever pauses, on whatever call, asks this and nothing else."""
+        return self.kind is VerdictKind.THROTTLED or self.is_waited_for
+
+    @property
+    def is_later(self) -> bool:
+        """The reply says "later" rather than "no"."""
+        return self.is_slow_down or self.is_busy or self.is_retried
 
 
 def created_id(reply: Reply) -> int:
@@ -122,7 +133,7 @@ def judge_call(reply: Reply, wall_s: float) -> CallVerdict:
         _message(rule._replace(advice=""), facts, _field_errors(facts.body)),
         facts.retry_after_s,
         is_slow_down=rule.is_slow_down,
-        is_later=rule.is_later or rule.is_slow_down,
+        is_later=rule.is_later,
         is_forbidden=rule.is_forbidden,
     )
 
@@ -196,9 +207,9 @@ def _is_refused_200(facts: ReplyFacts) -> bool:
 # fmt: off
 RULES: Final = (
     Rule("never connected, or no byte written", VerdictKind.UNSENT, "not applied; the pair is sent again",
-         lambda s: s.reply.fault in UNSENT_FAULTS, is_later=True),
+         lambda s: s.reply.fault in UNSENT_FAULTS, is_retried=True),
     Rule("reply lost after the first byte was written: closed, reset, silent, garbled, cut, oversized, cancelled",
-         VerdictKind.IN_DOUBT, "in doubt", lambda s: s.reply.fault is not None, is_later=True),
+         VerdictKind.IN_DOUBT, "in doubt", lambda s: s.reply.fault is not None, is_retried=True),
     Rule("200 or 201, WasSuccessful true, Value.Id a positive integer", VerdictKind.CREATED, "created",
          lambda s: _created_id(s.status, s.body) > 0),
     Rule("200, WasSuccessful false, with Errors or Message", VerdictKind.REJECTED, "rejected", _is_refused_200),
@@ -206,7 +217,7 @@ RULES: Final = (
     Rule("409 with a JSON body that lists Errors", VerdictKind.REJECTED, "rejected",
          lambda s: s.status == 409 and _lists_errors(s)),
     Rule("any other 409 (empty, or with Retry-After); 429", VerdictKind.THROTTLED,
-         "throttled: not applied; the whole run pauses", lambda s: s.status in (409, 429), is_slow_down=True),
+         "throttled: not applied; the whole run pauses", lambda s: s.status in (409, 429)),
     Rule("400, 413, 415, 422 with the API's JSON envelope", VerdictKind.REJECTED, "rejected",
          lambda s: s.status in (400, 413, 415, 422) and _is_envelope(s)),
     Rule("404 with a JSON body, once this process has created something", VerdictKind.REJECTED, "rejected",
@@ -234,11 +245,11 @@ RULES: Final = (
     Rule("400 without the API's JSON envelope", VerdictKind.STOP, "stop: configuration", lambda s: s.status == 400,
          "not the API's own answer: check the base URL, and any proxy or gateway on the way"),
     Rule("503 with Retry-After", VerdictKind.IN_DOUBT, "in doubt; the whole run pauses as after a throttle",
-         lambda s: s.status == 503 and s.retry_after_s is not None, is_slow_down=True),
+         lambda s: s.status == 503 and s.retry_after_s is not None, is_waited_for=True),
     Rule("any other 503", VerdictKind.IN_DOUBT, "in doubt; the server may be overloaded", lambda s: s.status == 503,
-         is_busy=True, is_later=True),
+         is_busy=True),
     Rule("408, 425, 500, 502, 504, 52x, any other 5xx", VerdictKind.IN_DOUBT, "in doubt",
-         lambda s: s.status in (408, 425) or s.status >= 500, is_later=True),
+         lambda s: s.status in (408, 425) or s.status >= 500, is_retried=True),
     Rule("anything else", VerdictKind.IN_DOUBT, "in doubt", lambda s: True),
 )
 # fmt: on

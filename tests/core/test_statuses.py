@@ -1,21 +1,27 @@
 """One meaning of statuses for every kind of call: all callers are held against the one table, status by status.
 
 Whoever keeps a list of statuses of its own differs here as soon as the table changes: what is expected of each caller
-is what the table says, for every status, with the bodies and headers that matter to it.
+is what the table says, for every status, with the bodies and headers that matter to it.  And a row with a status that
+nobody has is put into the table: from then on creates, lists, deletes, tokens and quotas take it for a throttle.
 """
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from bulkwriter.core.classify import classify, judge_call
+from bulkwriter.core import classify as table
+from bulkwriter.core.classify import Rule, classify, judge_call
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
+from bulkwriter.events import Throttled
 from bulkwriter.listing.lister import Lister
 from bulkwriter.listing.lists import ListFailed
 from bulkwriter.listing.retry_until_deadline import CallFailed, RetryUntilDeadline
@@ -29,6 +35,7 @@ from bulkwriter.verify.stop_signal import StopSignal
 from tests.sim.loop import run_virtual
 from tests.support.model_api import BASE_URL, Tokens
 from tests.support.quota_stage import Machine
+from tests.support.sender_stage import Stage
 from tests.support.token_fakes import Endpoint
 
 ENVELOPE = b'{"Message":"no","Errors":[{"PropertyName":"Id","Message":"no"}],"WasSuccessful":false}'
@@ -166,3 +173,78 @@ async def test_the_sign_in_asks_again_where_the_table_says_later() -> None:
         with pytest.raises(BulkwriterError) as raised:
             await endpoint.sign_in()(is_first=True)
         assert isinstance(raised.value, TryLater) == judge_call(reply, 0.0).is_later, reply
+
+
+# a status that nobody has
+
+
+@contextmanager
+def with_rule(rule: Rule) -> Iterator[None]:
+    """The table with one row more.  All there is to change for a new status is the table, so a test must change it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "RULES", (rule, *table.RULES))
+        yield
+
+
+MADE_UP = Reply(469, b"", "7")
+THROTTLE = Rule("469", VerdictKind.THROTTLED, "throttled", lambda facts: facts.status == 469)
+BUSY = Rule("469", VerdictKind.IN_DOUBT, "in doubt", lambda facts: facts.status == 469, is_busy=True)
+
+
+def told_by_a_create() -> tuple[list[int], list[Throttled]]:
+    """Which pairs are to be sent again after the reply to a create, and what was told of throttles."""
+    stage = Stage(SETTINGS)
+    stage.give(1)
+    stage.lane_of(1).answer(MADE_UP)
+    return stage.ready(), [event for event in stage.events if isinstance(event, Throttled)]
+
+
+async def told_by_a_sign_in() -> tuple[bool, list[float]]:
+    """Whether a sign-in is put off, and its pauses."""
+    endpoint = Endpoint(*[MADE_UP] * 9)
+    with pytest.raises(BulkwriterError) as raised:
+        await endpoint.sign_in()(is_first=True)
+    return isinstance(raised.value, TryLater), endpoint.pauses
+
+
+def test_without_a_row_the_made_up_status_is_no_throttle(tmp_path: Path) -> None:
+    assert told_by_a_create() == ([], [])
+    assert not judge_call(MADE_UP, 0.0).is_slow_down
+    assert not heard_as_throttle(tmp_path, MADE_UP)
+    assert not any(failure.is_slow_down for failure in as_delete(MADE_UP)[2])
+    assert asyncio.run(told_by_a_sign_in()) == (False, [])
+
+
+def test_a_row_more_makes_a_status_a_throttle_of_every_call(tmp_path: Path) -> None:
+    with with_rule(THROTTLE):
+        (ready, told) = told_by_a_create()
+        assert (ready, [event.retry_after_s for event in told]) == ([1], [7.0])
+        assert as_list_call(MADE_UP) == "again"
+        assert judge_call(MADE_UP, 0.0).is_slow_down  # as_list_call holds the list against it
+        fate, error, failures = as_delete(*[MADE_UP] * 20, Reply(404))
+        assert (fate, error, len(failures)) == (Fate.GONE, None, 20)  # 20 tries, none of them lost
+        assert all(failure.is_slow_down and failure.retry_after_s == 7.0 for failure in failures)
+        assert heard_as_throttle(tmp_path, MADE_UP)
+        is_put_off, pauses = asyncio.run(told_by_a_sign_in())
+        assert is_put_off
+        assert pauses
+        assert min(pauses) >= 7.0
+
+
+def test_a_row_more_makes_a_status_busy_for_every_call() -> None:
+    with with_rule(BUSY):
+        assert verdict_of(MADE_UP).is_busy
+        assert judge_call(MADE_UP, 0.0).is_later
+        assert not judge_call(MADE_UP, 0.0).is_slow_down
+        assert asyncio.run(told_by_a_sign_in())[0]
+
+
+def test_only_the_table_names_the_statuses_of_throttles() -> None:
+    """429, 409 and 503 are numbers in `core.classify` alone; the stub is a server, and makes them."""
+    package = Path(table.__file__).parents[1]
+    naming = set()
+    for path in package.rglob("*.py"):
+        numbers = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+        if not numbers.isdisjoint({409, 429, 503}) and path.parent.name != "stub":
+            naming.add(path.relative_to(package).as_posix())
+    assert naming == {"core/classify.py", "cli/demo.py"}  # the demo sets up the stub
