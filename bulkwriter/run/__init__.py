@@ -1,23 +1,23 @@
-"""Waits and acts: one run, from the rows of a source to durable outcomes.  Read in this order:
+"""One run, from the rows of a source to durable outcomes.  This folder waits and acts.  Read it in this order:
 
-    source_run      a caller's source, taken from its first row to its last outcome; `summary`: how the run stands
-    engine          the way of a pair as a drawing, the objects of a run, and the step after whatever moved a pair
-    run_loop        when that step is made, who waits for the run, its tasks, and the one way in which it ends
-    ports           what it stands on: lanes, journal, lists, clocks
-    intake          rows -> intents, `chunks` at a time, as far as they may `reach`
-    existing_records, baseline_keeper   which records are there before it writes, and the highest id then
-    intents         the durable step, and the hand-over to ...
-    sender          ... ready pairs that meet free lanes (`lanes`), with a token (`token`); what each reply does
+    source_run      takes a caller's source from its first row to its last outcome; `summary`: how the run stands
+    engine          the way of a pair as a drawing, the objects of a run, and the step after each change
+    run_loop        when that step is made, who waits for the run, its tasks, and the one way to stop it
+    ports           what the engine stands on: lanes, journal, lists, clocks
+    intake          turns rows into intents, `chunks` at a time, as far ahead as `reach` allows
+    existing_records, baseline_keeper   the records on the server before the run writes, and the highest id then
+    intents         makes intents durable and hands them over
+    sender          sends ready pairs on free lanes (`lanes`) with a token (`token`), and acts on each reply
     admission       whether a request may go now, and what replies and looks show of the server
-    doubt_resolution    what a look's answer makes of a doubt, and when released pairs go again; `record_ids`: ids seen
-    committer       rows in groups to the disk, and by `delivery` to whoever asked
-    singles         one pair from a service, the same way
+    doubt_resolution    acts on what looks tell, and sends released pairs again; `record_ids`: the ids seen so far
+    committer       writes rows to the disk in groups, then delivers their outcomes (`delivery`)
+    singles         single pairs from a service, in the same way
 
-    bottleneck      what holds it back now, in words, for people
-    notes, token_life           what is kept for `status` and the next start; does the token outlive the run?
-    warm_start                  what the control found of the server, kept for the next run of the account
-    registry        which runs there are, so that two over the same pairs know each other
+    bottleneck      what holds the run back now, in words for people
+    notes, token_life           what is kept for `status` and the next start; whether the token outlives the run
+    warm_start                  the server's rate limit as found, kept for the next run of the account
+    registry        the list of this user's runs, so that two runs over the same pairs notice each other
     cpu                         processor time used
 
-It knows all folders but `cli`, `verify` and `stub`.  What it writes is said by an `Entity`.
+This folder knows all others but `cli`, `verify` and `stub`.  An `Entity` says which kind of record it writes.
 """

@@ -1,17 +1,17 @@
-"""Admission control: whether a request may be sent now, and all that replies and looks show of the server.
+"""Admission control: whether a request may be sent now, and what replies and looks show of the server.
 
-Asked before each send, in this order, since asking the last two begins a wait:
+Four parts are asked before each send, in this order, since a question to the last two begins a wait:
 
-    control    the pace, and a pause after throttles
-    breaker    a server that is gone: then one probe at a time
-    ceiling    the user's rate
-    quotas     what may be spent; a unit is taken before the send, and given back if nothing was written
+    control    the send rate, and a pause after throttles
+    breaker    a server that does not answer: then one probe at a time
+    ceiling    the user's maximum rate
+    quotas     the server's limits over time; a unit is taken before the send, and given back if nothing was written
 
-Told of every request and of every reply (`created`, `heard`), of looks (`found`, `absent`) and of connections that
-cannot be made: it passes the news to the four, and answers with what observers are to be told.
+Admission hears of every request, of every reply (`created`, `heard`), of looks (`found`, `absent`) and of failed
+connections.  It passes the news to the four parts, and returns what observers should be told.
 
-Invariant: each request that was `sent` ends in one of `created`, `bad` and `heard`; until something was created one
-request alone is in flight (canary), and one while the breaker is open.  Not here: pairs, lanes, when a run stops.
+Invariants: each request that was `sent` ends in one of `created`, `bad` and `heard`.  Only one request is in flight
+until something was created (the canary), and while the breaker is open.  Not here: pairs, lanes, when a run stops.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOTHING: Final[Sequence[Event]] = ()
 
 
 class Admission:
-    """Control, breaker, ceiling and quotas of one run; they are attributes for whoever only reads."""
+    """Control, breaker, ceiling and quotas of one run.  They are public for readers only."""
 
     def __init__(
         self,
@@ -50,8 +50,8 @@ class Admission:
         self._give_up_after_s = give_up_after_s
         self._clock = clock
         self.has_created = False
-        """Whether this process has created a record, so that more than the canary may go."""
-        self._has_probe = False  # taken from the breaker, not sent yet: a lane is being opened for it
+        """Whether this process has created a record.  Until then only the canary may go."""
+        self._has_probe = False  # a probe was taken from the breaker and waits for its lane to open
 
     # before a send
 
@@ -60,7 +60,7 @@ class Admission:
         return self.control.in_flight_limit if self.has_created and not self.breaker.is_open else 1
 
     def opens_at(self, now: float) -> float:
-        """When the next request may go: a time not after `now` means at once, infinity that an event will tell."""
+        """When the next request may go.  A time up to `now` means at once; infinity means that an event will tell."""
         at = self._next_send_at(now)
         if self.breaker.is_open and not self._has_probe:
             at = max(at, self.breaker.next_probe_at(now))
@@ -71,7 +71,9 @@ class Admission:
         return at
 
     def take_probe(self, now: float) -> None:
-        """While the breaker is open, the request that may go is its probe, also if a lane has to be opened for it."""
+        """Take the breaker's probe while it is open: the next request is the probe, even if its lane must be opened
+        first.
+        """
         if self.breaker.is_open and not self._has_probe:
             self._has_probe = self.breaker.may_probe(now)
 
@@ -85,7 +87,7 @@ class Admission:
     # after a reply
 
     def ended(self, reply: Reply) -> None:
-        """A request was answered or is given up: its unit of quota is spent."""
+        """A request was answered or given up: its unit of quota is spent."""
         quotas = self.quotas
         if quotas:
             quotas.ended()
@@ -101,7 +103,7 @@ class Admission:
         return self._recovered(now) if self.breaker.bad else NOTHING
 
     def heard(self, news: News, verdict: Verdict, *, sent_at: float, now: float, is_whole: bool) -> Sequence[Event]:
-        """Any other reply came, a whole one or not."""
+        """Any other reply came, whole or not."""
         match news:
             case News.GOOD:
                 self._on_good(now, sent_at, now - sent_at)
@@ -116,7 +118,7 @@ class Admission:
     def bad(
         self, reason: str, *, sent_at: float, now: float, is_whole: bool = False, is_busy: bool = False
     ) -> Sequence[Event]:
-        """An exchange was lost or ended in doubt, in spite of a whole reply, which may say that the server is busy."""
+        """An exchange was lost, or ended in doubt.  A whole reply to it may say that the server is busy."""
         control, events = self.control, NOTHING
         if is_whole and self.breaker.trust:
             self._on_good(now, sent_at, now - sent_at)
@@ -134,7 +136,7 @@ class Admission:
     # after a look
 
     def found(self, now: float, ended_at: float) -> Sequence[Event]:
-        """A look found the record of an attempt that had ended in doubt at `ended_at`: the server works, it seems."""
+        """A look found the record of an attempt that had ended in doubt at `ended_at`: the server seems to work."""
         gone_s = self.breaker.record_found(now, ended_at)
         if gone_s is None:
             return NOTHING

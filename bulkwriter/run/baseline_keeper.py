@@ -1,8 +1,9 @@
-"""Keeps in the journal how the server stood before a run wrote anything, for `undo` and `verify --repair` to go by.
+"""Notes in the journal what the server held before a run wrote anything.  `undo` and `verify --repair` depend on it.
 
-Only a start that finds nothing created and nothing in doubt may say so, and it says so before its first write: when
-that was, the highest record id, and the latest CreatedOn in the lists that were read until then, of each page the one
-that sorts last as text: whatever record it is of was there before, so any one does.  See `listing.baseline`.
+Only a start that finds nothing created and nothing in doubt makes this note, and it does so before its first write.
+The note holds the time, the highest record id, and the latest CreatedOn in the lists that were read until then.  Of
+each page only the CreatedOn that sorts last as text is looked at.  Every record listed then was there before, so any of
+them serves.  See `listing.baseline`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ MADE: Final = (State.CREATED, State.INTENT, State.IN_DOUBT)
 
 
 class BaselineKeeper:
-    """Reads lists for whoever asks what exists, and notes what they show until `note` is called."""
+    """Reads list pages for the look-up of existing records, and remembers the latest CreatedOn until `note` is
+    called.
+    """
 
     def __init__(self, ports: Ports, stored: Stored) -> None:
         self._ports = ports
@@ -28,7 +31,7 @@ class BaselineKeeper:
         self._newest_on: float | None = None
 
     async def get_page(self, filters: Filters, number: int) -> ListPage:
-        """A `GetPage`."""
+        """Read one page; a `GetPage`."""
         page = await self._ports.get_page(filters, number)
         if self._is_watching:
             text = max((stamp for stamp in page.created_on if isinstance(stamp, str)), default=None)

@@ -1,18 +1,18 @@
 """What holds a run back right now, in words, and for how much longer, where that is known.
 
-What lasts is told at once, in the order in which the sender asks: a stop, doubts that wait to be looked up, a
-server that is gone, a spent quota, a pause after throttles.  What holds back a run at speed changes from one request to
-the next; so at each tick it is looked at which condition keeps the next pair from being sent, and the one seen most
-often in the last `SEEN` looks counts:
+Some causes last.  They are told at once, in the order in which the sender asks: a stop, doubts that wait for looks, a
+server that does not answer, a spent quota, a pause after throttles.  In a fast run the cause changes from one request
+to the next.  So each tick notes which condition keeps the next pair from being sent, and the one seen most often in the
+last `SEEN` ticks counts:
 
-    nothing is ready   the source, lists of what exists, the disk, whoever takes the outcomes, or it is the end
+    nothing is ready   the source, lists of existing records, the disk, the consumer of outcomes, or the end
     no lane is free    the server's limit on requests at once, its queue, or latency × in-flight
-    not yet            the server's limit, the ceiling, a short quota
+    too early          the server's rate limit, the ceiling, a short quota
 
-Where the event loop used or waited for the processor nearly all the time (`BUSY`), it is this machine's CPU instead:
-then replies wait for us, and every lane is busy whatever the latency is.
+The cause is this machine's CPU instead if the event loop used the processor, or waited for it, nearly all the time
+(`BUSY`).  Replies then wait for us, and every lane is busy whatever the latency is.
 
-It only reads.  A spent quota of hours is also why the engine may rest (`quiet_s`).
+This module only reads.  It also tells the engine how long it may rest (`quiet_s`), for example during a spent quota.
 """
 
 from __future__ import annotations
@@ -32,27 +32,28 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 QUIET_S: Final = 60.0
-"""Longest rest; a minute of a day is soon enough for whatever else may come up."""
+"""Longest rest.  During a wait of a day a minute is soon enough for anything else."""
 SEEN: Final = 8
-"""Looks, one a tick: two seconds."""
+"""Observations, one a tick: two seconds."""
 BUSY: Final = 0.8
 OTHERS: Final = 0.2
-"""Share of the time that the loop waited for the processor from which other programs are named."""
+"""Other programs are named as the cause if the loop waited for the processor for this share of the time."""
 REASON_CHARS: Final = 80
-"""Of what the last bad reply said: progress shows it every few seconds, and the events have said it whole."""
+"""The most that is quoted of the last bad reply.  Progress shows it every few seconds; events have told it whole."""
 CLOCK_S: Final = 60.0
-"""Of a longer pause the end is told as a time of day."""
+"""The end of a longer pause is told as a time of day."""
 TELL_S: Final = 5.0
 """Shortest time between two events."""
 WAIT_S: Final = 60.0
-"""A longer wait is told to who comes later.  Pauses of our own are no longer (`Limits.throttle_pause_s`), so a longer
-one is what the server asked for."""
+"""A longer wait is noted for `status`.  Our own pauses are never longer (`Limits.throttle_pause_s`), so the server
+asked for it.
+"""
 SLACKEN: Final = frozenset({"source", "end", "in flight", "crowd", "queue", "disk", "connecting"})
-"""What may be no more than our own slowness."""
+"""Causes that may only reflect our own slowness."""
 
 
 class Held(NamedTuple):
-    """What holds back: its kind in a word or two, in words, and for how many more seconds."""
+    """A cause that holds the run back: its kind in a word or two, a sentence, and for how many more seconds."""
 
     kind: str
     words: str
@@ -65,14 +66,14 @@ class Bottleneck:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.eta = Eta(engine.admission.quotas, engine.admission.ceiling)
-        """How much longer it takes, by what held it back so far."""
+        """How much longer the run takes, by the causes so far."""
         self._seen: deque[Held] = deque(maxlen=SEEN)
         self._cpu: deque[tuple[float, float, float]] = deque(maxlen=SEEN)
         self._told = ""
         self._told_at = -math.inf
 
     def look(self, now: float) -> None:
-        """Look once, and tell an observer when it has become something else."""
+        """Look once, and tell observers if the cause has changed."""
         engine = self._engine
         self._seen.append(at_speed(engine, now))
         self._cpu.append((now, *engine.ports.cpu_times()))
@@ -105,7 +106,7 @@ class Bottleneck:
 
 
 def lasts(engine: Engine, now: float) -> Held | None:
-    """What holds the run back for a while, and is so at this moment."""
+    """The lasting cause at this moment, if there is one."""
     admission = engine.admission
     if engine.run.is_stopping:
         return Held("stopping", f"stopping: {len(engine.pairs.in_flight)} requests may still end")
@@ -138,7 +139,9 @@ def looks(engine: Engine, now: float) -> Held:
 
 
 def looked_up(engine: Engine) -> tuple[str, str]:
-    """Which pairs wait for a look: doubts, or refused ones, that are surely not applied; as kind and words."""
+    """The pairs that wait for a look, as kind and words.  Refused pairs are counted apart: they were surely not
+    applied.
+    """
     refused = len(engine.pairs.refusals)
     doubts = sum(not doubt.is_refused for doubt in engine.pairs.doubts)
     theirs = "1 refused pair" if refused == 1 else f"{refused:,} refused pairs"
@@ -165,7 +168,7 @@ def gone(engine: Engine, now: float) -> Held:
 
 
 def paused(engine: Engine, now: float) -> Held:
-    """A pause after throttles; of a long one the end is told as a time of day, as that of a spent quota is."""
+    """A pause after throttles.  The end of a long one is told as a time of day, like that of a spent quota."""
     control = engine.admission.control
     (kind, words), more_s = control.holding(now, is_full=False), control.paused_until - now
     until = f" until {moment(engine.ports.wall() + more_s)}" if more_s >= CLOCK_S else ""
@@ -173,7 +176,7 @@ def paused(engine: Engine, now: float) -> Held:
 
 
 def at_speed(engine: Engine, now: float) -> Held:
-    """What keeps the next pair from being sent at this very moment."""
+    """The condition that keeps the next pair from being sent at this moment."""
     admission = engine.admission
     if engine.pairs.is_full:
         return Held("disk", "the disk: replies wait to be written down")
@@ -193,7 +196,7 @@ def at_speed(engine: Engine, now: float) -> Held:
 
 
 def upstream(engine: Engine) -> Held:
-    """Nothing is ready: what brings no more."""
+    """Nothing is ready.  Say which part brings no more pairs."""
     doubts = len(engine.pairs.doubts)
     if engine.known.is_listing:
         return listing(engine)
@@ -209,7 +212,7 @@ def upstream(engine: Engine) -> Held:
 
 
 def listing(engine: Engine) -> Held:
-    """What exists is being listed, or nothing can be listed now."""
+    """Existing records are being listed, or cannot be listed now."""
     words, trouble = f"listing what exists: {engine.known.calls:,} calls so far", engine.known.trouble
     return Held("lists", f"{words}, the last in vain: {trouble[:REASON_CHARS]}" if trouble else words)
 
@@ -233,8 +236,10 @@ def span(latency_s: float) -> str:
 
 
 def waits_until(engine: Engine) -> tuple[float | None, bool]:
-    """Until when (epoch seconds) surely nothing will be sent, and whether the server has said so; (None, False) where
-    that is within `WAIT_S`, or not known."""
+    """Until when (epoch seconds) nothing will surely be sent, and whether the server said so.
+
+    (None, False) if that is within `WAIT_S`, or not known.
+    """
     quotas, stated_s = engine.admission.quotas, engine.admission.control.paused_until - engine.ports.clock()
     block = blocked_by(quotas) if quotas else None
     quota_s = (block[1] or 0.0) if block else 0.0
@@ -243,8 +248,11 @@ def waits_until(engine: Engine) -> tuple[float | None, bool]:
 
 
 def quiet_s(engine: Engine) -> float:
-    """For how long nothing can need a tick: a spent quota or a stated wait holds every pair, no lane is open, no doubt
-    waits to be looked up."""
+    """For how long no tick is needed.
+
+    This is the case while a spent quota or a stated wait holds every pair, no lane is open, and no doubt waits for a
+    look.
+    """
     quotas, paused_until = engine.admission.quotas, engine.admission.control.paused_until
     if quotas is None or engine.pairs.doubts or engine.pairs.released or not engine.sender.lanes.is_empty:
         return 0.0

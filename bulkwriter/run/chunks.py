@@ -1,15 +1,17 @@
-"""How many rows the next chunk of intents holds: about what the next second sends.
+"""How many rows the next chunk of intents holds: about as many as the next second sends.
 
-A chunk is committed before its first pair is sent, so a crash leaves up to a chunk of doubts, each of which costs a
-look: short chunks.  A commit costs about a millisecond whatever it holds: long chunks where sending is fast.  A chunk
-that was used up in less than half of `chunk_s` is followed by as many rows as would have lasted so long, at most
-`GROWTH` times as many; one that lasted more than twice as long halves the next.
+A chunk is committed before its first pair is sent.  Two costs pull in opposite directions:
 
-A chunk is asked for while the one before it is still ready, so what counts is how fast pairs left the ready queue.
+    short chunks   a crash leaves up to a chunk of doubts, and each of them costs a look
+    long chunks    a commit costs about a millisecond, whatever it holds
 
-First values: 8 rows, so the first commit of a run puts few pairs at stake, and 8 more behind them; then 64, 512, and
-the full 2,000 where a server is fast.  More slowly, and a start would wait for commits: it doubles its pace with each
-round trip.  Where a ceiling or a quota allows less, `run.reach` counts instead.  Pure.
+So a chunk that was used up in less than half of `chunk_s` is followed by one that should last about so long, but at
+most `GROWTH` times as many rows.  A chunk that lasted more than twice `chunk_s` halves the next one.  The next chunk is
+asked for while the last one is still ready, so the speed at which pairs left the ready queue counts.
+
+First values: 8 rows, so that the first commit of a run risks few pairs, and 8 more behind them.  Then 64, 512 and the
+full 2,000 where a server is fast.  Slower growth would make a start wait for commits, since it doubles its rate with
+each round trip.  Where a ceiling or a quota allows less, `run.reach` counts instead.  Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ GROWTH = 8
 
 
 class ChunkSize:
-    """Answers `rows` for the next chunk; `most` rows at most, about `chunk_s` seconds of sending."""
+    """Keeps `rows`, the size of the next chunk: about `chunk_s` seconds of sending, at most `most` rows."""
 
     def __init__(self, *, most: int, chunk_s: float) -> None:
         self._most = most
@@ -29,7 +31,7 @@ class ChunkSize:
         self.rows = min(FIRST_ROWS, most)
 
     def next(self, now: float, ready: int) -> int:
-        """Rows for the chunk that is made at `now`, while `ready` pairs of those before it are not sent yet."""
+        """Rows for the chunk that is made at `now`, while `ready` pairs of earlier chunks are not sent yet."""
         used = self._had - ready
         self._had = ready + self.rows
         if self._last_at is not None:

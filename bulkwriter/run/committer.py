@@ -1,14 +1,14 @@
-"""Rows on their way to the disk and the caller: taken from `Pairs`, committed in groups, then delivered.
+"""Brings rows from `Pairs` to the disk in groups, and then delivers their outcomes to the caller.
 
-An outcome is *known* when its row is queued and *settled* when its group is committed; only then does the journal count
-it, and only then is it delivered.  A group is whatever came since the last commit began: under load one commit carries
-hundreds of outcomes, when idle an outcome is committed at once.  A pause after each commit, the longer the more it
-carried, keeps groups large: a commit costs about as much as 100 rows in it.
+An outcome is *known* when its row is queued, and *settled* when its group is committed.  Only then does the journal
+count it, and only then is it delivered.  A group is all rows that came since the last commit began.  Under load one
+commit carries hundreds of outcomes; when idle, an outcome is committed at once.  A commit costs about as much as 100 of
+its rows, so large groups are cheaper.  A pause after each commit keeps them large; it grows with the size of the group.
 
-Also here: the question to the journal about recalled pairs whose row may be `pending` (`core.pairs`).
+The committer also asks the journal about recalled pairs whose row may be `pending` (`core.pairs`).
 
-Invariant: rows are committed in the order in which they were queued.  Nothing here counts: the journal does.  A failed
-commit is raised by `commit` and ends the run.
+Invariant: rows are committed in the order in which they were queued.  Nothing here counts: the journal does.  `commit`
+raises when a commit fails, and that ends the run.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from .run_loop import RunLoop
 
 PAUSE_S_PER_ROW: Final = 0.0005
 LONGEST_PAUSE_S: Final = 0.02
-"""After a commit of n rows the next waits n times 0.5 ms, at most 20 ms: lone writes hardly wait for each other,
-and at 20,000 pairs/s a group is 400 rows."""
+"""After a commit of n rows the next one waits n times 0.5 ms, at most 20 ms.  So single writes hardly wait for each
+other, and at 20,000 pairs/s a group has 400 rows.
+"""
 OPEN: Final = (State.PENDING, State.INTENT, State.IN_DOUBT)
 """States of rows that are not settled."""
 
 
 class Committer:
-    """Commits what `pairs` has queued, and delivers it."""
+    """Commits the rows that `pairs` has queued, and delivers their outcomes."""
 
     def __init__(
         self, run: RunLoop, store: Store, pairs: Pairs, deliveries: Deliveries, *, clock: Callable[[], float]
@@ -64,7 +65,7 @@ class Committer:
         pairs, run, task = self._pairs, self._run, self._task
         await run.until(lambda: pairs.is_settled or is_of_journal(run.error) or task is None or task.done())
         if not pairs.is_settled and not is_of_journal(run.error):
-            async with self._flushing:  # whose business it is has ended before its time: a bug, or an interrupt
+            async with self._flushing:  # the committing task has ended before its time: a bug, or an interrupt
                 while await self._commit():
                     pass
         return not is_of_journal(run.error)
@@ -87,5 +88,5 @@ class Committer:
 
 
 def settled_in(counts: Mapping[State, int]) -> int:
-    """How many rows are settled, or failed."""
+    """How many of these rows are settled or failed."""
     return sum(counts.values()) - sum(counts.get(state, 0) for state in OPEN)

@@ -1,9 +1,10 @@
-"""How much processor time the calling thread has used, and how long it was ready to run and had to wait for it.
+"""How much processor time the calling thread has used, and how long it was ready to run but had to wait.
 
-The second is what a run on a busy machine loses, and what no clock of the thread shows.  Linux tells both in
-`/proc/thread-self/schedstat`, in nanoseconds; elsewhere, and where it cannot be read, the wait counts as 0.
+A run on a busy machine loses the waiting time, and no clock of the thread shows it.  Linux tells both numbers in
+`/proc/thread-self/schedstat`, in nanoseconds.  On other systems, and where the file cannot be read, the wait counts as
+0.
 
-Invariant: neither number ever falls.  Not here: what is made of it (`run.bottleneck`).
+Invariant: neither number ever falls.  Not here: what follows from them (`run.bottleneck`).
 Source: the kernel's Documentation/scheduler/sched-stats.rst.
 """
 
@@ -16,7 +17,7 @@ SCHEDSTAT = Path("/proc/thread-self/schedstat")
 
 
 def cpu_times(path: Path = SCHEDSTAT) -> tuple[float, float]:
-    """Seconds of this thread on a processor, and waiting for one."""
+    """Seconds for which this thread ran on a processor, and for which it waited for one."""
     try:
         used, waited = path.read_bytes().split()[:2]
         return int(used) / 1e9, int(waited) / 1e9

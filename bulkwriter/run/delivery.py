@@ -1,10 +1,10 @@
-"""Settled outcomes on their way to whoever asked: the consumer of a stream, or the caller of a single write.
+"""Delivers settled outcomes to the consumer of a stream, or to the caller of a single write.
 
-`Deliveries` is what a run tells of a commit; it knows the one stream (`Delivery`) and the callers (`Waiters`).
+`Deliveries` tells of a commit on behalf of the run.  It knows the one stream (`Delivery`) and the callers (`Waiters`).
 
 Only settled outcomes are delivered, in the order in which they settled.  The stream's queue is bounded by
-back-pressure, not by dropping: while it holds `most` outcomes the intake takes no further rows.  A pair may come again
-with another outcome only if the lane that answered for it was found to be out of step.
+back-pressure: while it holds `most` outcomes, the intake takes no further rows.  Nothing is dropped.  A pair comes a
+second time, with another outcome, only if the lane that answered for it was found to be out of step.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STATE_OF: Final = itemgetter(1)
 
 
 def stored_outcome(row: ExportRow) -> Outcome:
-    """The public outcome of a row that the journal holds."""
+    """The public outcome of a stored row."""
     return Outcome(
         row.seq, row.pair, row.state, row.record_id, row.attempts, row.http_status, row.errors, row.message, row.line
     )
@@ -58,15 +58,15 @@ def make_outcome(row: SettleRow, pair: tuple[int, int] | None, line: int | None)
 
 
 def unsettled(intent: Intent, state: State) -> Outcome:
-    """What a stream's consumer is told of a pair that was not settled when the run ended."""
+    """The outcome for a stream's consumer of a pair that was not settled when the run ended."""
     return Outcome(intent.seq, Pair(*intent.pair), state, attempts=intent.attempts, line=intent.line)
 
 
 class Delivery:
-    """The outcomes of one stream that its consumer has not taken yet; those of single writes are not its business.
+    """The outcomes of one stream that its consumer has not taken yet.  Outcomes of single writes do not count.
 
-    The journal held rows before seq `stored` when the stream began.  What of them settles before the intake reads them
-    is told once, when it settles.
+    When the stream began, the journal held the rows before seq `stored`.  Such a row may settle before the intake reads
+    it; it is then told once, when it settles.
     """
 
     def __init__(self, most: int, again: frozenset[int], *, stored: int) -> None:
@@ -79,7 +79,7 @@ class Delivery:
         self._room = anyio.Event()
         self.is_ended = False
         self.error: Exception | None = None
-        """What the caller's iterable raised."""
+        """The exception that the caller's iterable raised."""
 
     def put(self, outcome: Outcome) -> None:
         if outcome.seq < SINGLE_SEQ:
@@ -89,7 +89,7 @@ class Delivery:
             self._some.set()
 
     def put_stored(self, row: ExportRow) -> None:
-        """Deliver what an earlier start settled, if this start leaves it alone."""
+        """Deliver the outcome of an earlier start, if this start does not try the pair again."""
         if row.state in SETTLED and row.state not in self._again and row.seq not in self._told:
             self.put(stored_outcome(row))
 
@@ -98,7 +98,7 @@ class Delivery:
         self.error = error
 
     def end(self) -> None:
-        """No more will come; the consumer gets what is left."""
+        """No more outcomes will come; the consumer gets the rest."""
         self.is_ended = True
         self._some.set()
 
@@ -127,7 +127,7 @@ class Delivery:
 
 
 class Waiters:
-    """Callers of single writes, by seq.  Each gets an outcome, or None where its row is anybody's to send again."""
+    """Callers of single writes, by seq.  Each gets an outcome, or None where anybody may send its row again."""
 
     def __init__(self) -> None:
         self._futures: dict[int, asyncio.Future[Outcome | None]] = {}
@@ -153,46 +153,46 @@ class Waiters:
             self.answer(row[0], make_outcome(row, intent.pair, intent.line))
 
     def answer(self, seq: int, outcome: Outcome | None) -> None:
-        """The same; None: its row is `pending` again, and nobody else will send it."""
+        """Answer the same callers.  None: the row is `pending` again, and nobody else will send it."""
         if (future := self._futures.pop(seq, None)) and not future.done():
             future.set_result(outcome)
 
     def forget(self, seq: int) -> None:
-        """Nobody needs this outcome any more: the journal had it."""
+        """Nobody waits for this outcome any more: the journal had it."""
         self._futures.pop(seq, None)
 
     def fail(self, error: BulkwriterError) -> None:
-        """The run ends: nobody's outcome will come."""
+        """The run ends, so no outcome will come."""
         futures, self._futures = self._futures, {}
         for future in futures.values():
             if not future.done():
                 future.set_exception(error)
-                future.exception()  # a caller may have gone: then nobody retrieves it
+                future.exception()  # the caller may have gone; then nobody else retrieves it
 
 
 class Deliveries:
-    """Who is told of outcomes in one run."""
+    """Tells of outcomes in one run: to the stream and to the callers of single writes."""
 
     def __init__(self, run: RunLoop) -> None:
         self._run = run
         self.waiters = Waiters()
         self.reasons = ReasonCounter()
-        """What was said of the pairs and rows that this process found rejected, failed or invalid."""
+        """The reasons of the pairs and rows that this process found rejected, failed or invalid."""
         self.stream: Delivery | None = None
 
     def open(self, stream: Delivery | None) -> None:
-        """A source begins, whose outcomes go to `stream`, if anywhere."""
+        """A source begins.  Its outcomes go to `stream`, if there is one."""
         self.stream = stream
 
     def close(self) -> None:
-        """Its outcomes go nowhere any more."""
+        """The source has ended; its outcomes go nowhere any more."""
         self.stream = None
 
     def deliver(self, intents: list[Intent], rows: list[SettleRow]) -> None:
-        """Tell whoever waits of rows that are settled; what is only in doubt, or `pending` again, is not.
+        """Deliver the settled rows of a commit.  Rows that are only in doubt, or `pending` again, are not settled.
 
-        Of a row that is `pending` again although the run goes on, whoever waits for it alone is told: a stream was left
-        that had it ready, and nobody else would send it.
+        A row may be `pending` again although the run goes on: a stream was left while the row was ready.  The caller of
+        a single write is told that too, since nobody else would send the row.
         """
         if not WITH_REASON.isdisjoint(map(STATE_OF, rows)):
             for intent, row in zip(intents, rows, strict=True):
@@ -212,13 +212,13 @@ class Deliveries:
                 stream.put(make_outcome(row, intent.pair, intent.line))
 
     def tell_doubts(self, doubts: Doubts) -> None:
-        """No look will settle them in this process: who waits for one of them is told that it is in doubt."""
+        """No look will settle these doubts in this process.  Callers who wait for one of them are told `in_doubt`."""
         for seq in self.waiters:
             if (doubt := doubts.get(seq)) and not doubt.is_refused:
                 self.waiters.answer(seq, unsettled(doubt.intent, State.IN_DOUBT))
 
     def deliver_row(self, row: AppendRow) -> None:
-        """Tell of a row that was settled as soon as it was made: no pair, or one that another row has."""
+        """Deliver a row that was settled when it was made: it is no pair, or repeats another row."""
         seq, first, second, line, state, detail = row
         if state == INVALID:
             self._note_reason(state, detail, line, None)

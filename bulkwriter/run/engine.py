@@ -1,18 +1,19 @@
-"""The engine waits and acts: it puts the objects of a run together, and moves pairs from source to journal to lanes.
+"""The engine waits and acts.  It puts the objects of a run together, and moves pairs from source to journal to lanes.
 
     Intake ──Intents──> journal ──> Pairs ──> Sender ──> lanes ──replies──> Pairs ──rows──> Committer ──> journal ──>
                                       ^                                       │ in doubt                  deliveries
                                       └────── DoubtResolution <── Looker <────┘
 
-Decisions are made elsewhere, by synchronous objects.  Whatever moved a pair, one step follows (`advance`), at most once
-in a turn of the event loop (`run_loop`): released pairs are made ready, ready ones are sent, the looker is woken, and
-then all who wait for the run are asked again, the committer among them.  Tasks: one that commits outcomes, one that
-looks, one that ticks, one that renews the token, one each that feeds the ceiling and hears the quotas, one for each
-connection being opened; never one a pair.
+Synchronous objects elsewhere make the decisions.  After each change to a pair one step follows, `advance`, at most once
+in a turn of the event loop (`run_loop`).  It makes released pairs ready, sends ready ones, and wakes the looker.  Then
+everybody who waits for the run is asked again, the committer too.
 
-When the run stops, nothing new is sent, requests in flight may end, and whatever was not sent goes back to `pending`.
-A failed commit (`JournalError`) is the exception to the last step: after it the journal is not touched again, and its
-intents are doubts for the next start.
+There is one task each to commit, to look, to tick, to renew the token, to feed the ceiling, to hear the quotas, and for
+each connection that is being opened.  No pair has a task of its own.
+
+When the run stops, nothing new is sent, and requests in flight may end.  Pairs that were not sent become `pending`
+again.  A failed commit (`JournalError`) is the exception: the journal is not touched again after it, and its intents
+are doubts for the next start.
 """
 
 from __future__ import annotations
@@ -51,13 +52,13 @@ from .sender import Sender
 from .token import RENEW_S, TokenRefresh
 
 TICK_S: Final = 0.25
-"""Time between two sweeps for deadlines and lingering lanes; a deadline below 2 s is swept 8 times in its length."""
+"""Time between two sweeps for deadlines and lingering lanes.  A deadline below 2 s is swept 8 times in its length."""
 REFUSED_S: Final = 10.0
-"""At the end of a run refused pairs wait no longer for lists that fail: the server has said that it refuses them."""
+"""At the end of a run refused pairs wait no longer for failing lists: the server has said that it refuses them."""
 
 
 class Engine:
-    """One run in one process.  `start` it, give it sources or single pairs, then `settle_down` and `aclose`."""
+    """One run in one process.  Call `start`, give it sources or single pairs, then call `settle_down` and `aclose`."""
 
     def __init__(self, settings: Settings, ports: Ports, stored: Stored, *, tell: Callable[[Event], None]) -> None:
         self.settings = settings
@@ -114,7 +115,7 @@ class Engine:
         self._adopt(stored)
 
     def _adopt(self, stored: Stored) -> None:
-        """Begin where earlier starts have ended."""
+        """Begin where earlier starts ended."""
         ports, tell = self.ports, self.run.tell
         for text in stored.notes:
             tell(Note(text))
@@ -130,7 +131,7 @@ class Engine:
     # the step
 
     def advance(self) -> float:
-        """What follows whatever moved a pair; returns when it is to be made again though nothing moves."""
+        """Make the step after a change.  Return when it must be made again even if nothing changes."""
         if self.pairs.released:
             self.resolution.release()
         again_at, lanes = self.sender.advance()
@@ -155,7 +156,7 @@ class Engine:
             run.spawn(self._hear_quotas, admission.quotas)
 
     async def aclose(self) -> None:
-        """End the background tasks.  What still waits for the run waits no longer."""
+        """End the background tasks.  Callers who still wait for the run wait no longer."""
         await self.run.aclose()
 
     async def _open_lane(self) -> None:
@@ -172,7 +173,7 @@ class Engine:
             await self.token_refresh.renew()
 
     async def _hear_quotas(self, quotas: Quotas) -> None:
-        """What is granted lets pairs go, and what is refused may end the run."""
+        """A grant of the ledger lets pairs go.  A refusal may end the run."""
         while True:
             if error := quotas.ended_by():
                 self.run.stop(error)
@@ -213,7 +214,7 @@ class Engine:
     # waiting
 
     async def finish(self) -> None:
-        """Wait until all that was given is settled, as far as it can be: doubts stay where lists are forbidden."""
+        """Wait until all given pairs are settled.  Doubts stay where lists are forbidden."""
         run = self.run
         while True:
             await run.until(lambda: run.is_stopping or self._is_done())
@@ -222,7 +223,7 @@ class Engine:
                 return
 
     async def _listen(self) -> None:
-        """Hear the lanes out: one that is out of step has a reply too many, which comes last."""
+        """Wait for stray replies: a lane that is out of step has one reply too many, and it comes last."""
         if self._heard != (attempts := self.sender.stats.attempts):
             await anyio.sleep(self.settings.limits.linger_s)
             self._heard = attempts  # not before: a cancelled wait has heard nothing
@@ -233,7 +234,7 @@ class Engine:
         return not is_busy and (not pairs.doubts or bool(self.looker.forbidden))
 
     async def settle_down(self) -> list[Intent]:
-        """Let requests in flight end, commit outcomes, and make unsent pairs `pending`; returns these."""
+        """Let requests in flight end, commit outcomes, make unsent pairs `pending`, and return these pairs."""
         self.run.halt()
         with anyio.move_on_after(self.settings.limits.drain_s):
             await self.run.until(lambda: not self.pairs.in_flight)
@@ -251,11 +252,11 @@ class Engine:
         return unsent
 
     def tell_doubts(self) -> None:
-        """No look will settle doubts in this process: who waits for one of them is told that it is in doubt."""
+        """No look will settle doubts in this process.  Callers who wait for one of them are told `in_doubt`."""
         self.committer.deliveries.tell_doubts(self.pairs.doubts)
 
     def unmet(self, counts: Counts) -> int:
-        """Records that lists have shown and no row of the source has met yet."""
+        """How many listed records no row of the source has met yet."""
         return unmet_of(self.known.listed, counts, self.committer.before.get(State.CREATED, 0))
 
     def check(self) -> None:

@@ -1,14 +1,14 @@
-"""What is known of the server's records before pairs are sent: which exist, and the highest record id so far.
+"""What is known of the server's records before pairs are sent: which pairs exist, and the highest record id.
 
-With `--existing check` both come from `listing.existing`.  With `skip` nothing is looked up, but one list call before
-the first write tells the highest id, so that a later look can tell this run's records from older ones; where the server
-does not answer it, the id of the first created record serves from then on.
+With `--existing check` both come from `listing.existing`.  With `--existing skip` nothing is looked up.  One list call
+before the first write still tells the highest id, so that a later look can tell this run's records from older ones.  If
+the server does not answer that call, the id of the first created record serves from then on.
 
-The highest id is a *floor*: of a pair sent later, a record with a higher id was made by this run.  One with a lower id
-was there before, where the server gives rising ids; `RecordIds` notices when it does not.
+The highest id is a *floor*.  If a record of a pair that is sent later has a higher id, this run made it.  If it has a
+lower id, it was there before.  This holds where the server gives rising ids; `RecordIds` notices if it does not.
 
-After a lost journal (`--after-loss`) the first look waits until all that its process had on its way was applied and is
-in every list: what a look finds then is all that there will be.
+After a lost journal (`--after-loss`) the first look waits.  By then all requests of the lost process are applied and
+listed, so the look finds everything.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ OUTWAITING: Final = "--after-loss: requests of the run whose journal was lost ma
 
 
 class KnownRecords:
-    """Answers `find` and `floor` for intake and single writes; a token is there before the first call goes out."""
+    """Answers `find` and `floor` for intake and single writes.  It gets a token before its first call goes out."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class KnownRecords:
         self.is_listing = False
 
     async def find(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
-        """Those of `pairs` that are on the server, with the record id or 0."""
+        """The pairs among `pairs` that are on the server, each with its record id or 0."""
         if not pairs:
             return {}
         await self._outwait_lost()
@@ -80,20 +80,23 @@ class KnownRecords:
             there = await self._existing.find(pairs) if self._existing else {}
         finally:
             self.is_listing = False
-        async with self._lock:  # a second caller waits for the first one's look, or it had no floor
+        async with self._lock:  # a second caller must wait for the first one's look, or it would have no floor
             if not self._has_begun:
                 await self._begin_floors()
         return there
 
     def adopt(self, doubts: Iterable[Intent]) -> None:
-        """Doubts of an earlier start may be sent again before anything is looked up: then their floors are the run's.
-        The lowest of them: a lane out of step may have made a higher one up."""
+        """Take over the floors of an earlier start's doubts, since these may be sent again before anything is looked
+        up.
+
+        The lowest floor counts: a lane out of step may have made up a higher one.
+        """
         if self._ids.run_floor is None and not self._existing:
             self._ids.begin_at(min((doubt.floor for doubt in doubts if doubt.floor is not None), default=None))
 
     @property
     def calls(self) -> int:
-        """List calls made to find what exists."""
+        """List calls made to find existing records."""
         return self._existing.calls if self._existing else 0
 
     @property
@@ -103,11 +106,11 @@ class KnownRecords:
 
     @property
     def trouble(self) -> str:
-        """Why the last of them failed, or empty."""
+        """Why the last list call failed, or empty."""
         return self._existing.trouble if self._existing else ""
 
     def floor(self) -> int | None:
-        """The highest record id known, or None; without a list only where ids rise, since older ones may be higher."""
+        """The highest record id known, or None.  Without a list it is known only where ids rise."""
         known = self._existing.newest_id if self._existing else self._watermark
         newest = self._ids.newest
         if known is None:
@@ -115,11 +118,11 @@ class KnownRecords:
         return max(known, newest)
 
     def outwaits_s(self, now: float) -> float:
-        """For how much longer requests of a process whose journal is lost may still be applied and not be listed."""
+        """For how much longer the requests of a process with a lost journal may be applied but not listed."""
         return max(0.0, self._not_before - now)
 
     def floors_to_forget(self) -> Callable[[Journal], None] | None:
-        """Once record ids turn out not to rise: what to do in the journal, so that no later start trusts its floors."""
+        """If record ids turn out not to rise: a step for the journal, so that no later start trusts its floors."""
         if self._ids.are_rising or not self._keeps_floors:
             return None
         self._keeps_floors = False
@@ -154,7 +157,7 @@ class KnownRecords:
 
 
 def outwait_s(settings: Settings) -> float:
-    """How long after its start a run looks at nothing: so long what a lost journal had on its way may be unseen."""
+    """How long after its start a run must not look: requests of a lost journal may stay unseen for so long."""
     return settings.late_apply_s + settings.list_lag_s if settings.after_loss else 0.0
 
 
@@ -176,5 +179,5 @@ def existing_of(
 
 
 def forget_floors(journal: Journal) -> None:
-    """Keep in the journal that floors tell nothing, or the next start would trust those of its doubts."""
+    """Note in the journal that floors tell nothing, or the next start would trust the floors of its doubts."""
     journal.meta_set(RISING_IDS, "no")

@@ -1,10 +1,10 @@
-"""Makes intents durable, then ready: the only place that writes rows other than outcomes.
+"""Makes intents durable, then ready.  Only this module writes rows that are not outcomes.
 
-Each commit and the hand-over that follows it run shielded from cancellation: were they separated, intents could be
-durable that nobody sends, which would be doubts.  The shield ends with the commit, or with the run when the disk fails.
+Each commit and the hand-over after it run shielded from cancellation.  Otherwise intents could be durable although
+nobody sends them, and they would be doubts.  The shield ends with the commit, or with the run when the disk fails.
 
 Invariant: a pair enters the ready queue only here, after its intent is durable.
-Also here: waiting for room, since the same three things bound the intake: ready pairs, doubts, undelivered outcomes.
+The intake waits here for room, too.  Three things bound it: ready pairs, doubts, and outcomes not delivered yet.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from .run_loop import RunLoop
 
 FINAL_AT_ONCE: Final = frozenset({int(State.INVALID), int(State.DUPLICATE)})
 STORED_ROWS: Final = 5_000
-"""Rows compared with the journal at a time: no request depends on them, so larger than a chunk."""
+"""Rows compared with the journal at a time.  No request depends on them, so they may be more than a chunk."""
 
 There = list[tuple[Intent, int, int]]
-"""Pairs found on the server, not to be sent: intent, state that the journal has, record id (0: not known)."""
+"""Pairs that were found on the server and need no request: intent, state in the journal, record id (0: not known)."""
 
 
 class Intents:
-    """The intake's way to the journal and the ready queue; commits cannot be cancelled half-way."""
+    """The intake's way to the journal and the ready queue.  Its commits cannot be cancelled half-way."""
 
     def __init__(
         self,
@@ -59,20 +59,21 @@ class Intents:
         self._clock = clock
         self._source_note: dict[str, str] = {}
         self.is_committing = False
-        """Whether what is to be sent next waits for the disk."""
+        """Whether the next pairs to be sent wait for the disk."""
 
     def at_once(self) -> int:
-        """How many intents may be made at this moment without reaching too far ahead; at least 1."""
+        """How many intents may be made now without going too far ahead; at least 1."""
         return self._reach().rows(len(self._pairs.ready))
 
     def _reach(self) -> Reach:
         return reach_of(self._admission, self._clock(), ahead_s=self._limits.chunk_s)
 
     async def room(self, rows: int) -> int:
-        """Wait until the ready queue is down to `rows`, or less where little can be sent, doubts are few enough, and
-        the stream's consumer has caught up.  Returns how many pairs are ready.
+        """Wait for room, and return how many pairs are ready.
 
-        `rows` is what is asked for next, and not what came last: a source's batches end in small rests.
+        There is room once the ready queue is down to `rows` (or less where little can be sent), doubts are few enough,
+        and the stream's consumer has caught up.  `rows` is the size of the next batch, not of the last one: a source's
+        batches end in small rests.
         """
         ready, doubts, most = self._pairs.ready, self._pairs.doubts, self._limits.outcome_rows
         while len(ready) > (few := self._reach().low_water(rows)) or len(doubts) >= most:
@@ -82,14 +83,14 @@ class Intents:
                     f"listed: {self._looker.forbidden}",
                     hint=f"give the user the role {self._list_role}; {GO_ON}",
                 )
-            # Whatever else there is to wait for is asked about once so few are ready.
+            # Other waits are asked about once so few are ready.
             await self._run.until(lambda: len(ready) <= few and (len(doubts) < most or bool(self._looker.forbidden)))
         if stream := self.deliveries.stream:
             await stream.room()
         return len(ready)
 
     async def read_pairs(self, first_seq: int, count: int) -> list[tuple[int, int] | None]:
-        """The pairs that the journal holds; with a stream, those settled by earlier starts are delivered."""
+        """The pairs that the journal holds.  If there is a stream, outcomes of earlier starts are delivered to it."""
         if stream := self.deliveries.stream:
             for row in await self._store.run(lambda journal: journal.whole(first_seq, count)):
                 stream.put_stored(row)
@@ -103,14 +104,14 @@ class Intents:
         return await self._store.run(partial(read_in_states, first_seq=first_seq, count=count, states=states))
 
     async def read_singles(self, first_seq: int) -> list[StoredRow]:
-        """Rows of pairs given one by one, by this start or earlier ones; empty behind the last."""
+        """Rows of pairs given one by one, to this start or earlier ones; empty after the last."""
         if first_seq >= self._store.next_single_seq:
             return []
         rows: list[StoredRow] = await self._store.run(lambda journal: journal.read(first_seq, STORED_ROWS))
         return rows
 
     async def read_earlier(self, pairs: list[tuple[int, int]], first_seq: int) -> dict[tuple[int, int], StoredRow]:
-        """The rows before `first_seq` that these pairs have; with a stream, those that are settled are delivered."""
+        """The rows of these pairs before `first_seq`.  If there is a stream, the settled ones are delivered to it."""
         found = await self._store.run(lambda journal: journal.find_all(pairs, before=first_seq))
         if stream := self.deliveries.stream:
             for row in found.values():
@@ -118,12 +119,14 @@ class Intents:
         return {pair: (row.seq, *pair, int(row.state), row.attempts, row.line) for pair, row in found.items()}
 
     def note_source(self, news: tuple[int | None, bool] | None) -> None:
-        """How many rows the source has, and whether exactly: to be kept with the next rows of it."""
+        """Note how many rows the source has, and whether that is exact.  It is kept with the next rows of the
+        source.
+        """
         if news is not None:
             self._source_note = {SOURCE: source_text(news[0], is_exact=news[1])}
 
     async def commit_source(self) -> None:
-        """Keep what was noted where no row comes any more."""
+        """Keep the note if no further row will come."""
         note, self._source_note = self._source_note, {}
         if note:
             await self._store.run(partial(keep, note=note))
@@ -132,7 +135,7 @@ class Intents:
         await self._commit(self._commit_new(rows, intents, there))
 
     async def commit_again(self, intents: list[Intent], expected: list[int], there: There) -> None:
-        """Make stored rows intents again, or `existing`: those that nobody else has claimed meanwhile."""
+        """Make stored rows intents again, or `existing`, unless somebody else has claimed them meanwhile."""
         await self._commit(self._commit_again(intents, expected, there))
 
     async def _commit(self, step: Coroutine[Any, Any, None]) -> None:
@@ -163,7 +166,7 @@ class Intents:
         self._run.soon()
 
     async def _append(self, rows: list[AppendRow], settled: list[SettleRow]) -> None:
-        """Add rows, of which some are settled in the same commit: nobody else may ever find those unsent."""
+        """Add rows, and settle some of them in the same commit, so that nobody else ever finds those unsent."""
         note, self._source_note = self._source_note, {}
         if settled:
             await self._store.run(partial(append_settled, rows=rows, settled=settled, note=note))
@@ -171,13 +174,13 @@ class Intents:
             await self._store.append(rows, note)
 
     def _found(self, there: There) -> None:
-        """Pairs that were on the server before, and are settled."""
+        """Deliver pairs that were on the server before."""
         if there:
             self.deliveries.deliver([intent for intent, _, _ in there], list(map(existing_row, there)))
 
 
 def intent_row(intent: Intent) -> SettleRow:
-    """A stored row that is to be sent again; its floor replaces what an earlier attempt left in `detail`."""
+    """The row of a stored pair that is sent again.  Its floor replaces the `detail` of an earlier attempt."""
     return intent.seq, INTENT, intent.attempts, None, None, intent_detail(intent.floor)
 
 
@@ -187,7 +190,7 @@ def existing_row(found: tuple[Intent, int, int]) -> SettleRow:
 
 
 def read_in_states(journal: Journal, *, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]:
-    """Most often there are none, which the states in memory tell without a look at the disk."""
+    """The rows in these states.  Most often there are none; the states in memory tell that without a disk read."""
     if states.isdisjoint(journal.states_of(first_seq, count)):
         return []
     return [row for row in journal.read(first_seq, count) if row[3] in states]

@@ -1,9 +1,9 @@
-"""The lanes of a run: which are idle, how many to open, and what their failures to connect mean.
+"""The lanes of a run: which are idle, how many more to open, and what was settled on each.
 
-The sender takes a lane for each request.  Lanes freed by the replies of one turn of the event loop are taken first: it
-costs 1.5 µs a pair to look at each as one that was idle.  Idle lanes are a stack, so that the one used last is used
-next and the others grow old: a lane idle for longer than servers keep it is closed rather than used.
-Opening is a task of the engine; here is only the counting.
+The sender takes a lane for each request.  Lanes freed by the replies of one turn of the event loop are taken first.  To
+treat each of them as an idle lane would cost 1.5 µs a pair.  Idle lanes are a stack: the lane used last is used next,
+and the others grow old.  Servers close idle connections after a few seconds, so a lane that is too old is closed rather
+than used.  The engine's tasks open lanes; this module only counts them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..model import Fault, Intent
 
 
 class LaneLike(Protocol):
-    """What the engine asks of one connection; see `net.lane.Lane`."""
+    """One connection as the engine needs it; see `net.lane.Lane`."""
 
     carried: object
     is_open: bool
@@ -31,11 +31,13 @@ class LaneLike(Protocol):
 
 
 FIRST_LANES: Final = 8
-"""Lanes opened at once when there are none: more than a near server's first round trips need."""
+"""Lanes opened at once when there are none.  The first round trips to a near server need fewer."""
 
 
 class LaneStock:
-    """Idle lanes as a stack, and how many are open or on the way.  A lane told to close no longer counts."""
+    """Idle lanes as a stack, and how many lanes are open or opening.  A lane that was told to close no longer
+    counts.
+    """
 
     def __init__(self) -> None:
         self._idle: list[LaneLike] = []
@@ -50,7 +52,7 @@ class LaneStock:
         return not self._open
 
     def take(self, now: float) -> LaneLike | None:
-        """A freed lane, or the idle one used last, or None; lanes that are too old are closed on the way."""
+        """A freed lane, or the idle lane used last, or None.  Lanes that are too old are closed on the way."""
         while self.freed:
             lane = self.freed.pop()
             if lane.is_open:
@@ -64,14 +66,14 @@ class LaneStock:
         return None
 
     def give_back(self, lane: LaneLike, now: float) -> None:
-        """The lane carries nothing: it may carry another request, or has served its time."""
+        """The lane carries nothing now.  It may carry another request, unless it has served its time."""
         if lane.is_reusable(now):
             self._idle.append(lane)
         else:
             self._close(lane)
 
     def keep_freed(self, now: float) -> None:
-        """Nothing more is sent in this turn: the lanes that are left are idle."""
+        """Nothing more is sent in this turn, so the freed lanes that are left become idle."""
         freed, self.freed = self.freed, []
         for lane in freed:
             self.give_back(lane, now)
@@ -94,8 +96,8 @@ class LaneStock:
     def missing(self, wanted: int) -> int:
         """How many more lanes to open towards `wanted`; they count as opening from now on.
 
-        A start doubles its pace with each round trip, so it needs no more than twice as many at a time: connecting
-        takes 0.2 ms of the loop each, and with 512 at once it would do nothing else for a tenth of a second.
+        A start doubles its rate with each round trip, so it needs at most twice as many lanes at a time.  Each
+        connection takes 0.2 ms of the loop; 512 at once would block it for a tenth of a second.
         """
         there = len(self._open)
         more = max(0, min(wanted, 2 * there + FIRST_LANES) - there - self._opening)
@@ -113,12 +115,13 @@ class LaneStock:
 
 
 NOTE: Final = Struct("=4q").pack
-"""Packs what a lane remembers of one pair: seq, both ids, and attempts with the state in the lowest 4 bits.  Added as
-bytes that takes 0.4 µs; four numbers through the array's own `extend` take 0.75."""
+"""Packs a lane's memory of one pair: seq, both ids, and attempts with the state in the lowest 4 bits.  To add it as
+bytes takes 0.4 µs; four numbers through the array's own `extend` take 0.75.
+"""
 
 
 def lane_history(lane: LaneLike) -> list[tuple[Intent, int]]:
-    """What the lane settled, as intents with the state that each was given; the history is empty afterwards."""
+    """The pairs that the lane settled, as intents with the state that each was given.  Empties the lane's history."""
     words = list(lane.history)
     del lane.history[:]
     return [
