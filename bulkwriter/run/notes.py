@@ -1,17 +1,23 @@
-"""What a run notes in its journal for `status` and the next start: how large its source is, its pace, why it ends.
+"""What a run notes in its journal for `status` and the next start: the size of its source, its rate, and why it ends.
 
-Two rows of `meta`, JSON.  `last_start` is described in `store.starts`, with `source`, which `intents` writes too.
-`run` holds `rows` and `is_exact` as `source` does (older versions look here), `rate_per_s` (creates) and when it was
-measured (`at`, epoch seconds), `writes_per_s` (as they go when nothing long holds them, or null), `unmet` (records that
-lists have shown and no row has met yet, see `core.writes`), `doubt_wait_s` (until a doubt that is looked up anew may be
-settled either way), `held_kind` and `held_by` (what holds it back), `holds_until` and `resume_at` (epoch seconds, or
-null), `believes` (of the server), `quota`, `quota_share` and `ledger` as they were set.
+The notes are two rows of `meta`, as JSON.  `store.starts` describes `last_start`, and `source`, which `intents` writes.
+The row `run` holds:
 
-`run` is written a second after the start and then at growing intervals up to a minute when the rate changed by more
-than a hundredth; within `HELD_S` when something else holds the run back; and once more at the end, with `last_start`.
-A run that waits for days writes nothing.
+    rows, is_exact              as `source` does; older versions look here
+    rate_per_s, at              creates a second, and when that was measured (epoch seconds)
+    writes_per_s                writes a second while nothing long holds them back, or null
+    unmet                       listed records that no row has met yet, see `core.writes`
+    doubt_wait_s                time until a doubt that is looked up anew may be settled either way
+    held_kind, held_by          what holds the run back
+    holds_until, resume_at      epoch seconds, or null
+    believes                    the rate that the run takes the server to allow
+    quota, quota_share, ledger  the settings
 
-Invariant: nothing that is sent depends on it; a run without it goes on as well.  Nothing in it is secret.
+`run` is written a second after the start, then at growing intervals up to a minute if the rate changed by more than a
+hundredth.  It is written within `HELD_S` if another cause holds the run back, and once more at the end, together with
+`last_start`.  A run that waits for days writes nothing.
+
+Invariants: nothing that is sent depends on the notes; a run without them goes on as well.  They hold no secret.
 """
 
 from __future__ import annotations
@@ -39,17 +45,20 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 Noted = tuple[str, float]
-"""What is compared: the kind of what holds back, and the rate."""
+"""The values that are compared: the kind of the cause that holds the run back, and the rate."""
 
 FIRST_S: Final = 1.0
 LONGEST_S: Final = 60.0
 HELD_S: Final = 5.0
-"""Shortest time between two notes for the sake of what holds back, which may change with every window."""
+"""Shortest time between two notes because of a changed cause; it may change with every window."""
 
 
 class Notes:
-    """The notes of one start, which began at `began_at` (epoch seconds); `total` tells of the source that is being
-    taken, `eta_s` of how much longer it takes."""
+    """The notes of one start.
+
+    `began_at` is when the start began (epoch seconds).  `total` gives the rows of the current source, `eta_s` how much
+    longer it takes.
+    """
 
     def __init__(
         self,
@@ -67,7 +76,7 @@ class Notes:
         self._grown_from: int | None = None
 
     async def keep(self) -> None:
-        """Note for ever how the run stands."""
+        """Note how the run stands, again and again."""
         engine, noted, pause_s = self._engine, None, FIRST_S
         clock = engine.ports.clock
         noted_at = clock()
@@ -84,7 +93,7 @@ class Notes:
             await engine.ports.store.run(partial(write, {RUN: text}))
 
     async def end(self, ended: Ended) -> None:
-        """Note it a last time, and why the start ends."""
+        """Note how the run stands a last time, and why the start ends."""
         engine = self._engine
         self._tell_growth()
         if is_of_journal(engine.run.error):
@@ -93,20 +102,20 @@ class Notes:
         told = facts(engine, engine.bottleneck.now(now), self._total(), engine.sender.stats.creates.per_s(now))
         texts = {RUN: orjson.dumps(told).decode(), LAST_START: ended_text(self._began_at, engine.ports.wall(), ended)}
         rows = self._total().rows(engine.ports.store.rows)
-        if rows.total is not None:  # read, and not stored, as it ended: the summary says the same
+        if rows.total is not None:  # rows that were read but not stored at the end; the summary says the same
             texts[SOURCE] = source_text(rows.total, is_exact=rows.is_exact)
         with contextlib.suppress(JournalError):  # nothing depends on it
             await engine.ports.store.run(partial(write, texts))
 
     def _tell_growth(self) -> None:
-        """Say once that the source has rows behind what an earlier start took for its end."""
+        """Say once that the source has grown beyond the end that an earlier start saw."""
         was = self._total().grown_from
         if was is not None and was != self._grown_from:
             self._grown_from = was
             self._engine.run.tell(Note(f"the source has grown: it had {was:,} rows when it was last read to its end"))
 
     def _tell_token(self) -> None:
-        """Say once that the token may end before the run, as soon as it is known how long that takes."""
+        """Say once that the token may expire before the run ends, as soon as the length of the run is known."""
         if self._has_warned or (eta_s := self._eta_s()) is None:
             return
         self._has_warned = True
@@ -150,7 +159,7 @@ def facts(engine: Engine, held: Held, total: RowTotal, rate: float) -> dict[str,
 
 
 def is_due(noted: Noted, now: Noted, since_s: float, pause_s: float) -> bool:
-    """Whether to note anew: something else holds the run back, or the interval is over and the rate changed."""
+    """Whether to note again: another cause holds the run back, or the interval is over and the rate changed."""
     (kind, rate), (kind_now, rate_now) = noted, now
     if kind != kind_now:
         return since_s >= HELD_S

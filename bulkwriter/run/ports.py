@@ -1,10 +1,10 @@
-"""What an engine stands on, named so that simulation can put its own in place: lanes, journal, lists, clocks.
+"""What an engine stands on: lanes, journal, lists, clocks.  They have names so that simulation can replace them.
 
-Each is a small Protocol beside its consumer; the real ones are `net.pool.Pool`, `store.journal_writer.JournalWriter`,
-`listing.lister.Lister` and `net.auth.TokenSource`, put together by `assembly`.  Time and chance are among them, so
-that one seed decides a whole simulated run.
+Each is a small Protocol beside its consumer.  The real ones are `net.pool.Pool`, `store.journal_writer.JournalWriter`,
+`listing.lister.Lister` and `net.auth.TokenSource`; `wiring` puts them together.  Time and chance are among the ports,
+so that one seed decides a whole simulated run.
 
-Not here: what the engine decides with (`parts`), and what a caller chooses (`settings`).
+Not here: the objects that decide for the engine (`engine`), and the choices of a caller (`settings`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class LanePool(Protocol):
-    """Makes connections and resets those whose deadline has passed."""
+    """Makes connections, and resets a connection whose deadline has passed."""
 
     async def connect(self, owner: Any, *, body_bytes: int) -> LaneLike: ...
     def sweep(self, now: float) -> None: ...
@@ -39,7 +39,9 @@ class LanePool(Protocol):
 
 
 class Store(Protocol):
-    """The journal behind its writer; every call returns when it is durable (in memory, where no file is kept)."""
+    """The journal behind its writer.  Every call returns when its change is durable, or in memory where no file is
+    kept.
+    """
 
     async def append(self, rows: list[AppendRow], note: Mapping[str, str], /) -> None: ...
     async def settle(self, rows: list[SettleRow]) -> None: ...
@@ -63,7 +65,7 @@ class Encoder(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Ports:
-    """Everything outside that an engine acts on."""
+    """Everything outside the engine that it acts on."""
 
     pool: LanePool
     store: Store
@@ -72,12 +74,12 @@ class Ports:
     get_page: Callable[[Filters, int], Awaitable[ListPage]]
     entity: Entity
     shifts: Callable[[], int]
-    """How many connections for calls were found out of step so far."""
+    """How many connections for calls were out of step so far."""
     clock: Callable[[], float]
     wall: Callable[[], float]
     rng: random.Random
     cpu_times: Callable[[], tuple[float, float]]
-    """Seconds for which the loop's thread ran, and for which it had to wait for a processor; see `cpu`."""
+    """Seconds for which the loop's thread ran, and for which it waited for a processor; see `cpu`."""
     most_lanes: float = math.inf
     """How many connections this process may have open."""
     quotas: Quotas | None = None
@@ -97,6 +99,6 @@ class Stored:
     """Why doubts are doubts, by seq, where that is known."""
     has_rising_ids: bool = True
     notes: list[str] = field(default_factory=list)
-    """What people should hear before anything else."""
+    """Messages that people should read first."""
     rows: Rows = field(default_factory=Rows)
-    """How many rows the source has, as far as an earlier start knew."""
+    """How many rows the source has, as earlier starts knew it."""

@@ -1,16 +1,16 @@
-"""How far intents may reach ahead of what is sent: about a second's worth of what binds at this moment.
+"""How far intents may run ahead of the requests: about as many as can be sent in the next second.
 
-An intent that was not sent yet is a doubt after a crash, and costs a look.  So no more of them are made than can go
-within about `ahead_s`, as far as that is known:
+An intent that was not sent yet is a doubt after a crash, and costs a look.  So no more intents are made than can be
+sent within about `ahead_s`.  Two bounds are known beforehand:
 
-    flow    pairs in `ahead_s` by the ceiling and the short quotas; 0 in a pause or while the server is gone
+    flow    pairs in `ahead_s` by the ceiling and the short quotas; 0 in a pause or while the server does not answer
     room    pairs that the long quotas have room for, however long that takes; 0 while one is spent
 
-Of what nobody wrote down, a server's own limits, the chunks follow by themselves (`run.chunks`).
+A server's own limits are not known beforehand.  The size of the chunks follows them (`run.chunks`).
 
-Invariant: at least one intent may always be made, since only a pair that is ready asks: the ledger whether a window is
-open again, the server whether it is back.  It only reads, but for nothing that it asks of the ledger.  Not here: what
-is sent (`run.sender`).
+Invariant: at least one intent may always be made, since only a ready pair asks: it asks the ledger whether a window is
+open again, and the server whether it answers again.  This module changes nothing, and asks the ledger only for what it
+may still grant.  Not here: the requests (`run.sender`).
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ PLENTY: Final = 1 << 62
 
 
 class Reach(NamedTuple):
-    """How many pairs can go soon, and at all; infinity where nothing is known to bind."""
+    """How many pairs can go soon (`flow`), and how many at all (`room`); infinity where no bound is known."""
 
     flow: float = math.inf
     room: float = math.inf
 
     def low_water(self, rows: int) -> int:
-        """So few intents may be ready when about `rows` more are made.  First value, at 60 a minute: 1."""
+        """About `rows` more intents are made once no more than so many are ready.  First value, at 60 a minute: 1."""
         return int(max(0, min(rows, math.ceil(min(self.flow, rows)), self.room - 1)))
 
     def rows(self, ready: int) -> int:
-        """How many intents may be made now, beside those that are `ready`; at least 1, or nobody would ask again."""
+        """How many intents may be made now, beside the `ready` ones; at least 1, or nobody would ask again."""
         most = min(self.flow, self.room - ready)
         return PLENTY if most == math.inf else max(1, math.ceil(most))
 
@@ -59,7 +59,7 @@ def reach_of(admission: Admission, now: float, *, ahead_s: float) -> Reach:
 
 
 def room_of(quotas: Quotas) -> float:
-    """How many writes the long windows have room for, as of the last word of the ledger."""
+    """How many writes the long windows have room for, by the ledger's last answer."""
     windows, latest, reserve = long_of(quotas.windows), quotas.latest, quotas.sides[WRITE].reserve
     if latest is None or block_of(quotas):
         return 0.0

@@ -1,10 +1,11 @@
-"""Record ids that this run was given: whether one comes twice, which is the highest, and whether they rise at all.
+"""The record ids that this run was given: whether one comes twice, which is the highest, and whether they rise.
 
-An id that comes twice shows a lane that answers out of step.  The highest known one is a *floor*: a record of a pair
-sent later has a higher id, if the server gives rising ids.  Whether it does is watched: an id not above its pair's
-floor is counted, and once more than `MOST_BELOW` came and more than one in `SHARE` were so, ids are held not to rise
-and an id below a floor tells nothing.  A few may be so on any server, where replies of a lane out of step were taken
-for another's.
+An id that comes twice shows a lane that answers out of step.  The highest known id is a *floor*: if the server gives
+rising ids, the record of a pair that is sent later has a higher id.
+
+Whether ids rise is watched.  Each id that is not above the floor of its pair is counted.  Once there are more than
+`MOST_BELOW` of them, and more than one in `SHARE` of all, ids count as not rising, and an id below a floor tells
+nothing.  A few such ids may occur on any server, when the replies of a lane out of step went to the wrong pairs.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ SHARE: Final = 20
 
 
 class RecordIds:
-    """The record ids of a run, over all its processes: those that earlier ones were `given`, and its own."""
+    """The record ids of a run over all its processes.  `given` holds those of earlier processes."""
 
     def __init__(self, given: IdSet | None = None, *, are_rising: bool = True) -> None:
-        seen = IdSet() if given is None else given  # asking whether it is empty would walk it
+        seen = IdSet() if given is None else given  # its truth value would walk it
         self._see = seen.add
         self._checked = 0
         self._below = 0
@@ -32,7 +33,7 @@ class RecordIds:
 
     @property
     def newest_own(self) -> int:
-        """The highest of this process's own, where it is above those of earlier ones; else 0."""
+        """The highest id of this process, if it is above those of earlier ones; else 0."""
         return self.newest if self.newest > self._newest_given else 0
 
     def add(self, record_id: int, floor: int | None) -> bool:
@@ -48,7 +49,7 @@ class RecordIds:
         return True
 
     def begin_at(self, floor: int | None) -> None:
-        """This is the floor from before the first write of this process."""
+        """Set the floor from before the first write of this process."""
         self.run_floor = floor
 
     def _watch(self) -> None:

@@ -1,20 +1,21 @@
-"""The registry: which runs of this user there are, so that two over the same pairs know each other.
+"""The registry of this user's runs, so that two runs over the same pairs notice each other.
 
-One small JSON file a journal, in the folder LEDGER-runs beside the ledger, 0600, put in its place whole:
+Each journal has one small JSON file in the folder LEDGER-runs beside the ledger.  Its mode is 0600, and it is replaced
+as a whole:
 
     <server>-<journal>.json    hashes of base URL and account, and of the journal's path
     base_url, account, source, journal      as they were given; paths are absolute, "-" is standard input
     rows                       digests of the first `ROWS` different pairs; ids stay in the journal
     pid, boot, started_at      of the last start; epoch seconds
-    ended_at, is_finished, exit_code, reason    of its end; null where it was killed, or is at work
-    may_have_written           false where no start of it has sent anything
+    ended_at, is_finished, exit_code, reason    of its end; null if it was killed or is still at work
+    may_have_written           false if no start of it has sent anything
 
-Whether a run is at work its journal's lock tells, never its number.  A file that cannot be read is passed over, and a
-registry that cannot be written is told and stops nothing: it prevents doubles that `--existing check` does not see,
-since both runs looked before either wrote; no promise rests on it.
+The lock of its journal tells whether a run is at work; its process number never does.  A file that cannot be read is
+skipped.  If the registry cannot be written, this is told and the run goes on.  The registry prevents doubles that
+`--existing check` does not see, because both runs looked before either wrote.  No promise rests on it.
 
-Invariant: never raises.  At most `FILES_MAX` files, none untouched for `KEEP_S`.
-Not here: what is said of the others (`cli.neighbours`).
+Invariants: it never raises.  There are at most `FILES_MAX` files, and none is older than `KEEP_S`.
+Not here: the messages about other runs (`cli.neighbours`).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ PAUSE_S: Final = 0.02
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """One run as its last start has told it."""
+    """One run, as its last start described it."""
 
     base_url: str
     account: str
@@ -90,13 +91,13 @@ class Registry:
         self.folder = ledger.with_name(f"{ledger.name}-runs")
 
     def put(self, entry: Entry) -> str:
-        """Keep an entry in the place of the one before.  Returns "", or what is in the way."""
+        """Write an entry in place of the one before.  Returns "", or the reason why that failed."""
         path = self._path(entry)
         other = path.with_name(f"{path.name}-{os.getpid()}")
         try:
             make_folder(self.folder)
             self._prune()
-            other.unlink(missing_ok=True)  # of a process that died with this number
+            other.unlink(missing_ok=True)  # left by a dead process with this number
             fd = os.open(other, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
             with os.fdopen(fd, "w", encoding="utf-8") as file:
                 json.dump(dataclasses.asdict(entry), file)
@@ -108,11 +109,11 @@ class Registry:
         return ""
 
     def get(self, entry: Entry) -> Entry | None:
-        """What is kept of the same journal."""
+        """The entry of the same journal, if there is one."""
         return read(self._path(entry))
 
     def drop(self, entry: Entry) -> None:
-        """Keep nothing of this journal."""
+        """Remove the entry of this journal."""
         with contextlib.suppress(OSError):
             self._path(entry).unlink(missing_ok=True)
 
@@ -128,13 +129,13 @@ class Registry:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """One start at a time tells of itself and looks at the others, so that of two one sees the other."""
+        """Only one start at a time writes its entry and looks at the others.  So of two starts one sees the other."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError, JournalError):
                 make_folder(self.folder)
                 fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
                 stack.callback(os.close, fd)
-                for _ in range(TRIES):  # whoever has it writes a small file; one that was stopped is not waited for
+                for _ in range(TRIES):  # the holder writes a small file; a stopped holder is not waited for
                     if try_flock(fd):
                         break
                     time.sleep(PAUSE_S)
@@ -151,7 +152,7 @@ class Registry:
 
 
 def read(path: Path) -> Entry | None:
-    """The entry in a file, or None where there is none to be believed."""
+    """The entry in a file, or None if the file holds none that is believable."""
     try:
         with path.open("rb") as file:
             kept: dict[str, Any] = json.loads(file.read(BYTES_MAX))
@@ -183,5 +184,5 @@ def server_of(entry: Entry) -> str:
 
 
 def digest(text: str) -> str:
-    """48 bits: among a few hundred thousand pairs two fall together once in a thousand times."""
+    """A digest of 48 bits.  Among a few hundred thousand pairs two collide once in a thousand times."""
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:12]

@@ -1,17 +1,19 @@
-"""The loop of one run: one step after whatever moved a pair, those who wait, the tasks beside, and the stop.
+"""The loop of one run: one step after each change, the waiting callers, the background tasks, and the stop.
 
-    a reply, a commit, a timer, a token, a row, a stop  ->  `soon`  ->  the step  ->  all who wait are asked again
+    a reply, a commit, a timer, a token, a row, a stop  ->  `soon`  ->  the step  ->  all waiting callers are asked
+    again
 
-The step is `Engine.advance`.  It is made at most once in a turn of the event loop, however many things moved, and it
-returns when it is to be made again though nothing moves.  Who waits for the run names a condition (`until`).
+The step is `Engine.advance`.  It is made at most once in a turn of the event loop, however much has changed.  It
+returns the time of the next step for the case that nothing changes before.  A caller who waits for the run names a
+condition (`until`).
 
-An error ends the run in one way only: `stop` keeps the first one, and no new attempt is made from then on.  The tasks
-are the run's own (`own_task`): a cancel of everything at once ends the callers, and these go on until the run has ended
-in good order.  Whatever ends a task before its time stops the run, so that nobody waits for what it would have done: an
-error of ours, a bug, or a cancel or an interrupt from somewhere.
+There is one way to end the run with an error: `stop` keeps the first error, and no new attempt is made from then on.
+The tasks belong to the run (`own_task`).  If everything is cancelled at once, the callers end, but the tasks go on
+until the run has ended in good order.  A task may also end too early, by an error, a bug, a cancel or an interrupt.
+That stops the run, so that nobody waits for the work of a dead task.
 
-Not here: what the step and the tasks do.  No anyio task group: to start a task it asks which library is running, and
-beside `sniffio` a callback of the loop has none.
+Not here: what the step and the tasks do.  An anyio task group is not used: to start a task it asks which library is
+running, and a callback of the loop has no answer to that beside `sniffio`.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ CUT: Final = "a task of the writer was cancelled or interrupted from outside"
 
 
 class Background:
-    """One task beside; `cancel` ends it, whether it has begun or not, and lets it do what must follow."""
+    """One background task.  `cancel` ends it, whether it has begun or not, and lets it clean up."""
 
     __slots__ = ("_is_cancelled", "_scope", "task")
 
@@ -65,7 +67,7 @@ class Background:
 
 
 class RunLoop:
-    """`step` returns when it is to be made again at the latest, infinity where something will move first."""
+    """The loop of one run.  `step` returns the latest time of the next step; infinity if a change will come first."""
 
     def __init__(
         self,
@@ -89,13 +91,13 @@ class RunLoop:
         """Whether no new attempt is made any more."""
 
     def soon(self) -> None:
-        """Something moved: make the step at the end of this turn."""
+        """Something changed: make the step at the end of this turn."""
         if not self.is_due:
             self.is_due = True
             asyncio.get_running_loop().call_soon(self._turn)
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until `is_so()`; it is asked after each step."""
+        """Wait until `is_so()` is true.  It is called after each step."""
         while not is_so():
             waiting = is_so, asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
@@ -115,7 +117,7 @@ class RunLoop:
             try:
                 is_over = is_so()
             except Exception:
-                is_over = True  # who waits asks once more, and raises it
+                is_over = True  # the waiting caller asks once more, and raises it
             if is_over and not future.done():
                 future.set_result(None)
 
@@ -127,7 +129,9 @@ class RunLoop:
     # the stop
 
     def stop(self, error: BulkwriterError) -> None:
-        """End the run early with `error`: nothing new is sent.  The first error counts, or that of a failed disk."""
+        """End the run early with `error`: nothing new is sent.  The first error counts, but a failed disk overrides
+        it.
+        """
         if self.error is None or (is_of_journal(error) and not is_of_journal(self.error)):
             self.error = stops.true_without_journal(error, self._settings)
             self.tell(Stopping(error.message, error.hint, is_error=True))
@@ -135,11 +139,11 @@ class RunLoop:
         self.halt()
 
     def why_ended(self, otherwise: BulkwriterError) -> BulkwriterError:
-        """What stopped the run, or `otherwise`: for those who still wait for it."""
+        """The error that stopped the run, or `otherwise`, for callers who still wait."""
         return self.error or stops.true_without_journal(otherwise, self._settings)
 
     def crashed(self, error: BaseException) -> None:
-        """A bug of ours: keep what is known and end the run."""
+        """A bug of ours: end the run, and keep all known outcomes."""
         self.stop(bug_of_ours(error))
 
     def halt(self) -> None:
@@ -155,7 +159,7 @@ class RunLoop:
 
     @contextmanager
     def ended_by_stop(self) -> Iterator[None]:
-        """What is awaited inside ends when the run stops, without an error."""
+        """Anything awaited inside ends without an error when the run stops."""
         with anyio.CancelScope() as scope:
             if self.is_stopping:
                 scope.cancel()
@@ -168,7 +172,9 @@ class RunLoop:
     # the tasks
 
     def spawn(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Background:
-        """Run `work(*args)` beside, to its end or to that of the run; cancel what this returns to end it sooner."""
+        """Run `work(*args)` in the background, until it ends or the run does.  Cancel the returned task to end it
+        sooner.
+        """
         beside = Background()
         task = beside.task = own_task(beside.run(self, work, args))
         self._tasks[task] = beside
@@ -178,7 +184,7 @@ class RunLoop:
         return beside
 
     async def aclose(self) -> None:
-        """Stop, end the tasks, and wait for it.  What still waits for the run is asked a last time."""
+        """Stop, end the tasks, and wait for their end.  Callers who still wait are asked a last time."""
         self._is_closing = True
         self.halt()
         while self._tasks:

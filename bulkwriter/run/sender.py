@@ -1,18 +1,19 @@
-"""The heart of a run: ready pairs meet free lanes, replies become outcomes.  Synchronous; it never waits.
+"""The heart of a run: it sends ready pairs on free lanes, and turns replies into outcomes.  Synchronous; it never
+waits.
 
 `advance` sends while there is a ready pair, a free lane, and nothing that holds the run back.  The run loop calls it at
-most once in a turn of the event loop, after whatever may have changed one of these.  So lanes freed in one turn are
-sent on together: requests that go out one right after the other wake a near server once instead of once each, which was
-1 to 4 µs of kernel time a pair.  No task, future or timer is made per pair.
+most once in a turn of the event loop, after a change.  So all lanes that were freed in one turn are used together.
+Requests in quick succession wake a near server once instead of once each, which saves 1 to 4 µs of kernel time a pair.
+No task, future or timer is made for a pair.
 
-`replied` is called by a lane for each reply.  One that proves a creation takes the short way; on every other a ruling
-is made (`core.rulings`), which says what becomes of the pair and what is to be believed of the server.
+A lane calls `replied` for each reply.  A reply that proves a creation takes the short way.  Any other reply gets a
+ruling (`core.rulings`): what it means for the pair, and what it says about the server.
 
-What holds the run back, in the order in which it is asked: a stop, a full outcome buffer, a token being refreshed, and
-what `admission` says.
+Four things can hold the run back.  They are asked in this order: a stop, a full buffer of outcomes, a token that is
+being refreshed, and `admission`.
 
-Each lane remembers what it said of each pair since it opened, also of pairs that it sent back to the queue: should it
-turn out to be out of step, all of that is in doubt.  Where each pair is, `core.pairs` knows.
+Each lane remembers what it told of each pair since it opened, including the pairs that it sent back to the queue.  If
+the lane turns out to be out of step, all of these are in doubt.  `core.pairs` knows where each pair is.
 """
 
 from __future__ import annotations
@@ -43,8 +44,10 @@ PENDING, CREATED, REJECTED = int(State.PENDING), int(State.CREATED), int(State.R
 
 
 class Wishes(NamedTuple):
-    """What is left to do after all was sent that may be: come `again_at` (infinity: when something moves), and open
-    more `lanes`."""
+    """What is left to do once nothing more may be sent.
+
+    `again_at`: when to try again (infinity: after the next change).  `lanes`: how many more to open.
+    """
 
     again_at: float = math.inf
     lanes: int = 0
@@ -54,7 +57,7 @@ NO_WISHES: Final = Wishes()
 
 
 class Sender:
-    """Sends what is ready as far as may be sent, and turns each reply into an outcome."""
+    """Sends ready pairs as far as allowed, and turns each reply into an outcome."""
 
     def __init__(
         self,
@@ -101,7 +104,7 @@ class Sender:
             lane = freed.pop() if freed and freed[-1].is_open else lanes.take(now)
             if lane is None:
                 return Wishes(lanes=lanes.missing(min(limit, len(in_flight) + len(ready))))
-            if quotas and not quotas.take():  # another process has it this very moment
+            if quotas and not quotas.take():  # another process has just taken it
                 lanes.give_back(lane, now)
                 return Wishes(now + CONTENDED_S)
             intent = pairs.next()
@@ -118,7 +121,7 @@ class Sender:
     # what lanes say
 
     def replied(self, lane: LaneLike, reply: Reply) -> None:
-        """One request of `lane` was answered, or is known to be lost."""
+        """The request of `lane` was answered, or is known to be lost."""
         now, sent_at, intent, admission = lane.replied_at, lane.sent_at, lane.carried, self._admission
         assert type(intent) is Intent
         if admission.quotas:
@@ -167,7 +170,7 @@ class Sender:
             self._token_refresh.refused()
 
     def _move(self, lane: LaneLike, intent: Intent, ruling: Ruling, status: int, now: float) -> BulkwriterError | None:
-        """Move the pair; the error to stop with, if too many were refused alike."""
+        """Tell `Pairs` of the event.  Return the error to stop with if too many pairs were refused alike."""
         pairs, verdict = self._pairs, ruling.verdict
         match ruling.event:
             case PairEvent.BACK:
@@ -186,7 +189,7 @@ class Sender:
         return None
 
     def _repeated(self, lane: LaneLike, intent: Intent, record_id: int, now: float) -> None:
-        """Nothing in a reply names its request, so an id seen before is the only sign that a lane is out of step."""
+        """A known id came again.  A reply does not name its request, so this is the only sign of a lane out of step."""
         reason = f"the reply repeats record id {record_id}"
         for event in self._admission.bad(reason, sent_at=lane.sent_at, now=now):
             self._run.tell(event)
@@ -195,9 +198,9 @@ class Sender:
         lane.abort(Fault.SHIFTED)
 
     def strayed(self, lane: LaneLike) -> None:
-        """The lane answered out of step: nothing that it said since it opened is known any more."""
+        """The lane answered out of step, so nothing that it told since it opened is certain any more."""
         recalled = lane_history(lane)
-        if recalled:  # else there is the doubt of its last pair alone
+        if recalled:  # else only its last pair is in doubt
             self._run.tell(LaneShifted(len(recalled)))
         self._pairs.recalled(recalled, self._clock(), floor=self._record_ids.run_floor)
         self._run.soon()
@@ -216,7 +219,7 @@ class Sender:
         self._run.soon()
 
     def lane_failed(self, fault: Fault, detail: str) -> None:
-        """A connection could not be made: no pair was harmed."""
+        """A connection could not be made.  No pair was touched."""
         self.lanes.failed_to_open()
         error = stops.at_connect(fault, detail, has_connected=self.lanes.has_connected)
         if error:

@@ -1,14 +1,16 @@
-"""Single writes: one pair from a service, through the same journal, lanes and limits as a source's pairs.
+"""Single writes: one pair from a service, through the same journal, lanes and limits as the pairs of a source.
 
-A pair is found by value in the journal first: what is settled is answered from there, what is on its way is waited for,
-what an earlier start left unsent is sent.  Calls for the same pair at the same time become one.  Their rows have seqs
-from `SINGLE_SEQ` on.
+A pair is first looked up in the journal by its ids.  A settled pair is answered from there.  A pair on its way is
+waited for.  A pair that an earlier start left unsent is sent.  Simultaneous calls for the same pair become one.  The
+rows of single writes have seqs from `SINGLE_SEQ` on.
 
-The order of steps closes three races.  A row is claimed inside the journal's own thread, so that a stream that meets
-the same row does not send it as well.  A future is made before the row is read a last time, so that an outcome that is
-committed meanwhile is seen by one or the other.  And a source that is being taken shares its set of pairs: whoever adds
-a pair there makes its row.  A single write adds it in the same step in which it hands the row to the journal, so that a
-`duplicate` of the source is never durable before the row that it repeats.
+The order of the steps avoids three races:
+
+- A row is claimed inside the journal's own thread, so that a stream that meets the same row does not send it as well.
+- A future is made before the row is read a last time, so that an outcome that is committed meanwhile is not missed.
+- A source and single writes share one set of pairs.  Whoever adds a pair to the set makes its row.  A single write adds
+  the pair in the same step in which it hands the row to the journal.  So a `duplicate` of the source is never durable
+  before the row that it repeats.
 """
 
 from __future__ import annotations
@@ -34,11 +36,11 @@ from .intents import Intents
 from .ports import Store
 
 LOOK_AGAIN_S: Final = 0.02
-"""A pair that the source has taken has its row in the journal within about a commit; until then it is looked for."""
+"""A pair that the source has taken gets its row within about one commit.  Until then the journal is asked again."""
 
 
 class Singles:
-    """Writes single pairs; `stop` is told of what ends everything."""
+    """Writes single pairs."""
 
     def __init__(
         self,
@@ -61,21 +63,21 @@ class Singles:
         self._made = PairSet()
         """Pairs of the rows that this process made."""
         self._taken = PairSet()
-        """Pairs of the source that is being taken, and of all single rows.  Another object for each source."""
+        """Pairs of the current source, and of all single rows.  Each source has its own set."""
         self.closed: BulkwriterError | None = None
-        """Why nothing more is written."""
+        """The error after which nothing more is written."""
 
     def share(self) -> PairSet:
-        """A source begins: the set in which it notes the pairs of its rows."""
+        """A source begins.  Return the set in which it notes the pairs of its rows."""
         self._taken = PairSet(self._made)
         return self._taken
 
     def unshare(self) -> None:
-        """The source was left; rows that it noted and did not make are anybody's again."""
+        """The source was left.  Pairs that it noted without making their rows are free again."""
         self._taken = PairSet()
 
     async def write(self, pair: tuple[int, int]) -> Outcome:
-        """Write `pair`, or join whoever is writing it.  Cancelling the caller leaves the write going."""
+        """Write `pair`, or wait for a write of it that is under way.  A cancel of the caller does not end the write."""
         if self.closed:
             raise self.closed
         task = self._writing.get(pair)
@@ -90,11 +92,13 @@ class Singles:
             raise
 
     async def aclose(self, error: BulkwriterError) -> None:
-        """Write nothing more; whoever still waits and was not answered just before gets `error`.  Raises the
-        `JournalError` of one that ends in it: its caller is told of `error`, and nobody else would hear that the disk
-        failed."""
+        """Write nothing more.  Callers who still wait get `error`, unless they were answered just before.
+
+        Raises the `JournalError` of a write that ends in it.  Its caller gets `error`, so nobody else would hear that
+        the disk failed.
+        """
         self.closed = self.closed or error
-        await asyncio.sleep(0)  # who has an answer takes it: a cancel would come before
+        await asyncio.sleep(0)  # callers with an answer take it now; a cancel would come first
         self._waiters.fail(self.closed)
         tasks = list(self._writing.values())
         for task in tasks:
@@ -106,7 +110,7 @@ class Singles:
                 raise failure
 
     def _ended(self, pair: tuple[int, int], task: asyncio.Task[Outcome]) -> None:
-        """Every caller may have gone, so what stops the run is told here."""
+        """A write has ended.  All its callers may have gone, so an error that stops the run is told here."""
         del self._writing[pair]
         failure = None if task.cancelled() else task.exception()
         if isinstance(failure, BulkwriterError) and failure is not self.closed:
@@ -137,7 +141,7 @@ class Singles:
         return await self._store.run(lambda journal: journal.find(pair))
 
     def _claim(self, pair: tuple[int, int], taken: PairSet) -> bool:
-        """Whether the pair's row is ours to make; `taken` is as it was before the journal was asked for one."""
+        """Whether we make the pair's row.  `taken` is the set from before the journal was asked."""
         if self._taken is not taken or pair in taken:
             return False
         self._made.add(pair)
@@ -170,7 +174,7 @@ class Singles:
         return await self._settled(row.seq)
 
     async def _settled(self, seq: int) -> Outcome | None:
-        """What becomes of the row; None where it was given back unsent, so that it is ours to claim."""
+        """The outcome of the row; None if it was given back unsent, so that we may claim it."""
         future = self._waiters.future(seq)
         now: ExportRow | None = await self._store.run(lambda journal: journal.row(seq))
         if now is not None and (now.state in SETTLED or now.state is State.FAILED):

@@ -1,8 +1,8 @@
-"""Takes sources through an engine, one at a time, from the first row to the last outcome, or to where they were left.
+"""Takes sources through an engine, one at a time, each from its first row to its last outcome, or until it is left.
 
-However a source is left (its end, an error, a cancel, a stream that nobody reads on), what it had ready and was not
-sent is `pending` again before another source may begin, and the source is closed.  A source must be fed as the same
-rows each time: the journal compares them.  Where no journal is kept another source may follow, whose rows come behind
+A source may end, fail, be cancelled, or belong to a stream that nobody reads on.  In each case its ready pairs that
+were not sent are `pending` again before another source may begin, and the source is closed.  A source must give the
+same rows each time: the journal compares them.  Where no journal is kept another source may follow; its rows come after
 those of the earlier ones.
 
 Not here: when the run as a whole ends, and what its callers are told (`writer`).
@@ -27,11 +27,13 @@ from .intake import FAILED, PENDING, Intake, IntakePlan
 from .singles import Singles
 
 CLOSING_S: Final = 0.1
-"""The loop closes a stream whose consumer broke off in a turn or two; whoever begins another may be faster."""
+"""When a consumer breaks off, the loop closes its stream in a turn or two.  The next source may begin sooner than
+that.
+"""
 
 
 class SourceRun:
-    """`await begin()`, then `run` the source; both by whoever takes it."""
+    """Takes one source after the other.  The caller awaits `begin()`, then `run`."""
 
     def __init__(self, engine: Engine, settings: Settings, singles: Singles, noted: Rows) -> None:
         self._engine = engine
@@ -39,14 +41,14 @@ class SourceRun:
         self._singles = singles
         self._intake: Intake | None = None
         self.total = RowTotal(noted)
-        """Of the source that is being taken, or was last; before that what earlier starts noted."""
+        """The rows of the current or last source; before the first one, as earlier starts noted them."""
         self._is_leaving = False
         self.is_free = asyncio.Event()
         """Set while no source is being taken."""
         self.is_free.set()
 
     async def begin(self) -> None:
-        """Wait until a source that is being left is; from then on to the end of `run` nobody else may begin."""
+        """Wait until the source before has been left.  From then until the end of `run` nobody else may begin."""
         if not self.is_free.is_set():
             await asyncio.sleep(CLOSING_S)
         while not self.is_free.is_set():
@@ -57,11 +59,11 @@ class SourceRun:
         self._is_leaving = False
 
     def leave(self) -> None:
-        """Whoever takes the source is about to leave it, which may take as long as a commit: another may wait."""
+        """The source is about to be left.  That may take as long as a commit, so the next one may wait for it."""
         self._is_leaving = True
 
     async def run(self, source: Source, delivery: Delivery | None) -> None:
-        """Take a source to its end; an error ends up in the engine, not here."""
+        """Take a source to its end.  An error stops the engine and is not raised here."""
         engine, taken = self._engine, self._singles.share()
         engine.intents.deliveries.open(delivery)
         engine.resolution.source_begins()
@@ -84,7 +86,7 @@ class SourceRun:
             await to_its_end(self._leave(source, delivery))
 
     async def _leave(self, source: Source, delivery: Delivery | None) -> None:
-        """The source is left: whatever fails, it is closed, its stream ends, and another may begin."""
+        """Leave the source.  Whatever fails, it is closed, its stream ends, and another may begin."""
         try:
             await self._return_rest(delivery)
         except BulkwriterError as error:
@@ -97,12 +99,12 @@ class SourceRun:
             await source.aclose()
 
     async def _return_rest(self, delivery: Delivery | None) -> None:
-        """Return what the source has ready, and tell the stream's consumer what became of the rest."""
+        """Return the ready pairs of the source to `pending`, and tell the stream's consumer of every open pair."""
         engine = self._engine
         if engine.run.is_stopping:
             unsent = await engine.settle_down()
         else:
-            # What a single write waits for is sent all the same.
+            # A pair that a single write waits for is sent all the same.
             waiters = engine.intents.deliveries.waiters
             unsent = await engine.return_unsent(lambda i: i.seq < SINGLE_SEQ and i.seq not in waiters)
         engine.intents.deliveries.close()
@@ -143,7 +145,7 @@ class SourceRun:
 
     @property
     def has_used_limit(self) -> bool:
-        """Whether it was left because no more may be sent."""
+        """Whether the last source was left because this start may send no more."""
         return self._intake is not None and self._intake.is_used_up and not self._intake.is_whole
 
 

@@ -1,10 +1,10 @@
-"""How a run stands: the summary that ends it, and the snapshot that progress is drawn from.
+"""How a run stands: the summary at its end, and the snapshot behind the progress line.
 
-Both count what the journal holds.  While the process lives, an intent is a pair that it is about to send or is sending:
-`pending`, and `under_way` in a summary.  At the end nobody will know better, and it is a doubt.
+Both count the rows of the journal.  An intent is a pair that this process sends or is about to send.  While the process
+lives it counts as `pending`, and as `under_way` in a summary.  After the end nobody will know better, so it is a doubt.
 
-Invariant: `pairs` is the sum of all states in both, and rows in all are those read and those not read.  The exit code
-here is that of the counts, of the error that stopped the run, or of the signal that its caller told of.
+Invariants: `pairs` is the sum of all states in both.  The total of rows is the rows read and the rows not read.  The
+exit code follows from the counts, from the error that stopped the run, or from the signal that the caller reported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NO_ROWS: Final = "the source has no rows"
 AT_LIMIT: Final = "as many pairs were sent as --limit allows"
 LEFT_EARLY: Final = "left before the end of the source"
 SHOWN_LIVE: Final = 1
-"""Reasons a state in a snapshot, which is taken a few times a second."""
+"""Reasons a state in a snapshot.  A snapshot is taken a few times a second, so there are few."""
 CLOSED: Final = "the writer was closed; it took no source"
 ENDINGS: Final = {
     Exit.OK: ALL_DONE,
@@ -35,7 +35,7 @@ ENDINGS: Final = {
 
 
 def summary_of(engine: Engine, *, elapsed_s: float, rows: Rows, ended: Ended | None) -> Summary:
-    """How the run stands; `ended` None while it goes on."""
+    """How the run stands.  `ended` is None while it goes on."""
     by_state = Counter(engine.ports.store.counts)
     under_way = 0 if ended else by_state.pop(State.INTENT, 0)
     by_state[State.PENDING] += under_way
@@ -58,7 +58,7 @@ def summary_of(engine: Engine, *, elapsed_s: float, rows: Rows, ended: Ended | N
 
 
 def ended_of(engine: Engine, source_run: SourceRun, asked: Ended | None) -> Ended:
-    """Why this start ends now: by an error, because somebody asked for it, or by itself.  Nothing is on its way."""
+    """Why this start ends now: an error, a request to stop, or the end of its work.  Nothing is in flight any more."""
     counts = Counts.of(engine.ports.store.counts)
     exit_code = int(exit_for(counts))
     at, is_theirs = waits_until(engine)
@@ -118,11 +118,11 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
 
 
 def work_ahead(engine: Engine, counts: Counts, rows: Rows, now: float) -> WorkAhead:
-    """What the time left follows from; pairs in flight need no write any more."""
+    """The work from which the remaining time follows.  Pairs in flight need no write any more."""
     held, doubts, settings = engine.bottleneck.now(now), engine.looker.doubts, engine.settings
     writes = writes_to_come(counts, rows.not_read, unmet=engine.unmet(counts), is_alive=True)
     settled_at = doubts.settled_at()
-    if engine.run.is_stopping and doubts:  # for the next start they begin to wait anew
+    if engine.run.is_stopping and doubts:  # in the next start their wait begins again
         settled_at = now + settings.late_apply_s + 2 * settings.list_lag_s
     return WorkAhead(
         writes=max(0, writes - len(engine.pairs.in_flight)),

@@ -1,10 +1,10 @@
 """The bearer token in use: fetched before the first request, renewed before it expires, refreshed when it is refused.
 
-The sender only asks to `encode` a pair with it, and since when it is in use.  While a token is refreshed nothing is
-sent; a reply to a request with an older token says nothing about the current one.
+The sender calls `encode` to make a request with it, and asks since when it is in use.  Nothing is sent while a token is
+refreshed.  A reply to a request with an older token says nothing about the current one.
 
-Invariant: at most one refresh for one refused token, however many replies say so.  Where tokens come from is the
-business of `net.auth`; when a refusal stops the run, that of `core.rulings`.
+Invariant: there is at most one refresh for one refused token, however many replies say so.  Not here: where tokens come
+from (`net.auth`), and when a refusal stops the run (`core.rulings`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .ports import Encoder
 from .run_loop import RunLoop
 
 RENEW_S: Final = 1.0
-"""Time between two questions whether the token is still good for long; nearly always answered from memory."""
+"""How often the token source is asked for a newer token.  It nearly always answers from memory."""
 
 
 class TokenRefresh:
@@ -39,20 +39,20 @@ class TokenRefresh:
         self.encode: Callable[[tuple[int, int]], bytes]
         """Makes the request for a pair."""
         self.since = math.inf
-        """When the current token came; before that nothing is sent."""
+        """When the current token came.  Nothing is sent before that."""
         self.is_refreshed = False
-        """Whether the server refused the one before."""
+        """Whether the server refused the token before this one."""
 
     async def begin(self) -> None:
-        """Get ready to send: the first call waits for a token, later ones return at once."""
+        """Get ready to send.  The first call waits for a token; later calls return at once."""
         if self._generation is None:
-            # All who wait ask at once: the source makes one exchange for them, and one failure is told to all.
+            # All waiting callers ask at once.  The source makes one exchange for them, and all hear of its failure.
             token = await self._tokens.current()
             if self._generation is None:
                 self._use(token, is_refreshed=False)
 
     async def renew(self) -> None:
-        """Take a newer token if there is one: the source makes it when the current one nears its end."""
+        """Take a newer token if there is one.  The source makes it shortly before the current one expires."""
         if not self._pairs.ready:
             return
         if self._generation is None:  # doubts of an earlier start alone: no pair of the source asked for a token
@@ -64,13 +64,13 @@ class TokenRefresh:
             self._use(token, is_refreshed=False)
 
     def refused(self) -> None:
-        """The server refused the current token: get another, and send nothing until it is there."""
+        """The server refused the current token.  Get another, and send nothing until it has come."""
         if self.since < math.inf:
             self.since = math.inf
             self._run.spawn(self._refresh)
 
     async def _refresh(self) -> None:
-        """Raises what stops the run where there is no other token."""
+        """Get another token.  Raises the error that stops the run if there is none."""
         assert self._generation is not None
         token = await self._tokens.refresh(self._generation)
         self._run.tell(TokenRefreshed())

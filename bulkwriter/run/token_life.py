@@ -1,10 +1,10 @@
-"""Whether the token may outlive the run, and what to do where it may not: told by `plan`, and by a run once it knows.
+"""Whether the token may expire before the run ends, and what to do then.  `plan` says it, and so does a run.
 
-A token that is given as text or in a file is of unknown age; the API's documentation gives it 7 days.  Nobody renews it
-for us, so a run of days may end with exit 4 in the middle.  Who signs in with user name and password has tokens of
-known life, which are renewed in time; so has a caller whose function gives them.
+A token that is given as text or in a file is of unknown age.  The API's documentation gives it a life of 7 days, and
+nobody renews it for us.  So a run of several days may end with exit 4.  After a sign-in with user name and password the
+life of each token is known, and it is renewed in time.  The same holds for a caller whose function returns tokens.
 
-Pure.  Not here: renewing (`net.auth`), how long the run takes (`eta`).
+Pure.  Not here: the renewal (`net.auth`), and how long the run takes (`quota.eta`).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from ..settings import Settings
 
 DAY_S: Final = 86_400.0
 TOKEN_LIFE_S: Final = 7 * DAY_S
-"""`expires_in` of a sign-in: 604,799 s by the API's documentation."""
+"""The life of a token: by the API's documentation the `expires_in` of a sign-in is 604,799 s."""
 SHORT_S: Final = DAY_S
-"""A run that takes less is started with a token that lives so much longer, as a rule."""
+"""For a shorter run there is no warning: as a rule its token lives longer than that."""
 SIGN_IN: Final = "--username with --password-file signs in again by itself"
 
 
 def token_warning(settings: Settings, needed_s: float, *, is_kept: bool = True) -> str:
-    """A sentence where the run takes `needed_s` and its token may end before; "" else.  `is_kept`: with a journal."""
+    """A sentence if a run of `needed_s` may outlive its token; "" else.  `is_kept`: the run has a journal."""
     if needed_s < SHORT_S or not (isinstance(settings.token, str) or (not settings.token and settings.token_file)):
         return ""
     days = needed_s / DAY_S

@@ -1,20 +1,19 @@
-"""The warm start: what a run found of the server's own limit is where the account's next run begins.
+"""The warm start: the next run of an account begins at the server's rate limit as the last run found it.
 
     LEDGER-<account>.learnt    {"account": "https://…", "at": 1764000000.0, "rate_per_s": 98.2}
 
-`at` is epoch seconds; a rate of 0 means that no limit showed.  `<account>` is the beginning of a hash, as in the names
-of pages and tills.  The file stands apart from the ledger itself, because nothing depends on it: one that cannot be
-read is as good as none, one that cannot be written is forgone, and no run ends for either.  It is written under another
-name and then put in its place, so that it is never half there; 0600; not synced, since a power cut takes only a head
-start.
+`at` is in epoch seconds.  A rate of 0 means that no limit showed.  `<account>` is the beginning of a hash, as in the
+names of the ledger's pages and tills.  The file is apart from the ledger because nothing depends on it.  If it cannot
+be read or written, the run goes on without it.  It is written under another name and then renamed, so it is never half
+there.  Its mode is 0600.  It is not synced: a power cut costs only a head start.
 
-A run reads it once, before it sends, and writes it at its end and each `EVERY_S`; in between only where the rate
-differs from the last one written by more than `SAME`.  A thread of its own waits for the disk, and the run waits for
-that thread no longer than `WAIT_S`.  So neither a full nor a hanging disk, nor a file of nonsense, does more than make
-the next run search anew, and observers hear of it.
+A run reads the file once, before it sends.  It writes the file at its end, and every `EVERY_S` if the rate differs from
+the last one written by more than `SAME`.  A separate thread waits for the disk, and the run waits for that thread no
+longer than `WAIT_S`.  So a full disk, a hanging disk or a damaged file can only make the next run search again.
+Observers hear of it.
 
-Invariant: at most one thread at a time, and a daemon, so that a process can always end.  Not here: what the control
-makes of the rate (`adaptive.memory`).
+Invariant: there is at most one such thread, and it is a daemon, so that a process can always end.  Not here: what the
+controller makes of the rate (`adaptive.memory`).
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ SLOW: Final = "the disk takes too long"
 
 
 class Found(NamedTuple):
-    """What an earlier run kept, how long ago, and what was in the way of reading it."""
+    """What an earlier run kept, how long ago, and the trouble in reading it."""
 
     kept: dict[str, Any]
     age_s: float
@@ -61,7 +60,7 @@ class Found(NamedTuple):
 
 
 class WarmStart:
-    """What one process reads of `file` when it begins, and writes to it."""
+    """Reads `file` when a process begins, and writes it later."""
 
     def __init__(self, file: WarmStartFile, wall: Callable[[], float], *, wait_s: float = WAIT_S) -> None:
         self._file, self._wall, self._wait_s = file, wall, wait_s
@@ -70,11 +69,11 @@ class WarmStart:
         self.found: Found | None = None
 
     async def read(self) -> None:
-        """Find what an earlier run kept."""
+        """Read what an earlier run kept."""
         self.found = await self._beside(lambda: self._file.read(self._wall()))
 
     def restore(self, engine: Engine) -> None:
-        """Give the control what was found."""
+        """Give the controller the rate that was found."""
         found = self.found
         if found is None or found.trouble:
             engine.run.tell(NotRemembered(found.trouble if found else SLOW))
@@ -82,7 +81,7 @@ class WarmStart:
             engine.run.tell(Remembered(rate, found.age_s))
 
     async def keep(self, engine: Engine) -> None:
-        """Write for ever, whenever the control has found another rate."""
+        """Write again and again, whenever the controller has found another rate."""
         while True:
             await anyio.sleep(EVERY_S)
             rate = engine.admission.control.learnt().get("rate_per_s", self._rate)
@@ -90,7 +89,7 @@ class WarmStart:
                 await self.keep_now(engine)
 
     async def keep_now(self, engine: Engine) -> None:
-        """Write what the control has found, if anything."""
+        """Write the rate that the controller has found, if any."""
         kept = engine.admission.control.learnt()
         if not kept or (self._thread and self._thread.is_alive()):
             return
@@ -101,7 +100,7 @@ class WarmStart:
             engine.run.tell(NotRemembered(trouble or SLOW))
 
     async def _beside(self, step: Callable[[], T]) -> T | None:
-        """What `step` returns in a thread; None if that takes too long."""
+        """Run `step` in a thread and return its result; None if that takes too long."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
 
@@ -128,14 +127,14 @@ class WarmStart:
 
 
 class WarmStartFile:
-    """One account's file.  Both methods block, and neither raises: trouble is told in words."""
+    """One account's file.  Both methods block.  Neither raises; trouble is returned as text."""
 
     def __init__(self, ledger: Path, account: str) -> None:
         self.path = ledger.with_name(stem(ledger, account).rstrip("-") + ".learnt")
         self._account = account
 
     def read(self, wall: float) -> Found:
-        """What is kept; nothing where there is no file."""
+        """Read the file.  Nothing is kept if there is none."""
         try:
             with self.path.open("rb") as file:
                 kept = json.loads(file.read(BYTES_MAX))
@@ -148,12 +147,12 @@ class WarmStartFile:
             return Found({}, 0.0, f"{self.path}: {reason_of(e)}")
 
     def write(self, kept: dict[str, float], wall: float) -> str:
-        """Keep it.  Returns "", or what is in the way."""
+        """Write the file.  Returns "", or the reason why that failed."""
         text = json.dumps({"account": self._account, "at": round(wall, 3), **kept})
         other = self.path.with_name(f"{self.path.name}-{os.getpid()}")
         try:
             make_folder(self.path.parent)
-            other.unlink(missing_ok=True)  # of a process that died with this number
+            other.unlink(missing_ok=True)  # left by a dead process with this number
             fd = os.open(other, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -166,10 +165,10 @@ class WarmStartFile:
 
 
 def warm_start_for(settings: Settings, wall: Callable[[], float]) -> WarmStart | None:
-    """The warm start of this account, for every host but loopback: its file stands beside the ledger.
+    """The warm start of this account.  Its file stands beside the ledger.
 
-    What listens on a port of this machine is another server tomorrow; where an account, a ledger or a quota is named it
-    is kept all the same.
+    There is none for loopback, since another server may listen on that port tomorrow.  It is kept all the same if an
+    account, a ledger or a quota is named.
     """
     if settings.is_loopback and not (settings.account or settings.ledger or windows_for(settings)):
         return None
