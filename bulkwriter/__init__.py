@@ -1,29 +1,29 @@
-"""Write (CourseLessonId, CourseMemberId) pairs into the Nexudus REST API: durable, resumable, each exactly once.
+"""Writes (CourseLessonId, CourseMemberId) pairs into the Nexudus REST API: durable, resumable, each exactly once.
 
     async with BulkWriter(Settings(base_url=..., token=..., journal=Path("run.journal"))) as writer:
         async for outcome in writer.stream(pairs):
             ...
 
-The names below are the public face.  They are imported when first used, so that `import bulkwriter` and the command
-line's `--help` stay fast: aiohttp alone takes a quarter of a second.
+The names below are the public interface.  Each is imported at its first use, so that `import bulkwriter` and `--help`
+of the command line stay fast: aiohttp alone takes a quarter of a second to import.
 
-The code is read from here on in this order; each folder says in its own `__init__.py` what is where in it:
+Read the code in this order.  The `__init__.py` of each folder says what is where in it:
 
-    model, settings, errors, events     the nouns, the choices, what goes wrong, what observers are told; `rows`: the
-                                        journal's, as they are written
-    writer                              the library's face: a source or a pair goes in, a summary comes out
-    wiring, server_client               the real parts put together: journal, network, quotas
-    guarded, shielded, threads          around whatever the event loop calls by itself; steps that no cancellation
-                                        breaks in two; threads that may hang
+    model, settings, errors, events     the nouns, the choices of a user, the errors, the news for observers
+    rows                                the rows of the journal, as they are written
+    writer                              the library's interface: a source or a pair goes in, a summary comes out
+    wiring, server_client               put the real parts together: journal, network, quotas
+    guarded, shielded, threads          guards for callbacks of the event loop; steps that no cancellation breaks in
+                                        two; threads that may hang
     shell                               how text from outside is shown
-    run/                                waits and acts: the run itself
-    entities/                           what kind of record is written: names on the wire, roles, words for people
+    run/                                the run itself: waits and acts
+    entities/                           the kind of record that is written: names on the wire, roles, words for people
     core/, adaptive/                    decide about a pair, and how fast to send; nothing else
     quota/                              how much may be spent, and who counts it
     listing/, verify/                   what the server has; verify, repair and undo
-    net/, store/                        talk, and remember
+    net/, store/                        the network; the journal on disk
     sources/                            where pairs come from
-    cli/, stub/                         the command line, and the local server to try it on
+    cli/, stub/                         the command line, and a local server to try it on
 """
 
 from __future__ import annotations

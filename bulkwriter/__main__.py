@@ -1,9 +1,13 @@
-"""`bulkwriter` and `python -m bulkwriter`: the way in and the way out of the process.
+"""The start and the end of the process, for `bulkwriter` and `python -m bulkwriter`.
 
-What is here is about the process alone.  Standard streams that the caller closed are opened on the null device, because
-the next file opened (a journal, say) would otherwise become "standard error" and be written to.  As many files may be
-open as the system allows, since each connection is one and the usual limit is 1,024, on macOS 256.  And on the way out
-a thread that hangs in a read or a write does not hold the process: by then all that must last is durable.
+This module deals with the process alone:
+
+- A standard stream that the caller closed is opened on the null device.  Otherwise the next opened file, such as a
+  journal, would become "standard error" and be written to.
+- The limit on open files is raised as far as the system allows.  Each connection is a file, and the usual limit is
+  1,024, on macOS 256.
+- A thread that hangs in a read or a write does not hold up the end of the process.  All that must last is durable by
+  then.
 """
 
 from __future__ import annotations
@@ -17,10 +21,11 @@ from contextlib import suppress
 from typing import NoReturn
 
 COLLECT_AFTER = 50_000
-"""New objects before the collector looks for cycles, 700 by default.  Each pair makes some ten that live for a tenth of
-a second and are in no cycle: looking through them was 3.5% of a run's CPU, and 5% of a start's."""
+"""New objects before the garbage collector looks for cycles; 700 by default.  Each pair makes some ten objects that
+live for a tenth of a second and are in no cycle.  To look through them took 3.5% of a run's CPU, and 5% of a start's.
+"""
 MOST_FILES = 8_192
-"""The most connections that a setting asks for, and as much again."""
+"""Twice the most connections that a setting may ask for."""
 
 
 NOT_HERE = (
@@ -57,7 +62,7 @@ def open_standard_streams() -> None:
 
 
 def allow_files() -> None:
-    """Raise this process's own limit on open files to what it may be."""
+    """Raise this process's own limit on open files as far as allowed."""
     with suppress(ImportError, OSError, ValueError):  # Windows has none; macOS refuses more than its kernel's
         import resource
 
@@ -68,13 +73,13 @@ def allow_files() -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process with `code`, whatever state the standard streams and other threads are in."""
+    """End the process with `code`, whatever the state of the standard streams and of other threads."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # else the exit code would become 120
-    if threading.active_count() > 1:  # one hangs in a read or a write, and would hold or even crash an orderly exit
+    if threading.active_count() > 1:  # a hanging one would delay or even crash an orderly exit
         os._exit(code)
     sys.exit(code)
 

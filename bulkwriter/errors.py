@@ -1,6 +1,6 @@
-"""The errors of this package.  The type says whose fault it is, the exit code goes with it, the hint names a next step.
+"""The errors of this package.  The type says whose fault it is and gives the exit code; the hint names a next step.
 
-The tree is short on purpose: a program acts on the type, a person on the hint.
+The tree is short on purpose.  A program acts on the type, a person on the hint.
 
     BulkwriterError                exit 70   a bug of ours, when it is raised as itself
      ├─ UsageError                      2   a setting or option cannot be right
@@ -10,10 +10,10 @@ The tree is short on purpose: a program acts on the type, a person on the hint.
      ├─ ConfigurationStop               4   bad token, role, host, TLS name, or the same refusal again and again
      └─ TryLater                       75   the server is gone, or asks to wait for more than we may
 
-`code` names the trouble for programs, finer than the exit code; the journal and `--json` have it too.
+`code` names the trouble for programs, in finer steps than the exit code.  The journal and `--json` have it too.
 
 Exceptions of aiohttp and sqlite3 are translated where they arise, in `net` and `store`.  No message holds a token: a
-server's words are quoted only after `classify` has cut them.
+server's text is quoted only after `classify` has cleaned it.
 """
 
 from __future__ import annotations

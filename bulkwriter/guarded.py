@@ -1,11 +1,12 @@
-"""A guard around whatever the event loop calls by itself: an exception there ends the run instead of a line in a log.
+"""A guard for callbacks of the event loop: an exception in one ends the run, instead of being a line in a log.
 
-The loop reports an exception of a callback to its exception handler, by default a log line, and goes on: whoever waited
-for what the callback would have done waits for ever.  So each callback of ours (`call_soon`, `call_later`, `call_at`,
-`call_soon_threadsafe`, `add_done_callback`) is `guarded`, with what then happens: mostly the engine's `crashed`, which
-ends the run with exit code 70 and wakes all who wait.  Lanes, which the loop calls as protocols, guard themselves.
+By default the loop reports an exception of a callback as a log line and goes on.  Whoever waited for the effect of the
+callback would wait for ever.  So each of our callbacks (`call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`,
+`add_done_callback`) is `guarded`, together with the reaction to an exception.  That is mostly the run's `crashed`,
+which ends the run with exit code 70 and wakes all waiting callers.  Lanes are called by the loop as protocols and guard
+themselves.
 
-Beside it, since a task of ours is called by the loop as well: whether a `CancelledError` in it is its own.
+The loop calls our tasks as well.  So this module also tells whether a `CancelledError` in a task is its own.
 
 Invariant, held by a test: no callback of the package reaches the loop without its guard.
 """
@@ -18,7 +19,7 @@ from typing import Any
 
 
 def guarded(step: Callable[..., Any], crashed: Callable[[Exception], Any]) -> Callable[..., None]:
-    """`step` for the loop to call; what it raises goes to `crashed`, which must not raise."""
+    """A callback that runs `step`.  An exception goes to `crashed`, which must not raise."""
 
     def call(*args: Any) -> None:
         try:
@@ -30,6 +31,8 @@ def guarded(step: Callable[..., Any], crashed: Callable[[Exception], Any]) -> Ca
 
 
 def is_cancelled() -> bool:
-    """Whether somebody cancelled the current task.  Else a `CancelledError` is that of something it waited for."""
+    """Whether somebody cancelled the current task.  If not, a `CancelledError` comes from something that it waited
+    for.
+    """
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

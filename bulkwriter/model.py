@@ -21,9 +21,11 @@ from enum import Enum, IntEnum
 from typing import Any, Final, NamedTuple
 
 ID_MAX = 2**63 - 1
-"""The largest id: the API's ids are signed 64-bit, and positive."""
+"""The largest id.  The API's ids are positive signed 64-bit numbers."""
 BOM = b"\xef\xbb\xbf"
-"""What some servers begin UTF-8 with; RFC 8259, 8.1: a parser of JSON "MAY ignore the presence" of it."""
+"""The byte order mark; some servers begin UTF-8 with it.  RFC 8259, 8.1: a parser of JSON "MAY ignore the presence" of
+it.
+"""
 
 
 class Pair(NamedTuple):
@@ -111,15 +113,15 @@ FATAL_FAULTS: Final = {
     Fault.NAME: "check --base-url and --proxy, and that this machine can look up names",
     Fault.PROXY: "check --proxy, HTTPS_PROXY and NO_PROXY",
 }
-"""Failures that show a wrong setting: a certificate always, the others as long as the server has never answered."""
+"""Failures that show a wrong setting: a certificate always, the others until the server has answered once."""
 
 
 class Reply(NamedTuple):
     """What came back for one request: a whole reply, or the way it failed.
 
-    With a `fault`, `status` is 0 and nothing of the reply is to be believed.  `body` is bytes as received (identity
-    encoding).  `retry_after` and `date` are the raw header values or None.  `detail` is for people, never a secret.
-    `age_s`: for how long a cache had kept a 200 to a call, as it says; 0 where it says nothing, and for creates.
+    If there is a `fault`, `status` is 0 and nothing of the reply may be believed.  `body` is bytes as received
+    (identity encoding).  `retry_after` and `date` are the raw header values or None.  `detail` is for people, never a
+    secret. `age_s`: how long a cache had kept a 200 to a call, by its own words; 0 if it says nothing, and for creates.
     """
 
     status: int
@@ -132,7 +134,7 @@ class Reply(NamedTuple):
 
     @property
     def trouble(self) -> str:
-        """Why this is not the answer that was wanted: the fault with its detail, or the status."""
+        """Why this is not the wanted answer: the fault with its detail, or the status."""
         what = self.fault.value if self.fault else f"HTTP {self.status}"
         return f"{what}: {self.detail}" if self.detail else what
 
@@ -151,8 +153,11 @@ class VerdictKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The meaning of one reply.  `retry_after_s` is None where none was stated; `is_slow_down` asks everyone to pause
-    whatever the pair's own fate (a throttle, or a 503 with Retry-After); `is_busy` may be a throttle in other words."""
+    """The meaning of one reply.
+
+    `retry_after_s` is the stated wait, or None.  `is_slow_down`: the whole run should pause, whatever the fate of the
+    pair (a throttle, or a 503 with Retry-After).  `is_busy`: the reply may be a throttle in other words.
+    """
 
     kind: VerdictKind
     record_id: int = 0
@@ -178,8 +183,8 @@ class CallKind(Enum):
 class CallVerdict:
     """The meaning of one reply to a call.
 
-    `retry_after_s` is what was stated, by whatever reply.  `is_later`: it says "later" rather than "no".
-    `is_forbidden`: a stop that is about who asks, not about where.
+    `retry_after_s` is the wait that any reply stated.  `is_later`: it says "later" rather than "no".  `is_forbidden`:
+    the stop is about the caller's rights, not about the address.
     """
 
     kind: CallKind
@@ -191,7 +196,7 @@ class CallVerdict:
 
 
 class Intent(NamedTuple):
-    """A pair on its way: what the ready queue holds and a lane carries.
+    """A pair on its way: in the ready queue, or carried by a lane.
 
     `attempts` counts those already made.  `floor` is the highest record id known to be on the server before the intent
     was committed, or None where none was known: a record of this pair with a higher id was made by this run.
@@ -324,7 +329,7 @@ class Rows:
 
     @classmethod
     def known(cls, total: int | None, *, is_exact: bool, read: int) -> Rows:
-        """What was known of a source, beside the rows that the journal holds by now: it may have read on since."""
+        """The rows of a source as noted earlier, together with the rows that the journal holds by now."""
         if total is None or total >= read:
             return cls(total, is_exact and total is not None, read)
         return cls(read, False, read)
@@ -383,7 +388,7 @@ class Summary:
 
     @property
     def pairs_per_s(self) -> float:
-        """Pairs settled a second; pairs that existed count."""
+        """Pairs settled a second.  Pairs that existed before count as well."""
         return self.settled / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     @property
@@ -396,7 +401,7 @@ class Summary:
         return self.ended.reason if self.ended else ""
 
     def abandoned(self) -> Summary:
-        """The summary if this process ended now: what is `under_way` counts as in doubt."""
+        """The summary if this process ended now: pairs `under_way` count as in doubt."""
         counts = self.counts
         left = replace(counts, pending=counts.pending - self.under_way, in_doubt=counts.in_doubt + self.under_way)
         return replace(self, counts=left, under_way=0)
@@ -452,12 +457,14 @@ class Snapshot:
 
 RETRY_AFTER_MAX_S: Final = 1e11  # 3,000 years: far above any stop rule, and still a date that datetime can hold
 CLOCK_NOISE_S: Final = 0.01
-"""An instant of one clock that was reckoned from another one may be later by so much."""
+"""An instant that was converted from one clock to another may be late by so much."""
 
 
 def whole_second(wall: float) -> int:
-    """Epoch seconds rounded up to a second, the one way in which a moment is told: whoever comes back then does not
-    come too early.  What is rounded stays as it is."""
+    """Epoch seconds rounded up to a second.  Every moment is told like this, so that nobody comes back too early.
+
+    A whole second stays as it is.
+    """
     return math.ceil(wall - CLOCK_NOISE_S)
 
 
@@ -467,16 +474,18 @@ def iso(wall: float | None) -> str | None:
 
 
 def moment(wall: float) -> str:
-    """Local time to the minute, rounded up: "2026-11-12 08:15 CET".  Of a moment and of its `whole_second` the same."""
+    """Local time to the minute, rounded up: "2026-11-12 08:15 CET".  A moment and its `whole_second` give the same
+    text.
+    """
     return began(whole_second(wall) + 59)
 
 
 def began(wall: float) -> str:
-    """The same, rounded down: when something began."""
+    """Local time to the minute, rounded down: when something began."""
     at = datetime.fromtimestamp(wall, UTC).astimezone()
     return at.strftime("%Y-%m-%d %H:%M %Z").rstrip()
 
 
 def wait_words(stated_s: float) -> str:
-    """A stated wait for people, in seconds; one that was cut to what we can tell is told as such."""
+    """A stated wait for people, in seconds.  If it was cut to `RETRY_AFTER_MAX_S`, the text says so."""
     return f"{stated_s:,.0f} s{' or more' if stated_s >= RETRY_AFTER_MAX_S else ''}"

@@ -1,10 +1,11 @@
-"""The rows of a journal as they are written: plain tuples, since one is made a pair, and the JSON of their details.
+"""The rows of a journal as they are written, and the JSON of their details.
 
     AppendRow   a record of the source that the journal does not have yet
-    SettleRow   what became of one that it has
-    StoredRow   one as it is read to be compared
+    SettleRow   a change to a row that the journal has
+    StoredRow   a row as it is read for a comparison
 
-`detail` is JSON or None, by one function for each kind of row; `store.schema` describes it and reads it back.
+The rows are plain tuples, since one is made for each pair.  `detail` is JSON or None; there is one function for each
+kind.  `store.schema` describes it and reads it back.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ AppendRow = tuple[int, int | None, int | None, int | None, int, str | None]
 SettleRow = tuple[int, int, int, int | None, int | None, str | None]
 """An outcome: seq, state, attempts, record id, HTTP status, detail."""
 STATE_ALONE: Final = -1
-"""As attempts: this row changes the state alone, since what its attempts were and what they left is true still."""
+"""In place of attempts: this row changes only the state.  The stored attempts and details are still true."""
 StoredRow = tuple[int, int | None, int | None, int, int, int | None]
-"""A row as it is read to be compared: seq, the two ids, state, attempts, line."""
+"""A row as it is read for a comparison: seq, the two ids, state, attempts, line."""
 
 
 def intent_detail(floor: int | None) -> str | None:
@@ -32,22 +33,22 @@ def intent_detail(floor: int | None) -> str | None:
 
 
 def outcome_detail(errors: Sequence[FieldError], message: str) -> str:
-    """The `detail` of what the server said, or of what became of a pair."""
+    """The `detail` of an outcome: the server's words, or a reason of ours."""
     return orjson.dumps({"errors": [tuple(error) for error in errors], "message": message}).decode()
 
 
 def doubt_detail(message: str, floor: int | None) -> str:
-    """The `detail` of a doubt: why it is one, and the floor that its intent had."""
+    """The `detail` of a doubt: its reason, and the floor of its intent."""
     return orjson.dumps({"message": message, "floor": floor}).decode()
 
 
 def bad_row_detail(bad: BadRow) -> str:
-    """The `detail` of a row that is no pair; `kind` only where it is not the reason."""
+    """The `detail` of a row that is no pair.  `kind` is added only if it differs from the reason."""
     kind = {"kind": bad.kind} if bad.kind and bad.kind != bad.reason else {}
     return orjson.dumps({"reason": bad.reason, "raw": bad.raw, **kind}).decode()
 
 
 def text_of(errors: Iterable[Sequence[str]], message: str) -> str:
-    """What the server said of a pair, on one line."""
+    """The server's words about a pair, on one line."""
     said = [f"{name}: {text}" if name and text else name or text for name, text in errors]
     return "; ".join(said) or message

@@ -1,8 +1,8 @@
-"""The parts that talk to one server, put together: lanes, calls, tokens, requests and lists.
+"""Puts together the parts that talk to one server: lanes, calls, tokens, requests and lists.
 
-A run has them beside its journal (`wiring`); `verify` and `undo`, which send no creates, have nothing else on the
-wire.  Nothing is sent and no name is looked up until something is asked for.  Entering starts a task that sweeps the
-lanes, for those who have no engine that does it; closing ends calls first, then lanes, then the quotas.
+A run uses them beside its journal (`wiring`).  `verify` and `undo` send no creates, and use nothing else on the wire.
+Nothing is sent, and no name is looked up, until something is asked for.  To enter the client starts a task that sweeps
+the lanes, for commands without an engine.  To close it ends calls first, then lanes, then the quotas.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ from .shielded import own_task, to_its_end
 
 SWEEP_S: Final = 0.5
 LANE_HISTORY: Final = 1_000_000
-"""Pairs that all lanes together remember, at 32 bytes each, so that a shifted lane can put them in doubt: a lane serves
-at most this ÷ in_flight requests before it is renewed."""
+"""Pairs that all lanes together remember, at 32 bytes each, so that a lane out of step can put them in doubt.  A lane
+serves at most this ÷ in_flight requests before it is renewed.
+"""
 
 
 def check(settings: Settings, *, with_token: bool, entity: Entity = COMPLETED_LESSONS) -> None:
-    """Raise the `UsageError` that opening a `ServerClient` would raise; opens nothing, makes no file, sends nothing.
+    """Raise the `UsageError` that a new `ServerClient` would raise.  It opens nothing, makes no file and sends nothing.
 
-    `with_token` looks at the way to sign in as well, if all of it is there (a password may still be asked for): a pipe
+    `with_token` checks the sign-in as well, if nothing of it is missing (a password may still be asked for).  A pipe
     that gives a token is read then, and gives it once.
     """
     windows_for(settings)
@@ -78,7 +79,7 @@ class ServerClient:
             timeout_s=settings.timeout_s,
         )
         self.calls = Calls(self.pool)
-        self.tokens = token_source(  # may refuse the settings, so before a till is made for them
+        self.tokens = token_source(  # may refuse the settings, so it comes before a till is made
             settings,
             request=self._ask,
             token_request=self.api.token_request,
@@ -86,7 +87,7 @@ class ServerClient:
             role=entity.create_role,
         )
         self.quotas = quotas_for(settings, tell)
-        """None where nothing is to be counted."""
+        """None if nothing is counted."""
         self._turns = Turns(self.calls.request, self.quotas, CLOCKS) if self.quotas else None
         self.lister = Lister(self.request, self.api, self.tokens, wall=time.time, most_age_s=settings.list_lag_s)
         self._sweeping: asyncio.Task[None] | None = None
@@ -94,7 +95,7 @@ class ServerClient:
     async def request(self, data: bytes) -> Reply:
         """Send a whole request and return what came back, a fault included.
 
-        While any connection was found to answer out of step, no reply is believed: it may be another one's.
+        While any connection is known to answer out of step, no reply is believed: it may belong to another request.
         """
         shifts = self.calls.shifts
         reply = await self._ask(data, deadline_s=self._timeout_s)
@@ -121,7 +122,7 @@ class ServerClient:
         await to_its_end(self.aclose())
 
     async def aclose(self) -> None:
-        """End every call and lane, then write down what they spent.  Raises a bug that nobody was told of."""
+        """End every call and lane, then write down what they spent.  Raises a bug that nobody has heard of."""
         try:
             await self.calls.aclose()
             await self.pool.aclose()

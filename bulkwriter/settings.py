@@ -1,9 +1,9 @@
 """Every limit and choice of a run, each with its unit, range, reason, and which way it pushes.
 
-`Settings` holds what a user may choose; the command line's options carry the same names.  `Limits` holds the bounds
-that keep memory and waits finite whatever a server or a source does; they are settable so that tests can reach them,
-not because a user should need to.  Both are frozen and checked once, where they are made: a wrong value is a `UsageError`
-that names the setting.  Secrets are left out of `repr`.
+`Settings` holds the choices of a user; the options of the command line have the same names.  `Limits` holds bounds that
+keep memory and waits finite, whatever a server or a source does.  Tests change `Limits`; a user should not need to.
+Both are frozen, and checked once, where they are made.  A wrong value is a `UsageError` that names the setting.
+Secrets are left out of `repr`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ TokenCall = Callable[[], Awaitable[str]]
 
 
 def bound(default: Any, unit: str, low: float, high: float, why: str) -> Any:
-    """A field whose value is a number from `low` to `high`, or None where that is the default."""
+    """A field for a number from `low` to `high`, or None if that is the default."""
     return dataclasses.field(default=default, metadata={"unit": unit, "low": low, "high": high, "why": why})
 
 
 def choice(default: Any, why: str, *, secret: bool = False, words: tuple[str, ...] = ()) -> Any:
-    """A field that is not a number, one of `words` where there are any; `secret` keeps it out of `repr`."""
+    """A field that is not a number.  If there are `words`, its value is one of them.  `secret` keeps it out of
+    `repr`.
+    """
     return dataclasses.field(default=default, repr=not secret, metadata={"why": why, "words": words})
 
 
@@ -126,7 +128,7 @@ class Settings:
 
     @property
     def longest_wait_s(self) -> float:
-        """The longest `Retry-After` that is waited out."""
+        """The longest `Retry-After` for which the run waits."""
         return self.limits.retry_after_stop_s if self.on_quota == "wait" else STOP_WAIT_S
 
 
@@ -147,7 +149,9 @@ def check_bounds(settings: Any) -> None:
 
 
 def check_rates(settings: Settings) -> None:
-    """Raise `UsageError` for a floor of the pace above its ceiling.  Above a quota it may be: that holds all the same."""
+    """Raise `UsageError` if the minimum rate is above the ceiling.  It may be above a quota, which holds all the
+    same.
+    """
     if settings.rate is not None and settings.min_rate > settings.rate:
         raise UsageError(
             f"min_rate = {amount(settings.min_rate)} is above rate = {amount(settings.rate)}",
@@ -156,14 +160,14 @@ def check_rates(settings: Settings) -> None:
 
 
 def amount(value: object) -> str:
-    """A number without a needless ".0" or exponent; anything else as it is."""
+    """A number without a needless ".0" or exponent.  Any other value stays as it is."""
     if isinstance(value, int | float):
         return f"{int(value):,}" if value == int(value) else f"{value:g}"
     return str(value)
 
 
 def check_words(settings: Any) -> None:
-    """Raise `UsageError` for the first field that is none of its words, or a string where several are wanted."""
+    """Raise `UsageError` for the first field that is none of its words, or is one string in place of several."""
     for f in dataclasses.fields(settings):
         value, words = getattr(settings, f.name), f.metadata.get("words")
         if words and value not in words:
@@ -173,8 +177,9 @@ def check_words(settings: Any) -> None:
 
 
 def check_types(settings: Any) -> None:
-    """Raise `UsageError` for the first field that holds another type than it says.  Its value is not shown: it may be a
-    secret."""
+    """Raise `UsageError` for the first field with a value of the wrong type.  The value may be a secret, so it is not
+    shown.
+    """
     for f in dataclasses.fields(settings):
         value, kinds = getattr(settings, f.name), str(f.type).split(" | ")
         if not any(is_of(value, kind) for kind in kinds):
@@ -185,7 +190,7 @@ def check_types(settings: Any) -> None:
 
 
 def is_of(value: Any, kind: str) -> bool:
-    """Whether a value is of this kind, one of a field's annotation; numbers and words are looked at elsewhere."""
+    """Whether a value is of this kind, taken from a field's annotation.  Numbers and words are checked elsewhere."""
     plain: dict[str, Any] = {"None": type(None), "str": str, "bool": bool, "Path": (Path, str), "Limits": Limits}
     if kind in plain:
         return isinstance(value, plain[kind])
@@ -197,7 +202,7 @@ def is_of(value: Any, kind: str) -> bool:
 
 
 def make_paths(settings: Any) -> None:
-    """Turn strings that name files into paths: callers without a type checker write journal="run.journal"."""
+    """Turn the names of files into paths: callers without a type checker write journal="run.journal"."""
     for f in dataclasses.fields(settings):
         value = getattr(settings, f.name)
         if str(f.type).startswith("Path") and isinstance(value, str):
@@ -213,7 +218,7 @@ def is_loopback_host(host: str) -> bool:
 
 
 def is_host(host: str) -> bool:
-    """Whether this is an address or a name: of letters, digits, "-", "." and "_", once IDNA has encoded it."""
+    """Whether this is an address or a name.  A name has letters, digits, "-", "." and "_", once IDNA has encoded it."""
     try:
         return HOST.fullmatch(host.encode("idna").decode("ascii")) is not None
     except UnicodeError:

@@ -1,12 +1,12 @@
-"""Text from outside that is shown: commands that can be pasted, and messages that do nothing to a terminal.
+"""How text from outside is shown: commands that can be pasted, and messages that cannot control a terminal.
 
-A path or argument may begin with "-", hold blanks, quotes, line ends, escape sequences, bytes that are no text, or
-letters that the terminal's locale does not have.  `quote` and `join` write it so that bash, zsh and ksh read the very
-same bytes again: as it is, in '…', or as $'…' with \\xHH for each such byte.  `operand` keeps a path from being read as
-an option.
+A path or argument may begin with "-".  It may hold blanks, quotes, line ends, escape sequences, bytes that are no text,
+or letters that the terminal's locale does not have.  `quote` and `join` write it so that bash, zsh and ksh read the
+very same bytes again: as it is, in '…', or as $'…' with \\xHH for each such byte.  `operand` writes a path so that no
+command takes it for an option.
 
-`visible` is for messages: what a terminal would obey, turn around or not show becomes its escape; line ends stay, since
-messages have several lines.  Idempotent for what it wrote, as that is printable.
+`visible` is for messages.  A character that a terminal would obey, turn around or not show becomes its escape.  Line
+ends stay, since messages have several lines.  Its own result passes through it unchanged, since that is printable.
 """
 
 from __future__ import annotations

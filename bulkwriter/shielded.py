@@ -1,16 +1,16 @@
-"""Tasks that end by their own rules, whoever is cancelled around them.
+"""Tasks that end by their own rules, even if everything around them is cancelled.
 
-Two things want this.  A commit and what must follow it in memory are one step: were they separated, intents could be
-durable that nobody sends or returns.  And a run ends in good order only with the help of its own tasks, such as the one
-that commits outcomes: whoever waits for a commit waits for that one.
+Two things need this.  First, a commit and the changes in memory after it are one step.  Otherwise intents could be
+durable that nobody sends or returns.  Second, a run ends in good order only with the help of its own tasks, such as the
+one that commits outcomes: everybody who waits for a commit waits for that task.
 
-Neither anyio's shield nor a task of one's own is enough.  `asyncio.run`, whose main raised, cancels every task that
-`asyncio.all_tasks` knows of, and so do servers and test runners at their end; a shield keeps off anyio's cancellations
-and none of asyncio's.  So a task of ours is not in that list (`own_task`): its owner ends it, and a caller who is in
-the list waits for that owner.  `_unregister_task` is documented, for authors of tasks.
+Neither anyio's shield nor an ordinary task is enough.  When the main function of `asyncio.run` raises, every task in
+`asyncio.all_tasks` is cancelled.  Servers and test runners do the same at their end.  A shield keeps off cancellations
+of anyio, but not those of asyncio.  So our task is not in that list (`own_task`).  Its owner ends it, and callers in
+the list wait for the owner.  `_unregister_task` is documented, for authors of tasks.
 
-Invariant: when `to_its_end` is left, by whatever way, the step has ended.  A step that hangs hangs its caller: it must
-have an end of its own.  Source: docs.python.org/3/library/asyncio-extending.html, "Task lifetime support".
+Invariant: when `to_its_end` is left, in any way, the step has ended.  A step that hangs also hangs its caller, so it
+must have an end of its own.  Source: docs.python.org/3/library/asyncio-extending.html, "Task lifetime support".
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def own_task(step: Coroutine[Any, Any, T], *, name: str | None = None) -> asynci
 
 
 async def to_its_end(step: Coroutine[Any, Any, T]) -> T:
-    """What `step` returns or raises; a cancellation is raised after it, instead of its result."""
+    """Run `step` to its end, and return or raise what it does.  A cancellation is raised after it, in place of its
+    result.
+    """
     task = own_task(step)
     cancelled: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=True):

@@ -1,7 +1,8 @@
-"""Starts the threads that wait for disks and pipes: daemons, since what hangs there must not keep a process alive.
+"""Starts the threads that wait for disks and pipes.  They are daemons, since a hanging one must not keep a process
+alive.
 
-Where the system leaves no room for one more, Python says `RuntimeError: can't start new thread`; whoever asked for the
-thread gets a `UsageError` that names the limits instead.
+If the system has no room for one more thread, Python says `RuntimeError: can't start new thread`.  The caller then gets
+a `UsageError` that names the limits instead.
 
 Not here: what the threads do, and how they end.
 """
@@ -18,7 +19,7 @@ LIMITS: Final = "see the limits on processes and memory (ulimit -u, ulimit -v; p
 
 
 def started(target: Callable[..., Any], *args: Any, name: str) -> threading.Thread:
-    """A thread that runs `target(*args)`."""
+    """Start a thread that runs `target(*args)`."""
     thread = threading.Thread(target=target, args=args, name=name, daemon=True)
     try:
         thread.start()

@@ -1,8 +1,8 @@
 """Puts the real parts together for one `BulkWriter`, and takes them apart again in the right order.
 
-Opening takes the journal's lock, reads what an earlier start left, and makes the network's parts; nothing is sent and
-no name is looked up until there is something to send.  Closing ends the lanes first, then the journal with a
-checkpoint.  Both are done to their end whoever is cancelled meanwhile: a journal left open would keep its lock.
+To open takes the journal's lock, reads what an earlier start left, and makes the parts of the network.  Nothing is
+sent, and no name is looked up, until there is something to send.  To close ends the lanes first, then the journal with
+a checkpoint.  Both run to their end even if the caller is cancelled: a journal left open would keep its lock.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from .store.schema import RISING_IDS
 from .store.starts import LAST_START, began_text, ended_text, source_rows
 
 NOTE_S: Final = 2.0
-"""A disk that takes longer to note why a start could not begin is not waited for."""
+"""The longest wait for a disk that notes why a start could not begin."""
 
 
 class Assembly:
-    """An async context manager; `ports` and `stored` are there once it is entered."""
+    """The real parts, as an async context manager.  It sets `ports` and `stored` when it is entered."""
 
     def __init__(
         self,
@@ -91,11 +91,11 @@ class Assembly:
         return self
 
     def give_up_as(self, ended: Ended) -> None:
-        """Somebody asked for the end before it could begin, and says why; the cancel is the caller's."""
+        """Somebody asked for the end before it could begin, for this reason.  The caller makes the cancel."""
         self._asked_to_end = ended
 
     async def _give_up(self, error: BaseException) -> None:
-        """It ends before it could begin: note why, as far as the journal is open."""
+        """The start ends before it could begin.  Note why, if the journal is open."""
         if isinstance(error, BulkwriterError):
             ended = Ended(error.code, error.message, int(error.exit_code))
         elif isinstance(error, Exception):
@@ -140,7 +140,7 @@ class Assembly:
         )
 
     def _files(self) -> list[Path]:
-        """Those that hold what only their owner should read."""
+        """The files that only their owner should read."""
         ledger = [ledger_path(self._settings.ledger)] if windows_for(self._settings) else []
         return [*([self._settings.journal] if self._settings.journal else []), *ledger]
 
@@ -165,7 +165,9 @@ class Assembly:
 
 
 def read_record_ids(journal: Journal) -> IdSet:
-    """The ids of all created records.  In the journal's thread, since as a list 10^7 of them take 400 MB."""
+    """The ids of all created records.  The set is made in the journal's thread, since a list of 10^7 ids takes 400
+    MB.
+    """
     seen = IdSet()
     for ids in journal.record_ids():
         seen.add_all(ids)
@@ -173,10 +175,10 @@ def read_record_ids(journal: Journal) -> IdSet:
 
 
 def adopt_doubts(journal: Journal) -> tuple[list[Intent], set[int], dict[int, str]]:
-    """What the last process left in doubt, its intents without outcome and its doubts; and the seqs of those that have
-    a record id (an undo was deleting that record), and by seq why they are doubts, where that is known.
+    """Take over the doubts of the last process, and its intents without an outcome.
 
-    From now on an intent in the journal is one of this process.
+    Returns them, the seqs of those with a record id (an undo was deleting that record), and their reasons by seq where
+    known. From now on an intent in the journal belongs to this process.
     """
     rows = journal.doubts()
     if intents := [row.seq for row in rows if row.state is State.INTENT]:

@@ -1,10 +1,12 @@
-"""`BulkWriter`: the library's face.  It owns the lifetime of the parts, and runs sources and single pairs through them.
+"""`BulkWriter`, the library's interface.  It owns the lifetime of the parts, and runs sources and single pairs through
+them.
 
 The parts live from `__aenter__` to `__aexit__`, in a task of their own, never across a `yield`.  Nothing global is
-touched: no signal handlers, no logging set-up, no loop policy.  Leaving the block early, by an exception or a cancel,
-ends in good order: requests in flight may end within `limits.drain_s`, what was not sent is `pending` again, and the
-journal tells the truth.  The same holds when all tasks of the loop are cancelled at once, as `asyncio.run` does when
-its main raises: such a cancel does not reach the writer's own tasks, and leaving the block waits for their end.
+touched: no signal handlers, no logging set-up, no loop policy.  If the block is left early, by an exception or a
+cancel, the run ends in good order: requests in flight may end within `limits.drain_s`, pairs that were not sent are
+`pending` again, and the journal tells the truth.  The same holds if all tasks of the loop are cancelled at once, as
+`asyncio.run` does when its main function raises.  Such a cancel does not reach the writer's own tasks, and the end of
+the block waits for theirs.
 """
 
 from __future__ import annotations
@@ -40,8 +42,8 @@ class BulkWriter:
     """Writes pairs to the server, each exactly once, remembering them in a journal.
 
     Use it as an async context manager, on asyncio (uvloop or not).  One `stream` or `write_all` runs at a time; any
-    number of `write` calls may run beside it.  With `journal=None` the journal is in memory and ends with the writer;
-    then other sources may follow the first, and a pair that an earlier one had goes on from its row.
+    number of `write` calls may run beside it.  With `journal=None` the journal is in memory and ends with the writer.
+    Other sources may then follow the first, and a pair of an earlier source goes on from its row.
 
     `observer` gets the `events`.  `columns` are the names of the source's two columns; the journal keeps them, so that
     another start reads the same ones.  `assembly` replaces network and disk, for tests.
@@ -79,7 +81,7 @@ class BulkWriter:
         try:
             await asyncio.wait([opened, self._living], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            if opened.done():  # open already, so it ends as when the block is left: the journal is told so
+            if opened.done():  # already open, so it ends as if the block were left, and the journal notes it
                 self._is_left.set()
                 self._engine.run.halt()
             else:
@@ -99,12 +101,13 @@ class BulkWriter:
         await to_its_end(asyncio.wait([self._living]))
         self._living.result()
         bug = self._engine.run.error
-        if error is None and bug and bug.exit_code is Exit.BUG:  # one that came when nobody waited for anything
+        if error is None and bug and bug.exit_code is Exit.BUG:  # a bug that came when nobody waited for anything
             raise bug
 
     async def _live(self, opened: asyncio.Future[None]) -> None:
-        """Hold the parts until the block is left: in a task of its own, so that no cancel around the block ends what
-        its good end needs."""
+        """Hold the parts until the block is left.  This is a separate task, so that a cancel around the block does not
+        end them.
+        """
         async with self._assembly as assembly:
             self._make_parts(assembly)
             engine, warm_start = self._engine, assembly.ports.warm_start
@@ -126,7 +129,7 @@ class BulkWriter:
                 await to_its_end(engine.aclose())
 
     async def _end(self, warm_start: WarmStart | None) -> None:
-        """What is left to do once the block was left, each step whatever became of the one before."""
+        """The steps after the block was left.  Each is made even if the one before failed."""
         engine, error = self._engine, None
         try:
             await self._end_singles()
@@ -139,7 +142,7 @@ class BulkWriter:
         await self._notes.end(noted)
         await engine.committer.committed()
         while (ended := self._ended()).exit_code != noted.exit_code:
-            noted = ended  # a look or a stray reply has told something while the end was noted
+            noted = ended  # a look or a stray reply brought news while the end was noted
             await self._notes.end(noted)
             await engine.committer.committed()
         self._last_summary = replace(self.summary(), ended=noted)
@@ -209,10 +212,10 @@ class BulkWriter:
         """Write one pair and return its outcome; a pair that the journal has settled is not sent again.
 
         It shares lanes, quotas and journal with all other calls; many may run at once.  If the attempt ends in doubt,
-        this waits for the looks that settle it, about `late_apply_s` + 2 `list_lag_s`.  Where no look can, since
-        this token may not list or the writer is left, the outcome is `in_doubt`, and the next start that may list looks
-        it up.  After a cancel the pair goes on, and the journal has its outcome.  Raises the `BulkwriterError` that
-        stopped the run, and `TryLater` for a pair that was not sent when the writer was left.
+        this waits for the looks that settle it, about `late_apply_s` + 2 `list_lag_s`.  If no look is possible, because
+        this token may not list or the writer was left, the outcome is `in_doubt`.  The next start that may list looks
+        it up.  After a cancel of the caller the pair goes on, and the journal gets its outcome.  Raises the
+        `BulkwriterError` that stopped the run, and `TryLater` for a pair that was not sent when the writer was left.
         """
         self._require_open()
         self._raise()
@@ -221,8 +224,8 @@ class BulkWriter:
     def drain(self, reason: str, *, ended: Ended | None = None) -> None:
         """Begin no new attempt; `write_all` returns once those in flight have ended, with the rest `pending`.
 
-        `ended` is what the journal keeps of why this start ended, `reason` where it is None.  A writer that is just
-        being opened is not opened any more: its opening is cancelled, and nothing was sent.
+        The journal keeps `ended` as the reason why this start ended, or `reason` if that is None.  If the writer is
+        just being opened, the opening is cancelled and nothing was sent.
         """
         if self._living is None:
             raise UsageError("the writer was not opened yet", hint=OPEN)
@@ -235,7 +238,7 @@ class BulkWriter:
             self._living.cancel()
 
     async def _end_singles(self) -> None:
-        """Once no attempt is begun any more: end single writes too, whose callers would wait for ever."""
+        """No attempt is begun any more, so end single writes too.  Their callers would wait for ever."""
         engine = self._engine
         await engine.run.until(lambda: engine.run.is_stopping)
         await self._source_run.is_free.wait()
@@ -244,7 +247,7 @@ class BulkWriter:
             if not engine.run.error:
                 engine.tell_doubts()
         except BulkwriterError as error:
-            engine.run.stop(error)  # they wait no longer, whatever failed, and are told of it
+            engine.run.stop(error)  # all callers are told of the failure and wait no longer
             raise
         finally:
             await self._singles.aclose(engine.run.why_ended(TryLater("the writer ends", hint=ENDS)))

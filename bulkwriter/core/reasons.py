@@ -57,7 +57,7 @@ def words_of(status: int, verdict: Verdict) -> tuple[object, ...]:
 
 
 def escaped(text: str, chars: int = REASON_CHARS) -> str:
-    """`text` on one line of at most `chars`, control characters and the like as escapes: "\\x1b", "\\n"."""
+    """`text` on one line of at most `chars`; control characters become escapes: "\\x1b", "\\n"."""
     text = text[:chars] + "…" if len(text) > chars else text
     if not text.isprintable():
         text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,13 +1,13 @@
-"""What kind of record a run writes: each entity of the API is one frozen value, in a file of its own.
+"""Which kind of record a run writes.  Each entity of the API is one frozen value, in a file of its own.
 
     completed_lessons      a member of a course has completed a lesson of it
 
 An entity is a resource of the API whose records link two ids.  The rest of the package speaks of pairs, of a pair's
-first and second id, and of records; whatever it has to call by name, on the wire or before people, it takes from the
-entity that it was made with.  So a second entity is a second file here, and a place that chooses it.
+first and second id, and of records.  Every name on the wire and every word for people comes from the entity.  So a
+second entity takes a second file here, and one place that chooses it.
 
-Not here: the names of a `Pair`'s fields, the options `--lesson-column` and `--member-column`, and the help that is
-written for people; those are contracts of their own.
+Not here: the names of a `Pair`'s fields, the options `--lesson-column` and `--member-column`, and the help for people.
+Those are contracts of their own.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
-    """A resource of the API; what comes in twos stands in the order of a pair's ids.
+    """A resource of the API.  Attributes that come in twos are in the order of a pair's ids.
 
-    `name` is what the API's roles call it.  `path` is below the base URL: creates and lists go there, and below it a
-    record by its id.  `fields` hold the ids in a record, in the body of a create, and as columns of a source.
-    `filter_names` choose records of a list by one id.  `words` are what people call the ids.
+    `name` is the name in the API's roles.  `path` is below the base URL: creates and lists go there, and single records
+    are found below it by their ids.  `fields` are the names of the two ids in a record, in the body of a create, and as
+    columns of a source.  `filter_names` select the records of a list by one id.  `words` are the names of the ids for
+    people.
     """
 
     name: str

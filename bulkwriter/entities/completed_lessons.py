@@ -1,8 +1,8 @@
-"""Completed lessons: each record says that a member of a course has completed a lesson of it.
+"""Completed lessons.  Each record says that a member of a course has completed a lesson of it.
 
-The first id is the `Id` of a lesson (GET /api/content/courselessons), the second that of an enrolment, which is one
-person in one course (GET /api/content/coursemembers) and neither the person's own id nor an e-mail.  There is no date
-in such a record but that of its creation.
+The first id is the `Id` of a lesson (GET /api/content/courselessons).  The second is the `Id` of an enrolment: one
+person in one course (GET /api/content/coursemembers).  It is neither the person's own id nor an e-mail address.  The
+only date in such a record is that of its creation.
 
 Source: developers.nexudus.com as of November 2026.
 """

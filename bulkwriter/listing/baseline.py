@@ -1,20 +1,21 @@
-"""How the server stood when a run began: what tells its records from older ones before anything is deleted.
+"""The state of the server when a run began.  Before anything is deleted it tells the run's records from older ones.
 
-A server may answer the second POST of a pair with the id of the record that was there.  The reply looks like that of a
-creation, so the journal says `created`; with `--existing skip` nobody had looked.  `undo` and `verify --repair` must
-not delete that record.
+A server may answer the second POST of a pair with the id of the record that was there before.  That reply looks like a
+creation, so the journal says `created`.  With `--existing skip` nobody had looked before.  `undo` and `verify --repair`
+must not delete such a record.
 
-    id above the highest one that was there                   the run's, whatever any clock says
-    CreatedOn not after that of a record that was there       older, by the server's own clock
+    id above the highest id of that time                      the run's, whatever any clock says
+    CreatedOn not after that of a record of that time         older, by the server's own clock
     CreatedOn clearly before the run began                    older
     CreatedOn later                                           the run's: ids do not rise
-    no CreatedOn to read, highest id that was there known     nothing shows that it is the run's: as if older
-    no CreatedOn to read, nor an id known                     passes for the run's
+    no readable CreatedOn, highest id of that time known      counts as older: nothing shows that it is the run's
+    no readable CreatedOn, highest id not known               counts as the run's
 
-A run (`run.baseline_keeper`) keeps the beginning in the journal's meta, key `began`.  A journal of an older version
-has none: then the time at which it was made counts.
+A run (`run.baseline_keeper`) keeps this state in the journal's meta, key `began`.  A journal of an older version has no
+such key; the time at which it was made then counts.
 
-Nothing documents the zone of a CreatedOn that names none: it counts as older only if it is so in every zone.  Pure.
+No documentation gives the time zone of a CreatedOn without one.  Such a record counts as older only if it is older in
+every zone.  Pure.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from ..errors import JournalError
 BEGAN: Final = "began"
 """Key of the journal's meta; JSON: `at`, `floor` and `newest_on` of a `Baseline`."""
 MARGIN_S: Final = 10.0
-"""How far the clock of CreatedOn may be behind that of the server's `Date`."""
+"""How far the clock of CreatedOn may lag behind the clock of the server's `Date`."""
 ZONES_S: Final = 12 * 3_600.0
 """No place on earth is further behind UTC."""
 STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|[+-]\d\d:?\d\d))?", re.ASCII)
@@ -40,8 +41,11 @@ STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """`at`: epoch seconds, by the server's clock as far as it was known; `floor`: the highest record id that was there;
-    `newest_on`: the `latest` CreatedOn seen of what was there.  None where it is not known."""
+    """The state of the server when the run began.
+
+    `at`: epoch seconds, by the server's clock if it was known.  `floor`: the highest record id.  `newest_on`: the
+    `latest` CreatedOn that was seen.  None stands for "not known".
+    """
 
     at: float | None = None
     floor: int | None = None
@@ -49,7 +53,7 @@ class Baseline:
 
     @classmethod
     def of(cls, meta: Mapping[str, str]) -> Baseline:
-        """What a journal's meta tells.  Raises `JournalError` where it is damaged: a guess could cost a record."""
+        """Read it from a journal's meta.  Raises `JournalError` if it is damaged, since a guess could cost a record."""
         if BEGAN not in meta:
             return cls(latest(meta.get("created_at")))
         try:
@@ -61,11 +65,11 @@ class Baseline:
             raise JournalError(f"the journal is damaged: {BEGAN!r} in its table meta", hint=hint) from None
 
     def text(self) -> str:
-        """What is kept in the journal's meta."""
+        """The text for the journal's meta."""
         return orjson.dumps({"at": self.at, "floor": self.floor, "newest_on": self.newest_on}).decode()
 
     def is_before(self, record_id: int, created_on: object) -> bool:
-        """Whether this record was there before the run, or cannot be told from those that were."""
+        """Whether this record is older than the run, or cannot be told from an older one."""
         if self.floor is not None and record_id > self.floor:
             return False
         made_at = latest(created_on)
@@ -75,7 +79,7 @@ class Baseline:
 
 
 def latest(stamp: object) -> float | None:
-    """The last instant that this text can mean, epoch seconds, or None where it is no time."""
+    """The last instant that this text can mean (epoch seconds), or None if it is no time."""
     match = STAMP.fullmatch(stamp) if isinstance(stamp, str) else None
     if match is None:
         return None

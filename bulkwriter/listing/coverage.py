@@ -1,18 +1,17 @@
-"""Reads the lists that cover given pairs, with few calls: by first id, by second id, pair by pair, or whole.
+"""Reads lists that cover given pairs, with few calls: by first id, by second id, pair by pair, or the whole table.
 
-Covered is a pair of which the first id, the second, or both were listed, or everything once the whole table was.  What
-costs fewer calls is chosen as one goes, without knowing which pairs are still to come:
+A pair is covered once a list of its first id, of its second id, of both, or of the whole table was read.  Which of
+these costs the fewest calls is decided along the way, since later pairs are not known yet:
 
-- the first call, newest first without filter, tells the size of the table (`TotalItems`) and the newest id;
-- a small table (`SMALL_PAGES`) is read whole at once;
-- else first or second ids, whichever the pairs at hand have fewer of, one list each; a list that would take more pages
-  than it has pairs to check is given up for one call a pair;
-- once as many calls were spent so as the whole table costs, the whole table is read: never more than about twice the
-  calls of the best choice.
+- The first call, newest first and without a filter, tells the size of the table (`TotalItems`) and the newest id.
+- A small table (`SMALL_PAGES`) is read whole at once.
+- In a larger one a list is read for each first id or each second id, whichever the pairs at hand have fewer of.  If a
+  list has more pages than it has pairs to check, it is given up for one call a pair.
+- Once these calls are as many as the whole table costs, the whole table is read.  So there are never more than about
+  twice as many calls as the best choice needs.
 
-What the lists hold is given to `take`, which may see a record more than once: a page that failed is asked for again by
-itself, but a scan that contradicts itself is made again whole.
-Nothing is kept here but what is covered.
+`take` receives the records of the lists.  It may receive a record more than once: a failed page is asked for again by
+itself, but a scan that contradicts itself is repeated whole.  This module remembers only which pairs are covered.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ from .retry_until_deadline import RetryUntilDeadline
 
 SMALL_PAGES: Final = 5
 MOST_FRESHEN_PAGES: Final = 100
-"""A freshening that would read more pages than this is left out: our own writes fill the top of the list too fast."""
+"""A freshening of more pages than this is skipped, since our own writes fill the top of the list too fast."""
 
 FiltersOf = Callable[[int | None, int | None], Filters]
 """(first id or None, second id or None) -> list filters."""
 
 
 class TooManyPages(Exception):
-    """A list has more pages than it is worth."""
+    """A list has more pages than it saves calls."""
 
 
 class Coverage:
-    """`begin` once, then `cover` pairs as they come up, some thousands at a time."""
+    """Call `begin` once, then `cover` with some thousands of pairs at a time."""
 
     def __init__(
         self,
@@ -64,7 +63,7 @@ class Coverage:
         self.calls = 0
 
     async def begin(self) -> None:
-        """Learn the size of the table; read a small one whole."""
+        """Learn the size of the table, and read a small table whole."""
         await self._retry(self._begin)
 
     async def cover(self, pairs: Sequence[tuple[int, int]]) -> None:
@@ -85,7 +84,7 @@ class Coverage:
         return pair[0] in firsts or pair[1] in seconds or pair in self._covered_pairs
 
     async def _page(self, filters: Filters, number: int) -> ListPage:
-        """A page, for which others need not be read again if it fails: of a thousand pages one will be throttled."""
+        """One page.  If it fails, it alone is read again: of a thousand pages one will be throttled."""
 
         async def ask() -> ListPage:
             self.calls += 1
@@ -108,7 +107,7 @@ class Coverage:
             self.newest_id = max(newest, await self._scan({}, most_pages=MOST_FRESHEN_PAGES, down_to=newest))
 
     async def _read_whole(self, *, at_least: int = 0) -> None:
-        """Read everything; `at_least` are records that the table had a moment ago: one backend of two may be empty."""
+        """Read the whole table.  It had `at_least` so many records a moment ago; of two backends one may be empty."""
         newest = await self._scan({})
         if newest < self.newest_id or (at_least and not newest):
             raise ListFailed("the list is shorter than a moment ago: older than it was, or empty", is_flawed=True)
@@ -117,7 +116,7 @@ class Coverage:
         self._covered = (set(), set())
 
     async def _cover(self, pairs: list[tuple[int, int]]) -> None:
-        """Cover at least one of `pairs`, which are not covered yet."""
+        """Cover at least one of these pairs, none of which is covered yet."""
         axis = 0 if len({pair[0] for pair in pairs}) <= len({pair[1] for pair in pairs}) else 1
         (value, count), *_ = Counter(pair[axis] for pair in pairs).most_common(1)
         if self._pages_spent + 1 >= self._whole_pages:
@@ -146,5 +145,5 @@ class Coverage:
 
 
 def table_pages(first: ListPage) -> int:
-    """About how many pages the list has of which this is the first: 1 for an empty one, 3 for 2,500 records."""
+    """About how many pages a list with this first page has: 1 for an empty list, 3 for 2,500 records."""
     return 1 + first.total // max(1, min(PAGE_SIZE, first.page_size))

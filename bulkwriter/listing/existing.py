@@ -1,10 +1,11 @@
-"""What is on the server already, found by listing: a list call brings up to 1,000 records, a write only one.
+"""Finds the pairs that are on the server already.  A list call brings up to 1,000 records; a write brings only one.
 
-As pairs come up, `find` makes sure that each is covered by a list (`coverage` chooses which) and answers which are
-there.  Kept as bitmaps (`PairSet`), and record ids of the first `MOST_IDS` so that an `existing` outcome can name its
-record.  Others may add records meanwhile, so every `FRESHEN_S` the newest records are listed down to the newest known.
+`find` makes sure that a list covers each given pair (`coverage` chooses the lists), and returns the pairs that exist.
+The result is kept in bitmaps (`PairSet`), and the record ids of the first `MOST_IDS` pairs as well, so that an
+`existing` outcome can name its record.  Others may add records meanwhile.  So every `FRESHEN_S` the newest records are
+listed, down to the newest known one.
 
-A failed list is made again with growing pauses for `give_up_after_s`, then the run stops; it never counts as "nothing
+A failed list is repeated with growing pauses for `give_up_after_s`; then the run stops.  It never counts as "nothing
 there" (`retry_until_deadline`).
 """
 
@@ -30,7 +31,7 @@ FRESHEN_S: Final = 3_600.0
 
 
 class Existing:
-    """Answers which pairs are on the server, to an intake and to any number of single writes."""
+    """Tells an intake and any number of single writes which pairs are on the server."""
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class Existing:
         self._fresh_at: float | None = None
         self._top: int | None = None
         self.listed = 0
-        """Pairs that lists have shown with a record from before the first list."""
+        """How many pairs the lists have shown with a record that is older than the first list."""
         self._lock = anyio.Lock()
 
     @property
@@ -74,9 +75,11 @@ class Existing:
         return self._retry.trouble
 
     async def find(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
-        """Those of `pairs` that are on the server, with the record id or 0.  Waits on list calls and their quotas."""
+        """The pairs among `pairs` that are on the server, each with its record id or 0.  Waits for list calls and their
+        quotas.
+        """
         if not self._is_known(pairs):
-            async with self._lock:  # of many callers at once, one reads the lists that all need
+            async with self._lock:  # one caller reads the lists for all
                 await self._learn(pairs)
         found = self._found
         return {pair: self._ids.get(pair, 0) for pair in pairs if pair in found}

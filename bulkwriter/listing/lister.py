@@ -1,15 +1,17 @@
-"""List calls, asked and judged: a page, or records by their ids, or a `ListFailed` that says whether to ask again.
+"""Makes list calls and judges them: a page, records by their ids, or a `ListFailed` that says whether to ask again.
 
-A reply that is not a whole 200 with a list in it settles nothing, nor does one that answers another question: replies
-do not name their request, so a page must say its number, and records by ids must be among those asked for.  Nor does
-one that a cache had kept for longer than `most_age_s`, as its `Age` tells (RFC 9111, 5.1): what is not in it may be
-there (`StaleList`).  What a status means is said by `core.classify`; a 401 may be an expired token: it is refreshed
-once and asked again.
+Only a whole 200 with a list in it settles anything.  Two further rules apply:
 
-*Odd* is what may be so for good and must not be asked for hours: a list of another shape, a refusal by the API, and,
-where no list ever came, whatever is no list at all: a web site answers so to every path, a gateway in trouble only now
-and then.  A failure to connect that shows a wrong setting (certificate, host name, proxy) before anything was ever
-answered is a `ConfigurationStop`: trying again would not help.
+- Replies do not name their request.  So a page must state its number, and records must be among the ids asked for.
+- A cache must not have kept the page for longer than `most_age_s`, by its `Age` header (RFC 9111, 5.1).  A record that
+  is missing in an older page may exist all the same (`StaleList`).
+
+`core.classify` says what a status means.  A 401 may mean an expired token: it is refreshed once, and the call repeated.
+
+An *odd* answer may be so for good, so it must not be repeated for hours.  It is a list of another shape, or a refusal
+by the API.  Until a first list has come, it is also any answer that is no list: a web site answers like that on every
+path, a gateway in trouble only now and then.  A failure to connect may show a wrong certificate, host name or proxy
+before anything was ever answered.  That is a `ConfigurationStop`, since a repetition would not help.
 """
 
 from __future__ import annotations
@@ -27,14 +29,14 @@ from ..net.api import NOBODY, Api, BadList, ListedRecord, ListPage
 from ..net.auth import TokenSource
 from .lists import PAGE_SIZE, Filters, GetPage, ListFailed
 
-SAID_BYTES = 800  # of what a server said instead of a list, looked at
+SAID_BYTES = 800  # of a server's text in place of a list, looked at
 SAID_CHARS = 120  # of that, shown: a failed look is told often
 
 T = TypeVar("T")
 
 
 class StaleList(ListFailed):
-    """A page that a cache had kept for too long: what it shows was there, what it does not show may be."""
+    """A page that a cache had kept for too long.  Its records were there; a missing record may exist as well."""
 
     def __init__(self, reason: str, page: ListPage) -> None:
         super().__init__(reason)
@@ -74,9 +76,9 @@ class Lister:
         return page
 
     async def records(self, ids: Sequence[int]) -> list[ListedRecord]:
-        """The records with these ids that are there, at most `IDS_PER_CALL`.  Raises `ListFailed`.
+        """The existing records with these ids, at most `IDS_PER_CALL`.  Raises `ListFailed`.
 
-        One that is missing in the answer may be there all the same: nothing shows that such a list is whole.
+        A record that is missing in the answer may exist all the same: nothing shows that such a list is whole.
         """
         records, age = await self._read(
             lambda token: self._api.by_ids(token, ids), self._api.parse_records, what="records by ids"
@@ -90,7 +92,7 @@ class Lister:
     async def _read(
         self, request_with: Callable[[str], bytes], parse: Callable[[bytes], T], *, what: str
     ) -> tuple[T, str]:
-        """What came, and what is to be said of its age where that is too high."""
+        """The list that came, and a sentence about its age if that is too high."""
         token = await self._tokens.current()
         reply = await self._ask(request_with(token.value))
         if judge_call(reply, 0.0).kind is CallKind.UNAUTHORIZED:
@@ -136,7 +138,7 @@ class Lister:
 
 
 def telling_orphans(get_page: GetPage, tell: Callable[[Event], None], entity: Entity) -> GetPage:
-    """The same pages; the first one with records that lost one of their ids is told, once."""
+    """Wrap `get_page`.  The first page with records that lost one of their ids is told, once."""
     is_told = False
 
     async def get(filters: Filters, number: int) -> ListPage:
@@ -158,6 +160,6 @@ def is_web_page(reply: Reply) -> bool:
 
 
 def said(reply: Reply) -> str:
-    """What a reply says instead of a list, for people."""
+    """A quote of a reply that is no list, for people."""
     words = printable(reply.body[:SAID_BYTES].decode(errors="replace"), SAID_CHARS)
     return f"; it said: {words}" if words else ""

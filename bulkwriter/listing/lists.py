@@ -1,19 +1,24 @@
-"""List calls that can be believed: one page, or a scan of many that shows when it has missed nothing.
+"""List calls that can be believed: one page, or a scan of many pages that knows when it has missed nothing.
 
-`scan` reads newest first (by record id, descending).  Records that others insert meanwhile push the rest to later
-pages, so pages then overlap; records that others delete pull the rest to earlier pages, so that some would be missed.
-Between two pages nothing was missed if they overlap, or if `TotalItems` did not change: with no overlap the shift was
-not forward, and with as many inserts (all at the top) as deletes it was not backward.  Otherwise the scan goes back a
-page until it overlaps again.  At the end as many different ids must have come as the first page's total said, less by
-what the total was seen to fall meanwhile; what is inserted meanwhile is newer than the first page, and no part of it.
+`scan` reads newest first, by falling record id.  Meanwhile others may change the table.  Their inserts push records to
+later pages, so pages overlap.  Their deletes pull records to earlier pages, so some would be missed.  Nothing was
+missed between two pages in two cases:
 
-A server that does not sort newest first is read to its end twice, and believed only if both times the same came.
+- The pages overlap.
+- `TotalItems` did not change.  Without an overlap the shift was not forward.  With as many inserts (all at the top) as
+  deletes it was not backward.
 
-Progress is new ids and nothing else, so that no list is read without end: the same page again and again although more
-are to come ends the scan, and so do many pages without an older record, and a list that brings far more than it said.
+Otherwise the scan goes back a page at a time until pages overlap again.  At the end it compares the number of different
+ids with the total of the first page, less the falls of the total that were seen.  Later inserts are newer than the
+first page, so they do not count.
 
-What a scan has seen is there; what it has not seen counts as absent only after `scan` has returned.  Anything else is a
-`ListFailed`, which settles nothing.
+A server may not sort newest first.  Its list is read to the end twice, and believed only if both gave the same ids.
+
+Only new ids count as progress, so that no list is read without end.  A scan ends as failed after the same page again
+and again, after many pages without an older record, and after far more records than the list announced.
+
+A record that a scan has seen exists.  A record that it has not seen counts as absent only after `scan` has returned.
+Any other ending is a `ListFailed`, which settles nothing.
 """
 
 from __future__ import annotations
@@ -28,21 +33,23 @@ from ..net.api import ListPage, Record
 from .retry_until_deadline import CallFailed
 
 PAGE_SIZE: Final = 1_000
-"""Records asked for a page: the API's maximum by its older documentation; a server that caps lower is noticed."""
+"""Records asked for in one page: the API's maximum by its older documentation.  A server with a lower cap is
+noticed.
+"""
 PAGE_TRIES: Final = 4
 PAGE_PAUSE_S: Final = 0.1
 """A page that fails or is flawed is asked for again after 0.1, 0.2 and 0.3 s, then the scan fails."""
 STEPS_BACK: Final = 50
 STEPS_BACK_IN_A_ROW: Final = 5
-"""Pages to go back, in all and without anything new between, before a scan gives up: somebody deletes faster than we
-read, or the total is another one each time."""
+"""So many steps back without anything new end a scan: others delete faster than we read, or each total differs."""
 SAME_PAGES: Final = 2
-"""Pages in a row with nothing but what the one before it held, before the list is held to heed no page number.  One may
-be so where others add just a page while we read one."""
+"""So many repeated pages in a row show that the server ignores the page number.  One may occur if others add exactly a
+page while we read one.
+"""
 IDLE_PAGES: Final = 20
-"""Pages in a row without a record that is older than all before: others add more than a page while we read one."""
+"""So many pages in a row without an older record end a scan: others add more than a page while we read one."""
 SURPLUS_PAGES: Final = 10
-"""A list may bring twice what it said at first and so many pages more, since records may become visible late."""
+"""A list may bring twice as much as it announced, and so many pages more, since records may become visible late."""
 
 UNSORTED: Final = "the list changed while it was read, and is not sorted newest first"
 
@@ -63,16 +70,16 @@ GetPage = Callable[[Filters, int], Awaitable[ListPage]]
 
 @dataclass(slots=True)
 class _Progress:
-    """What a scan has seen so far.  `low` is the lowest id of a run of ids without gaps from the newest."""
+    """What a scan has seen so far.  `low` is the lowest id down to which nothing was missed."""
 
     seen: int = 0
     newest: int = 0
     low: int | None = None
     first_total: int | None = None
     total: int = 0
-    lost: int = 0  # by how much the total fell from page to page, all falls together
+    lost: int = 0  # the sum of all falls of the total from page to page
     last: frozenset[int] = frozenset()  # ids of the page before
-    same: int = 0  # pages in a row that held nothing else than the one before
+    same: int = 0  # pages in a row that repeated the one before
     idle: int = 0  # pages in a row without a lower id
 
 
@@ -83,10 +90,11 @@ async def scan(
     take: Callable[[list[Record]], None],
     down_to: int | None = None,
 ) -> int:
-    """Give all records that match to `take`, newest first, down to and including ids ≤ `down_to` (None: to the end).
+    """Give all matching records to `take`, newest first, down to the first page with an id ≤ `down_to` (None: to the
+    end).
 
-    Returns the newest id seen, or 0.  Raises `ListFailed` unless nothing can have been missed; what `take` got is there
-    in any case.
+    Returns the newest id seen, or 0.  Raises `ListFailed` if anything can have been missed.  The records that `take`
+    received exist in any case.
     """
     progress = _Progress()
     number, steps_back, in_a_row, must_overlap = 1, 0, 0, False
@@ -120,13 +128,13 @@ async def top_page(get_page: GetPage) -> ListPage:
 
 
 def is_newest_first(page: ListPage) -> bool:
-    """Whether the list that this page begins may be sorted by falling id; some servers may not heed the order asked."""
+    """Whether a list with this first page may be sorted by falling id.  Some servers may ignore the order asked for."""
     ids = [record_id for record_id, _ in page.records]
     return ids == sorted(ids, reverse=True)
 
 
 async def _good_page(get_page: GetPage, filters: Filters, number: int, progress: _Progress) -> ListPage:
-    """The page, asked for again where it fails or is flawed: a long scan need not begin anew for one bad page."""
+    """The page, asked for again if it fails or is flawed, so that one bad page does not restart a long scan."""
     for attempt in range(PAGE_TRIES):
         if attempt:
             await anyio.sleep(PAGE_PAUSE_S * attempt)
@@ -145,7 +153,7 @@ async def _good_page(get_page: GetPage, filters: Filters, number: int, progress:
 
 
 def _flaw(page: ListPage, number: int, progress: _Progress) -> str:
-    """What shows that this page lacks records, or empty."""
+    """The sign that this page lacks records, or empty."""
     ids = [record_id for record_id, _ in page.records]
     if len(set(ids)) < len(ids):
         return "the list has a record twice"
@@ -170,13 +178,13 @@ def _flaw(page: ListPage, number: int, progress: _Progress) -> str:
 
 
 def _joins(progress: _Progress, ids: list[int], total: int, *, must_overlap: bool) -> bool:
-    """Whether nothing can have been missed between what was seen and this page."""
+    """Whether nothing can have been missed between the earlier pages and this one."""
     overlaps = bool(ids) and progress.low is not None and ids[0] >= progress.low
     return overlaps or (not must_overlap and total == progress.total)
 
 
 def _advance(progress: _Progress, page: ListPage, take: Callable[[list[Record]], None]) -> bool:
-    """Take the page; whether it brought a record that is older than all before."""
+    """Take the page.  True if it brought a record that is older than all before."""
     low, ids = progress.low, frozenset(record_id for record_id, _ in page.records)
     fresh = page.records if low is None else [record for record in page.records if record[0] < low]
     take(fresh)
@@ -196,9 +204,9 @@ def _advance(progress: _Progress, page: ListPage, take: Callable[[list[Record]],
 
 
 def _check_progress(progress: _Progress, number: int, *, is_again: bool) -> None:
-    """Raise where page `number` brought nothing older, and nor did those before it.
+    """Page `number` brought nothing older.  Raise if too many pages before it did not either.
 
-    `is_again`: after a step back, where a page may be what it was.
+    `is_again`: the scan went back a page, so a page may repeat.
     """
     if progress.same >= SAME_PAGES and not is_again:
         raise ListFailed(f"page {number} of the list brings no record that was not there before", is_odd=True)
@@ -207,10 +215,10 @@ def _check_progress(progress: _Progress, number: int, *, is_again: bool) -> None
 
 
 async def _scan_unsorted(get_page: GetPage, filters: Filters, take: Callable[[list[Record]], None]) -> int:
-    """Read every page of a list in whatever order, twice; believe it only if both times the same ids came.
+    """Read every page of an unsorted list twice.  Believe it only if both passes gave the same ids.
 
-    Once would not do: a record deleted from a page already read pulls one that was not over the edge between two pages,
-    and an insert keeps the total.  But the deleted one is missing when the list is read again.
+    One pass would not do.  A deletion from a page already read pulls an unread record over the edge between two pages,
+    and an insert keeps the total.  But the deleted record is missing in the second pass.
     """
     ids = await _read_all(get_page, filters, take)
     if ids != await _read_all(get_page, filters, take):

@@ -1,13 +1,13 @@
-"""Which doubts of a look are found by reading the newest records, and which by a list of their own.  Pure.
+"""Which doubts of a look are found among the newest records, and which by a list of their own.  Pure.
 
-Reading the newest records down to a floor settles every doubt whose floor is not lower, for one call a thousand
-records; a list by both ids settles one doubt for one call.  So the doubts are ordered by floor, highest
-first, and cut where the sum of calls is least:
+There are two ways.  To read the newest records down to a floor settles every doubt with that floor or a higher one, for
+one call a thousand records.  A list by both ids settles one doubt for one call.  So the doubts are ordered by floor,
+highest first, and cut where the sum of calls is least:
 
     calls(k) = 1 + min(newest id - floor of doubt k, most) // 1000  for the first k,  + 1 for each of the rest
 
-Ids bound the records above a floor where they are dense; `most`, what is known to be there of ours, does where they are
-not.  Doubts without a floor, and refused pairs, always have a list of their own.
+The difference of ids bounds the number of records above a floor where ids are dense.  Where they are not, `most` bounds
+it: the records that this run can have made.  A doubt without a floor, and a refused pair, always has its own list.
 """
 
 from __future__ import annotations

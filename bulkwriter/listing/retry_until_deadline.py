@@ -1,18 +1,18 @@
-"""Makes a call again until it succeeds or a deadline is over, with growing pauses, and tells why it waits.
+"""Repeats a call until it succeeds or a deadline is over, with growing pauses, and tells why it waits.
 
-    the server asks everybody to wait             all calls through this object wait, at least for as long as was stated
+    the server asks everybody to wait             all calls of this object wait, at least for the stated time
     any other failure                             this call waits
-    asking again cannot help                      `ConfigurationStop` (exit 4)
-    a stated wait is longer than is kept          `TryLater` (exit 75)
+    a repetition cannot help                      `ConfigurationStop` (exit 4)
+    a stated wait is longer than allowed          `TryLater` (exit 75)
     failures for `give_up_after_s` on end         `TryLater` (exit 75)
 
     pause after the n-th failure, n = 0, 1, 2, …: uniform in [0.05 s, min(cap, 0.25 s * 2**n)]; a stated one if longer
 
-A failed call settles nothing, and a failed list never counts as "nothing there".  Time in vain counts from the first
-failure: before it a call may have waited hours for a quota.  A step is made again whole, so whatever it noted in a
-failed try must do no harm, or be forgotten when the next one begins.
+A failed call settles nothing, and a failed list never counts as "nothing there".  The deadline counts from the first
+failure, since a call may have waited for a quota for hours before it.  A step is repeated whole.  So the notes of a
+failed try must do no harm, or be dropped when the next try begins.
 
-Invariant: nothing begins before the end of a wait that the server stated.  What a reply means is not decided here.
+Invariant: no call begins before the end of a wait that the server stated.  Not here: what a reply means.
 """
 
 from __future__ import annotations
@@ -33,36 +33,36 @@ from ..settings import Settings
 T = TypeVar("T")
 
 PAUSE_FLOOR_S: Final = 0.05
-"""A pause of nothing would be a busy loop."""
+"""A pause of 0 would be a busy loop."""
 FIRST_PAUSE_S: Final = 0.25
-"""Longest pause after a first failure; a few lost replies among thousands must not cost half a second each."""
+"""Longest pause after a first failure.  A few lost replies among thousands must not cost half a second each."""
 LONGEST_PAUSE_S: Final = 60.0
 LONGEST_FLAWED_S: Final = 600.0
-"""Where a list contradicts itself each try costs a whole scan: some 20 of them an hour."""
+"""Longest pause after a list that contradicts itself.  Each try costs a whole scan: some 20 of them an hour."""
 LONGEST_TRY_S: Final = 600.0
-"""What a failed try adds to the time in vain at most: the rest of it was a wait for a quota."""
+"""A failed try counts as at most so long: the rest of it was a wait for a quota."""
 ODD_TRIES: Final = 3
 ODD_S: Final = 5.0
-"""Lists of another shape are so for good once they came so often in a row, and over so many seconds."""
+"""Odd lists count as permanent once they came several times in a row, over so many seconds."""
 MOST_SLOW_DOWNS: Final = 9
-"""From the ninth on a pause is as long as it gets; counted further, as many successes were needed to count back."""
+"""From the ninth on, pauses grow no longer.  A higher count would only need more successes to come down again."""
 
 LISTING: Final = "what exists cannot be listed"
 NO_LIST: Final = "check --base-url, its path prefix too, and whatever proxy or gateway is on the way"
 
 
 def needs_list(role: str) -> str:
-    """What to do where lists are forbidden; `role` is the one that allows them."""
+    """The hint where lists are forbidden; `role` is the role that allows them."""
     return f"check the token, and that its user has the role {role}"
 
 
 class CallFailed(Exception):
-    """A call whose answer must not be believed, or that had none; it may be made again.
+    """A call without an answer, or with an answer that must not be believed.  It may be repeated.
 
-    `is_slow_down`: the server asks everybody to wait.  `is_forbidden`: asking again will not help, since this token may
-    not ask; `is_misplaced`: it will not help either, since there is nothing of the kind at this address.  `is_odd`: the
-    answer is of another shape, or heeds no page number, and may be so for good (`Oddness` tells).  `is_flawed`: it
-    contradicts itself, which costs many calls to see.  `is_answer`: the server is well, so no deadline comes nearer.
+    `is_slow_down`: the server asks everybody to wait.  `is_forbidden`: this token may not ask, so a repetition will not
+    help.  `is_misplaced`: this address has nothing of the kind, so it will not help either.  `is_odd`: the answer has
+    another shape, or ignores the page number, perhaps for good (`Oddness` decides).  `is_flawed`: the answer
+    contradicts itself; to see that took many calls.  `is_answer`: the server is well, so no deadline comes nearer.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class CallFailed(Exception):
 
 
 class Oddness:
-    """Whether lists of another shape are so for good: told of every try, good or failed."""
+    """Decides whether odd answers are permanent.  It is told of every try, good or failed."""
 
     def __init__(self) -> None:
         self._count = 0
         self._since = 0.0
 
     def failed(self, failure: CallFailed, now: float) -> bool:
-        """A try failed at `now`.  True once asking again will not help."""
+        """A try failed at `now`.  True once a repetition will not help."""
         if not failure.is_odd:
             self._count = 0
             return False
@@ -121,7 +121,7 @@ class Pauses:
 
 
 class Outage:
-    """For how long calls have failed on end, one call or all of a kind; long waits for a quota are left out."""
+    """For how long calls have failed on end: one call, or all calls of a kind.  Long waits for a quota do not count."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -137,7 +137,7 @@ class Outage:
         self._failed_at = now
 
     def pauses(self, pause_s: float) -> None:
-        """The next try begins after so long."""
+        """The next try begins after a pause of so long."""
         self._longest_gap_s = pause_s + LONGEST_TRY_S
 
     def ended(self) -> None:
@@ -155,9 +155,10 @@ class Tries:
 
 
 class RetryUntilDeadline:
-    """`await retry(step)` returns what `step` returned when it first succeeded; any number of calls at once.
+    """`await retry(step)` repeats `step` until it succeeds, and returns its result.  Any number of calls may run at
+    once.
 
-    `hint` says what to check where the token is not allowed to list.
+    `hint` says what to check if the token is not allowed to list.
     """
 
     def __init__(
@@ -179,16 +180,16 @@ class RetryUntilDeadline:
         self._hint = hint
         self._sleep = sleep
         self._opens_at = -math.inf  # for everybody
-        self._slow_downs = 0  # times that everybody was asked to wait, less one for each success since
+        self._slow_downs = 0  # how often everybody was asked to wait, less one for each success since
         self.trouble = ""
         """Why the last try failed, or empty."""
 
     async def __call__(
         self, step: Callable[[], Awaitable[T]], *, what: str = LISTING, outage: Outage | None = None
     ) -> T:
-        """Raises `ConfigurationStop` where the call is forbidden, `TryLater` where it keeps failing.
+        """Repeat `step`.  Raises `ConfigurationStop` if the call is forbidden, `TryLater` if it keeps failing.
 
-        `what` cannot be done then.  `outage` is that of all calls of a kind, where the deadline is theirs together.
+        `what` names the work that cannot be done then.  `outage` is shared by calls of a kind with one deadline.
         """
         tries = Tries(what, outage or Outage())
         while True:
@@ -207,7 +208,7 @@ class RetryUntilDeadline:
             await self._sleep(pause_s)
 
     def _failed(self, failure: CallFailed, tries: Tries, began_at: float) -> float:
-        """How long to wait before the next try.  Raises what ends the trying."""
+        """How long to wait before the next try.  Raises the error that ends the tries."""
         now = self._clock()
         self.trouble = failure.reason
         tries.outage.failed(failure, now)
@@ -224,13 +225,13 @@ class RetryUntilDeadline:
         return pause_s
 
     def _slow_down(self, began_at: float) -> int:
-        """How often everybody was asked to wait before; what was on the wire then already is no news."""
+        """How often everybody was asked to wait before.  Calls that were on the wire at that time are no news."""
         if began_at >= self._opens_at:
             self._slow_downs = min(MOST_SLOW_DOWNS, self._slow_downs + 1)
         return self._slow_downs - 1
 
     def _stop(self, failure: CallFailed, tries: Tries, now: float) -> BulkwriterError | None:
-        """What ends the trying, if anything does."""
+        """The error that ends the tries, if there is one."""
         if failure.is_forbidden and not failure.is_misplaced:
             message = f"the server does not let this token list what exists: {failure.reason}"
             return ConfigurationStop(message, hint=self._hint, code="token")

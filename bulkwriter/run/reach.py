@@ -9,8 +9,8 @@ sent within about `ahead_s`.  Two bounds are known beforehand:
 A server's own limits are not known beforehand.  The size of the chunks follows them (`run.chunks`).
 
 Invariant: at least one intent may always be made, since only a ready pair asks: it asks the ledger whether a window is
-open again, and the server whether it answers again.  This module changes nothing, and asks the ledger only for what it
-may still grant.  Not here: the requests (`run.sender`).
+open again, and the server whether it answers again.  This module only reads, and asks the ledger for nothing.  Not
+here: the requests (`run.sender`).
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ LOOK_AGAIN_S: Final = 0.02
 
 
 class Singles:
-    """Writes single pairs."""
+    """Writes single pairs.  `stop` receives an error that ends the whole run."""
 
     def __init__(
         self,
