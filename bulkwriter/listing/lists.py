@@ -68,21 +68,6 @@ GetPage = Callable[[Filters, int], Awaitable[ListPage]]
 """(filters, page from 1) -> that page, newest first; raises `ListFailed`."""
 
 
-@dataclass(slots=True)
-class _Progress:
-    """What a scan has seen so far.  `low` is the lowest id down to which nothing was missed."""
-
-    seen: int = 0
-    newest: int = 0
-    low: int | None = None
-    first_total: int | None = None
-    total: int = 0
-    lost: int = 0  # the sum of all falls of the total from page to page
-    last: frozenset[int] = frozenset()  # ids of the page before
-    same: int = 0  # pages in a row that repeated the one before
-    idle: int = 0  # pages in a row without a lower id
-
-
 async def scan(
     get_page: GetPage,
     filters: Filters,
@@ -103,7 +88,7 @@ async def scan(
         ids = [record_id for record_id, _ in page.records]
         if number == 1 and not is_newest_first(page):
             return await _scan_unsorted(get_page, filters, take)
-        if number > 1 and not _joins(progress, ids, page.total, must_overlap=must_overlap):
+        if number > 1 and not progress.joins(ids, page.total, must_overlap=must_overlap):
             number, steps_back, in_a_row, must_overlap = number - 1, steps_back + 1, in_a_row + 1, True
             if steps_back > STEPS_BACK or in_a_row > STEPS_BACK_IN_A_ROW:
                 raise ListFailed(
@@ -111,10 +96,12 @@ async def scan(
                 )
             continue
         must_overlap = False
-        if _advance(progress, page, take):
+        fresh = progress.advance(page)
+        take(fresh)
+        if fresh:
             in_a_row = 0
         elif page.has_next:
-            _check_progress(progress, number, is_again=in_a_row > 0)
+            progress.check(number, is_again=in_a_row > 0)
         if down_to is not None and progress.low is not None and progress.low <= down_to:
             return progress.newest
         if not page.has_next:
@@ -145,73 +132,85 @@ async def _good_page(get_page: GetPage, filters: Filters, number: int, progress:
                 raise
             last = failure
         else:
-            flaw = _flaw(page, number, progress)
+            flaw = progress.flaw(page, number)
             if not flaw:
                 return page
             last = ListFailed(flaw, is_flawed=True)
     raise last
 
 
-def _flaw(page: ListPage, number: int, progress: _Progress) -> str:
-    """The sign that this page lacks records, or empty."""
-    ids = [record_id for record_id, _ in page.records]
-    if len(set(ids)) < len(ids):
-        return "the list has a record twice"
-    if len(ids) > page.total:
-        return f"page {number} of the list holds {len(ids)} records, more than the {page.total} that are there in all"
-    if number > 1 and not is_newest_first(page):  # a first page in another order is for `_scan_unsorted` to judge
-        return "the list is not sorted by Id throughout"
-    if progress.seen > 2 * (progress.first_total or page.total) + SURPLUS_PAGES * max(1, page.page_size):
-        return f"the list said {progress.first_total} records, and has brought {progress.seen} without an end"
-    if len(ids) < min(page.page_size, page.total - (number - 1) * page.page_size):
-        return f"page {number} of the list holds {len(ids)} records, too few for {page.total} in all"
-    if page.has_next:
-        if len(ids) < page.page_size or not ids:
-            return f"page {number} of the list holds {len(ids)} records instead of {page.page_size}"
+@dataclass(slots=True)
+class _Progress:
+    """What a scan has seen so far.  `low` is the lowest id down to which nothing was missed."""
+
+    seen: int = 0
+    newest: int = 0
+    low: int | None = None
+    first_total: int | None = None
+    total: int = 0
+    lost: int = 0  # the sum of all falls of the total from page to page
+    last: frozenset[int] = frozenset()  # ids of the page before
+    same: int = 0  # pages in a row that repeated the one before
+    idle: int = 0  # pages in a row without a lower id
+
+    def flaw(self, page: ListPage, number: int) -> str:
+        """The sign that this page lacks records, or empty."""
+        ids = [record_id for record_id, _ in page.records]
+        if len(set(ids)) < len(ids):
+            return "the list has a record twice"
+        if len(ids) > page.total:
+            return (
+                f"page {number} of the list holds {len(ids)} records, more than the {page.total} that are there in all"
+            )
+        if number > 1 and not is_newest_first(page):  # a first page in another order is for `_scan_unsorted` to judge
+            return "the list is not sorted by Id throughout"
+        if self.seen > 2 * (self.first_total or page.total) + SURPLUS_PAGES * max(1, page.page_size):
+            return f"the list said {self.first_total} records, and has brought {self.seen} without an end"
+        if len(ids) < min(page.page_size, page.total - (number - 1) * page.page_size):
+            return f"page {number} of the list holds {len(ids)} records, too few for {page.total} in all"
+        if page.has_next:
+            if len(ids) < page.page_size or not ids:
+                return f"page {number} of the list holds {len(ids)} records instead of {page.page_size}"
+            return ""
+        there = page.total if self.first_total is None else self.first_total
+        lost = self.lost + max(0, self.total - page.total)
+        seen = self.seen + sum(self.low is None or i < self.low for i in ids)
+        if seen + lost < there:
+            return f"the list says {there} records, but its pages hold {seen}"
         return ""
-    there = page.total if progress.first_total is None else progress.first_total
-    lost = progress.lost + max(0, progress.total - page.total)
-    seen = progress.seen + sum(progress.low is None or i < progress.low for i in ids)
-    if seen + lost < there:
-        return f"the list says {there} records, but its pages hold {seen}"
-    return ""
 
+    def joins(self, ids: list[int], total: int, *, must_overlap: bool) -> bool:
+        """Whether nothing can have been missed between the earlier pages and this one."""
+        overlaps = bool(ids) and self.low is not None and ids[0] >= self.low
+        return overlaps or (not must_overlap and total == self.total)
 
-def _joins(progress: _Progress, ids: list[int], total: int, *, must_overlap: bool) -> bool:
-    """Whether nothing can have been missed between the earlier pages and this one."""
-    overlaps = bool(ids) and progress.low is not None and ids[0] >= progress.low
-    return overlaps or (not must_overlap and total == progress.total)
+    def advance(self, page: ListPage) -> list[Record]:
+        """Note the page.  Returns its records that are older than all before."""
+        low, ids = self.low, frozenset(record_id for record_id, _ in page.records)
+        fresh = page.records if low is None else [record for record in page.records if record[0] < low]
+        self.seen += len(fresh)
+        if fresh:
+            self.low = fresh[-1][0]
+            self.newest = self.newest or fresh[0][0]
+        if self.first_total is None:
+            self.first_total = page.total
+        else:
+            self.lost += max(0, self.total - page.total)
+        self.total = page.total
+        self.same = self.same + 1 if ids <= self.last else 0
+        self.idle = 0 if fresh else self.idle + 1
+        self.last = ids
+        return fresh
 
+    def check(self, number: int, *, is_again: bool) -> None:
+        """Page `number` brought nothing older.  Raise if too many pages before it did not either.
 
-def _advance(progress: _Progress, page: ListPage, take: Callable[[list[Record]], None]) -> bool:
-    """Take the page.  True if it brought a record that is older than all before."""
-    low, ids = progress.low, frozenset(record_id for record_id, _ in page.records)
-    fresh = page.records if low is None else [record for record in page.records if record[0] < low]
-    take(fresh)
-    progress.seen += len(fresh)
-    if fresh:
-        progress.low = fresh[-1][0]
-        progress.newest = progress.newest or fresh[0][0]
-    if progress.first_total is None:
-        progress.first_total = page.total
-    else:
-        progress.lost += max(0, progress.total - page.total)
-    progress.total = page.total
-    progress.same = progress.same + 1 if ids <= progress.last else 0
-    progress.idle = 0 if fresh else progress.idle + 1
-    progress.last = ids
-    return bool(fresh)
-
-
-def _check_progress(progress: _Progress, number: int, *, is_again: bool) -> None:
-    """Page `number` brought nothing older.  Raise if too many pages before it did not either.
-
-    `is_again`: the scan went back a page, so a page may repeat.
-    """
-    if progress.same >= SAME_PAGES and not is_again:
-        raise ListFailed(f"page {number} of the list brings no record that was not there before", is_odd=True)
-    if progress.idle >= IDLE_PAGES:
-        raise Outrun("records come faster than the list can be read", is_flawed=True)
+        `is_again`: the scan went back a page, so a page may repeat.
+        """
+        if self.same >= SAME_PAGES and not is_again:
+            raise ListFailed(f"page {number} of the list brings no record that was not there before", is_odd=True)
+        if self.idle >= IDLE_PAGES:
+            raise Outrun("records come faster than the list can be read", is_flawed=True)
 
 
 async def _scan_unsorted(get_page: GetPage, filters: Filters, take: Callable[[list[Record]], None]) -> int:

@@ -53,6 +53,23 @@ class Deletions:
     mismatches: list[tuple[int, tuple[int, int], tuple[int, int]]] = field(default_factory=list)
     olders: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
 
+    def add_gone(self, count: int, *, deleted: int) -> None:
+        """So many records are there no more, of which this undo deleted some."""
+        self.deleted += deleted
+        self.gone += count - deleted
+
+    def add_older(self, record_id: int, pair: tuple[int, int]) -> None:
+        """One was there before the run."""
+        self.older += 1
+        if len(self.olders) < EXAMPLES:
+            self.olders.append((record_id, pair))
+
+    def add_mismatched(self, record_id: int, pair: tuple[int, int], holds: tuple[int, int]) -> None:
+        """One that is the run's by its id holds another pair."""
+        self.mismatched += 1
+        if len(self.mismatches) < EXAMPLES:
+            self.mismatches.append((record_id, pair, holds))
+
     @property
     def left_alone(self) -> int:
         """Records that the journal calls created, and that are not this run's."""
@@ -140,20 +157,16 @@ class CreatedDeleter:
         if rows:
             await self._store.settle([as_pending(row) for row in rows])
         deleted = sum(own.get(row.seq, False) or row.seq in self._unanswered for row in rows)
-        self.tally.deleted += deleted
-        self.tally.gone += len(rows) - deleted
+        self.tally.add_gone(len(rows), deleted=deleted)
 
     async def _leave(self, row: ExportRow, pair: tuple[int, int] | None) -> None:
         """Note that the record is not ours to delete: it holds another pair, or (None) was there before the run."""
-        tally = self.tally
         assert row.record_id is not None
         assert row.pair is not None
         if pair is None:
-            tally.older += 1
-            tally.olders += [(row.record_id, row.pair)] if len(tally.olders) < EXAMPLES else []
+            self.tally.add_older(row.record_id, row.pair)
         else:
-            tally.mismatched += 1
-            tally.mismatches += [(row.record_id, row.pair, pair)] if len(tally.mismatches) < EXAMPLES else []
+            self.tally.add_mismatched(row.record_id, row.pair, pair)
         if row.state is not State.CREATED:
             await self._store.settle([as_created(row)])
 
