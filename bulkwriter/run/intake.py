@@ -18,13 +18,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Protocol, cast
+from typing import cast
 
 from ..core.dedupe import PairSet
 from ..core.left import RowTotal
 from ..errors import SourceError
 from ..model import SINGLE_SEQ, Batch, Intent, Rows, State
 from ..rows import AppendRow, StoredRow, bad_row_detail, intent_detail
+from ..sources import Source
 from .chunks import ChunkSize
 from .existing_records import KnownRecords
 from .intents import STORED_ROWS, Intents, There
@@ -33,15 +34,6 @@ PENDING, INTENT = int(State.PENDING), int(State.INTENT)
 INVALID, DUPLICATE, FAILED = int(State.INVALID), int(State.DUPLICATE), int(State.FAILED)
 new_tuple = tuple.__new__
 """Makes an Intent without the named tuple's own __new__, which is Python: 0.2 µs less."""
-
-
-class SourceLike(Protocol):
-    """Where pairs come from; see `sources.Source`."""
-
-    @property
-    def name(self) -> str: ...
-    async def read(self, max_rows: int) -> Batch | None: ...
-    def fraction(self) -> float | None: ...
 
 
 Chosen = tuple[StoredRow, int | None]
@@ -68,7 +60,7 @@ class Intake:
 
     def __init__(
         self,
-        source: SourceLike,
+        source: Source,
         plan: IntakePlan,
         *,
         intents: Intents,

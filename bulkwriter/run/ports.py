@@ -1,8 +1,8 @@
 """What an engine stands on: lanes, journal, lists, clocks.  They have names so that simulation can replace them.
 
-Each is a small Protocol beside its consumer.  The real ones are `net.pool.Pool`, `store.journal_writer.JournalWriter`,
-`listing.lister.Lister` and `net.auth.TokenSource`; `wiring` puts them together.  Time and chance are among the ports,
-so that one seed decides a whole simulated run.
+Simulation has its own lanes, pool and store: each has a small Protocol.  The real ones are `net.lane.Lane`,
+`net.pool.Pool` and `store.journal_writer.JournalWriter`; `wiring` puts them together.  Time and chance are among the
+ports, so that one seed decides a whole simulated run.
 
 Not here: the objects that decide for the engine (`engine`), and the choices of a caller (`settings`).
 """
@@ -19,7 +19,7 @@ from ..core.dedupe import IdSet
 from ..entities import Entity
 from ..listing.lists import Filters
 from ..model import Intent, Rows, State
-from ..net.api import ListPage
+from ..net.api import Api, ListPage
 from ..net.auth import TokenSource
 from ..quota.gate import Quotas
 from ..rows import AppendRow, SettleRow
@@ -45,7 +45,6 @@ class Store(Protocol):
 
     async def append(self, rows: list[AppendRow], note: Mapping[str, str], /) -> None: ...
     async def settle(self, rows: list[SettleRow]) -> None: ...
-    async def mark(self, seqs: list[int], state: State) -> None: ...
     async def recall(self, rows: Sequence[SettleRow], expected: Collection[int]) -> list[int]: ...
     async def run(self, step: Callable[[Journal], T], /) -> T: ...
 
@@ -57,19 +56,13 @@ class Store(Protocol):
     def counts(self) -> Mapping[State, int]: ...
 
 
-class Encoder(Protocol):
-    """Makes the request that creates a pair's record."""
-
-    def create(self, token: str, pair: tuple[int, int]) -> bytes: ...
-
-
 @dataclass(slots=True, kw_only=True)
 class Ports:
     """Everything outside the engine that it acts on."""
 
     pool: LanePool
     store: Store
-    api: Encoder
+    api: Api
     tokens: TokenSource
     get_page: Callable[[Filters, int], Awaitable[ListPage]]
     entity: Entity

@@ -16,8 +16,8 @@ from typing import Final
 
 from ..core.pairs import Pairs
 from ..events import TokenRefreshed
+from ..net.api import Api
 from ..net.auth import Token, TokenSource
-from .ports import Encoder
 from .run_loop import RunLoop
 
 RENEW_S: Final = 1.0
@@ -28,7 +28,7 @@ class TokenRefresh:
     """The current token of a run."""
 
     def __init__(
-        self, tokens: TokenSource, api: Encoder, run: RunLoop, pairs: Pairs, *, clock: Callable[[], float]
+        self, tokens: TokenSource, api: Api, run: RunLoop, pairs: Pairs, *, clock: Callable[[], float]
     ) -> None:
         self._tokens = tokens
         self._api = api

@@ -143,10 +143,6 @@ class JournalWriter:
         """`Journal.settle`; returns when the outcomes are durable."""
         await self._hand_in("write", lambda journal: journal.settle(rows))
 
-    async def mark(self, seqs: Sequence[int], state: State) -> None:
-        """`Journal.mark`; returns when it is durable."""
-        await self._hand_in("write", lambda journal: journal.mark(seqs, state))
-
     async def recall(self, rows: Sequence[SettleRow], expected: Collection[int]) -> list[int]:
         """`Journal.recall`; returns when it is durable."""
         states: list[int] = await self._hand_in("write", lambda journal: journal.recall(rows, expected))

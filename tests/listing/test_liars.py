@@ -98,7 +98,7 @@ class LyingAssembly(SimAssembly):
             return self._liar.answer(query, shown, rows_of(server, process.now, None, None))
 
         lag_s = self._settings.list_lag_s
-        ports.get_page = Lister(request, ports.api, ports.tokens, wall=ports.wall, most_age_s=lag_s).page  # type: ignore[arg-type]
+        ports.get_page = Lister(request, ports.api, ports.tokens, wall=ports.wall, most_age_s=lag_s).page
         return ports
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from bulkwriter.errors import JournalError
 from bulkwriter.model import SINGLE_SEQ, State
-from bulkwriter.rows import AppendRow, SettleRow
+from bulkwriter.rows import STATE_ALONE, AppendRow, SettleRow
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_writer import JournalWriter
 from bulkwriter.store.lock import holder
@@ -60,7 +60,7 @@ async def test_contract(make: Callable[[], JournalWriter]) -> None:
     await store.append([])
     await store.append([(SINGLE_SEQ, 1, 2, None, State.INTENT, None)])
     await store.settle([*created(0, 4), (0, State.IN_DOUBT, 1, None, None, None)])
-    await store.mark([3, SINGLE_SEQ], State.PENDING)
+    await store.settle([(seq, State.PENDING, STATE_ALONE, None, None, None) for seq in (3, SINGLE_SEQ)])
     assert (store.rows, store.next_single_seq) == (5, SINGLE_SEQ + 1)
     assert store.counts == {State.PENDING: 2, State.INTENT: 2, State.IN_DOUBT: 1, State.CREATED: 1}
     await store.close()
@@ -106,7 +106,7 @@ async def test_operations_keep_their_order_around_a_run(writer: JournalWriter) -
         writer.append(intents(2)),
         writer.run(lambda journal: seen.append(journal.counts())),
         writer.settle(created(1)),
-        writer.mark([1], State.IN_DOUBT),
+        writer.settle([(1, State.IN_DOUBT, 1, None, None, None)]),
         writer.run(lambda journal: seen.append(journal.counts())),
     )
     assert seen == [{State.INTENT: 2}, {State.INTENT: 1, State.IN_DOUBT: 1}]

@@ -122,7 +122,7 @@ class QuotaAssembly(SimAssembly):
         ports.quotas = self._make_quotas(clocks)
         turns = Turns(request, ports.quotas, clocks)
         ask = partial(turns, deadline_s=self._settings.timeout_s)
-        ports.get_page = Lister(ask, ports.api, ports.tokens, wall=ports.wall, most_age_s=5.0).page  # type: ignore[arg-type]
+        ports.get_page = Lister(ask, ports.api, ports.tokens, wall=ports.wall, most_age_s=5.0).page
         self._quotas = ports.quotas
         return ports
 
