@@ -1,17 +1,17 @@
-"""Remembers: the journal of one run, one SQLite file; in memory, by the same code, where none is kept.
+"""The memory of a run: its journal, one SQLite file.  Where no file is kept, the same code keeps it in memory.
 
-    the journal     schema          its format, whole, and the rows that go in and out
-                    opening, lock   which files are believed, and that one process writes
+    the journal     schema          the whole format, and the values of its rows
+                    opening, lock   which files are accepted, and the lock for one writer
                     journal         append, settle, transactions; blocking
                     statements, bulk        many rows in few statements
                     states          the state of every row, a byte each in memory
-                    bounds          what must hold in its file before any of it is believed
-                    journal_rows, journal_reader    reading it, also from outside
+                    bounds          the checks that a file must pass before anything in it is believed
+                    journal_rows, journal_reader    reading, also by another process
                     journal_writer  the same for asyncio: a thread, and commits in groups
-                    starts          its last start: rows of the source, why it ended, until when to wait
+                    starts          notes of the last start: rows of the source, why it ended, until when to wait
     for others too  private         files and folders for their owner alone
-                    sqlite_errors   what SQLite and the system say, as `JournalError` with a next step
-                    boot            the clock since boot, by which the ledger goes
+                    sqlite_errors   errors of SQLite and the system as `JournalError` with a next step
+                    boot            the clock since boot, for the ledger
 
-Nobody but this folder and the ledger (`quota`) names sqlite3, and nothing here knows the network.
+Only this folder and the ledger (`quota`) name sqlite3.  Nothing here knows the network.
 """

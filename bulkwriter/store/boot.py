@@ -1,8 +1,8 @@
-"""The clock since boot, and which boot it is: what makes the ledger independent of the wall clock while a machine runs.
+"""The clock since boot, and which boot it is.  They make the ledger independent of the wall clock while a machine runs.
 
-`boot_clock` counts seconds since this machine started, asleep ones included, and nobody can step it; `boot_id` tells
-boots apart.  Where a system has no `CLOCK_BOOTTIME`, its monotonic clock serves (on macOS that one counts sleep too).
-Where it has no id of its boot, "" is answered, and the ledger then goes by the wall clock alone.
+`boot_clock` counts seconds since this machine started, sleep included.  Nobody can change it.  `boot_id` tells boots
+apart.  A system without `CLOCK_BOOTTIME` gives its monotonic clock; on macOS that one counts sleep too.  A system
+without an id of its boot gives "", and the ledger then uses the wall clock alone.
 
 Invariant: two processes of one machine and boot see the same clock and the same id.
 Source: clock_gettime(2); random(4), /proc/sys/kernel/random/boot_id; sysctl(3), kern.bootsessionuuid.

@@ -1,18 +1,21 @@
-"""What a journal's rows and meta must be to be believed, and the one look that every command takes before it believes.
+"""The checks that a journal must pass before any of its rows and meta is believed.  Every command makes them first.
 
-SQLite is loosely typed, and a page may hold anything once a disk, a copy or another program has damaged it.  So before
-any row counts, `believed` asks of the whole file, as of one moment:
+SQLite is loosely typed, and a damaged page may hold anything after trouble with a disk, a copy or another program.  So
+`believed` checks the whole file, as of one moment:
 
-    SQLite's own check     trees, pages, order of rows (`quick_check`; of an index too where there is one)
-    meta                   text by text, the keys that every journal has, as they were written
+    SQLite's own check     trees, pages, order of rows (`quick_check`; of an index too if there is one)
+    meta                   the keys of every journal are there, each as it was written
     rows                   contiguous, each within `ROW_IS_BELIEVABLE`
 
-What passes may still be untrue: a flipped bit inside a valid id is another valid id, and there are no checksums.  What
-does not is damage (exit 5), whichever command asks.  Cost a row, all without the GIL: 0.12 µs for SQLite's check, 0.11
-for the states, 0.35 for the bounds (0.75 of a row that is not plain); so 10^7 rows take about 6 s.
+Values that pass may still be wrong: a flipped bit in a valid id gives another valid id, and there are no checksums.
+Values that do not pass are damage (exit 5), whichever command asks.  Cost a row, all without the GIL:
 
-Not here: what a row's `detail` says inside (`schema.read_detail`, where it is read), and what the engine keeps in meta
-(where that is read).  Source: sqlite.org/pragma.html, quick_check; sqlite.org/datatype3.html.
+    SQLite's check    0.12 µs
+    states            0.11 µs
+    bounds            0.35 µs; 0.75 µs for a row that is not plain; so 10^7 rows take about 6 s in all
+
+Not here: the contents of a row's `detail` (`schema.read_detail`, where it is read), and the run's notes in meta (where
+they are read).  Source: sqlite.org/pragma.html, quick_check; sqlite.org/datatype3.html.
 """
 
 from __future__ import annotations
@@ -27,15 +30,15 @@ from ..model import ID_MAX, SINGLE_SEQ, State
 from .states import SCAN_ROWS, StateColumn
 
 ATTEMPTS_MAX: Final = 10**9
-"""Far above what any number of starts can use."""
+"""Far more than any number of starts can use."""
 STATUS_MAX: Final = 999
 
 
 def _whole(column: str, low: int, high: int = ID_MAX) -> str:
     """SQL: the column holds a whole number of this range.
 
-    `| 0` makes a number whole, and text or a blob a number, so that a real, text or a blob differs from itself; it
-    costs a third of `typeof`.
+    `| 0` turns any value into a whole number.  So a real, text or blob value differs from the result.  It costs a third
+    of `typeof`.
     """
     return f"{column} BETWEEN {low} AND {high} AND ({column} | 0) = {column}"
 
@@ -58,7 +61,7 @@ ROW_IS_BELIEVABLE: Final = " AND ".join(
         "(detail IS NULL OR (typeof(detail) = 'text' AND json_valid(detail) AND json_type(detail) = 'object'))",
     )
 )
-"""SQL, of a row of `pair`."""
+"""SQL: a row of `pair` can be believed."""
 _IS_PLAIN: Final = " AND ".join(
     (
         f"state = {State.CREATED} AND detail IS NULL AND http_status = 200 AND attempts = 1",
@@ -66,7 +69,7 @@ _IS_PLAIN: Final = " AND ".join(
         *(f"({column} | 0) = {column}" for column in ("id_a", "id_b", "record_id", "line")),
     )
 )
-"""Of most rows: created at the first attempt.  The same as above, in half the time."""
+"""SQL: the same check for most rows, created at the first attempt, in half the time."""
 _IS_BELIEVABLE: Final = f"CASE WHEN {_IS_PLAIN} THEN 1 ELSE {ROW_IS_BELIEVABLE} END"
 _SCAN: Final = f"SELECT group_concat(state, ''), sum({_IS_BELIEVABLE}) FROM pair WHERE seq >= ? AND seq < ?"  # noqa: S608 ours
 _FIRST_BAD: Final = f"SELECT seq FROM pair WHERE seq >= ? AND seq < ? AND ({ROW_IS_BELIEVABLE}) IS NOT 1 LIMIT 1"  # noqa: S608
@@ -75,9 +78,10 @@ _OF_EVERY_JOURNAL: Final = ("base_url", "account", "columns", "created_at")
 
 
 def believed(db: sqlite3.Connection) -> StateColumn:
-    """The states of every row, once the whole file was found to be believable.
+    """Check the whole file, and return the state of every row.
 
-    Raises `ValueError` that says what is not, or `sqlite3.Error`.  As of one moment only inside a transaction.
+    Raises a `ValueError` that says what cannot be believed, or `sqlite3.Error`.  The result is as of one moment only
+    inside a transaction.
     """
     check_trees(db)
     check_meta(dict(db.execute("SELECT key, value FROM meta")))
@@ -85,7 +89,7 @@ def believed(db: sqlite3.Connection) -> StateColumn:
 
 
 def check_trees(db: sqlite3.Connection) -> None:
-    """Let SQLite look at every page.  Where there is an index it is held against its table: `find` trusts it."""
+    """Let SQLite check every page.  An index is compared with its table, since `find` trusts it."""
     has_index = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'index' AND tbl_name = 'pair'").fetchone()
     found = db.execute(f"PRAGMA {'integrity_check' if has_index else 'quick_check'}(1)").fetchone()
     if found is None or found[0] != "ok":
@@ -93,7 +97,7 @@ def check_trees(db: sqlite3.Connection) -> None:
 
 
 def check_meta(meta: Mapping[Any, Any]) -> None:
-    """Raise `ValueError` unless all of it is text, and what every journal has is as it was written."""
+    """Raise `ValueError` unless all of it is text, and the keys of every journal are as they were written."""
     if not all(type(key) is str and type(value) is str for key, value in meta.items()):
         raise ValueError("table meta holds something else than text")
     missing = [key for key in _OF_EVERY_JOURNAL if key not in meta]
@@ -120,8 +124,8 @@ def columns_of(text: str) -> tuple[str, str]:
 def load_states(db: sqlite3.Connection) -> StateColumn:
     """Read the states of table `pair`.  Raises `ValueError` that says where rows are missing or not believable.
 
-    Rows come in the order of their seqs, each once, where `check_trees` found nothing: so where a range holds as many
-    as it is long, none is missing.
+    After `check_trees` the rows come in the order of their seqs, each once.  So no row is missing in a range that holds
+    as many rows as it is long.
     """
     states = StateColumn()
     lowest, end = db.execute("SELECT (SELECT min(seq) FROM pair), (SELECT max(seq) FROM pair)").fetchone()

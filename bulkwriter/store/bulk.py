@@ -1,6 +1,6 @@
-"""Many rows in few statements: `INSERT … VALUES (?,…),(?,…),… ON CONFLICT …`, prepared for a ladder of sizes.
+"""Writes many rows in few statements: `INSERT … VALUES (?,…),(?,…),… ON CONFLICT …`, prepared for a ladder of sizes.
 
-Why this shape: measured on 60,000 rows, 1,000 a commit, `synchronous=FULL`, CPU µs a row for append / update:
+This shape was the fastest on 60,000 rows, 1,000 a commit, `synchronous=FULL`, CPU µs a row for append / update:
 
     INSERT … SELECT json_extract(value, …) … FROM json_each(?)     2.9 / 4.4     six look-ups a row in parsed JSON
     the same with GROUP BY key / 6 over one flat array             5.3 / –       sorts; with lead() 13.9
@@ -8,11 +8,12 @@ Why this shape: measured on 60,000 rows, 1,000 a commit, `synchronous=FULL`, CPU
     UPDATE … FROM (VALUES …)                                       –   / 3.2     copies the rows into a table first
     multi-row VALUES, upsert for the update                        1.4 / 2.1     this
 
-Against a thread that never lets go of the GIL, a commit of 1,000 rows takes 18 ms (at worst 32), as with json_each
-(21, 37), where executemany took up to 233: one GIL hand-over a statement, not one a row.
-A count between two rungs is filled up by repeating the last row, when that wastes at most a quarter: the conflict
-clause makes the repetition harmless.  So 1,000 rows are one statement of 1,024.
-Not here: transactions, and what the statements mean.
+If another thread never gives up the GIL, a commit of 1,000 rows takes 18 ms (at worst 32), about the same as json_each
+(21, 37).  There is one GIL hand-over a statement; executemany has one a row, and took up to 233 ms.
+
+A count between two rungs is filled up with repetitions of the last row if that wastes at most a quarter.  The conflict
+clause makes the repetitions harmless.  So 1,000 rows are one statement of 1,024. Not here: transactions, and what the
+statements mean.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ VARIABLES: Final = 6 * RUNG_MAX  # SQLite allows 32,766 by default since 3.32
 class Bulk:
     """One statement for any number of rows of `width` values: `head`, the values, `tail`.
 
-    `fixed` are values, as SQL, that stand behind those of each row.
+    `fixed` are values, as SQL, that follow those of each row.
     """
 
     __slots__ = ("_head", "_row", "_sql", "_tail")
@@ -40,7 +41,7 @@ class Bulk:
         self._sql: dict[int, str] = {}  # one string object a rung: sqlite3 finds its prepared statement by it
 
     def execute(self, db: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> int:
-        """Carry it out for all rows in order, and return how many rows SQLite says it changed."""
+        """Execute it for all rows in order.  Return how many rows were changed, by SQLite's count."""
         changed, at = 0, 0
         while at < len(rows):
             rung, taken = rung_for(len(rows) - at)

@@ -1,17 +1,17 @@
-"""The journal: every row of a source and what became of it, in one SQLite file that only one process writes.
+"""The journal: every row of a source and its outcome, in one SQLite file with one writing process.
 
-Append a chunk of rows, then settle them by seq; each call is one transaction, or part of the caller's `transaction()`.
-When a commit has returned, the rows are on the disk (`synchronous=FULL`, WAL).  Append and settle together cost about
-4 µs a row at 1,000 rows a commit, most of it without the GIL (`bulk` has the figures).
+A chunk of rows is appended, and later settled by seq.  Each call is one transaction, or part of the caller's
+`transaction()`. When a commit has returned, the rows are on the disk (`synchronous=FULL`, WAL).  Append and settle
+together cost about 4 µs a row at 1,000 rows a commit, most of it without the GIL (`bulk` has the figures).
 
 Invariants
-- acknowledged is durable: after kill, power cut or a torn -wal every committed row is there, whole;
+- every acknowledged row is durable: it is there, whole, after a kill, a power cut or a torn -wal;
 - rows are contiguous: the source's from 0, single ones from `SINGLE_SEQ`; none is ever deleted;
 - the state column in memory equals the table whenever no transaction is open;
-- a failed transaction ends it: the journal refuses everything from then on, since a second fsync may "succeed" without
+- a failed transaction ends the journal: it refuses everything from then on, since a second fsync may "succeed" without
   the data that the first one lost (PostgreSQL, 2018).  Rows of that transaction may or may not be found later.
-The format is described in `store/schema.py`, whole.  The database is never opened by a descriptor of ours.
-Not here: threads and futures (`journal_writer`), reading (`journal_rows`), what states mean for sending (`run`).
+The format is described in `store/schema.py`, whole.  The database is never opened by a descriptor of ours. Not here:
+threads and futures (`journal_writer`), reading (`journal_rows`), what states mean for sending (`run`).
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ OF_PAIRS: Final = (
     "seq < ? AND state <> 8 AND (id_a, id_b) IN"
     " (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
 )
-CHECKPOINT_BUSY_MS: Final = 1_000  # a reader may be at work; what is left in the -wal is read from there
+CHECKPOINT_BUSY_MS: Final = 1_000  # a reader may be at work; it reads the rest from the -wal
 
 
 class Journal(JournalRows):
-    """An open journal.  Blocking, and to be used in the thread that opened it."""
+    """An open journal.  Its methods block, and must be called in the thread that opened it."""
 
     def __init__(self, db: sqlite3.Connection, *, path: Path | None, lock: FileLock | None) -> None:
         self.path = path
@@ -65,8 +65,9 @@ class Journal(JournalRows):
     ) -> Journal:  # fmt: skip
         """Take the lock, then open the journal at `path`, or create it; None or ":memory:" keeps it in memory.
 
-        `JournalError`: held by someone else, unusable, or of another base URL or account.  `SourceError`: made from
-        other columns.  Looking at 10^7 rows takes about 6 s (`bounds`).
+        Raises `JournalError` if somebody else holds it, if it is unusable, or if it belongs to another base URL or
+        account.  Raises `SourceError` if it was made from other columns.  To check 10^7 rows takes about 6 s
+        (`bounds`).
         """
         identity = JournalIdentity.of(base_url, account, columns)
         if path is None or str(path) == ":memory:":
@@ -96,7 +97,7 @@ class Journal(JournalRows):
 
     @property
     def broken(self) -> JournalError | None:
-        """Why everything is refused, or None."""
+        """The error after which everything is refused, or None."""
         return self._broken
 
     def counts(self) -> dict[State, int]:
@@ -116,7 +117,7 @@ class Journal(JournalRows):
         return rows
 
     def find(self, pair: tuple[int, int]) -> ExportRow | None:
-        """The newest row of this pair that is no duplicate, by value.
+        """Find the newest row with these ids that is no duplicate.
 
         The first call makes an index (about 1 µs a row); from then on appends cost several times as much.
         """
@@ -125,7 +126,9 @@ class Journal(JournalRows):
         return rows[-1] if rows else None
 
     def find_all(self, pairs: Collection[tuple[int, int]], *, before: int) -> dict[tuple[int, int], ExportRow]:
-        """By pair the newest row before seq `before` that is no duplicate, of those that have one; costs as `find`."""
+        """For each of these pairs the newest row before seq `before` that is no duplicate, if there is one.  Costs as
+        `find` does.
+        """
         self._index_pairs()
         rows = self._whole(OF_PAIRS, (before, orjson.dumps(list(pairs)).decode()))
         return {row.pair: row for row in rows if row.pair}
@@ -163,16 +166,16 @@ class Journal(JournalRows):
             MARK.execute(self._db, [(seq, int(state)) for seq in seqs])
 
     def claim(self, rows: Sequence[SettleRow], expected: Sequence[int]) -> list[int]:
-        """Settle those of these rows that are still in the state that is `expected` of each, and return their seqs.
+        """Settle each of these rows that is still in its `expected` state, and return their seqs.
 
-        So a pair that two callers found unsent is sent by one of them.
+        If two callers find the same unsent pair, only one of them sends it.
         """
         free = [row for row, state in zip(rows, expected, strict=True) if self._states.slice(row[0], 1)[0] == state]
         self.settle(free)
         return [row[0] for row in free]
 
     def recall(self, rows: Sequence[SettleRow], expected: Collection[int]) -> list[int]:
-        """Settle those of these rows whose state is one of `expected`, and return the state that each of them had."""
+        """Settle each of these rows whose state is one of `expected`, and return the state that each of them had."""
         states = [self._states.slice(row[0], 1)[0] for row in rows]
         self.settle([row for row, state in zip(rows, states, strict=True) if state in expected])
         return states
@@ -186,8 +189,8 @@ class Journal(JournalRows):
     def transaction(self) -> Iterator[None]:
         """Make everything inside durable together when the block ends.
 
-        An exception inside it, or a commit that fails, undoes the block, ends the journal and is raised, SQLite's own
-        as `JournalError`.
+        An exception inside it, or a commit that fails, undoes the block and ends the journal.  It is raised; an
+        exception of SQLite becomes a `JournalError`.
         """
         self._refuse_if_broken()
         try:
@@ -203,17 +206,17 @@ class Journal(JournalRows):
             raise
 
     def reopened(self) -> Journal:
-        """The journal in memory as a new process would find it: what was not committed is gone, this object too."""
+        """The journal in memory as a new process would find it, without uncommitted changes.  This object is spent."""
         assert self.path is None, "a file is reopened by `open`"
         self._roll_back()
         self._broken = JournalError("the journal was opened again elsewhere")
         return Journal(self._db, path=None, lock=None)
 
     def close(self, *, checkpoint: bool = True) -> None:
-        """Let go of the file and the lock; harmless when repeated.
+        """Release the file and the lock.  A repetition is harmless.
 
-        With `checkpoint` the -wal is first written back and cut to nothing, unless a reader is in the way, and a disk
-        that fails at that is a `JournalError`.  Without, that is left to SQLite, which says nothing.
+        With `checkpoint` the -wal is first written back and emptied, unless a reader is in the way.  A disk that fails
+        then is a `JournalError`.  Without `checkpoint` SQLite does it and reports no error.
         """
         closed = JournalError("the journal is closed")
         try:

@@ -1,12 +1,12 @@
-"""Reading a journal from outside: `status`, `export`, `verify`, beside a live writer, or after a crash.
+"""Reads a journal from outside: for `status`, `export` and `verify`, beside a live writer or after a crash.
 
-`mode=ro`: it never checkpoints, repairs or changes the journal.  (Where the folder can be written SQLite may leave an
-empty -wal and a -shm beside it; they are harmless.)  In a folder that cannot be written a journal that was closed
-cleanly is read all the same; one with a -wal is not, with an error that says what to copy.
+It opens the file with `mode=ro`: it never checkpoints, repairs or changes the journal.  In a writable folder SQLite may
+leave an empty -wal and a -shm beside it; they are harmless.  In a folder that is not writable, a journal that was
+closed cleanly can be read all the same.  A journal with a -wal cannot; the error says which files to copy.
 
-Invariants: nothing is answered before the whole file was found to be believable (`bounds`); each answer is as of one
-moment of a committed journal, two answers may be of two moments.
-Not here: the states column, which a reader cannot keep up to date: `counts` scans, 6 s for 10^7 rows.
+Invariants: the whole file must pass the checks of `bounds` before anything is answered.  Each answer is as of one
+moment of a committed journal; two answers may be of two moments. Not here: the state column, since a reader cannot keep
+it up to date.  `counts` scans the file, 6 s for 10^7 rows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .sqlite_errors import damaged
 
 
 class JournalReader(JournalRows):
-    """A journal opened for reading; a context manager.  Raises `JournalError` where there is none, or none of ours."""
+    """A journal opened for reading; a context manager.  Raises `JournalError` if there is no journal of ours."""
 
     path: Path
 
@@ -44,11 +44,11 @@ class JournalReader(JournalRows):
         self.close()
 
     def counts(self) -> dict[State, int]:
-        """Rows by state as they are now; states without rows left out.  Looks at the whole file."""
+        """Rows by state as they are now, without empty states.  It checks the whole file."""
         return self.summary()[0]
 
     def summary(self) -> tuple[dict[State, int], int, dict[str, str]]:
-        """Rows by state, how many of them are the source's, and table `meta`, all of one moment."""
+        """Rows by state, the number of the source's rows, and table `meta`, all of one moment."""
         with super()._guard():
             try:
                 self._db.execute("BEGIN")  # one moment for the whole scan
@@ -63,7 +63,7 @@ class JournalReader(JournalRows):
         return states.counts(), states.rows, meta
 
     def identity(self) -> JournalIdentity:
-        """What this journal belongs to.  Raises `JournalError` where it is too damaged to say."""
+        """What this journal belongs to.  Raises `JournalError` if it is too damaged to tell."""
         return identity_of(self.meta(), self.path)
 
     def require(self, *, base_url: str, account: str | None, columns: tuple[str, str]) -> None:

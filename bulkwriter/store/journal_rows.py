@@ -1,14 +1,13 @@
-"""Reading a journal: what its writer and its readers share.
+"""Reads a journal; its writer and its readers share this code.
 
 Rows come out by column: `SELECT json_group_array(id_a), json_group_array(id_b) …` and orjson cost 0.4–0.5 µs a row,
-where fetching tuples costs 0.8 µs for two columns and 1.35 µs for six (sqlite3 takes the GIL once a row); and the
-larger part runs without the GIL.  So reading 10^7 pairs to compare them with their source takes 5 to 6 s, of which 3
-leave the event loop alone; all six columns take twice that.
+most of it without the GIL.  To fetch tuples would cost 0.8 µs for two columns and 1.35 µs for six, since sqlite3 takes
+the GIL once a row.  So to read 10^7 pairs and compare them with their source takes 5 to 6 s; 3 of them leave the event
+loop free.  All six columns take twice as long.
 
-Invariant: nothing here changes the file.  Each chunk is a statement of its own, so no long read keeps SQLite from
-checkpointing, and rows that a writer changes between two chunks are seen as they are then.
-What a row may hold is `bounds`' business, which has looked at the whole file before.
-Not here: opening (`opening`), rows by state without a scan (`states`).
+Invariant: nothing here changes the file.  Each chunk is a separate statement, so that no long read keeps SQLite from a
+checkpoint.  A row that a writer changes between two chunks is seen as it is then. `bounds` has checked the whole file
+before. Not here: opening (`opening`), rows by state without a scan (`states`).
 """
 
 from __future__ import annotations
@@ -33,7 +32,9 @@ _ROW: Final = ("seq", "id_a", "id_b", "state", "attempts", "line")
 
 
 class RowReasons(NamedTuple):
-    """Why `rows` rows are in a state; the first of them is `seq`.  `kind` is the text without its values, or ""."""
+    """The reason why `rows` rows are in a state; the first of them is `seq`.  `kind` is the text without values, or
+    "".
+    """
 
     state: State
     text: str
@@ -77,14 +78,18 @@ class JournalRows:
                 yield ids
 
     def export(self, states: Collection[State], first_seq: int = 0) -> Iterator[ExportRow]:
-        """Whole rows in these states from `first_seq` on, by seq.  In doubt includes intents, as people are told."""
+        """Whole rows in these states from `first_seq` on, by seq.  "In doubt" includes intents, as it does for
+        people.
+        """
         wanted = {*states, State.INTENT} if State.IN_DOUBT in states else set(states)
         where = f"seq >= ? AND seq < ? AND state IN ({','.join(str(int(s)) for s in wanted)})"
         for first, end in self._ranges(first_seq):
             yield from self._whole(where, (first, end))
 
     def reasons(self) -> Iterator[RowReasons]:
-        """Why rows are rejected, failed or invalid; up to `SCAN_ROWS` rows with the same reason come together."""
+        """The reasons of rejected, failed and invalid rows.  Up to `SCAN_ROWS` rows with the same reason come as
+        one.
+        """
         where = f"seq >= ? AND seq < ? AND state IN ({State.REJECTED:d}, {State.FAILED:d}, {State.INVALID:d})"
         for first, end in self._ranges():
             seqs, states, details = self._columns(("seq", "state", "detail"), where, (first, end))
@@ -113,7 +118,7 @@ class JournalRows:
             return list(map(export_row, found))
 
     def _ranges(self, first_seq: int = 0) -> Iterator[tuple[int, int]]:
-        """Ranges of seqs that together hold every row from `first_seq` on that is there when they are reached."""
+        """Ranges of seqs.  Together they hold every row from `first_seq` on that exists when its range is reached."""
         for start, end in ((0, SINGLE_SEQ), (SINGLE_SEQ, 2**63 - 1)):
             first = max(start, first_seq)
             while self._has_row(first, end):
@@ -135,7 +140,7 @@ class JournalRows:
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
-        """Turn SQLite's exceptions into `JournalError`, and what is not as it was written (`ValueError`)."""
+        """Turn SQLite's exceptions, and the `ValueError` of damaged values, into `JournalError`."""
         try:
             yield
         except sqlite3.Error as e:

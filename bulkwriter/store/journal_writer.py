@@ -1,18 +1,18 @@
-"""The journal for asyncio: one daemon thread that owns it, and group commit.
+"""The journal for asyncio: one daemon thread owns it and commits in groups.
 
-As soon as the thread is free it takes everything that was handed in meanwhile, carries it out in order in one
-transaction, commits once, and then resolves all of it with one `call_soon_threadsafe`.  So the busier the disk, the
-larger the groups; nobody waits for a timer.  An operation given to `run` ends a group: it sees what was handed in
-before, durably, and may open a transaction of its own.
+Whenever the thread is free, it takes all operations that were handed in meanwhile.  It carries them out in order in one
+transaction, commits once, and resolves all of them with one `call_soon_threadsafe`.  So groups grow when the disk is
+busy, and nobody waits for a timer.  An operation given to `run` ends a group.  It sees all earlier operations durably,
+and may open its own transaction.
 
 Invariants
 - an operation is acknowledged only when its commit has returned;
-- operations take effect in the order in which they were handed in, each wholly or not at all, whether or not somebody
-  still waits: cancelling a waiter takes nothing back;
+- operations take effect in the order in which they were handed in, each wholly or not at all; the cancel of a waiting
+  caller takes nothing back;
 - when a group fails, all of it fails, and everything after it fails with the same reason;
 - `counts`, `rows` and `next_single_seq` are those of the last commit that was acknowledged.
-The thread is a daemon and `close` waits only so long: a disk that hangs cannot keep the process from ending.
-With `inline=True` there is no thread and every call has happened when it returns: for virtual time.
+The thread is a daemon and `close` waits only so long: a disk that hangs cannot keep the process from ending. With
+`inline=True` there is no thread and every call has happened when it returns: for virtual time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .journal import Journal
 
 T = TypeVar("T")
 
-CLOSE_S: Final = 10.0  # a checkpoint of some MB on a slow disk; longer is a disk that hangs
+CLOSE_S: Final = 10.0  # enough for a checkpoint of some MB on a slow disk; a slower disk hangs
 
 
 class Totals(NamedTuple):
@@ -79,9 +79,10 @@ class Operation:
 
 
 class JournalWriter:
-    """A `Journal` used from an event loop.  All methods but `open` want it open; none blocks the loop (inline ones do).
+    """A `Journal` used from an event loop.  All methods but `open` need an open journal.  Only inline ones block the
+    loop.
 
-    Each may be cancelled: what it was asked to do happens all the same, so after a cancelled `open` call `close`.
+    Each may be cancelled, but its operation happens all the same.  So call `close` after a cancelled `open`.
     """
 
     _loop: asyncio.AbstractEventLoop
@@ -149,18 +150,19 @@ class JournalWriter:
         return states
 
     async def run(self, step: Callable[[Journal], T], /) -> T:
-        """Call `step` with the journal, in its thread and outside any transaction, and return what it returns.
+        """Call `step` with the journal, in its thread and outside any transaction, and return its result.
 
-        What `step` raises is raised here and hurts nobody else, unless it came from inside a `Journal.transaction()`.
-        An iterator of the journal must be used up inside `step`; commits wait for it, so read thousands of rows.
+        An exception of `step` is raised here and affects nobody else, unless it came from inside a
+        `Journal.transaction()`. An iterator of the journal must be used up inside `step`.  Commits wait for `step`, so
+        it should read thousands of rows at most.
         """
         result: T = await self._hand_in("run", step)
         return result
 
     async def close(self, *, checkpoint: bool = True) -> None:
-        """Finish what was handed in, close the journal and let go of its lock; harmless when repeated.
+        """Finish all operations, close the journal and release its lock.  A repetition is harmless.
 
-        `JournalError` when the disk fails, or does not answer within `close_s`: the thread is then left behind.
+        Raises `JournalError` if the disk fails, or does not answer within `close_s`.  The thread is then left behind.
         """
         if self._is_closed:
             return
@@ -247,7 +249,7 @@ class JournalWriter:
                 return
 
     def _take(self) -> list[Operation]:
-        """Everything that was handed in; waits for the first."""
+        """All operations that were handed in; waits for the first."""
         taken = [self._operations.get()]
         while True:
             try:

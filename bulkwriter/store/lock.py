@@ -1,13 +1,15 @@
-"""One writer a journal: an advisory `flock` on FILE.lock, which tells others who holds it.
+"""One writer a journal: an advisory `flock` on FILE.lock, which also tells others who holds it.
 
-Invariant: whoever holds a `FileLock` is the only writer of FILE on this machine; the kernel lets go when the process
-ends, however it ends (but a child forked from it that lives on then keeps the lock).  The lock is a file of its own
-since opening and closing the database by a second descriptor would drop SQLite's own lock (fcntl(2): closing any
-descriptor of a file releases all its locks).  FILE.lock holds one line of JSON (pid, host, since); it is never removed,
-as two processes could then lock two files of one name.
-A look at the lock takes a shared one for microseconds, so acquiring tries again for a moment before it believes that
-someone else is there.
-Not here: locks between hosts.  A network file system without flock is refused.
+Invariant: the holder of a `FileLock` is the only writer of FILE on this machine.  The kernel releases the lock when the
+process ends, in any way.  Only a child that was forked from it and lives on keeps the lock.
+
+The lock has its own file because to open and close the database by a second descriptor would drop SQLite's own lock
+(fcntl(2): closing any descriptor of a file releases all its locks).  FILE.lock holds one line of JSON (pid, host,
+since).  It is never removed, since two processes could then lock two files of one name.
+
+A question for the holder takes a shared lock for microseconds.  So `acquire` tries again for a moment before it
+believes that somebody else holds the lock. Not here: locks between hosts.  A network file system without flock is
+refused.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ try:
 except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
 
-TRIES: Final = 10  # with pauses of 20 ms: longer than any look at the lock, too short for a person to notice
+TRIES: Final = 10  # with pauses of 20 ms: longer than any question for the holder, too short for a person to notice
 PAUSE_S: Final = 0.02
 _UNSUPPORTED: Final = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
@@ -78,10 +80,10 @@ class FileLock:
         return cls(fd)
 
     def release(self) -> None:
-        """Let go; harmless when repeated.
+        """Release the lock.  A repetition is harmless.
 
-        By name, not only by closing: a process that was forked meanwhile has the same descriptor, and the lock is held
-        until the last of them is closed (flock(2)).  Such a process, for its part, lets go of nothing.
+        It unlocks the file before it closes it: a process that was forked meanwhile has the same descriptor, and the
+        lock is held until the last of them is closed (flock(2)).  Such a process itself releases nothing.
         """
         if self._fd < 0:
             return
@@ -95,7 +97,7 @@ class FileLock:
 
 
 def holder(file: Path) -> Holder | None:
-    """Who holds the lock of `file` right now, or None.  Does not disturb them."""
+    """Who holds the lock of `file` right now, or None.  The question does not disturb the holder."""
     try:
         fd = os.open(_lock_path(file), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

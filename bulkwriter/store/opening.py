@@ -1,4 +1,4 @@
-"""Opens, creates and judges the file of a journal, before anything in it is believed.
+"""Opens or creates the file of a journal, and decides whether it may be used.
 
     no file, or an empty one           created, 0600, in WAL mode
     not SQLite, or another database    refused and left as it is
@@ -7,9 +7,9 @@
     other columns of the source        refused (exit 6): the same seqs would mean other pairs
     damaged                            refused, with what may save it
 
-Invariant: a connection that leaves here is a journal of this identity with `synchronous=FULL`.  A crash while creating
-leaves an empty database, which counts as no file.  The caller holds the lock (`lock`) before a writer is opened.
-Not here: reading rows.  Source: sqlite.org/wal.html for what a read-only connection can do.
+Invariant: every connection from here is a journal of this identity with `synchronous=FULL`.  A crash during the
+creation leaves an empty database, which counts as no file.  The caller holds the lock (`lock`) before a writer is
+opened. Not here: reading rows.  Source: sqlite.org/wal.html for what a read-only connection can do.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .schema import APPLICATION_ID, CREATE, FORMAT, JournalIdentity
 from .sqlite_errors import ELSEWHERE, EMPTY, GONE, NO_JOURNAL, damaged, journal_error
 
 SQLITE_OLDEST: Final = (3, 32)  # upsert (3.24), 32,766 variables a statement (3.32); JSON functions are asked for
-BUSY_S: Final = 10.0  # others only read: they keep a lock for the moment of a recovery at most
+BUSY_S: Final = 10.0  # others only read, and hold a lock for the moment of a recovery at most
 # temp_store and secure_delete: ids are no secret, and overwriting freed bytes costs updates 25%.  fullfsync: what macOS
 # needs for a sync that reaches the disk.  The rest is the promise.
 _WRITER: Final = (
@@ -42,10 +42,10 @@ _WRITER: Final = (
 
 
 def check_place(path: Path) -> None:
-    """Raise `JournalError` where no journal can be: a folder that is missing or a path that is no file.
+    """Raise `JournalError` where no journal can be: the folder is missing, or the path is no file.
 
-    Nor may a file have two names that are no symlinks: each would have a lock and a -wal of its own, so two writers
-    would double records, and either could damage what the other wrote.
+    A file with two names that are no symlinks is refused as well.  Each name would have its own lock and -wal, so two
+    writers would double records and could damage each other's rows.
     """
     try:
         is_there = path.exists()
@@ -68,7 +68,7 @@ def check_place(path: Path) -> None:
 def refuse_emptied(path: Path) -> None:
     """Raise `JournalError` for a file of no bytes, or none at all, whose -wal holds something.
 
-    A journal is never so: its first page is written before there is a -wal.  SQLite would delete that.
+    No journal is ever like that: its first page is written before there is a -wal.  SQLite would delete the -wal.
     """
     wal = path.with_name(path.name + "-wal")
     if wal.exists() and wal.stat().st_size and not (path.exists() and path.stat().st_size):
@@ -76,7 +76,9 @@ def refuse_emptied(path: Path) -> None:
 
 
 def open_writer(path: Path | None, identity: JournalIdentity) -> sqlite3.Connection:
-    """A connection that may write, to the journal at `path` (None: in memory), created if need be."""
+    """A connection that may write to the journal at `path` (None: in memory).  The journal is created if there is
+    none.
+    """
     _check_sqlite()
     if path is not None:
         refuse_emptied(path)
@@ -202,12 +204,12 @@ def _create(db: sqlite3.Connection, path: Path | None, identity: JournalIdentity
 
 
 def is_unused(db: sqlite3.Connection) -> bool:
-    """Whether no row was ever read into it: a start that failed before that (a wrong URL, say) binds nothing."""
+    """Whether no row was ever read into it.  A start that failed before its first row binds nothing."""
     return db.execute("SELECT 1 FROM pair LIMIT 1").fetchone() is None
 
 
 def _adopt(db: sqlite3.Connection, identity: JournalIdentity) -> None:
-    """Make a journal without rows that of another host, account or pair of columns."""
+    """Give a journal without rows to another host, account or pair of columns."""
     db.execute("BEGIN IMMEDIATE")
     db.execute("DELETE FROM meta WHERE key <> 'created_at'")
     db.executemany("INSERT INTO meta(key, value) VALUES (?, ?)", _meta_of(identity).items())
@@ -215,7 +217,7 @@ def _adopt(db: sqlite3.Connection, identity: JournalIdentity) -> None:
 
 
 def identity_of(meta: Mapping[str, str], path: Path | None) -> JournalIdentity:
-    """What a journal with this meta belongs to.  Raises `JournalError` where it does not say."""
+    """What a journal with this meta belongs to.  Raises `JournalError` if it does not tell."""
     try:
         check_meta(meta)
     except ValueError as e:
@@ -224,7 +226,7 @@ def identity_of(meta: Mapping[str, str], path: Path | None) -> JournalIdentity:
 
 
 def check_identity(meta: Mapping[str, str], path: Path | None, wanted: JournalIdentity) -> None:
-    """Raise `JournalError` or `SourceError` where a journal with this meta is not to be used for `wanted`."""
+    """Raise `JournalError` or `SourceError` if a journal with this meta must not be used for `wanted`."""
     found = identity_of(meta, path)
     if (found.base_url, found.account) != (wanted.base_url, wanted.account):
         raise JournalError(

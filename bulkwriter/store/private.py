@@ -1,9 +1,10 @@
 """Keeps files and folders to their owner: ids of people's courses are nobody else's business.
 
-What we create is 0600, folders 0700, whatever the umask.  Some file systems keep no modes (CIFS, exFAT, a Windows drive
-under WSL): they refuse `chmod`, or pass over it.  That stops nothing; `shown_to` then says who else may read the file.
+Our files are made with mode 0600, our folders with 0700, whatever the umask.  Some file systems keep no modes (CIFS,
+exFAT, a Windows drive under WSL): they refuse or ignore `chmod`.  That stops nothing.  `shown_to` then says who else
+may read the file.
 
-Invariant: what somebody else made keeps its mode.  Not here: which files those are.  Source: chmod(2), EPERM and EROFS.
+Invariant: files of others keep their modes.  Not here: which files those are.  Source: chmod(2), EPERM and EROFS.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ GROUP_READS, OTHERS_READ = 0o040, 0o004
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, as far as they are not there.  Raises `OSError`."""
+    """Make a folder, and the missing ones above it.  Raises `OSError`."""
     if not folder.is_dir():
         if folder.parent != folder:
             make_folder(folder.parent)
@@ -27,7 +28,7 @@ def make_folder(folder: Path) -> None:
 
 
 def keep_private(path: Path, *, chmod: Callable[[Path, int], None] = os.chmod) -> None:
-    """Let only its owner read a file that we made, where the file system has modes."""
+    """Let only its owner read a file that we made, if the file system has modes."""
     with contextlib.suppress(OSError):
         chmod(path, FILE_MODE)
 
@@ -43,7 +44,7 @@ def whose(mode: int) -> str:
 
 
 def mode_of(path: Path) -> int:
-    """Its mode; 0 where there is none to be seen."""
+    """The mode of a file; 0 if it cannot be seen."""
     try:
         return path.stat().st_mode
     except OSError:

@@ -1,27 +1,35 @@
 """The journal's format, version 1.  Anyone can read it:  sqlite3 -readonly FILE 'SELECT * FROM outcome LIMIT 9'
 
-`PRAGMA application_id` is 0x62776A6C, `PRAGMA user_version` the format's version; a reader refuses a newer one.
+`PRAGMA application_id` is 0x62776A6C.  `PRAGMA user_version` is the format's version; a reader refuses a newer one.
 
-table `pair`, one row a record of the source, never deleted
-    seq          0-based place in the source; contiguous.  Pairs given one by one count from 2^40
+Table `pair` has one row for each record of the source.  Rows are never deleted.
+    seq          0-based place in the source, without gaps.  Pairs given one by one count from 2^40
     state        0 pending, 1 intent, 2 in doubt, 3 created, 4 existing, 5 rejected, 6 failed, 7 invalid, 8 duplicate
-    id_a, id_b   the two ids, in the order of meta `columns`; NULL where the row is no pair
+    id_a, id_b   the two ids, in the order of meta `columns`; NULL if the row is no pair
     line         1-based line of the source on which the record starts, or NULL
-    attempts     requests of which at least one byte was written
-    record_id    the server's id of the record, where it is known; in a doubt: an undo began to delete that record
-    http_status  of the last whole reply, or NULL
-    detail       JSON, or NULL: {"errors": [[property, message], …], "message": …} of what the server said;
-                 {"reason": …, "raw": …, "kind": …} of an invalid row, the kind (the reason without what is this row's
-                 alone) only where it is another text; {"floor": …} of an intent, also in a doubt's: the highest record
-                 id on the server known before it was sent, so that a newer record of the pair is this run's
-view `outcome`   the same with states in words; an intent reads as `in_doubt`, since only its sender knows better
-table `meta`     key, value (text): base_url, account ("" for none), columns (JSON list of two), created_at, and what
-                 the engine keeps there: run (JSON: how large the source is, how fast the run goes, its quotas;
-                 see run/notes.py), source and last_start (JSON: how many rows the source has; when and why the last
-                 start ended; see store/starts.py), undone (JSON: when the last undo was, and what it deleted),
-                 has_rising_ids ("no" once a newer record had a lower id), began (JSON: how the server stood
-                 when the run began; see listing/baseline.py)
-index `pair_by_ids`  exists only once pairs were given one by one
+    attempts     number of requests of which at least one byte was written
+    record_id    the server's id of the record, if known; in a doubt: an undo began to delete that record
+    http_status  status of the last whole reply, or NULL
+    detail       JSON or NULL, by the kind of row:
+                 a reply        {"errors": [[property, message], …], "message": …}, as the server said it
+                 an invalid row {"reason": …, "raw": …, "kind": …}; the kind is the reason without this row's values,
+                                left out if it is the same text
+                 an intent      {"floor": …}, also in a doubt: the highest record id on the server that was known
+                                before the request; a newer record of the pair was made by this run
+
+View `outcome` shows the same with states in words.  It shows an intent as `in_doubt`, since only its sender knows more.
+
+Table `meta` has a key and a value (text) a row.  Values marked JSON are JSON.
+    base_url, account    the server; account is "" for none
+    columns              JSON: the names of the two columns of the source
+    created_at           when the journal was made
+    run                  JSON: the size of the source, the rate of the run, its quotas; see run/notes.py
+    source, last_start   JSON: the number of rows; when and why the last start ended; see store/starts.py
+    undone               JSON: when the last undo was, and how many records it deleted
+    has_rising_ids       "no" once a newer record had a lower id
+    began                JSON: the state of the server when the run began; see listing/baseline.py
+
+Index `pair_by_ids` exists only once pairs were given one by one.
 
 Nothing here is secret, and no token is ever stored.  WAL mode: a copy needs FILE and FILE-wal together.
 Not here: how rows are written (`journal`) and read (`journal_rows`).  Source: sqlite.org/fileformat2.html.
@@ -86,7 +94,7 @@ def normal_url(base_url: str) -> str:
 
 
 class ExportRow(NamedTuple):
-    """A whole row as people want it.  `message` is the server's, or why the row is no pair; `raw` is its text."""
+    """A whole row for people.  `message` is the server's, or the reason why the row is no pair; `raw` is its text."""
 
     seq: int
     line: int | None
@@ -105,7 +113,7 @@ EXPORT_COLUMNS: Final = "seq, line, id_a, id_b, state, attempts, record_id, http
 
 
 def export_row(row: Sequence[int | str | None]) -> ExportRow:
-    """An `ExportRow` from the columns `EXPORT_COLUMNS`.  Raises `ValueError` where that is none."""
+    """An `ExportRow` from the columns `EXPORT_COLUMNS`.  Raises `ValueError` if they cannot be one."""
     seq, line, id_a, id_b, state, attempts, record_id, http_status, detail = row
     pair = None if id_a is None or id_b is None else Pair(id_a, id_b)  # type: ignore[arg-type]
     detail_parts = read_detail(detail)  # type: ignore[arg-type]
@@ -113,7 +121,7 @@ def export_row(row: Sequence[int | str | None]) -> ExportRow:
 
 
 class Detail(NamedTuple):
-    """What a row's `detail` says: the last fields of `ExportRow`, which has their meaning."""
+    """The contents of a row's `detail`: the last fields of `ExportRow`, with the same meaning."""
 
     errors: tuple[FieldError, ...] = ()
     message: str = ""
@@ -125,7 +133,7 @@ NOTHING_TOLD: Final = Detail()
 
 
 def read_detail(text: str | None) -> Detail:
-    """What was written by one of the functions below, or nothing.  Raises `ValueError` for anything else."""
+    """Read a `detail` that a function of `rows` has written, or None.  Raises `ValueError` for anything else."""
     if text is None:
         return NOTHING_TOLD
     parts = parsed_detail(text)
@@ -134,7 +142,7 @@ def read_detail(text: str | None) -> Detail:
 
 
 def reason_of(text: str | None) -> tuple[str, str]:
-    """Why a row is rejected, failed or invalid, from its `detail`; and its kind, where that is another text."""
+    """The reason of a rejected, failed or invalid row from its `detail`, and its kind if that is another text."""
     if text is None:
         return "", ""
     parts = parsed_detail(text)
@@ -142,7 +150,7 @@ def reason_of(text: str | None) -> tuple[str, str]:
 
 
 def parsed_detail(text: str) -> dict[str, Any]:
-    """The object of a `detail`, each part of which is of its type.  Raises `ValueError` where it is not."""
+    """The object of a `detail`.  Raises `ValueError` unless each part has its type."""
     parts = orjson.loads(text)
     if type(parts) is not dict:
         raise ValueError(f"a detail is no object: {text[:40]!r}")

@@ -1,11 +1,11 @@
-"""Turns what SQLite and the operating system say about a journal into `JournalError`, with a next step.
+"""Turns errors of SQLite and of the operating system about a journal into `JournalError`, with a next step.
 
-The table goes by SQLite's primary result code, the low byte of `sqlite_errorcode`.  What is neither in it nor a call
-of ours that was wrong is damage: a table or column that is not there, text that is no UTF-8, JSON that is none.
+The table goes by SQLite's primary result code, the low byte of `sqlite_errorcode`.  An error that is neither in it nor
+caused by a wrong call of ours is damage: a missing table or column, text that is no UTF-8, broken JSON.
 
-No hint ever suggests a fresh journal with `--existing skip`: that is the one way to write every pair twice.  And a
-fresh journal beside requests that are still on their way is safe only with `--after-loss`: what they create is in no
-list yet.
+No hint ever suggests a fresh journal with `--existing skip`, since that would write every pair twice.  While requests
+are still on their way, a fresh journal is safe only with `--after-loss`: no list shows their records yet.
+
 Not here: what follows from an error.  A failed commit ends the run (`journal`).  Source: sqlite.org/rescode.html.
 """
 
@@ -53,11 +53,11 @@ _OF_THE_FILE: Final = {
     getattr(sqlite3, "SQLITE_IOERR_DATA", 8_202),
     getattr(sqlite3, "SQLITE_IOERR_CORRUPTFS", 8_458),
 }
-"""Extended codes of SQLITE_IOERR that speak of what is in the file."""
+"""Extended codes of SQLITE_IOERR about the contents of the file."""
 
 
 def journal_error(error: sqlite3.Error | OSError, path: Path | None) -> JournalError:
-    """The `JournalError` for `error`, naming `path`; the original text stays in the message."""
+    """The `JournalError` for `error`.  It names `path`, and its message keeps the original text."""
     name = "journal in memory" if path is None else str(path)
     if isinstance(error, OSError):
         reason = os.strerror(error.errno) if error.errno else str(error)
@@ -71,5 +71,5 @@ def journal_error(error: sqlite3.Error | OSError, path: Path | None) -> JournalE
 
 
 def damaged(path: Path | None, what: str) -> JournalError:
-    """The `JournalError` for a journal that SQLite can read and we cannot believe."""
+    """The `JournalError` for a journal that SQLite can read but that we cannot believe."""
     return JournalError(f"{path}: the journal is damaged ({what})", hint=DAMAGED)

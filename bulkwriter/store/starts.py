@@ -1,8 +1,8 @@
-"""What a journal keeps of its last start: how large the source is, when and why it ended, and until when to wait.
+"""The notes of a journal's last start: the size of the source, when and why it ended, and until when to wait.
 
-Rows of `meta`, JSON.  `source` holds `rows` (null where nobody knows) and `is_exact`; it is written with the rows
-themselves, so that a kill leaves it true, when the source was read to its end, and when a start ends.  `run` is what
-`run.notes` writes while a run goes on: of it `resume_at` is read here.  `last_start` is written twice, before
+They are rows of `meta`, as JSON.  `source` holds `rows` (null if not known) and `is_exact`.  It is written together
+with new rows, so that it is true after a kill; and again when the source was read to its end, and when a start ends.
+`run` is written by `run.notes` during a run; only its `resume_at` is read here.  `last_start` is written twice, before
 anything is sent and at the end:
 
     began      when it began (epoch seconds)
@@ -14,8 +14,8 @@ anything is sent and at the end:
 
 `undone` holds `at` (epoch seconds) and `deleted` (null until it ends) of the last undo, which is no start.
 
-Invariants: nothing that was stored is believed without a look at its type and bounds, and what does not hold is as good
-as not there, as in a journal of an older version.  Pure.  Not here: whether a process holds the journal (`lock`).
+Invariant: no stored value is believed before its type and bounds were checked.  A wrong value counts as missing, as in
+a journal of an older version.  Pure.  Not here: whether a process holds the journal (`lock`).
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ RUN: Final = "run"
 LAST_START: Final = "last_start"
 UNDONE: Final = "undone"
 ROWS_MAX: Final = 1 << 40
-"""Where the seqs of pairs begin that are given one by one."""
+"""The seqs of pairs that are given one by one begin here."""
 WALL_MAX: Final = 253_402_300_799.0  # the end of the year 9999, which is as far as dates go
 REASON_CHARS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A start as it was noted; `ended` is None where it has noted no end."""
+    """A start as it was noted.  `ended` is None if no end was noted."""
 
     began_at: float | None
     ended_at: float | None = None
@@ -48,12 +48,12 @@ class Start:
 
 
 def began_text(wall: float) -> str:
-    """What is noted when a start begins."""
+    """The note for the begin of a start."""
     return json.dumps({"began": round(wall, 1), "ended": None})
 
 
 def ended_text(began_at: float | None, wall: float, ended: Ended) -> str:
-    """What is noted when it ends."""
+    """The note for the end of a start."""
     return json.dumps(
         {
             "began": None if began_at is None else round(began_at, 1),
@@ -68,7 +68,7 @@ def ended_text(began_at: float | None, wall: float, ended: Ended) -> str:
 
 
 def last_start(meta: Mapping[str, str]) -> Start | None:
-    """The last start, None in a journal that tells of none."""
+    """The last start; None if the journal has no note of one."""
     noted = noted_of(meta, LAST_START)
     if not noted:
         return None
@@ -88,14 +88,14 @@ def last_start(meta: Mapping[str, str]) -> Start | None:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """The last undo: when it began or ended, and how many records it deleted; None where it noted no end."""
+    """The last undo: when it began or ended, and how many records it deleted (None if it noted no end)."""
 
     at: float
     deleted: int | None
 
 
 def undone_text(wall: float, deleted: int | None) -> str:
-    """What is noted when an undo begins to delete, and when it ends."""
+    """The note of an undo, written before its first delete and at its end."""
     return json.dumps({"at": round(wall, 1), "deleted": deleted})
 
 
@@ -109,12 +109,12 @@ def undone(meta: Mapping[str, str]) -> Undone | None:
 
 
 def source_text(total: int | None, *, is_exact: bool) -> str:
-    """What is noted of how many rows the source has."""
+    """The note of how many rows the source has."""
     return json.dumps({"rows": total, "is_exact": is_exact})
 
 
 def source_rows(meta: Mapping[str, str], read: int) -> Rows:
-    """How many rows the source has, as far as it was noted, of which the journal holds `read`.
+    """How many rows the source has by the notes; the journal holds `read` of them.
 
     Journals of older versions have it in `run`.
     """
@@ -124,8 +124,10 @@ def source_rows(meta: Mapping[str, str], read: int) -> Rows:
 
 
 def waits_until(meta: Mapping[str, str], wall: float, *, is_alive: bool) -> tuple[float | None, bool]:
-    """Until when (epoch seconds) to wait, and whether the server has said so; (None, False) where nothing is waited
-    for.  Of a start that noted no end, or has not ended, what it said of itself while it went on counts."""
+    """Until when (epoch seconds) to wait, and whether the server said so; (None, False) without a wait.
+
+    If the last start noted no end, or has not ended, its last note while it ran counts.
+    """
     start = None if is_alive else last_start(meta)
     if start and start.ended:
         at, is_theirs = start.ended.resume_at, start.ended.is_theirs
@@ -136,7 +138,7 @@ def waits_until(meta: Mapping[str, str], wall: float, *, is_alive: bool) -> tupl
 
 
 def noted_of(meta: Mapping[str, str], key: str) -> dict[str, Any]:
-    """An object that was noted under `key`; an empty one where there is none."""
+    """The object that was noted under `key`, or an empty one."""
     try:
         noted = json.loads(meta.get(key, "null"))
     except (ValueError, RecursionError):

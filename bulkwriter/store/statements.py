@@ -1,12 +1,12 @@
-"""The journal's statements for many rows; each is carried out inside the journal's transaction.
+"""The journal's statements for many rows.  Each is executed inside the journal's transaction.
 
     APPEND        new rows, in order of their seqs; one that is there already stays as it is
     MARK          another state and nothing else
     settle_rows   outcomes: state, attempts, record id, HTTP status, detail; or the state alone
 
-Most groups of outcomes are creations at the first attempt with a plain 200.  Those have a statement of their own that
-binds two values a row and not six: 1.0 µs a row and not 1.4, the test for it included.
-Not here: when rows may change, and the state column in memory (`journal`, `states`).
+Most groups of outcomes are creations at the first attempt with a plain 200.  A separate statement for them binds two
+values a row instead of six: 1.0 µs a row instead of 1.4, the test for it included. Not here: when rows may change, and
+the state column in memory (`journal`, `states`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ MARK: Final = Bulk(
 
 
 def settle_rows(db: sqlite3.Connection, rows: Sequence[SettleRow], columns: Sequence[tuple[Any, ...]]) -> None:
-    """Give existing rows new outcomes, in order.  `columns` are those of `rows`, which the caller needs as well."""
+    """Give existing rows new outcomes, in order.  `columns` are the columns of `rows`; the caller needs them as
+    well.
+    """
     seqs, states, attempts, ids, statuses, details = columns
     if STATE_ALONE in attempts:
         for is_alone, some in groupby(rows, key=is_state_alone):

@@ -1,13 +1,13 @@
 """The state of every row in one byte each, and how many rows are in each state.
 
-SQLite cannot say cheaply what state a row had before an update, nor count ten million rows: GROUP BY takes 3.4 s, and
-a partial index of the open states would cost every append and update.  One `group_concat` scan takes about 2 s for
-10^7 rows (GIL free), costs 10 MB, and then answers counts, doubts and "which rows are still to be sent" at once.
+SQLite has no cheap way to tell a row's state before an update, or to count ten million rows: GROUP BY takes 3.4 s.  A
+partial index of the open states would make every append and update slower.  One `group_concat` scan takes about 2 s for
+10^7 rows (without the GIL) and 10 MB.  It then answers counts, doubts and "which rows are still to be sent" at once.
 
-Invariant: `counts[s]` is the number of bytes equal to `s`; byte i of a region is the state of row `start + i`.
-There are two regions, the source's rows from 0 and the single ones from `SINGLE_SEQ`, each without gaps.
-Not here: the disk (`bounds` reads it from there).  The owner changes this together with the table, and throws it away
-when a transaction fails.
+Invariant: `counts[s]` is the number of bytes equal to `s`; byte i of a region is the state of row `start + i`. There
+are two regions, the source's rows from 0 and the single ones from `SINGLE_SEQ`, each without gaps. Not here: the disk
+(`bounds` reads it from there).  The owner changes this column together with the table, and drops it when a transaction
+fails.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class StateColumn:
         return {State(i): n for i, n in enumerate(self._counts) if n}
 
     def extend(self, first_seq: int, states: bytes) -> None:
-        """Add rows at the end of their region; `ValueError` where that is not `first_seq`, or for an unknown state."""
+        """Add rows at the end of their region.  Raises `ValueError` if that is not `first_seq`, or for an unknown
+        state.
+        """
         region = self._single if first_seq >= SINGLE_SEQ else self._source
         end = self.next_single_seq if first_seq >= SINGLE_SEQ else self.rows
         if first_seq != end or states.translate(None, _KNOWN):
@@ -56,7 +58,9 @@ class StateColumn:
             self._counts[state] += states.count(state)
 
     def replace(self, seqs: Sequence[int], states: Sequence[int]) -> None:
-        """Give rows new states; a seq may come twice: the last one holds.  `IndexError` for a row that is not there."""
+        """Give rows new states.  A seq may come twice: the last state counts.  Raises `IndexError` for a missing
+        row.
+        """
         counts, source, single = self._counts, self._source, self._single
         for seq, state in zip(seqs, states, strict=True):  # a loop of 0.1 µs a row
             region, i = (single, seq - SINGLE_SEQ) if seq >= SINGLE_SEQ else (source, seq)
@@ -67,7 +71,7 @@ class StateColumn:
             region[i] = state
 
     def seqs(self, wanted: Collection[State]) -> Iterator[int]:
-        """Seqs of rows in the wanted states, at least one, ascending."""
+        """Seqs of the rows in the wanted states (at least one state), ascending."""
         pattern = re.compile(b"[" + re.escape(bytes(wanted)) + b"]")
         for start, region in ((0, self._source), (SINGLE_SEQ, self._single)):
             for found in pattern.finditer(bytes(region)):  # a copy: a bytearray cannot grow while a search holds it
