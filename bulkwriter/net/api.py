@@ -1,20 +1,18 @@
-"""Requests and replies of one entity of the API: bytes out, values in.  It sends nothing and waits for nothing.
+"""Requests and replies of one entity of the API, as bytes and values.  It sends nothing and waits for nothing.
 
 A request is one byte string, head and body.  The head of a create is kept by body length while the token stays the
-same, so a create costs one formatting and one concatenation.  Every request says `Accept-Encoding: identity` and no
-`Connection`: keep-alive is what HTTP/1.1 means.
+same, so a create costs one formatting and one concatenation.  Every request says `Accept-Encoding: identity`.  None has
+a `Connection` header, since keep-alive is the default of HTTP/1.1.
 
-A page of a list is believed only if it is shaped as documented: records with integer ids, `HasNextPage`, `TotalItems`,
-and the page's number and size (also under their older names).  Anything else is `BadList`: a list that cannot be read
-must never look like an empty one.  A record may have lost what one of its ids named, which was deleted: such an
-*orphan* has `NOBODY` there, so that it counts for paging and is no pair of anybody's.  Records are not compared with
-the filters here; the caller does.
+A page of a list is believed only if it has the documented shape: records with integer ids, `HasNextPage`, `TotalItems`,
+and the page's number and size (also under their older names).  Any other shape is `BadList`: a list that cannot be read
+must never look like an empty one.  The lesson or member of a record may have been deleted.  Such an *orphan* has
+`NOBODY` as that id: it counts for paging, and matches no pair.  The caller compares records with the filters.
 
-Every list and read carries another `NONCE`, which the API passes over: caches that do not heed `no-cache` keep replies
-by their address.
+Every list and read carries a new `NONCE`, which the API ignores: caches that ignore `no-cache` keep replies by address.
 
-What is special to an entity comes from the `Entity` that an `Api` is made with.  Source: developers.nexudus.com as of
-November 2026; RFC 9112, 3.2 (Host); RFC 6750, 2.1 (what a bearer token may be: here a little more is let through).
+An `Api` is made with an `Entity`, which knows everything special to that entity.  Source: developers.nexudus.com as of
+November 2026; RFC 9112, 3.2 (Host); RFC 6750, 2.1 (the characters of a bearer token; a few more are accepted here).
 """
 
 from __future__ import annotations
@@ -35,23 +33,26 @@ from ..errors import UsageError
 from ..model import BOM, ID_MAX
 
 IDS_PER_CALL: Final = 50
-"""Most ids for one `by_ids`: 20 digits each stay well under the 2,048 characters that IIS allows a query by default."""
+"""The most ids for one `by_ids`.  With 20 digits each they stay well under IIS's default limit of 2,048 characters a
+query.
+"""
 
 TOKEN_CHARS: Final = 16_384
 TOKEN: Final = re.compile(rf"[!-~]{{1,{TOKEN_CHARS}}}")
-"""What goes into a header whole: visible ASCII without spaces; so no line end can smuggle in another header."""
+"""A text that may be put into a header: visible ASCII without spaces, so that no line end can add another header."""
 FRESH: Final = "Cache-Control: no-cache\r\n"
-"""A list that a cache on the way had kept would say twice that a record is not there (RFC 9111, 5.2.1.4)."""
+"""A cached list could say twice that a record is not there (RFC 9111, 5.2.1.4)."""
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
 NONCE: Final = "_"
-"""The parameter by whose changing values web pages have always kept caches out; the API has no filter of this name."""
+"""The parameter that web pages use with changing values against caches.  The API has no filter of this name."""
 NOBODY: Final = 0
 """Stands for an id that a record lacks; a pair's ids are positive."""
 FEW_ORPHANS: Final = 3
 MANY_ORPHANS: Final = 20
-"""So many records of one page, and all of them orphans, are no accident: it is the fields that do not come, both or one
-of them, and a list that shows no pairs must not say that none is there."""
+"""If a page has so many records and all are orphans, the server does not send one of the fields.  Such a list shows no
+pairs, so it must not count as "none is there".
+"""
 
 CREATED_ON: Final = "CreatedOn"
 
@@ -59,9 +60,9 @@ Record = tuple[int, tuple[int, int]]
 
 
 class BadList(ValueError):
-    """A list's body is not what the API documents, so it says nothing, least of all that nothing is there.
+    """The body of a list differs from the documentation, so it says nothing; it does not say that nothing is there.
 
-    `is_list`: it is the API's list all the same, of another shape; else it may be anybody's page.
+    `is_list`: it is a list of the API in another shape.  Otherwise it may be anybody's page.
     """
 
     def __init__(self, reason: str, *, is_list: bool = False) -> None:
@@ -70,7 +71,7 @@ class BadList(ValueError):
 
 
 class ListedRecord(NamedTuple):
-    """A record as a read by ids shows it; an orphan's pair holds `NOBODY`.  `created_on` is the field as it came."""
+    """A record as a read by ids shows it.  The pair of an orphan holds `NOBODY`.  `created_on` is the raw field."""
 
     record_id: int
     pair: tuple[int, int]
@@ -79,9 +80,9 @@ class ListedRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One page of a list: (record id, pair) in the order received, and what the envelope says of the whole list.
+    """One page of a list: (record id, pair) in the order received, and the envelope's facts about the whole list.
 
-    The pair of an orphan holds `NOBODY`.  `created_on` are the same records' fields, as they came.
+    The pair of an orphan holds `NOBODY`.  `created_on` has the raw fields of the same records.
     """
 
     records: list[Record]
@@ -98,7 +99,7 @@ class ListPage:
 
 
 class Api:
-    """Requests to one base URL, which may hold a port and a path prefix.  A bad token is a UsageError."""
+    """Requests to one base URL, which may have a port and a path prefix.  A bad token is a UsageError."""
 
     def __init__(self, base_url: str, entity: Entity) -> None:
         parts = urlsplit(base_url)
@@ -209,13 +210,13 @@ class Api:
                 raise BadList(f"a record's Id is no positive 64-bit integer: {shown!r:.40}", is_list=True)
             ids = row.get(first), row.get(second)
             for name, value in zip((first, second), ids, strict=True):
-                if is_id_in_other_words(value):  # it may be ours, and we would pass it over
+                if is_id_in_other_words(value):  # it may be ours, and we would miss it
                     raise BadList(f"record {row['Id']} has a {name} that is no integer: {value!r:.40}", is_list=True)
             records.append((row["Id"], (id_of(ids[0]), id_of(ids[1]))))
         return records
 
     def _check_fields(self, records: list[Record]) -> None:
-        """Raise where it is not some records that lost an id, but the fields that do not come."""
+        """Raise if the server does not send the fields at all, as opposed to some records without an id."""
         missing = [name for i, name in enumerate(self.entity.fields) if all(pair[i] == NOBODY for _, pair in records)]
         if missing and len(records) >= (FEW_ORPHANS if len(missing) > 1 else MANY_ORPHANS):
             raise BadList(f"none of {len(records)} records has a {' or a '.join(missing)}", is_list=True)
@@ -239,7 +240,7 @@ class Api:
 
 
 def host_header(scheme: str, host: str, port: int | None) -> str:
-    """The Host field: IDNA, brackets around IPv6, no port where it is the scheme's own."""
+    """The Host field: IDNA, brackets around IPv6, no port if it is the scheme's default."""
     name = f"[{host}]" if ":" in host else host.encode("idna").decode("ascii")
     return name if port in (None, DEFAULT_PORTS[scheme]) else f"{name}:{port}"
 
@@ -262,7 +263,7 @@ def check_header(value: str, what: str) -> str:
 
 
 def is_id(value: object) -> bool:
-    """Whether this can be the id of something."""
+    """Whether this value can be an id."""
     return type(value) is int and 0 < value <= ID_MAX
 
 
@@ -272,12 +273,12 @@ def is_id_in_other_words(value: object) -> bool:
 
 
 def id_of(value: Any) -> int:
-    """The id, or `NOBODY` where this can be none."""
+    """The id, or `NOBODY` if this value cannot be one."""
     return value if is_id(value) else NOBODY
 
 
 def load(body: bytes) -> Any:
-    """JSON, with a byte order mark or without, or BadList."""
+    """Parse JSON, with a byte order mark or without.  Raises BadList."""
     try:
         return orjson.loads(body.removeprefix(BOM))
     except orjson.JSONDecodeError:
@@ -285,7 +286,7 @@ def load(body: bytes) -> Any:
 
 
 def count_of(envelope: dict[str, Any], *names: str) -> int:
-    """The first of these fields that is there, which must be a count."""
+    """The value of the first of these fields that exists; it must be a count."""
     for name in names:
         value = envelope.get(name)
         if value is not None:

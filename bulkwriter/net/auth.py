@@ -1,12 +1,13 @@
-"""Where bearer tokens come from: a fixed one, a caller's function, a file, or a sign-in that is renewed in time.
+"""Sources of bearer tokens: a fixed one, a caller's function, a file, or a sign-in that is renewed in time.
 
-`current` answers from memory until 80 % of the token's life have passed; `refresh` is asked for when the server refused
-a token, and answers at once if a newer one is there.  However many ask at once, one exchange is made (single flight)
-and all share what comes of it, a failure too: 64 lanes with a wrong password sign in once.  A renewal that fails while
-the token is still good harms nobody.
+`current` answers from memory until 80 % of the token's life have passed.  `refresh` is called when the server has
+refused a token; it answers at once if a newer one is there.  Only one exchange is made, however many callers ask at
+once (single flight).  All of them share its result, and a failure too: 64 lanes with a wrong password sign in once.  A
+renewal that fails while the token is still good does no harm.
 
-Invariants: generations count up by one; a token is never handed out that cannot stand in a header; no secret is part
-of an error or of a `repr`.  Whether a 401 on a *fresh* token ends the run is the engine's business, as is every pause.
+Invariants: generations count up by one.  A token that cannot be put into a header is never handed out.  No secret is
+part of an error or of a `repr`.  Not here: whether a 401 on a *fresh* token ends the run, and all pauses (`core`,
+`run`).
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from ..settings import Settings, TokenCall
 from .api import check_header
 from .signin import Judge, Login, RequestCall, SignIn, TokenEndpoint, TokenRequest, obtain
 
-RENEW_SHARE: Final = 0.8  # of a token's life, then a new one is made: a day and more before the documented week ends
-RENEW_MIN_S: Final = 1.0  # but not sooner, or a token of a moment's life would be renewed without end
-RENEW_AGAIN_S: Final = 60.0  # until a renewal is tried again that failed because the server was gone
+RENEW_SHARE: Final = 0.8  # share of a token's life until it is renewed: a day before the documented week ends
+RENEW_MIN_S: Final = 1.0  # never sooner, or a token with a very short life would be renewed without end
+RENEW_AGAIN_S: Final = 60.0  # pause after a renewal that failed because the server did not answer
 LINE_BYTES: Final = 65_536  # of a file's first line; tokens and passwords are far shorter
 
 
@@ -42,17 +43,17 @@ class Token:
 
 
 class Supply(Protocol):
-    """Makes token values: `is_first` when none was made yet, else because the last one is refused or nears its end.
+    """Makes token values.  `is_first`: none was made before; otherwise the last one was refused or expires soon.
 
-    Answers with the value and for how many seconds it is good, infinity where that is not known.  Raises
-    `ConfigurationStop` where no other is to be had, `TryLater` where none is to be had now.
+    Returns the value and for how many seconds it is good; infinity if that is not known.  Raises `ConfigurationStop` if
+    there is no other token, `TryLater` if there is none now.
     """
 
     async def __call__(self, *, is_first: bool) -> tuple[str, float]: ...
 
 
 class TokenSource:
-    """The tokens of one account.  Its methods may be cancelled: whoever waits beside then makes the token."""
+    """The tokens of one account.  Its methods may be cancelled: another waiting caller then makes the token."""
 
     def __init__(self, supply: Supply, *, clock: Callable[[], float] = monotonic) -> None:
         self._supply = supply
@@ -64,7 +65,9 @@ class TokenSource:
         self._failures = 0
 
     async def current(self) -> Token:
-        """The token to use now.  Waits for the server at first, and when most of the token's life has passed."""
+        """The token to use now.  It waits for the server the first time, and when most of the token's life has
+        passed.
+        """
         token = self._token
         if token is None:
             return await self._make(-1)
@@ -106,7 +109,9 @@ class TokenSource:
 
 
 class FixedToken:
-    """A token given as text: there is no other when the server refuses it.  Raises `UsageError` if it cannot be one."""
+    """A token given as text.  If the server refuses it, there is no other.  Raises `UsageError` if it cannot be a
+    token.
+    """
 
     def __init__(self, value: str, role: str) -> None:
         self._value = check_header(value, "token")
@@ -119,7 +124,7 @@ class FixedToken:
 
 
 class CalledToken:
-    """A function of the caller's is asked for every token; one that answers with the same again has no other."""
+    """Tokens from a function of the caller.  If it returns the same token again, there is no other."""
 
     def __init__(self, call: TokenCall, role: str) -> None:
         self._call = call
@@ -130,7 +135,7 @@ class CalledToken:
         value = await obtain(self._call, "token")
         if not isinstance(value, str):
             raise UsageError(f"the function that gives tokens answered with {type(value).__name__}, not with text")
-        check_header(value, "token")  # before it is kept: what was never sent was never refused
+        check_header(value, "token")  # before it is kept: a token that was never sent was never refused
         if value == self._last and not is_first:
             message = "the token was refused (401), and the function that gives tokens gave the same one again"
             raise refused(message, self._role)
@@ -139,7 +144,7 @@ class CalledToken:
 
 
 class FileToken:
-    """The first line of a file, read again when the server refuses it: whoever renews the file renews the run."""
+    """The first line of a file.  It is read again when the server refuses the token, so a new file renews the run."""
 
     def __init__(self, path: Path, role: str) -> None:
         self._path = path
@@ -172,11 +177,11 @@ def token_source(
     judge: Judge,
     role: str,
 ) -> TokenSource:
-    """The source of tokens that the settings call for: `token`, else `token_file`, else `username`.
+    """The source of tokens that the settings ask for: `token`, else `token_file`, else `username`.
 
-    `role` is what a refused token may lack.  Reads the files of token and password now, once.  Raises `UsageError`
-    where they are missing, empty or unusable, and where no token is to be had.  Nothing is sent before the first
-    `current`.
+    `role` is the role that a refused token may lack.  The files of token and password are read now, once.  Raises
+    `UsageError` if they are missing, empty or unusable, and if there is no way to a token.  Nothing is sent before the
+    first `current`.
     """
     supply: Supply
     if isinstance(settings.token, str):

@@ -1,12 +1,12 @@
 """Single requests and their replies, for everything but creates: lists, deletes, tokens.
 
-A call takes one of a few lanes of its own, or opens one, sends, and waits.  Nothing is retried here, GET and DELETE as
-little as POST: each request on the wire is counted, and the caller decides.  A failure is a `Reply` with a fault, of a
-connection that could not be made too; only a cancel is an exception, and it cuts the lane.
+A call takes one of a few lanes of its own, or opens one, sends its request, and waits.  Nothing is repeated here, not
+even a GET or DELETE: each request on the wire is counted, and the caller decides.  A failure is a `Reply` with a fault,
+even if no connection could be made.  Only a cancel is an exception, and it cuts the lane.
 
-Replies do not name their request, so a lane that turns out to have answered out of step makes the replies before it
-doubtful too.  `shifts` counts such lanes: a caller that builds on several replies, or on one that says that something
-is absent, compares it before and after, and asks again if it rose.
+Replies do not name their request.  So a lane that answered out of step makes its earlier replies doubtful too.
+`shifts` counts such lanes.  A caller may depend on several replies, or on a reply that something is absent.  It
+compares `shifts` before and after, and asks again if it rose.
 
 Invariant: a lane is in `_idle` or serves one call, never both.
 """
@@ -25,11 +25,11 @@ from .framing import failed
 from .lane import Lane, Owner
 
 LANES: Final = 4
-"""Calls in flight at most: they are few, and dear ones (lists) are hard on a server."""
+"""The most calls in flight.  Calls are few, and lists cost a server much work."""
 
 
 class LaneSource(Protocol):
-    """Where lanes come from: `net.pool.Pool`."""
+    """A maker of lanes: `net.pool.Pool`."""
 
     @property
     def limits(self) -> Limits: ...
@@ -37,9 +37,9 @@ class LaneSource(Protocol):
 
 
 class Calls:
-    """Makes calls through `pool`, at most `LANES` at once; others wait for their turn.
+    """Makes calls through `pool`, at most `LANES` at once.  Others wait for their turn.
 
-    `requests` counts those of which a byte was written, `shifts` the lanes that answered out of step.
+    `requests` counts requests of which a byte was written, `shifts` the lanes that answered out of step.
     """
 
     def __init__(self, pool: LaneSource) -> None:
@@ -53,10 +53,10 @@ class Calls:
         self.shifts = 0
 
     async def request(self, data: bytes, *, deadline_s: float) -> Reply:
-        """Send `data`, a whole request, and return what came back.
+        """Send `data`, a whole request, and return the reply.
 
-        `deadline_s` counts from the first byte written; before it come the wait for a turn and the connecting, which
-        has its own limit.  Safe to cancel: the request may have had its effect all the same.
+        `deadline_s` counts from the first byte written.  The wait for a turn and for the connection comes before that;
+        the connection has its own limit.  Safe to cancel, but the request may have had its effect all the same.
         """
         async with self._turns:
             if self._crash is not None:
@@ -74,14 +74,14 @@ class Calls:
             return await self._wait(lane, deadline_s)
 
     async def aclose(self) -> None:
-        """Close idle lanes, and cut those that a call still waits for; the pool waits for their end."""
+        """Close idle lanes, and cut lanes with a waiting call.  The pool waits for their end."""
         for lane in [*self._idle]:
             lane.close()
         for lane in [*self._waiting]:
             lane.abort(Fault.CANCELLED)
 
     def check(self) -> None:
-        """Raise a bug that came when nobody waited for a call, and that nobody was told of since."""
+        """Raise a bug that came when nobody waited for a call, unless somebody has heard of it since."""
         if self._crash is not None and not self._is_crash_told:
             raise self._crash
 

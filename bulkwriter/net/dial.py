@@ -3,17 +3,17 @@
 aiohttp does name look-up, happy eyeballs, TLS and CONNECT proxies.  The connector never pools, queues (`limit=0`) or
 sends anything of ours, so a proxy never sees our Authorization header.
 
-Invariant: for what a network, a server or a proxy can do, `dial` raises nothing but `ConnectFailure`, and then not a
-byte of a request was written, whatever its fault.  Exceptions of aiohttp, ssl and the OS end here; no message of theirs
-is passed on where it could hold a proxy's password.
+Invariant: whatever a network, a server or a proxy does, `dial` raises only `ConnectFailure`, and then not a byte of a
+request was written.  Exceptions of aiohttp, ssl and the OS end here.  Their messages are not passed on if they could
+hold a proxy's password.
 
 TLS is 1.2 or later and always verified: against the system's authorities (or those of `SSL_CERT_FILE`), or against
-those of `ca_file` alone.  A proxy is the one given, else that of HTTPS_PROXY and NO_PROXY (lower case first); loopback
-is never reached through a proxy, whatever the settings say.
+those of `ca_file` alone.  The proxy is the given one, else that of HTTPS_PROXY and NO_PROXY (lower case first).
+Loopback is never reached through a proxy, whatever the settings say.
 
-aiohttp takes 0.15 s to import.  That is here, at the top, because later it would be inside somebody's event loop; so
-what need not connect (`bulkwriter --help`, `status`) must not import this module.
-Source: aiohttp 3.14 connector.py, client_exceptions.py; OpenSSL x509_vfy.h for the codes of TLS_REASONS.
+To import aiohttp takes 0.15 s.  That happens here, at the top, since later it would block somebody's event loop.  So
+commands without a connection (`bulkwriter --help`, `status`) must not import this module. Source: aiohttp 3.14
+connector.py, client_exceptions.py; OpenSSL x509_vfy.h for the codes of TLS_REASONS.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ TLS_REASONS: Final = {
     62: "is for another host name",
     64: "is for another address",
 }
-"""By OpenSSL's verify code: what is wrong with the certificate."""
+"""The fault of a certificate by OpenSSL's verify code."""
 
 NOT_TLS: Final = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 )
-"""OpenSSL's words, of its versions 1.1 to 3.5, for a first record that is none."""
+"""OpenSSL's messages, in versions 1.1 to 3.5, for a peer whose first bytes are not TLS."""
 
 
 class ConnectFailure(Exception):
     """No connection, so nothing was sent.  `detail` names host and port and says why, for people.
 
-    TLS and PROXY stay as they are until somebody changes a setting; the others may pass.
+    TLS and PROXY faults last until somebody changes a setting.  The others may pass.
     """
 
     def __init__(self, fault: Fault, detail: str) -> None:
@@ -99,7 +99,7 @@ class Dialer:
                 return await self._connector.connect(request, [], aiohttp.ClientTimeout())
         except (aiohttp.ClientError, OSError) as e:
             raise self._explain(e) from None
-        except RuntimeError as e:  # names are looked up in a thread, for which there may be no room just now
+        except RuntimeError as e:  # names are looked up in a thread, and there may be no room for it now
             raise ConnectFailure(Fault.UNREACHABLE, f"{self._target}: {e}") from None
         except asyncio.CancelledError:
             if is_cancelled():
@@ -151,7 +151,7 @@ class Dialer:
 
 
 def url_of(text: str, what: str) -> URL:
-    """What aiohttp connects to.  Raises `UsageError`, without the text: it may hold a password."""
+    """The URL for aiohttp.  Raises `UsageError` without the text, which may hold a password."""
     try:
         return URL(text)
     except ValueError:  # it refuses a little more than urlsplit does
@@ -159,7 +159,7 @@ def url_of(text: str, what: str) -> URL:
 
 
 def choose_proxy(base_url: str, proxy: str | None) -> str | None:
-    """The proxy to tunnel through, or None: that given, else the environment's; never for loopback."""
+    """The proxy to tunnel through, or None: the given one, else the environment's.  None for loopback."""
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     if parts.scheme != "https" or is_loopback_host(host):
@@ -210,8 +210,10 @@ def explain_tls(reason: str, target: str) -> ConnectFailure:
 
 
 def has_route() -> bool:
-    """Whether this machine has a way to anywhere.  Nothing is sent: to connect a datagram socket only asks for the way
-    to a documentation address (RFC 5737, 3849)."""
+    """Whether this machine has a route to anywhere.
+
+    Nothing is sent: to connect a datagram socket only asks for the route to a documentation address (RFC 5737, 3849).
+    """
     for family, address in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
         with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((address, 9))
@@ -220,8 +222,11 @@ def has_route() -> bool:
 
 
 def explain_name(error: OSError, name: str, *, has_network: Callable[[], bool] = has_route) -> ConnectFailure:
-    """Why a name was not found.  It does not exist only where somebody who can know says so: without a network, and
-    where no name server answers (EAI_AGAIN, RFC 3493), the answer may be another one later."""
+    """Why a name was not found.
+
+    Only a name server can say that the name does not exist.  Without a network, or without an answer of a name server
+    (EAI_AGAIN, RFC 3493), a later look-up may succeed.
+    """
     if error.errno == socket.EAI_AGAIN or not has_network():
         return ConnectFailure(Fault.UNREACHABLE, f"{name}: no name server answers (is there a network?)")
     return ConnectFailure(Fault.NAME, name)

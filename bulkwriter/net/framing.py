@@ -1,20 +1,21 @@
-"""Where one reply begins and ends in a stream of bytes: bytes in, at most one `Reply` a request out.  No sockets here.
+"""Finds where one reply begins and ends: bytes in, at most one `Reply` for each request out.  No sockets here.
 
-A reply is believed only when it is whole and nothing stands behind it.  httptools (llhttp) does the parsing and refuses
-what RFC 9112 calls ambiguous: two lengths, a length beside chunks, bare line feeds.  On top of it this reader sees to
-what llhttp leaves open:
+A reply is believed only when it is whole and no bytes follow it.  httptools (llhttp) does the parsing, and refuses
+replies that RFC 9112 calls ambiguous: two lengths, a length beside chunks, bare line feeds.  This reader adds the rules
+that llhttp leaves open:
 
-- 1xx replies are skipped (RFC 9110, 15.2), as many as fit the head's bound; 101 is garbage: nobody asked to upgrade.
-- Bytes behind the end are found to the last one.  llhttp skips stray CR and LF between messages without a word, so a
-  segment that ends in one is parsed in two steps: a message that is whole before its last byte has something behind it.
-- A body without length or chunks ends with the connection (RFC 9112, 6.3).  llhttp has no event for that: `end` is it.
-  TLS changes nothing, since a cut is no more visible there than in plain TCP; a cut JSON text is never a JSON text.
+- 1xx replies are skipped (RFC 9110, 15.2), as many as fit the head's bound.  101 is garbage: nobody asked to upgrade.
+- Every byte after the end is found.  llhttp silently skips stray CR and LF between messages.  So a segment that ends in
+  one is parsed in two steps: if a message is whole before its last byte, that byte follows its end.
+- A body without length or chunks ends with the connection (RFC 9112, 6.3).  llhttp has no event for that; `end` is
+  called instead. TLS changes nothing: a cut is no more visible there than in plain TCP, and a cut JSON text is never
+  valid JSON.
 - Nothing is decoded, since 1 MB of gzip can be 1 GB: an encoded body is a fault, unless it starts like JSON after all.
 - Head and body are bounded, the head with all 1xx before it.  Trailers are ignored.
 
 Invariant: one Reply at most for each request, whatever the slicing; after a fault the reader is spent.
 
-Three ways, each giving what the one below it would give:
+A reply takes one of three ways.  Each gives the result of the ways below it:
 
     same     the bytes of the head, and how many follow, are those of the plain reply before: then so is their meaning,
              and the parser need not see them.  0.4 µs less of 0.8; servers change their head (Date) once a second
@@ -42,7 +43,7 @@ SHIFTED: Final = 4  # whole, with something behind it
 END_OF_HEAD: Final = b"\r\n\r\n"
 JSON_STARTS: Final = frozenset(b"{[")
 LETTER_H: Final = b"H"[0]
-TLS_ALERT: Final = b"\x15\x03"  # content type and major version of the record by which TLS answers what is none
+TLS_ALERT: Final = b"\x15\x03"  # content type and major version of TLS's answer to bytes that are not TLS
 SECONDS: Final = re.compile(rb"\d{1,10}")
 KEEP_ALIVE_TIMEOUT: Final = re.compile(rb"(?i)\btimeout\s*=\s*(\d{1,9})")
 PARSE_ERRORS: Final = (httptools.HttpParserError, httptools.HttpParserUpgrade)
@@ -56,13 +57,14 @@ class Unbelievable(Exception):
 
 
 class ReplyReader:
-    """Reads the reply to one request after another, on one connection.
+    """Reads the replies of one connection, one request after another.
 
-    After a whole reply `keeps_open` says whether the server will take another request on this connection, and
-    `keep_alive_s` how long it said that it keeps an idle one, or None.  A Reply of status 200 or 201 has neither
-    `retry_after` nor `date`; with `is_for_calls` it has `age_s`.
-    The last plain reply's head is kept beside the parser's state, since most replies differ from it in nothing but the
-    body: that is why the reader has 19 attributes, and `feed` a first branch.
+    After a whole reply `keeps_open` says whether the server will take another request on this connection.
+    `keep_alive_s` is how long the server keeps an idle one by its own words, or None.  A Reply of status 200 or 201 has
+    neither `retry_after` nor `date`; with `is_for_calls` it has `age_s`.
+
+    The head of the last plain reply is kept beside the parser's state, since most replies differ from it only in the
+    body.  For that the reader has 19 attributes, and `feed` its first branch.
     """
 
     __slots__ = (
@@ -89,7 +91,7 @@ class ReplyReader:
         self._head: bytearray | None = bytearray()  # so that the first reply takes the slow way, for its Keep-Alive
 
     def feed(self, data: bytes) -> Reply | None:
-        """Take bytes as received, never none.  The Reply, once it is whole or can no more be believed."""
+        """Take bytes as received, at least one.  Returns the Reply once it is whole, or cannot be believed any more."""
         if len(data) == self._same_bytes and data.startswith(self._same_head):
             body = data[len(self._same_head) :]
             if body[0] in JSON_STARTS and self._stage == NOTHING and self._head is None:
@@ -115,7 +117,9 @@ class ReplyReader:
         return self._feed_slowly(data)
 
     def end(self, *, is_clean: bool) -> Reply:
-        """The connection ended before `feed` gave a Reply: what that makes of it.  `is_clean`: by FIN, not reset."""
+        """The connection ended before `feed` gave a Reply.  Returns the Reply that follows.  `is_clean`: by FIN, not
+        reset.
+        """
         if self._stage == NOTHING:
             return failed(Fault.LOST)
         headers = self._headers
@@ -125,7 +129,7 @@ class ReplyReader:
         return failed(Fault.CUT)
 
     def close(self) -> None:
-        """Break the cycle between reader and parser, so that ended lanes need no garbage collection."""
+        """Break the reference cycle of reader and parser, so that ended lanes need no garbage collection."""
         del self._parser, self._feed
 
     def _reset(self) -> None:
@@ -236,7 +240,7 @@ def split_headers(head: bytes) -> dict[bytes, bytes]:
 
 
 def encoding_of(headers: dict[bytes, bytes]) -> bytes:
-    """What a body is encoded in besides chunks, or nothing."""
+    """The encoding of a body besides chunks, or nothing."""
     coding, transfer = headers.get(b"content-encoding", b""), headers.get(b"transfer-encoding", b"")
     if coding.lower() not in (b"", b"identity"):
         return coding
@@ -244,11 +248,11 @@ def encoding_of(headers: dict[bytes, bytes]) -> bytes:
 
 
 def age_of(headers: dict[bytes, bytes]) -> float:
-    """Seconds since the origin answered (RFC 9111, 5.1), the most that any cache says; 0 where none says a number."""
+    """Seconds since the origin answered (RFC 9111, 5.1), by the highest number of any cache; 0 without a number."""
     ages = (age.strip() for age in headers.get(b"age", b"").split(b","))
     return float(max((int(age) for age in ages if SECONDS.fullmatch(age)), default=0))
 
 
 def failed(fault: Fault, detail: str = "") -> Reply:
-    """A reply of which nothing is to be believed."""
+    """A reply that must not be believed."""
     return Reply(0, fault=fault, detail=detail)

@@ -1,8 +1,8 @@
-"""One connection with at most one request on it, and exact knowledge of what was written and what came back.
+"""One connection with at most one request on it.  It knows exactly what was written and what came back.
 
-A lane is an asyncio protocol put straight onto a connected transport: no task, timer or future a request.  Its owner
-sends bytes and is called back from inside the event loop's `data_received`; it may send the next request right there.
-A `BufferedLane` is the same with a read buffer of its own.
+A lane is an asyncio protocol directly on a connected transport: no request needs a task, timer or future.  Its owner
+sends bytes, and is called back from inside the event loop's `data_received`.  It may send the next request there. A
+`BufferedLane` is the same with its own read buffer.
 
     send -> False                nothing was written, and nothing will be: the pair is unsent
     send -> True, then replied   exactly once a request: a whole reply, or a fault, which leaves the pair in doubt
@@ -10,17 +10,17 @@ A `BufferedLane` is the same with a read buffer of its own.
                                  so everything in `history` is in doubt (replies do not name their request)
     ended                        exactly once, last: the connection is gone
 
-Invariants: `is_busy` from a `send` that returned True until its `replied`; after `is_open` is False no byte is written.
-A lane is never pipelined, follows no redirect and retries nothing.  What it promises about the wire:
+Invariants: `is_busy` from a `send` that returned True until its `replied`.  No byte is written after `is_open` is
+False. A lane is never pipelined, follows no redirect and repeats nothing.  Its promises about the wire:
 
 - An aborted request leaves the kernel at once: SO_LINGER(1, 0), set by the pool, turns the close into a reset, which
   drops the send queue.  Without it megabytes of a "lost" request still arrive.  An idle lane closes in good order.
-- Write buffers may be full (`pause_writing`): what was handed to the transport counts as written all the same.
-- A lane that has answered something listens for `linger_s` more before it closes, since a reply too many comes last.
-- Deadlines, idle limits and lingering are looked after by `sweep`, called by the pool for all lanes together.
+- Write buffers may be full (`pause_writing`).  Bytes that were handed to the transport count as written all the same.
+- A lane that has answered something listens for `linger_s` more before it closes, since a stray reply comes last.
+- `sweep` keeps deadlines, idle limits and lingering.  The pool calls it for all lanes together.
 
-An exception out of an owner's callback, or of the lane's own, cuts the lane and goes to `Owner.crashed`: the event loop
-would only log it, and the run would go on with the same bug at the next reply.
+An exception in a callback of the owner or of the lane cuts the lane and goes to `Owner.crashed`.  The event loop would
+only log it, and the run would meet the same bug at the next reply.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ from .idle import IdleLimit
 
 LINGER_OFF: Final = struct.pack("ii", 0, 0)
 QUICKACK: Final[int] = getattr(socket, "TCP_QUICKACK", 0)
-"""Linux only; there it acknowledges at once what has come, and lasts until the next acknowledgement or so (tcp(7))."""
+"""Linux only.  It acknowledges received bytes at once, and lasts until about the next acknowledgement (tcp(7))."""
 SHUTDOWN_S: Final = 1.0
-"""How long an orderly close may take before the lane is cut: a TLS peer need not answer `close_notify`."""
+"""An orderly close may take so long before the lane is cut: a TLS peer need not answer `close_notify`."""
 
 
 class Owner(Protocol):
-    """Who a lane answers to.  All calls are synchronous, on the event loop."""
+    """The owner of a lane.  All calls are synchronous, on the event loop."""
 
     def replied(self, lane: Lane, reply: Reply, /) -> None:
         """The reply to `lane.carried`, at `lane.replied_at`; `lane.send` is allowed if `lane.is_open`."""
 
     def strayed(self, lane: Lane, /) -> None:
-        """The lane answered out of step: put all that it settled in doubt.  The lane is closed already."""
+        """The lane answered out of step: put everything that it settled in doubt.  The lane is already closed."""
 
     def ended(self, lane: Lane, /) -> None:
-        """The lane is gone for good; called once, after everything else."""
+        """The lane is gone for good.  Called once, after everything else."""
 
     def crashed(self, error: Exception, /) -> None:
-        """A callback of this owner raised: a bug.  End the run with it; must not raise."""
+        """A callback of this owner raised, which is a bug.  End the run with it.  Must not raise."""
 
 
 class Closable(Protocol):
@@ -68,10 +68,10 @@ class Closable(Protocol):
 
 
 class Lane(asyncio.BaseProtocol):
-    """See the module.  Attributes without underscore are for the owner to read; `history` is the owner's to fill.
+    """See the module.  The owner may read attributes without an underscore, and fills `history`.
 
-    It has 18 attributes because it stands for one connection and its request at once: as two objects each request
-    would pay for the second.
+    It has 18 attributes because it stands for a connection and for its request.  As two objects, each request would pay
+    for the second.
     """
 
     __slots__ = (
@@ -111,9 +111,9 @@ class Lane(asyncio.BaseProtocol):
         self.sent_at = self.replied_at = monotonic()
 
     def send(self, request: bytes, carried: object, now: float, deadline: float) -> bool:
-        """Write one request.  False: nothing was or will be written, and `ended` follows or has come.
+        """Write one request.  False: nothing was or will be written, and `ended` will come or has come.
 
-        The lane must not be busy.  `deadline` is on the clock of `now`, which is `time.monotonic`.
+        The lane must not be busy.  `deadline` is on the clock of `now`, `time.monotonic`.
         """
         assert not self.is_busy, "one request at a time"
         if not self.is_open or self._transport.is_closing():
@@ -128,7 +128,7 @@ class Lane(asyncio.BaseProtocol):
         return True
 
     def is_reusable(self, now: float) -> bool:
-        """Whether a request may be sent now with little danger that the server is closing this very moment."""
+        """Whether a request may be sent now, with little danger that the server is just closing the connection."""
         if not self.is_open or self.is_busy or self._transport.is_closing():
             return False
         limit_s, stated_s = self._idle.s, self._reader.keep_alive_s
@@ -145,7 +145,7 @@ class Lane(asyncio.BaseProtocol):
                 self.hang_up()
 
     def abort(self, fault: Fault) -> None:
-        """Cut the connection now, by reset; an outstanding request is replied to with `fault` before this returns."""
+        """Cut the connection now, by a reset.  An outstanding request gets a reply with `fault` before this returns."""
         self.is_open = False
         self._cut()
         if self.is_busy:
@@ -159,7 +159,7 @@ class Lane(asyncio.BaseProtocol):
         self._connection.close()
 
     def sweep(self, now: float) -> None:
-        """Do what is due: abort an overdue request, close a lane idle for too long, end a lingering one."""
+        """Abort an overdue request, close a lane that was idle for too long, or end a lingering one."""
         if self.is_busy:
             if now >= self._deadline:
                 self.abort(Fault.SILENT)
@@ -296,8 +296,8 @@ class Lane(asyncio.BaseProtocol):
 class BufferedLane(Lane, asyncio.BufferedProtocol):
     """A lane that gives the event loop a buffer to read into, for all connections but plain ones on uvloop.
 
-    Without one the loop takes 256 KiB from the kernel and gives them back for each reply, half of what a request over
-    TLS costs.  uvloop reads plain connections into one buffer for all: there this would cost 1.7 µs a reply more.
+    Without one the loop allocates and frees 256 KiB for each reply, half the cost of a request over TLS.  uvloop reads
+    plain connections into one buffer for all; there a buffer would cost 1.7 µs a reply more.
     """
 
     __slots__ = ("_buffer",)

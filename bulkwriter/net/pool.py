@@ -1,13 +1,13 @@
-"""Makes lanes and looks after them all: connecting, deadlines, idle limits, closing.
+"""Makes lanes and keeps them all: connections, deadlines, idle limits, closing.
 
-The pool hands out lanes and forgets none before it has ended.  Who may be busy when is its callers' business, so one
-pool serves several owners (the engine's lanes, and those of `Calls`) and has no limit of its own.
+The pool hands out lanes, and forgets none before it has ended.  Its callers decide which lane is busy.  So one pool
+serves several owners (the engine's lanes, and those of `Calls`), and has no limit of its own.
 
-`sweep` stands in for timers: one pass over the lanes a few times a second costs less than one timer a request (a timer
-handle takes about 1 µs, a tenth of a request).  A deadline is met to the sweep's interval.
+`sweep` replaces timers.  One pass over the lanes a few times a second costs less than one timer a request: a timer
+handle takes about 1 µs, a tenth of a request.  A deadline is as exact as the interval of the sweep.
 
 Invariant: after `aclose` no lane is left, the connector knows of no connection, and every owner has had its `ended`.
-A connection taken from aiohttp must go back through its `Connection.close()`: else the connector's own close waits.
+A connection taken from aiohttp must go back through its `Connection.close()`, or the connector's own close would wait.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ except ImportError:  # pragma: no cover - Windows
 
 LINGER_RESET: Final = struct.pack("ii", 1, 0)
 FILES_KEPT: Final = 64
-"""Files left to journal, ledger, source and whatever else the process has: one that cannot be opened ends the run."""
+"""Files that are left to journal, ledger, source and others.  If one of those cannot be opened, the run ends."""
 
 
 class Pool:
-    """Lanes to one host.  `timeout_s` is a request's deadline, for the kernel's own (TCP_USER_TIMEOUT).
+    """Lanes to one host.  `timeout_s` is a request's deadline, also for the kernel (TCP_USER_TIMEOUT).
 
-    Connecting takes no longer either: a host that swallows everything is found gone as soon as one that is silent.
+    It bounds the connection as well.  So a host that drops all packets is noticed as soon as a silent one.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class Pool:
         self._is_closed = False
 
     async def connect(self, owner: Owner, *, body_bytes: int, is_for_calls: bool = False) -> Lane:
-        """Open a lane for `owner`, which believes reply bodies up to `body_bytes`; for calls the heads are read too.
+        """Open a lane for `owner` that accepts reply bodies up to `body_bytes`.  For calls it reads the heads too.
 
-        Raises ConnectFailure: nothing was sent, whatever the fault.  Safe to cancel.
+        Raises ConnectFailure; nothing was sent then.  Safe to cancel.
         """
         if self._is_closed:
             raise ConnectFailure(Fault.UNSENT, "the pool is closed")
@@ -94,7 +94,9 @@ class Pool:
         return lane
 
     def sweep(self, now: float) -> None:
-        """Abort overdue requests, close lanes that idled too long, end lingering ones; call it a few times a second."""
+        """Abort overdue requests, close lanes that were idle too long, end lingering ones.  Call it a few times a
+        second.
+        """
         self._idle.relax(now)
         for lane in tuple(self._lanes):
             lane.sweep(now)
@@ -102,7 +104,7 @@ class Pool:
     async def aclose(self) -> None:
         """Close all lanes: busy ones are cut (CANCELLED), the others listen once more, together, for a stray reply.
 
-        Takes `linger_s`, and up to a second more where a TLS peer does not answer.  If cancelled, it cuts what is left.
+        Takes `linger_s`, and up to a second more if a TLS peer does not answer.  A cancel cuts the remaining lanes.
         """
         self._is_closed = True
         try:
@@ -148,9 +150,9 @@ def buffer_bytes(body_bytes: int) -> int:
 
 
 def tune(transport: asyncio.Transport, *, timeout_s: float) -> None:
-    """Set on a new connection what its lane relies on.
+    """Set the options of a new connection that its lane relies on.
 
-    TCP_USER_TIMEOUT (Linux) makes the kernel too give up on unacknowledged bytes at the deadline, not after 15 minutes.
+    TCP_USER_TIMEOUT (Linux): the kernel too gives up on unacknowledged bytes at the deadline, not after 15 minutes.
     """
     sock = transport.get_extra_info("socket")
     if sock is None:

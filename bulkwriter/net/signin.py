@@ -1,15 +1,15 @@
-"""Signs in with a password at /api/token, and lives on refresh tokens from then on.
+"""Signs in with a password at /api/token, and uses refresh tokens from then on.
 
-    TokenEndpoint  one form in, one answer out; asks again where the endpoint is busy or gone, within limits
-    SignIn         refresh token first, password where there is none or it is refused; makes token values
+    TokenEndpoint  one form in, one answer out; within limits it asks again if the endpoint is busy or does not answer
+    SignIn         makes token values: by refresh token, or by password if there is none or it is refused
 
-A refresh token works once and is replaced with each answer.  One that is spent, cancelled or expired leads to one new
-sign-in with the password, for which a two-factor code is asked for again.  The client id is our own, since another
-sign-in under the same id would cancel our refresh token.
+A refresh token works once, and each answer brings the next one.  If it is spent, cancelled or expired, there is one new
+sign-in with the password, and a two-factor code is asked for again.  The client id is our own, since another sign-in
+under the same id would cancel our refresh token.
 
-Invariant: no secret is ever part of an error: a server's words are quoted without the secrets that were sent to it.  A
-refused login is a `ConfigurationStop` after one request; an endpoint that is busy or gone is asked a few times, never
-before its Retry-After, and is then a `TryLater`.
+Invariants: no secret is ever part of an error; quotes of the server leave out the secrets that were sent to it.  A
+refused login is a `ConfigurationStop` after one request.  An endpoint that is busy or does not answer is asked a few
+times, never before its Retry-After; then it is a `TryLater`.
 
 Source: the API's documentation of /api/token; RFC 6749, sections 4.3, 5.2 and 6.
 """
@@ -30,14 +30,14 @@ from ..guarded import is_cancelled
 from ..model import FATAL_FAULTS, CallVerdict, Fault, Reply, wait_words
 from .api import BadList, check_header, load
 
-TRIES: Final = 5  # requests for one token; with their pauses up to 15 s of an endpoint that is gone
+TRIES: Final = 5  # requests for one token; with their pauses they bridge up to 15 s without an answer
 FIRST_PAUSE_S: Final = 1.0  # longest pause after the first try; doubled with each
 QUOTE_CHARS: Final = 200
 
 TokenRequest = Callable[[Mapping[str, str], str | None], bytes]
 """`token_request(form, client_id)`: the whole request; see `net.api.Api`."""
 Judge = Callable[[Reply, float], CallVerdict]
-"""`judge(reply, wall_s)`: what a reply means, as for every call; see `core.classify.judge_call`."""
+"""`judge(reply, wall_s)`: the meaning of a reply, as for every call; see `core.classify.judge_call`."""
 
 
 class RequestCall(Protocol):
@@ -61,7 +61,7 @@ class TokenEndpoint:
     wall: Callable[[], float] = time.time
 
     async def ask(self, form: Mapping[str, str], *, has_answered: bool) -> Reply:
-        """The endpoint's answer, yes or no.  Raises `TryLater`, or `ConfigurationStop` if it cannot be reached so."""
+        """The endpoint's answer, yes or no.  Raises `TryLater`, or `ConfigurationStop` if a setting must be wrong."""
         data = self.token_request({**form, "client_id": self.client_id}, self.client_id)
         said = ""
         for attempt in range(TRIES):
@@ -78,7 +78,7 @@ class TokenEndpoint:
         raise TryLater(f"the sign-in got no answer ({said})", hint="the same command later goes on")
 
     def _pause_s(self, stated_s: float, attempt: int) -> float:
-        """What the endpoint states, and after it full jitter: uniform in [0, 1 s * 2**attempt], first in [0, 1 s]."""
+        """The pause that the endpoint states, plus full jitter: uniform in [0, 1 s * 2**attempt], first in [0, 1 s]."""
         if stated_s > self.longest_wait_s:
             raise TryLater(
                 f"the sign-in was put off for {wait_words(stated_s)}",
@@ -91,7 +91,9 @@ class TokenEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Whom to sign in.  `totp` is called for a two-factor code at each sign-in, in a thread: it may ask a person."""
+    """The login of one user.  `totp` is called for a two-factor code at each sign-in, in a thread: it may ask a
+    person.
+    """
 
     username: str
     password: str = field(repr=False)
@@ -99,7 +101,7 @@ class Login:
 
 
 class SignIn:
-    """A supply of token values (see `net.auth.Supply`): by refresh token while one works, else by password."""
+    """Makes token values (see `net.auth.Supply`): by refresh token while one works, else by password."""
 
     def __init__(self, login: Login, endpoint: TokenEndpoint) -> None:
         self._login = login
@@ -128,7 +130,7 @@ class SignIn:
         return answer
 
     def _take(self, answer: Reply) -> tuple[str, float] | None:
-        """The token in an answer and for how long it is good; None where the answer is none or no."""
+        """The token in an answer, and for how long it is good; None without a usable answer."""
         granted = json_object(answer.body) if answer.status == 200 else {}
         value, refresh_token = granted.get("access_token"), granted.get("refresh_token")
         if not isinstance(value, str) or not is_usable(value):
@@ -138,7 +140,7 @@ class SignIn:
 
 
 async def obtain(call: Callable[[], Awaitable[str]], what: str) -> str:
-    """What a function of the caller's answers.  Its failure is told by kind only, since its words may hold a secret."""
+    """Call a function of the caller.  Only the kind of its failure is told, since its message may hold a secret."""
     stop: BulkwriterError
     try:
         return await call()
@@ -156,7 +158,7 @@ async def obtain(call: Callable[[], Awaitable[str]], what: str) -> str:
 
 
 def refusal(answer: Reply, *, secrets: tuple[str, ...]) -> ConfigurationStop:
-    """The stop after an answer that gave no token to a password."""
+    """The stop after an answer without a token for a password."""
     if answer.status in (400, 401):
         words = json_object(answer.body)
         said = words.get("error_description") or words.get("error")
@@ -189,7 +191,7 @@ def is_usable(value: str) -> bool:
 
 
 def life_of(expires_in: Any) -> float:
-    """Seconds for which a token is good; infinity where that is not told, since the server says so in time: 401."""
+    """Seconds for which a token is good; infinity if that is not told, since a 401 will say so in time."""
     try:
         life_s = math.inf if isinstance(expires_in, bool) else float(expires_in)
     except (TypeError, ValueError, OverflowError):
