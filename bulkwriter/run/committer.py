@@ -36,28 +36,36 @@ OPEN: Final = (State.PENDING, State.INTENT, State.IN_DOUBT)
 
 
 class Committer:
-    """Commits the rows that `pairs` has queued, and delivers their outcomes."""
+    """Commits the rows that `pairs` has queued, delivers their outcomes, and calls `after_commit`."""
 
     def __init__(
-        self, run: RunLoop, store: Store, pairs: Pairs, deliveries: Deliveries, *, clock: Callable[[], float]
+        self,
+        run: RunLoop,
+        store: Store,
+        pairs: Pairs,
+        deliveries: Deliveries,
+        *,
+        after_commit: Callable[[], None],
+        clock: Callable[[], float],
     ) -> None:
         self._run, self._store, self._pairs, self.deliveries = run, store, pairs, deliveries
+        self._after_commit = after_commit
         self._clock = clock
         self.before = dict(store.counts)
         """Rows by state when the run began."""
         self._task: asyncio.Task[None] | None = None
         self._flushing = anyio.Lock()
 
-    def start(self, after_commit: Callable[[], None]) -> None:
-        """Commit groups from now on, calling `after_commit` after each."""
-        self._task = self._run.spawn(self.commit, after_commit).task
+    def start(self) -> None:
+        """Commit groups from now on."""
+        self._task = self._run.spawn(self.commit).task
 
-    async def commit(self, after_commit: Callable[[], None]) -> None:
+    async def commit(self) -> None:
         """Commit groups for ever.  Raises `JournalError` when one fails."""
         while True:
             await self._run.until(lambda: self._pairs.has_rows)
             count = await self._commit()
-            after_commit()
+            self._after_commit()
             await anyio.sleep(min(LONGEST_PAUSE_S, count * PAUSE_S_PER_ROW))
 
     async def committed(self) -> bool:

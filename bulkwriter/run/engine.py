@@ -109,7 +109,7 @@ class Engine:
             run, store, pairs, deliveries, admission, looker, settings.limits,
             list_role=ports.entity.list_role, clock=clock,
         )  # fmt: skip
-        self.committer = Committer(run, store, pairs, deliveries, clock=clock)
+        self.committer = Committer(run, store, pairs, deliveries, after_commit=self._after_commit, clock=clock)
         self.bottleneck = Bottleneck(self)
         self._heard = 0  # attempts when the lanes were last heard out
         self._adopt(stored)
@@ -146,7 +146,7 @@ class Engine:
     def start(self) -> None:
         """Start the background tasks; `aclose` ends them."""
         run, admission = self.run, self.admission
-        self.committer.start(self._after_commit)
+        self.committer.start()
         run.spawn(self.looker.run)
         run.spawn(self._renew_token)
         run.spawn(self._tick)

@@ -36,21 +36,24 @@ CUT: Final = "a task of the writer was cancelled or interrupted from outside"
 
 
 class Background:
-    """One background task.  `cancel` ends it, whether it has begun or not, and lets it clean up."""
+    """`work(*args)` in a task of its own; an error in it ends the run of `loop`.
+
+    `cancel` ends it, whether it has begun or not, and lets it clean up.
+    """
 
     __slots__ = ("_is_cancelled", "_scope", "task")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: RunLoop, work: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
         self._scope: anyio.CancelScope | None = None
         self._is_cancelled = False
-        self.task: asyncio.Task[None]
+        self.task = own_task(self._run(loop, work, args))
 
     def cancel(self) -> None:
         self._is_cancelled = True
         if self._scope:
             self._scope.cancel()
 
-    async def run(self, loop: RunLoop, work: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
+    async def _run(self, loop: RunLoop, work: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
         with anyio.CancelScope() as self._scope:
             if self._is_cancelled:
                 self._scope.cancel()
@@ -175,10 +178,9 @@ class RunLoop:
         """Run `work(*args)` in the background, until it ends or the run does.  Cancel the returned task to end it
         sooner.
         """
-        beside = Background()
-        task = beside.task = own_task(beside.run(self, work, args))
-        self._tasks[task] = beside
-        task.add_done_callback(self._ended)
+        beside = Background(self, work, args)
+        self._tasks[beside.task] = beside
+        beside.task.add_done_callback(self._ended)
         if self._is_closing:
             beside.cancel()
         return beside

@@ -66,11 +66,13 @@ class Stage:
         clock = asyncio.get_running_loop().time
         self.run = RunLoop(lambda: math.inf, Settings(), clock=clock, tell=lambda event: None)
         self.delivered: list[tuple[int, int]] = []
-        self.committer = Committer(self.run, cast(Store, disk), self.pairs, self.deliveries(), clock=clock)
+        self.committer = Committer(
+            self.run, cast(Store, disk), self.pairs, self.deliveries(), after_commit=self.after, clock=clock
+        )
         self.commits = 0
 
     def begin(self) -> asyncio.Task[None]:
-        return asyncio.get_running_loop().create_task(self.committer.commit(self.after))
+        return asyncio.get_running_loop().create_task(self.committer.commit())
 
     def deliveries(self) -> Deliveries:
         deliveries: Any = SimpleNamespace(deliver=self.deliver)
