@@ -93,7 +93,9 @@ def test_every_topic_exists() -> None:
 
 
 def test_every_script_exists_and_can_be_run() -> None:
-    for name in set(re.findall(r"\bscripts/(\w+)", README)):
+    names = set(re.findall(r"\bscripts/(\w+)", README))
+    assert names
+    for name in names:
         script = ROOT / "scripts" / name
         assert script.is_file(), name
         assert script.stat().st_mode & 0o111, name

@@ -25,7 +25,6 @@ class FixedWorkers:
         self._rng, self._workers, self._base_s, self._cap_s = rng, workers, base_s, cap_s
         self._awake = workers  # idle, and how often each of them was throttled in a row
         self._asleep: list[tuple[float, int]] = []
-        self._fresh = 0
         self._levels: dict[float, list[int]] = {}
         self._next_level = 0
 

@@ -63,9 +63,6 @@ class Table:
         return page_of(page, self.size, len(ids), has_next=first + self.size < len(ids))
 
 
-Get = Callable[[Filters, int], object]
-
-
 def scanned(table: Table, *, down_to: int | None = None) -> tuple[int, list[int]]:
     """The newest id and all ids that a scan gives."""
     seen: list[int] = []
