@@ -30,7 +30,7 @@ from .run.summary import ended_of, snapshot_of, summary_of
 from .run.warm_start import WarmStart
 from .settings import Settings
 from .shielded import own_task, to_its_end
-from .sources.inputs import PairLike, Pairs, as_source, checked_pair
+from .sources.inputs import PairLike, PairsLike, as_source, checked_pair
 from .wiring import Assembly
 
 ENDS: Final = "give the pair again after the next start; what had been sent of it is in the journal"
@@ -170,7 +170,7 @@ class BulkWriter:
 
     # writing
 
-    async def write_all(self, pairs: Pairs) -> Summary:
+    async def write_all(self, pairs: PairsLike) -> Summary:
         """Write every pair and return the summary of the run.  After any ending, the same pairs go on from there.
 
         Waits for lanes, pace, quotas, the disk, and for doubts to be settled.  Safe to cancel.  Raises the
@@ -183,7 +183,7 @@ class BulkWriter:
         self._raise()
         return self.summary()
 
-    async def stream(self, pairs: Pairs) -> AsyncGenerator[Outcome, None]:
+    async def stream(self, pairs: PairsLike) -> AsyncGenerator[Outcome, None]:
         """Write every pair and yield one outcome for each, as they settle (not in the order of the input).
 
         Pairs that an earlier start settled come with their outcome of that time.  A slow consumer slows the source.

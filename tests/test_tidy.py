@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -101,6 +102,21 @@ def test_a_module_says_what_it_is(path: Path) -> None:
         return
     docstring = ast.get_docstring(tree(path)) or ""
     assert docstring.count("\n") + 1 >= DOCSTRING_LINES, "what it does, its invariant, what it does not do"
+
+
+def types_in(path: Path) -> set[str]:
+    """Names of classes and of aliases for types at the top of a module."""
+    found = {node.name for node in tree(path).body if isinstance(node, ast.ClassDef)}
+    for node in tree(path).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found |= set(re.findall(r"^[A-Z][a-z]\w+$", node.targets[0].id))
+    return found
+
+
+def test_the_name_of_a_type_means_one_thing() -> None:
+    counts = Counter(name for path in MODULES for name in types_in(path))
+    assert counts["Pairs"] == counts["GetPage"] == 1, "classes and aliases are both seen"
+    assert [name for name, count in counts.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if p.name == "__init__.py"], ids=name_of)

@@ -18,10 +18,10 @@ from .iterables import pair_of, shown
 from .row_faults import RowFault
 
 PairLike = Pair | tuple[int, int]
-Pairs = Iterable[PairLike] | AsyncIterable[PairLike] | Source
+PairsLike = Iterable[PairLike] | AsyncIterable[PairLike] | Source
 
 
-def as_source(pairs: Pairs) -> Source:
+def as_source(pairs: PairsLike) -> Source:
     """Any iterable as a source; a source stays as it is."""
     return cast(Source, pairs) if hasattr(pairs, "fraction") else iterable_source(cast(Iterable[PairLike], pairs))
 
