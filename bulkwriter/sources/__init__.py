@@ -1,38 +1,40 @@
 """Where pairs come from: CSV, TSV and JSON Lines files, standard input, and iterables, as batches of rows.
 
-**CSV** (`.csv`, `.tsv`).  UTF-8, with or without a byte order mark; in other columns any encoding that is ASCII for
-ASCII will do, such as Excel's plain "CSV", since ids are ASCII.  Lines end with LF, CRLF or CR.  The first line that
-is not blank names the columns, or the line that `--header-line N` gives (counted from 1; what stands above it is
-passed over). It tells which of `,` `;` tab and `|` parts them, whatever the file's suffix; a line `sep=;` above it
-tells so too. Names may be in any case and order; white space, `_` and `-` in them do not count, all other columns are
-ignored, and each wanted one must be there once.  Fields may be quoted, and other columns may then hold line ends (RFC
-4180, strictly: text behind a closing quote makes a bad row).  Blank lines and lines of delimiters alone are no rows.
-A row with more fields than the header is bad, since a stray delimiter may have moved the ids into each other's place,
-unless those are empty; fewer fields will do as long as both ids are there.
+**CSV** (`.csv`, `.tsv`).  The encoding is UTF-8, with or without a byte order mark.  Ids are ASCII, so other columns
+may have any encoding that keeps ASCII, such as Excel's plain "CSV".  Lines end with LF, CRLF or CR.  The first line
+that is not blank names the columns.  With `--header-line N` it is line N, counted from 1, and lines above it are
+skipped.
 
-**JSON Lines** (`.jsonl`, `.ndjson`).  One object a line, keys as CSV's columns; a key that is there twice is a bad
-row.  Bytes that are no UTF-8 do not matter outside the ids here either.
+The header shows which of `,` `;` tab and `|` is the delimiter, whatever the file's suffix.  A line `sep=;` above it
+decides instead.  Names may be in any case and order.  White space, `_` and `-` in them do not count.  Other columns are
+ignored, and each wanted column must be there once.  Fields may be quoted, and other columns may then hold line ends
+(RFC 4180, strictly: text after a closing quote makes a bad row).  Blank lines and lines of delimiters alone are no
+rows.  A row with more fields than the header is bad, unless the extra fields are empty: a stray delimiter may have
+moved the ids into each other's place.  A row may have fewer fields if both ids are there.
 
-**Ids** are whole numbers from 1 to 2^63-1 in ASCII digits, white space around them allowed, leading zeros too ("007" is
-7).  No sign, point, exponent, underscore or thousands separator; `42.0` is none, since whatever made it may have
-rounded others.  In JSON a number or a string of digits; from iterables an integer.  Which id is whose, and by which
-names the columns go unless others are given, is said in `bulkwriter.entities`.
+**JSON Lines** (`.jsonl`, `.ndjson`).  Each line holds one object, with the same keys as CSV's columns.  A key that is
+there twice makes a bad row.  Bytes that are no UTF-8 do not matter outside the ids.
 
-Each name may end with `.gz`.  `-` and pipes without a suffix are CSV, or JSON Lines where the first byte is `{` or
-`[`. Workbooks, databases, web pages and other files that hold no such text are told by their first bytes (exit 6).
+**Ids** are whole numbers from 1 to 2^63-1 in ASCII digits.  White space around them and leading zeros are allowed
+("007" is 7).  A sign, point, exponent, underscore or thousands separator is not.  `42.0` is no id, since the program
+that wrote it may have rounded others.  In JSON an id is a number or a string of digits; from iterables it is an
+integer. `bulkwriter.entities` says which id is which, and the default names of the columns.
 
-A row that is no pair never stops anything: it is a `BadRow` with its reason, and what follows is read on.  A record
-longer than `line_bytes` is bad too; after it, and after broken quotes, reading goes on with the next line.  Only a
-source as a whole raises `SourceError`: unreadable, cut, or without its columns.  Rows before a read error still come.
+Each name may end with `.gz`.  `-` and pipes without a suffix are CSV, or JSON Lines if the first byte is `{` or `[`.
+Workbooks, databases, web pages and other files without such text are recognised by their first bytes (exit 6).
 
-**A file that changes while it is read** ends the reading with exit 6: no row is handed on that was read, or read ahead,
-after its inode, size or time of change differed from what they were when it was opened.  What was sent before is kept.
-A file may grow between two starts: rows that were added at its end are taken then.  A last line without its line end
-may be the first half of a row (`11,4` of `11,42`) in a file that is still being copied: it is believed when the file
-has not changed for two seconds.  A pipe shows nothing of this: what comes out of it is believed.
+A row that is no pair never stops anything.  It is a `BadRow` with its reason, and reading goes on.  A record longer
+than `line_bytes` is bad too.  After it, and after broken quotes, reading goes on with the next line.  Only a source as
+a whole raises `SourceError`: it is unreadable, cut, or without its columns.  Rows before a read error still come.
 
-Invariant: which rows come, their order and lines depend on the bytes alone, never on how they were cut into reads; the
-journal of a resumed run rests on that.
+**A file that changes while it is read** ends the reading with exit 6.  Its inode, size and time of change are compared
+with those at its opening.  After a change no more rows are handed on, not even rows that were read ahead.  Requests
+that were sent before stay valid.  A file may grow between two starts; the rows added at its end are then read.  A last
+line without its line end may be the first half of a row (`11,4` of `11,42`) in a file that is still being copied.  It
+is believed when the file has not changed for two seconds.  A pipe shows nothing of this, so its contents are believed.
+
+Invariant: the bytes alone decide which rows come, in which order and with which line numbers.  How reads cut the bytes
+does not matter.  The journal of a resumed run depends on that.
 """
 
 from __future__ import annotations

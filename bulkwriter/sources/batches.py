@@ -1,7 +1,7 @@
-"""What every source gives: batches of consecutive rows.  `Source` is how they are asked for.
+"""Batches of consecutive rows, the common result of all sources, and the protocol `Source` to ask for them.
 
-`RowBuffer` gathers the rows of a batch.  It keeps the line numbers as a range while they follow each other, which they
-nearly always do: a list of numbers would cost a third of the pairs' memory again.
+`RowBuffer` gathers the rows of a batch.  It keeps line numbers as a range while they follow each other, which they
+nearly always do.  A list of numbers would cost a third of the pairs' memory again.
 
 Invariant: a batch's lines and bad rows belong to its pairs by index, before and after a cut.
 """
@@ -19,14 +19,14 @@ RAW_BYTES: Final = 4 * RAW_CHARS
 
 
 class Source(Protocol):
-    """Where pairs come from.  One reader at a time; `name` is for people."""
+    """A source of pairs.  One reader at a time; `name` is for people."""
 
     name: str
 
     async def read(self, max_rows: int) -> Batch | None:
         """The next 1 to `max_rows` rows as soon as there are any; None at the end, and again after it.
 
-        Never blocks the loop, and a cancelled read loses nothing: the next one goes on where it was.  Raises
+        It never blocks the loop.  A cancelled read loses nothing: the next one goes on from there.  Raises
         `SourceError` (or what a caller's own iterable raises) when all rows before the trouble are delivered.
         """
 
@@ -34,7 +34,7 @@ class Source(Protocol):
         """The share of the source that `read` has delivered, 0 to 1, never falling; None where its size is unknown."""
 
     async def aclose(self) -> None:
-        """Let go of the source, at once even where a read hangs.  A read that waits ends with `SourceError`."""
+        """Release the source, at once even if a read hangs.  A waiting read ends with `SourceError`."""
 
 
 class RowBuffer:
@@ -80,7 +80,7 @@ def cut(batch: Batch, rows: int) -> tuple[Batch, Batch | None]:
 
 
 def printable(text: str) -> str:
-    """`text` with everything escaped that could steer a terminal or end a line."""
+    """`text` with escapes for all characters that could control a terminal or end a line."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

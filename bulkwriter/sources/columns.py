@@ -1,10 +1,11 @@
-"""Which columns hold the ids: how names are compared, and what is said when they are not there.
+"""Finds the two columns with the ids: how names are compared, and the error if a column is missing.
 
-Case, white space, underscores and hyphens do not count, so `Thing Id` and `thing_id` will do for `ThingId`; but where
-a name is there as it was asked for (in any case), another that is only alike is none of it.
+Case, white space, underscores and hyphens do not count, so `Thing Id` and `thing_id` match `ThingId`.  But if a column
+has exactly the wanted name, in any case, similar names do not match.
 
-A wanted column that is missing or there twice is an error of the whole source: no row could be right.  Names found are
-shown so that a person sees the misspelling, escaped and cut since a binary file may call anything a name.
+A wanted column that is missing or there twice is an error of the whole source, since no row could be right.  The error
+shows the names found, so that a person sees a misspelling.  They are escaped and cut, since a binary file may hold
+anything in place of a name.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Columns:
 
 
 def places(names: Sequence[str], wanted: str) -> list[int]:
-    """Where in `names` the wanted one is: as it was asked for, or else alike."""
+    """The places of the wanted name in `names`: exact matches, or else similar names."""
     exact = [i for i, name in enumerate(names) if normal(name) == normal(wanted)]
     return exact or [i for i, name in enumerate(names) if column_key(name) == column_key(wanted)]
 

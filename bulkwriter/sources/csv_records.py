@@ -1,13 +1,13 @@
-"""One CSV record out of physical lines: RFC 4180 read strictly, bounded, and honest about where it ends.
+"""Reads one CSV record from physical lines: strictly by RFC 4180, bounded, and exact about where it ends.
 
-The csv module parses; what it is fed is counted here, so that a quote that never ends costs at most `line_bytes` and
-not the rest of the file.  Where a record ends is told by its structure alone: a NUL spoils its record but does not
-move its end, otherwise a line inside a quoted field could pass for a row of its own.
+The csv module parses.  This module counts the bytes that it is fed, so that a quote without an end costs at most
+`line_bytes`, and not the rest of the file.  Only the structure decides where a record ends.  A NUL spoils its record
+but does not move its end; otherwise a line inside a quoted field could pass for a row.
 
-The outcome is one of
-  - the fields, and the index behind the record's last line;
-  - the reason why there are none, and where to go on: behind the record if its end is known, else its first line;
-  - None: the record goes on beyond `lines`, ask again with more of them (never when `is_last`).
+The result is one of
+  - the fields, and the index after the record's last line;
+  - a reason without fields, and where to go on: after the record if its end is known, else after its first line;
+  - None: the record goes on beyond `lines`, so ask again with more of them (never when `is_last`).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def take_record(
 ) -> CsvRecord | None:
     """The record that starts with `lines[at]`, as the module says.  Lines come without their line ends.
 
-    `is_cut`: the last of them is not the text's last, but what comes behind it is too long to be read.
+    `is_cut`: the text goes on after the last of them, but its next line is too long to be read.
     """
     if len(lines[at]) > line_bytes:
         return CsvRecord(None, too_long(line_bytes), at + 1)

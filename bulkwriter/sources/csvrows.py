@@ -4,10 +4,10 @@
   piece     up to 256 lines through the csv module, if each line is one record and each id is simple
   record    one record at a time, with a reason for every bad one: this way *defines* what a row is
 
-Invariant: plain and piece give exactly what record would give, or nothing.  So a row never depends on its neighbours,
-on block boundaries, or on which way was taken; a property test compares them.
+Invariant: plain and piece give exactly the result of record, or nothing.  So a row never depends on its neighbours, on
+block boundaries, or on the way that was taken.  A property test compares them.
 
-What it does not do: read, wait, or keep text between calls.  `parse` says how much it used; the rest comes again.
+Not here: reads, waits, and text kept between calls.  `parse` says how much it used; the rest comes again.
 
 Where the time goes, µs a row: plain 0.25; piece 0.7 for two quoted columns, 1.1 for six (csv module 0.6); record 6.
 Pieces of 256 lines are twice as fast as a whole block at once: their lists die young and stay in the cache.
@@ -48,8 +48,8 @@ class CsvRows:
     def parse(self, block: bytes, rows: RowBuffer, *, line: int, is_last: bool, is_cut: bool = False) -> int:
         """Add the rows of `block`, whole lines of which the first is number `line`; how many bytes of it are used up.
 
-        Fewer than all are used only where the last record goes on beyond the block, and never if `is_last`; `is_cut`:
-        what comes behind the block is too long to be read.
+        Fewer than all are used only if the last record goes on beyond the block, and never if `is_last`.  `is_cut`: the
+        line after the block is too long to be read.
         """
         self._is_cut = is_cut
         if self._header is not None and (pairs := self._plain_pairs(block, self._header)) is not None:
@@ -63,7 +63,7 @@ class CsvRows:
         return sum(map(len, lines[:at])) + at
 
     def too_long(self, head: bytes, line: int) -> BadRow:
-        """What stands for a line of more than `line_bytes`, of which `head` is the beginning."""
+        """Add a bad row for a line of more than `line_bytes`; `head` is its beginning."""
         reason = too_long(self._line_bytes)
         if self._header is None:
             record = CsvRecord(None, reason, 0)
@@ -71,7 +71,7 @@ class CsvRows:
         return self._bad(RowFault.plain(reason), head)
 
     def finish(self) -> None:
-        """There is no more; raises `SourceError` if there never was a header."""
+        """The text has ended.  Raises `SourceError` if there was no header."""
         if self._header is None and self._header_line > 1:
             raise SourceError(
                 f"{self._name} has no line {self._header_line} to name the columns", hint="see to --header-line"

@@ -1,13 +1,13 @@
-"""Files, pipes and standard input as sources: what a path means, opening it, and decompressing.
+"""Files, pipes and standard input as sources: finds the format of a path, opens it, and decompresses it.
 
-Files are opened unbuffered and in the reading thread (threaded.py): opening may hang as reading may, and a thread that
-dies inside a *buffered* read of standard input holds its lock, so that the interpreter aborts at exit.  An unbuffered
-read also returns what a pipe has, instead of waiting until a block is full.
+Files are opened unbuffered, and in the reading thread (`threaded`), since to open a file may hang like a read.  A
+thread that dies inside a *buffered* read of standard input would hold its lock, and the interpreter would abort at
+exit.  An unbuffered read also returns what a pipe has, instead of waiting for a full block.
 
-Invariants: every failure of the operating system or of gzip ends here, as a `SourceError` that names the file; bytes of
-a regular file are handed on only while it is the file that was opened (identity.py), which costs 3 µs a read.
+Invariants: every error of the operating system or of gzip ends here, as a `SourceError` that names the file.  Bytes of
+a regular file are handed on only while it is still the file that was opened (`identity`), which costs 3 µs a read.
 
-What it does not do: look into the bytes (row_reader.py).
+Not here: the contents of the bytes (`row_reader`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from .threaded import ThreadSource
 
 LINE_BYTES: Final = 65_536
 FEWEST_LINE_BYTES: Final = 64
-"""csvrows.py rests on a line of two ids and what parts them (42 bytes) never being too long."""
+"""csvrows.py depends on this: a line of two ids and their delimiter (42 bytes) is never too long."""
 FORMATS: Final[dict[str, type[CsvRows] | type[JsonRows]]] = {
     ".csv": CsvRows,
     ".tsv": CsvRows,
@@ -49,12 +49,13 @@ FORMATS: Final[dict[str, type[CsvRows] | type[JsonRows]]] = {
 }
 HEAD_BYTES: Final = ZIP_BYTES
 COUNTED_BYTES: Final = 1 << 25
-"""Of a file up to this size, some 2.5 million rows, the lines are counted first, in 30 ms: ids grow longer on the way,
-so that the first rows' bytes tell up to a tenth too many rows.  Of a longer one the share of the bytes has to do."""
+"""The lines of a file up to this size, some 2.5 million rows, are counted first, in 30 ms.  An estimate from the first
+bytes gives up to a tenth too many rows, since ids grow longer.  For a larger file the share of the bytes must do.
+"""
 COUNT_BLOCK_BYTES: Final = 1 << 20
 STDIN: Final = "standard input"
 NAMELESS: Final = ("/dev/", "/proc/")
-"""Where descriptors have names: /dev/stdin, and /dev/fd/63 for a shell's <(...).  Those tell no format."""
+"""Folders with names of descriptors: /dev/stdin, and /dev/fd/63 for a shell's <(...).  Such names tell no format."""
 
 
 def open_source(
@@ -67,10 +68,10 @@ def open_source(
 ) -> Source:
     """A source that reads the file `path`, or standard input for `-`.  README, "Sources" lists the formats.
 
-    `header_line`, 1-based, is the line of a CSV that names its columns; those above it are passed over.
+    `header_line`, 1-based, is the line of a CSV that names its columns; lines above it are skipped.
 
-    Returns at once: the file is opened by the first `read`, which raises `SourceError` where it cannot be.  Raises
-    `UsageError` for columns that cannot be.  `line_bytes`, at least 64, bounds one record.
+    Returns at once.  The first `read` opens the file, and raises `SourceError` if it cannot.  Raises `UsageError` for
+    impossible columns.  `line_bytes`, at least 64, bounds one record.
     """
     assert line_bytes >= FEWEST_LINE_BYTES
     path = os.fspath(path)
@@ -123,7 +124,7 @@ def refuse_path(path: str) -> None:
 
 
 def waits_for(path: str) -> str:
-    """In words what reading `path` may wait for without end, or ""."""
+    """The thing that a read of `path` may wait for without end, in words, or ""."""
     with suppress(OSError):  # what is wrong with it shows when it is opened
         if path == "-":
             return f"{STDIN} is this terminal: waits for rows, Ctrl-D ends them" if os.isatty(0) else ""
@@ -219,7 +220,7 @@ class FileStream:
 
 
 def count_lines(fd: int, start: int, size: int) -> int:
-    """Line ends in `size` bytes from `start` on; where the file is read next stays as it was."""
+    """Count the line ends in `size` bytes from `start` on.  The position of the file stays as it was."""
     lines, at = 0, start
     while at < start + size and (block := os.pread(fd, min(COUNT_BLOCK_BYTES, start + size - at), at)):
         lines += block.count(b"\n")

@@ -1,10 +1,11 @@
 """The line that names a CSV's columns: found, read with each delimiter, and judged.
 
-The delimiter is the first of `,` `;` tab and `|` by which both wanted columns are there, so a semicolon file of a
-European spreadsheet needs no option, and a comma in some other column's name misleads nobody.  A line `sep=;` before,
-as spreadsheets understand it, decides instead.  Without such a line no row could be right, so every trouble here is a
-`SourceError` that says what was found; where a later line within the first `LOOKED_AT` would do, because a title or a
-comment stands above it, its hint says which.
+The delimiter is the first of `,` `;` tab and `|` with which both wanted columns are there.  So a semicolon file of a
+European spreadsheet needs no option, and a comma in the name of another column does no harm.  A line `sep=;` above the
+header, as spreadsheets write it, decides instead.
+
+Without a header no row could be right, so all trouble here is a `SourceError` that says what was found.  A title or a
+comment may stand above the header.  If a later line within the first `LOOKED_AT` would do, the hint names that line.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ LOOKED_AT: Final = 20
 
 
 class Header(NamedTuple):
-    """All columns' names as they are compared, the places of the two wanted, and what parts them."""
+    """The names of all columns in their compared form, the places of the two wanted ones, and the delimiter."""
 
     names: list[str]
     first_at: int
@@ -93,7 +94,7 @@ def read_header(
 
 
 def names_in(record: CsvRecord) -> list[str]:
-    """A record's fields as names; bytes that are no UTF-8 are what they mean in Western Europe."""
+    """The fields of a record as names.  Bytes that are no UTF-8 are read as Western European letters."""
     return [
         name if name.isascii() or is_utf8(name) else name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
         for name in record.fields or ()

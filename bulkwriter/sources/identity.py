@@ -1,14 +1,14 @@
 """Whether a file is still the one that was opened: device, inode, size and time of change, by descriptor and by path.
 
-The bytes of a read are believed when the file's identity *after* the read is the one that it had when it was opened:
-then they belong to one version of it.  Truncating, rewriting, appending, replacing by rename and removing all show.
+The bytes of a read are believed if the file's identity *after* the read is the same as at its opening.  They then
+belong to one version of the file.  A truncation, a rewrite, an addition, a rename over it and a removal all show.
 
 A last line without its line end may be the first half of a row that a copy is about to finish (`11,4` of `11,42`).  It
-is believed when the file has kept its identity for `SETTLE_S`: at once for a file that is older than that, otherwise
-after the rest of that time.
+is believed when the file has kept its identity for `SETTLE_S`: at once if the file is older than that, otherwise after
+the rest of that time.
 
-What it cannot tell: a write of the same size within one tick of the file system's clock (up to 4 ms; since Linux 6.13
-none), a writer that is silent for longer than `SETTLE_S` in the middle of a row, and anything about a pipe.
+Three changes do not show: a write of the same size within one tick of the file system's clock (up to 4 ms; since Linux
+6.13 none), a writer that pauses for longer than `SETTLE_S` in the middle of a row, and anything about a pipe.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class FileIdentity:
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
     def change_to(self, now: FileIdentity) -> str:
-        """In words what happened between, or ""."""
+        """The change between the two, in words, or ""."""
         if self == now:
             return ""
         if (self.device, self.inode) != (now.device, now.inode):
@@ -77,9 +77,9 @@ class Watch:
         self._opened = FileIdentity.of(os.fstat(descriptor))
 
     def check(self, *, is_torn: bool) -> None:
-        """Raise `SourceChanged` unless the file is as it was; `is_torn`: nor may it be about to grow.
+        """Raise `SourceChanged` if the file has changed.  `is_torn`: its last line may still grow.
 
-        Waits for `SETTLE_S` at most, and only where it is torn.  Raises `OSError` where the file cannot be asked.
+        Waits for `SETTLE_S` at most, and only if it is torn.  Raises `OSError` if the file cannot be examined.
         """
         self._compare()
         if is_torn:

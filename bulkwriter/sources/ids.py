@@ -1,14 +1,15 @@
-"""Strict whole numbers: the one definition of what an id is in text, one at a time and by the column.
+"""Strict whole numbers: the only definition of an id in text, one at a time and by the column.
 
-An id is ASCII digits with white space (space, tab, CR, LF) around them, worth 1 to 2^63-1.  `int()` takes more than
-that (signs, underscores, other scripts' digits), so nothing here gives it unchecked text.
+An id is ASCII digits with white space (space, tab, CR, LF) around them, with a value from 1 to 2^63-1.  `int()` accepts
+more than that (signs, underscores, digits of other scripts), so it never gets unchecked text here.
 
-Invariant: a function for whole columns either agrees with `parse_id` on every entry or returns None, "look closer";
-callers then take the entries one by one.  So it may refuse what `parse_id` takes (leading zeros), never the reverse.
+Invariant: a function for whole columns either agrees with `parse_id` on every entry, or returns None, "look closer".
+Callers then take the entries one by one.  So it may refuse a text that `parse_id` accepts (leading zeros), but never
+accepts one that `parse_id` refuses.
 
-Where the time goes: `bytes.translate` strikes out all digits and the rest must be exactly the separators, so the shape
-of thousands of numbers is proved by one comparison; orjson then reads them at 40 ns each and refuses empty entries and
-white space inside a number.  It reads integers above 2^64 as floats, which the range check turns away.
+Speed: `bytes.translate` removes all digits, and the rest must be exactly the separators.  So one comparison proves the
+shape of thousands of numbers.  orjson then reads them at 40 ns each, and refuses empty entries and white space inside a
+number.  It reads integers above 2^64 as floats; the range check refuses those.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The inputs of the library, checked where they come in: single pairs, iterables of pairs, and sources.
 
-Invariant: what leaves here is a plain tuple of two ids, or a source.  Nothing is read from an iterable here.
+Invariant: the result is a plain tuple of two ids, or a source.  Nothing is read from an iterable here.
 
 A single value that is no pair is the caller's mistake and raises `UsageError`.  An item of an iterable that is no pair
 becomes a bad row, which is counted and kept (`sources.iterables`): it does not stop the other rows.
@@ -27,7 +27,7 @@ def as_source(pairs: PairsLike) -> Source:
 
 
 def checked_pair(pair: PairLike) -> tuple[int, int]:
-    """The pair as a plain tuple.  Raises `UsageError` for what would be a bad row of an iterable."""
+    """The pair as a plain tuple.  Raises `UsageError` for a value that would be a bad row of an iterable."""
     found = pair_of(pair)
     if isinstance(found, RowFault):
         raise UsageError(f"{shown(pair)}: {found.reason}")

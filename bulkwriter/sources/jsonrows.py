@@ -1,15 +1,15 @@
-"""JSON Lines text to rows: two ways, as for CSV, and the first object decides the keys' spelling.
+"""JSON Lines text to rows, in one of two ways, as for CSV.  The first object decides the spelling of the keys.
 
   piece     256 lines at a time, if every line is an object with both keys, each once, and integers behind them
   object    one line at a time, with a reason for every bad one: this way *defines* what a row is
 
-A key may come twice: in other spellings (`thingid`), which the parsed object shows, or exactly twice, which it
-does not: parsers keep the last one in silence, and that may be the wrong one.  So the quoted key is counted in the
-text; where it is not there just once, or an escape might hide one, the standard library's parser lists all keys.
+A key may come twice.  In two spellings (`thingid`), the parsed object shows both.  In the same spelling it does not:
+parsers silently keep the last one, which may be the wrong one.  So the quoted key is counted in the text.  If it is not
+there exactly once, or if an escape might hide one, the standard library's parser lists all keys.
 
-Invariant: piece gives exactly what object would give, or nothing.
+Invariant: piece gives exactly the result of object, or nothing.
 
-Where the time goes, µs a row: piece 0.7 (orjson 0.3); object 3.  Source of the format: https://jsonlines.org, RFC 8259.
+Speed, µs a row: piece 0.7 (orjson 0.3); object 3.  Source of the format: https://jsonlines.org, RFC 8259.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class JsonRows:
         return len(block)
 
     def too_long(self, head: bytes, line: int) -> BadRow:
-        """What stands for a line of more than `line_bytes`, of which `head` is the beginning."""
+        """Add a bad row for a line of more than `line_bytes`; `head` is its beginning."""
         self._begin(head, line)
         return RowFault.plain(too_long(self._line_bytes)).row(head[: self._line_bytes])
 
@@ -186,7 +186,7 @@ def quoted(key: str) -> bytes:
 
 
 def hiding(columns: Columns) -> re.Pattern[bytes]:
-    """What in a JSON text could spell a key's character otherwise than by itself.
+    """The escapes that could spell a character of the key in a JSON text.
 
     Other escapes stand for characters that have no other spelling, so a key with them is never found by its bytes.
     """

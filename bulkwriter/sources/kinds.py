@@ -1,8 +1,8 @@
-"""What a file is that is no CSV and no JSON Lines, told by its first bytes, and what to do with it.
+"""Recognises a file that is no CSV and no JSON Lines by its first bytes, and says what to do with it.
 
-`kind_of` answers with words and a hint, which never advises what cannot work: a workbook is not read better through a
-pipe.  `is_undecided` says whether more bytes could still change the answer, so that a pipe is waited for no longer than
-it must be.
+`kind_of` returns the kind in words, and a hint.  A hint never advises anything that cannot work: a workbook does not
+become readable through a pipe.  `is_undecided` says whether more bytes could still change the answer, so that a pipe is
+not waited for longer than needed.
 
 Source of the signatures: the formats' own specifications, as in file(1).
 """
@@ -85,7 +85,7 @@ def is_undecided(head: bytes) -> bool:
 
 
 def kind_of(head: bytes, *, is_unpacked: bool = False) -> FileKind | None:
-    """What a file is that begins with `head`; None for what may well be CSV or JSON Lines."""
+    """The kind of a file that begins with `head`; None if it may be CSV or JSON Lines."""
     if is_unpacked and head.startswith(GZIP):
         return TWICE
     if head.startswith(ZIP):

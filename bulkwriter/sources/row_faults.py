@@ -1,10 +1,10 @@
-"""Why a row is no pair, in words that help to mend it: the value, what it looks like, and what to do about that.
+"""The reason why a row is no pair, in words that help to correct it: the value, what it looks like, and what to do.
 
-A fault has two forms.  `reason` is for one row and holds its value, shortened and escaped; `kind` is the same without
-what differs from row to row, so that rows can be counted by it.
+A fault has two forms.  `reason` is for one row and holds its value, shortened and escaped.  `kind` is the same without
+the values of the row, so that rows can be counted by it.
 
-Nothing here decides what an id is (ids.py does) and nothing is guessed: `1.234` may be a thousand or one and a bit, so
-it is refused whatever it was meant to be, and what a spreadsheet rounded is lost.  The table's first match is told.
+This module does not decide what an id is (ids.py does), and it guesses nothing.  `1.234` may mean 1,234 or 1.234, so it
+is refused.  The digits that a spreadsheet rounded away are lost.  The first match in the table is told.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ LOOKS: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class RowFault:
-    """Why a row is no pair; `reason` is `kind` where it holds nothing of its row."""
+    """Why a row is no pair.  `reason` equals `kind` if it holds no value of its row."""
 
     kind: str
     reason: str

@@ -1,13 +1,13 @@
-"""A stream of bytes to batches of rows: blocks, lines, line numbers, and what the first bytes tell.
+"""Turns a stream of bytes into batches of rows: blocks, lines, line numbers, and the format by the first bytes.
 
-A block is what one read brings, up to `BLOCK_BYTES`, behind the rest of the block before.  Its whole lines go to the
-parser of the format; what the parser does not use, and the incomplete last line, wait for the next block.  A line that
-grows beyond `line_bytes` is one bad row, and its rest is thrown away as it comes, so memory is bounded by
-`BLOCK_BYTES + 2 * line_bytes` and the rows of one block.
+A block is the rest of the block before and the bytes of one read, up to `BLOCK_BYTES`.  Its whole lines go to the
+parser of the format.  Lines that the parser does not use, and the incomplete last line, wait for the next block.  A
+line longer than `line_bytes` is one bad row, and its rest is dropped as it comes.  So memory is bounded by `BLOCK_BYTES
++ 2 * line_bytes` and the rows of one block.
 
 Invariant: the bytes decide which rows come; how reads cut them does not.
 
-What it does not do: wait without blocking (see files.py) or know what a row is (csvrows.py, jsonrows.py).
+Not here: waits without blocking (`threaded`), and what a row is (`csvrows`, `jsonrows`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LINE_END: Final = re.compile(rb"\n|\r+(?=[^\r])")
 
 
 class Stream(Protocol):
-    """Bytes that come when they come."""
+    """A stream of bytes that may come late."""
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes as soon as there are any, b"" at the end; raises `SourceError`."""
@@ -38,13 +38,15 @@ class Stream(Protocol):
         """The share of the stream that has been read; None where its size is unknown."""
 
     def check(self, *, is_torn: bool) -> None:
-        """Raise `SourceError` where what was read is no longer in the stream; `is_torn`: or may not be whole yet."""
+        """Raise `SourceError` if the bytes that were read are no longer in the stream, or with `is_torn` may not be
+        whole yet.
+        """
 
     def close(self) -> None: ...
 
 
 class RowParser(Protocol):
-    """What knows a format: text to rows.  See csvrows.py for the meaning."""
+    """The parser of one format: text to rows.  See csvrows.py for the meaning."""
 
     def parse(self, block: bytes, rows: RowBuffer, *, line: int, is_last: bool, is_cut: bool = False) -> int: ...
 
@@ -109,7 +111,7 @@ class RowReader:
         return self._reached
 
     def check(self) -> None:
-        """Raise `SourceError` where the rows returned last are no longer in the stream."""
+        """Raise `SourceError` if the rows returned last are no longer in the stream."""
         self._stream.check(is_torn=False)
 
     def close(self) -> None:

@@ -1,17 +1,17 @@
-"""A blocking reader as a source: one daemon thread reads ahead, the loop takes batches, and closing waits for nothing.
+"""A blocking reader as a source.  A daemon thread reads ahead, the loop takes batches, and a close waits for nothing.
 
-A read may hang for ever: a pipe whose writer sleeps, a dead network file system, a terminal.  An executor's threads
-are waited for when the process exits, so this is a daemon thread of the source's own.  It is at most `BATCHES_AHEAD`
-batches ahead, so memory is bounded and a slow taker slows the reading.
+A read may hang for ever: a pipe with a sleeping writer, a dead network file system, a terminal.  The process waits for
+the threads of an executor when it exits.  So each source has its own daemon thread.  It is at most `BATCHES_AHEAD`
+batches ahead, so memory is bounded, and a slow consumer slows the reading.
 
-Rows that were read ahead may wait for days behind a quota, so whenever the thread last looked at the source longer than
-`CONFIRM_S` ago, it looks again before rows are handed out: those of a source that has changed are not.
+Rows that were read ahead may wait behind a quota for days.  So if the thread last examined the source more than
+`CONFIRM_S` ago, it does so again before rows are handed out.  Rows of a changed source are not handed out.
 
-Invariant: batches cross from the thread to the loop whole and in order, each once; a cancelled `read` leaves them where
-they are.  The thread alone touches the reader, and closes it when its read returns, if ever.
+Invariants: batches cross from the thread to the loop whole, in order, each once.  A cancelled `read` leaves them where
+they are.  Only the thread touches the reader, and closes it when its read returns, if ever.
 
-Where the time goes: a hand-over costs about 50 µs, two or three changes of the interpreter's lock (5 ms each at worst
-against a busy loop), which is why a batch is a block of some 5,000 rows whatever the taker asks for.
+Speed: a hand-over costs about 50 µs, and two or three changes of the interpreter's lock (5 ms each at worst against a
+busy loop).  So a batch is a block of some 5,000 rows, whatever size was asked for.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from .identity import SourceChanged
 
 BATCHES_AHEAD: Final = 2
 CONFIRM_S: Final = 0.05
-"""Many reads of a fast run need no look of their own then; a slow one has a look at each."""
+"""In a fast run many reads share one examination of the source; in a slow run each read has its own."""
 
 
 class BlockingReader(Protocol):
-    """What the thread calls; none of it is called by two threads at once."""
+    """The interface for the thread.  Two threads never call it at the same time."""
 
     def read(self) -> Batch | None: ...
 
@@ -58,7 +58,7 @@ class Command(Enum):
 
 
 class ReadResult(NamedTuple):
-    """What crosses to the loop: a batch, None at the end, or what went wrong."""
+    """A result on its way to the loop: a batch, None at the end, or an error."""
 
     batch: Batch | Exception | None
     fraction: float | None
@@ -130,7 +130,9 @@ class ThreadSource:
         return self._arrived[0]
 
     async def _confirm(self) -> None:
-        """Raise unless the source was as it is a moment ago.  One without a size is a pipe: nothing shows there."""
+        """Raise if the source has changed up to a moment ago.  A source without a size is a pipe, which shows no
+        change.
+        """
         self._raise_if_over()
         asked_at = time.monotonic()
         if self._after is None or asked_at - self._confirmed_at <= self._confirm_s:
@@ -170,7 +172,7 @@ class ThreadSource:
         self._wake()
 
     def _crashed(self, error: Exception) -> None:
-        """A bug in one of these two: whoever reads hears of it, whatever they wait for."""
+        """A bug in one of these two.  The reading caller hears of it, whatever it waits for."""
         self._changed = self._changed or error
         self._arrived.append(ReadResult(error, None))
         self._wake()
