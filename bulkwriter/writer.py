@@ -195,7 +195,8 @@ class BulkWriter:
         source = as_source(pairs)
         await self._source_run.begin()
         stored, again = self._engine.ports.store.rows, states_sent_again(self._settings)
-        delivery = Delivery(self._settings.limits.outcome_rows, again, stored=stored)
+        is_other = self._settings.journal is None  # only in memory may another source follow
+        delivery = Delivery(self._settings.limits.outcome_rows, again, stored=stored, is_other=is_other)
         feeding = self._engine.run.spawn(self._source_run.run, source, delivery)
         try:
             async for outcome in delivery.outcomes():

@@ -66,14 +66,18 @@ class Delivery:
     """The outcomes of one stream that its consumer has not taken yet.  Outcomes of single writes do not count.
 
     When the stream began, the journal held the rows before seq `stored`.  Such a row may settle before the intake reads
-    it; it is then told once, when it settles.
+    it; it is then told once, when it settles.  With `is_other` those rows are of earlier sources, and only the intake
+    finds out which of them this source has; such a row is told when the intake reads it, and no other is told at all.
     """
 
-    def __init__(self, most: int, again: frozenset[int], *, stored: int) -> None:
+    def __init__(self, most: int, again: frozenset[int], *, stored: int, is_other: bool = False) -> None:
         self._most = most
         self._again = again
         self._stored = stored
+        self._is_other = is_other
         self._told = IdSet()
+        self._ours = IdSet()  # stored rows that this source has
+        self._early: dict[int, Outcome] = {}  # of stored rows that this source may have
         self._queue: deque[Outcome] = deque()
         self._some = anyio.Event()
         self._room = anyio.Event()
@@ -84,14 +88,23 @@ class Delivery:
     def put(self, outcome: Outcome) -> None:
         if outcome.seq < SINGLE_SEQ:
             if outcome.seq < self._stored:
+                if self._is_other and outcome.seq not in self._ours:
+                    self._early[outcome.seq] = outcome
+                    return
                 self._told.add(outcome.seq)
             self._queue.append(outcome)
             self._some.set()
 
     def put_stored(self, row: ExportRow) -> None:
-        """Deliver the outcome of an earlier start, if this start does not try the pair again."""
-        if row.state in SETTLED and row.state not in self._again and row.seq not in self._told:
-            self.put(stored_outcome(row))
+        """This source has a stored row: deliver its outcome, if this start does not try the pair again."""
+        if self._is_other:
+            self._ours.add(row.seq)
+        early = self._early.pop(row.seq, None)
+        if row.state in SETTLED and row.state not in self._again:
+            if row.seq not in self._told:
+                self.put(stored_outcome(row))
+        elif early and early.state is not row.state:  # it has settled since the row was read
+            self.put(early)
 
     def fail(self, error: Exception) -> None:
         """The caller's iterable raised."""

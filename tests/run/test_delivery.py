@@ -29,3 +29,15 @@ def test_a_row_that_settles_just_before_it_is_read_again_is_told_once() -> None:
         delivery.put_stored(row(seq, state))
     delivery.put(Outcome(3, Pair(1, 4), State.CREATED, 73, 1, 200))
     assert told(delivery) == [1, 0, 3]
+
+
+def test_rows_of_earlier_sources_are_told_only_if_this_source_has_them() -> None:
+    """Without a journal file: a stream was left with rows on their way, and another source has some of their pairs."""
+    delivery = Delivery(10, frozenset({int(State.PENDING), int(State.FAILED)}), stored=6, is_other=True)
+    for seq in range(3):
+        delivery.put(Outcome(seq, Pair(1, seq + 1), State.CREATED, 70 + seq, 1, 200))
+    for seq, state in ((1, State.CREATED), (2, State.INTENT), (3, State.INTENT), (5, State.PENDING)):
+        delivery.put_stored(row(seq, state))  # 2 settled after its row was read, and 0 and 4 are of no interest here
+    for seq in range(3, 7):
+        delivery.put(Outcome(seq, Pair(1, seq + 1), State.CREATED, 70 + seq, 1, 200))
+    assert told(delivery) == [1, 2, 3, 5, 6]
