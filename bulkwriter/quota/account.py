@@ -1,13 +1,14 @@
-"""What an account has spent and may reserve, decided inside the ledger's transaction; lives in the ledger's thread.
+"""The spending and the reservations of one account, decided inside the ledger's transaction, in the ledger's thread.
 
-An exchange (`Ask` in, `Answer` out) does everything in one commit, in this order: book what has ended and give back
-what was not used, note what throttles have shown, then reserve as much of each kind as is wanted and every long window
-has room for.  The counts are kept in memory between exchanges, and read anew when another process has written.
+An exchange (`Ask` in, `Answer` out) does everything in one commit, in this order.  It books the requests that have
+ended and gives back unused units.  It notes what throttles have shown.  Then it reserves as much of each kind as is
+wanted and every long window has room for.  Counts stay in memory between exchanges.  They are read again if another
+process has written.
 
-Rows of earlier boots are placed on this boot's clock by the wall clock, and never later than the boot began.  Until
-that clock was compared with the server's, they count as spent when the boot began, and `is_guess` says so.
+The wall clock places rows of earlier boots on this boot's clock, but never later than the begin of this boot.  Until
+that clock was compared with the server's, such rows count as spent when the boot began, and `is_guess` says so.
 
-Invariant: what is answered as granted is in the transaction's rows, in the minute of its latest possible end.
+Invariant: a unit that was granted is in the transaction's rows, in the minute of its latest possible end.
 Not here: sending, waiting (`quota.gate`), the file (`quota.ledger`).
 """
 
@@ -28,13 +29,14 @@ from .windows import SLACK, concerned, is_short
 
 PLENTY: Final = 1 << 62
 SHARE: Final = 50
-"""More than a block is held only up to this part of what every window has room for: a process that falls silent keeps
-no more from others until its minute ends."""
+"""A process holds more than a block only up to this part of the room of every window.  A process that falls silent
+keeps no more than that from others, until its minute ends.
+"""
 KEEP_S: Final = 32 * DAY_S
 """A day more than the longest window."""
 FORGET_EVERY_S: Final = 3_600.0
 STEP_S: Final = 1.0
-"""A wall clock that moved by more than this against the boot clock was stepped, or was corrected by the server's."""
+"""If the wall clock moves by more than this against the boot clock, it was set, or corrected by the server's."""
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ class Account:
         self._forget_at = -math.inf
 
     def exchange(self, book: Book, ask: Ask) -> Answer:
-        """Do what `ask` says; to be called inside a transaction."""
+        """Carry out `ask`.  To be called inside a transaction."""
         epoch = ask.wall - ask.now
         is_moved = self._has_others and (ask.is_sure != self._is_sure or abs(epoch - self._spending.epoch) > STEP_S)
         if book.has_changed or is_moved:
@@ -140,7 +142,7 @@ class Account:
             self._held[kind] = held
 
     def _grant(self, book: Book, ask: Ask, kind: str, want: int, tries: set[str]) -> Grant:
-        """What the windows allow, and what the server has shown."""
+        """Grant as much as the windows allow, and as the server has shown."""
         now, wall = ask.now, ask.wall
         grant = self._spending.grant(self._long[kind], kind, PLENTY, now)
         if grant.window is not None:

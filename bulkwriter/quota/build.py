@@ -1,9 +1,9 @@
-"""Puts the parts of the quotas together: which windows, which ledger, which page, which clocks.
+"""Puts the parts of the quotas together: windows, ledger, page, clocks.
 
-One `Quotas` for everything that a process has on the wire for one account.  Where nothing is to be counted (`--quota
-none`, the default on loopback) there is no object at all, and sending costs nothing more.
+There is one `Quotas` for all requests of a process for one account.  If nothing is counted (`--quota none`, the default
+on loopback), there is no such object, and a send costs nothing more.
 
-Nothing is written here but the page and the till, which are made if need be; the ledger is opened by `Quotas.begin`.
+This module writes only the page and the till, which are made if they are missing.  `Quotas.begin` opens the ledger.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def spent_so_far(path: Path, account: str, windows: tuple[QuotaWindow, ...]) -> 
 
 
 def opened(path: Path, account: str, boot: str, till: Till) -> Ledger:
-    """The ledger, with what dead processes have left given back; our own till will be found after a power cut."""
+    """Open the ledger, and give back the units of dead processes.  Our own till will be found after a power cut."""
     ledger = Ledger.open(path, account=account, boot=boot)
     ledger.settle_tills()
     till.sync_name()
@@ -82,5 +82,5 @@ def opened(path: Path, account: str, boot: str, till: Till) -> Ledger:
 
 
 def page_name(windows: tuple[QuotaWindow, ...]) -> str:
-    """What tells pages of different short windows apart."""
+    """The part of a page's name that depends on its short windows."""
     return " ".join(f"{w.kind}:{w.count}/{w.window_s!r}" for w in windows if is_short(w))

@@ -1,16 +1,18 @@
 """The user's ceiling (`--rate N`): never more than N attempts in any second, evenly paced just below it.
 
-Two parts, because neither holds alone.  An `aiolimiter.AsyncLimiter` paces: it aims at 98.5% of N with a burst of about
-5 ms' worth (at least 2, so that a late wake-up is caught up; with a burst of 1 it issues only 95 to 98% of its rate).
-A guard keeps the promise: it remembers the times of the last N sends, and the next one waits until the oldest is a
-second old.  Both are needed: a limiter of (10, 0.01 s) was measured to put 1,008 into a second at 1,000/s.
+There are two parts, because neither is enough alone:
 
-The second is stretched by `SLACK` (1%), so that the server, which sees arrivals and not sends, does not count N + 1
-when the network delivers two requests a little closer together than they were sent.  Below one a second the guard keeps
-1/N seconds between two sends.  For a rate such as 2.5/s no second may hold 3, so 2 a second is what is reached.
+- An `aiolimiter.AsyncLimiter` paces.  It aims at 98.5% of N with a burst of about 5 ms' worth, and at least 2, so that
+  a late wake-up is caught up.  With a burst of 1 it reaches only 95 to 98% of its rate.
+- A guard keeps the promise.  It remembers the times of the last N sends, and the next one waits until the oldest is a
+  second old.  A limiter of (10, 0.01 s) alone put 1,008 into a second at 1,000/s.
 
-The ceiling permits; it does not send.  `feed` runs as a task and waits on the limiter; the sender asks `opens_at`
-and calls `book` for each request.
+`SLACK` (1%) makes the guarded second longer.  The server sees arrivals and not sends, and the network may deliver two
+requests a little closer together than they were sent; the server must not count N + 1.  Below one a second the guard
+keeps 1/N seconds between two sends.  A rate of 2.5/s reaches 2 a second, since no second may hold 3.
+
+The ceiling permits; it does not send.  `feed` runs as a task and waits on the limiter.  The sender asks `opens_at`, and
+calls `book` for each request.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ import anyio
 from aiolimiter import AsyncLimiter
 
 AIM = 0.985
-"""Share of the rate that the limiter paces at; 97% must be reached, and the rest is room for uneven arrivals."""
+"""Share of the rate that the limiter aims at.  97% must be reached; the rest is room for uneven arrivals."""
 SLACK = 0.01
-"""By how much the guarded second is longer than a second."""
+"""The guarded second is longer than a second by this share."""
 BURST_S = 0.005
 """Permits are handed out for this much time at once, so that 50,000/s do not cost 50,000 wake-ups."""
 
@@ -46,7 +48,7 @@ class Ceiling:
         self._wanted = anyio.Event()
 
     def opens_at(self, now: float) -> float:
-        """When the next request may go: `now` or earlier if at once, infinity while `feed` has to permit it first."""
+        """When the next request may go.  A time up to `now` means at once; infinity: `feed` must permit it first."""
         if self._permits == 0:
             self._wanted.set()
             return math.inf
@@ -65,7 +67,7 @@ class Ceiling:
         self._sent_at.append(now)
 
     async def feed(self, wake: Callable[[], None]) -> None:
-        """Hand out permits for ever, calling `wake` after each hand-out.  Cancel it to end it."""
+        """Hand out permits without end, and call `wake` after each hand-out.  Cancel it to end it."""
         while True:
             await self._wanted.wait()
             await self._limiter.acquire(self._batch)
@@ -75,6 +77,6 @@ class Ceiling:
 
 
 def reached(rate_per_s: float) -> float:
-    """Sends a second that a ceiling of `rate_per_s` comes to: 49.25 of 50, 0.198 of 0.2."""
+    """The rate that a ceiling of `rate_per_s` reaches: 49.25 for 50, 0.198 for 0.2."""
     guarded = max(1, math.floor(rate_per_s)) / (max(1.0, 1 / rate_per_s) * (1 + SLACK))
     return min(rate_per_s * AIM, guarded)

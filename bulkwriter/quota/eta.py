@@ -1,20 +1,21 @@
-"""The time left of a run: from the rate that binds it now, spent forward through every window by `quota.forecast`.
+"""The remaining time of a run.  It starts from the present rate, and `quota.forecast` spends forward through every
+window.
 
-    ceiling or short quota      its own rate, exactly, while it is what holds the run back
-    anything else               the writes that the server has answered lately, and never more than the two allow
+    ceiling or short quota      its own rate, exactly, while it holds the run back
+    anything else               the recent rate of answered writes, but never more than these two allow
     long quotas                 every wait to come, also of days
-    a pause                     its end, then the rate as it was before
+    a pause                     its end, then the rate before it
     doubts                      until the last of them may be settled either way; a look that is due may take any time
-    server gone, lists, token   nothing is told: nobody knows how long that takes
+    server gone, lists, token   no time is told, since nobody knows how long that takes
 
-While something long holds the run, the recent rate is nothing and says nothing; so the last one that was measured
-without counts.  What throttles have shown counts as a limit of any 24 hours, because one spent window does not tell
-where the server's days begin.  If it counts by days, the answer is off by up to one of them until two or three have
+While something long holds the run, the recent rate is near 0 and says nothing.  The last rate before it counts then.  A
+limit that throttles have shown counts as a limit of any 24 hours, because one spent window does not tell where the
+server's days begin.  If the server counts by days, the answer is off by up to one of them until two or three have
 passed.
 
-Only writes take time: rows that exist or are invalid are passed over at once.  How many writes are to come is
-`core.writes`.  A forecast costs milliseconds, so it is made anew only every `ANEW_S`, or when as many are left as were
-not expected.
+Only writes take time: rows that exist or are invalid are skipped at once.  `core.writes` says how many writes are to
+come.  A forecast costs milliseconds, so a new one is made only every `ANEW_S`, or when the number of writes left
+differs from the expected one.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
 
 ANEW_S: Final = 10.0
 STEADY_S: Final = 20.0
-"""What a rate is measured over: it counts once so much time has passed since the last hold."""
+"""A rate counts once so much time has passed since the last hold."""
 UNKNOWN: Final = frozenset({"gone", "lists", "token"})
-"""What holds back for a time that nobody knows."""
+"""Causes that hold the run for an unknown time."""
 PACED: Final = frozenset({"ceiling", "quota"})
-"""What holds back at a rate that is known."""
+"""Causes that hold the run at a known rate."""
 NO_MEASURE: Final = UNKNOWN | {"pause", "stopping", "doubts", "refused", "again", "end", "source", "start"}
-"""What holds back so that the recent rate says nothing of the rest."""
+"""Causes under which the recent rate says nothing about the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ class Eta:
         return min(self._rate or math.inf, self._most)
 
     def seconds(self, ahead: WorkAhead, now: float) -> float | None:
-        """How much longer it takes; None where nobody can know."""
+        """How many more seconds the run takes; None if nobody can know."""
         is_held = self.note(ahead.rate_per_s, ahead.held, now)
         if ahead.held in UNKNOWN:
             return None

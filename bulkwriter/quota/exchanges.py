@@ -1,14 +1,14 @@
-"""Exchanges with the ledger, one at a time: what was spent goes in, what may be spent comes out.  Runs beside the loop.
+"""Exchanges with the ledger, one at a time, beside the loop: spending goes in, grants come out.
 
-Whoever needs more of a kind says `ask`; while an exchange is on its way further wishes are gathered for the next one.
-Every exchange carries all that happened since the last: requests that ended, units not used, what throttles showed.
+A part that needs more of a kind calls `ask`.  While an exchange is on its way, further wishes are gathered for the next
+one.  Every exchange carries everything since the last: requests that ended, unused units, what throttles showed.
 
-Epoch seconds are taken from the first `Date` that a reply carries (`saw`), because calendar days begin and what an
-earlier boot spent is placed by them.  From then on they go with the boot clock, so that no step of the wall clock moves
-anything; until then, and with a server that sends no `Date`, the wall clock counts.
+Epoch seconds come from the first `Date` header of a reply (`saw`), because they place calendar days and the spending of
+earlier boots.  From then on they follow the boot clock, so that a change of the wall clock moves nothing.  Until then,
+and with a server that sends no `Date`, the wall clock counts.
 
-Invariant: what an answer grants is durable.  An exchange that fails ends it all: `on_error` is told once, and nothing
-is granted any more.  Not here: what a grant allows (`quota.gate`), how it is decided (`quota.account`).
+Invariant: a grant in an answer is durable.  A failed exchange ends it all: `on_error` is called once, and nothing is
+granted any more.  Not here: what a grant allows (`quota.gate`), and how it is decided (`quota.account`).
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
-"""What was spent, by the minute: how much room the long windows have, when they have room again, and when a run ends.
+"""The spending by the minute: the room of long windows, when they have room again, and when a run ends.
 
-Minutes count on the boot clock: minute m lasts from 60 m to 60 (m + 1) seconds after boot; what an earlier boot spent
-lies before minute 0.  A unit belongs to the minute in which its request ended (or, while it is on its way, in which its
-deadline is), and counts as having arrived at that minute's end.  So for every span of a sliding window's length no more
-was sent than it allows, and it is spent to within one minute: of a day, 0.07 %.
+Minutes count on the boot clock: minute m lasts from 60 m to 60 (m + 1) seconds after boot.  The spending of earlier
+boots lies before minute 0.  A unit belongs to the minute in which its request ended; while the request is on its way,
+to the minute of its deadline.  It counts as having arrived at that minute's end.  So in every span of a sliding
+window's length no more is sent than it allows, and it is spent to within one minute: 0.07 % of a day.
 
     any 24 hours     minute m counts until 60 (m + 1) + window
     a calendar day   minute m counts in a day if any of it lies in it, give or take `DAY_SKEW_S`, because the server's
                      clock and ours may differ; `epoch` is the wall time of the boot clock's zero
 
-`finish` answers when so many writes will have been made: it spends forward, minute by minute, by the same rules by
-which they are spent, so that the answer is right across every wait.
+`finish` tells when so many writes will be made.  It spends forward minute by minute, by the same rules, so that the
+answer is right across every wait.
 
-Pure.  Not here: what is durable (`quota.ledger`), short windows (`quota.short_window`).
+Pure.  Not here: durability (`quota.ledger`), short windows (`quota.short_window`).
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Makes every request wait for its turn under the quotas: short windows by the shared page, long ones by the ledger.
+"""Makes every request wait for its turn under the quotas.  The shared page counts short windows, the ledger long ones.
 
-The sender asks `opens_at`, then `take`s a unit of every window that concerns a write, sends, and calls `ended` with
-the reply; calls (lists, deletes, tokens) do the same in `turns`.  Nothing is sent before its unit is safe: the page
-keeps the short windows even of a killed process, and the ledger reserves the long ones ahead of need.
+The sender asks `opens_at`, then `take`s a unit of every window that concerns a write, sends, and calls `ended` with the
+reply.  Calls (lists, deletes, tokens) do the same in `turns`.  Nothing is sent before its unit is safe.  The page keeps
+the short windows even if a process is killed, and the ledger reserves units of long ones ahead of need.
 
     nothing reserved -> ask the ledger -> granted: `changed`  -> every window has room: send
                                        -> spent: wait until it has room, or (--on-quota stop) end with `TryLater`
 
-All of it happens on the event loop and at once, but for exchanges with the ledger, which run in its thread.  A call
-that waits goes before writes wherever both want the same unit, and of long windows over `any` writes leave it a share:
-looks cannot starve.  What throttles show goes through `Streak` into the ledger.
+All of this happens at once on the event loop.  Only exchanges with the ledger run in its thread.  A waiting call goes
+before writes if both want the same unit, and writes leave calls a share of long windows over `any`.  So looks cannot
+starve.  `Streak` passes on to the ledger what throttles show.
 
 Invariant: between `take` and `ended` a request counts in every window, at worst until `hold_s` have passed.
 """
@@ -35,13 +35,13 @@ from .view import spent_words
 from .windows import READ, WRITE, concerned, is_short
 
 POLITE_S: Final = 0.005
-"""How much longer than a waiting call a write waits for a unit; more is safer on a slow loop, and slower."""
+"""A write waits so much longer for a unit than a waiting call.  A higher value is safer on a slow loop, and slower."""
 CONTENDED_S: Final = 0.001
-"""When to try again for a page that another process has locked."""
+"""Pause before the next try for a page that another process has locked."""
 REPORT_S: Final = 15.0
-"""Where nothing is reserved ahead, what was spent is reported so often."""
+"""Without reservations the spending is reported to the ledger so often."""
 TOLD_S: Final = 120.0
-"""Of a longer wait a person is told once."""
+"""People are told of a longer wait, once."""
 
 
 def unheard(event: Event) -> None:
@@ -76,12 +76,14 @@ class Quotas:
         )  # fmt: skip
         self.is_halted = False
         self.is_guess = False
-        """Whether what an earlier boot spent cannot be judged yet: until a reply came it counts as spent just now."""
+        """Whether the age of an earlier boot's spending is not known yet.  Until a reply comes it counts as spent just
+        now.
+        """
         self.is_told = False
         """Whether a reply has told the server's time."""
         self._is_deaf = False
         self.latest: Answer | None = None
-        """What the ledger said last."""
+        """The last answer of the ledger."""
         self._waiting = 0
         self._report_at = -math.inf
         self._changed: anyio.Event | None = None  # made by whoever waits for it
@@ -93,7 +95,7 @@ class Quotas:
     # for whoever sends
 
     def opens_at(self, now: float, kind: str = WRITE, *, is_call: bool = False) -> float:
-        """When the next request of `kind` may go: not after `now` at once, infinity that `changed` will tell."""
+        """When the next request of `kind` may go.  A time up to `now` means at once; infinity: `changed` will tell."""
         boot, side = self.boot(), self.sides[kind]
         if not side.reserve.has_some(boot):
             return self._reserved_at(side, boot, now)
@@ -103,7 +105,9 @@ class Quotas:
         return now if at <= boot else now + (at - boot)
 
     def take(self, kind: str = WRITE) -> bool:
-        """Use a unit for a request sent right now; False if another process was faster: then ask `opens_at` again."""
+        """Use a unit for a request that is sent now.  False if another process was faster; then ask `opens_at`
+        again.
+        """
         boot, side = self.boot(), self.sides[kind]
         if not side.take(boot):
             return False
@@ -138,16 +142,17 @@ class Quotas:
         await self._changed.wait()
 
     def check_usable(self, kind: str | None = None) -> None:
-        """Raise what ended the ledger, or `TryLater` where a window of `kind` is spent and waiting is not wanted.
+        """Raise the error that ended the ledger, or `TryLater` if a window of `kind` is spent and waiting is not
+        wanted.
 
-        Once writes have ended so, reads go on: they tell what became of the last writes.
+        When writes have ended like this, reads go on: they tell the outcomes of the last writes.
         """
         error = self._error or (self._spent.get(kind) if kind else None)
         if error:
             raise error
 
     def ended_by(self) -> BulkwriterError | None:
-        """What ended the ledger, or the `TryLater` of a window that is spent where waiting is not wanted."""
+        """The error that ended the ledger, or the `TryLater` of a spent window if waiting is not wanted."""
         return self._error or next(iter(self._spent.values()), None)
 
     def halt(self) -> None:
@@ -183,9 +188,9 @@ class Quotas:
             side.hold_until = max(side.hold_until, self.boot() + news)
 
     def saw(self, date: str | None) -> None:
-        """A reply came; its `Date` sets the clock right by which earlier boots are judged and calendar days begin.
+        """A reply came.  Its `Date` corrects the clock for the spending of earlier boots and for calendar days.
 
-        What was reserved by the clock before is given back; but for a try, which would be lost.
+        Units that were reserved by the clock before are given back, except a try, which would be lost.
         """
         if self.exchanges.saw(date):
             self.is_told = True

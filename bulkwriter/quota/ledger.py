@@ -1,4 +1,4 @@
-"""The ledger: what was spent of every account's quotas, durable before it is spent, shared by this machine's processes.
+"""The ledger of every account's spending, shared by this machine's processes.  A unit is durable before it is spent.
 
 One SQLite file in the user's state folder (`$XDG_STATE_HOME` or `~/.local/state`, then `bulkwriter/ledger`; `--ledger`
 names another), 0600, in rollback-journal mode because several processes write it.  Anyone can read it:
@@ -11,25 +11,26 @@ names another), 0600, in rollback-journal mode because several processes write i
     table `held`     of what is booked, the units that a living process holds, and up to which mark it may use them
                      before it moves that in its own file (`quota.till`)
 
-An account is its `--account` name, or else the base URL.  `exchange` is the only way in: one transaction that gives
-back, books and reserves together, and returns only when that is on the disk.  So a request is sent only from what a
-commit has reserved; what a kill leaves of that is given back by the next process, and of what a power cut leaves all
-but 20 of a kind at most (`quota.till`).
+An account is its `--account` name, or else the base URL.  `exchange` is the only way to change the ledger.  It is one
+transaction that gives back, books and reserves, and it returns only when that is on the disk.  So a request is sent
+only from units that a commit has reserved.  After a kill the next process gives the unused units back.  After a power
+cut it gives back all but 20 of a kind at most (`quota.till`).
 
-The clock is the machine's own since boot, which nobody can step.  Only rows of earlier boots are placed by the wall
-clock, compared with the server's `Date` before the first write.  What a clock stepped during a reboot can still do:
+The clock is the machine's own since boot, and nobody can set it.  Only rows of earlier boots are placed by the wall
+clock, after a comparison with the server's `Date` before the first write.  A clock that was set during a reboot can
+still do this:
 - Rows are stamped with the wall clock of then, corrected by the server's `Date` once one was seen.  If that clock was
-  wrong and the power went before the first reply of the first process, what it had sent until then (and a block of
-  20) is taken for older or younger than it is.
+  wrong and the power went before the first reply of the first process, what it had sent until then (and a block of 20)
+  is taken for older or younger than it is.
 - If the server never sends a `Date`, rows of earlier boots are placed by our wall clock alone.  Set back, it makes us
   wait longer; set forward by up to a window, it lets us send up to what the window holds that much too early.
 - Calendar days (`write:2500/day@00:00`) begin by the server's clock from the first reply on, before it by ours.  The
   first request of a run is a list call: one of those at most goes out on a day that has not begun.
-Nothing worse: what was spent before this boot is never taken for younger than the boot, and what was spent since is
-not touched by any step.  A clock that is set while the machine runs does nothing at all once a reply was seen.
+Nothing worse can happen.  Spending before this boot never counts as younger than the boot, and no change of the clock
+touches later spending.  A clock that is set while the machine runs does nothing at all once a reply was seen.
 
-What SQLite or the bounds of a row show to be damaged is refused when the ledger is opened; so is a file of no bytes
-beside what only a used ledger leaves: it was emptied, and would count from nothing.
+A damaged ledger is refused when it is opened, by SQLite's checks and by the bounds of its rows.  So is an empty file
+beside the other files of a used ledger: it was emptied, and would count from 0.
 
 Invariants: counts are never negative; a failed commit ends the ledger, and everything after it fails alike.
 Not here: what may be spent (`quota.forecast`), which clock says what (`quota.account`).

@@ -1,7 +1,7 @@
-"""One account's part of the ledger inside a transaction, and the tables it is in; `quota.ledger` tells what they mean.
+"""One account's part of the ledger inside a transaction, and its tables.  `quota.ledger` explains their meaning.
 
-Rows are small and few: a row a minute and kind.  Counts change by what is added or taken back, so that processes which
-share an account never overwrite each other.
+Rows are small and few: one for each minute and kind.  Counts change by additions and subtractions, so that processes
+with the same account never overwrite each other.
 
 Invariant: a count is never negative.  Not here: transactions, files, locks (`quota.ledger`).
 """

@@ -1,8 +1,8 @@
-"""The ledger for asyncio: one daemon thread that owns it, opens it, and carries out one exchange after the other.
+"""The ledger for asyncio: one daemon thread owns it, opens it, and carries out one exchange after the other.
 
-Exchanges are few (one a block of requests), so nothing is grouped here.  `post` hands in a step and returns a future at
-once; what was handed in happens whether or not somebody still waits.  `close` waits for it, but only so long: a disk
-that hangs cannot keep the process from ending, and what it leaves reserved stays booked.
+Exchanges are few (one for a block of requests), so they are not grouped.  `post` hands in a step and returns a future
+at once.  The step happens even if nobody waits any more.  `close` waits for the steps, but only so long: a hanging disk
+cannot keep the process alive.  Its reservations then stay booked.
 
 With `inline=True` there is no thread and every step has happened when `post` returns: for virtual time.
 Invariant: the ledger is touched by one thread only.  Not here: what an exchange does (`quota.account`).

@@ -1,17 +1,19 @@
-"""A page of numbers that processes of one machine share, beside the ledger: what the short windows have spent.
+"""A page of numbers that the processes of one machine share, beside the ledger: the spending of the short windows.
 
-A file of doubles in native order, mapped into memory, and an `flock` on it that is never waited for on an event loop.
-What a process wrote is there after it was killed; after a power cut it may not be, and need not: a page of another boot
-is cleared, as no short window outlasts a boot.  One page for each account and set of windows:
+It is a file of doubles in native order, mapped into memory.  It has an `flock`, and an event loop never waits for it.
+After a kill the numbers of the process are still there.  After a power cut they may be lost, which does no harm: no
+short window outlasts a boot, so a page of another boot is cleared.  There is one page for each account and set of
+windows:
 
     cell 0      number of this boot, 52 bits of the SHA-256 of its id: another one and the page is cleared
     cell 1      when the last request that was booked here has surely ended (boot clock)
     cells 2...  `cells`, the caller's, see `quota.short_window`
 
-A new page beside another one of the same account begins as if all were spent until that one's cell 1: a changed
-`--quota` does not start afresh.  (A page gone back to is as it was left.)  Who ends in order sets cell 1 to what is
-true, `note_none`: else a `run` after a `plan` with other quotas would wait for minutes.  Processes that run *at the
-same time* with different quotas on one account do not see each other's short windows; the long ones they share.
+If the account has another page already, a new one begins as if everything were spent until that page's cell 1.  So a
+changed `--quota` does not start at 0.  (An old page that is used again is as it was left.)  A process with an orderly
+end corrects cell 1 (`note_none`); otherwise a `run` after a `plan` with other quotas would wait for minutes.  Processes
+that run *at the same time* with different quotas on one account do not see each other's short windows.  They share the
+long ones.
 
 Invariant: only the holder of the lock books; only the process that booked a request changes its number.
 """

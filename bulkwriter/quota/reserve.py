@@ -1,20 +1,21 @@
-"""What this process may still send of one kind from what the ledger has booked for it, and what it has to report.
+"""The units of one kind that the ledger has booked for this process: how many it may still use, and what it must
+report.
 
-A *lease* belongs to the minute in which it was asked for.  It is booked in the minute of the latest end that a request
-sent in that minute can have; when a request ends, it is moved to the minute in which it did.  What is not used when the
-minute is over is given back.  Both are reported with the next exchange; until then the ledger counts more than was
+A *lease* belongs to the minute in which it was asked for.  It is booked in the minute of the latest possible end of a
+request sent then.  When a request ends, its unit moves to the minute of that end.  Units that are not used when the
+minute is over are given back.  Both are reported with the next exchange.  Until then the ledger counts more than was
 spent, never less.
 
     booked   of this minute's units the ledger holds so many for us
     mark     so far they may be used: at most `BLOCK` more than are used, and durable before the first of them is
     used     so many were
 
-A commit of the ledger books a lease and sets the mark; beyond it the mark is moved block by block in the till, which is
-one write of a few bytes to the disk instead of a transaction.  So a power cut wastes a block, a kill nothing
+A commit of the ledger books a lease and sets the mark.  Later the mark moves block by block in the till, by one write
+of a few bytes to the disk instead of a transaction.  So a power cut wastes a block, a kill wastes nothing
 (`quota.till`), and a fast run does not wait for the ledger at every block.
 
-How much is asked for follows from how fast it goes: about `AHEAD_S` seconds' worth.  So a slow run keeps little from
-others.  Pure but for the till's `cells` (minute, used, mark), which outlive this process; `now` is the boot clock.
+The size of a lease follows the rate of the run: about `AHEAD_S` seconds' worth.  So a slow run keeps little from
+others.  Pure, except for the till's `cells` (minute, used, mark), which outlive this process.  `now` is the boot clock.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""One short window, held for every span of its length and paced evenly, over cells that several processes share.
+"""One short window, kept in every span of its length and paced evenly, over cells that several processes share.
 
-A window of N requests in W seconds is N units.  A request takes a unit that is free and gives it back one window after
-its reply, or after its deadline where none comes: the server counts at arrival, which lies between sending and reply.
-So whatever span of W the server looks at, it has seen at most N; in steady state N requests take W plus one round
-trip.  Beside that, two requests keep W/N between them, so that N do not go at once when all are free; only a part of
-what is lost to late wake-ups is caught up (`catch_up_s`).
+A window of N requests in W seconds is N units.  A request takes a free unit.  The unit is free again one window after
+the reply, or after the deadline without a reply: the server counts at arrival, which lies between send and reply. So
+the server sees at most N requests in any span of W.  In steady state N requests take W plus one round trip.  Two
+requests also keep W/N between them, so that N do not go at once when all units are free.  Only a part of the time lost
+to late wake-ups is caught up (`catch_up_s`).
 
     cells[0]     the slot to try first         cells[1]   when the next request would go by even pacing
     cells[2:]    when each slot is free again  (seconds on the boot clock; one number per slot)
@@ -13,13 +13,12 @@ A slot is one unit, or above `MOST_SLOTS` units in a window a few together: whoe
 `open_s`, and it is free when the last of them is.  A slot in use says "deadline + W" from before its request is sent,
 so a process that is killed leaves the truth behind, and the next one can go on from there at once.
 
-Requests end in any order, and each end frees the slot taken first: the slots still in use then carry later deadlines
-than the requests they stand for, which is safe.  A slot is ours while its cell says what we wrote last and that time is
-to come: whoever idled or was stopped for longer may find it taken by another process, and leaves it alone.
+Requests end in any order, and each end frees the slot taken first.  The slots still in use then have later deadlines
+than their requests, which is safe.  A slot is ours while its cell has our last value and that time is still to come.  A
+process that was idle or stopped for longer may find its slot taken by another, and leaves it alone.
 
-The caller holds the lock of the cells while it calls `open`, having seen that `opens_at` is past.  Everything else
-needs no lock: for as long as a slot `is_open`, nobody else can take it.  Pure: `now` is an argument, and so are the
-cells.
+The caller holds the lock of the cells while it calls `open`, after it has seen that `opens_at` is past.  Everything
+else needs no lock: while a slot `is_open`, nobody else can take it.  Pure: `now` and the cells are arguments.
 """
 
 from __future__ import annotations

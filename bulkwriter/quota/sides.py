@@ -1,4 +1,4 @@
-"""All that is enforced for requests of one kind, writes or reads: its short windows, its reserve, its throttles.
+"""All limits on requests of one kind, writes or reads: its short windows, its reserve, its throttles.
 
 A request counts in every window of its kind and in those over `any`.  The cells of the shared page are laid out here:
 those of the short windows one after the other, in the order of the windows.

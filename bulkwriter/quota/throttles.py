@@ -1,13 +1,14 @@
-"""When a throttle means that the server's long window is spent, though our own quota has room, and when to try again.
+"""Decides when a throttle means that a long window of the server is spent although our quota has room, and when to try
+again.
 
-A limit of up to a minute lets something through within a minute.  So throttles in a row are waited out longer and
-longer (`FIRST_HOLDS_S`), the last time for more than a minute; if the next request is throttled as well, or if the
-server asks for minutes (`LONG_S`), a longer window is spent.  How long it is, nobody said; the help centre says a day.
+A limit of up to a minute lets something through within a minute.  So the pauses after throttles in a row grow
+(`FIRST_HOLDS_S`), the last one to more than a minute.  If the next request is throttled as well, or if the server asks
+for minutes (`LONG_S`), a longer window is spent.  Its length is not documented; the help centre says a day.
 
-What is then *learnt* is how many requests the server took in the last day.  From then on no more than that go out in
-any day, and nothing before a stated time.  The guess may be wrong (a fixed window, an hour, another client that has
-gone since), so now and then a single request tries, after `TRY_S` × 1, 2, 4, … up to `TRY_CAP_S`.  One that is taken
-stretches what is learnt by 1, the next by 2, 4, …; the first throttle ends that.  So a try costs one throttle at most:
+The number of requests that the server took in the last day is then *learnt*.  From then on no more than that go out in
+any day, and nothing before a stated time.  The guess may be wrong: a fixed window, an hour, or another client that has
+ended since.  So now and then a single request tries, after `TRY_S` × 1, 2, 4, … up to `TRY_CAP_S`.  If it is taken, the
+learnt number grows by 1, then by 2, 4, …; the first throttle ends that.  So a try costs one throttle at most:
 
     first value: throttled 7 times in a row at 10:00 after 2,500 writes -> 2,500 a day; tries at 10:30, 11:30, 13:30,
     17:30, 23:30, 05:30: 13 throttles on the first day, 4 on each later one

@@ -1,19 +1,20 @@
-"""How far this process has come with what the ledger booked for it, where that can be read after its death.
+"""How many of its booked units this process has used, in a file that can be read after its death.
 
-A file of six doubles, mapped into memory and locked for as long as its process lives:
+The file has six doubles, is mapped into memory, and stays locked while its process lives:
 
     doubles     the minute in which writes are booked, how many of them are used, the mark up to which they may be; and
                 the same three for reads
     file name   LEDGER-<account>-<random>.till
 
-The kernel keeps what was written when the process is killed, and lets go of the lock; so the next process knows who is
-dead, and gives back to the ledger what is booked (its table `held`) and not used.  A kill then wastes nothing.
+When a process is killed, the kernel keeps the numbers and releases the lock.  So the next process knows that it is
+dead, and gives its unused booked units (table `held`) back to the ledger.  A kill wastes nothing.
 
-After a power cut the disk may have any state since the last `sync`, with too few used.  The mark is moved and synced
-before the first unit beyond it is used, so it is never too low, and what lies beyond it is given back: a power cut
-wastes what was between the two.  A mark is synced here or committed with the ledger's row; the higher one is true.
+After a power cut the disk may have any state since the last `sync`, with too few units used.  The mark is moved and
+synced before the first unit beyond it is used, so it is never too low.  Units beyond it are given back; the power cut
+wastes those between the used ones and the mark.  A mark is synced here or committed with the ledger's row; the higher
+one is true.
 
-What is held is deleted in the transaction that gives it back, so a death after it does not give back twice.
+The transaction that gives units back also deletes them from `held`, so a later death does not give them back twice.
 
 Invariant: used <= the higher one of the two marks.  Not here: when to draw or to give back (`quota.reserve`).
 """

@@ -1,13 +1,13 @@
-"""Lets every call (list, read, delete, token) wait for its turn under the quotas; creates go through the sender.
+"""Makes every call (list, read, delete, token) wait for its turn under the quotas.  Creates go through the sender.
 
-Stands where `net.calls.Calls.request` stood, so that nothing reaches the wire uncounted.  A GET is a read, everything
-else a write, which is how the limits of the API count.  A unit is taken only when a lane is free for it, because from
-then on the request must end within the time that the ledger allows for it.
+It takes the place of `net.calls.Calls.request`, so that every request is counted.  A GET is a read, everything else a
+write: the API's limits count like that.  A unit is taken only when a lane is free, because from then on the request
+must end within the time that the ledger allows for it.
 
-A reply tells more than its caller reads: the first `Date` sets the ledger's clock right, and throttles are counted.
+The gate reads replies as well: the first `Date` corrects the ledger's clock, and throttles are counted.
 
-Invariant: a request that is on the wire has its units; one that waits holds nothing.  After `Quotas.halt` a call that
-would have to wait is answered UNSENT.  Not here: what a throttle means for the caller.
+Invariant: a request on the wire has its units, and a waiting one holds nothing.  After `Quotas.halt` a call that would
+have to wait is answered UNSENT.  Not here: what a throttle means for the caller.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""What quotas look like from outside: what holds writes back and until when, in words, and what was spent.
+"""The quotas as others see them: what holds writes back and until when, in words, and what was spent.
 
-For progress lines, forecasts, and the engine's own rest.  Everything here only looks.  Times are told as local time
-with date and zone, since they may be days away and read in a log, and never too early: whoever comes back then may
-write.
+It serves progress lines, forecasts, and the engine's rest.  It only reads.  Times are told as local time with date and
+zone, since they may be days away and be read in a log.  They are never too early: at that time writes are possible.
 
-Invariant: nothing is said that is not so at this moment.  Not here: durations in words (`cli.describe`).
+Invariant: every sentence is true at this moment.  Not here: durations in words (`cli.describe`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a quota is: reads `--quota` into windows, and says which of them concern a request.
+"""Reads `--quota` into windows, and says which of them concern a request.
 
     write:60/min            60 POST, PUT and DELETE in any minute
     read:5000/hour          GET; `any` counts both
@@ -7,9 +7,9 @@
     nexudus                 the documented limits of the API, see `NEXUDUS`; the default for every host but loopback
     none                    no quota; the default on loopback
 
-A quota given replaces the default.  With `nexudus` named beside it, it replaces that profile's window of the same kind
-and length, or is added to it.  `--quota-share` leaves room for other clients: counts are cut to that share, and where
-less than one request would be left the window is stretched instead.
+A given quota replaces the default.  If `nexudus` is named beside it, the quota replaces that profile's window of the
+same kind and length, or is added to it.  `--quota-share` leaves room for other clients: counts are cut to that share.
+If less than one request would be left, the window becomes longer instead.
 
 Windows of up to a minute are *short*, paced evenly (`quota.short_window`); longer ones are spent at full pace and
 counted by the minute (`quota.forecast`).  `SLACK` makes every window a little longer than it says, because the server's
