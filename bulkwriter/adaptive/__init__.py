@@ -1,4 +1,4 @@
-"""Decides how fast to send and how much at once, from replies alone; pure: time and chance are arguments.
+"""Decides how fast to send, and how many requests at once, from replies alone.  Pure: time and chance are arguments.
 
     Controller   the seam: told of every request, asked when the next may go; epochs, pauses and the canary
     Pace         the rate: start, climb, surge, dip                  (pace.py)
@@ -17,10 +17,10 @@
     Memory       what an earlier run found, until this knows better  (memory.py)
     Told         what only people are told: throttles of late        (told.py)
 
-The engine enforces what is decided here; the user's ceiling, quotas and in-flight limit stand above it.  The words:
-an *epoch* ends with a throttle whose request was sent after the last cut; later throttles of earlier requests are
-*echoes* of the same event.  A *hold* is a time in which the server takes nothing.  The *canary* is the one request
-that tries whether a pause is over.  A *surge* is sending faster than the known limit to see whether it still stands.
+The engine enforces these decisions.  The user's ceiling, quotas and in-flight limit stand above them.  Four words: An
+*epoch* ends with a throttle whose request was sent after the last cut; later throttles of earlier requests are *echoes*
+of the same event.  A *hold* is a time in which the server takes nothing.  The *canary* is the one request that tests
+whether a pause is over.  A *surge* sends faster than the known limit, to test whether it still holds.
 """
 
 from .controller import Controller

@@ -1,20 +1,20 @@
-"""The rate of a bucket, whatever it saves, from a few throttles: the rate at which all used up the same burst.
+"""Estimates the rate of a token bucket from a few throttles: the rate at which all of them used up the same burst.
 
-A bucket of r a second that holds b refuses when, back from that moment, some stretch took more than b + r · time.  So
-for any r each throttle tells b: the most that a stretch before it took above r · time.  Throttles that came about
-differently, in a start and in a climb, tell the same b for one r alone, the true one.  What was not used takes no part
-in a maximum: it matters not how much of a climb was below the limit, which is what spoils an average.
+A bucket of r a second that holds b refuses when some stretch up to that moment took more than b + r · time.  So for any
+r each throttle gives a b: the most that a stretch before it took above r · time.  Throttles with different histories,
+in a start and in a climb, give the same b for only one r, the true one.  An average would be spoilt by the part of a
+climb below the limit.  A maximum is not, since unused room takes no part in it.
 
     10 + 100/s   40 taken at up to 243/s, then 95 in a climb to 140/s: at 100/s either took 10 too many, at 80/s the
                  first 13 and the second 22
 
-Of `STEPS` rates between two bounds those are likely where the bursts of the last `THROTTLES` vary as little as
-anywhere, or by less than a request (`CHANCE`); the middle of these is the answer.  Stretches begin at the ends of round
-trips, of which the older half is thinned out above `KEPT`.  It costs a millisecond, and is asked only when little else
-is known.
+`STEPS` rates between two bounds are tried.  A rate is likely if the bursts of the last `THROTTLES` vary as little as at
+any other rate, or by less than a request (`CHANCE`).  The middle of the likely rates is the answer.  Stretches begin at
+the ends of round trips; above `KEPT` the older half of them is thinned out.  An estimate costs a millisecond, and is
+asked for only when little else is known.
 
-Invariant: marks are in order.  A window is no bucket, and a limit that changed is another one: whoever asks sees to it.
-Source: the arrival curve of network calculus (Cruz 1991).
+Invariant: marks are in order.  The caller must not ask about a window, which is no bucket, or across a change of the
+limit. Source: the arrival curve of network calculus (Cruz 1991).
 """
 
 from __future__ import annotations

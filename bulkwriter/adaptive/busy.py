@@ -1,8 +1,8 @@
-"""Whether a server's plain 503s say "too fast": learnt by going slower for a while.
+"""Finds out whether a server's plain 503s mean "too fast", by a lower rate for a while.
 
-A 503 that states no wait is how many a gateway refuses what comes too fast, and how just as many say that something
-behind them is broken.  The first come because of our pace and the others do not; so when many come, a part of what the
-server took of late is tried, and the same share again means that the pace is not to blame.
+A plain 503 states no wait.  Many gateways send it for requests that come too fast.  Just as many send it when something
+behind them is broken.  Only the first kind depends on our rate.  So when many come, a part of the rate that the server
+took lately is tried.  If the share of 503s stays the same, the rate is not the cause.
 
     many      `MANY` of them, and `SHARE` of all replies since the first of these, good ones among the last of them.
               Where the good ones ended before, the server broke down; after `STALLS` times it may be a window that is
@@ -14,8 +14,8 @@ server took of late is tried, and the same share again means that the pace is no
     in doubt  a trial has few requests to go by, and servers change: when they are more than `WRONG` of `CHECKED`
               requests, `WRONG_TIMES` in a row, they are errors again, and the start begins from there
 
-What becomes of the pairs is not decided here: each is in doubt, whatever its 503 meant.
-Invariant: the pace is set here only during a trial, and at its end.
+The fate of the pairs is not decided here: each is in doubt, whatever its 503 meant. Invariant: this module sets the
+pace only during a trial, and at its end.
 """
 
 from __future__ import annotations

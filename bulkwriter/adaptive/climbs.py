@@ -1,4 +1,4 @@
-"""How long a climb from below the limit to `top` lasts, after which the surges begin: what the next throttle may cost.
+"""How long a climb from below the limit to `top` lasts.  After it the surges begin, and the next throttle comes.
 
     at least    `MIN_S`, `TRIPS` round trips, and `COUNTED` requests, or nothing is measured
     wanted      `REQUESTS` for each throttle that an epoch costs, so that about 0.75 % are throttled; after stated

@@ -1,6 +1,7 @@
-"""The seam: hears of every request, says when the next may go, how many at once, and why.
+"""The controller, the interface of this folder: it hears of every request, and says when the next may go, how many at
+once, and why.
 
-What happens at a throttle, first row that fits:
+At a throttle the first row that fits decides:
 
     sent before the last cut, or before the pause   an echo: nothing, but a Retry-After that reaches further is obeyed
     it was the canary                               the hold goes on, see `hold.py`
@@ -11,11 +12,11 @@ What happens at a throttle, first row that fits:
     others use the limit too (`sharing.py`)         the pace is cut, and climbs straight
     otherwise                                       the limit is measured anew and the pace dips below it
 
-After a hold one canary goes alone; when it is taken, all go on just below the limit.  With a floor (`floor.py`) there
-are no holds but stated ones: the pace falls to the floor instead.
+After a hold one canary goes alone.  When it is taken, all go on just below the limit.  With a floor (`floor.py`) only
+stated holds exist; otherwise the pace falls to the floor.
 
-Invariants: nothing is sent before a stated Retry-After (`paused_until` never falls); at most one cut an epoch;
-1 <= in_flight_limit <= in_flight.  Errors and timeouts are not throttles: they have a breaker (`core.retry`); of 503s
+Invariants: nothing is sent before a stated Retry-After (`paused_until` never falls); at most one cut an epoch; 1 <=
+in_flight_limit <= in_flight.  Errors and timeouts are not throttles: the breaker handles them (`core.retry`).  For 503s
 see `busy.py`.  Source: see the parts; the epochs are RFC 6582's `recover`.
 """
 
@@ -64,7 +65,7 @@ class Controller:
         self._note, self._replied = self._recent.add, self._queue.replied  # once a pair: bound once
         self.paused_until = 0.0
         self.in_flight_limit = 1
-        """How many may be in flight now: after a pause one more than is left over from before it."""
+        """How many may be in flight now.  After a pause: one more than are left from before it."""
         self._has_begun = False  # a first request was taken
         self._is_canary = True  # after a pause, until a request sent since then succeeds
         self._in_flight = self._left_over = self._peak = 0
@@ -73,10 +74,10 @@ class Controller:
         self._trip_at, self._trip_sent = 0.0, 0  # a round trip ends with the first good reply to a request sent since
         self._memory, self._told, self._busy = Memory(), Told(), Busy()
         self.restore = self._memory.restore
-        """Start from what an earlier run learnt so many seconds ago; call it before anything is sent."""
+        """Start from the rate that an earlier run learnt so many seconds ago.  Call it before anything is sent."""
 
     def next_send_at(self, now: float) -> float:
-        """When the next request may go; not after `now` means at once."""
+        """When the next request may go.  A time up to `now` means at once."""
         at, paused_until = self._pace.next_at, self.paused_until
         if self._floor.owed and self._floor.next_at < at:
             at = self._floor.next_at
@@ -107,13 +108,13 @@ class Controller:
             self._end_trip(now, sent_at, latency_s)
 
     def note_error(self, now: float, sent_at: float) -> None:
-        """The exchange ended in some other way, which says nothing about the server's limits."""
+        """The exchange ended in another way, which says nothing about the server's limits."""
         self._in_flight -= 1
         if self._left_over:
             self._end_left_over(sent_at)
 
     def on_busy(self, now: float, sent_at: float) -> bool:
-        """A 503 that states no wait: True if it says "too fast", else it is an error."""
+        """A 503 that states no wait.  True if it counts as a throttle, False if as an error."""
         if self._has_begun and self._busy.refused(now, sent_at, self._recent.taken - self._in_flight, self._pace):
             self.on_throttle(now, sent_at, None)
         else:
@@ -121,7 +122,9 @@ class Controller:
         return self._busy.is_throttle
 
     def on_throttle(self, now: float, sent_at: float, retry_after_s: float | None) -> float:
-        """Returns until when everyone pauses.  A Retry-After of 0 s states nothing: it was too fast all the same."""
+        """A throttle.  Returns until when the run pauses.  A Retry-After of 0 s states nothing, but it was too fast all
+        the same.
+        """
         retry_after_s = retry_after_s or None
         self.note_error(now, sent_at)
         self._told.throttled(now)
@@ -243,7 +246,7 @@ class Controller:
         self._pause_until(now, self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, ends=ends))
 
     def _keep_floor(self, now: float) -> None:
-        """Nothing was taken, and yet the floor is promised: no pause and no canary, only the least rate."""
+        """Nothing was taken, but the floor is promised: no pause and no canary, only the minimum rate."""
         self._cut_at, self._cut_sent = now, self._recent.sent
         if not self._has_begun:
             self._begin(now, now, self._queue.round_trip_s)
@@ -277,16 +280,18 @@ class Controller:
         pace.next_at = max(now, sent_at + pace.gap_s)
 
     def learnt(self) -> dict[str, float]:
-        """What is worth remembering for the next run: a rate, or 0 where a remembered one was too low; or nothing."""
+        """The knowledge for the next run: a rate, 0 if a remembered one was too low, or nothing."""
         rate = max(self._limit.safe, self._queue.delivered if self._crowd.is_capped else 0.0)
         return {"rate_per_s": rate} if rate > 0 or self._memory.is_wrong else {}
 
     def explain(self, now: float) -> str:
-        """What it believes of the server, for people."""
+        """What the controller believes of the server, for people."""
         return believed(now, self._told, self._memory, self._pace, self._limit, self._crowd, self._queue)
 
     def holding(self, now: float, *, is_full: bool) -> Holding:
-        """What of it holds the run back, for people; `is_full`: as many are in flight as may be."""
+        """The part of the controller that holds the run back, for people.  `is_full`: the in-flight limit is
+        reached.
+        """
         if now < self.paused_until or self._is_canary:
             return paused(self.paused_until - now, is_stated=self._hold.is_stated, has_begun=self._has_begun)
         return TRIAL if self._busy.is_trial else held(self._pace, self._crowd, self._queue, is_full=is_full)

@@ -1,16 +1,17 @@
-"""How many requests the server takes at a time, where it refuses crowds: learnt from who is refused.
+"""Estimates a server's concurrency cap: how many requests it takes at a time.  It learns from which requests are
+refused.
 
-A rate limit refuses whoever comes too early, a concurrency cap whoever meets a crowd.  So each throttle brings its
-*rank* (`recent.py`), averaged from 0.5 on: above `BLAME` the crowd is to blame, and there is room for as many as were
-in flight when the refused one went, and no more.  A cap refuses at the same number each time, so that a throttle within
-`SAME` of the one before weighs twice as much (`WEIGHT_SAME`).
+A rate limit refuses requests that come too early.  A concurrency cap refuses requests that meet a crowd.  So each
+throttle brings its *rank* (`recent.py`), averaged from 0.5 on.  If the average is above `BLAME`, the crowd is the
+cause, and the limit becomes the number in flight when the refused request went.  A cap refuses at the same number each
+time.  So a throttle within `SAME` of the one before weighs twice as much (`WEIGHT_SAME`).
 
-A rate limit reaches that by chance, the more so the fewer are in flight.  But then it goes on refusing when there are
-fewer, which a cap never does: one refused alone, or with less than `SLACK` of those by whom the cap was learnt (some of
-them may have been on their way back), and it was no crowd.
+A rate limit may look like this by chance, above all with few requests in flight.  But it goes on refusing when there
+are fewer, and a cap never does.  So it was no cap if a request is refused alone, or with less than `SLACK` of the
+number at which the cap was learnt (some of those may have been on their way back).
 
-When the limit is what holds the run back it is tried to be one more, every 250 requests (at least 2 s, and 200 times
-what a stated pause costs), and twice as many more each two round trips that none is refused.
+When this limit holds the run back, one more is tried every 250 requests (at least 2 s, and 200 times the cost of a
+stated pause).  The step doubles with every two round trips without a throttle.
 
 Invariant: 1 <= limit <= the user's limit, and never below what the user's floor needs.
 """

@@ -1,4 +1,4 @@
-"""The least rate that the user wants beside impolite neighbours (`--min-rate`), counted in requests that are *taken*.
+"""The user's minimum rate beside greedy neighbours (`--min-rate`), counted in requests that the server *takes*.
 
     debt     grows by `AHEAD` · floor each second, falls by 1 with each request that is taken; no more than `DEBT_S` of
              it is kept, either way, and a quiet of more than `QUIET_S` makes none.  By chance it is three or four
@@ -7,12 +7,12 @@
     gap      between those: share taken / (`AIM` · floor).  With a tenth of ours taken lately and a floor of 20/s they
              go every 3.3 ms; not at once, for where neighbours take whatever is free the very next one is refused again
 
-The share is averaged with weight 1/`WEIGHT`, and counts as no less than 1/`MADE_UP`.  So that a server that takes
-nothing is not stormed, each one taken allows `MADE_UP` such requests, and never more than `MADE_UP_MAX` are allowed:
-with nine of ten refused the floor still holds, with none taken it ends after a hundred.
+The share is averaged with weight 1/`WEIGHT`, and counts as no less than 1/`MADE_UP`.  A server that takes nothing must
+not be stormed.  So each request that was taken allows `MADE_UP` such requests, and at most `MADE_UP_MAX` are allowed.
+If nine of ten are refused, the floor still holds; if none is taken, it ends after a hundred.
 
-Invariant: what is allowed is never negative.  Without a floor (0) nothing of this happens.  A stated Retry-After stands
-above it.
+Invariant: the number of allowed requests is never negative.  Without a floor (0) nothing of this happens.  A stated
+Retry-After overrides the floor.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""How long nobody sends, once the server takes nothing: until a stated time, or by canaries at growing distances.
+"""How long nothing is sent when the server takes nothing: until a stated time, or until one of ever rarer canaries is
+taken.
 
     stated     what Retry-After says, never less, and up to 2 % or 2 s more, so that clients come back one by one; when
                the fourth canary in a row is refused at its stated time, our own delay if that is longer
@@ -7,8 +8,8 @@
     expected   where the server's window is known, so is its end (`window.py`): the first canary goes when it may end at
                the earliest, some more until the latest, and after that at growing distances, from 1 % of the window on
 
-Invariant: `until` of a stated hold is never before the stated time.  Whether there is a hold at all, and who is the
-canary, is decided by the controller.
+Invariant: `until` of a stated hold is never before the stated time.  The controller decides whether there is a hold,
+and which request is the canary.
 """
 
 from __future__ import annotations

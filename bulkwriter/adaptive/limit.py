@@ -1,27 +1,28 @@
-"""What the server allows a second, measured between two moments at which it refused.
+"""Measures how many requests a second the server allows, between two moments at which it refused.
 
-Between two refusals a bucket or a window gives exactly its rate, and what it had saved cancels out; so
+Between two refusals a bucket or a window gives exactly its rate, and its savings cancel out.  So
 
     safe = requests taken between them / time        the server certainly allows so much
     top  = the rate at which it refused              it hardly allows more
 
-A bucket that saves nothing loses what is not used and shows in `top`, one that saves shows in `safe`; the pace begins
-below `safe` and climbs to `top`, and each round brings the two closer.  A log gives its rate only over a whole window:
-where one is known, and less than that was taken since the last refusal, the last whole one is measured (`window.py`).
-The first measurements have little but climbs to go by, of which a bucket that saves little wastes most: what all the
-throttles agree about says more then (`bursts.py`).
+A bucket without savings loses unused room and shows in `top`.  A bucket with savings shows in `safe`.  The pace begins
+below `safe` and climbs to `top`, and each round brings the two closer.  A log of requests gives its rate only over a
+whole window.  If a window is known, and less than that was taken since the last refusal, the last whole window is
+measured (`window.py`). The first measurements consist mostly of climbs, and a bucket with small savings wastes most of
+a climb.  The estimate on which all throttles agree is better then (`bursts.py`).
 
-After a *hold*, a time in which nothing was taken, the limit is a window, and what counts is the time from the end of
-one hold to the end of the next.  Its true end lies between the last refused canary and the one that was taken: `safe`
-takes the middle, `top` the earlier.  A stated pause (Retry-After, in whole seconds) may be longer than the server
-needed (`stated.py`).
+After a *hold*, a time in which nothing was taken, the limit is a window.  The time from the end of one hold to the end
+of the next is measured.  The true end of a hold lies between the last refused canary and the first taken one: `safe`
+uses the middle, `top` the earlier.  A stated pause (Retry-After, in whole seconds) may be longer than the server needed
+(`stated.py`).
 
     credit   what the server let through above `safe` before it refused: much for a window that is used up early.  While
              it lasts, no throttle means nothing: a surge waits `CREDIT_PATIENCE` · credit / top before it grows, and
              where a window is known at least as long as that
     trust    doubled by each measurement within 5 % of the last, halved by one within 20 %, 1 after any other
 
-Invariants: 0 <= safe <= top once known; trust >= 1; credit >= 0.  Whoever paces decides what to do with all this.
+Invariants: 0 <= safe <= top once known; trust >= 1; credit >= 0.  Not here: how the pace uses these numbers
+(`pace.py`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an earlier run found of the server, until this one knows better.
+"""The server's limit as an earlier run found it, used until this run knows better.
 
     start      at half of the remembered rate, and up to it in `SPAN_S`; but at no more than `ROOM` in flight, and
                from there to the half as any start grows
@@ -8,8 +8,8 @@
     too low    none comes up to `EXCEEDED` of it: forgotten, and on as in any start, doubling each round trip
     too old    above `OLD_S` it is not taken at all
 
-So a wrong memory costs a start: at half of ten times the limit, some dozens of throttles; at a twentieth, seconds.
-Invariant: `rate` is 0 where nothing is remembered, or no more.  Where it is kept: `run.warm_start`.
+So a wrong memory costs a start.  A memory of ten times the limit costs some dozens of throttles, one of a twentieth
+some seconds. Invariant: `rate` is 0 if nothing is remembered any more.  Not here: the file (`run.warm_start`).
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@
             above twice the limit after eight round trips.  This is how a risen limit is found.
     free    no pace at all, where the in-flight limit alone decides
 
-Requests are spaced evenly; one that goes late is caught up, for at most `CATCH_UP_S`.  A round trip in which the rate
-was not used (no pairs, a ceiling, a quota) proves nothing and moves nothing: the clock of the climb stands still.
+Requests are spaced evenly.  A late one is caught up, for at most `CATCH_UP_S`.  A round trip that did not use the rate
+(no pairs, a ceiling, a quota) proves nothing, so the clock of the climb stands still.
 
-Invariants: rate >= the user's floor and `LEAST`; gap_s · rate = 1 (0 and infinity when free).  What the server allows
-is not decided here (`limit.py`).  Source: RFC 9438 (CUBIC) for the climb; RFC 5681 for the start.
+Invariants: rate >= the user's floor and `LEAST`; gap_s · rate = 1 (0 and infinity when free).  Not here: what the
+server allows (`limit.py`).  Source: RFC 9438 (CUBIC) for the climb; RFC 5681 for the start.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""How many requests are useful at a time, where the server queues them instead of refusing any: learnt from latency.
+"""Estimates from latency how many requests at a time are useful, for a server that queues requests instead of refusing
+them.
 
     sample   replies until their mean is known to 5 %, 16 to 512 of them; at the start 16
     late     mean above base + max(25 %, 10 ms), and above base + two standard errors
@@ -10,10 +11,10 @@
     quiet    every 10 s under such a limit, one sample with 60 % in flight: base goes half the way to its latency
     growth   a tenth more when the limit is reached and latency is nearer to base than to late
 
-Base is the mean of the first 64 replies, of which the first go nearly alone, and later a low mean: it falls a quarter
-of the way to a sample that is faster by more than chance, or rises by 0.3 %.  Below 10 ms a queue harms nobody and is
-mostly our own machine.  While a rate limit is known nothing of this is done: below it no queue grows, and latency is
-none of our doing.
+Base is the mean of the first 64 replies; the first of these go nearly alone.  Later it is a low mean: it falls a
+quarter of the way to a sample that is faster by more than chance, or rises by 0.3 %.  Below 10 ms a queue harms nobody,
+and is mostly in our own machine.  While a rate limit is known, nothing of this happens: below the limit no queue grows,
+and we do not cause the latency.
 
 Invariant: 1 <= limit <= the user's limit.
 """

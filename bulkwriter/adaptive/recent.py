@@ -1,7 +1,8 @@
-"""Remembers the last sends, so that a throttle can be judged by the moment its request was *sent*, not answered.
+"""Remembers the last sends, so that a throttle can be judged by the moment at which its request was *sent*, not
+answered.
 
-For each of the last `KEPT` requests: when it went, and how many others were in flight then.  A refused one is taken
-out, so that what remains is what the server took (or has not answered yet).  From that comes
+It keeps for each of the last `KEPT` requests when it went, and how many others were in flight then.  A refused request
+is taken out, so the rest are those that the server took, or has not answered yet.  From these come
 
     taken_before   how many requests the server had taken before the refused one: what a limit is measured by
     rank           the share of requests, among those of about the last round trip, that were sent with fewer others in
@@ -9,8 +10,8 @@ out, so that what remains is what the server took (or has not answered yet).  Fr
                    whoever comes too early (0.5 on average)
     per_s          how fast requests went then: over a quarter of a round trip, and at least `SPACED` of them
 
-Requests that were lost count as taken: what the server did with them is not known.
-Invariant: `refused` <= `sent`.  Costs one append a request; everything else only at a throttle.
+A lost request counts as taken, since nobody knows what the server did with it. Invariant: `refused` <= `sent`.  A
+request costs one append; everything else happens only at a throttle.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Whether others use the same limit: learnt from measurements that do not repeat.
+"""Finds out whether other clients use the same limit: then measurements do not repeat.
 
-Whoever is alone measures the same limit again and again.  Beside others one measures one's own share, which is another
-each time, since who is refused is chance.  To stay near what was measured, as one does alone, would keep each client at
-the share that it happens to have: one that joins late, or is refused twice in a row, stays small.  So a shared limit is
-paced as TCP paces (`Pace.share`): a cut in proportion to the rate at each throttle, and between them a climb by steps
-that grow less than the rate.  Throttles meet each in proportion to its rate, so that a rate stands still where
-cut · throttles = step, which is the same share for all; the more throttles, the less is left to chance.
+A client that is alone measures the same limit again and again.  Beside others it measures its own share.  That differs
+each time, since chance decides who is refused.  If each client stayed near its measurement, as it does when alone, it
+would keep its present share: a client that joins late, or is refused twice in a row, would stay small.  So a shared
+limit is paced as TCP paces (`Pace.share`): each throttle cuts in proportion to the rate, and between throttles the rate
+climbs by steps that grow less than the rate.  Throttles meet each client in proportion to its rate.  So its rate stands
+still where cut · throttles = step.  That is the same share for all.  The more throttles there are, the less depends on
+chance.
 
     unlike   a measurement more than `ALIKE` from the one before, at another rate; or too soon to measure anything
     shared   above `SHARED` of the measurements are unlike, averaged with weight 1/`WEIGHT` from `FIRST` on, and the
@@ -13,10 +14,10 @@ cut · throttles = step, which is the same share for all; the more throttles, th
     alone    again once `SAME` throttles in a row came at the same rate and measured the same: a limit repeats itself.
              Two clients that take turns can look so for a while; five in a row are rare
 
-A hold says nothing of it, nor does a throttle that was its beginning; nor one that a crowd is to blame for, since what
-a cap lets through varies with latency.  A window, once known, is measured by itself and never taken for a shared limit.
-Invariant: 0 <= unlike <= 1.
-Source: Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance" (1989).
+Three kinds of events say nothing about sharing: a hold, the throttle at its beginning, and a throttle caused by a
+crowd, since the throughput of a cap varies with latency.  A window, once known, is measured by itself and never counts
+as a shared limit. Invariant: 0 <= unlike <= 1. Source: Chiu and Jain, "Analysis of the Increase and Decrease Algorithms
+for Congestion Avoidance" (1989).
 """
 
 from __future__ import annotations

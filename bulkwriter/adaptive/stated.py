@@ -1,8 +1,9 @@
-"""The limit from stated pauses (Retry-After), which may be longer than the server needed.
+"""Estimates the limit from stated pauses (Retry-After).  These may be longer than the server needed.
 
-From the end of one pause to the end of the next so many requests were taken.  Counting the pause gives `low`, which is
-right for a window and too little for a bucket that was full long before; not counting it gives `high`, which has the
-burst of that bucket in it.  The limit is between the two, and they close in the longer a stretch lasts.  Until then
+A number of requests was taken from the end of one pause to the end of the next.  The rate with the pause included is
+`low`: right for a window, but too low for a bucket that was full long before.  The rate without the pause is `high`: it
+includes the burst of that bucket.  The limit is between the two.  They come closer the longer a stretch lasts.  Until
+then
 
     far apart     what the throttles so far agree about (`bursts.py`)
     repeated      the same, however close they are, once it is what it was the last time

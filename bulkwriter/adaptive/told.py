@@ -1,9 +1,9 @@
-"""What only people are told: how many throttles came in the last ten minutes.
+"""A number for people only: how many throttles came in the last ten minutes.
 
-They are counted by slots of `SLOT_S`, so that a bad hour fills no memory, and a count is right to one slot.  A throttle
-counts whether or not it ended an epoch.
+They are counted by slots of `SLOT_S`, so that a bad hour needs little memory.  A count is exact to one slot.  Every
+throttle counts, even if it ended no epoch.
 
-Invariant: slots are in order.  Nothing is decided by any of this.
+Invariant: slots are in order.  No decision depends on them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SLOT_S: Final = 10.0
 
 
 class Told:
-    """Notes of one controller."""
+    """The throttle counts of one controller."""
 
     __slots__ = ("_throttles",)
 

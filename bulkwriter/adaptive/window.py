@@ -1,9 +1,9 @@
-"""How many requests the server's window takes, how long it is, and how long the last so many took.
+"""Measures the server's window: how many requests it takes, and how long it is.
 
-Whenever a log refuses it holds exactly the last `requests` that it took, and has room again when the *first* of these
-is as old as the window is long.  A fixed window refuses when that many were taken since it began, and ends so long
-after.  So both are measured, and their holds foretold, from the first of the last `requests` on, however these were
-spread: with every gap and every rush of one window ago, which a log gives back.
+A log of requests that refuses holds exactly the last `requests` that it took.  It has room again when the *first* of
+these is as old as the window is long.  A fixed window refuses when that many were taken since it began, and ends a
+window's length after its begin.  So both are measured from the first of the last `requests` on, and so are their holds
+foretold.  It does not matter how the requests were spread: a log gives back every gap and every rush of one window ago.
 
     requests   taken from the first request, or from the end of a hold, until a throttle that begins a hold of at least
                `HOLD_SHARE` of the whole time.  The first time may have met two windows: the least of them counts, but
@@ -19,7 +19,7 @@ spread: with every gap and every rush of one window ago, which a log gives back.
                `DEAR` of the window each, it is forgotten, and counted anew from the next long hold on
     marks      when how many had been taken: at throttles, at ends of holds, and every 1/`STEPS` of a window between
 
-The rate is measured over `USED` of the requests: one more or less must not reach back into the hold before.
+The rate is measured over `USED` of the requests, since one more or less must not reach back into the hold before.
 
 Invariants: marks are in order; nothing is measured across a time in which few pairs came.  0 means not known.
 """

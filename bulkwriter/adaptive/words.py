@@ -1,4 +1,4 @@
-"""Says what the controller believes of the server, and what of it holds the run back, in words; no decision.
+"""Says in words what the controller believes of the server, and which part of it holds the run back.  No decisions.
 
     believes   the server allows about 98/s, a window of 10 s; learnt 40 s ago; 3 throttles in 10 min
                the server allows about 98/s, some 800 of them at once; learnt 40 s ago
@@ -16,7 +16,7 @@
                queue      how many requests the server works on at a time: more would wait there
                in flight  latency × in-flight: as many are out as may be
 
-It reads no clock and keeps nothing.  For how much longer a pause lasts is told beside these words, not in them.
+It reads no clock and keeps nothing.  The rest of a pause is told beside these words, not in them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NEAR = 0.15  # a hold's end is known to some percent
 
 
 class Holding(NamedTuple):
-    """What holds back: one of the kinds above, and in words."""
+    """A cause that holds the run back: one of the kinds above, and a sentence."""
 
     kind: str
     words: str
@@ -69,7 +69,7 @@ def held(pace: Pace, crowd: Crowd, queue: Queueing, *, is_full: bool) -> Holding
 
 
 def believed(now: float, told: Told, memory: Memory, pace: Pace, limit: Limit, crowd: Crowd, queue: Queueing) -> str:
-    """What the server is held to allow."""
+    """The rate that the server seems to allow."""
     throttles = told.throttles(now)
     if not throttles and memory.rate and pace.is_starting:
         return f"an earlier run found {per_s(memory.rate)}, {span(memory.age_s)} ago"
