@@ -121,7 +121,8 @@ class Reply(NamedTuple):
 
     If there is a `fault`, `status` is 0 and nothing of the reply may be believed.  `body` is bytes as received
     (identity encoding).  `retry_after` and `date` are the raw header values or None.  `detail` is for people, never a
-    secret. `age_s`: how long a cache had kept a 200 to a call, by its own words; 0 if it says nothing, and for creates.
+    secret.  `age_s`: how long a cache had kept a 200 to a call, by its own words; 0 if it says nothing, and for
+    creates.
     """
 
     status: int

@@ -1,5 +1,6 @@
-"""Starts the threads that wait for disks and pipes.  They are daemons, since a hanging one must not keep a process
-alive.
+"""Starts the threads that wait for disks and pipes.
+
+They are daemons, since a hanging thread must not keep a process alive.
 
 If the system has no room for one more thread, Python says `RuntimeError: can't start new thread`.  The caller then gets
 a `UsageError` that names the limits instead.

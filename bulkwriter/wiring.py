@@ -178,7 +178,8 @@ def adopt_doubts(journal: Journal) -> tuple[list[Intent], set[int], dict[int, st
     """Take over the doubts of the last process, and its intents without an outcome.
 
     Returns them, the seqs of those with a record id (an undo was deleting that record), and their reasons by seq where
-    known. From now on an intent in the journal belongs to this process.
+    known.
+    From now on an intent in the journal belongs to this process.
     """
     rows = journal.doubts()
     if intents := [row.seq for row in rows if row.state is State.INTENT]:

@@ -1,5 +1,4 @@
-"""`BulkWriter`, the library's interface.  It owns the lifetime of the parts, and runs sources and single pairs through
-them.
+"""`BulkWriter`, the library's interface: it owns all parts for their lifetime, and runs sources and single pairs.
 
 The parts live from `__aenter__` to `__aexit__`, in a task of their own, never across a `yield`.  Nothing global is
 touched: no signal handlers, no logging set-up, no loop policy.  If the block is left early, by an exception or a

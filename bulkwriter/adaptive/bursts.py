@@ -14,7 +14,8 @@ the ends of round trips; above `KEPT` the older half of them is thinned out.  An
 asked for only when little else is known.
 
 Invariant: marks are in order.  The caller must not ask about a window, which is no bucket, or across a change of the
-limit. Source: the arrival curve of network calculus (Cruz 1991).
+limit.
+Source: the arrival curve of network calculus (Cruz 1991).
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ took lately is tried.  If the share of 503s stays the same, the rate is not the 
     in doubt  a trial has few requests to go by, and servers change: when they are more than `WRONG` of `CHECKED`
               requests, `WRONG_TIMES` in a row, they are errors again, and the start begins from there
 
-The fate of the pairs is not decided here: each is in doubt, whatever its 503 meant. Invariant: this module sets the
-pace only during a trial, and at its end.
+The fate of the pairs is not decided here: each is in doubt, whatever its 503 meant.
+Invariant: this module sets the pace only during a trial, and at its end.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""The controller, the interface of this folder: it hears of every request, and says when the next may go, how many at
-once, and why.
+"""The interface of this folder: hears of every request, and says when the next may go, how many at once, and why.
 
 At a throttle the first row that fits decides:
 

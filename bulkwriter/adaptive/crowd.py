@@ -1,5 +1,4 @@
-"""Estimates a server's concurrency cap: how many requests it takes at a time.  It learns from which requests are
-refused.
+"""Estimates a server's concurrency cap, how many requests it takes at a time, from the requests that it refuses.
 
 A rate limit refuses requests that come too early.  A concurrency cap refuses requests that meet a crowd.  So each
 throttle brings its *rank* (`recent.py`), averaged from 0.5 on.  If the average is above `BLAME`, the crowd is the

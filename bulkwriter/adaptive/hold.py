@@ -1,5 +1,4 @@
-"""How long nothing is sent when the server takes nothing: until a stated time, or until one of ever rarer canaries is
-taken.
+"""How long nothing is sent when the server takes nothing: until a stated time, or until a canary is taken.
 
     stated     what Retry-After says, never less, and up to 2 % or 2 s more, so that clients come back one by one; when
                the fourth canary in a row is refused at its stated time, our own delay if that is longer

@@ -8,7 +8,7 @@ Between two refusals a bucket or a window gives exactly its rate, and its saving
 A bucket without savings loses unused room and shows in `top`.  A bucket with savings shows in `safe`.  The pace begins
 below `safe` and climbs to `top`, and each round brings the two closer.  A log of requests gives its rate only over a
 whole window.  If a window is known, and less than that was taken since the last refusal, the last whole window is
-measured (`window.py`). The first measurements consist mostly of climbs, and a bucket with small savings wastes most of
+measured (`window.py`).  The first measurements consist mostly of climbs, and a bucket with small savings wastes most of
 a climb.  The estimate on which all throttles agree is better then (`bursts.py`).
 
 After a *hold*, a time in which nothing was taken, the limit is a window.  The time from the end of one hold to the end

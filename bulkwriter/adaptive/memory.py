@@ -9,7 +9,8 @@
     too old    above `OLD_S` it is not taken at all
 
 So a wrong memory costs a start.  A memory of ten times the limit costs some dozens of throttles, one of a twentieth
-some seconds. Invariant: `rate` is 0 if nothing is remembered any more.  Not here: the file (`run.warm_start`).
+some seconds.
+Invariant: `rate` is 0 if nothing is remembered any more.  Not here: the file (`run.warm_start`).
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Estimates from latency how many requests at a time are useful, for a server that queues requests instead of refusing
-them.
+"""Estimates from latency how many requests at a time are useful, if the server queues requests and refuses none.
 
     sample   replies until their mean is known to 5 %, 16 to 512 of them; at the start 16
     late     mean above base + max(25 %, 10 ms), and above base + two standard errors

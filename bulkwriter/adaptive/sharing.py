@@ -16,8 +16,9 @@ chance.
 
 Three kinds of events say nothing about sharing: a hold, the throttle at its beginning, and a throttle caused by a
 crowd, since the throughput of a cap varies with latency.  A window, once known, is measured by itself and never counts
-as a shared limit. Invariant: 0 <= unlike <= 1. Source: Chiu and Jain, "Analysis of the Increase and Decrease Algorithms
-for Congestion Avoidance" (1989).
+as a shared limit.
+Invariant: 0 <= unlike <= 1.
+Source: Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance" (1989).
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ those of `ca_file` alone.  The proxy is the given one, else that of HTTPS_PROXY 
 Loopback is never reached through a proxy, whatever the settings say.
 
 To import aiohttp takes 0.15 s.  That happens here, at the top, since later it would block somebody's event loop.  So
-commands without a connection (`bulkwriter --help`, `status`) must not import this module. Source: aiohttp 3.14
-connector.py, client_exceptions.py; OpenSSL x509_vfy.h for the codes of TLS_REASONS.
+commands without a connection (`bulkwriter --help`, `status`) must not import this module.
+Source: aiohttp 3.14 connector.py, client_exceptions.py; OpenSSL x509_vfy.h for the codes of TLS_REASONS.
 """
 
 from __future__ import annotations

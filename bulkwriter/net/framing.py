@@ -8,7 +8,7 @@ that llhttp leaves open:
 - Every byte after the end is found.  llhttp silently skips stray CR and LF between messages.  So a segment that ends in
   one is parsed in two steps: if a message is whole before its last byte, that byte follows its end.
 - A body without length or chunks ends with the connection (RFC 9112, 6.3).  llhttp has no event for that; `end` is
-  called instead. TLS changes nothing: a cut is no more visible there than in plain TCP, and a cut JSON text is never
+  called instead.  TLS changes nothing: a cut is no more visible there than in plain TCP, and a cut JSON text is never
   valid JSON.
 - Nothing is decoded, since 1 MB of gzip can be 1 GB: an encoded body is a fault, unless it starts like JSON after all.
 - Head and body are bounded, the head with all 1xx before it.  Trailers are ignored.

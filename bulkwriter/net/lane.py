@@ -1,7 +1,7 @@
 """One connection with at most one request on it.  It knows exactly what was written and what came back.
 
 A lane is an asyncio protocol directly on a connected transport: no request needs a task, timer or future.  Its owner
-sends bytes, and is called back from inside the event loop's `data_received`.  It may send the next request there. A
+sends bytes, and is called back from inside the event loop's `data_received`.  It may send the next request there.  A
 `BufferedLane` is the same with its own read buffer.
 
     send -> False                nothing was written, and nothing will be: the pair is unsent
@@ -11,7 +11,7 @@ sends bytes, and is called back from inside the event loop's `data_received`.  I
     ended                        exactly once, last: the connection is gone
 
 Invariants: `is_busy` from a `send` that returned True until its `replied`.  No byte is written after `is_open` is
-False. A lane is never pipelined, follows no redirect and repeats nothing.  Its promises about the wire:
+False.  A lane is never pipelined, follows no redirect and repeats nothing.  Its promises about the wire:
 
 - An aborted request leaves the kernel at once: SO_LINGER(1, 0), set by the pool, turns the close into a reset, which
   drops the send queue.  Without it megabytes of a "lost" request still arrive.  An idle lane closes in good order.

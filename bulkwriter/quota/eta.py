@@ -1,5 +1,4 @@
-"""The remaining time of a run.  It starts from the present rate, and `quota.forecast` spends forward through every
-window.
+"""The remaining time of a run, from its present rate; `quota.forecast` spends forward through every window.
 
     ceiling or short quota      its own rate, exactly, while it holds the run back
     anything else               the recent rate of answered writes, but never more than these two allow

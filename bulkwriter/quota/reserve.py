@@ -1,5 +1,4 @@
-"""The units of one kind that the ledger has booked for this process: how many it may still use, and what it must
-report.
+"""The units of one kind that the ledger has booked for this process: how many are left, and what to report.
 
 A *lease* belongs to the minute in which it was asked for.  It is booked in the minute of the latest possible end of a
 request sent then.  When a request ends, its unit moves to the minute of that end.  Units that are not used when the

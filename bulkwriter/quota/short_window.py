@@ -1,7 +1,7 @@
 """One short window, kept in every span of its length and paced evenly, over cells that several processes share.
 
 A window of N requests in W seconds is N units.  A request takes a free unit.  The unit is free again one window after
-the reply, or after the deadline without a reply: the server counts at arrival, which lies between send and reply. So
+the reply, or after the deadline without a reply: the server counts at arrival, which lies between send and reply.  So
 the server sees at most N requests in any span of W.  In steady state N requests take W plus one round trip.  Two
 requests also keep W/N between them, so that N do not go at once when all units are free.  Only a part of the time lost
 to late wake-ups is caught up (`catch_up_s`).

@@ -1,5 +1,4 @@
-"""Decides when a throttle means that a long window of the server is spent although our quota has room, and when to try
-again.
+"""Decides when throttles mean that a long window of the server is spent, and when to try again.
 
 A limit of up to a minute lets something through within a minute.  So the pauses after throttles in a row grow
 (`FIRST_HOLDS_S`), the last one to more than a minute.  If the next request is throttled as well, or if the server asks

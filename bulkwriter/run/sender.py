@@ -1,5 +1,4 @@
-"""The heart of a run: it sends ready pairs on free lanes, and turns replies into outcomes.  Synchronous; it never
-waits.
+"""The heart of a run: sends ready pairs on free lanes, and turns replies into outcomes.  Synchronous; it never waits.
 
 `advance` sends while there is a ready pair, a free lane, and nothing that holds the run back.  The run loop calls it at
 most once in a turn of the event loop, after a change.  So all lanes that were freed in one turn are used together.

@@ -18,7 +18,7 @@ there twice makes a bad row.  Bytes that are no UTF-8 do not matter outside the 
 **Ids** are whole numbers from 1 to 2^63-1 in ASCII digits.  White space around them and leading zeros are allowed
 ("007" is 7).  A sign, point, exponent, underscore or thousands separator is not.  `42.0` is no id, since the program
 that wrote it may have rounded others.  In JSON an id is a number or a string of digits; from iterables it is an
-integer. `bulkwriter.entities` says which id is which, and the default names of the columns.
+integer.  `bulkwriter.entities` says which id is which, and the default names of the columns.
 
 Each name may end with `.gz`.  `-` and pipes without a suffix are CSV, or JSON Lines if the first byte is `{` or `[`.
 Workbooks, databases, web pages and other files without such text are recognised by their first bytes (exit 6).

@@ -12,8 +12,8 @@ If another thread never gives up the GIL, a commit of 1,000 rows takes 18 ms (at
 (21, 37).  There is one GIL hand-over a statement; executemany has one a row, and took up to 233 ms.
 
 A count between two rungs is filled up with repetitions of the last row if that wastes at most a quarter.  The conflict
-clause makes the repetitions harmless.  So 1,000 rows are one statement of 1,024. Not here: transactions, and what the
-statements mean.
+clause makes the repetitions harmless.  So 1,000 rows are one statement of 1,024.
+Not here: transactions, and what the statements mean.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The journal: every row of a source and its outcome, in one SQLite file with one writing process.
 
 A chunk of rows is appended, and later settled by seq.  Each call is one transaction, or part of the caller's
-`transaction()`. When a commit has returned, the rows are on the disk (`synchronous=FULL`, WAL).  Append and settle
+`transaction()`.  When a commit has returned, the rows are on the disk (`synchronous=FULL`, WAL).  Append and settle
 together cost about 4 µs a row at 1,000 rows a commit, most of it without the GIL (`bulk` has the figures).
 
 Invariants
@@ -10,8 +10,8 @@ Invariants
 - the state column in memory equals the table whenever no transaction is open;
 - a failed transaction ends the journal: it refuses everything from then on, since a second fsync may "succeed" without
   the data that the first one lost (PostgreSQL, 2018).  Rows of that transaction may or may not be found later.
-The format is described in `store/schema.py`, whole.  The database is never opened by a descriptor of ours. Not here:
-threads and futures (`journal_writer`), reading (`journal_rows`), what states mean for sending (`run`).
+The format is described in `store/schema.py`, whole.  The database is never opened by a descriptor of ours.
+Not here: threads and futures (`journal_writer`), reading (`journal_rows`), what states mean for sending (`run`).
 """
 
 from __future__ import annotations

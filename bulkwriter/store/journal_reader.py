@@ -5,8 +5,8 @@ leave an empty -wal and a -shm beside it; they are harmless.  In a folder that i
 closed cleanly can be read all the same.  A journal with a -wal cannot; the error says which files to copy.
 
 Invariants: the whole file must pass the checks of `bounds` before anything is answered.  Each answer is as of one
-moment of a committed journal; two answers may be of two moments. Not here: the state column, since a reader cannot keep
-it up to date.  `counts` scans the file, 6 s for 10^7 rows.
+moment of a committed journal; two answers may be of two moments.
+Not here: the state column, since a reader cannot keep it up to date.  `counts` scans the file, 6 s for 10^7 rows.
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ the GIL once a row.  So to read 10^7 pairs and compare them with their source ta
 loop free.  All six columns take twice as long.
 
 Invariant: nothing here changes the file.  Each chunk is a separate statement, so that no long read keeps SQLite from a
-checkpoint.  A row that a writer changes between two chunks is seen as it is then. `bounds` has checked the whole file
-before. Not here: opening (`opening`), rows by state without a scan (`states`).
+checkpoint.  A row that a writer changes between two chunks is seen as it is then.  `bounds` has checked the whole file
+before.
+Not here: opening (`opening`), rows by state without a scan (`states`).
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ Invariants
   caller takes nothing back;
 - when a group fails, all of it fails, and everything after it fails with the same reason;
 - `counts`, `rows` and `next_single_seq` are those of the last commit that was acknowledged.
-The thread is a daemon and `close` waits only so long: a disk that hangs cannot keep the process from ending. With
-`inline=True` there is no thread and every call has happened when it returns: for virtual time.
+The thread is a daemon and `close` waits only so long: a disk that hangs cannot keep the process from ending.
+With `inline=True` there is no thread and every call has happened when it returns: for virtual time.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class JournalWriter:
         """Call `step` with the journal, in its thread and outside any transaction, and return its result.
 
         An exception of `step` is raised here and affects nobody else, unless it came from inside a
-        `Journal.transaction()`. An iterator of the journal must be used up inside `step`.  Commits wait for `step`, so
+        `Journal.transaction()`.  An iterator of the journal must be used up inside `step`.  Commits wait for `step`, so
         it should read thousands of rows at most.
         """
         result: T = await self._hand_in("run", step)

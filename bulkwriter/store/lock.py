@@ -8,8 +8,8 @@ The lock has its own file because to open and close the database by a second des
 since).  It is never removed, since two processes could then lock two files of one name.
 
 A question for the holder takes a shared lock for microseconds.  So `acquire` tries again for a moment before it
-believes that somebody else holds the lock. Not here: locks between hosts.  A network file system without flock is
-refused.
+believes that somebody else holds the lock.
+Not here: locks between hosts.  A network file system without flock is refused.
 """
 
 from __future__ import annotations

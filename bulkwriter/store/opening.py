@@ -9,7 +9,8 @@
 
 Invariant: every connection from here is a journal of this identity with `synchronous=FULL`.  A crash during the
 creation leaves an empty database, which counts as no file.  The caller holds the lock (`lock`) before a writer is
-opened. Not here: reading rows.  Source: sqlite.org/wal.html for what a read-only connection can do.
+opened.
+Not here: reading rows.  Source: sqlite.org/wal.html for what a read-only connection can do.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
     settle_rows   outcomes: state, attempts, record id, HTTP status, detail; or the state alone
 
 Most groups of outcomes are creations at the first attempt with a plain 200.  A separate statement for them binds two
-values a row instead of six: 1.0 µs a row instead of 1.4, the test for it included. Not here: when rows may change, and
-the state column in memory (`journal`, `states`).
+values a row instead of six: 1.0 µs a row instead of 1.4, the test for it included.
+Not here: when rows may change, and the state column in memory (`journal`, `states`).
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@ SQLite has no cheap way to tell a row's state before an update, or to count ten 
 partial index of the open states would make every append and update slower.  One `group_concat` scan takes about 2 s for
 10^7 rows (without the GIL) and 10 MB.  It then answers counts, doubts and "which rows are still to be sent" at once.
 
-Invariant: `counts[s]` is the number of bytes equal to `s`; byte i of a region is the state of row `start + i`. There
-are two regions, the source's rows from 0 and the single ones from `SINGLE_SEQ`, each without gaps. Not here: the disk
-(`bounds` reads it from there).  The owner changes this column together with the table, and drops it when a transaction
-fails.
+Invariant: `counts[s]` is the number of bytes equal to `s`; byte i of a region is the state of row `start + i`.
+There are two regions, the source's rows from 0 and the single ones from `SINGLE_SEQ`, each without gaps.
+Not here: the disk (`bounds` reads it from there).  The owner changes this column together with the table, and drops it
+when a transaction fails.
 """
 
 from __future__ import annotations
