@@ -1,10 +1,10 @@
 """A guard for callbacks of the event loop: an exception in one ends the run, instead of being a line in a log.
 
-By default the loop reports an exception of a callback as a log line and goes on.  Whoever waited for the effect of the
-callback would wait for ever.  So each of our callbacks (`call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`,
-`add_done_callback`) is `guarded`, together with the reaction to an exception.  That is mostly the run's `crashed`,
-which ends the run with exit code 70 and wakes all waiting callers.  Lanes are called by the loop as protocols and guard
-themselves.
+By default the loop reports an exception of a callback as a log line and goes on.  A task that waits for the effect of
+the callback would wait for ever.  So each of our callbacks (`call_soon`, `call_later`, `call_at`,
+`call_soon_threadsafe`, `add_done_callback`) is `guarded`, together with the reaction to an exception.  That is mostly
+the run's `crashed`, which ends the run with exit code 70 and wakes all waiting callers.  Lanes are called by the loop
+as protocols and guard themselves.
 
 The loop calls our tasks as well.  So this module also tells whether a `CancelledError` in a task is its own.
 

@@ -56,7 +56,7 @@ class Crowd:
 
     @property
     def is_likely(self) -> bool:
-        """Whether a crowd was refused, and not just whoever came."""
+        """Whether requests in a crowd were refused, and not just any requests."""
         return self._blame > (FIRST if self.is_capped else LIKELY)
 
     def free(self) -> None:

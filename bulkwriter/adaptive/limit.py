@@ -71,7 +71,7 @@ class Limit:
         self.top = math.inf
         self.trust = 1.0
         self.alike = 0
-        """Measurements in a row within `ALIKE` of each other, where one that is not takes away half of them."""
+        """Measurements in a row within `ALIKE` of each other.  A different one halves the count."""
         self.credit = 0.0
         self.climbs = Climbs()
         self.known_at = -math.inf

@@ -112,7 +112,7 @@ class Window:
             self.forget()
 
     def since(self, mark: Mark, held_s: float) -> Mark:
-        """A hold of `held_s` ended at `mark`.  Returns the end of the last one that was no shorter, by and large."""
+        """A hold of `held_s` ended at `mark`.  Returns the end of the last hold of about that length or longer."""
         while SHORTER * self._holds[-1][1] < held_s:
             self._holds.pop()
         since, _ = self._holds[-1]

@@ -82,7 +82,7 @@ class Rule(NamedTuple):
 
     @property
     def is_slow_down(self) -> bool:
-        """The server asks everybody to wait: whoever pauses, on whatever call, asks this and nothing else."""
+        """The server asks everybody to wait.  Every pause, after any call, depends on this and nothing else."""
         return self.kind is VerdictKind.THROTTLED or self.is_waited_for
 
     @property

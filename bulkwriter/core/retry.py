@@ -11,7 +11,7 @@ Invariants: a delay is within its documented range.  The budget is never below 0
 for longer than 1 / `per_s`.  At most one probe is out while the breaker is open.  Time and chance are arguments.
 
 Source: "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015) for full jitter; the retry budget of Finagle and
-of the AWS SDKs, whose Go edition once had one that never filled again; "Release It!" (Nygard) for the breaker.
+of the AWS SDKs (in their Go edition it once never filled again); "Release It!" (Nygard) for the breaker.
 """
 
 from __future__ import annotations

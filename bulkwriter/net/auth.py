@@ -28,7 +28,7 @@ from ..settings import Settings, TokenCall
 from .api import check_header
 from .signin import Judge, Login, RequestCall, SignIn, TokenEndpoint, TokenRequest, obtain
 
-RENEW_SHARE: Final = 0.8  # share of a token's life until it is renewed: a day before the documented week ends
+RENEW_SHARE: Final = 0.8  # share of a token's life until it is renewed: over a day before the documented week ends
 RENEW_MIN_S: Final = 1.0  # never sooner, or a token with a very short life would be renewed without end
 RENEW_AGAIN_S: Final = 60.0  # pause after a renewal that failed because the server did not answer
 LINE_BYTES: Final = 65_536  # of a file's first line; tokens and passwords are far shorter

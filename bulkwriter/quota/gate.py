@@ -86,13 +86,13 @@ class Quotas:
         """The last answer of the ledger."""
         self._waiting = 0
         self._report_at = -math.inf
-        self._changed: anyio.Event | None = None  # made by whoever waits for it
+        self._changed: anyio.Event | None = None  # made by the first waiting caller
         self._error: BulkwriterError | None = None
         self._spent: dict[str, TryLater] = {}
         self._told_until = 0.0
         self._tell = tell
 
-    # for whoever sends
+    # for senders
 
     def opens_at(self, now: float, kind: str = WRITE, *, is_call: bool = False) -> float:
         """When the next request of `kind` may go.  A time up to `now` means at once; infinity: `changed` will tell."""

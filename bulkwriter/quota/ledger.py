@@ -150,7 +150,7 @@ class Ledger:
         try:
             if dead:
                 self.exchange(lambda book: book.settle(dead, is_there=lambda name: self.path.with_name(name).exists()))
-                self._version = None  # whoever counts in memory has to read
+                self._version = None  # counts in memory must be read again
             for till in dead:
                 till.remove()
         finally:
@@ -211,7 +211,7 @@ def refuse_emptied(path: Path) -> None:
 def make_private(path: Path) -> None:
     """Make an empty database that only its owner may read, unless there is one.
 
-    Under another name, and with its first page: a file of no bytes is one that was emptied.
+    It is made under another name, and with its first page, since an empty file counts as emptied.
     """
     if path.exists():  # or else closing it would drop the locks that another connection of this process holds
         return

@@ -121,7 +121,7 @@ class Book:
     def forget_before(self, minute: int, ended: float | None) -> None:
         """Drop minutes of this boot before `minute`, and of others that ended before `ended`, if that is given.
 
-        Of all accounts: one that is never used again must not stay for ever.
+        This concerns all accounts: an account that is never used again must not stay for ever.
         """
         self._db.execute("DELETE FROM spent WHERE boot = ? AND minute < ?", (self.boot, minute))
         if ended is not None:

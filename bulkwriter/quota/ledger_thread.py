@@ -85,7 +85,7 @@ def carry_out(call: Callable[[], T], future: asyncio.Future[T]) -> Callable[[], 
     """Call it; what this returns gives the future what came of that."""
     try:
         return partial(give, future, call())
-    except BaseException as error:  # whatever it is, whoever waits must hear of it
+    except BaseException as error:  # every waiting caller must hear of it
         return partial(fail, future, error)
 
 

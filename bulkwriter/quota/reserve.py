@@ -77,7 +77,7 @@ class Reserve:
 
     @property
     def changes(self) -> Counter[tuple[str, int]]:
-        """What the ledger has to count more or less, by kind and minute; whoever takes it clears it."""
+        """The changes of the ledger's counts, by kind and minute.  The caller clears them."""
         self._tally()
         return self._changes
 

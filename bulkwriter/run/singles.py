@@ -8,9 +8,9 @@ The order of the steps avoids three races:
 
 - A row is claimed inside the journal's own thread, so that a stream that meets the same row does not send it as well.
 - A future is made before the row is read a last time, so that an outcome that is committed meanwhile is not missed.
-- A source and single writes share one set of pairs.  Whoever adds a pair to the set makes its row.  A single write adds
-  the pair in the same step in which it hands the row to the journal.  So a `duplicate` of the source is never durable
-  before the row that it repeats.
+- A source and single writes share one set of pairs.  The side that adds a pair to the set makes its row.  A single
+  write adds the pair in the same step in which it hands the row to the journal.  So a `duplicate` of the source is
+  never durable before the row that it repeats.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Singles:
         intent = Intent(row.seq, pair, attempts, row.line, self._known.floor())
         found = [(intent, int(row.state), there[pair])] if pair in there else []
         await self._intents.commit_again([] if found else [intent], [] if found else [int(row.state)], found)
-        return await self._settled(row.seq)  # by whoever claimed it
+        return await self._settled(row.seq)  # by another caller, who claimed it
 
     async def _write_new(self, pair: tuple[int, int], there: dict[tuple[int, int], int]) -> Outcome | None:
         floor = self._known.floor()

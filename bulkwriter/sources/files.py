@@ -230,7 +230,7 @@ def count_lines(fd: int, start: int, size: int) -> int:
 
 def read_some(file: io.FileIO, size: int) -> bytes:
     """Up to `size` bytes as soon as there are any."""
-    while (data := file.read(size)) is None:  # standard input may be set to non-blocking by whoever shares it
+    while (data := file.read(size)) is None:  # another program may have set standard input to non-blocking
         select.select([file], [], [])
     return data
 

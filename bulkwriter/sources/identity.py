@@ -28,7 +28,7 @@ AGAIN: Final = "what was sent is kept: give the same command again when nothing 
 
 
 class SourceChanged(SourceError):
-    """The source is no longer the one that was opened: no row of it is to be believed any more."""
+    """The source is no longer the file that was opened, so none of its rows may be believed any more."""
 
 
 @dataclass(frozen=True, slots=True)

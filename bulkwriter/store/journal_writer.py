@@ -282,7 +282,7 @@ def carry_out_group(journal: Journal, operations: Iterable[Operation], *, is_wri
 
 
 def fail_all(operations: Iterable[Operation], error: BaseException) -> None:
-    """On the loop: fail those that were not resolved, so that no caller waits for ever."""
+    """On the loop: fail all unresolved operations, so that no caller waits for ever."""
     for operation in operations:
         operation.fail(error)
         operation.resolve()

@@ -26,11 +26,11 @@ The stub is a local server that behaves like the Nexudus API, in memory and on l
     bulkwriter stub --scenario scenario.json
 
 Without a scenario it knows the token "stub-token" (and user admin@example.com, password stub-password),
-answers at once and fails never.  A scenario is a JSON or TOML file of the keys below, all optional; an unknown
-key is an error.
+answers at once and never fails.  A scenario is a JSON or TOML file with the keys below.  All are optional; an
+unknown key is an error.
 
-Example: a server with 100 lessons × 1,000 members of which half exist, that allows 50 creates a second with
-bursts of 10, answers in about 80 ms, and applies 2% of the creates without saying so:
+Example: a server with 100 lessons × 1,000 members; half of these pairs exist.  It allows 50 creates a second with
+bursts of 10, and answers in about 80 ms.  For 2% of the creates it makes the record, but the reply does not say so:
 
     {
       "seed": 7,
@@ -45,15 +45,15 @@ bursts of 10, answers in about 80 ms, and applies 2% of the creates without sayi
 A daily cap is one more limit: {"kind": "window", "count": 2500, "window_s": 86400}."""
 
 FAULTS = """\
-Each request of the operation `on` draws once; the shares of one operation must fit into 1.  Kinds that end in
-_before leave the request unapplied, those in _after apply it although the client cannot know."""
+Each request of the operation `on` draws once; the shares of one operation may add up to at most 1.  A kind that
+ends in _before does not apply the request.  A kind that ends in _after applies it, but the client cannot know."""
 
 ADMIN = """\
     GET  /stub/truth      what happened, as JSON with the keys below
     GET  /stub/records    every record as NDJSON: Id, CourseLessonId, CourseMemberId
-    POST /stub/scenario   behave by this whole scenario from now on; records, tokens and counts stay
-    POST /stub/reset      start over: existing records, nothing else, all counts zero
-These need no token, are never throttled and are not counted."""
+    POST /stub/scenario   use this whole scenario from now on; records, tokens and counts stay
+    POST /stub/reset      start over, with the existing records only and all counts 0
+These calls need no token.  They are never throttled and not counted."""
 
 PYTEST = """\
     def test_enrols(bulkwriter_stub):
