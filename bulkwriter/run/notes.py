@@ -9,7 +9,8 @@ The row `run` holds:
     unmet                       listed records that no row has met yet, see `core.writes`
     doubt_wait_s                time until a doubt that is looked up anew may be settled either way
     held_kind, held_by          what holds the run back
-    holds_until, resume_at      epoch seconds, or null
+    holds_until                 when that ends (epoch seconds), or null
+    resume_at, is_theirs        when going on makes sense (epoch seconds, or null); whether the server said so
     believes                    the rate that the run takes the server to allow
     quota, quota_share, ledger  the settings
 

@@ -2,8 +2,8 @@
 
 They are rows of `meta`, as JSON.  `source` holds `rows` (null if not known) and `is_exact`.  It is written together
 with new rows, so that it is true after a kill; and again when the source was read to its end, and when a start ends.
-`run` is written by `run.notes` during a run; only its `resume_at` is read here.  `last_start` is written twice, before
-anything is sent and at the end:
+`run` is written by `run.notes` during a run; its `resume_at` and `is_theirs` are read here.  `last_start` is written
+twice, before anything is sent and at the end:
 
     began      when it began (epoch seconds)
     ended      when it ended, or null: it goes on, or it was killed, or could not write any more
