@@ -68,9 +68,9 @@ DAMAGED: Final = (
 
 
 def ledger_path(given: Path | None, env: dict[str, str] | os._Environ[str] = os.environ) -> Path:
-    """The ledger's file: the one given, or that in the user's state folder.
+    """The ledger's file: the given one, or the one in the user's state folder.
 
-    Raises `LedgerError` without a home, and `UsageError` for a home that is below wherever the command is given.
+    Raises `LedgerError` without a home folder, and `UsageError` for a relative path of the home folder.
     """
     state = env.get("XDG_STATE_HOME", "")
     folder = Path(state) if state.startswith("/") else Path("~/.local/state")
@@ -88,12 +88,12 @@ def ledger_path(given: Path | None, env: dict[str, str] | os._Environ[str] = os.
 
 
 def account_key(base_url: str, account: str | None) -> str:
-    """Under which name an account's quotas are counted."""
+    """The name under which an account's quotas are counted."""
     return account or normal_url(base_url)
 
 
 class Ledger:
-    """An open ledger, of which one account is used.  Blocking, and to be used in the thread that opened it."""
+    """An open ledger, used for one account.  Its methods block, and must be called in the thread that opened it."""
 
     def __init__(self, db: sqlite3.Connection, path: Path, *, account: str, boot: str) -> None:
         self.path = path
@@ -126,7 +126,7 @@ class Ledger:
     def exchange(self, step: Callable[[Book], T]) -> T:
         """Run `step` in one transaction and return its result when that is durable.
 
-        Raises `LedgerError` when it cannot be made so, and from then on always.
+        Raises `LedgerError` if it cannot be made durable, and always from then on.
         """
         if self._broken:
             raise LedgerError(self._broken.message, hint=self._broken.hint)
@@ -158,7 +158,7 @@ class Ledger:
                 till.close()
 
     def close(self) -> None:
-        """Let go of the file; harmless when repeated."""
+        """Release the file.  A repetition is harmless."""
         self._broken = self._broken or LedgerError("the ledger is closed")
         self._roll_back()
         self._db.close()
@@ -172,7 +172,7 @@ class Ledger:
 
 
 def read_ledger(path: Path, account: str, boot: str) -> tuple[list[SpentRow], dict[str, LearntRow]]:
-    """What an account has spent and what is learnt of its server, as of one moment; nothing where there is no ledger.
+    """The spending of an account and the knowledge of its server, as of one moment; nothing if there is no ledger.
 
     For `plan` and `status`, beside processes at work: `mode=ro`, so nothing is created, repaired or changed.  A ledger
     that was being written when the power went needs a writer to repair it first; until then this is a `LedgerError`.

@@ -104,20 +104,22 @@ class Page:
         unflock(self._fd)
 
     def note_end(self, at: float) -> None:
-        """A request that is booked now has ended by then; the caller holds the lock."""
+        """A request that is booked now has ended by `at`.  The caller holds the lock."""
         if self._all[1] != self._wrote:
             self._others = max(self._others, self._all[1])
         self._all[1] = self._wrote = max(self._others, at)  # theirs may have longer timeouts than ours
 
     def note_none(self, now: float) -> None:
-        """Nothing of this process is on its way any more.  Does nothing where others have booked since, or book now."""
+        """No request of this process is on its way any more.  Nothing changes if others have booked since, or book
+        now.
+        """
         if self._all[1] == self._wrote > now and self.try_lock():
             if self._all[1] == self._wrote:
                 self._all[1] = self._wrote = max(self._others, now)
             self.unlock()
 
     def close(self) -> None:
-        """Let go of the file; harmless when repeated.  Views that others still hold keep the memory mapped."""
+        """Release the file.  A repetition is harmless.  Views that others still hold keep the memory mapped."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -146,14 +148,17 @@ class MemoryPage:
 
 
 def fill(fd: int, size: int) -> None:
-    """Make a new file that long, of zeros that are written: in a hole the first number would need room on the disk, and
-    where there is none a write into mapped memory ends the process (SIGBUS)."""
+    """Fill a new file with zeros.
+
+    They are written, since a hole needs room on the disk at its first number.  If there is none, a write into mapped
+    memory ends the process (SIGBUS).
+    """
     if os.pwrite(fd, bytes(size), 0) < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def flock(fd: int, path: Path) -> None:
-    """Wait for the lock of an open file; closing the file lets go of it."""
+    """Wait for the lock of an open file.  To close the file releases it."""
     if fcntl is None:  # pragma: no cover - Windows
         raise LedgerError("this system has no flock", hint="quotas need Linux, macOS or another Unix; or --quota none")
     fcntl.flock(fd, fcntl.LOCK_EX)
@@ -173,7 +178,7 @@ def unflock(fd: int) -> None:
 
 
 def last_end(pages: Iterable[Path], number: float) -> float:
-    """When the last request booked in any of these pages of this boot has surely ended; 0 if there is none."""
+    """When the last request in any of these pages of this boot has surely ended; 0 if there is none."""
     last = 0.0
     for path in pages:
         with path.open("rb") as file:

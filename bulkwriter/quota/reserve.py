@@ -26,23 +26,26 @@ from typing import Final, NamedTuple
 from .forecast import MINUTE_S, REFUSED, Grant, Spending, minute_of
 
 BLOCK: Final = 20
-"""May be used and is not, at most: what a power cut can waste of each kind."""
+"""The most units that may be used and are not.  A power cut can waste so many of each kind."""
 MOST: Final = 1_000
-"""Booked and not used, at most; of a window that is nearly spent less, see `quota.account`."""
+"""The most units that are booked and not used.  If a window is nearly spent there are fewer, see `quota.account`."""
 FIRST: Final = 2
 LOW: Final = 4
-"""More is asked for when a lease is used up to this part: later would make a fast run wait for the disk, sooner makes
-leases smaller and commits more."""
+"""More is asked for when this part of a lease is left.  Later would make a fast run wait for the disk; sooner would
+mean smaller leases and more commits.
+"""
 BLOCK_LOW: Final = 2
-"""The mark is moved when so few are in hand: at more, blocks would be smaller."""
+"""The mark moves when so few units are left below it.  A higher number would make blocks smaller."""
 AHEAD_S: Final = 1.0
-"""A lease lasts about so long; more is held back from other processes, less costs more commits."""
+"""A lease lasts about so long.  A longer one holds back more from other processes, a shorter one costs more commits."""
 RECHECK_S: Final = 600.0
-"""While a window is spent the ledger is asked so often: another process may have given back, or a try succeeded."""
+"""While a window is spent, the ledger is asked so often: another process may have given units back, or a try may have
+succeeded.
+"""
 
 
 class Lease(NamedTuple):
-    """What the ledger is to know of a reserve: of the units booked in `minute` so many are used."""
+    """The state of a reserve for the ledger: so many of the units booked in `minute` are used."""
 
     minute: int
     booked: int
@@ -60,11 +63,11 @@ class Reserve:
         self._drawing = 0
         """The mark that is being made durable; 0 if it is no longer wanted."""
         self.is_try = False
-        """Whether what is left is one request to see whether the server takes it again."""
+        """Whether the only unit left is a try: one request that tests whether the server takes it again."""
         self.blocked: Grant | None = None
         self.recheck_at = -math.inf
         self.is_counted = True
-        """False while no long window is there to be counted before sending: then it is reported afterwards."""
+        """False while no long window must be counted before a send.  The spending is then reported afterwards."""
         self._hold_s = hold_s
         self._size = FIRST
         self._asked_at = -math.inf
@@ -82,7 +85,7 @@ class Reserve:
         return self._changes
 
     def has_some(self, now: float) -> bool:
-        """Whether a request may go as far as long windows are concerned."""
+        """Whether the long windows allow a request."""
         if not self.is_counted:
             return True
         if now >= self._ends_at:
@@ -146,7 +149,9 @@ class Reserve:
         return self._booked > self._mark
 
     def draw(self) -> bool:
-        """Move the mark in the till, if it can be and is not being moved; it counts when that is durable: `drawn`."""
+        """Move the mark in the till, unless it is at its end or already being moved.  It counts once it is durable
+        (`drawn`).
+        """
         if self._is_drawing or not self.has_more:
             return False
         self._is_drawing = True
@@ -159,7 +164,7 @@ class Reserve:
         self._is_drawing, self._drawing = False, 0
 
     def give_back(self) -> None:
-        """What is left will not be used."""
+        """The remaining units will not be used."""
         if self._booked > self._used:
             self.changes[self.kind, self._minute] -= self._booked - self._used
             self._booked = self._mark = self._used
@@ -191,7 +196,7 @@ class Reserve:
         self._ended += 1
 
     def refused(self, now: float) -> None:
-        """A request that ended was throttled: the server took it as little as it counts for what is learnt."""
+        """A request that ended was throttled: the server did not take it, so it does not count for what is learnt."""
         self.changes[self.kind + REFUSED, minute_of(now)] += 1
 
     def forget_in(self, spending: Spending) -> None:
@@ -219,5 +224,5 @@ class Reserve:
 
 
 def mark_of(booked: int, used: int) -> int:
-    """So far units may be used: of those booked a block more than are used."""
+    """The mark: a block beyond the used units, at most all booked ones."""
     return min(booked, used + BLOCK)

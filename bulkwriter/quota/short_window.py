@@ -34,7 +34,7 @@ MOST_SLOTS: Final = 1_024
 CATCH_UP: Final = 1 / 20
 """Share of a window that may be caught up after a late wake-up; more is less even, less loses throughput."""
 LATE_S: Final = 0.2
-"""So late a busy machine may wake us, however short the window is; it is caught up in ..."""
+"""A busy machine may wake us so late, however short the window is.  This is caught up in ..."""
 MOST_CATCH_UP: Final = 1 / 4
 """... at most this share of it."""
 OPEN: Final = 1 / 16
@@ -116,7 +116,7 @@ class ShortWindow:
         self._in_use.append(slot)
 
     def give_back(self) -> None:
-        """The unit taken last was not used after all: nothing was sent."""
+        """The unit taken last was not used: nothing was sent."""
         slot = self._in_use.pop()
         self._left += 1
         if slot not in self._in_use and self._left == self._per_slot:

@@ -45,7 +45,7 @@ class Side:
         self._paces = [pace for pace in paces if pace.window.kind in (kind, "any")]
         self._page = page
         self._ends_s = hold_s + max((pace.open_s for pace in self._paces), default=0.0)
-        """So long after a slot was opened its last request has surely ended."""
+        """The last request of a slot has surely ended so long after the slot was opened."""
 
     def opens_at(self, now: float) -> float:
         """When short windows and throttles let the next request go."""
@@ -90,7 +90,7 @@ class Side:
         return True
 
     def untake(self) -> None:
-        """What was taken last was not used: nothing was sent."""
+        """The units taken last were not used: nothing was sent."""
         for pace in self._paces:
             pace.give_back()
         self.reserve.untake()

@@ -21,11 +21,11 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 FIRST_HOLDS_S: Final = (0.0, 0.0, 0.0, 8.0, 25.0, 65.0)
-"""What each throttle in a row adds to the shared pause while nothing is learnt; the first ones leave it at that."""
+"""The time that each throttle in a row adds to the shared pause while nothing is learnt; the first ones add none."""
 KNOWN_HOLDS_S: Final = (0.0, 8.0, 65.0)
 """The same once something is learnt: it is likelier then, and a day has throttles enough."""
 STRETCHED_HOLDS_S: Final = ()
-"""The same where more is tried than was learnt."""
+"""The same while more is tried than was learnt."""
 LONG_S: Final = 120.0
 """A longer Retry-After speaks of a long window."""
 TRY_S: Final = 1_800.0
@@ -67,7 +67,7 @@ class Streak:
     def throttled(
         self, now: float, sent_at: float, stated_s: float | None, *, holds_s: Sequence[float]
     ) -> float | Spent:
-        """For how long to hold back, or that a long window is spent: when as many `holds_s` were in vain."""
+        """How long to hold back; or that a long window is spent, once all `holds_s` were in vain."""
         if stated_s is not None and stated_s >= LONG_S:
             return Spent(stated_s)
         if sent_at <= self._last_at:
@@ -80,7 +80,7 @@ class Streak:
 
 
 def learn(known: Learnt | None, news: Spent, *, taken: int, wall: float) -> Learnt:
-    """What is known after `news`, when the server took `taken` requests in the last day."""
+    """The new knowledge after `news`, if the server took `taken` requests in the last day."""
     until = wall + news.stated_s if news.stated_s is not None else 0.0
     if known is None:
         return Learnt(max(1, taken), until, max(until, wall + TRY_S), 0, 0)
@@ -94,7 +94,7 @@ def learn(known: Learnt | None, news: Spent, *, taken: int, wall: float) -> Lear
 
 
 def tried(known: Learnt, wall: float) -> Learnt:
-    """One request tries now; should it fail, or its process die, the next one waits twice as long."""
+    """One request tries now.  If it fails, or its process dies, the next one waits twice as long."""
     tries = known.tries + 1
     return known._replace(try_at=wall + pause_s(tries), tries=tries)
 

@@ -40,7 +40,7 @@ datasync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 class HeldUnits(NamedTuple):
-    """What the ledger holds of a till: so many units of a minute, which may be used up to a mark."""
+    """The units of a till in the ledger: so many of a minute, which may be used up to a mark."""
 
     minute: int
     booked: int
@@ -48,7 +48,7 @@ class HeldUnits(NamedTuple):
 
 
 class Till:
-    """This process's own; `cells_of(kind)` are its minute, what is used, and the mark."""
+    """The till of this process.  `cells_of(kind)` are its minute, the used units, and the mark."""
 
     def __init__(self, ledger: Path, account: str) -> None:
         self.path = ledger.with_name(f"{stem(ledger, account)}{secrets.token_hex(8)}.till")
@@ -92,14 +92,14 @@ class Till:
             raise page_error(self.path, e) from e
 
     def close(self) -> None:
-        """Nothing is left: take the file away.  Harmless when repeated."""
+        """Nothing is left, so remove the file.  A repetition is harmless."""
         if self._fd >= 0:
             self.path.unlink(missing_ok=True)
             os.close(self._fd)
             self._fd = -1
 
     def die(self) -> None:
-        """Let go of the lock and leave the file, as a kill does; for simulation."""
+        """Release the lock and leave the file, as a kill does; for simulation."""
         unflock(self._fd)  # closing is not enough: the map holds a descriptor of its own
         os.close(self._fd)
         self._fd = -1
@@ -128,7 +128,7 @@ class DeadTill:
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the lock: where it was not removed, the next process may settle it."""
+        """Release the lock.  If the file was not removed, the next process may settle it."""
         os.close(self._fd)
 
 

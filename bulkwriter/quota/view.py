@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 HOLD_S: Final = 60.0
-"""Of a longer hold the end is told as a time of day."""
+"""The end of a longer hold is told as a time of day."""
 
 
 def spent_words(window: QuotaWindow, until: str) -> str:
@@ -36,7 +36,7 @@ def block_of(quotas: Quotas) -> tuple[QuotaWindow, float] | None:
 
 
 def blocked_by(quotas: Quotas) -> tuple[str, float | None] | None:
-    """What holds writes back for long, in words, and for how many seconds more."""
+    """The cause that holds writes back for long, in words, and for how many more seconds."""
     boot, side, block = quotas.boot(), quotas.sides[WRITE], block_of(quotas)
     if block and quotas.is_guess:
         return "a first reply must tell the server's time, to judge what was spent before this boot", None
@@ -61,7 +61,7 @@ def quiet_for(quotas: Quotas) -> float:
 
 
 def spending_of(quotas: Quotas) -> Spending | None:
-    """What the account has spent, as of the last exchange, without what is only reserved here; None before."""
+    """The spending of the account as of the last exchange, without units that are only reserved here; None before."""
     if quotas.latest is None:
         return None
     spending = quotas.latest.spending.copy()

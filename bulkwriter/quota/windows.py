@@ -40,7 +40,7 @@ READ: Final = "read"
 ANY: Final = "any"
 SHORT_S: Final = 60.0
 LONGEST_S: Final = 31 * 86_400.0
-"""Longest window: what was spent is kept by the minute for so long."""
+"""The longest window.  The spending is kept by the minute for so long."""
 SLACK: Final = 2e-4
 """Share by which windows are longer than they say: 0.2 ms in a second, 17 s in a day.  Clocks that keep time by NTP are
 off by a tenth of that; more would waste quota, less would trust a bad crystal."""
@@ -57,7 +57,7 @@ _DAY_AT: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])(?:(z)|([+-])([01][
 
 
 def windows_of(specs: Sequence[str], *, is_loopback: bool, share: float = 1.0) -> tuple[QuotaWindow, ...]:
-    """The windows that `--quota` asks for; none at all where nothing is to be counted.  Raises `UsageError`."""
+    """The windows that `--quota` asks for; none if nothing is counted.  Raises `UsageError`."""
     words = [spec.strip().lower() for spec in specs if spec.strip()]
     if not words:
         words = ["none" if is_loopback else "nexudus"]
@@ -73,7 +73,7 @@ def windows_of(specs: Sequence[str], *, is_loopback: bool, share: float = 1.0) -
 
 
 def parse(spec: str) -> QuotaWindow:
-    """One window from its text.  Raises `UsageError` that says what is wrong, with the nearest right word."""
+    """One window from its text.  Raises a `UsageError` that names the fault and the nearest right word."""
     found = _SPEC.fullmatch(spec)
     if not found:
         near = difflib.get_close_matches(spec, ("nexudus", "none"), n=1)
