@@ -5,6 +5,9 @@ The result is kept in bitmaps (`PairSet`), and the record ids of the first `MOST
 `existing` outcome can name its record.  Others may add records meanwhile.  So every `FRESHEN_S` the newest records are
 listed, down to the newest known one.
 
+A list tells nothing by what it does not show until it is known to be whole.  But each record that any page shows is
+there, so a page counts also where its scan passes over it or is given up.
+
 A failed list is repeated with growing pauses for `give_up_after_s`; then the run stops.  It never counts as "nothing
 there" (`retry_until_deadline`).
 """
@@ -20,10 +23,10 @@ import anyio
 from ..core.dedupe import PairSet
 from ..entities import Entity
 from ..events import Event, LookFailed
-from ..net.api import Record
+from ..net.api import ListPage, Record
 from ..settings import Settings
 from .coverage import Coverage
-from .lists import GetPage
+from .lists import Filters, GetPage
 from .retry_until_deadline import CallFailed, RetryUntilDeadline, needs_list
 
 MOST_IDS: Final = 200_000
@@ -49,7 +52,8 @@ class Existing:
 
         hint = f"{needs_list(entity.list_role)}; or, only if surely none of the pairs is there, use --existing skip"
         self._retry = RetryUntilDeadline(settings, clock=clock, wall=wall, tell=tell_failed, rng=rng, hint=hint)
-        self._coverage = Coverage(get_page, entity.filters, take=self._take, retry=self._retry)
+        self._get_page = get_page
+        self._coverage = Coverage(self._page, entity.filters, take=lambda records: None, retry=self._retry)
         self._clock = clock
         self._found = PairSet()
         self._ids: dict[tuple[int, int], int] = {}
@@ -97,6 +101,12 @@ class Existing:
             await self._coverage.freshen()
             self._fresh_at = self._clock()
         await self._coverage.cover(pairs)
+
+    async def _page(self, filters: Filters, number: int) -> ListPage:
+        """A page, whose records are there whatever becomes of the scan that it belongs to."""
+        page = await self._get_page(filters, number)
+        self._take(page.records)
+        return page
 
     def _take(self, records: list[Record]) -> None:
         for record_id, pair in records:

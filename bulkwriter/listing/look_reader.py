@@ -82,7 +82,7 @@ class LookReader:
                     seen[pair] = min(record_id, seen.get(pair, record_id))
 
         try:
-            newest = await scan(self._showing(take), {}, take=take, down_to=min(wanted.values()))
+            newest = await scan(self._showing(take), {}, take=take_none, down_to=min(wanted.values()))
             if len(seen) < len(wanted):
                 check_witness(newest, witness)
         except ListFailed as failure:
@@ -117,23 +117,32 @@ class LookReader:
             ids.extend(record_id for record_id, its_pair in records if its_pair == pair)
 
         try:
-            await scan(self._showing(take), self._filters_of(pair), take=take)
+            await scan(self._showing(take), self._filters_of(pair), take=take_none)
         except StaleList:
             if not ids:
                 raise
         return min([i for i in ids if i > floor] or ids, default=None)
 
     def _showing(self, take: Callable[[list[Record]], None]) -> GetPage:
-        """A `GetPage` that takes what is shown by pages that are too old to be believed in what they do not show."""
+        """A `GetPage` that takes what each page shows.
+
+        A record that is shown is there, also where its page is too old to tell what is not, or is passed over.
+        """
 
         async def get_page(filters: Filters, number: int) -> ListPage:
             try:
-                return await self._get_page(filters, number)
+                page = await self._get_page(filters, number)
             except StaleList as stale:
                 take(stale.page.records)
                 raise
+            take(page.records)
+            return page
 
         return get_page
+
+
+def take_none(records: list[Record]) -> None:
+    """The page was taken already."""
 
 
 def check_witness(newest: int, witness: int) -> None:

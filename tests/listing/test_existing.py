@@ -14,7 +14,8 @@ from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
 from bulkwriter.events import Event, LookFailed
 from bulkwriter.listing.existing import FRESHEN_S, Existing
-from bulkwriter.listing.lists import ListFailed
+from bulkwriter.listing.lists import Filters, ListFailed
+from bulkwriter.net.api import ListPage
 from bulkwriter.settings import Settings
 
 from ..sim.loop import run_virtual
@@ -235,3 +236,19 @@ def test_it_finds_exactly_what_is_there(
         assert set(answer) == set(pairs) & set(there)
         for pair, record_id in answer.items():
             assert server.server.records[record_id].pair == pair
+
+
+def test_a_pair_that_any_page_has_shown_is_there_though_its_scan_passed_over_it() -> None:
+    """An old picture between two pages hid it from the scan, which could not tell (simulation, seed 9109029)."""
+    pages = [ListPage([(7, (1, 1))], 1, 1_000, 1, False), ListPage([(9, (2, 2))], 1, 1_000, 1, False)]
+
+    async def main() -> dict[Pair, int]:
+        existing = existing_over(server)
+        return await existing.find([(1, 1), (3, 3)])
+
+    class Turning(ListServer):
+        async def get_page(self, filters: Filters, number: int) -> ListPage:
+            return pages.pop(0) if len(pages) > 1 else pages[0]
+
+    server = Turning()
+    assert run_virtual(main) == {(1, 1): 7}

@@ -57,9 +57,8 @@ class Judge:
         """The same of a process that keeps no journal and has written several sources; `journal` is its memory."""
         rows = whole(journal)
         wrong = self._whatever_was_read(journal, rows, summary)
-        made = sum(self._server.ours().values())
-        if summary and not summary.exit_code and summary.counts.created != made and self._knows_floors:
-            wrong.append(f"{summary.counts} of {self._server.ours()}")
+        if summary and not summary.exit_code and self._knows_floors:
+            wrong += self._created_wrongs(rows)
         return wrong
 
     def _whatever_was_read(self, journal: Journal, rows: list[ExportRow], summary: Summary | None) -> list[str]:
@@ -94,13 +93,18 @@ class Judge:
 
     def at_end(self, journal: Journal) -> list[str]:
         """What is wrong when nothing more is to be done."""
-        rows, ours = whole(journal), Counter[Pair | None](self._server.ours())
+        rows = whole(journal)
         wrong = [f"{row} is not settled" for row in rows if row.state not in SETTLED]
         if len([row for row in rows if row.seq < SINGLE_SEQ]) != len(self._world.rows):
             wrong.append("the journal has not all rows of the source")
         there = {record.pair for record in self._server.records.values()}
         known = there | self._world.refused
         wrong += [f"{row} is lost" for row in rows if row.pair and row.pair not in known]
+        return wrong + self._created_wrongs(rows)
+
+    def _created_wrongs(self, rows: list[ExportRow]) -> list[str]:
+        """What the rows say that we made, against what we made."""
+        ours = Counter[Pair | None](self._server.ours())
         made: Counter[Pair | None] = Counter(row.pair for row in rows if row.state is State.CREATED)
         if self._world.settings.existing == "skip":
             # A pair that the user trusted wrongly not to be there may be found before our own record of it appears.
@@ -110,8 +114,8 @@ class Judge:
         if not self._knows_floors:
             made.update(row.pair for row in rows if row.state is State.EXISTING and row.pair in ours)
         if made != ours:
-            wrong.append(f"made by us but not known as created: {ours - made}; the other way round: {made - ours}")
-        return wrong
+            return [f"made by us but not known as created: {ours - made}; the other way round: {made - ours}"]
+        return []
 
     def _server_wrongs(self) -> Iterator[str]:
         ours = self._server.ours()
