@@ -28,6 +28,8 @@ from .lists import PAGE_SIZE, Filters, GetPage, ListFailed, Outrun, is_newest_fi
 from .retry_until_deadline import RetryUntilDeadline
 
 SMALL_PAGES: Final = 5
+PAIR_PAGES: Final = 100
+"""The list of one pair has one record or none.  A server that ignores filters sends the table, again for each pair."""
 MOST_FRESHEN_PAGES: Final = 100
 """A freshening of more pages than this is skipped, since our own writes fill the top of the list too fast."""
 
@@ -128,8 +130,18 @@ class Coverage:
             self._covered[axis].add(value)
         except TooManyPages:
             pair = next(pair for pair in pairs if pair[axis] == value)
-            await self._scan(self._filters_of(*pair))
-            self._covered_pairs.add(pair)
+            await self._cover_one(pair)
+
+    async def _cover_one(self, pair: tuple[int, int]) -> None:
+        async def page(filters: Filters, number: int) -> ListPage:
+            if number > PAIR_PAGES:
+                reason = "the list of one pair is as long as that of many: the server ignores filters"
+                raise ListFailed(reason, is_odd=True)
+            self._pages_spent += 1
+            return await self._page(filters, number)
+
+        await scan(page, self._filters_of(*pair), take=self._take)
+        self._covered_pairs.add(pair)
 
     async def _scan(self, filters: Filters, *, most_pages: int | None = None, down_to: int | None = None) -> int:
         async def page(filters: Filters, number: int) -> ListPage:

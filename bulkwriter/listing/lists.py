@@ -51,6 +51,8 @@ IDLE_PAGES: Final = 20
 SURPLUS_PAGES: Final = 10
 """A list may bring twice as much as it announced, and so many pages more, since records may become visible late."""
 
+UNSORTED_PAGES: Final = 1_000
+"""An unsorted list is read twice from end to end; a million records are the most that this is done for."""
 UNSORTED: Final = "the list changed while it was read, and is not sorted newest first"
 
 Filters = Mapping[str, str]
@@ -232,6 +234,8 @@ async def _read_all(get_page: GetPage, filters: Filters, take: Callable[[list[Re
         number += 1
         page = await get_page(filters, number)
         take(page.records)
+        if page.total > UNSORTED_PAGES * max(1, page.page_size):
+            raise ListFailed(f"the list says {page.total:,} records, and is not sorted by Id", is_odd=True)
         before = len(ids)
         ids.update(record_id for record_id, _ in page.records)
         total = page.total if total is None else total

@@ -12,15 +12,15 @@ Not here: when it is time to look, and what follows from what was seen (`looks`)
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple
 
 import anyio
 
 from ..core.doubts import Doubt
-from ..net.api import ListPage, Record
+from ..net.api import NOBODY, ListPage, Record
 from .lister import StaleList
-from .lists import Filters, GetPage, ListFailed, is_newest_first, scan, top_page
+from .lists import Filters, GetPage, ListFailed, Outrun, is_newest_first, scan, top_page
 
 STRAY_S: Final = 0.05
 """How long a look waits for a stray reply before it is believed: a connection out of step has one reply too many, which
@@ -75,16 +75,21 @@ class LookReader:
     async def _newest(self, batch: list[Doubt], witness: int) -> Looked:
         wanted = {doubt.intent.pair: doubt.intent.floor or 0 for doubt in batch}
         seen: Seen = {}
+        orphans: set[Record] = set()
 
         def take(records: list[Record]) -> None:
             for record_id, pair in records:
                 if pair in wanted and record_id > wanted[pair]:
                     seen[pair] = min(record_id, seen.get(pair, record_id))
+                elif NOBODY in pair:
+                    orphans.add((record_id, pair))
 
         try:
             newest = await scan(self._showing(take), {}, take=take_none, down_to=min(wanted.values()))
             if len(seen) < len(wanted):
                 check_witness(newest, witness)
+                if any(may_be(orphans, pair, floor) for pair, floor in wanted.items() if pair not in seen):
+                    raise Outrun("a record of the list names no pair")
         except ListFailed as failure:
             return Looked(seen, 0, self._clock(), failure)
         return Looked(seen, len(batch), self._clock())
@@ -112,15 +117,19 @@ class LookReader:
     async def _one(self, pair: tuple[int, int], floor: int) -> int | None:
         """The id of the pair's first record above the floor, or of any, or None."""
         ids: list[int] = []
+        orphans: set[Record] = set()
 
         def take(records: list[Record]) -> None:
             ids.extend(record_id for record_id, its_pair in records if its_pair == pair)
+            orphans.update(record for record in records if NOBODY in record[1])
 
         try:
             await scan(self._showing(take), self._filters_of(pair), take=take_none)
         except StaleList:
             if not ids:
                 raise
+        if not ids and may_be(orphans, pair, floor):
+            raise ListFailed("the list of a pair shows a record that names no pair")
         return min([i for i in ids if i > floor] or ids, default=None)
 
     def _showing(self, take: Callable[[list[Record]], None]) -> GetPage:
@@ -139,6 +148,14 @@ class LookReader:
             return page
 
         return get_page
+
+
+def may_be(orphans: Iterable[Record], pair: tuple[int, int], floor: int) -> bool:
+    """Whether one of these records, each of which lacks an id, may be of this pair: then a look knows nothing of it."""
+    return any(
+        record_id > floor and all(known in (NOBODY, wanted) for known, wanted in zip(ids, pair, strict=True))
+        for record_id, ids in orphans
+    )
 
 
 def take_none(records: list[Record]) -> None:

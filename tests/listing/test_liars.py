@@ -251,10 +251,12 @@ ENDINGS: Final[dict[str, tuple[int | tuple[int, int], ...]]] = {
     "dir ignored":                   ( 0,  0,  0,  0,  0),
     "endless, lower and lower":      (75, 75, 75, 75, 75),
     "endless, newer and newer":      (75, 75, 75, 75, 75),
+    "endless, rising":               ( 4, 75, 75,  4,  4),
     "empty":                         (75, 75, 75,  0, 75),
     "empty with a total":            (75, 75, 75, 75, 75),
     "empty and more to come":        (75, 75, 75, 75, 75),
     "orphans":                       ( 0,  0,  0,  0,  0),
+    "members left out":              (75, 75, 75,  4, 75),
     "a record on two pages":         (75,  0,  0,  0,  0),
     "a record twice on a page":      (75, 75, 75, 75, 75),
     "a record left out":             (75, 75, 75, 75, 75),
@@ -297,8 +299,8 @@ ENDINGS: Final[dict[str, tuple[int | tuple[int, int], ...]]] = {
 """0: the lie does no harm; 3: this token gets no list, doubts stay, and a note says why; 4: lists are so for good, and
 somebody waits to hear it; 75: they may get well.  A run that has doubts asks on for `give_up_after_s`, whatever the
 shape of what comes: three bad replies of a gateway at midnight are no reason to leave its doubts for ever."""
-BLIND: Final = {"empty"}
-"""Nothing shows that anything was there before this run: what others wrote is written again, and called missing."""
+BLIND: Final = {"empty", "members left out"}
+"""Nothing shows that a pair was there before this run: what others wrote is written again, and called missing."""
 
 
 def is_told(name: str, command: int, code: int) -> bool:

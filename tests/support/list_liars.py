@@ -82,6 +82,18 @@ def newer(ask: Ask) -> Reply:
     return ask.page(rows, at=1, HasNextPage=True, TotalItems=10**6)
 
 
+def rising(ask: Ask) -> Reply:
+    """Without end, sorted the other way round, and the total agrees."""
+    first = CAP * ask.number
+    rows = [{"Id": first + i, "CourseLessonId": 77, "CourseMemberId": 1 + i} for i in range(CAP)]
+    return ask.page(rows, at=1, HasNextPage=True, TotalItems=10**9)
+
+
+def memberless(row: Row) -> Row:
+    """Every third record has lost its member, whoever asks."""
+    return row if row["Id"] % 3 else {**row, "CourseMemberId": None}
+
+
 def as_text(row: Row, *names: str) -> Row:
     return {**row, **{name: str(row[name]) for name in names}}
 
@@ -126,10 +138,12 @@ LIARS: Final[dict[str, Lie]] = {
     "dir ignored":                  lambda a: a.page(a.shown[::-1]),
     "endless, lower and lower":     growing,
     "endless, newer and newer":     newer,
+    "endless, rising":              rising,
     "empty":                        lambda a: a.page([]),
     "empty with a total":           lambda a: a.page([], TotalItems=len(a.shown) + 1),
     "empty and more to come":       lambda a: a.page([], HasNextPage=True),
     "orphans":                      lambda a: a.page([orphaned(row) for row in a.shown]),
+    "members left out":             lambda a: a.page([memberless(row) for row in a.shown]),
     "a record on two pages":        lambda a: a.page([*a.shown[:CAP], *a.shown[CAP - 3 :]]),
     "a record twice on a page":     lambda a: a.page([*a.shown[:3], *a.shown[2:]]),
     "a record left out":            one_missing,
