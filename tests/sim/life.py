@@ -151,6 +151,8 @@ async def sources(writer: BulkWriter, life: Life, world: World, rng: random.Rand
             told[outcome] += 1
         untold = {pair for pair in rows if pair} - {outcome.pair for outcome in told}
         assert not untold, f"no outcome of {untold}"
+        strange = {outcome.pair for outcome in told} - set(rows)
+        assert not strange, f"outcomes of pairs of another source: {strange}"
         assert world.is_shifty or max(told.values(), default=1) == 1, f"told twice: {told.most_common(1)}"
 
     failed: BulkwriterError | None = None
