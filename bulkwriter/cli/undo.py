@@ -163,7 +163,13 @@ class UndoCommand(CountingCommand):
             lines.append(
                 f"  the server refused to delete {describe.quantity(undo.tally.refused, 'record')}: {undo.refusal}"
             )
-        return [*lines, f"  journal     {self._journal}"]
+        lines.append(f"  journal     {self._journal}")
+        if not self._title and (exit_code not in HEADLINES or undo.in_doubt):
+            lines += [
+                "  next        the same command goes on where this ended:",
+                f"              {self._invocation.command_line}",
+            ]
+        return lines
 
 
 def note_undo(journal: Journal, *, deleted: int | None) -> None:

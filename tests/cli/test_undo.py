@@ -51,6 +51,7 @@ def test_undo_stopped_half_way_and_given_again(here: Here, source: Path, how: si
         server.set_scenario(tokens=[CANARY])
         if how is signal.SIGINT:
             assert (done.code, said(done)["deleted"], said(done)["in_doubt"]) == (130, half, 0)
+            assert f"goes on where this ended:\n              bulkwriter undo {journal_of(source)}" in done.err
         code, facts, _ = ask(here, "undo", journal_of(source), server, "--yes")
         assert (code, facts["left"], facts["in_doubt"]) == (0, 0, 0)
         assert pairs_on(server) == [(1, 1), (5, 999)]
