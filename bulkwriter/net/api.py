@@ -6,7 +6,7 @@ a `Connection` header, since keep-alive is the default of HTTP/1.1.
 
 A page of a list is believed only if it has the documented shape: records with integer ids, `HasNextPage`, `TotalItems`,
 and the page's number and size (also under their older names).  Any other shape is `BadList`: a list that cannot be read
-must never look like an empty one.  The lesson or member of a record may have been deleted.  Such an *orphan* has
+must never look like an empty one.  What one of a record's ids names may be deleted.  Such an *orphan* has
 `NOBODY` as that id: it counts for paging, and matches no pair.  The caller compares records with the filters.
 
 Every list and read carries a new `NONCE`, which the API ignores: caches that ignore `no-cache` keep replies by address.
