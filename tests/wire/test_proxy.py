@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import select
 import socket
 import ssl
-import threading
 from contextlib import suppress
 from typing import Any
 
@@ -31,10 +31,7 @@ def tunnel(port: int, heads: list[bytes]) -> Script:
         heads.append(read_head(peer))
         with socket.create_connection(("127.0.0.1", port)) as target:
             peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            back = threading.Thread(target=pump, args=(target, peer.sock))
-            back.start()
-            pump(peer.sock, target)
-            back.join(5)
+            relay(peer.sock, target)
 
     return script
 
@@ -46,12 +43,16 @@ def read_head(peer: Peer) -> bytes:
     return head
 
 
-def pump(source: Any, target: Any) -> None:
+def relay(client: Any, server: Any) -> None:
+    """Pass on what either side says, until one has ended.  One thread: a TLS socket is not for two at the same time."""
     with suppress(OSError):
-        while data := source.recv(65_536):
-            target.sendall(data)
-    with suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+        while True:
+            is_kept = isinstance(client, ssl.SSLSocket) and client.pending()
+            for source in [client] if is_kept else select.select([client, server], [], [])[0]:
+                data = source.recv(65_536)
+                if not data:
+                    return
+                (server if source is client else client).sendall(data)
 
 
 def api(peer: Peer) -> None:
