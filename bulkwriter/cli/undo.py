@@ -174,7 +174,7 @@ class UndoCommand(CountingCommand):
 
 def note_undo(journal: Journal, *, deleted: int | None) -> None:
     """Keep for `status` that records were deleted; None: it begins."""
-    journal.meta_set(UNDONE, undone_text(time.time(), deleted))
+    journal.meta_set(UNDONE, undone_text(time.time(), deleted, journal.meta()))
 
 
 HEADLINES: dict[int, str] = {

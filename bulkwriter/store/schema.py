@@ -25,7 +25,7 @@ Table `meta` has a key and a value (text) a row.  Values marked JSON are JSON.
     created_at           when the journal was made
     run                  JSON: the size of the source, the rate of the run, its quotas; see run/notes.py
     source, last_start   JSON: the number of rows; when and why the last start ended; see store/starts.py
-    undone               JSON: when the last undo was, and how many records it deleted
+    undone               JSON: when the last undo was, after which start, and how many records it deleted
     has_rising_ids       "no" once a newer record had a lower id
     began                JSON: the state of the server when the run began; see listing/baseline.py
 

@@ -94,16 +94,17 @@ class Undone:
     deleted: int | None
 
 
-def undone_text(wall: float, deleted: int | None) -> str:
-    """The note of an undo, written before its first delete and at its end."""
-    return json.dumps({"at": round(wall, 1), "deleted": deleted})
+def undone_text(wall: float, deleted: int | None, meta: Mapping[str, str]) -> str:
+    """The note of an undo, written before its first delete and at its end.  It names the start that it came after."""
+    start = last_start(meta)
+    return json.dumps({"at": round(wall, 1), "deleted": deleted, "after": start.began_at if start else None})
 
 
 def undone(meta: Mapping[str, str]) -> Undone | None:
-    """The last undo, unless a start came after it: then its pairs were written again."""
+    """The last undo, unless a start came after it: then its pairs were written again.  No clock has to go right."""
     noted, start = noted_of(meta, UNDONE), last_start(meta)
     at, deleted = wall_of(noted, "at"), number_of(noted, "deleted", ROWS_MAX)
-    if at is None or (start and start.began_at is not None and start.began_at > at):
+    if at is None or wall_of(noted, "after") != (start.began_at if start else None):
         return None
     return Undone(at, None if deleted is None else int(deleted))
 

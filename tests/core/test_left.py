@@ -126,9 +126,13 @@ def meta(**noted: Any) -> dict[str, str]:
 
 def test_an_undo_is_told_until_a_start_comes_after_it() -> None:
     for deleted in (None, 298):
-        noted = {UNDONE: undone_text(WALL, deleted)}
-        assert undone(noted) == undone({**noted, LAST_START: began_text(WALL - 9)}) == Undone(WALL, deleted)
-        assert undone({**noted, LAST_START: began_text(WALL + 9)}) is None
+        before = {LAST_START: began_text(WALL - 9)}
+        for meta_then in ({}, before):
+            noted = {**meta_then, UNDONE: undone_text(WALL, deleted, meta_then)}
+            assert undone(noted) == Undone(WALL, deleted)
+            assert undone({**noted, LAST_START: began_text(WALL + 9)}) is None
+            for began_at in (WALL, WALL - 3_600):  # in the same moment, and after the clock was set back
+                assert undone({**noted, LAST_START: began_text(began_at)}) is None
     assert undone({}) is undone({UNDONE: '{"at": "x"}'}) is None
 
 
