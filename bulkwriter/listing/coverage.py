@@ -24,7 +24,7 @@ from typing import Final
 
 from ..core.dedupe import PairSet
 from ..net.api import ListPage, Record
-from .lists import PAGE_SIZE, Filters, GetPage, ListFailed, Outrun, is_newest_first, scan, top_page
+from .lists import PAGE_SIZE, Filters, GetPage, ListFailed, Outrun, is_newest_first, scan, take_none, top_page
 from .retry_until_deadline import RetryUntilDeadline
 
 SMALL_PAGES: Final = 5
@@ -49,7 +49,7 @@ class Coverage:
         get_page: GetPage,
         filters_of: FiltersOf,
         *,
-        take: Callable[[list[Record]], None],
+        take: Callable[[list[Record]], None] = take_none,
         retry: RetryUntilDeadline,
     ) -> None:
         self._get_page = get_page
@@ -106,7 +106,8 @@ class Coverage:
     async def _freshen(self) -> None:
         newest = self.newest_id
         with suppress(TooManyPages, Outrun):
-            self.newest_id = max(newest, await self._scan({}, most_pages=MOST_FRESHEN_PAGES, down_to=newest))
+            top = await self._scan({}, most_pages=MOST_FRESHEN_PAGES, trusts_total=False, down_to=newest)
+            self.newest_id = max(newest, top)
 
     async def _read_whole(self, *, at_least: int = 0) -> None:
         """Read the whole table.  It had `at_least` so many records a moment ago; of two backends one may be empty."""
@@ -133,24 +134,30 @@ class Coverage:
             await self._cover_one(pair)
 
     async def _cover_one(self, pair: tuple[int, int]) -> None:
-        async def page(filters: Filters, number: int) -> ListPage:
-            if number > PAIR_PAGES:
-                reason = "the list of one pair is as long as that of many: the server ignores filters"
-                raise ListFailed(reason, is_odd=True)
-            self._pages_spent += 1
-            return await self._page(filters, number)
-
-        await scan(page, self._filters_of(*pair), take=self._take)
+        try:
+            await self._scan(self._filters_of(*pair), most_pages=PAIR_PAGES, trusts_total=False)
+        except TooManyPages:
+            reason = "the list of one pair is as long as that of many: the server ignores filters"
+            raise ListFailed(reason, is_odd=True) from None
         self._covered_pairs.add(pair)
 
-    async def _scan(self, filters: Filters, *, most_pages: int | None = None, down_to: int | None = None) -> int:
+    async def _scan(
+        self,
+        filters: Filters,
+        *,
+        most_pages: int | None = None,
+        trusts_total: bool = True,
+        down_to: int | None = None,
+    ) -> int:
+        """Scan a list, but raise `TooManyPages` where it has more than `most_pages`, by its total or as it is read."""
+
         async def page(filters: Filters, number: int) -> ListPage:
             page = await self._page(filters, number)
             self._pages_spent += 1
-            if most_pages is not None and down_to is None and page.total > most_pages * max(1, page.page_size):
-                raise TooManyPages
-            if most_pages is not None and number > most_pages:
-                raise TooManyPages
+            if most_pages is not None:
+                is_long = trusts_total and page.total > most_pages * max(1, page.page_size)
+                if is_long or number > most_pages:
+                    raise TooManyPages
             return page
 
         return await scan(page, filters, take=self._take, down_to=down_to)

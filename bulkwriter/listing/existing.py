@@ -53,7 +53,7 @@ class Existing:
         hint = f"{needs_list(entity.list_role)}; or, only if surely none of the pairs is there, use --existing skip"
         self._retry = RetryUntilDeadline(settings, clock=clock, wall=wall, tell=tell_failed, rng=rng, hint=hint)
         self._get_page = get_page
-        self._coverage = Coverage(self._page, entity.filters, take=lambda records: None, retry=self._retry)
+        self._coverage = Coverage(self._page, entity.filters, retry=self._retry)
         self._clock = clock
         self._found = PairSet()
         self._ids: dict[tuple[int, int], int] = {}

@@ -70,11 +70,15 @@ GetPage = Callable[[Filters, int], Awaitable[ListPage]]
 """(filters, page from 1) -> that page, newest first; raises `ListFailed`."""
 
 
+def take_none(records: list[Record]) -> None:
+    """A `take` for callers whose own `get_page` has seen the records already."""
+
+
 async def scan(
     get_page: GetPage,
     filters: Filters,
     *,
-    take: Callable[[list[Record]], None],
+    take: Callable[[list[Record]], None] = take_none,
     down_to: int | None = None,
 ) -> int:
     """Give all matching records to `take`, newest first, down to the first page with an id ≤ `down_to` (None: to the

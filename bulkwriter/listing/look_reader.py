@@ -85,7 +85,7 @@ class LookReader:
                     orphans.add((record_id, pair))
 
         try:
-            newest = await scan(self._showing(take), {}, take=take_none, down_to=min(wanted.values()))
+            newest = await scan(self._showing(take), {}, down_to=min(wanted.values()))
             if len(seen) < len(wanted):
                 check_witness(newest, witness)
                 if any(may_be(orphans, pair, floor) for pair, floor in wanted.items() if pair not in seen):
@@ -124,7 +124,7 @@ class LookReader:
             orphans.update(record for record in records if NOBODY in record[1])
 
         try:
-            await scan(self._showing(take), self._filters_of(pair), take=take_none)
+            await scan(self._showing(take), self._filters_of(pair))
         except StaleList:
             if not ids:
                 raise
@@ -156,10 +156,6 @@ def may_be(orphans: Iterable[Record], pair: tuple[int, int], floor: int) -> bool
         record_id > floor and all(known in (NOBODY, wanted) for known, wanted in zip(ids, pair, strict=True))
         for record_id, ids in orphans
     )
-
-
-def take_none(records: list[Record]) -> None:
-    """The page was taken already."""
 
 
 def check_witness(newest: int, witness: int) -> None:

@@ -266,9 +266,7 @@ class Undo:
                     shown[record_id] = ListedRecord(record_id, pair, created_on)
             return page
 
-        coverage = Coverage(
-            get_page, self._session.entity.filters, take=lambda records: None, retry=self._session.retry
-        )
+        coverage = Coverage(get_page, self._session.entity.filters, retry=self._session.retry)
         await coverage.begin()
         pairs = [row.pair for row in by_id.values() if row.pair]
         for at in range(0, len(pairs), COVER_PAIRS):
