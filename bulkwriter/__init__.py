@@ -15,7 +15,7 @@ Read the code in this order.  The `__init__.py` of each folder says what is wher
     wiring, server_client               put the real parts together: journal, network, quotas
     guarded, shielded, threads          guards for callbacks of the event loop; steps that no cancellation breaks in
                                         two; threads that may hang
-    shell                               how text from outside is shown
+    amounts, shell                      how counts and durations, and how text from outside is shown
     run/                                the run itself: waits and acts
     entities/                           the kind of record that is written: names on the wire, roles, words for people
     core/, adaptive/                    decide about a pair, and how fast to send; nothing else
@@ -23,6 +23,7 @@ Read the code in this order.  The `__init__.py` of each folder says what is wher
     listing/, verify/                   what the server has; verify, repair and undo
     net/, store/                        the network; the journal on disk
     sources/                            where pairs come from
+    observe/                            log, metrics and traces, as observers of events
     cli/, stub/                         the command line, and a local server to try it on
 """
 

@@ -1,7 +1,8 @@
 """The events that an observer gets: frozen values about a run, for logs and metrics.
 
 An observer is any callable that takes one event.  It is called on the event loop, between two replies, so it must
-return at once.  An observer that raises ends the run with a `UsageError`.
+return at once.  An observer that raises is dropped: it gets no further event, the others and the log are told once
+(`ObserverDropped`), and nothing else happens.
 
 Events are rare: throttles, pauses, doubts, stops.  There is no event for each pair; for pairs use `BulkWriter.stream`.
 No event holds a secret.  Durations are seconds, rates are requests a second.
@@ -138,9 +139,17 @@ class NotRemembered:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ObserverDropped:
+    """An observer raised, so it gets no further event.  `observer` is its type or name, `error` what it raised."""
+
+    observer: str
+    error: str
+
+
 Event = (
     HeldBack | Throttled | ConnectionTrouble | Recovered | DoubtsParked | DoubtsSettled | LookFailed | LaneShifted
-    | TokenRefreshed | Remembered | NotRemembered | Stopping | Note
+    | TokenRefreshed | Remembered | NotRemembered | Stopping | Note | ObserverDropped
 )  # fmt: skip
 Observer = Callable[[Event], None]
-"""Takes one event, returns at once, raises nothing."""
+"""Takes one event, and returns at once.  One that raises is dropped."""

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
 from .errors import BulkwriterError, Exit, TryLater, UsageError
-from .events import Event, Observer, Stopping
+from .events import Observer, Stopping
 from .model import Ended, Outcome, Snapshot, Summary
+from .observe.audience import Audience
+from .observe.logs import log_event
 from .run.delivery import Delivery
 from .run.engine import Engine
 from .run.notes import Notes
@@ -44,21 +46,22 @@ class BulkWriter:
     number of `write` calls may run beside it.  With `journal=None` the journal is in memory and ends with the writer.
     Other sources may then follow the first, and a pair of an earlier source goes on from its row.
 
-    `observer` gets the `events`.  `columns` are the names of the source's two columns; the journal keeps them, so that
-    another start reads the same ones.  `assembly` replaces network and disk, for tests.
+    Each of `observers` gets the `events`.  The log gets them in any case, under loggers `bulkwriter.*`.  `columns` are
+    the names of the source's two columns; the journal keeps them, so that another start reads the same ones.
+    `assembly` replaces network and disk, for tests.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        observer: Observer | None = None,
+        observers: Sequence[Observer] = (),
         columns: tuple[str | None, str | None] | None = None,
         assembly: Assembly | None = None,
     ) -> None:
         self._settings = settings
-        self._observer = observer
-        self._assembly = assembly or Assembly(settings, columns=columns, tell=self._tell)
+        self._audience = Audience((log_event, *observers))
+        self._assembly = assembly or Assembly(settings, columns=columns, tell=self._audience.tell)
         self._living: asyncio.Task[None] | None = None
         self._is_left = asyncio.Event()
         self._engine: Engine
@@ -150,7 +153,7 @@ class BulkWriter:
 
     def _make_parts(self, assembly: Assembly) -> None:
         store = assembly.ports.store
-        engine = self._engine = Engine(self._settings, assembly.ports, assembly.stored, tell=self._tell)
+        engine = self._engine = Engine(self._settings, assembly.ports, assembly.stored, tell=self._audience.tell)
         self._singles = Singles(
             engine.intents,
             store,
@@ -230,7 +233,7 @@ class BulkWriter:
         if self._living is None:
             raise UsageError("the writer was not opened yet", hint=OPEN)
         asked = self._asked_to_end = self._asked_to_end or ended or Ended("drained", reason)
-        self._tell(Stopping(reason))
+        self._audience.tell(Stopping(reason))
         if hasattr(self, "_source_run"):
             self._engine.run.halt()
         else:
@@ -292,21 +295,6 @@ class BulkWriter:
     def _raise(self) -> None:
         if self._engine.run.error:
             raise self._engine.run.error
-
-    def _tell(self, event: Event) -> None:
-        if not self._observer:
-            return
-        try:
-            self._observer(event)
-        except Exception as error:  # it may be called anywhere, inside a connection's callback too
-            self._observer = None
-            failure = UsageError(
-                f"the observer raised {error!r}", hint="an observer returns at once and raises nothing"
-            )
-            failure.__cause__ = error
-            if not hasattr(self, "_engine"):
-                raise failure from error
-            self._engine.run.stop(failure)
 
 
 def running_loop() -> asyncio.AbstractEventLoop:

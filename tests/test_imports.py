@@ -27,7 +27,8 @@ MAY_USE: dict[str, set[str]] = {
     "events": set(),
     "entities": set(),
     "settings": {"errors"},
-    # how what comes from outside is shown
+    # how numbers, and what comes from outside, are shown
+    "amounts": set(),
     "shell": set(),
     # how the event loop may call what is ours, and what no cancellation breaks in two
     "guarded": set(),
@@ -74,16 +75,20 @@ MAY_USE: dict[str, set[str]] = {
     },
     # verify and undo
     "verify": {*NOUNS, "core", "listing", "net", "quota", "server_client", "store"},
+    # show the writer to those who run a service
+    "observe": {"amounts", "errors", "events", "model"},
     # the library's face
-    "writer": {*NOUNS, "run", "shielded", "sources", "wiring"},
+    "writer": {*NOUNS, "observe", "run", "shielded", "sources", "wiring"},
     "__init__": {*NOUNS, "sources", "writer"},
     # on top
     "cli": {
         *NOUNS,
+        "amounts",
         "core",
         "entities",
         "guarded",
         "listing",
+        "observe",
         "quota",
         "run",
         "server_client",
@@ -100,7 +105,7 @@ MAY_USE: dict[str, set[str]] = {
 }
 PURE_QUOTA = {f"quota/{name}" for name in ("forecast", "reserve", "short_window", "sides", "throttles", "windows")}
 """What decides how much may be spent."""
-PURE = {"adaptive", "core", "entities", "errors", "events", "model", "rows", *PURE_QUOTA}
+PURE = {"adaptive", "amounts", "core", "entities", "errors", "events", "model", "rows", *PURE_QUOTA}
 """Parts that decide, single files of a part among them, and the nouns: values in, values out."""
 IMPURE = {
     "aiohttp", "anyio", "asyncio", "logging", "multiprocessing", "os", "pathlib", "secrets", "select", "socket",

@@ -25,7 +25,6 @@ SET_FROM_OUTSIDE = {
     ("run/sender.py", "created"): "as `attempts`",
     ("core/stops.py", "hint"): "an error on its way to the caller",
     ("errors.py", "__cause__"): "an error on its way to the caller",
-    ("writer.py", "__cause__"): "an error on its way to the caller",
     ("cli/options.py", "title"): "click makes an option before the group that it is shown under is known",
     ("net/dial.py", "minimum_version"): "how `ssl` takes it",
     ("sources/iterables.py", "maxstring"): "how `reprlib` takes it",

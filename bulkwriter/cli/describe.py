@@ -4,8 +4,7 @@ Pure: values in, text out.  Nothing here knows a terminal; `wrap` takes the widt
 40 columns can be tested without one.  The words of the states are those of the README and of `--json`, with a space
 for the underscore.
 
-Durations show their two largest units, since nobody acts on the third: "41 s", "3 min 20 s", "2 h 05 min", "12 d 4
-h".
+Counts, durations and rates are those of `amounts`, which the log uses as well.
 """
 
 from __future__ import annotations
@@ -13,6 +12,9 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Sequence
 
+from ..amounts import duration as duration
+from ..amounts import per_second as per_second
+from ..amounts import quantity as quantity
 from ..model import Counts, Rows
 
 MEANING = {
@@ -30,33 +32,6 @@ MEANING = {
 
 def number(value: int) -> str:
     return f"{value:,}"
-
-
-def quantity(value: int, noun: str) -> str:
-    """A count with its noun: "1 pair", "2,000 pairs"."""
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
-
-
-def duration(seconds: float) -> str:
-    """First value below a minute: "0.4 s", "12 s"."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for unit_s, unit, small_s, small, digits in (
-        (86_400, "d", 3_600, "h", 1),
-        (3_600, "h", 60, "min", 2),
-        (60, "min", 1, "s", 2),
-    ):
-        if whole >= unit_s:
-            return f"{whole // unit_s:,} {unit} {whole % unit_s // small_s:0{digits}d} {small}"
-    return f"{whole} s"
-
-
-def per_second(rate: float) -> str:
-    """Three digits are enough to see a change: "0.85/s", "12.3/s", "1,234/s"."""
-    if rate >= 99.95:
-        return f"{rate:,.0f}/s"
-    return f"{rate:.1f}/s" if rate >= 9.995 else f"{rate:.2f}/s"
 
 
 def creates_per_second(rate: float) -> str:

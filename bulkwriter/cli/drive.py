@@ -114,7 +114,7 @@ class RunCommand:
         return Drive(
             self._stderr,
             open_source=open_source,
-            open_writer=lambda source: BulkWriter(settings, observer=self._invocation.event_lines, columns=names),
+            open_writer=lambda source: BulkWriter(settings, observers=[self._invocation.event_lines], columns=names),
             progress=progress_form(self._stderr, self._options["progress"], os.environ),
         )
 

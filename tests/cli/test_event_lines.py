@@ -8,9 +8,10 @@ import json
 import pytest
 
 from bulkwriter import events
-from bulkwriter.cli.event_lines import GATHER_S, EventLines, name, sentence
+from bulkwriter.cli.event_lines import GATHER_S, EventLines
 from bulkwriter.cli.stderr import Stderr
 from bulkwriter.model import moment
+from bulkwriter.observe.sentences import name, sentence
 from tests.cli.test_stderr import STAMPED, Terminal
 
 WALL = 1_795_000_000.0
@@ -75,6 +76,10 @@ EXAMPLES: list[tuple[events.Event, str]] = [
     (events.NotRemembered("x: full"), "what is learnt of the server is not remembered: x: full"),
     (events.Stopping("401"), "stopping: 401"),
     (events.Note("something"), "note: something"),
+    (
+        events.ObserverDropped("Mine", "ValueError('no')"),
+        "the observer Mine raised, so it is told nothing more: ValueError('no')",
+    ),
 ]
 
 

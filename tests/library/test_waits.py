@@ -48,7 +48,7 @@ class Stage:
         """Open a writer, `act` with it, and leave it; nothing may go wrong on the way, or be doubled."""
 
         async def main() -> T:
-            writer = BulkWriter(self.world.settings, observer=self.watch.tell, assembly=self.assembly)
+            writer = BulkWriter(self.world.settings, observers=[self.watch.tell], assembly=self.assembly)
             async with writer:
                 self.watch.engine = writer._engine
                 return await act(writer)

@@ -183,7 +183,7 @@ def test_the_next_run_begins_with_what_this_one_found(tmp_path: Path) -> None:
 
     async def run(server: Any, name: str, pairs: int) -> None:
         settings = settings_for(server, tmp_path / name, existing="skip", account="night", ledger=ledger)
-        async with BulkWriter(settings, observer=events.append) as writer:
+        async with BulkWriter(settings, observers=[events.append]) as writer:
             assert (await writer.write_all(some_pairs(pairs))).counts.created == pairs
 
     with stub(latency_s=0.01, limits=[BUCKET]) as server:

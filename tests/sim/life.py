@@ -51,7 +51,7 @@ async def live(life: Life, world: World, *, process: Process, assembly: SimAssem
     """One process from its start to its end."""
     ended = Ended(on_outcome=watch.delivered)
     settings = life.settings(world.settings)
-    writer = BulkWriter(settings, observer=watch.tell, assembly=assembly)
+    writer = BulkWriter(settings, observers=[watch.tell], assembly=assembly)
     task = asyncio.get_running_loop().create_task(use(writer, life, world, process, watch, ended))
     if life.ending == "cancel":
         process.when(life.at_event, lambda: process.loop.call_soon(cancel, task, ended))

@@ -205,7 +205,7 @@ class Backfill:
             disk=Disk(commit_s=0.002),
             rng=self.rng,
         )
-        return BulkWriter(self.settings, observer=watch.tell, assembly=assembly)
+        return BulkWriter(self.settings, observers=[watch.tell], assembly=assembly)
 
     async def _use(self, writers: list[BulkWriter], process: Process) -> None:
         looking = asyncio.create_task(self._look_on(writers[0], process)) if len(writers) == 1 else None

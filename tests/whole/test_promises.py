@@ -27,7 +27,7 @@ def written(server: StubThread, journal: Path, pairs: Pairs, told: list[events.E
     """Write all pairs; nothing may be missing, doubled or untrue."""
 
     async def main() -> Summary:
-        async with BulkWriter(settings_for(server, journal, **chosen), observer=told.append) as writer:
+        async with BulkWriter(settings_for(server, journal, **chosen), observers=[told.append]) as writer:
             return await writer.write_all(pairs)
 
     summary = on_loop(main, server=server)

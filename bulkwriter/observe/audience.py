@@ -1,0 +1,54 @@
+"""Tells every observer of each event, and drops one that raises.
+
+An observer may be called anywhere: inside a connection's callback, between two replies, while a journal is opened.  An
+error in it is no reason to end anything of ours.  So it is caught here and nowhere else: the observer is dropped, and
+all others are told so, once.
+
+Invariant: `tell` never raises an `Exception`.  Observers are told of events in the order in which these happened, and
+each observer of one event in the order in which they were given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ..errors import UsageError
+from ..events import Event, Observer, ObserverDropped
+
+ERROR_CHARS: Final = 200
+"""So much of what an observer raised is told: an error may quote anything."""
+
+
+class Audience:
+    """The observers of one writer.  Raises `UsageError` for an observer that cannot be called."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        for observer in observers:
+            if not callable(observer):
+                raise UsageError(f"the observer {observer!r} cannot be called", hint="observers=[...] takes callables")
+        self._observers = tuple(observers)
+
+    def tell(self, event: Event) -> None:
+        """Tell everybody of `event`."""
+        for observer in self._observers:
+            if not any(observer is other for other in self._observers):  # dropped by an event that it caused itself
+                continue
+            try:
+                observer(event)
+            except Exception as error:
+                self._observers = tuple(other for other in self._observers if other is not observer)
+                self.tell(ObserverDropped(name_of(observer), words_of(error)))
+
+
+def name_of(observer: Observer) -> str:
+    """A function's own name, else the name of the object's type."""
+    return str(getattr(observer, "__qualname__", type(observer).__qualname__))
+
+
+def words_of(error: Exception) -> str:
+    """What was raised, on one line; its type alone if it cannot even be shown."""
+    try:
+        return repr(error)[:ERROR_CHARS]
+    except Exception:
+        return type(error).__name__

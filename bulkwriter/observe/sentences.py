@@ -1,0 +1,94 @@
+"""Events of a run as sentences, for the log and for the command line.
+
+`sentence` is total over `events.Event`.  It says what happened in the present or past tense, without a full stop.
+`name` is the event's name for programs: in JSON lines, in log records, as a label of a metric.
+
+Pure: the time of day is an argument.  Not here: how many of them a person gets to see (`cli.event_lines`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from .. import events
+from ..amounts import duration, per_second, quantity
+from ..model import moment
+
+STATED_MORE_S: Final = 2.0
+"""By so much a pause may be longer than the server asked for, and still be what it asked for; see `adaptive`."""
+SHORTEST_S: Final = 0.05
+"""What lasted less would be told as 0.0 s."""
+CLOCK_S: Final = 60.0
+"""Of what lasts longer the end is told as a time of day as well."""
+
+
+def name(event: events.Event) -> str:
+    """An event's name in JSON lines: `LaneShifted` is `lane_shifted`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+
+
+def sentence(event: events.Event, *, wall: float) -> str:
+    """An event that came at `wall` (epoch seconds) in words, in the present or past tense, without a full stop."""
+    match event:
+        case events.HeldBack(_, by, more_s, believes):
+            more = "" if more_s is None else f", {duration(more_s)} more"
+            return f"held back: {by}{more}; {believes}"
+        case events.Throttled(pause_s, retry_after_s, limit):
+            if pause_s <= 0:
+                return f"throttled: the run sends slower from here on, with at most {requests(limit)} in flight"
+            is_theirs = retry_after_s is not None and pause_s <= retry_after_s + STATED_MORE_S
+            who = "the server asks for a pause of" if is_theirs else "the run pauses for"
+            pause = f"{who} {duration(pause_s)}{until(wall, pause_s)}"
+            return f"throttled: {pause}; then at most {requests(limit)} may be in flight"
+        case events.ConnectionTrouble(pause_s, reason, gone_s, gives_up_s):
+            lasts = f", for {duration(gone_s)} now" if gone_s >= CLOCK_S else ""
+            end = "" if not lasts or gives_up_s is None else f"; the run gives up in {duration(gives_up_s)}"
+            return f"trouble: {reason}{lasts}; one request tries again in {duration(pause_s)}{end}"
+        case events.Recovered(gone_s):
+            lasted = f"after {duration(gone_s)}" if gone_s >= SHORTEST_S else "at once"
+            return f"the server is back {lasted}"
+        case events.DoubtsParked(count, reason):
+            return f"{quantity(count, 'pair')} in doubt: {reason}"
+        case events.DoubtsSettled(found, absent, released):
+            return "doubts settled: " + settled(found, absent - released, released)
+        case events.LookFailed(reason, pause_s):
+            return f"a look settled nothing: {reason}; again in {duration(pause_s)}"
+        case events.LaneShifted(pairs):
+            they = f"{quantity(pairs, 'pair')} that it settled {'is' if pairs == 1 else 'are'} in doubt again"
+            return f"a connection answered out of step: {they}"
+        case events.TokenRefreshed():
+            return "signed in again: a new token is in use"
+        case events.Remembered(rate_per_s, age_s):
+            rate, age = per_second(rate_per_s), duration(age_s)
+            return f"an earlier run found that the server allows about {rate}, {age} ago; this one starts at half of it"
+        case events.NotRemembered(reason):
+            return f"what is learnt of the server is not remembered: {reason}"
+        case events.Stopping(reason, hint, True):
+            return f"error: {reason}" + (f"\n  {hint}" if hint else "")
+        case events.Stopping(reason):
+            return f"stopping: {reason}"
+        case events.Note(text):
+            return f"note: {text}"
+        case events.ObserverDropped(observer, error):
+            return f"the observer {observer} raised, so it is told nothing more: {error}"
+
+
+def requests(count: int) -> str:
+    return quantity(count, "request")
+
+
+def until(wall: float, seconds: float) -> str:
+    """When something ends that lasts so long, or nothing where that is soon."""
+    return f", until {moment(wall + seconds)}" if seconds >= CLOCK_S else ""
+
+
+def settled(found: int, again: int, released: int) -> str:
+    """First value: "9 found on the server, 3 not there: 2 are sent again, 1 is released to be sent"."""
+    facts = []
+    if again:
+        facts.append(f"{again:,} {'is' if again == 1 else 'are'} sent again")
+    if released:
+        facts.append(f"{released:,} {'is' if released == 1 else 'are'} released to be sent")
+    absent = f", {again + released:,} not there: {', '.join(facts)}" if facts else ""
+    return f"{found:,} found on the server{absent}"
