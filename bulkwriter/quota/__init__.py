@@ -3,6 +3,7 @@
     windows         reads `--quota` into windows, and says which of them concern a request
     short_window    windows of up to a minute, paced evenly over cells that processes share (`page`)
     forecast        long windows by the minute: how much room they have, and when so many writes will be done
+    clock           the server's clock, as its replies show it
     throttles       what throttles teach of a long window that no setting names
 
     gate            makes every request wait for its turn; `sides` and `reserve`: requests of one kind
@@ -14,5 +15,5 @@
     ledger_thread   the same for asyncio; `till`: how far a process came, readable after its death
     build           puts all of them together from the settings
 
-The deciding parts are pure (windows, short_window, forecast, throttles, sides, reserve): time is an argument.
+The deciding parts are pure (windows, short_window, forecast, clock, throttles, sides, reserve): time is an argument.
 """

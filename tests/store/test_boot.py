@@ -1,4 +1,4 @@
-"""The clock since boot and the boot's own name: alike for every process, and independent of the wall clock."""
+"""The clock since boot, the boot's own name and the machine's: alike for every process, none where it is not known."""
 
 from __future__ import annotations
 
@@ -33,3 +33,53 @@ def test_where_there_is_no_name_none_is_made_up(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(boot, "BOOT_ID", tmp_path / "missing")
     monkeypatch.setattr("platform.system", lambda: "Plan9")
     assert boot.boot_id() == ""
+
+
+def files(monkeypatch: pytest.MonkeyPatch, folder: Path, **texts: str) -> None:
+    """Put these texts in the places of the system's files; those without one are missing."""
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(boot, "BOOT_ID", folder / "boot_id")
+    monkeypatch.setattr(boot, "TIME_OFFSETS", folder / "offsets")
+    monkeypatch.setattr(boot, "MACHINE_IDS", (folder / "etc", folder / "dbus"))
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+
+
+@pytest.mark.parametrize(
+    ("texts", "name"),
+    [
+        ({"etc": "0123456789abcdef0123456789abcdef\n"}, "0123456789abcdef0123456789abcdef"),
+        ({"dbus": "0123456789abcdef0123456789abcdef\n"}, "0123456789abcdef0123456789abcdef"),
+        ({"etc": "", "dbus": "a" * 32}, "a" * 32),  # an image leaves it empty, to be filled at the first boot
+        ({"etc": "uninitialized\n"}, ""),
+        ({"etc": "٣" * 32}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_machine_has_the_name_of_its_files_or_none(
+    texts: dict[str, str], name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files(monkeypatch, tmp_path, **texts)
+    assert boot.machine_id() == name
+
+
+@pytest.mark.parametrize(
+    ("offsets", "suffix"),
+    [
+        ("monotonic           0         0\nboottime            0         0\n", ""),
+        ("monotonic         100         0\nboottime            0         0\n", ""),
+        ("monotonic           0         0\nboottime        86400         0\n", "+86400.0"),
+        ("monotonic           0         0\nboottime           -1 500000000\n", "+-1.500000000"),
+    ],
+)
+def test_a_container_with_a_clock_of_its_own_is_another_boot(
+    offsets: str, suffix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files(monkeypatch, tmp_path, boot_id="3b2c\n", offsets=offsets)
+    assert boot.boot_id() == "3b2c" + suffix
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what other systems print is not known here")
+def test_a_command_that_is_not_there_says_nothing() -> None:
+    assert boot.said_by("/nowhere/at/all") == ""
+    assert boot.said_by("/bin/false") == ""

@@ -1,0 +1,126 @@
+"""The server's clock, as its replies show it.  It places calendar days, and the spending of other boots and machines.
+
+A reply that was asked for at boot time `s`, came at `b` and says `Date: D` shows where the server's clock lies against
+ours.  The server wrote it in between.  So the offset of its clock is at least D - b, and at most D + 1 - s, because a
+Date tells whole seconds.  Some servers round, and some renew their Date by a timer: a second more on both sides.
+
+    the last 20 intervals have a part in common    one clock, which lies in that part
+    they have not                                  several clocks, or one that was set: `epoch` follows the earliest
+                                                   of them, `latest` the latest
+
+Whoever asks whether something is over (a day, a window) asks `epoch`: no clock that is believed shows less.  Whoever
+notes when something was spent notes `latest`.  So what is remembered looks younger than it is, never older, and a
+calendar day is over only when it is over for every backend.  What was spent while it had begun for some of them and not
+for others counts in both days.
+
+How far the clocks lay apart (`spread_s`) is remembered for a day after it last showed, since 20 replies in a row can
+come from one of several backends.  The owner may keep it for the next process, which hears one backend first.
+
+    never heard, or no Date             None
+    Age above 0                         a cache kept the reply: not counted
+    garbage, or before 2020, after 2099 not counted: no such clock places days
+    a Date that stands still            the earliest clock stands still with it: no day ends
+    clocks more than half a day apart   None until 20 replies agree again: nobody can say which day it is
+
+None means unknown.  What is unknown frees nothing: a calendar window then counts as one of any 24 hours, which no day
+of any clock can exceed.
+
+Pure: `boot` is CLOCK_BOOTTIME in seconds, and comes from the caller.  Invariant: `epoch` <= `latest`.
+Source: K. Marzullo, "Maintaining the Time in a Distributed System" (1984), for the intervals; RFC 9110, 6.6.1, Date.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from datetime import UTC, datetime
+from typing import Final
+
+from ..core.classify import http_date
+
+SAMPLES: Final = 20
+"""So many replies count.  More remember a rare backend for longer; fewer are faster to forget a false Date."""
+GRAIN_S: Final = 1.0
+"""A Date tells whole seconds; see the module for the second that is added on both sides."""
+SPREAD_HOLDS_S: Final = 86_400.0
+"""A backend whose clock was not seen for a day is taken for gone."""
+MOST_SPREAD_S: Final = 43_200.0
+"""Half a day.  A calendar day that begins that late for us wastes more than a window of any 24 hours."""
+DRIFT: Final = 1e-4
+"""How much faster or slower our clock runs than the server's, at most, since the last reply: 9 s in a day.  Half of
+what windows allow for (`quota.windows.SLACK`)."""
+FIRST_S: Final = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
+LAST_S: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+"""Dates that are believed: 1970 is a clock without a battery."""
+CENTURY_S: Final = datetime(2030, 1, 1, tzinfo=UTC).timestamp()
+"""What tells the century of a Date with two digits for the year."""
+
+
+class ServerClock:
+    """See the module.  `spread_s`: how far the clocks of the backends lay apart, as an earlier process knew it."""
+
+    def __init__(self, spread_s: float = 0.0) -> None:
+        self._intervals: deque[tuple[float, float]] = deque(maxlen=SAMPLES)
+        """Least and most of each reply's offset to the boot clock."""
+        self._earliest, self._latest = math.inf, -math.inf  # offsets of what is believed
+        self._at = 0.0  # of the last sample
+        self._spread_s, self._spread_until = spread_s, math.inf
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `epoch` can say anything.  It may become unknown again, when clocks are seen that lie far apart."""
+        return 0.0 <= self._latest - self._earliest <= MOST_SPREAD_S
+
+    @property
+    def spread_s(self) -> float:
+        """How far the clocks of the server's backends lie apart, in seconds; 0 while one clock explains all replies."""
+        return self._spread_s
+
+    def epoch(self, boot: float) -> float | None:
+        """Epoch seconds that the server's earliest clock shows at `boot`, or None.  Not later than what it shows."""
+        return self._earliest + boot - DRIFT * max(0.0, boot - self._at) if self.is_known else None
+
+    def latest(self, boot: float) -> float | None:
+        """Epoch seconds that the server's latest clock shows at `boot`, or None.  Not earlier than what it shows."""
+        return self._latest + boot + DRIFT * max(0.0, boot - self._at) if self.is_known else None
+
+    def heard(self, date: str | None, boot: float, *, took_s: float = 0.0, age_s: float = 0.0) -> bool:
+        """A reply came at `boot` with this header, `took_s` after its request was sent.  Whether that changed much.
+
+        True where the clock became known or unknown, or moved by more than a second: then decisions by the old one are
+        to be made again.  `age_s` is the reply's Age.  An HTTP-date in any of its three forms counts.
+        """
+        at = http_date(date.strip(" \t"), CENTURY_S) if date else None
+        return at is not None and self.saw(at, boot, took_s=took_s, has_age=age_s > 0)
+
+    def saw(self, date_s: float, boot: float, *, took_s: float = 0.0, has_age: bool = False) -> bool:
+        """As `heard`, with the Date in epoch seconds."""
+        if has_age or not FIRST_S <= date_s < LAST_S:
+            return False
+        was_known, earliest, latest = self.is_known, self._earliest, self._latest
+        self._intervals.append((date_s - GRAIN_S - boot, date_s + 2 * GRAIN_S - (boot - max(0.0, took_s))))
+        self._at = boot
+        self._estimate(boot)
+        if was_known != self.is_known:
+            return True
+        return self.is_known and max(abs(self._earliest - earliest), abs(self._latest - latest)) > GRAIN_S
+
+    def _estimate(self, boot: float) -> None:
+        lows, highs = zip(*self._intervals, strict=True)
+        low, high = max(lows), min(highs)
+        if low > high:
+            low, high = min(lows), max(highs)
+            self._keep(high - low, boot)
+        elif boot >= self._spread_until:
+            self._spread_s = 0.0
+        elif self._spread_until == math.inf:  # from an earlier process: a day from the first reply on
+            self._spread_until = boot + SPREAD_HOLDS_S
+        self._earliest, self._latest = min(low, high - self._spread_s), max(high, low + self._spread_s)
+
+    def _keep(self, spread_s: float, boot: float) -> None:
+        """Remember that clocks lie apart: the widest that showed within a day.  One wild Date is not remembered."""
+        if spread_s > MOST_SPREAD_S:
+            return
+        if spread_s >= self._spread_s or boot >= self._spread_until:
+            self._spread_s = spread_s
+        self._spread_until = boot + SPREAD_HOLDS_S
