@@ -46,7 +46,7 @@ from __future__ import annotations
 #     csvrows, header, columns, csv_records            CSV and TSV to rows
 #     jsonrows     JSON Lines to rows                  iterables    a caller's own pairs to rows
 #     ids          what an id is                       row_faults   why a row is no pair
-#     batches      what all of them give
+#     batches      what all of them give              tables       whole rows, with all columns
 from .batches import Source
 from .files import open_source
 from .iterables import iterable_source

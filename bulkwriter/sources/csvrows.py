@@ -45,6 +45,9 @@ class CsvRows:
         self._header: Header | None = None
         self._is_cut = False
 
+    def buffer(self) -> RowBuffer:
+        return RowBuffer()
+
     def parse(self, block: bytes, rows: RowBuffer, *, line: int, is_last: bool, is_cut: bool = False) -> int:
         """Add the rows of `block`, whole lines of which the first is number `line`; how many bytes of it are used up.
 

@@ -28,6 +28,7 @@ from typing import Final
 
 from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import SourceError, UsageError
+from ..model import Batch
 from ..shell import operand, quote
 from .batches import Source
 from .columns import Columns
@@ -87,11 +88,11 @@ def open_source(
 
 def make_reader(
     stream: Stream, path: str, *, columns: Columns, line_bytes: int, header_line: int | None = None
-) -> RowReader:
+) -> RowReader[Batch]:
     """A reader of `stream` in the format that `path` tells, or else the first byte."""
     name = STDIN if path == "-" else path
 
-    def parser_for(first: bytes) -> RowParser:
+    def parser_for(first: bytes) -> RowParser[Batch]:
         rows = format_of(path) or (JsonRows if first in (b"{", b"[") else CsvRows)
         if rows is CsvRows:
             return CsvRows(name, columns, line_bytes, header_line or 1)
@@ -99,7 +100,8 @@ def make_reader(
             raise SourceError(f"{name} is JSON Lines, which has no header", hint="leave out --header-line")
         return JsonRows(name, columns, line_bytes)
 
-    return RowReader(stream, parser_for, name=name, line_bytes=line_bytes, is_unpacked=path.lower().endswith(".gz"))
+    is_unpacked = path.lower().endswith(".gz")
+    return RowReader(stream, parser_for, name=name, line_bytes=line_bytes, is_unpacked=is_unpacked)
 
 
 def format_of(path: str) -> type[CsvRows] | type[JsonRows] | None:

@@ -44,6 +44,9 @@ class JsonRows:
         self._hiding = hiding(columns)
         self._is_begun = False
 
+    def buffer(self) -> RowBuffer:
+        return RowBuffer()
+
     def parse(self, block: bytes, rows: RowBuffer, *, line: int, is_last: bool, is_cut: bool = False) -> int:
         """Add the rows of `block`, whole lines of which the first is number `line`; always uses all of it."""
         lines = block.split(b"\n")

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from ..errors import SourceError
-from ..model import BOM, BadRow, Batch
-from .batches import RAW_BYTES, RowBuffer
+from ..model import BOM, BadRow
+from .batches import RAW_BYTES
 from .ids import WHITE_BYTES
 from .kinds import is_undecided, kind_of
 
@@ -45,23 +45,40 @@ class Stream(Protocol):
     def close(self) -> None: ...
 
 
-class RowParser(Protocol):
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+
+class Buffer(Protocol[T_co]):
+    """Gathers the rows of a block: pairs (`batches.RowBuffer`), or whole rows (`tables.rows.RowList`)."""
+
+    def __len__(self) -> int: ...
+
+    def add_bad(self, row: BadRow, line: int) -> None: ...
+
+    def batch(self) -> T_co: ...
+
+
+class RowParser(Protocol[T_co]):
     """The parser of one format: text to rows.  See csvrows.py for the meaning."""
 
-    def parse(self, block: bytes, rows: RowBuffer, *, line: int, is_last: bool, is_cut: bool = False) -> int: ...
+    def buffer(self) -> Buffer[T_co]:
+        """A new buffer of the kind that `parse` fills."""
+
+    def parse(self, block: bytes, rows: Any, *, line: int, is_last: bool, is_cut: bool = False) -> int: ...
 
     def too_long(self, head: bytes, line: int) -> BadRow: ...
 
     def finish(self) -> None: ...
 
 
-class RowReader:
+class RowReader(Generic[T]):
     """Rows of one stream; blocking, for one thread.  `parser_for` is given the first byte that is not white space."""
 
     def __init__(
         self,
         stream: Stream,
-        parser_for: Callable[[bytes], RowParser],
+        parser_for: Callable[[bytes], RowParser[T]],
         *,
         name: str,
         line_bytes: int,
@@ -69,7 +86,7 @@ class RowReader:
     ) -> None:
         self._stream = stream
         self._parser_for = parser_for
-        self._parser: RowParser | None = None
+        self._parser: RowParser[T] | None = None
         self._name = name
         self._line_bytes = line_bytes
         self._is_unpacked = is_unpacked
@@ -82,17 +99,17 @@ class RowReader:
         self._reached = 0.0  # what a compressed stream has read ahead makes fraction() jump
         self._error: SourceError | None = None
 
-    def read(self) -> Batch | None:
+    def read(self) -> T | None:
         """The rows of the next block that has any; None at the end.
 
         Raises `SourceError` when the rows before the trouble have been returned, and again whenever it is called again.
         """
         parser = self._parser or self._begin()
         while True:
-            rows = RowBuffer()
+            rows = parser.buffer()
             if self._is_fresh:
                 self._parse(parser, rows)
-            if rows:
+            if len(rows):
                 return rows.batch()
             if self._error is not None:
                 raise self._error
@@ -117,7 +134,7 @@ class RowReader:
     def close(self) -> None:
         self._stream.close()
 
-    def _begin(self) -> RowParser:
+    def _begin(self) -> RowParser[T]:
         """Look at the first bytes; the parser for what they are."""
         while (is_undecided(self._buffer) or BOM.startswith(self._buffer)) and self._fill():
             pass
@@ -168,7 +185,7 @@ class RowReader:
         """Whether the buffer ends within a line."""
         return bool(self._buffer) and not self._buffer.endswith(b"\n")
 
-    def _parse(self, parser: RowParser, rows: RowBuffer) -> None:
+    def _parse(self, parser: RowParser[T], rows: Buffer[T]) -> None:
         """Turn the buffer's whole lines into rows, and an over-long line into a bad one."""
         self._is_fresh = False
         end = self._buffer.rfind(b"\n") + 1
