@@ -4,6 +4,10 @@
     limits.py      which requests are throttled     latency.py     how long serving takes
     faults.py      which requests meet a fault      fault_runner.py, effects.py   what a fault does on the wire
     records.py     the table of records             listing.py     list calls over the table
+    query.py       what a list call asks for
+    people.py      the scenario's people            community.py   makes them up
+    people_endpoints.py, people_tables.py           request for people -> response
+    sheet.py       a made-up spreadsheet of these people, with what is right for it
     tokens.py      who may do what                  request.py     what was asked
     endpoints.py   request -> response              responses.py   responses -> bytes
     connection.py  bytes <-> requests               server_core.py the way of a request, with the clock

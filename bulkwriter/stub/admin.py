@@ -2,6 +2,7 @@
 
     GET  /stub/truth      JSON, the keys of `truth.FIELDS`
     GET  /stub/records    NDJSON, one {"Id", "CourseLessonId", "CourseMemberId"} a record, by id
+    GET  /stub/enrolments the same for enrolments: {"Id", "CourseId", "CoworkerId", "Approved", "Blocked"}
     POST /stub/scenario   a whole scenario as JSON, in place of the present one: keys left out have their defaults
     POST /stub/reset      start over with the present scenario: existing records, nothing else, all counts zero
 
@@ -32,6 +33,9 @@ def answer_admin(core: ServerCore, request: Request) -> Response:
         case b"GET", b"/stub/records":
             lines = [b'{"Id":%d,"CourseLessonId":%d,"CourseMemberId":%d}\n' % row for row in core.api.records.rows()]
             return Response(200, b"".join(lines), NDJSON)
+        case b"GET", b"/stub/enrolments":
+            rows = core.api.people.enrolments() if core.api.people else []
+            return Response(200, b"".join(orjson.dumps(row) + b"\n" for row in rows), NDJSON)
         case b"POST", b"/stub/scenario":
             return _install(core, request.body)
         case b"POST", b"/stub/reset":

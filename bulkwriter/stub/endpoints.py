@@ -1,7 +1,8 @@
 """The API's endpoints: a whole request goes in, a response comes out, and the table of records changes on the way.
 
-One `Endpoints` holds the state of one server: its records and its tokens.  It knows no connection, no throttle and no
-fault.  The caller of `answer` decides when a request is applied, and whether its client gets the response.
+One `Endpoints` holds the state of one server: its records, its tokens and, where the scenario has any, its people.  It
+knows no connection, no throttle and no fault.  The caller of `answer` decides when a request is applied, and whether
+its client gets the response.
 
 The order of checks is that of the real server: path and method, token and role (401 for both), the body (400),
 duplicates.  Pure: `now` is an argument.
@@ -11,15 +12,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from ..model import ID_MAX
 from .fields import Ranges
-from .listing import BadParameter, Listing, parse_ids, parse_query
+from .listing import COMPLETIONS, Listing
+from .query import BadParameter, parse_ids, parse_query
 from .records import Records
-from .request import COLLECTION, TOKEN, Request
+from .request import TOKEN, Request, id_in
 from .responses import (
     ENTITY,
     NO_SUCH_METHOD,
@@ -33,10 +35,14 @@ from .responses import (
     refusal,
 )
 from .scenario import Scenario
-from .tokens import TokenStore
+from .tokens import ROLES, TokenStore
+
+if TYPE_CHECKING:
+    from .people_endpoints import PeopleEndpoints
 
 EXISTING_AGE_S = 86_400.0
 """Existing records were made a day before the stub started."""
+CREATE, LIST, READ, DELETE = (f"{ENTITY}-{role}" for role in ROLES)
 
 
 class Endpoints:
@@ -45,7 +51,8 @@ class Endpoints:
     def __init__(self, scenario: Scenario, *, now: float, wall_s: float) -> None:
         offset_s = wall_s - now
         self.records = Records(scenario.first_id)
-        self.records.seed(scenario.existing_pairs(), now - EXISTING_AGE_S)
+        self._seeded_at = now - EXISTING_AGE_S
+        self.records.seed(scenario.existing_pairs(), self._seeded_at)
         self.grants = TokenStore(
             scenario.tokens, scenario.users, token_life_s=scenario.token_life_s,
             refresh_life_s=scenario.refresh_life_s, rng=scenario.rng("tokens"),
@@ -53,8 +60,9 @@ class Endpoints:
         self._offset_s = offset_s
         self._answers: dict[str, Callable[[Request, float], Response]] = {
             "create": self._create, "list": self._list, "read": self._read, "delete": self._delete,
-            "token": self._token, "other": self._other,
+            "token": self._token, "other": self._other, "people": self._ask_people,
         }  # fmt: skip
+        self.people: PeopleEndpoints | None = None
         self.retune(scenario)
 
     def retune(self, scenario: Scenario) -> None:
@@ -62,9 +70,13 @@ class Endpoints:
         self._scenario = scenario
         self.renderer = Renderer(self._offset_s, scenario.clock_skew_s)
         self._listing = Listing(self.records, self.renderer, offset_s=self._offset_s)
-        self._has_rules = (
-            scenario.unique != "no" or scenario.known_lessons is not None or scenario.known_members is not None
-        )
+        if scenario.people is not None and self.people is None:
+            self.people = people_endpoints(scenario, self.grants, self._offset_s, seeded_at=self._seeded_at)
+        elif self.people is not None:
+            self.people.retune(scenario, self.renderer)
+        has_known = scenario.known_lessons is not None or scenario.known_members is not None
+        self._has_rules = scenario.unique != "no" or has_known or self.people is not None
+        self._reads = COMPLETIONS.reads()
         self.grants.retune(
             scenario.tokens, scenario.users,
             token_life_s=scenario.token_life_s, refresh_life_s=scenario.refresh_life_s,
@@ -72,10 +84,10 @@ class Endpoints:
 
     def answer(self, request: Request, now: float) -> Response:
         """Apply a request and return the response to it."""
-        return self._answers[request.head.operation](request, now)
+        return self._answers[request.head.route](request, now)
 
     def _create(self, request: Request, now: float) -> Response:
-        if not self.grants.allows(request.head.authorization, "Create", now):
+        if not self.grants.allows(request.head.authorization, CREATE, now):
             return UNAUTHORIZED
         try:
             fields = orjson.loads(request.body)
@@ -99,6 +111,8 @@ class Endpoints:
             errors.append(("CourseLessonId", "does not exist", lesson_id))
         if not _is_known(member_id, scenario.known_members):
             errors.append(("CourseMemberId", "does not exist", member_id))
+        if self.people is not None:
+            errors += self.people.objections(lesson_id, member_id)
         if errors:
             return self._rejection(400, *errors)
         if scenario.unique != "no" and self.records.has_pair(lesson_id, member_id):
@@ -134,7 +148,7 @@ class Endpoints:
         return as_json(status, {"Status": 500} | body if self._scenario.status_in_rejections else body)
 
     def _list(self, request: Request, now: float) -> Response:
-        if not self.grants.allows(request.head.authorization, "List", now):
+        if not self.grants.allows(request.head.authorization, LIST, now):
             return UNAUTHORIZED
         scenario, raw = self._scenario, request.head.query
         before = now - scenario.list_lag_s
@@ -142,21 +156,21 @@ class Endpoints:
             ids = parse_ids(raw)
             if ids is not None:
                 return as_json(200, self._listing.by_ids(ids, before=before))
-            query = parse_query(raw, size_max=scenario.page_size_max, zone_offset_s=scenario.zone_offset_s)
+            query = parse_query(raw, self._reads, size_max=scenario.page_size_max, zone_offset_s=scenario.zone_offset_s)
             return as_json(200, self._listing.page(query, before=before, is_exact=scenario.text_filter == "exact"))
         except BadParameter as e:
             return self._rejection(400, ("", str(e), None))
 
     def _read(self, request: Request, now: float) -> Response:
-        if not self.grants.allows(request.head.authorization, "Read", now):
+        if not self.grants.allows(request.head.authorization, READ, now):
             return UNAUTHORIZED
-        position = self.records.position(_id_in(request.head.path))
+        position = self.records.position(id_in(request.head.path))
         return NOT_FOUND if position is None else as_json(200, self._listing.record(position))
 
     def _delete(self, request: Request, now: float) -> Response:
-        if not self.grants.allows(request.head.authorization, "Delete", now):
+        if not self.grants.allows(request.head.authorization, DELETE, now):
             return UNAUTHORIZED
-        if not self.records.remove(_id_in(request.head.path)):
+        if not self.records.remove(id_in(request.head.path)):
             return NOT_FOUND
         return as_json(200, envelope(f"{ENTITY} was successfully deleted.", None, self.renderer.stamp(now)))
 
@@ -169,14 +183,21 @@ class Endpoints:
         return as_json(status, value)
 
     def _other(self, request: Request, now: float) -> Response:
-        is_ours = request.head.path.startswith(COLLECTION) or request.head.path == TOKEN
+        is_ours = request.head.resource or request.head.path == TOKEN
         return NO_SUCH_METHOD if is_ours else NO_SUCH_PATH
 
+    def _ask_people(self, request: Request, now: float) -> Response:
+        return NO_SUCH_PATH if self.people is None else self.people.answer(request, now)
 
-def _id_in(path: bytes) -> int:
-    """The id behind the collection's path, or 0, which no record has."""
-    last = path.rsplit(b"/", 1)[1]
-    return int(last) if last.isdigit() and len(last) <= 19 else 0
+
+def people_endpoints(scenario: Scenario, grants: TokenStore, offset_s: float, *, seeded_at: float) -> PeopleEndpoints:
+    """Draw the scenario's people.  Their modules are imported now: a server without people has none of them."""
+    from .community import Community
+    from .people_endpoints import PeopleEndpoints
+
+    assert scenario.people is not None
+    community = Community(scenario.people, scenario.rng("people"), seeded_at=seeded_at)
+    return PeopleEndpoints(community, grants, rng=scenario.rng("moves of people"), offset_s=offset_s, scenario=scenario)
 
 
 def _is_known(value: int, known: Ranges | None) -> bool:

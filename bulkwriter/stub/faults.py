@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UsageError
 from .fields import check, header_text, knob, made_of, maybe, number, one_of, whole
+from .request import RESOURCES
 
 OPERATIONS = ("create", "list", "read", "delete", "token")
 
@@ -111,7 +112,12 @@ class FaultRule:
         one_of("", *OPERATIONS, "connect", "any"),
         f"{' | '.join(OPERATIONS)} | any of these; default by kind, mostly create",
     )
-    skip: int = knob(0, whole(0, 10**12), "so many requests of the operation pass first")
+    resource: str = knob(
+        "",
+        one_of("", *RESOURCES.values()),
+        f"only requests for one kind of record: {', '.join(RESOURCES.values())}; empty: for any",
+    )
+    skip: int = knob(0, whole(0, 10**12), "so many requests of the operation, for one kind of record, pass first")
     limit: int | None = knob(None, maybe(whole(0, 10**12)), "dealt at most so often; null: no limit")
     delay_s: float | None = knob(None, maybe(number(0, 10**6)), "s, for kinds that name it; null: the kind's own")
     status: int = knob(500, whole(200, 999), "for status_before and status_after")
@@ -141,29 +147,30 @@ class Dealer:
 
     def __init__(self, rules: Iterable[FaultRule], rng: random.Random) -> None:
         self._rng = rng
-        self._slots: dict[str, list[_Slot]] = {}
+        self._slots: dict[tuple[str, str], list[_Slot]] = {}
         for rule in rules:
-            for operation in OPERATIONS if rule.on == "any" else (rule.on,):
-                slots = self._slots.setdefault(operation, [])
+            for place in places_of(rule):
+                slots = self._slots.setdefault(place, [])
                 slots.append(_Slot(rule, (slots[-1].upper if slots else 0.0) + rule.share))
         self._seen = dict.fromkeys(self._slots, 0)
         self._left = {id(slot.rule): slot.rule.limit for slots in self._slots.values() for slot in slots}
 
-    def deal(self, operation: str) -> FaultRule | None:
+    def deal(self, operation: str, resource: str) -> FaultRule | None:
         """The fault that this request meets, or None."""
-        slots = self._slots.get(operation)
+        place = operation, resource
+        slots = self._slots.get(place)
         if slots is None:
             return None
-        self._seen[operation] += 1
+        self._seen[place] += 1
         draw = self._rng.random()
         for rule, upper in slots:
             if draw < upper:
-                return rule if self._take(rule, operation) else None
+                return rule if self._take(rule, self._seen[place]) else None
         return None
 
-    def _take(self, rule: FaultRule, operation: str) -> bool:
+    def _take(self, rule: FaultRule, seen: int) -> bool:
         left = self._left[id(rule)]
-        if self._seen[operation] <= rule.skip or left == 0:
+        if seen <= rule.skip or left == 0:
             return False
         if left is not None:
             self._left[id(rule)] = left - 1
@@ -191,12 +198,23 @@ def read_rules(value: Any) -> tuple[FaultRule, ...]:
     return rules
 
 
+def places_of(rule: FaultRule) -> list[tuple[str, str]]:
+    """The operations and resources that a rule is for; connections and tokens are of no resource."""
+    operations = OPERATIONS if rule.on == "any" else (rule.on,)
+    resources = (rule.resource,) if rule.resource else tuple(RESOURCES.values())
+    nowhere = () if rule.resource else ("",)
+    return [
+        (operation, resource)
+        for operation in operations
+        for resource in (nowhere if operation in ("connect", "token") else resources)
+    ]
+
+
 def _check_shares(rules: Sequence[FaultRule]) -> None:
-    for operation in (*OPERATIONS, "connect"):
-        total = sum(
-            rule.share
-            for rule in rules
-            if rule.on in (operation, "any") and not (rule.on == "any" and operation == "connect")
-        )
+    totals: dict[tuple[str, str], float] = {}
+    for rule in rules:
+        for place in places_of(rule):
+            totals[place] = totals.get(place, 0.0) + rule.share
+    for (operation, _), total in totals.items():
         if total > 1 + 1e-9:
             raise ValueError(f"the shares of faults on {operation!r} add up to {total:g}, more than 1")

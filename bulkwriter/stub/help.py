@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from .faults import KINDS, FaultRule
 from .limits import KINDS as LIMIT_KINDS
 from .limits import LimitRule
+from .people import People
 from .scenario import Grid, Scenario
 from .tokens import User
 from .truth import FIELDS
@@ -44,6 +45,11 @@ bursts of 10, and answers in about 80 ms.  For 2% of the creates it makes the re
 
 A daily cap is one more limit: {"kind": "window", "count": 2500, "window_s": 86400}."""
 
+PEOPLE = """\
+With {"people": {}} there are made-up coworkers (/api/spaces/coworkers), courses, lessons (courselessons) and
+enrolments (coursemembers, below /api/content).  All are listed and read, one by one and by ?id=[1,2]; enrolments
+are created and deleted too.  Keys that begin with "drawn" count from the start or a reset on."""
+
 FAULTS = """\
 Each request of the operation `on` draws once; the shares of one operation may add up to at most 1.  A kind that
 ends in _before does not apply the request.  A kind that ends in _after applies it, but the client cannot know."""
@@ -51,6 +57,7 @@ ends in _before does not apply the request.  A kind that ends in _after applies 
 ADMIN = """\
     GET  /stub/truth      what happened, as JSON with the keys below
     GET  /stub/records    every record as NDJSON: Id, CourseLessonId, CourseMemberId
+    GET  /stub/enrolments every enrolment as NDJSON: Id, CourseId, CoworkerId, Approved, Blocked
     POST /stub/scenario   use this whole scenario from now on; records, tokens and counts stay
     POST /stub/reset      start over, with the existing records only and all counts 0
 These calls need no token.  They are never throttled and not counted."""
@@ -73,6 +80,7 @@ def text() -> str:
         _titled("Scenario", _fields(Scenario)),
         _titled("existing, as a grid", _fields(Grid)),
         _titled("users", _fields(User)),
+        _titled("people", PEOPLE, _fields(People)),
         _titled("Limits", _fields(LimitRule), _table(LIMIT_KINDS.items(), "kind ")),
         _titled(
             "Faults", FAULTS, _fields(FaultRule), _table(((name, _describe_kind(name)) for name in KINDS), "kind ")

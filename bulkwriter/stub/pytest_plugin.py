@@ -6,7 +6,8 @@
         assert bulkwriter_stub.truth()["doubles"] == 0
 
 `bulkwriter_stub` is a fresh stub for each test, in a thread of its own (a `StubThread`).  Override the fixture
-`bulkwriter_stub_scenario` to start it with a scenario, such as one with existing records.
+`bulkwriter_stub_scenario` to start it with a scenario, such as one with existing records, or with made-up people:
+`{"people": {"coworkers": 500}}`, whose enrolments `bulkwriter_stub.enrolments()` gives.
 pytest imports this module at every start, also where nobody uses it: nothing heavy may be imported at its top.
 """
 
@@ -29,7 +30,7 @@ def bulkwriter_stub_scenario() -> Any:
 
 @pytest.fixture
 def bulkwriter_stub(bulkwriter_stub_scenario: Any) -> Iterator[StubThread]:
-    """A running stub: .base_url, .token, .truth(), .records(), .set_scenario(...), .reset()."""
+    """A running stub: .base_url, .token, .truth(), .records(), .enrolments(), .set_scenario(...), .reset()."""
     from .thread import StubThread
 
     with StubThread(bulkwriter_stub_scenario) as stub:

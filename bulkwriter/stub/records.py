@@ -1,11 +1,12 @@
-"""The stub's table: every CourseCompletedLesson that it holds, in the order in which they were committed.
+"""The stub's table of records that link two ids, in the order in which they were committed.
 
-Columns, not objects: a record is a *position* in three arrays (lesson, member, commit time), its id is `first_id` +
-position, and a deleted one is only marked.  So a create costs three appends, and a million records about 30 MB.
-Both ids and commit times grow with the position; that is what makes newest-first pages, a list lag and time ranges
-slices instead of scans.
+Completed lessons link a lesson and a member, enrolments a course and a coworker.  So does `pair` below.
+Columns, not objects: a record is a *position* in three arrays (first id, second id, commit time), its id is
+`first_id` + position, and a deleted one is only marked.  So a create costs three appends, and a million records about
+30 MB.  Both ids and commit times grow with the position; that is what makes newest-first pages, a list lag and time
+ranges slices instead of scans.
 
-Indexes by lesson and by member are caught up when somebody lists by them: creates do not pay for lists that nobody
+Indexes by either id are caught up when somebody lists by them: creates do not pay for lists that nobody
 makes.  Whether a pair is there already is kept only once somebody asks for it.
 
 Pure: `now` is an argument (monotonic seconds) and must not go back.  Knows nothing of JSON or of filters by text.
@@ -35,10 +36,10 @@ class Records:
 
     def __init__(self, first_id: int) -> None:
         self.first_id = first_id
-        self.lessons, self.members, self.times = array("q"), array("q"), array("d")
+        self.firsts, self.seconds, self.times = array("q"), array("q"), array("d")
         self._dead: set[int] = set()
         self._pairs: dict[int, set[int]] | None = None
-        self._by_lesson, self._by_member = Index(self.lessons), Index(self.members)
+        self._by_first, self._by_second = Index(self.firsts), Index(self.seconds)
         self.seeded = 0
         self._living: array[int] | None = None  # all positions but the dead; made at the first delete
 
@@ -54,31 +55,31 @@ class Records:
     def deleted(self) -> int:
         return len(self._dead)
 
-    def add(self, lesson_id: int, member_id: int, now: float) -> int:
+    def add(self, first: int, second: int, now: float) -> int:
         """Commit a record and return its id.  Ids of records must be 1 to 2^63-1."""
         position = len(self.times)
-        self.lessons.append(lesson_id)
-        self.members.append(member_id)
+        self.firsts.append(first)
+        self.seconds.append(second)
         self.times.append(now)
         if self._pairs is not None:
-            self._pairs[lesson_id].add(member_id)
+            self._pairs[first].add(second)
         if self._living is not None:
             self._living.append(position)
         return self.first_id + position
 
     def seed(self, pairs: Iterable[tuple[int, int]], at: float) -> None:
         """Put the records there that nobody's request made."""
-        for lesson_id, member_id in pairs:
-            self.add(lesson_id, member_id, at)
+        for first, second in pairs:
+            self.add(first, second, at)
             self.seeded += 1
 
-    def has_pair(self, lesson_id: int, member_id: int) -> bool:
+    def has_pair(self, first: int, second: int) -> bool:
         """Whether the pair has a record.  From the first call on a set of pairs is kept; every `add` pays for it."""
         if self._pairs is None:
             self._pairs = defaultdict(set)
             for position in self.find():
-                self._pairs[self.lessons[position]].add(self.members[position])
-        return member_id in self._pairs.get(lesson_id, ())
+                self._pairs[self.firsts[position]].add(self.seconds[position])
+        return second in self._pairs.get(first, ())
 
     def position(self, record_id: int) -> int | None:
         """Where the record is, or None if there is none with this id (any more)."""
@@ -93,48 +94,48 @@ class Records:
         if self._living is None:
             self._living = array("q", (p for p in range(len(self.times)) if p not in self._dead))
         del self._living[bisect_left(self._living, position)]
-        self._by_lesson.drop(position)
-        self._by_member.drop(position)
+        self._by_first.drop(position)
+        self._by_second.drop(position)
         self._dead.add(position)
-        if self._pairs is not None and not self.find(self.lessons[position], self.members[position]):
-            self._pairs[self.lessons[position]].discard(self.members[position])
+        if self._pairs is not None and not self.find(self.firsts[position], self.seconds[position]):
+            self._pairs[self.firsts[position]].discard(self.seconds[position])
         return True
 
     def committed_by(self, when: float) -> int:
         """How many positions were committed at or before `when`, deleted ones included."""
         return bisect_right(self.times, when)
 
-    def find(self, lesson_id: int | None = None, member_id: int | None = None) -> Positions:
-        """The positions of a lesson, of a member, of both, or of all."""
-        if lesson_id is None and member_id is None:
+    def find(self, first: int | None = None, second: int | None = None) -> Positions:
+        """The positions of a first id, of a second id, of both, or of all."""
+        if first is None and second is None:
             return range(len(self.times)) if self._living is None else self._living
-        by_lesson = None if lesson_id is None else self._by_lesson.find(lesson_id, self._dead)
-        by_member = None if member_id is None else self._by_member.find(member_id, self._dead)
-        if by_member is None:
-            assert by_lesson is not None
-            return by_lesson
-        if by_lesson is None:
-            return by_member
-        if len(by_lesson) < len(by_member):
-            return [p for p in by_lesson if self.members[p] == member_id]
-        return [p for p in by_member if self.lessons[p] == lesson_id]
+        by_first = None if first is None else self._by_first.find(first, self._dead)
+        by_second = None if second is None else self._by_second.find(second, self._dead)
+        if by_second is None:
+            assert by_first is not None
+            return by_first
+        if by_first is None:
+            return by_second
+        if len(by_first) < len(by_second):
+            return [p for p in by_first if self.seconds[p] == second]
+        return [p for p in by_second if self.firsts[p] == first]
 
     def rows(self) -> Iterator[tuple[int, int, int]]:
-        """(record id, lesson id, member id) of each record, by id."""
+        """(record id, first id, second id) of each record, by id."""
         for position in self.find():
-            yield self.first_id + position, self.lessons[position], self.members[position]
+            yield self.first_id + position, self.firsts[position], self.seconds[position]
 
     def doubles(self) -> Iterator[Double]:
         """Each pair with more than one record.  Takes about 0.3 µs a record."""
-        for lesson_id, positions in self._by_lesson.groups(self._dead):
-            if len(positions) == len({self.members[p] for p in positions}):
+        for first, positions in self._by_first.groups(self._dead):
+            if len(positions) == len({self.seconds[p] for p in positions}):
                 continue
-            by_member: dict[int, list[int]] = defaultdict(list)
+            by_second: dict[int, list[int]] = defaultdict(list)
             for p in positions:
-                by_member[self.members[p]].append(self.first_id + p)
-            for member_id, ids in by_member.items():
+                by_second[self.seconds[p]].append(self.first_id + p)
+            for second, ids in by_second.items():
                 if len(ids) > 1:
-                    yield Double((lesson_id, member_id), tuple(ids))
+                    yield Double((first, second), tuple(ids))
 
 
 class Index:

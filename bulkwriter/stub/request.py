@@ -5,14 +5,23 @@ piece with its body is kept under its very bytes, and when the same bytes come a
 just as many body bytes, they mean the same: no parser, no callbacks.  Measured on creates: 6 of 14 µs saved.  Whatever
 differs in a single byte, is sliced, pipelined or chunked, goes through the parser as ever.
 
-Pure.  `operation_of` names what a request asks for, which is all that limits and faults need to know of it.
+Pure.  `RESOURCES` are the kinds of record by their path.  `operation_of` names what a request asks for, and of which
+kind: that is all that limits and faults need to know of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-COLLECTION = b"/api/content/coursecompletedlessons"
+COMPLETIONS = "completions"
+RESOURCES: Mapping[bytes, str] = {
+    b"/api/content/coursecompletedlessons": COMPLETIONS,
+    b"/api/content/coursemembers": "enrolments",
+    b"/api/content/courselessons": "lessons",
+    b"/api/content/courses": "courses",
+    b"/api/spaces/coworkers": "coworkers",
+}
 TOKEN = b"/api/token"
 ADMIN = b"/stub/"
 HEADS = 4_096
@@ -20,17 +29,33 @@ HEADS = 4_096
 
 
 class Head:
-    """Request line and headers.  Header names are in lower case; `is_last`: the client will send no more."""
+    """Request line and headers.  Header names are in lower case; `is_last`: the client will send no more.
 
-    __slots__ = ("authorization", "headers", "is_last", "kind", "method", "operation", "path", "query")
+    `resource` is the kind of record asked for, or empty; `route` says who answers: the operation, for completions and
+    where no record is asked for, else "people".
+    """
+
+    __slots__ = (
+        "authorization",
+        "headers",
+        "is_last",
+        "kind",
+        "method",
+        "operation",
+        "path",
+        "query",
+        "resource",
+        "route",
+    )  # fmt: skip
 
     def __init__(self, method: bytes, target: bytes, headers: dict[bytes, bytes]) -> None:
         self.method = method
         self.path, _, self.query = target.partition(b"?")
         self.headers = headers
         self.authorization = headers.get(b"authorization", b"")
-        self.operation = operation_of(method, self.path)
-        self.kind = (method, self.operation)  # what the truth counts by
+        self.operation, self.resource = operation_of(method, self.path)
+        self.route = self.operation if self.resource in (COMPLETIONS, "") else "people"
+        self.kind = (method, self.operation, self.resource)  # what the truth counts by
         self.is_last = False
 
 
@@ -77,12 +102,23 @@ class Heads:
         self._known[data[:end]] = _Known(head, int(length))
 
 
-def operation_of(method: bytes, path: bytes) -> str:
-    """create, list, read, delete, token, admin (below /stub/) or other."""
-    if path in (COLLECTION, COLLECTION + b"/"):
-        return {b"POST": "create", b"GET": "list"}.get(method, "other")
-    if path.startswith(COLLECTION + b"/"):
-        return {b"GET": "read", b"DELETE": "delete"}.get(method, "other")
+def operation_of(method: bytes, path: bytes) -> tuple[str, str]:
+    """The operation: create, list, read, delete, token, admin (below /stub/) or other; and the resource, or empty."""
+    if path.startswith(ADMIN):
+        return "admin", ""
     if path == TOKEN and method == b"POST":
-        return "token"
-    return "admin" if path.startswith(ADMIN) else "other"
+        return "token", ""
+    collection, rest = path, b""
+    if collection not in RESOURCES:
+        collection, _, rest = path.rpartition(b"/")
+    resource = RESOURCES.get(collection, "")
+    if not resource:
+        return "other", ""
+    by_method = {b"GET": "read", b"DELETE": "delete"} if rest else {b"POST": "create", b"GET": "list"}
+    return by_method.get(method, "other"), resource
+
+
+def id_in(path: bytes) -> int:
+    """The id behind a collection's path, or 0, which no record has."""
+    last = path.rsplit(b"/", 1)[1]
+    return int(last) if last.isdigit() and len(last) <= 19 else 0

@@ -26,6 +26,7 @@ from ..model import ID_MAX
 from .faults import FaultRule, read_rules
 from .fields import Ranges, build, check, flag, knob, made_of, many, maybe, number, one_of, ranges, whole
 from .limits import LimitRule
+from .people import People
 from .tokens import DEFAULT_TOKEN, ROLES, User, read_tokens
 
 
@@ -76,7 +77,7 @@ class Scenario:
     # fmt: off
     seed: int = knob(0, whole(0, 2**63), "every random choice follows from it")
 
-    tokens: Mapping[str, tuple[str, ...]] = knob((DEFAULT_TOKEN,), read_tokens, f"static tokens and their roles, of {', '.join(ROLES)}; a bare list gives all")
+    tokens: Mapping[str, tuple[str, ...]] = knob((DEFAULT_TOKEN,), read_tokens, f"static tokens and their roles, of {', '.join(ROLES)}, or one of these for one kind of record: Coworker-List; a bare list gives all")
     users: tuple[User, ...] = knob((User(),), many(made_of(User)), "who may sign in at /api/token")
     token_life_s: float = knob(604_799.0, number(0.001, 10**9), "s: life of an issued access token")
     refresh_life_s: float = knob(1_296_000.0, number(0.001, 10**9), "s: life of a refresh token")
@@ -87,6 +88,8 @@ class Scenario:
     known_members: Ranges | None = knob(None, maybe(ranges), "the same for members")
     unique: str = knob("no", one_of("no", "400", "409", "200"), "refuse a pair that is there already, with this status and an Errors body; 200: answer with its id")
     status_in_rejections: bool = knob(False, flag, "400 envelopes say \"Status\": 500, as by older pages")
+
+    people: People | None = knob(None, maybe(made_of(People)), "made-up coworkers, courses, lessons and enrolments, see People; null: these paths are 404")
 
     page_size_max: int = knob(1_000, whole(1, 10**6), "a larger size is capped without a word")
     list_lag_s: float = knob(0.0, number(0, 10**6), "s: younger records are not listed yet")

@@ -46,6 +46,11 @@ class StubServer:
         """(record id, lesson id, member id) of every record, by id."""
         return list(self._core.api.records.rows())
 
+    def enrolments(self) -> list[dict[str, Any]]:
+        """Every enrolment by id: Id, CourseId, CoworkerId, Approved, Blocked.  None without people."""
+        people = self._core.api.people
+        return people.enrolments() if people else []
+
     def set_scenario(self, scenario: Scenario) -> None:
         """Behave by another scenario from now on; records, tokens and counts stay."""
         self._core.install(scenario)

@@ -97,7 +97,8 @@ class ServerCore:
 
     def describe(self) -> dict[str, Any]:
         """What happened so far, with the keys of `truth.FIELDS`."""
-        return self.truth.describe(self.api.records, connections=len(self.connections), now=time.monotonic())
+        people = self.api.people.describe() if self.api.people else None
+        return self.truth.describe(self.api.records, people, connections=len(self.connections), now=time.monotonic())
 
     def close(self) -> None:
         self.is_closed = True
@@ -113,7 +114,7 @@ class ServerCore:
         if self.is_closed:
             connection.reset()
             return
-        rule = self.dealer.deal("connect")
+        rule = self.dealer.deal("connect", "")
         if rule is not None:
             self.truth.faults[rule.kind] += 1
             run_connection_fault(connection, rule)
@@ -127,7 +128,7 @@ class ServerCore:
     def meet_early(self, connection: Connection, head: Head) -> None:
         """A request's head is read: faults that do not wait for its body."""
         assert self.early is not None
-        rule = self.early.deal(head.operation)
+        rule = self.early.deal(head.operation, head.resource)
         if rule is not None:
             self.truth.faults[rule.kind] += 1
             run_connection_fault(connection, rule)
@@ -168,7 +169,7 @@ class ServerCore:
             connection.stray = None
             connection.send(repeat)
             delay_s += extra_s
-        rule = self.dealer.deal(request.head.operation)
+        rule = self.dealer.deal(request.head.operation, request.head.resource)
         if rule is None:
             self.later(delay_s, self.serve, exchange)
         else:

@@ -67,6 +67,10 @@ class StubThread:
         """(record id, lesson id, member id) of every record, by id."""
         return self._ask(lambda stub: stub.records())
 
+    def enrolments(self) -> list[dict[str, Any]]:
+        """Every enrolment by id: Id, CourseId, CoworkerId, Approved, Blocked.  None without people."""
+        return self._ask(lambda stub: stub.enrolments())
+
     def set_scenario(self, scenario: Scenario | Mapping[str, Any] | None = None, **fields: Any) -> None:
         """Behave by another scenario from now on: a scenario, a mapping, or fields by name."""
         new = made({**scenario, **fields} if isinstance(scenario, Mapping) else scenario or fields)

@@ -20,6 +20,9 @@ from urllib.parse import parse_qsl
 from .fields import check, knob, many, one_of, text
 
 ROLES = ("Create", "List", "Read", "Delete")
+ENTITIES = ("CourseCompletedLesson", "CourseMember", "CourseLesson", "Course", "Coworker")
+"""The names of the kinds of records in roles: `Create` alone is that role for each of them."""
+ENTITY_ROLES = tuple(f"{entity}-{role}" for entity in ENTITIES for role in ROLES)
 DEFAULT_TOKEN = "stub-token"  # noqa: S105  # opens only the stub, which holds nothing
 FORM = b"application/x-www-form-urlencoded"
 
@@ -31,7 +34,11 @@ class User:
     username: str = knob("admin@example.com", text, "user name")
     password: str = knob("stub-password", text, "password")
     totp: str = knob("", text, "two-factor code that the sign-in must give; empty: none")
-    roles: tuple[str, ...] = knob(ROLES, many(one_of(*ROLES)), f"of {', '.join(ROLES)}")
+    roles: tuple[str, ...] = knob(
+        ROLES,
+        many(one_of(*ROLES, *ENTITY_ROLES)),
+        f"of {', '.join(ROLES)}, or one of these for one kind of record: Coworker-List",
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -43,16 +50,22 @@ def read_tokens(value: Any) -> Mapping[str, tuple[str, ...]]:
         value = dict.fromkeys(value, ROLES)
     if not isinstance(value, Mapping) or not all(isinstance(token, str) for token in value):
         raise ValueError("tokens is neither a list of tokens nor a mapping of tokens to roles")
-    return {token: many(one_of(*ROLES))(roles) for token, roles in value.items()}
+    return {token: many(one_of(*ROLES, *ENTITY_ROLES))(roles) for token, roles in value.items()}
 
 
 class AccessToken:
-    """What one access token allows.  `is_worn`: it has been good for something since it was last called expired."""
+    """What one access token allows, and who holds it: the token itself, or the user it was issued to.
 
-    __slots__ = ("expires_at", "is_issued", "is_worn", "roles")
+    `is_worn`: it has been good for something since it was last called expired.
+    """
 
-    def __init__(self, roles: Sequence[str], expires_at: float, *, is_issued: bool) -> None:
-        self.roles = frozenset(roles)
+    __slots__ = ("expires_at", "holder", "is_issued", "is_worn", "roles")
+
+    def __init__(self, holder: str, roles: Sequence[str], expires_at: float, *, is_issued: bool) -> None:
+        self.holder = holder
+        self.roles = frozenset(
+            name for role in roles for name in ENTITY_ROLES if name == role or role == name.split("-")[1]
+        )
         self.expires_at = expires_at
         self.is_issued = is_issued
         self.is_worn = False
@@ -90,7 +103,7 @@ class TokenStore:
         self._token_life_s, self._refresh_life_s = token_life_s, refresh_life_s
         self.by_header = {header: grant for header, grant in self.by_header.items() if grant.is_issued}
         for token, roles in static.items():
-            self.by_header[b"Bearer " + token.encode()] = AccessToken(roles, float("inf"), is_issued=False)
+            self.by_header[b"Bearer " + token.encode()] = AccessToken(token, roles, float("inf"), is_issued=False)
 
     def allows(self, header: bytes, role: str, now: float) -> bool:
         grant = self.by_header.get(header)
@@ -146,7 +159,9 @@ class TokenStore:
 
     def _issue(self, user: User, client_id: str, now: float) -> tuple[int, dict[str, Any]]:
         access, refresh = (f"{self._rng.getrandbits(128):032x}" for _ in range(2))
-        self.by_header[b"Bearer " + access.encode()] = AccessToken(user.roles, now + self._token_life_s, is_issued=True)
+        self.by_header[b"Bearer " + access.encode()] = AccessToken(
+            user.username, user.roles, now + self._token_life_s, is_issued=True
+        )
         self._refreshes[refresh] = _Refresh(user.username, client_id, now + self._refresh_life_s)
         return 200, {
             "access_token": access,

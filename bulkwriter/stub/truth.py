@@ -27,6 +27,7 @@ FIELDS = {
     "creates_applied": "records made by requests, whether or not the client was told",
     "deletes_applied": "records deleted by requests",
     "requests": "whole requests by method",
+    "by_resource": "whole requests for each kind of record, by operation",
     "operations": "whole requests by operation: create, list, read, delete, token, other",
     "statuses": "replies by status; none: no reply or one without sense",
     "worst_second": "most POSTs that arrived within any second",
@@ -41,6 +42,8 @@ FIELDS = {
     "list_calls": "lists asked for, ?id=[...] among them",
     "token_calls": "requests to the token endpoint",
     "bad_requests": "requests that were not HTTP, or too long",
+    "people": "null without people, else how many enrolments there are, were seeded, created, deleted and doubled (with"
+    " examples), are blocked and unapproved, and how many coworkers, courses and lessons",
     "elapsed_s": "seconds since start or reset",
 }
 
@@ -71,15 +74,15 @@ class Truth:
         self.second = SlidingMax(1.0)
         self._windows: dict[float, SlidingMax] = {}
         self.watch(windows_s)
-        self.requests: Counter[tuple[bytes, str]] = Counter()  # by method and operation
+        self.requests: Counter[tuple[bytes, str, str]] = Counter()  # by method, operation and resource
         self.statuses: Counter[int] = Counter()
         self.faults: Counter[str] = Counter()
         self.in_flight = self.peak_in_flight = 0
         self.throttles = self.bad_requests = 0
         self.peak_connections = self.connections_made = 0
 
-    def arrived(self, kind: tuple[bytes, str], now: float) -> None:
-        """A whole request came in; `kind` is its method and its operation."""
+    def arrived(self, kind: tuple[bytes, str, str], now: float) -> None:
+        """A whole request came in; `kind` is its method, its operation and its resource."""
         self.requests[kind] += 1
         if kind[0] == b"POST":
             self.second.arrived(now)
@@ -104,21 +107,27 @@ class Truth:
         self.connections_made += 1
         self.peak_connections = max(self.peak_connections, open_now)
 
-    def describe(self, records: Records, *, connections: int, now: float) -> dict[str, Any]:
+    def describe(
+        self, records: Records, people: dict[str, Any] | None = None, *, connections: int, now: float
+    ) -> dict[str, Any]:
         """Everything, with the keys of `FIELDS`."""
-        operations = _summed((operation, n) for (_, operation), n in self.requests.items())
-        doubles = iter(records.doubles())
-        examples = list(islice(doubles, EXAMPLES))
-        extra = sum(len(d.ids) - 1 for d in examples) + sum(len(d.ids) - 1 for d in doubles)
+        operations = _summed((operation, n) for (_, operation, _), n in self.requests.items())
+        by_resource: dict[str, dict[str, int]] = {}
+        for (_, operation, resource), n in self.requests.items():
+            if resource:
+                counts = by_resource.setdefault(resource, {})
+                counts[operation] = counts.get(operation, 0) + n
+        extra, examples = doubled(records)
         return {
             "records": len(records),
             "distinct_pairs": len(records) - extra,
             "doubles": extra,
-            "double_examples": [{"pair": list(d.pair), "ids": list(d.ids)} for d in examples],
+            "double_examples": examples,
             "seeded": records.seeded,
             "creates_applied": records.created,
             "deletes_applied": records.deleted,
-            "requests": _summed((method.decode("latin-1"), n) for (method, _), n in self.requests.items()),
+            "requests": _summed((method.decode("latin-1"), n) for (method, _, _), n in self.requests.items()),
+            "by_resource": by_resource,
             "operations": operations,
             "statuses": {str(status) if status else "none": n for status, n in sorted(self.statuses.items())},
             "worst_second": self.second.worst,
@@ -133,8 +142,17 @@ class Truth:
             "list_calls": operations.get("list", 0),
             "token_calls": operations.get("token", 0),
             "bad_requests": self.bad_requests,
+            "people": people,
             "elapsed_s": now - self._started_at,
         }
+
+
+def doubled(records: Records) -> tuple[int, list[dict[str, Any]]]:
+    """How many records are beyond the first of their pair, and some of these pairs with their ids."""
+    doubles = iter(records.doubles())
+    examples = list(islice(doubles, EXAMPLES))
+    extra = sum(len(d.ids) - 1 for d in examples) + sum(len(d.ids) - 1 for d in doubles)
+    return extra, [{"pair": list(d.pair), "ids": list(d.ids)} for d in examples]
 
 
 def _summed(counts: Iterable[tuple[str, int]]) -> dict[str, int]:

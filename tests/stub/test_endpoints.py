@@ -143,13 +143,19 @@ def test_what_is_not_there_is_404_or_405() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "operation"),
     [
-        ("POST", PATH, "create"), ("POST", PATH + "/", "create"), ("GET", PATH, "list"), ("GET", PATH + "/", "list"),
-        ("GET", PATH + "/5", "read"), ("DELETE", PATH + "/5", "delete"), ("POST", PATH + "/5", "other"),
-        ("POST", "/api/token", "token"), ("GET", "/stub/truth", "admin"), ("GET", PATH + "x", "other"),
+        ("POST", PATH, "create completions"), ("POST", PATH + "/", "create completions"),
+        ("GET", PATH, "list completions"), ("GET", PATH + "/", "list completions"),
+        ("GET", PATH + "/5", "read completions"), ("DELETE", PATH + "/5", "delete completions"),
+        ("POST", PATH + "/5", "other completions"), ("PUT", PATH, "other completions"),
+        ("GET", "/api/spaces/coworkers/7", "read coworkers"), ("GET", "/api/content/courses/", "list courses"),
+        ("POST", "/api/content/coursemembers", "create enrolments"),
+        ("GET", "/api/content/courselessons", "list lessons"),
+        ("POST", "/api/token", "token "), ("GET", "/stub/truth", "admin "), ("GET", PATH + "x", "other "),
+        ("GET", PATH + "/5/6", "other "), ("GET", "/", "other "), ("GET", "", "other "),
     ],
 )  # fmt: skip
 def test_operations(method: str, path: str, operation: str) -> None:
-    assert operation_of(method.encode(), path.encode()) == operation
+    assert " ".join(operation_of(method.encode(), path.encode())) == operation
 
 
 def test_a_known_head_is_recalled_only_for_the_same_bytes_and_body_length() -> None:

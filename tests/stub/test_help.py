@@ -12,12 +12,13 @@ from bulkwriter.stub import HELP
 from bulkwriter.stub.faults import KINDS, FaultRule
 from bulkwriter.stub.limits import KINDS as LIMIT_KINDS
 from bulkwriter.stub.limits import LimitRule
+from bulkwriter.stub.people import People
 from bulkwriter.stub.scenario import Grid, Scenario
 from bulkwriter.stub.tokens import User
 from bulkwriter.stub.truth import FIELDS
 
 
-@pytest.mark.parametrize("noun", [Scenario, Grid, User, LimitRule, FaultRule])
+@pytest.mark.parametrize("noun", [Scenario, Grid, User, People, LimitRule, FaultRule])
 def test_every_key_is_there_with_its_text(noun: type) -> None:
     words = " ".join(HELP.split())
     for f in dataclasses.fields(noun):

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkwriter.stub.listing import TEXTS, BadParameter, Listing, parse_ids, parse_query
+from bulkwriter.stub.listing import COMPLETIONS, Listing
+from bulkwriter.stub.query import BadParameter, parse_ids, parse_query
 from bulkwriter.stub.records import Records
 from bulkwriter.stub.responses import Renderer
 from bulkwriter.stub.truth import Truth
@@ -83,7 +84,9 @@ def made(n: int = 100) -> tuple[Records, Callable[..., dict[str, Any]]]:
     def page(before: float = math.inf, is_exact: bool = False, zone_offset_s: float = 0.0, **query: Any) -> Any:
         raw = urlencode(query).encode()
         return listing.page(
-            parse_query(raw, size_max=40, zone_offset_s=zone_offset_s), before=before, is_exact=is_exact
+            parse_query(raw, COMPLETIONS.reads(), size_max=40, zone_offset_s=zone_offset_s),
+            before=before,
+            is_exact=is_exact,
         )
 
     return table, page
@@ -153,7 +156,7 @@ def test_text_filters_are_exact_or_contain() -> None:
     assert found(page(is_exact=True, **{person + "FullName": "member 9"})) == [9]
     assert page(**{person + "TeamNames": "Team 3"})["TotalItems"] == 10
     assert found(page(**{person + "CompanyName": "Company 17", title: "Lesson 2"})) == [17]
-    assert set(TEXTS) <= set(page()["Records"][0])
+    assert set(COMPLETIONS.texts) <= set(page()["Records"][0])
 
 
 def test_time_ranges_are_inclusive_and_read_in_the_servers_zone() -> None:
@@ -184,7 +187,7 @@ def test_a_parameter_without_sense_is_refused(query: dict[str, str], words: str)
 
 @given(st.binary(max_size=60))
 def test_any_query_string_is_read_or_refused(raw: bytes) -> None:
-    for parse in (lambda: parse_query(raw, size_max=9, zone_offset_s=0.0), lambda: parse_ids(raw)):
+    for parse in (lambda: parse_query(raw, COMPLETIONS.reads(), size_max=9, zone_offset_s=0.0), lambda: parse_ids(raw)):
         try:
             parse()
         except BadParameter:

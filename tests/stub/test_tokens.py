@@ -32,15 +32,15 @@ def refresh(
 
 
 def is_good(of: TokenStore, answer: dict[str, Any], now: float) -> bool:
-    return of.allows(b"Bearer " + answer["access_token"].encode(), "Create", now)
+    return of.allows(b"Bearer " + answer["access_token"].encode(), "CourseCompletedLesson-Create", now)
 
 
 def test_a_static_token_has_its_roles_and_no_end() -> None:
     of = grants()
-    assert of.allows(b"Bearer " + CANARY.encode(), "Create", 1e12)
-    assert not of.allows(b"Bearer " + CANARY.encode(), "List", 0.0)
-    assert not of.allows(b"Bearer other", "Create", 0.0)
-    assert not of.allows(b"", "Create", 0.0)
+    assert of.allows(b"Bearer " + CANARY.encode(), "CourseCompletedLesson-Create", 1e12)
+    assert not of.allows(b"Bearer " + CANARY.encode(), "CourseCompletedLesson-List", 0.0)
+    assert not of.allows(b"Bearer other", "CourseCompletedLesson-Create", 0.0)
+    assert not of.allows(b"", "CourseCompletedLesson-Create", 0.0)
 
 
 def test_signing_in_gives_a_token_for_its_life() -> None:
@@ -108,8 +108,8 @@ def test_retuning_keeps_what_was_issued() -> None:
     answer = sign_in(of)[1]
     of.retune(read_tokens(["new"]), (), token_life_s=1.0, refresh_life_s=1.0)
     assert is_good(of, answer, 50.0)
-    assert of.allows(b"Bearer new", "Delete", 0.0)
-    assert not of.allows(b"Bearer " + CANARY.encode(), "Create", 0.0)
+    assert of.allows(b"Bearer new", "CourseCompletedLesson-Delete", 0.0)
+    assert not of.allows(b"Bearer " + CANARY.encode(), "CourseCompletedLesson-Create", 0.0)
     assert refresh(of, answer["refresh_token"])[0] == 400  # its user is gone
 
 
@@ -117,10 +117,10 @@ def test_an_expiry_strikes_only_worn_tokens_and_an_issued_one_for_good() -> None
     of = grants()
     static = b"Bearer " + CANARY.encode()
     assert not of.expire(static, 0.0)
-    assert of.allows(static, "Create", 0.0)
+    assert of.allows(static, "CourseCompletedLesson-Create", 0.0)
     assert of.expire(static, 0.0)
     assert not of.expire(static, 0.0)
-    assert of.allows(static, "Create", 0.0)
+    assert of.allows(static, "CourseCompletedLesson-Create", 0.0)
     answer = sign_in(of)[1]
     header = b"Bearer " + answer["access_token"].encode()
     assert is_good(of, answer, 1.0)

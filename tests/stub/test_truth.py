@@ -22,14 +22,15 @@ def test_the_worst_window_is_that_of_a_naive_count(gaps: list[int], window_s: fl
 def test_only_posts_count_into_windows() -> None:
     truth = Truth((10.0,), now=100.0)
     for i in range(4):
-        truth.arrived((b"POST", "create"), 100.0 + i)
-        truth.arrived((b"GET", "list"), 100.0 + i)
+        truth.arrived((b"POST", "create", "completions"), 100.0 + i)
+        truth.arrived((b"GET", "list", "enrolments"), 100.0 + i)
     truth.watch((2.0, 10.0))
-    truth.arrived((b"POST", "token"), 103.5)
+    truth.arrived((b"POST", "token", ""), 103.5)
     describe = truth.describe(Records(1), connections=3, now=105.0)
     assert (describe["worst_second"], describe["worst_in_window"]) == (2, {"10": 5, "2": 1})
     assert describe["requests"] == {"POST": 5, "GET": 4}
     assert describe["operations"] == {"create": 4, "list": 4, "token": 1}
+    assert describe["by_resource"] == {"completions": {"create": 4}, "enrolments": {"list": 4}}
     assert (describe["list_calls"], describe["token_calls"], describe["elapsed_s"], describe["connections"]) == (
         4,
         1,

@@ -1,7 +1,8 @@
 """A model of the API for virtual time: takes requests as bytes, answers with `Reply`, and misbehaves when told to.
 
-It knows lists (filters, paging, lag), reads by ids and deletes, which is all that `verify` and `undo` send.  `Weather`
-says how often a request meets which trouble; nothing here sleeps but for `latency_s`, on the loop's own clock.
+It knows lists (filters, paging, lag), reads by ids and deletes, which is all that `verify` and `undo` send, of either
+entity.  `Weather` says how often a request meets which trouble; nothing here sleeps but for `latency_s`, on the loop's
+own clock.
 `tests/support/test_model_api.py` holds it against the real stub, so that what is tested over it means something.
 """
 
@@ -17,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from bulkwriter.entities import Entity
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.listing.lister import Lister
 from bulkwriter.model import Fault, Reply
@@ -52,7 +54,14 @@ class Tokens(TokenSource):
 class ModelApi:
     """Records by id, and what happened to them.  Also stands in for `connection.ServerClient`."""
 
-    def __init__(self, pairs: Iterable[Pair] = (), *, seed: int = 0, weather: Weather | None = None) -> None:
+    def __init__(
+        self,
+        pairs: Iterable[Pair] = (),
+        *,
+        seed: int = 0,
+        weather: Weather | None = None,
+        entity: Entity = COMPLETED_LESSONS,
+    ) -> None:
         self.records: dict[int, Pair] = {}
         self.born_at: dict[int, float] = {}
         self.created_on: dict[int, object] = {}  # fields that are shown, where any is
@@ -71,9 +80,9 @@ class ModelApi:
         self._next_id = 1
         self.add(*pairs)
         # what a connection has
-        self.api = Api(BASE_URL, COMPLETED_LESSONS)
+        self.api = Api(BASE_URL, entity)
         self.tokens = Tokens()
-        self.entity = COMPLETED_LESSONS
+        self.entity = entity
         self.lister = Lister(self.request, self.api, self.tokens, wall=lambda: 0.0, most_age_s=5.0)
         self.calls = SimpleNamespace(shifts=0)
         self.quotas = None
@@ -137,16 +146,15 @@ class ModelApi:
         }  # fmt: skip
 
     def _matches(self, record_id: int, query: dict[str, str]) -> bool:
-        wanted = map(query.get, COMPLETED_LESSONS.filter_names)
+        wanted = map(query.get, self.entity.filter_names)
         return all(w is None or int(w) == had for w, had in zip(wanted, self.records[record_id], strict=True))
 
     def _shows(self, record_id: int) -> bool:
         return self.born_at[record_id] + self.list_lag_s <= asyncio.get_running_loop().time()
 
     def _record(self, record_id: int) -> dict[str, Any]:
-        lesson, member = self.records[record_id]
         shown = {"CreatedOn": self.created_on[record_id]} if record_id in self.created_on else {}
-        return {"Id": record_id, "CourseLessonId": lesson, "CourseMemberId": member, **shown}
+        return {"Id": record_id, **dict(zip(self.entity.fields, self.records[record_id], strict=True)), **shown}
 
 
 def as_reply(value: Any, status: int = 200) -> Reply:
