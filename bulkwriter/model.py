@@ -120,9 +120,9 @@ class Reply(NamedTuple):
     """What came back for one request: a whole reply, or the way it failed.
 
     If there is a `fault`, `status` is 0 and nothing of the reply may be believed.  `body` is bytes as received
-    (identity encoding).  `retry_after` and `date` are the raw header values or None.  `detail` is for people, never a
-    secret.  `age_s`: how long a cache had kept a 200 to a call, by its own words; 0 if it says nothing, and for
-    creates.
+    (identity encoding).  `retry_after` and `date` are the raw header values or None; where a create's `date` is that of
+    the last reply of its lane, it may be None as well.  `detail` is for people, never a secret.  `age_s`: how long a
+    cache had kept what has a `date`, by its own words; 0 if it says nothing.
     """
 
     status: int

@@ -3,7 +3,7 @@
 A part that needs more of a kind calls `ask`.  While an exchange is on its way, further wishes are gathered for the next
 one.  Every exchange carries everything since the last: requests that ended, unused units, what throttles showed.
 
-Epoch seconds come from the first `Date` header of a reply (`saw`), because they place calendar days and the spending of
+Epoch seconds come from the `Date` headers of replies (`saw`), because they place calendar days and the spending of
 earlier boots.  From then on they follow the boot clock, so that a change of the wall clock moves nothing.  Until then,
 and with a server that sends no `Date`, the wall clock counts.
 

@@ -40,6 +40,8 @@ CONTENDED_S: Final = 0.001
 """Pause before the next try for a page that another process has locked."""
 REPORT_S: Final = 15.0
 """Without reservations the spending is reported to the ledger so often."""
+SLOW_S: Final = 5.0
+"""The Date of a reply that took longer tells too little of now."""
 TOLD_S: Final = 120.0
 """People are told of a longer wait, once."""
 
@@ -187,12 +189,13 @@ class Quotas:
         elif news:
             side.hold_until = max(side.hold_until, self.boot() + news)
 
-    def saw(self, date: str | None) -> None:
-        """A reply came.  Its `Date` corrects the clock for the spending of earlier boots and for calendar days.
+    def saw(self, date: str | None, *, took_s: float = 0.0, age_s: float = 0.0) -> None:
+        """A reply came, `took_s` after its request was sent.  Its `Date` corrects the clock for the spending of earlier
+        boots and for calendar days, unless a cache kept the reply for `age_s`.
 
         Units that were reserved by the clock before are given back, except a try, which would be lost.
         """
-        if self.exchanges.saw(date):
+        if self.exchanges.saw(date if age_s <= 0 and took_s <= SLOW_S else None):
             self.is_told = True
             for side in self.sides.values():
                 if not side.reserve.is_try:

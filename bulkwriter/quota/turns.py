@@ -4,7 +4,7 @@ It takes the place of `net.calls.Calls.request`, so that every request is counte
 write: the API's limits count like that.  A unit is taken only when a lane is free, because from then on the request
 must end within the time that the ledger allows for it.
 
-The gate reads replies as well: the first `Date` corrects the ledger's clock, and throttles are counted.
+The gate reads replies as well: a `Date` corrects the ledger's clock, and throttles are counted.
 
 Invariant: a request on the wire has its units, and a waiting one holds nothing.  After `Quotas.halt` a call that would
 have to wait is answered UNSENT.  Not here: what a throttle means for the caller.
@@ -71,7 +71,7 @@ class Turns:
 
     def _heard(self, kind: str, reply: Reply, sent_at: float) -> None:
         quotas = self._quotas
-        quotas.saw(reply.date)
+        quotas.saw(reply.date, took_s=self._clocks.clock() - sent_at, age_s=reply.age_s)
         verdict = judge_call(reply, quotas.exchanges.wall())
         if verdict.kind is CallKind.THROTTLED:
             quotas.throttled(self._clocks.clock(), sent_at, verdict.retry_after_s, kind)

@@ -86,13 +86,15 @@ class Admission:
 
     # after a reply
 
-    def ended(self, reply: Reply) -> None:
-        """A request was answered or given up: its unit of quota is spent."""
+    def ended(self, reply: Reply, took_s: float) -> None:
+        """A request was answered or given up after `took_s`: its unit of quota is spent."""
         quotas = self.quotas
         if quotas:
             quotas.ended()
-            if not quotas.is_told and reply.fault is None:
-                quotas.saw(reply.date)
+            if reply.date is not None:
+                quotas.saw(reply.date, took_s=took_s, age_s=reply.age_s)
+            elif not quotas.is_told and reply.fault is None:
+                quotas.saw(None)
 
     def created(self, now: float, sent_at: float) -> Sequence[Event]:
         """A record was created."""

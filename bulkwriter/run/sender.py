@@ -124,7 +124,7 @@ class Sender:
         now, sent_at, intent, admission = lane.replied_at, lane.sent_at, lane.carried, self._admission
         assert type(intent) is Intent
         if admission.quotas:
-            admission.ended(reply)
+            admission.ended(reply, now - sent_at)
         record_id = self._created_id(reply)
         if not record_id:
             self._rule(lane, intent, reply, now)

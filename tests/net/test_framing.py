@@ -91,10 +91,45 @@ def test_a_whole_reply_is_read_whatever_its_slices(name: str, size: int | None, 
 )
 def test_replies_to_calls_tell_how_long_a_cache_had_kept_them(lines: list[str], age_s: float) -> None:
     data = head(*lines, f"Content-Length: {len(BODY)}") + BODY
-    for is_for_calls in (True, False):
-        r = reader(is_for_calls=is_for_calls)
-        for _ in range(3):
-            assert read(data, into=r) == Reply(200, BODY, age_s=age_s if is_for_calls else 0.0)
+    r = reader(is_for_calls=True)
+    for _ in range(3):
+        assert read(data, into=r) == Reply(200, BODY, age_s=age_s)
+
+
+def date_of(at: str, *lines: str, into: ReplyReader) -> str | None:
+    """What a reply with this Date tells of it."""
+    reply = read(head(*lines, f"Date: {at}", f"Content-Length: {len(BODY)}") + BODY, into=into)
+    assert reply
+    return reply.date
+
+
+NOON, LATER = "Mon, 30 Nov 2026 12:00:00 GMT", "Mon, 30 Nov 2026 12:00:01 GMT"
+
+
+def test_a_reply_to_a_call_always_tells_its_date_and_one_to_a_create_where_it_is_new() -> None:
+    """The first reply of a connection, one like it, another second, one like that, the first second again."""
+    calls, creates = reader(is_for_calls=True), reader()
+    dates = (NOON, NOON, NOON, LATER, LATER, NOON)
+    assert [date_of(at, into=calls) for at in dates] == list(dates)
+    assert [date_of(at, into=creates) for at in dates] == [NOON, NOON, None, LATER, None, NOON]
+
+
+def test_a_date_is_told_once_however_the_heads_around_it_differ() -> None:
+    r = reader()
+    date_of(NOON, into=r)
+    told = [date_of(NOON, f"Ray: {'x' * (ray % 3)}{ray}", into=r) for ray in range(8)]
+    assert told == [NOON] + [None] * 7
+    assert date_of(LATER, "Ray: 8", into=r) == LATER
+
+
+@pytest.mark.parametrize("name", ["Date", "date", "DATE"])
+@pytest.mark.parametrize("value", [NOON, "", "soon", "  " + NOON + "  "])
+def test_a_new_date_is_told_as_it_stands_with_the_age_of_the_reply(name: str, value: str) -> None:
+    """A reply that a cache kept says so; what the Date then means is for others to judge."""
+    r = reader()
+    read(OK, into=r)
+    got = read(head(f"{name}: {value}", "aGE: 300", f"Content-Length: {len(BODY)}") + BODY, into=r)
+    assert got == Reply(200, BODY, date=value.strip(), age_s=300.0)
 
 
 @given(st.integers(0, len(OK) - 1), st.integers(0, 255), st.booleans())

@@ -13,7 +13,7 @@ from bulkwriter.adaptive import Controller
 from bulkwriter.core.retry import Breaker
 from bulkwriter.core.rulings import News
 from bulkwriter.events import ConnectionTrouble, Recovered, Throttled
-from bulkwriter.model import Verdict, VerdictKind
+from bulkwriter.model import Fault, Reply, Verdict, VerdictKind
 from bulkwriter.run.admission import Admission
 
 from ..support.sender_stage import PlainControl
@@ -26,7 +26,14 @@ class Asked:
 
     def __init__(self, opens_at: float = NOW) -> None:
         self.at, self.asked, self.throttles = opens_at, 0, 0
-        self.is_wary = False
+        self.is_wary, self.is_told = False, True
+        self.dates: list[tuple[str | None, float, float]] = []
+
+    def ended(self) -> None:
+        """A unit is spent."""
+
+    def saw(self, date: str | None, *, took_s: float = 0.0, age_s: float = 0.0) -> None:
+        self.dates.append((date, took_s, age_s))
 
     def opens_at(self, now: float) -> float:
         self.asked += 1
@@ -110,3 +117,12 @@ def test_a_look_that_found_a_record_closes_the_breaker_and_ends_the_canary() -> 
     assert isinstance(recovered, Recovered)
     assert asked.has_created
     assert not asked.breaker.is_open
+
+
+def test_quotas_hear_every_date_that_a_reply_tells() -> None:
+    """A creation's too, of the fast path: there a lane tells it where it is new."""
+    quotas = Asked()
+    asked = admission(quotas=quotas)
+    for reply in (Reply(200, date="1"), Reply(200), Reply(409, date="2", age_s=3.0), Reply(0, fault=Fault.LOST)):
+        asked.ended(reply, 0.25)
+    assert quotas.dates == [("1", 0.25, 0.0), ("2", 0.25, 3.0)]
