@@ -14,10 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from ..errors import LedgerError
 from ..events import Event
 from ..model import QuotaWindow
 from ..settings import Settings
 from ..store.boot import boot_clock, boot_id
+from ..store.network_fs import network_kind
 from .account import longest_of, placed
 from .exchanges import Clocks
 from .forecast import Spending
@@ -45,6 +47,7 @@ def quotas_for(settings: Settings, tell: Callable[[Event], None]) -> Quotas | No
         return None
     path = ledger_path(settings.ledger)
     refuse_emptied(path)
+    refuse_network(path)
     account, boot = account_key(settings.base_url, settings.account), boot_id()
     cells = cells_for(windows)
     page = (
@@ -79,6 +82,18 @@ def opened(path: Path, account: str, boot: str, till: Till) -> Ledger:
     ledger.settle_tills()
     till.sync_name()
     return ledger
+
+
+def refuse_network(path: Path) -> None:
+    """Raise `LedgerError` for a ledger on a network file system: what one machine writes, others may not see."""
+    kind = network_kind(path)
+    if kind:
+        raise LedgerError(
+            f"quota ledger {path}: it lies on a network file system ({kind}), where machines may not see what others "
+            "have written",
+            hint="name a file on a local disk with --ledger.  Machines that share an account then need a part of the "
+            "quotas each, such as --quota-share 0.5; see bulkwriter help quotas",
+        )
 
 
 def page_name(windows: tuple[QuotaWindow, ...]) -> str:

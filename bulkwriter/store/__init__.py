@@ -11,6 +11,7 @@
                     starts          notes of the last start: rows of the source, why it ended, until when to wait
     for others too  private         files and folders for their owner alone
                     sqlite_errors   errors of SQLite and the system as `JournalError` with a next step
+                    network_fs      whether a file lies on a network file system
                     boot            the clock since boot, its boot and its machine, for the ledger
 
 Only this folder and the ledger (`quota`) name sqlite3.  Nothing here knows the network.
