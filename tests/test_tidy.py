@@ -47,7 +47,7 @@ RUN_OPTIONS = {
     "--max-attempts", "--max-same-rejections", "--stop-rejected", "--give-up-after", "--min-rate", "--lesson-column",
     "--member-column", "--header-line", "--strict", "--limit", "--dry-run", "--retry", "--token-file", "--username",
     "--password-file", "--totp-file", "--client-id", "--ca-file", "--proxy", "--progress", "--json", "--log-format",
-    "--verbose", "-v", "--yes",
+    "--verbose", "-v", "--yes", "--profile",
 }
 # fmt: on
 

@@ -3,6 +3,7 @@
     main            the group, its lazy table of commands, and how an exception becomes an exit code
     resource_limits whether the system leaves enough files and threads, asked before a run
     options         options that commands share, made from `Settings`' own metadata
+    config_files    settings that stand in files, and what the file of a working folder may not do
     choose          options and environment -> Settings; `secret`: what must not be said
 
     lifecycle       one way for `run`, `plan`, `verify`, `undo`: settings, signals, an end that always reports
@@ -12,8 +13,10 @@
     status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`)
     export          pairs by state, as a source again; `journals`: which journal is meant
     verify, undo    what the server has, against a journal (`verify_report`); the records of a run deleted
+    config          every setting with its origin
     stub, demo      the local server, and a run against it
-    topics          help; `manual`: its texts for operators, `manual_reference`: those to look things up in
+    topics          help; `manual`: its texts for operators, `manual_reference`: those to look things up in,
+                    `manual_config`: settings in files
 
     signals         the first drains, the second leaves the process
     stdout          what is written there, and what becomes of it when that fails

@@ -21,6 +21,7 @@ from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import UsageError
 from ..settings import Limits, Settings
 from ..shell import operand, quote, visible
+from .config_files import NO_FILES
 from .options import ENV, METADATA
 from .secret import SECRET_ENV
 
@@ -250,7 +251,7 @@ def columns_of(given: Mapping[str, Any]) -> tuple[str, str]:
 
 def strange_variables(env: Mapping[str, str], known: Collection[str]) -> list[str]:
     """A sentence for each `BULKWRITER_*` variable that nothing reads: most likely a slip of the pen."""
-    names = {*known, *SECRET_ENV}
+    names = {*known, *SECRET_ENV, NO_FILES}
     sentences = []
     for name in sorted(n for n in env if n.startswith(ENV) and n not in names):
         near = difflib.get_close_matches(name, names, n=1)

@@ -28,6 +28,7 @@ import click
 
 from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import BulkwriterError
+from .config_files import NO_FILES
 from .main import main, put_stderr
 from .options import ENV
 
@@ -54,6 +55,7 @@ def command(count: int, faults: bool, keep: bool, progress: str) -> int:
     """Show a run against the local server.  It needs no account, and it touches no file of yours."""
     for name in [name for name in os.environ if name.startswith(ENV)]:
         del os.environ[name]
+    os.environ[NO_FILES] = "none"
     folder = Path(tempfile.mkdtemp(prefix="bulkwriter-demo-"))
     try:
         return show(folder, count, scenario=FAULTY if faults else CALM, progress=progress)

@@ -116,3 +116,11 @@ def columns(rows: Sequence[tuple[str, str]], width: int) -> list[str]:
         lines.append(f"{head}  {texts[0]}".rstrip())
         lines += [" " * (left + 4) + t for t in texts[1:]]
     return lines
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of short texts in columns as wide as their widest text, but for the last one."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(f"{text:<{wide}}" for text, wide in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

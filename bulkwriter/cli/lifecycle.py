@@ -35,7 +35,7 @@ import click
 from ..errors import BulkwriterError
 from ..guarded import guarded
 from ..settings import Settings
-from . import choose, progress
+from . import choose, config_files, progress
 from .ending import exit_code_of, first_of, resume_command, time_to_come_back
 from .event_lines import EventLines
 from .main import bug
@@ -96,7 +96,8 @@ class Invocation:
     """
 
     def __init__(self, ctx: click.Context, options: Mapping[str, Any]) -> None:
-        self.options = options
+        self.options = config_files.given(ctx, options)
+        self._notes = config_files.found_in(ctx)[1]
         self.command_line = resume_command(ctx.find_root().obj or ())
         self.stderr = Stderr(own_stderr(), form=options["log_format"], secrets=secrets_of(os.environ))
         self.event_lines = EventLines(self.stderr, is_verbose=options["verbose"], now=time.monotonic)
@@ -110,6 +111,8 @@ class Invocation:
 
     def settings(self, journal: Path | None) -> Settings:
         """Settings with a way to sign in, asked for where need be.  Raises `UsageError`."""
+        for note in self._notes:
+            self.stderr.print(f"note: {note}", event="note")
         return choose.settings_for(self.options, os.environ, journal=journal, keep_secret=self.stderr.keep_secret)
 
     def conduct(self, command: ServerCommand) -> int:

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", "write pairs of a journal by state to a CSV, which is a SOURCE again"),
     "verify": ("verify", "find pairs that are missing or doubled on the server"),
     "undo": ("undo", "delete the records that a run created"),
+    "config": ("config", "show every setting with its origin, and where configuration files lie"),
     "stub": ("stub", "start a local server that behaves like the real one"),
     "demo": ("demo", "show a run against the stub; needs no account"),
     "help": ("topics", "explain a command or a topic, such as trouble, quotas or exit-codes"),

@@ -1,8 +1,9 @@
 """Options that commands share, made from the metadata of `Settings`, so that help, range and default are said once.
 
 `option(FLAG, FIELD)` makes a click option whose help is the setting's own reason.  Each option of `run` is also read
-from `BULKWRITER_<NAME>` (`--in-flight` from `BULKWRITER_IN_FLIGHT`); an empty variable counts as not set.  Secrets
-have no option at all: a flag's value shows in the process list.  Ranges are checked by `Settings`, not here.
+from `BULKWRITER_<NAME>` (`--in-flight` from `BULKWRITER_IN_FLIGHT`); an empty variable counts as not set.  What is
+given in neither way comes from a file (`config_files`), which the eager `--profile` reads.  Secrets have no option at
+all: a flag's value shows in the process list.  Ranges are checked by `Settings`, not here.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ class Option(click.Option):
         hint = super().get_error_hint(ctx)
         source = ctx.get_parameter_source(self.name) if ctx is not None and self.name else None
         is_env = source is click.core.ParameterSource.ENVIRONMENT or (source is None and self.is_in_environment(ctx))
+        if ctx is not None and source is click.core.ParameterSource.DEFAULT_MAP:
+            from .config_files import found_in
+
+            return f"{hint} (from {found_in(ctx)[0][self.name or ''].origin})"
         return f"{hint} (from {self.envvar})" if is_env else hint
 
     def is_in_environment(self, ctx: click.Context | None) -> bool:
@@ -126,11 +131,24 @@ class CommandWithExamples(click.Command):
                 formatter.write_dl(records)
 
 
+def read_files(ctx: click.Context, param: click.Parameter, profile: str | None) -> None:
+    """Take the values of configuration files, before any other option is read."""
+    from . import config_files
+
+    config_files.load(ctx, profile)
+
+
+profile_option = plain(
+    "--profile", "table [profile.NAME] of bulkwriter.toml to use (see: help config)", "profile",
+    metavar="NAME", is_eager=True, expose_value=False, callback=read_files,
+)  # fmt: skip
+
 PATH = click.Path(path_type=Path)
 SOURCE = click.Path(allow_dash=True)
 """Stays the text that was given; a shell completes names of files."""
 
 connection_options = several(
+    profile_option,
     option("--base-url", "base_url", metavar="URL"),
     option("--token-file", "token_file", metavar="PATH|-", type=click.Path(path_type=Path, allow_dash=True)),
     option("--username", "username", metavar="NAME"),

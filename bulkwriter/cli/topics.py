@@ -108,6 +108,7 @@ TOPICS: dict[str, tuple[str, Callable[[int], str]]] = {
     "exit-codes": ("exit codes in their order", exit_codes),
     "replies": ("what each reply of the server means", replies),
     "settings": ("every setting and limit: unit, range, default, reason", settings),
+    "config": ("bulkwriter.toml: settings in a file, and profiles", manual("CONFIG", "manual_config")),
     "completion": ("completion in bash, zsh and fish", manual("COMPLETION")),
     "stub": ("the local server, its scenarios and its truth", stub),
     "journal-format": ("the journal's tables, for whoever reads it with SQLite", journal_format),

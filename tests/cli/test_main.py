@@ -179,7 +179,7 @@ def test_help_begins_with_examples_and_shows_options_in_groups(capsys: pytest.Ca
     ("words", "position", "completed"),
     [
         ("bulkwriter st", 1, {"status", "stub"}),
-        ("bulkwriter run --pro", 2, {"--proxy", "--progress"}),
+        ("bulkwriter run --pro", 2, {"--proxy", "--progress", "--profile"}),
         ("bulkwriter run p", 2, {"p"}),
     ],
 )

@@ -1,0 +1,254 @@
+"""Settings that stand in files: `bulkwriter.toml` of the working folder, and the user's own one.
+
+    base-url = "https://spaces.nexudus.com"      # keys are the options of `run` without their dashes
+    quota = ["write:60/min", "write:2500/day"]
+    [profile.night]                              # counts where --profile night is given
+    rate = "30/min"
+
+An option goes before the environment, and the environment before a file.  Of the files the first that has a key counts:
+
+    [profile.NAME] of the working folder, the same of the user's file, top of the working folder's, top of the user's
+
+The user's own file is the user's word.  A file that lies in a working folder may come from anybody, with an archive or
+a checkout.  So it may not name certificates or a proxy.  It may name a host, which is then told.  Such a host never
+gets a sign-in that stands in the user's own file, unless that file names the host as well.
+
+Secrets stand in no such file: it names the file that holds one.  A path is relative to the file it stands in.  An
+unknown key or a value of the wrong type is a `UsageError` that says where it stands.
+
+Not here: the values' ranges (`Settings`), and what one command line may decide alone (`OF_ONE_CALL`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from ..errors import UsageError
+from ..shell import visible
+
+NAME: Final = "bulkwriter.toml"
+NO_FILES: Final = "BULKWRITER_CONFIG"
+"""Set to "none", no file is read: for tests, and for a demo that shall be the same everywhere."""
+OF_ONE_CALL: Final = frozenset(
+    {"journal", "limit", "dry_run", "retry", "after_loss", "as_json", "yes", "verbose", "header_line"}
+)
+"""Parameters that a file may not set, since they concern one source or one call."""
+OF_THE_USER: Final = frozenset({"ca_file", "proxy"})
+"""Parameters that the working folder's file may not set: who sets these can read what is sent."""
+SIGN_IN: Final = frozenset({"token_file", "username", "password_file", "totp_file", "client_id"})
+RIVALS: Final = (
+    (frozenset({"token_file"}), frozenset({"username"})),
+    (frozenset({"doubt_wait"}), frozenset({"late_apply_s", "list_lag_s"})),
+)
+"""Ways to say the same.  Where an option or the environment says it one way, a file does not say it the other way."""
+SECRETS: Final = {"token": "token-file", "password": "password-file", "totp": "totp-file"}
+META: Final = "bulkwriter.config"
+"""Where a click context keeps what `load` found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value stands: a file, and the name of its table, "" for the top."""
+
+    path: Path
+    is_own: bool
+    profile: str = ""
+
+    def __str__(self) -> str:
+        return visible(f"{self.path} [profile.{self.profile}]" if self.profile else str(self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class FromFile:
+    """A value from a file, as click takes it, and where it stands."""
+
+    value: Any
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Values of one table of one file, by parameter name."""
+
+    origin: Origin
+    values: dict[str, Any]
+
+
+def paths(env: Mapping[str, str]) -> tuple[Path, Path | None]:
+    """The file of the working folder and the user's own, whether they are there or not; None without a home folder."""
+    config, home = env.get("XDG_CONFIG_HOME", ""), env.get("HOME", "")
+    folder = config if config.startswith("/") else f"{home}/.config" if home.startswith("/") else None
+    return Path.cwd() / NAME, Path(folder, "bulkwriter", NAME) if folder else None
+
+
+def load(ctx: click.Context, profile: str | None, env: Mapping[str, str] = os.environ) -> None:
+    """Make the files' values the defaults of this command.  Raises `UsageError`."""
+    tables = tables_of(env, options_of(ctx.command))
+    chosen, notes = choose(tables, profile, env)
+    ctx.default_map = {name: found.value for name, found in chosen.items()}
+    ctx.meta[META] = chosen, notes
+
+
+def found_in(ctx: click.Context) -> tuple[dict[str, FromFile], list[str]]:
+    """What `load` found, by parameter, and what is to be told of it."""
+    found: tuple[dict[str, FromFile], list[str]] = ctx.meta.get(META, ({}, []))
+    return found
+
+
+def given(ctx: click.Context, options: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """The options without those of a file that an option or the environment says in another way."""
+    options = dict(options)
+    is_nearer = {name for name in options if options[name] is not None and not is_of_file(ctx, name)}
+    if env.get("BULKWRITER_TOKEN", "").strip():
+        is_nearer |= {"token_file", "username"}
+    for one, other in RIVALS:
+        for nearer, farther in ((one, other), (other, one)):
+            if is_nearer & nearer:
+                options.update({name: None for name in farther if name in options and is_of_file(ctx, name)})
+    return options
+
+
+def is_of_file(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.DEFAULT_MAP
+
+
+def options_of(command: click.Command) -> dict[str, click.Option]:
+    """Options that a file may set, by key: those of `run`, and those of the command itself."""
+    from .run import command as run
+
+    params = [*run.params, *command.params]
+    return {
+        p.opts[0].lstrip("-"): p
+        for p in params
+        if isinstance(p, click.Option) and p.expose_value and p.name not in OF_ONE_CALL
+    }
+
+
+def tables_of(env: Mapping[str, str], known: Mapping[str, click.Option]) -> list[Layer]:
+    """Every table of the files that are there, the working folder's first.  Raises `UsageError`."""
+    if env.get(NO_FILES) == "none":
+        return []
+    here, own = paths(env)
+    found = list(read(here, known, is_own=False)) if here != own else []
+    return found + (list(read(own, known, is_own=True)) if own else [])
+
+
+def read(path: Path, known: Mapping[str, click.Option], *, is_own: bool) -> Iterator[Layer]:
+    """The top of one file, then its profiles; nothing where there is no file."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return
+    except OSError as e:
+        raise UsageError(f"cannot read {visible(str(path))}: {e.strerror}", hint="mend or remove that file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise UsageError(
+            f"{visible(str(path))} is not TOML: {visible(str(e))}", hint="bulkwriter help config shows one"
+        ) from None
+    profiles = data.pop("profile", {})
+    if not isinstance(profiles, dict) or not all(isinstance(table, dict) for table in profiles.values()):
+        raise UsageError(f"{visible(str(path))}: profile is not a table", hint="write [profile.NAME] above its keys")
+    origin = Origin(path, is_own)
+    yield Layer(origin, checked(data, known, origin))
+    for name, table in profiles.items():
+        origin = Origin(path, is_own, name)
+        yield Layer(origin, checked(table, known, origin))
+
+
+def checked(table: Mapping[str, Any], known: Mapping[str, click.Option], origin: Origin) -> dict[str, Any]:
+    """Values as click takes them, by parameter name.  Raises `UsageError` for the first that cannot be."""
+    values = {}
+    for key, value in table.items():
+        option = known.get(key.replace("_", "-"))
+        if option is None or option.name is None:
+            raise UsageError(f"{origin}: there is no setting {key!r}", hint=instead_of(key, known))
+        if option.name in OF_THE_USER and not origin.is_own:
+            raise UsageError(
+                f"{origin}: {key} may stand only in your own file, since a folder's file may come from anybody",
+                hint="bulkwriter config path names your own file",
+            )
+        values[option.name] = as_given(option, key, value, origin)
+    return values
+
+
+def instead_of(key: str, known: Mapping[str, click.Option]) -> str:
+    """What to do about a key that is no setting."""
+    if key in SECRETS:
+        return f"a secret stands in a file of its own: {SECRETS[key]} = PATH"
+    near = difflib.get_close_matches(key.replace("_", "-"), known, n=1)
+    return f"did you mean {near[0]}?" if near else "bulkwriter config show lists all of them"
+
+
+def as_given(option: click.Option, key: str, value: Any, origin: Origin) -> Any:
+    """One value as click takes it.  Raises `UsageError` where its type is wrong."""
+    if option.is_flag:
+        wanted, is_right = "true or false", isinstance(value, bool)
+    elif option.multiple:
+        value = [value] if isinstance(value, str) else value
+        wanted = 'a list such as ["write:60/min"]'
+        is_right = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    elif isinstance(option.type, click.types.IntParamType | click.types.FloatParamType):
+        wanted, is_right = "a number", isinstance(value, int | float) and not isinstance(value, bool)
+    elif isinstance(option.type, click.Path | click.Choice | click.types.StringParamType):
+        wanted, is_right = "a text in quotes", isinstance(value, str)
+    else:  # a rate
+        wanted, is_right = 'a text such as "50/s"', isinstance(value, str | int | float) and not isinstance(value, bool)
+        value = str(value)
+    if not is_right:
+        raise UsageError(f"{origin}: {key} = {value!r} is not {wanted}", hint=f"{key}: {option.help}")
+    return str(located(value, origin)) if isinstance(option.type, click.Path) else value
+
+
+def located(value: str, origin: Origin) -> Path:
+    """A path of a file's value: relative to the file that it stands in."""
+    path = Path(value).expanduser()
+    return path if value == "-" or path.is_absolute() else origin.path.parent / path
+
+
+def choose(
+    tables: Sequence[Layer], profile: str | None, env: Mapping[str, str] = os.environ
+) -> tuple[dict[str, FromFile], list[str]]:
+    """The values that count, by parameter, and what is to be told.  Raises `UsageError` for an unknown profile."""
+    of_profile = [table for table in tables if profile and table.origin.profile == profile]
+    if profile and not of_profile:
+        names = sorted({visible(table.origin.profile) for table in tables if table.origin.profile})
+        here, own = paths(env)
+        raise UsageError(
+            f"no profile {profile!r}",
+            hint=f"there are: {', '.join(names)}" if names else f"none stands in {here} or {own}",
+        )
+    chosen: dict[str, FromFile] = {}
+    for table in [*of_profile, *(table for table in tables if not table.origin.profile)]:
+        rivals = {name for one, other in RIVALS for name in rivals_of(one, other, chosen)}
+        for name, value in table.values.items():
+            if name not in rivals:
+                chosen.setdefault(name, FromFile(value, table.origin))
+    return chosen, guard_sign_in(chosen, tables)
+
+
+def rivals_of(one: frozenset[str], other: frozenset[str], chosen: Mapping[str, FromFile]) -> frozenset[str]:
+    """Of two ways to say the same the names that a farther table may not add."""
+    return (other if one & chosen.keys() else frozenset()) | (one if other & chosen.keys() else frozenset())
+
+
+def guard_sign_in(chosen: dict[str, FromFile], tables: Sequence[Layer]) -> list[str]:
+    """Take the user's own sign-in out where the working folder's file names a host that the user's own does not."""
+    host = chosen.get("base_url")
+    if host is None or host.origin.is_own:
+        return []
+    notes = [f"{host.origin} sets the server: {visible(str(host.value))}"]
+    own_hosts = {table.values.get("base_url") for table in tables if table.origin.is_own}
+    kept_back = [name for name in SIGN_IN & chosen.keys() if chosen[name].origin.is_own]
+    if kept_back and host.value not in own_hosts:
+        for name in kept_back:
+            del chosen[name]
+        notes.append("the sign-in of your own file is not used there, since your file does not name that server")
+    return notes
