@@ -76,6 +76,7 @@ class Assembly:
                 base_url=settings.base_url,
                 account=settings.account,
                 columns=self._columns,
+                entity=self._entity.label,
                 notes={LAST_START: began_text(self.began_at)},
             )
             stored = await self._read_stored()

@@ -17,6 +17,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
+from .entities import Entity
+from .entities.completed_lessons import COMPLETED_LESSONS
 from .errors import BulkwriterError, Exit, TryLater, UsageError
 from .events import Observer, Stopping
 from .model import Ended, Outcome, Snapshot, Summary
@@ -48,7 +50,8 @@ class BulkWriter:
 
     Each of `observers` gets the `events`.  The log gets them in any case, under loggers `bulkwriter.*`.  `columns` are
     the names of the source's two columns; the journal keeps them, so that another start reads the same ones.
-    `assembly` replaces network and disk, for tests.
+    `entity` says what the pairs are, such as `entities.enrolments.ENROLMENTS`; a journal is of one entity.  `assembly`
+    replaces network and disk, for tests.
     """
 
     def __init__(
@@ -57,11 +60,12 @@ class BulkWriter:
         *,
         observers: Sequence[Observer] = (),
         columns: tuple[str | None, str | None] | None = None,
+        entity: Entity = COMPLETED_LESSONS,
         assembly: Assembly | None = None,
     ) -> None:
         self._settings = settings
         self._audience = Audience((log_event, *observers))
-        self._assembly = assembly or Assembly(settings, columns=columns, tell=self._audience.tell)
+        self._assembly = assembly or Assembly(settings, columns=columns, entity=entity, tell=self._audience.tell)
         self._living: asyncio.Task[None] | None = None
         self._is_left = asyncio.Event()
         self._engine: Engine

@@ -38,7 +38,7 @@ MAY_USE: dict[str, set[str]] = {
     "core": {"errors", "model", "rows", "settings"},
     "adaptive": {"model"},
     "net": {"__version__", "entities", "errors", "guarded", "model", "settings"},
-    "store": {"errors", "guarded", "model", "rows", "threads"},
+    "store": {"entities", "errors", "guarded", "model", "rows", "threads"},
     "sources": {"entities", "errors", "guarded", "model", "shell", "threads"},
     # look, wait and act
     "quota": {*NOUNS, "core", "guarded", "net", "store", "threads"},
@@ -78,7 +78,7 @@ MAY_USE: dict[str, set[str]] = {
     # show the writer to those who run a service
     "observe": {"amounts", "errors", "events", "model"},
     # the library's face
-    "writer": {*NOUNS, "observe", "run", "shielded", "sources", "wiring"},
+    "writer": {*NOUNS, "entities", "observe", "run", "shielded", "sources", "wiring"},
     "__init__": {*NOUNS, "sources", "writer"},
     # on top
     "cli": {

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..entities import Entity
 from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import UsageError
 from ..settings import Limits, Settings
@@ -133,7 +134,14 @@ def check_there(source: str) -> None:
         refuse_path(source)
 
 
-def open_given(source: str, given: Mapping[str, Any], stderr: Stderr, *, limits: Limits) -> Source:
+def open_given(
+    source: str,
+    given: Mapping[str, Any],
+    stderr: Stderr,
+    *,
+    limits: Limits,
+    entity: Entity = COMPLETED_LESSONS,
+) -> Source:
     """The source named on a command line, with the columns named there.
 
     Says what reading it may wait for without end: a silent program looks like one that hangs.
@@ -143,13 +151,14 @@ def open_given(source: str, given: Mapping[str, Any], stderr: Stderr, *, limits:
 
     if words := waits_for(source):
         stderr.print(f"note: {words}", event="note")
-    first, second = columns_of(given)
+    first, second = columns_of(given, entity)
     return open_source(
         source,
         lesson_column=first,
         member_column=second,
         header_line=given["header_line"],
         line_bytes=limits.line_bytes,
+        entity=entity,
     )
 
 
@@ -243,9 +252,9 @@ def server_options(given: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def columns_of(given: Mapping[str, Any]) -> tuple[str, str]:
+def columns_of(given: Mapping[str, Any], entity: Entity = COMPLETED_LESSONS) -> tuple[str, str]:
     """Names of the two columns, as asked for or as usual."""
-    first, second = COMPLETED_LESSONS.fields
+    first, second = entity.fields
     return given["lesson_column"] or first, given["member_column"] or second
 
 

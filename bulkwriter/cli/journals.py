@@ -10,9 +10,14 @@ from __future__ import annotations
 import contextlib
 import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ..entities import Entity, entity_of
 from ..errors import JournalError
 from ..shell import operand, quote
+
+if TYPE_CHECKING:
+    from ..store.journal_reader import JournalReader
 
 SQLITE = b"SQLite format 3\0"
 
@@ -31,6 +36,18 @@ def check_journal(path: Path, command: str) -> None:
         raise JournalError(f"{path} is no file", hint=near)
     if near and not begins_with(path, SQLITE):
         raise JournalError(f"{path} is no journal", hint=near)
+
+
+def entity_in(reader: JournalReader) -> Entity:
+    """What a journal's records are.  Raises `JournalError` where this version does not know it."""
+    label = reader.identity().entity
+    entity = entity_of(label)
+    if entity is None:
+        raise JournalError(
+            f"{reader.path} is of {label} records, which this version does not know",
+            hint="use the bulkwriter that wrote it",
+        )
+    return entity
 
 
 def is_there(path: Path) -> bool:

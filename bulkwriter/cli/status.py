@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.left import to_do
+from ..entities import ORIGINAL, entity_of
 from ..model import Reasons, reasons_json
 from ..shell import join, operand
 from . import describe, journals, last_start, options, reason_lines, status_ahead
@@ -50,6 +51,7 @@ def status_of(reader: JournalReader, journal: Path, run_state: RunState) -> dict
         "base_url": identity.base_url,
         "account": identity.account or None,
         "columns": list(identity.columns),
+        "entity": identity.entity,
         "created_at": meta.get("created_at"),
         "written_at": journals.written_at(reader.path).isoformat(timespec="seconds"),
         "writer": writer and {"pid": writer.pid, "host": writer.host, "since": writer.since},
@@ -63,6 +65,7 @@ def status_lines(run_state: RunState, facts: dict[str, Any], why: Reasons) -> li
     rows = [
         ("journal", facts["journal"]),
         ("server", facts["base_url"] + (f", account {facts['account']}" if facts["account"] else "")),
+        *([] if facts["entity"] == ORIGINAL else [("records", records_of(facts["entity"]))]),
         ("writer", now),
         ("written", describe.when(facts["written_at"])),
         *last_start.lines(run_state),
@@ -72,6 +75,15 @@ def status_lines(run_state: RunState, facts: dict[str, Any], why: Reasons) -> li
     lines += ["", *(line[2:] for line in table)]
     lines += reason_lines.lines(why, indent="")
     return lines + status_ahead.lines(facts) + next_lines(run_state, facts)
+
+
+def records_of(label: str) -> str:
+    """What is written, in words for people; the label where this version does not know it."""
+    entity = entity_of(label)
+    if entity is None:
+        return label
+    constants = ", ".join(label.split(" ")[1:])
+    return entity.plural + (f" ({constants})" if constants else "")
 
 
 def next_lines(run_state: RunState, facts: dict[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from ..entities.completed_lessons import COMPLETED_LESSONS
+from ..entities import Entity
 from ..errors import Exit, UsageError
 from ..model import State
 from ..settings import Settings
@@ -25,6 +25,7 @@ from .lifecycle import CountingCommand, Invocation
 
 if TYPE_CHECKING:
     from ..store.journal import Journal
+    from ..store.schema import JournalIdentity
     from ..verify.undo import Undo, UndoPlan
 
 NOBODY = "none"
@@ -66,6 +67,7 @@ class UndoCommand(CountingCommand):
         self._undo: Undo | None = None
         self._planned: UndoPlan | None = None
         self._title = ""
+        self._entity: Entity | None = None  # once the journal was looked at
 
     def prepare(self) -> Settings:
         options = self._options
@@ -78,13 +80,14 @@ class UndoCommand(CountingCommand):
         return self._invocation.settings(self._journal)
 
     async def work(self, settings: Settings) -> None:
-        columns, self._planned = check_journal(settings, with_plan=self._options["dry_run"])
+        identity, entity, self._planned = check_journal(settings, with_plan=self._options["dry_run"])
+        self._entity = entity
         if self._planned:
             self._title = f"Dry run: {plan_text(self._planned, settings)}"
         else:
-            await self._take_back(settings, columns)
+            await self._take_back(settings, identity, entity)
 
-    async def _take_back(self, settings: Settings, columns: tuple[str, str]) -> None:
+    async def _take_back(self, settings: Settings, identity: JournalIdentity, entity: Entity) -> None:
         """Hold the lock, settle doubts, ask, delete."""
         from ..server_client import ServerClient
         from ..store.journal_writer import JournalWriter
@@ -93,9 +96,12 @@ class UndoCommand(CountingCommand):
 
         invocation = self._invocation
         store = JournalWriter()
-        await store.open(settings.journal, base_url=settings.base_url, account=settings.account, columns=columns)
+        await store.open(
+            settings.journal, base_url=settings.base_url, account=settings.account,
+            columns=identity.columns, entity=identity.entity,
+        )  # fmt: skip
         try:
-            async with ServerClient(settings, tell=invocation.event_lines) as connection:
+            async with ServerClient(settings, entity, tell=invocation.event_lines) as connection:
                 session = ServerSession(connection, settings, tell=invocation.event_lines)
                 undo = self._undo = await Undo.load(store, session, settings)
                 with invocation.draining(session.stop.set):
@@ -157,8 +163,9 @@ class UndoCommand(CountingCommand):
         rows = [(name, facts[name], meaning) for name, meaning in MEANING.items() if facts[name] or name == "deleted"]
         width = max(len(describe.number(count)) for _, count, _ in rows)
         lines += ["", *(f"  {describe.state(name):<10}  {count:>{width},}  {text}" for name, count, text in rows), ""]
-        lines += [mismatch_line(*found) for found in undo.tally.mismatches]
-        lines += [older_line(*found) for found in undo.tally.olders]
+        assert self._entity
+        lines += [mismatch_line(self._entity, *found) for found in undo.tally.mismatches]
+        lines += [older_line(self._entity, *found) for found in undo.tally.olders]
         if undo.refusal:
             lines.append(
                 f"  the server refused to delete {describe.quantity(undo.tally.refused, 'record')}: {undo.refusal}"
@@ -192,21 +199,23 @@ MEANING = {
 }
 
 
-def check_journal(settings: Settings, *, with_plan: bool) -> tuple[tuple[str, str], UndoPlan | None]:
-    """The names of its columns, and what there is to undo if asked for, since that reads it all.  Raises for a journal
-    of another host."""
+def check_journal(settings: Settings, *, with_plan: bool) -> tuple[JournalIdentity, Entity, UndoPlan | None]:
+    """What the journal is of, and what there is to undo if asked for, since that reads it all.  Raises for a journal of
+    another host."""
     from ..store.journal_reader import JournalReader
     from ..verify.undo import UndoPlan
 
     assert settings.journal
     with JournalReader(settings.journal) as reader:
-        columns = reader.identity().columns
-        reader.require(base_url=settings.base_url, account=settings.account, columns=columns)
+        identity, entity = reader.identity(), journals.entity_in(reader)
+        reader.require(
+            base_url=settings.base_url, account=settings.account, columns=identity.columns, entity=identity.entity
+        )
         if not with_plan:
-            return columns, None
+            return identity, entity, None
         counts = reader.counts()
     doubts = counts.get(State.IN_DOUBT, 0) + counts.get(State.INTENT, 0)
-    return columns, UndoPlan(counts.get(State.CREATED, 0), doubts)
+    return identity, entity, UndoPlan(counts.get(State.CREATED, 0), doubts)
 
 
 def plan_text(plan: UndoPlan, settings: Settings, expected_s: float | None = None) -> str:
@@ -237,11 +246,11 @@ def progress_line(undo: Undo) -> str:
     return " · ".join(facts)
 
 
-def mismatch_line(record_id: int, own: tuple[int, int], held: tuple[int, int]) -> str:
-    holds, made = (COMPLETED_LESSONS.describe([i or NOBODY for i in pair]) for pair in (held, own))
+def mismatch_line(entity: Entity, record_id: int, own: tuple[int, int], held: tuple[int, int]) -> str:
+    holds, made = (entity.describe([i or NOBODY for i in pair]) for pair in (held, own))
     return f"  record {record_id} holds {holds}, not {made}: left alone"
 
 
-def older_line(record_id: int, pair: tuple[int, int]) -> str:
-    what = f"record {record_id} of {COMPLETED_LESSONS.describe(pair)}"
+def older_line(entity: Entity, record_id: int, pair: tuple[int, int]) -> str:
+    what = f"record {record_id} of {entity.describe(pair)}"
     return f"  {what} is by id and CreatedOn no newer than what was there before: left alone"

@@ -19,6 +19,8 @@ import anyio
 import anyio.lowlevel
 import click
 
+from ..entities import Entity
+from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import UsageError
 from ..settings import Settings
 from . import choose, describe, journals, options
@@ -28,6 +30,7 @@ from .verify_report import VerifyReport, problem_lines
 
 if TYPE_CHECKING:
     from ..store.journal_writer import JournalWriter
+    from ..store.schema import JournalIdentity
     from ..verify.expected import ExpectedPairs
     from ..verify.repair import Repair
     from ..verify.session import ServerSession
@@ -76,6 +79,7 @@ class VerifyCommand(CountingCommand):
     def __init__(self, invocation: Invocation, journal: Path | None) -> None:
         self._invocation, self._options = invocation, invocation.options
         self._journal = journal
+        self._entity: Entity = COMPLETED_LESSONS  # or the journal's
         self._began_at = time.monotonic()
         self._verification: Verification | None = None
         self._findings: Findings | None = None
@@ -107,11 +111,15 @@ class VerifyCommand(CountingCommand):
         columns, store = choose.columns_of(options), None
         async with contextlib.AsyncExitStack() as stack:
             if settings.journal:
-                columns, store = await take_journal(settings, expected, stack, is_locked=options["repair"])
+                identity, self._entity, store = await take_journal(
+                    settings, expected, stack, is_locked=options["repair"]
+                )
+                columns = identity.columns
             if options["source"] is not None:
                 await self._take_source(settings, expected)
-            connection = await stack.enter_async_context(ServerClient(settings, tell=self._invocation.event_lines))
-            session = ServerSession(connection, settings, tell=self._invocation.event_lines)
+            tell = self._invocation.event_lines
+            connection = await stack.enter_async_context(ServerClient(settings, self._entity, tell=tell))
+            session = ServerSession(connection, settings, tell=tell)
             await self._verify(settings, expected, session)
             if store is not None and self._report().doubled:
                 await self._delete_doubled(settings, session, store)
@@ -135,13 +143,16 @@ class VerifyCommand(CountingCommand):
             self._options["source"],
             time.monotonic() - self._began_at,
             findings=self._findings,
+            entity=self._entity,
             list_calls=self._verification.calls if self._verification else 0,
             repair=self._repair,
         )
 
     async def _take_source(self, settings: Settings, expected: ExpectedPairs) -> None:
         stderr = self._invocation.stderr
-        source = choose.open_given(self._options["source"], self._options, stderr, limits=settings.limits)
+        source = choose.open_given(
+            self._options["source"], self._options, stderr, limits=settings.limits, entity=self._entity
+        )
         bad = 0
         async with contextlib.aclosing(source):
             while batch := await source.read(ROWS):
@@ -190,13 +201,15 @@ class VerifyCommand(CountingCommand):
         if facts["doubled"] and self._journal and not self._options["repair"]:
             return "add --repair to delete what this run can claim of the doubled pairs"
         if facts["missing"]:
-            return "--output FILE.csv lists the pairs; `bulkwriter run FILE.csv` creates the missing ones"
+            lists = "--output FILE.csv lists the pairs"
+            is_run = self._entity is COMPLETED_LESSONS
+            return f"{lists}; `bulkwriter run FILE.csv` creates the missing ones" if is_run else lists
         return ""
 
 
 async def take_journal(
     settings: Settings, expected: ExpectedPairs, stack: contextlib.AsyncExitStack, *, is_locked: bool
-) -> tuple[tuple[str, str], JournalWriter | None]:
+) -> tuple[JournalIdentity, Entity, JournalWriter | None]:
     """Read what the journal expects; with `is_locked` its lock is taken first, and held until the stack ends."""
     from ..store.journal_reader import JournalReader
     from ..store.journal_writer import JournalWriter
@@ -204,18 +217,21 @@ async def take_journal(
     assert settings.journal
     store = None
     with JournalReader(settings.journal) as reader:
-        columns = reader.identity().columns
-        reader.require(base_url=settings.base_url, account=settings.account, columns=columns)
+        identity, entity = reader.identity(), journals.entity_in(reader)
+        base_url, account = settings.base_url, settings.account
+        reader.require(base_url=base_url, account=account, columns=identity.columns, entity=identity.entity)
         if is_locked:
             store = JournalWriter()
-            await store.open(settings.journal, base_url=settings.base_url, account=settings.account, columns=columns)
+            await store.open(
+                settings.journal, base_url=base_url, account=account, columns=identity.columns, entity=identity.entity
+            )
             stack.push_async_callback(close, store)
         reader.counts()  # raises where rows are missing or unreadable: "all is there" would not be true of those
         is_live = not is_locked and reader.writer() is not None
         for rows in reader.scan():
             expected.add_rows(rows, is_live=is_live)
             await anyio.lowlevel.checkpoint()
-    return columns, store
+    return identity, entity, store
 
 
 async def close(store: JournalWriter) -> None:

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..entities.completed_lessons import COMPLETED_LESSONS
+from ..entities import Entity
 from ..errors import Exit
 from . import describe
 from .export import csv_rows
@@ -33,6 +33,7 @@ class VerifyReport:
     journal: Path | None
     source: str | None
     elapsed_s: float
+    entity: Entity
     findings: Findings | None = None
     list_calls: int = 0
     repair: Repair | None = None
@@ -76,13 +77,14 @@ class VerifyReport:
             return ["Nothing was verified"]
         is_bad = facts["missing"] or facts["doubled"]
         lines = ["Not every pair is there exactly once" if is_bad else "Every pair checked is there exactly once", ""]
-        rows = [(name, facts[name], meaning) for name, meaning in MEANING.items() if facts[name] or name in ALWAYS]
+        meanings = {**MEANING, "strangers": f"records of these {self.entity.words[0]}s for other pairs"}
+        rows = [(name, facts[name], meaning) for name, meaning in meanings.items() if facts[name] or name in ALWAYS]
         width = max(len(describe.number(count)) for _, count, _ in rows)
         lines += [f"  {describe.state(name):<9}  {count:>{width},}  {text}" for name, count, text in rows]
-        lines += [f"  missing    {COMPLETED_LESSONS.describe(pair)}" for pair in facts["missing_examples"]]
+        lines += [f"  missing    {self.entity.describe(pair)}" for pair in facts["missing_examples"]]
         for example in facts["doubled_examples"]:
             ids = ", ".join(map(str, example["ids"]))
-            lines.append(f"  doubled    {COMPLETED_LESSONS.describe(example['pair'])}: ids {ids}")
+            lines.append(f"  doubled    {self.entity.describe(example['pair'])}: ids {ids}")
         if max(facts["missing"], facts["doubled"]) > EXAMPLES:
             lines.append(f"  the first {EXAMPLES} of each are shown; --output FILE.csv lists all")
         return [*lines, *([f"  next       {next_step}"] if next_step and is_bad else [])]
@@ -93,7 +95,7 @@ MEANING = {
     "checked": "pairs that must be there exactly once",
     "missing": "of them, no record is there",
     "doubled": "pairs with more than one record",
-    "strangers": f"records of these {COMPLETED_LESSONS.words[0]}s for other pairs",
+    "strangers": "records for other pairs",
     "in_doubt": "pairs in doubt: the next start of the run looks them up",
     "pending": "pairs not written yet",
     "repaired": "records of doubled pairs deleted now",

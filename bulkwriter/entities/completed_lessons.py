@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import Entity
+from . import ORIGINAL, Entity
 
 COMPLETED_LESSONS: Final = Entity(
-    name="CourseCompletedLesson",
+    name=ORIGINAL,
     path="/api/content/coursecompletedlessons",
     fields=("CourseLessonId", "CourseMemberId"),
     filter_names=("CourseCompletedLesson_CourseLesson", "CourseCompletedLesson_CourseMember"),
     words=("lesson", "member"),
+    plural="completed lessons",
 )

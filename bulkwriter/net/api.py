@@ -112,7 +112,7 @@ class Api:
             "Accept-Encoding: identity\r\n"
             f"User-Agent: bulkwriter/{__version__}\r\n"
         )
-        self._body = b'{"%b":%%d,"%b":%%d}' % tuple(field.encode() for field in entity.fields)
+        self._body = body_format(entity)
         self._token = ""
         self._create_heads: dict[int, bytes] = {}
         self._nonces = (f"{secrets.token_hex(4)}{n}" for n in itertools.count())
@@ -237,6 +237,12 @@ class Api:
         if length is not None:
             head += f"Content-Type: {content_type}\r\nContent-Length: {length}\r\n"
         return f"{head}{extra}\r\n".encode("ascii")
+
+
+def body_format(entity: Entity) -> bytes:
+    """The body of a create, with two places for numbers."""
+    constants = b"".join(b",%b:%b" % (orjson.dumps(field), orjson.dumps(value)) for field, value in entity.constants)
+    return b"{%b:%%d,%b:%%d%b}" % (*(orjson.dumps(field) for field in entity.fields), constants)
 
 
 def host_header(scheme: str, host: str, port: int | None) -> str:

@@ -71,7 +71,8 @@ class Columns:
             )
         wanted = zip(self.words, (self.first, self.second), strict=True)
         missing = [(word, name) for word, name in wanted if not places(names, name)]
-        options = " and ".join(f"--{word}-column NAME" for word, _ in missing)
+        flags = zip(("--lesson-column", "--member-column"), (self.first, self.second), strict=True)
+        options = " and ".join(f"{flag} NAME" for flag, name in flags if not places(names, name))
         return SourceError(
             f"{source}, line {line}: no column {' and no '.join(name for _, name in missing)}; found: {shown(names)}",
             hint=hint or f"name the right one with {options}",

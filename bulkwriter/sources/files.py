@@ -26,6 +26,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from ..entities import Entity
 from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import SourceError, UsageError
 from ..model import Batch
@@ -66,18 +67,20 @@ def open_source(
     member_column: str | None = None,
     header_line: int | None = None,
     line_bytes: int = LINE_BYTES,
+    entity: Entity = COMPLETED_LESSONS,
 ) -> Source:
     """A source that reads the file `path`, or standard input for `-`.  README, "Sources" lists the formats.
 
-    `header_line`, 1-based, is the line of a CSV that names its columns; lines above it are skipped.
+    `entity` says what its rows are; `lesson_column` and `member_column` name the columns of a pair's first and second
+    id.  `header_line`, 1-based, is the line of a CSV that names its columns; lines above it are skipped.
 
     Returns at once.  The first `read` opens the file, and raises `SourceError` if it cannot.  Raises `UsageError` for
     impossible columns.  `line_bytes`, at least 64, bounds one record.
     """
     assert line_bytes >= FEWEST_LINE_BYTES
     path = os.fspath(path)
-    fields = COMPLETED_LESSONS.fields
-    columns = Columns(lesson_column or fields[0], member_column or fields[1])
+    fields = entity.fields
+    columns = Columns(lesson_column or fields[0], member_column or fields[1], entity.words)
     name = STDIN if path == "-" else path
     if header_line is not None and header_line < 1:
         raise UsageError(f"header line {header_line} is not a line", hint="lines are counted from 1")

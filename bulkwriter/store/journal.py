@@ -24,6 +24,7 @@ from typing import Final
 
 import orjson
 
+from ..entities import ORIGINAL
 from ..errors import BulkwriterError, JournalError
 from ..model import State
 from ..rows import AppendRow, SettleRow
@@ -61,15 +62,16 @@ class Journal(JournalRows):
 
     @classmethod
     def open(
-        cls, path: str | Path | None, *, base_url: str, account: str | None, columns: tuple[str, str]
+        cls, path: str | Path | None, *, base_url: str, account: str | None, columns: tuple[str, str],
+        entity: str = ORIGINAL,
     ) -> Journal:  # fmt: skip
         """Take the lock, then open the journal at `path`, or create it; None or ":memory:" keeps it in memory.
 
-        Raises `JournalError` if somebody else holds it, if it is unusable, or if it belongs to another base URL or
-        account.  Raises `SourceError` if it was made from other columns.  To check 10^7 rows takes about 6 s
+        Raises `JournalError` if somebody else holds it, if it is unusable, or if it belongs to another base URL,
+        account or entity.  Raises `SourceError` if it was made from other columns.  To check 10^7 rows takes about 6 s
         (`bounds`).
         """
-        identity = JournalIdentity.of(base_url, account, columns)
+        identity = JournalIdentity.of(base_url, account, columns, entity)
         if path is None or str(path) == ":memory:":
             return cls(open_writer(None, identity), path=None, lock=None)
         file = Path(path).resolve()  # so that a link to a journal has the same lock

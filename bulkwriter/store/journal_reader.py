@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..entities import ORIGINAL
 from ..model import State
 from .bounds import believed
 from .journal_rows import JournalRows
@@ -66,12 +67,12 @@ class JournalReader(JournalRows):
         """What this journal belongs to.  Raises `JournalError` if it is too damaged to tell."""
         return identity_of(self.meta(), self.path)
 
-    def require(self, *, base_url: str, account: str | None, columns: tuple[str, str]) -> None:
+    def require(self, *, base_url: str, account: str | None, columns: tuple[str, str], entity: str = ORIGINAL) -> None:
         """Raise what `Journal.open` would raise, `JournalError` or `SourceError`, if this journal is not of these."""
         with super()._guard():
             is_bound = not is_unused(self._db)
         if is_bound:
-            check_identity(self.meta(), self.path, JournalIdentity.of(base_url, account, columns))
+            check_identity(self.meta(), self.path, JournalIdentity.of(base_url, account, columns, entity))
 
     def writer(self) -> Holder | None:
         """Who writes this journal right now, or None."""

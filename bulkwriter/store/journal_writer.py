@@ -27,6 +27,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+from ..entities import ORIGINAL
 from ..errors import JournalError
 from ..guarded import guarded
 from ..model import SINGLE_SEQ, State
@@ -105,12 +106,13 @@ class JournalWriter:
         base_url: str,
         account: str | None,
         columns: tuple[str, str],
+        entity: str = ORIGINAL,
         notes: Mapping[str, str] | None = None,
     ) -> None:
         """Open or create the journal, as `Journal.open` does, and keep `notes` in its meta before anything else."""
 
         def opening() -> Journal:
-            journal = Journal.open(path, base_url=base_url, account=account, columns=columns)
+            journal = Journal.open(path, base_url=base_url, account=account, columns=columns, entity=entity)
             try:
                 for key, value in (notes or {}).items():
                     journal.meta_set(key, value)

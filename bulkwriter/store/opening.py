@@ -3,6 +3,7 @@
     no file, or an empty one           created, 0600, in WAL mode
     not SQLite, or another database    refused and left as it is
     a newer format                     refused: this version cannot know what it means
+    another entity                     refused (exit 5): the same ids would mean other records
     another base URL or account        refused (exit 5): a stub's journal must never answer for the real host
     other columns of the source        refused (exit 6): the same seqs would mean other pairs
     damaged                            refused, with what may save it
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from ..entities import ORIGINAL
 from ..errors import JournalError, SourceError
 from .bounds import check_meta, columns_of
 from .bulk import VARIABLES
@@ -190,6 +192,7 @@ def _meta_of(identity: JournalIdentity) -> dict[str, str]:
         "base_url": identity.base_url,
         "account": identity.account,
         "columns": json.dumps(identity.columns),
+        "entity": identity.entity,
     }
 
 
@@ -210,7 +213,7 @@ def is_unused(db: sqlite3.Connection) -> bool:
 
 
 def _adopt(db: sqlite3.Connection, identity: JournalIdentity) -> None:
-    """Give a journal without rows to another host, account or pair of columns."""
+    """Give a journal without rows to another host, account, entity or pair of columns."""
     db.execute("BEGIN IMMEDIATE")
     db.execute("DELETE FROM meta WHERE key <> 'created_at'")
     db.executemany("INSERT INTO meta(key, value) VALUES (?, ?)", _meta_of(identity).items())
@@ -223,7 +226,7 @@ def identity_of(meta: Mapping[str, str], path: Path | None) -> JournalIdentity:
         check_meta(meta)
     except ValueError as e:
         raise damaged(path, str(e)) from e
-    return JournalIdentity(meta["base_url"], meta["account"], columns_of(meta["columns"]))
+    return JournalIdentity(meta["base_url"], meta["account"], columns_of(meta["columns"]), meta.get("entity", ORIGINAL))
 
 
 def check_identity(meta: Mapping[str, str], path: Path | None, wanted: JournalIdentity) -> None:
@@ -234,6 +237,11 @@ def check_identity(meta: Mapping[str, str], path: Path | None, wanted: JournalId
             f"{path} belongs to {_place(found)}, not to {_place(wanted)}",
             hint="name that --base-url and --account again, or another file with --journal; add --after-loss to a new "
             "one where another run may just have written the same pairs there",
+        )
+    if found.entity != wanted.entity:
+        raise JournalError(
+            f"{path} is of {found.entity} records, not of {wanted.entity}",
+            hint="the command that began it goes on with it; for other records name another file with --journal",
         )
     if not found.has_columns(wanted.columns):
         raise SourceError(

@@ -22,6 +22,7 @@ View `outcome` shows the same with states in words.  It shows an intent as `in_d
 Table `meta` has a key and a value (text) a row.  Values marked JSON are JSON.
     base_url, account    the server; account is "" for none
     columns              JSON: the names of the two columns of the source
+    entity               what is written: the label of an entity, see entities/; if missing, that of ORIGINAL
     created_at           when the journal was made
     run                  JSON: the size of the source, the rate of the run, its quotas; see run/notes.py
     source, last_start   JSON: the number of rows; when and why the last start ended; see store/starts.py
@@ -69,15 +70,19 @@ CREATE_PAIR_INDEX: Final = "CREATE INDEX IF NOT EXISTS pair_by_ids ON pair(id_a,
 
 @dataclass(frozen=True, slots=True)
 class JournalIdentity:
-    """What a journal belongs to.  `base_url` is normalised; `columns` are the source's names of the two ids."""
+    """What a journal belongs to.  `base_url` is normalised; `columns` are the source's names of the two ids.
+
+    `entity` is the label of what is written.
+    """
 
     base_url: str
     account: str
     columns: tuple[str, str]
+    entity: str
 
     @classmethod
-    def of(cls, base_url: str, account: str | None, columns: tuple[str, str]) -> JournalIdentity:
-        return cls(normal_url(base_url), account or "", columns)
+    def of(cls, base_url: str, account: str | None, columns: tuple[str, str], entity: str) -> JournalIdentity:
+        return cls(normal_url(base_url), account or "", columns, entity)
 
     def has_columns(self, columns: tuple[str, str]) -> bool:
         """Whether these are the same columns, as sources compare them."""

@@ -58,7 +58,7 @@ class ServerSession:
             wall=wall,
             tell=self._tell_failed,
             rng=self.rng,
-            hint=needs_list(client.entity.list_role),
+            hint=f"{needs_list(client.entity.list_role)}, and {client.entity.read_role} where records are read by ids",
             sleep=self.stop.sleep,
         )
         self.deleter = Deleter(

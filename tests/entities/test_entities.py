@@ -29,6 +29,7 @@ LOANS = Entity(
     fields=("ShelfId", "ReaderId"),
     filter_names=("LibraryLoan_Shelf", "LibraryLoan_Reader"),
     words=("shelf", "reader"),
+    plural="loans",
 )
 BASE = "https://api.example/prefix"
 ENVELOPE = {"CurrentPage": 1, "CurrentPageSize": 1_000, "HasNextPage": False}

@@ -23,6 +23,7 @@ CONTRACTS: dict[str, set[str]] = {
     "__init__.py": {"CourseLessonId", "CourseMemberId"},
     "model.py": {"lesson_id", "member_id", "CourseMember"},
     "sources/files.py": OPTIONS,
+    "sources/columns.py": FLAGS,
     # the command line: --lesson-column, --member-column, and one sentence on what it does
     "cli/choose.py": OPTIONS,
     "cli/main.py": FLAGS,

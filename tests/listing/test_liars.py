@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import BulkwriterError, Exit
 from bulkwriter.events import Event, Note
 from bulkwriter.listing.lister import Lister
@@ -39,7 +40,6 @@ from tests.sim.loop import VirtualLoop
 from tests.sim.process import Process, Trace
 from tests.sim.server import Server
 from tests.sim.watch import Watch
-from tests.sim.wire import LESSON, MEMBER
 from tests.sim.world import BASE_URL as SIM_URL
 from tests.sim.world import Life, plain_world
 from tests.support.list_liars import CAP, LIARS, Ask, Lie
@@ -92,7 +92,7 @@ class LyingAssembly(SimAssembly):
             query = query_of(data)
             watch.listed()
             await sleep_in(process.loop, weather.latency())
-            chosen = [int(query[name]) if name in query else None for name in (LESSON, MEMBER)]
+            chosen = [int(query[name]) if name in query else None for name in COMPLETED_LESSONS.filter_names]
             shown = rows_of(server, process.now, chosen[0], chosen[1])
             self._liar.is_lying = self._liar.is_lying or sum(server.ours().values()) >= 10
             return self._liar.answer(query, shown, rows_of(server, process.now, None, None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from bulkwriter.entities import Entity
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.listing.lister import Lister
 from bulkwriter.net.api import Api
@@ -51,8 +52,9 @@ class SimAssembly(Assembly):
         journal: Journal,
         disk: Disk,
         rng: random.Random,
+        entity: Entity = COMPLETED_LESSONS,
     ) -> None:
-        super().__init__(settings, columns=None)
+        super().__init__(settings, columns=None, entity=entity)
         self._process = process
         self._weather = weather
         self._rng = rng
@@ -66,7 +68,7 @@ class SimAssembly(Assembly):
 
     def _make_ports(self) -> Ports:
         network = self._client = SimNetwork(self.pool)  # type: ignore[assignment]
-        api = Api(self._settings.base_url, COMPLETED_LESSONS)
+        api = Api(self._settings.base_url, self._entity)
         tokens = SimTokens(self._server, self._weather)
         clock = self._process.loop.time
 
@@ -76,7 +78,7 @@ class SimAssembly(Assembly):
             api=api,
             tokens=tokens,
             get_page=Lister(network.calls.request, api, tokens, wall=self._wall, most_age_s=5.0).page,
-            entity=COMPLETED_LESSONS,
+            entity=self._entity,
             shifts=lambda: 0,
             clock=clock,
             wall=self._wall,

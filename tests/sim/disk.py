@@ -18,6 +18,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from bulkwriter.entities import ORIGINAL
 from bulkwriter.errors import JournalError
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_writer import JournalWriter, Operation, carry_out_group, totals_of
@@ -54,6 +55,7 @@ class VirtualWriter(JournalWriter):
         base_url: str,
         account: str | None,
         columns: tuple[str, str],
+        entity: str = ORIGINAL,
         notes: Mapping[str, str] | None = None,
     ) -> None:
         for key, value in (notes or {}).items():

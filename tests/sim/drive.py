@@ -130,6 +130,7 @@ class Simulation:
             journal=self.journal,
             disk=replace(world.disk, fails_at=life.disk_fails_at, keeps_failed=life.keeps_failed),
             rng=self.rng,
+            entity=world.entity,
         )
         self._set_the_stage(process, is_calm=is_calm)
         if life.ending == "kill":

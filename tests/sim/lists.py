@@ -38,7 +38,7 @@ class SimCalls:
     async def request(self, data: bytes) -> Reply:
         """Send one list call and wait for what comes back."""
         ask = read_list(data)
-        self._process.event(f"lists {ask.lesson} {ask.member} page {ask.page}")
+        self._process.event(f"lists {ask.first} {ask.second} page {ask.page}")
         self._watch.listed()
         await asyncio.sleep(self._weather.latency())
         now, weather = self._process.now, self._weather
@@ -70,7 +70,7 @@ class SimCalls:
         if ask.token not in self._server.tokens:
             return Reply(401, b'{"Message":"Authorization has been denied for this request."}')
         at = self._moment(now, fate)
-        found = self._server.listed(at, ask.lesson, ask.member, direction=ask.direction)
+        found = self._server.listed(at, ask.first, ask.second, direction=ask.direction)
         records, size = self._server.page(found, ask.page, ask.size)
         return Reply(200, list_body(self._cut(records, fate), ask=ask, size=size, total=len(found)))
 

@@ -1,4 +1,7 @@
-"""Between bytes and the model server: reads the requests that `net.api` makes, and writes replies as the API does."""
+"""Between bytes and the model server: reads the requests that `net.api` makes, and writes replies as the API does.
+
+A request's path tells the entity.  The model server knows none: it has pairs.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
+from bulkwriter.entities import Entity
+from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
+from bulkwriter.entities.enrolments import APPROVED
 from bulkwriter.model import Reply
 from bulkwriter.net.api import NONCE
 
 from .server import Answer, Pair, Record
 
-LESSON, MEMBER = "CourseCompletedLesson_CourseLesson", "CourseCompletedLesson_CourseMember"
+ENTITIES = {entity.path: entity for entity in (COMPLETED_LESSONS, APPROVED)}
 ERRORS = [{"PropertyName": "CourseMemberId", "Message": "does not exist"}]
 REFUSED = {"Status": 500, "Message": "CourseMemberId: does not exist", "Value": None, "Errors": ERRORS,
            "WasSuccessful": False}  # fmt: skip
@@ -27,9 +33,10 @@ DOUBLE: dict[str, object] = {
 class Ask(NamedTuple):
     """A list call."""
 
+    entity: Entity
     token: str
-    lesson: int | None
-    member: int | None
+    first: int | None
+    second: int | None
     page: int
     size: int
     direction: int
@@ -38,11 +45,14 @@ class Ask(NamedTuple):
 def read_create(request: bytes) -> tuple[str, Pair]:
     """The token and the pair of a create, which must be one."""
     head, body = request.split(b"\r\n\r\n", 1)
-    assert head.startswith(b"POST /api/content/coursecompletedlessons HTTP/1.1\r\n"), head
+    method, target, version = head.split(b"\r\n", 1)[0].decode().split(" ")
+    assert (method, version) == ("POST", "HTTP/1.1"), head
+    entity = ENTITIES[target]
     assert b"Content-Length: %d\r\n" % len(body) in head + b"\r\n"
     fields = orjson.loads(body)
-    assert list(fields) == ["CourseLessonId", "CourseMemberId"]
-    return token_of(head), (fields["CourseLessonId"], fields["CourseMemberId"])
+    first, second = (fields.pop(name) for name in entity.fields)
+    assert fields == dict(entity.constants)
+    return token_of(head), (first, second)
 
 
 def read_list(request: bytes) -> Ask:
@@ -53,11 +63,13 @@ def read_list(request: bytes) -> Ask:
     assert method == "GET"
     assert query.pop("orderBy") == "Id"
     assert query.pop(NONCE)
-    lesson, member = query.pop(LESSON, None), query.pop(MEMBER, None)
+    entity = ENTITIES[urlsplit(target).path]
+    first, second = (query.pop(name, None) for name in entity.filter_names)
     ask = Ask(
+        entity,
         token_of(head),
-        int(lesson) if lesson else None,
-        int(member) if member else None,
+        int(first) if first else None,
+        int(second) if second else None,
         int(query.pop("page")),
         int(query.pop("size")),
         int(query.pop("dir")),
@@ -89,7 +101,7 @@ def create_reply(answer: Answer) -> Reply:
 def list_body(records: list[Record], *, ask: Ask, size: int, total: int) -> bytes:
     """The envelope of one page of `total` records."""
     first = (ask.page - 1) * size
-    rows = [{"Id": r.record_id, "CourseLessonId": r.pair[0], "CourseMemberId": r.pair[1]} for r in records]
+    rows = [{"Id": r.record_id, **dict(zip(ask.entity.fields, r.pair, strict=True))} for r in records]
     return orjson.dumps(
         {
             "Records": rows,

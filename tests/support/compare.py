@@ -26,8 +26,16 @@ class Comparison(NamedTuple):
 
 def compare(wanted: Iterable[tuple[int, ...]], server: StubThread, journal: Path) -> Comparison:
     """Compare the pairs of a source with the server's records, and the journal's created rows with both."""
-    records = server.records()
-    pair_of = {record_id: (lesson, member) for record_id, lesson, member in records}
+    return compared(wanted, server.records(), journal)
+
+
+def compare_enrolments(wanted: Iterable[tuple[int, ...]], server: StubThread, journal: Path) -> Comparison:
+    """The same for pairs of a course and a coworker."""
+    return compared(wanted, [(row["Id"], row["CourseId"], row["CoworkerId"]) for row in server.enrolments()], journal)
+
+
+def compared(wanted: Iterable[tuple[int, ...]], records: list[tuple[int, int, int]], journal: Path) -> Comparison:
+    pair_of = {record_id: (first, second) for record_id, first, second in records}
     found = set(pair_of.values())
     rows = query(journal, "SELECT record_id, id_a, id_b FROM pair WHERE state = ?", State.CREATED)
     untrue = sum(pair_of.get(record_id) != pair for record_id, *ids in rows for pair in [tuple(ids)])

@@ -12,7 +12,6 @@ from bulkwriter.listing.lists import Filters, ListFailed
 from bulkwriter.net.api import ListPage
 
 from ..sim.server import Pair, Server
-from ..sim.wire import LESSON, MEMBER
 
 filters_of = COMPLETED_LESSONS.filters
 
@@ -42,7 +41,7 @@ class ListServer:
 
     async def get_page(self, filters: Filters, number: int) -> ListPage:
         loop = asyncio.get_running_loop()
-        lesson, member = filters.get(LESSON), filters.get(MEMBER)
+        lesson, member = (filters.get(name) for name in COMPLETED_LESSONS.filter_names)
         lesson_id, member_id = int(lesson) if lesson else None, int(member) if member else None
         self.calls.append((lesson_id, member_id, number))
         failure = self.fails(len(self.calls))

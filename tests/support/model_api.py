@@ -61,6 +61,7 @@ class ModelApi:
         seed: int = 0,
         weather: Weather | None = None,
         entity: Entity = COMPLETED_LESSONS,
+        first_id: int = 1,
     ) -> None:
         self.records: dict[int, Pair] = {}
         self.born_at: dict[int, float] = {}
@@ -77,7 +78,7 @@ class ModelApi:
         self.deletes_with: Reply | None = None  # the answer to a DELETE that did it, if not the documented one
         self.on_request: Callable[[str], None] = lambda method: None
         self.requests: dict[str, int] = {"GET": 0, "DELETE": 0}
-        self._next_id = 1
+        self._next_id = first_id
         self.add(*pairs)
         # what a connection has
         self.api = Api(BASE_URL, entity)
