@@ -10,6 +10,7 @@
     run             the options of a run; `drive`: the run itself, its progress and its drain
     neighbours      other runs over the same pairs, by the registry beside the ledger
     dry_run, plan   what a run would do (`source_counts`), and when it would be done (`outlook`)
+    runs            all runs of this user, by the registry beside the ledger
     status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`)
     export          pairs by state, as a source again; `journals`: which journal is meant
     verify, undo    what the server has, against a journal (`verify_report`); the records of a run deleted

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "write every pair of SOURCE; the same command again resumes"),
     "plan": ("plan", "show how many writes SOURCE needs and how many days they take"),
     "status": ("status", "show how a run stands, from its journal"),
+    "runs": ("runs", "show all runs of this user, and how each stands"),
     "export": ("export", "write pairs of a journal by state to a CSV, which is a SOURCE again"),
     "verify": ("verify", "find pairs that are missing or doubled on the server"),
     "undo": ("undo", "delete the records that a run created"),

@@ -127,6 +127,13 @@ class Registry:
                     found += [entry] if entry.journal != own.journal else []
         return found
 
+    def all(self) -> list[Entry]:
+        """Every run, the one that was begun or ended last comes first."""
+        found = []
+        with contextlib.suppress(OSError):
+            found = [entry for path in self.folder.glob("*.json") if (entry := read(path))]
+        return sorted(found, key=lambda entry: max(entry.started_at, entry.ended_at or 0.0), reverse=True)
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Only one start at a time writes its entry and looks at the others.  So of two starts one sees the other."""

@@ -1,0 +1,132 @@
+"""`bulkwriter runs`: all runs of this user on this machine, how each stands, and what to do about those not finished.
+
+The registry beside the ledger names them (`run.registry`); how one stands is read from its journal, as `status` does:
+
+    at work     somebody holds its journal
+    finished    every pair is settled, and the source was read to its end
+    stopped     it ended with pairs left, and noted why
+    cut off     it did not note its end: it was killed, or its disk failed
+    gone        there is no journal at that place any more: it was moved or deleted
+    unreadable  the journal is there, and cannot be read
+
+The newest comes first.  Invariant: reads only, and one journal that cannot be read hides no other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..core.left import to_do
+from ..errors import BulkwriterError, JournalError
+from ..model import iso
+from ..shell import join, operand, visible
+from . import describe, last_start, options
+from .stdout import put, put_json
+
+if TYPE_CHECKING:
+    from ..run.registry import Entry
+
+
+@click.command("runs")
+@options.profile_option
+@options.option("--ledger", "ledger", metavar="PATH", type=options.PATH)
+@options.json_option
+def command(ledger: Path | None, as_json: bool) -> int:
+    """Show all runs of this user on this machine, the newest first: how each stands, and how it goes on."""
+    from ..quota.ledger import ledger_path
+    from ..run.registry import Registry
+
+    registry = Registry(ledger_path(ledger))
+    runs = [facts_of(entry) for entry in registry.all()]
+    if as_json:
+        put_json({"runs": runs, "exit_code": 0})
+    elif runs:
+        put("\n\n".join("\n".join(lines_of(run)) for run in runs))
+    else:
+        put(f"no runs yet; those of the last 90 days are kept in {visible(str(registry.folder))}")
+    return 0
+
+
+def facts_of(entry: Entry) -> dict[str, Any]:
+    """How one run stands, as `--json` has it; counts are null where the journal does not tell them."""
+    found: dict[str, Any] = {
+        "journal": entry.journal,
+        "source": entry.source,
+        "base_url": entry.base_url,
+        "account": entry.account or None,
+        "began_at": iso(entry.started_at or None),
+        "ended_at": iso(entry.ended_at),
+        "exit_code": entry.exit_code,
+        "pid": None,
+        "pairs": None,
+        "settled": None,
+        "left": None,
+        "left_exact": False,
+        "resume_at": None,
+        "reason": entry.reason,
+    }
+    try:
+        return found | of_journal(entry)
+    except JournalError as error:
+        is_there = Path(entry.journal).exists()
+        reason = error.message if is_there else "there is no journal at that place any more: it was moved or deleted"
+        return found | {"state": "unreadable" if is_there else "gone", "reason": reason}
+    except (BulkwriterError, OSError) as error:
+        return found | {"state": "unreadable", "reason": str(error)}
+
+
+def of_journal(entry: Entry) -> dict[str, Any]:
+    """The part that its journal tells.  Raises `JournalError`."""
+    from ..store.journal_reader import JournalReader
+
+    with JournalReader(entry.journal) as reader:
+        run = last_start.run_state_of(reader)
+        writer = reader.writer()
+    left = to_do(run.counts, run.rows.not_read, is_alive=False)
+    is_whole = run.rows.is_exact or run.rows.not_read == 0
+    ended = run.start.ended if run.start and not run.is_alive else None
+    return {
+        "state": state_of(run, left=left, is_cut=ended is None),
+        "pid": writer.pid if writer else None,
+        "ended_at": iso(run.start.ended_at) if run.start and ended else None,
+        "exit_code": ended.exit_code if ended else None,
+        "pairs": run.counts.pairs,
+        "settled": run.counts.pairs - to_do(run.counts, 0, is_alive=False),
+        "left": left,
+        "left_exact": is_whole,
+        "resume_at": iso(run.resume_at),
+        "reason": run.ended_reason or "",
+    }
+
+
+def state_of(run: last_start.RunState, *, left: int, is_cut: bool) -> str:
+    if run.is_alive:
+        return "at work"
+    is_read = run.source is None or run.rows.not_read == 0
+    if not left and is_read:
+        return "finished"
+    return "cut off" if is_cut else "stopped"
+
+
+def lines_of(run: dict[str, Any]) -> list[str]:
+    """One run for people."""
+    began = describe.when(run["began_at"]) if run["began_at"] else "an unknown time"
+    rows = [
+        (run["state"], f"{run['journal']}, begun {began}"),
+        ("", f"from {run['source']} to {run['base_url']}" + (f", account {run['account']}" if run["account"] else "")),
+    ]
+    if run["pairs"] is not None:
+        about = "" if run["left_exact"] else "about "
+        rows.append(("", f"{run['settled']:,} of {run['pairs']:,} pairs read are settled, {about}{run['left']:,} left"))
+    if run["state"] == "at work":
+        rows.append(("", f"pid {run['pid']}"))
+    elif run["state"] != "finished" and run["reason"]:
+        rows.append(("", run["reason"].partition("\n")[0]))
+    if run["resume_at"] and run["state"] != "at work":
+        rows.append(("", f"can go on at {describe.when(run['resume_at'])}"))
+    if run["state"] not in ("gone", "finished"):
+        rows.append(("", join(["bulkwriter", "status", operand(run["journal"])])))
+    return [visible(f"{word:<10}  {text}") for word, text in rows]

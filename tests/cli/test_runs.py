@@ -1,0 +1,79 @@
+"""`bulkwriter runs`: every run of this user, how it stands by its own journal, and none hidden by another's damage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulkwriter.cli.main import main
+from tests.support.cli_process import Here, start, stub, wait_for, write_pairs
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def here(tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, canary_env: str) -> Here:
+    here = Here(capsys, monkeypatch)
+    here.env("XDG_STATE_HOME", str(tmp_path / "state"))
+    return here
+
+
+def runs(capsys: Captured) -> dict[str, dict[str, Any]]:
+    """What `runs --json` says, by the name of the source."""
+    capsys.readouterr()
+    assert main(["runs", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["runs"]
+    return {Path(run["source"]).stem: run for run in found}
+
+
+def test_none_yet(here: Here) -> None:
+    done = here("runs")
+    assert done.code == 0
+    assert "no runs yet" in done.out
+
+
+def test_each_run_stands_as_its_journal_says(here: Here, tmp_path: Path, capsys: Captured) -> None:
+    with stub() as server:
+        for name, count in (("done", 20), ("begun", 30), ("moved", 10), ("spoiled", 10)):
+            write_pairs(tmp_path / f"{name}.csv", count, first=1 + 100 * len(name))
+        here.run(tmp_path / "done.csv", server)
+        here.run(tmp_path / "begun.csv", server, "--limit=12")
+        for name in ("moved", "spoiled"):
+            here.run(tmp_path / f"{name}.csv", server)
+    (tmp_path / "moved.csv.journal").unlink()
+    (tmp_path / "spoiled.csv.journal").write_bytes(b"SQLite format 3\0" + b"x" * 5_000)
+    found = runs(capsys)
+    assert {name: run["state"] for name, run in found.items()} == {
+        "spoiled": "unreadable",
+        "moved": "gone",
+        "begun": "stopped",
+        "done": "finished",
+    }
+    assert list(found) == ["spoiled", "moved", "begun", "done"], "the newest first"
+    assert (found["done"]["pairs"], found["done"]["settled"], found["done"]["left"]) == (20, 20, 0)
+    assert found["done"]["left_exact"] is True
+    assert (found["begun"]["settled"], found["begun"]["exit_code"]) == (12, 0)
+    assert found["begun"]["left"] > 0
+    assert (found["moved"]["pairs"], found["moved"]["left"]) == (None, None), "nothing is claimed of a lost journal"
+    said = here("runs").out
+    assert "moved or deleted" in said
+    assert f"bulkwriter status {tmp_path}/begun.csv.journal" in said
+    assert f"bulkwriter status {tmp_path}/done.csv.journal" not in said
+
+
+def test_a_run_at_work_and_one_that_was_cut_off(here: Here, tmp_path: Path, capsys: Captured) -> None:
+    source = write_pairs(tmp_path / "slow.csv", 5_000)
+    with stub(latency_s=0.05) as server:
+        process = start("run", str(source), "--base-url", server.base_url, "--progress=none", "--in-flight=2")
+        wait_for(lambda: server.truth()["records"] >= 10)
+        run = runs(capsys)["slow"]
+        assert (run["state"], run["pid"], run["reason"]) == ("at work", process.pid, "")
+        process.kill()
+        process.communicate()
+        run = runs(capsys)["slow"]
+    assert (run["state"], run["pid"]) == ("cut off", None)
+    assert "killed" in run["reason"]
+    assert run["left"] >= 1
