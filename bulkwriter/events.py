@@ -4,6 +4,9 @@ An observer is any callable that takes one event.  It is called on the event loo
 return at once.  An observer that raises is dropped: it gets no further event, the others and the log are told once
 (`ObserverDropped`), and nothing else happens.
 
+An observer with a true attribute `wants_metrics` asks for numbers.  The writer then counts more than it needs itself,
+and `Opened` brings the function that returns its `Metrics`.
+
 Events are rare: throttles, pauses, doubts, stops.  There is no event for each pair; for pairs use `BulkWriter.stream`.
 No event holds a secret.  Durations are seconds, rates are requests a second.
 """
@@ -12,6 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
+
+from .metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +153,60 @@ class ObserverDropped:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The writer is open.
+
+    `metrics` returns its numbers at any time, from any thread, and after the writer has ended those of its end.  It is
+    None if no observer asked for numbers.
+    """
+
+    base_url: str
+    journal: str | None
+    metrics: Callable[[], Metrics] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReady:
+    """The intents of `rows` pairs are durable, so these pairs may be sent.  `first_seq` is the first of them.
+
+    A chunk is what about the next second can send: from one pair to some thousands.
+    """
+
+    first_seq: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Some of the latest durations: of requests, and of waits from a durable intent to its request.
+
+    It comes at most 4 times a second, with at most 5 of each, and only if an observer asked for numbers.
+    """
+
+    latencies_s: tuple[float, ...]
+    waits_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The writer has ended, and all that is known is durable.  `reason` is a sentence, `exit_code` the run's code."""
+
+    reason: str
+    exit_code: int
+
+
 Event = (
     HeldBack | Throttled | ConnectionTrouble | Recovered | DoubtsParked | DoubtsSettled | LookFailed | LaneShifted
     | TokenRefreshed | Remembered | NotRemembered | Stopping | Note | ObserverDropped
+    | Opened | ChunkReady | Sampled | Closed
 )  # fmt: skip
 Observer = Callable[[Event], None]
-"""Takes one event, and returns at once.  One that raises is dropped."""
+"""Takes one event, and returns at once.  One that raises is dropped.  See `wants_metrics` above."""
+
+
+class SharedObserver(Protocol):
+    """An observer that may be given to several writers, at once or one after another."""
+
+    def for_writer(self) -> Observer:
+        """The observer of one writer.  Each writer asks for one when it is made."""

@@ -14,18 +14,20 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from .entities import Entity
 from .entities.completed_lessons import COMPLETED_LESSONS
 from .errors import BulkwriterError, Exit, TryLater, UsageError
-from .events import Observer, Stopping
+from .events import Closed, Observer, Opened, SharedObserver, Stopping
 from .model import Ended, Outcome, Snapshot, Summary
 from .observe.audience import Audience
 from .observe.logs import log_event
 from .run.delivery import Delivery
 from .run.engine import Engine
+from .run.measured import metrics_of
 from .run.notes import Notes
 from .run.singles import Singles
 from .run.source_run import SourceRun, states_sent_again
@@ -58,7 +60,7 @@ class BulkWriter:
         self,
         settings: Settings,
         *,
-        observers: Sequence[Observer] = (),
+        observers: Sequence[Observer | SharedObserver] = (),
         columns: tuple[str | None, str | None] | None = None,
         entity: Entity = COMPLETED_LESSONS,
         assembly: Assembly | None = None,
@@ -118,6 +120,7 @@ class BulkWriter:
             self._make_parts(assembly)
             engine, warm_start = self._engine, assembly.ports.warm_start
             engine.start()
+            self._tell_open(engine)
             try:
                 engine.run.spawn(self._end_singles)
                 engine.run.spawn(self._notes.keep)
@@ -133,6 +136,13 @@ class BulkWriter:
                 raise
             finally:
                 await to_its_end(engine.aclose())
+                ended = self._ended()
+                self._audience.tell(Closed(ended.reason, ended.exit_code))
+
+    def _tell_open(self, engine: Engine) -> None:
+        settings = self._settings
+        metrics = partial(metrics_of, engine) if self._audience.wants_metrics else None
+        self._audience.tell(Opened(settings.base_url, str(settings.journal) if settings.journal else None, metrics))
 
     async def _end(self, warm_start: WarmStart | None) -> None:
         """The steps after the block was left.  Each is made even if the one before failed."""
@@ -157,7 +167,13 @@ class BulkWriter:
 
     def _make_parts(self, assembly: Assembly) -> None:
         store = assembly.ports.store
-        engine = self._engine = Engine(self._settings, assembly.ports, assembly.stored, tell=self._audience.tell)
+        engine = self._engine = Engine(
+            self._settings,
+            assembly.ports,
+            assembly.stored,
+            tell=self._audience.tell,
+            is_measured=self._audience.wants_metrics,
+        )
         self._singles = Singles(
             engine.intents,
             store,

@@ -18,13 +18,14 @@ import pytest
 from . import test_tidy
 from .test_tidy import MODULES, PACKAGE, imported_parts, imports, name_of, part_of
 
-NOUNS = {"model", "rows", "errors", "events", "settings"}
+NOUNS = {"model", "rows", "errors", "events", "metrics", "settings"}
 MAY_USE: dict[str, set[str]] = {
     # the nouns
     "model": set(),
     "rows": {"model"},
     "errors": set(),
-    "events": set(),
+    "events": {"metrics"},
+    "metrics": set(),
     "entities": set(),
     "settings": {"errors"},
     # how numbers, and what comes from outside, are shown
@@ -35,7 +36,7 @@ MAY_USE: dict[str, set[str]] = {
     "shielded": set(),
     "threads": {"errors"},
     # decide, talk, remember, read
-    "core": {"errors", "model", "rows", "settings"},
+    "core": {"errors", "metrics", "model", "rows", "settings"},
     "adaptive": {"model"},
     "net": {"__version__", "entities", "errors", "guarded", "model", "settings"},
     "store": {"entities", "errors", "guarded", "model", "rows", "threads"},
@@ -76,7 +77,7 @@ MAY_USE: dict[str, set[str]] = {
     # verify and undo
     "verify": {*NOUNS, "core", "listing", "net", "quota", "server_client", "store"},
     # show the writer to those who run a service
-    "observe": {"amounts", "errors", "events", "model"},
+    "observe": {"__version__", "amounts", "errors", "events", "metrics", "model"},
     # the library's face
     "writer": {*NOUNS, "entities", "observe", "run", "shielded", "sources", "wiring"},
     "__init__": {*NOUNS, "sources", "writer"},
@@ -105,7 +106,7 @@ MAY_USE: dict[str, set[str]] = {
 }
 PURE_QUOTA = {f"quota/{name}" for name in ("forecast", "reserve", "short_window", "sides", "throttles", "windows")}
 """What decides how much may be spent."""
-PURE = {"adaptive", "amounts", "core", "entities", "errors", "events", "model", "rows", *PURE_QUOTA}
+PURE = {"adaptive", "amounts", "core", "entities", "errors", "events", "metrics", "model", "rows", *PURE_QUOTA}
 """Parts that decide, single files of a part among them, and the nouns: values in, values out."""
 IMPURE = {
     "aiohttp", "anyio", "asyncio", "logging", "multiprocessing", "os", "pathlib", "secrets", "select", "socket",

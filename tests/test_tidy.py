@@ -38,6 +38,8 @@ ONLY_IN = {
     "httptools": {"net", "stub"},
     "rich": {"cli"},
     "click": {"cli"},
+    "prometheus_client": {"observe"},
+    "opentelemetry": {"observe"},
 }
 
 # fmt: off
@@ -46,8 +48,8 @@ RUN_OPTIONS = {
     "--ledger", "--existing", "--after-loss", "--doubt-wait", "--late-apply", "--list-lag", "--timeout",
     "--max-attempts", "--max-same-rejections", "--stop-rejected", "--give-up-after", "--min-rate", "--lesson-column",
     "--member-column", "--header-line", "--strict", "--limit", "--dry-run", "--retry", "--token-file", "--username",
-    "--password-file", "--totp-file", "--client-id", "--ca-file", "--proxy", "--progress", "--json", "--log-format",
-    "--verbose", "-v", "--yes", "--profile",
+    "--password-file", "--totp-file", "--client-id", "--ca-file", "--proxy", "--progress", "--metrics-file", "--json",
+    "--log-format", "--verbose", "-v", "--yes", "--profile",
 }
 # fmt: on
 

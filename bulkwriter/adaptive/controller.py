@@ -278,6 +278,11 @@ class Controller:
         self._dip(now, rate)
         pace.next_at = max(now, sent_at + pace.gap_s)
 
+    @property
+    def allowed_per_s(self) -> float:
+        """The pace: requests a second that may be sent; infinity while nothing is known to limit them."""
+        return math.inf if self._pace.is_free else self._pace.rate
+
     def learnt(self) -> dict[str, float]:
         """The knowledge for the next run: a rate, 0 if a remembered one was too low, or nothing."""
         rate = max(self._limit.safe, self._queue.delivered if self._crowd.is_capped else 0.0)

@@ -8,6 +8,7 @@
 
     lifecycle       one way for `run`, `plan`, `verify`, `undo`: settings, signals, an end that always reports
     run             the options of a run; `drive`: the run itself, its progress and its drain
+    metrics_kept    the file of `--metrics-file`, kept up to date
     neighbours      other runs over the same pairs, by the registry beside the ledger
     dry_run, plan   what a run would do (`source_counts`), and when it would be done (`outlook`)
     runs            all runs of this user, by the registry beside the ledger

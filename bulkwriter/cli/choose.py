@@ -126,6 +126,15 @@ def check_source(source: str, given: Mapping[str, Any]) -> None:
         )
 
 
+def check_metrics_file(path: Path | None) -> None:
+    """Refuse a file of metrics that surely cannot be written, before anything is opened."""
+    if path and (path.is_dir() or not path.parent.is_dir()):
+        raise UsageError(
+            f"--metrics-file {quote(operand(path))} names {'a folder' if path.is_dir() else 'a file in no folder'}",
+            hint="give NAME.prom in the folder that node_exporter reads (--collector.textfile.directory)",
+        )
+
+
 def check_there(source: str) -> None:
     """Refuse a path that names nothing, or no source, before a journal is made beside it."""
     from ..sources.files import refuse_path

@@ -18,7 +18,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..errors import BulkwriterError, Exit
 from ..model import Ended, Snapshot, Summary
@@ -29,6 +29,9 @@ from .lifecycle import FinalReport, Invocation, beside
 from .neighbours import Neighbours
 from .reason_lines import have_all, reasons_of
 from .stderr import Stderr
+
+if TYPE_CHECKING:
+    from .metrics_kept import MetricsKept
 
 LIVE_S = 0.2
 """Time between two drawings of a live display: smooth to the eye, under 1% of a core."""
@@ -59,6 +62,7 @@ class RunCommand:
 
     def prepare(self) -> Settings:
         choose.check_source(self._source, self._options)
+        choose.check_metrics_file(self._options["metrics_file"])
         self._journal = choose.journal_path(self._source, self._options["journal"])
         for note in self._notes:
             self._stderr.print(f"note: {note}", event="note")
@@ -103,9 +107,13 @@ class RunCommand:
 
     def _drive_of(self, settings: Settings) -> Drive:
         """A real run: the library's writer, and the source named on the command line."""
+        from ..observe.metrics_file import MetricsFile
         from ..writer import BulkWriter
+        from .metrics_kept import MetricsKept
 
         names = choose.columns_of(self._options)
+        path: Path | None = self._options["metrics_file"]
+        metrics = MetricsKept(MetricsFile(path), self._note) if path else None
 
         def open_source() -> Any:
             source = choose.open_given(self._source, self._options, self._stderr, limits=settings.limits)
@@ -114,8 +122,11 @@ class RunCommand:
         return Drive(
             self._stderr,
             open_source=open_source,
-            open_writer=lambda source: BulkWriter(settings, observers=[self._invocation.event_lines], columns=names),
+            open_writer=lambda source: BulkWriter(
+                settings, observers=[self._invocation.event_lines, *([metrics.file] if metrics else [])], columns=names
+            ),
             progress=progress_form(self._stderr, self._options["progress"], os.environ),
+            metrics=metrics,
         )
 
     def _with_counts(self, ending: Ending) -> Ending:
@@ -148,6 +159,9 @@ class RunCommand:
             return dataclasses.replace(ending, summary=dataclasses.replace(summary, reasons=reasons_of(reader)))
         return ending
 
+    def _note(self, text: str) -> None:
+        self._stderr.print(f"note: {text}", event="note")
+
     def _journal_text(self) -> str | None:
         return str(self._journal) if self._journal else None
 
@@ -162,8 +176,10 @@ class Drive:
         open_source: Callable[[], Any],
         open_writer: Callable[[Any], Writer],
         progress: str,
+        metrics: MetricsKept | None = None,
     ) -> None:
         self._stderr = stderr
+        self._metrics = metrics
         self._open_source = open_source
         self._open_writer = open_writer
         self._progress = progress
@@ -172,6 +188,8 @@ class Drive:
 
     async def run(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
+            if self._metrics:
+                stack.enter_context(self._metrics)
             source = self._open_source()
             stack.push_async_callback(source.aclose)
             self._opening = opening = self._open_writer(source)

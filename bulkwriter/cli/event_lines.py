@@ -33,6 +33,9 @@ FREQUENT = (
 BRIEF_S = 1.0
 """Trouble that pauses or lasted no longer is frequent too: one bad backend of three makes it every other second."""
 
+FOR_PROGRAMS = (events.Opened, events.Closed, events.ChunkReady, events.Sampled)
+"""Never said: the command line itself says when it begins and ends, and how it goes."""
+
 ASKED_FOR = (events.HeldBack, events.Remembered, events.NotRemembered)
 """Shown by progress all the time, or of no consequence: in text they are said with `-v` only."""
 
@@ -51,6 +54,8 @@ class EventLines:
 
     def __call__(self, event: events.Event) -> None:
         kind = type(event)
+        if kind in FOR_PROGRAMS:
+            return
         if kind in ASKED_FOR and not self._is_verbose and self._stderr.form == "text":
             return
         more = 0

@@ -235,6 +235,10 @@ run_output_options = several(
         "--progress", "how to show progress [default auto: rich on a terminal, else plain]", "progress",
         type=click.Choice(["auto", "rich", "plain", "none"]), default="auto",
     ),
+    plain(
+        "--metrics-file", "keep the run's metrics in this file, NAME.prom, for node_exporter's textfile collector",
+        "metrics_file", metavar="PATH", type=PATH,
+    ),
     output_options,
     title="Output",
 )  # fmt: skip

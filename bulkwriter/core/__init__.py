@@ -9,9 +9,9 @@
     retry       backoff, the budget of re-sends, the breaker for a server that does not answer
     stops       when a run must stop, and the message to people
     reasons     the reasons why pairs were not written, grouped by their meaning
-    stats       counters, latencies, the recent rate
+    stats       counters, latencies, the recent rate; `measured`: more of them, where somebody measures
     left        how many rows a source has, and how many still need work; `writes`: how many requests that takes
     dedupe      which pairs and which record ids were seen already
 
-This folder imports nouns only (`model`, `rows`, `errors`, `settings`).  `run` asks it and acts.
+This folder imports nouns only (`model`, `rows`, `errors`, `metrics`, `settings`).  `run` asks it and acts.
 """

@@ -130,6 +130,9 @@ class Pairs:
         self.in_flight[intent.seq] = intent
         return intent
 
+    def turned(self, now: float) -> None:
+        """All pairs that may go in this turn of the loop were taken.  Only those who time the waits act on it."""
+
     # what became of an attempt
 
     def back(self, intent: Intent, now: float) -> None:

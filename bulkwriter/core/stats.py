@@ -14,11 +14,13 @@ Source: the bucket scheme is HdrHistogram's (Tene), with the exponent that `frex
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import frexp
 from typing import Final
 
-from ..model import VerdictKind
+from ..metrics import add_bounded
+from ..model import Fault, Reply, VerdictKind
 
 SHORTEST_S: Final = 1e-6  # shorter latencies count as this: no network answers faster
 LONGEST_S: Final = 86_400.0  # longer ones count as this: the longest deadline that a setting allows
@@ -55,9 +57,18 @@ class Histogram:
         for latency_s in self._kept:
             if not SHORTEST_S <= latency_s <= LONGEST_S:
                 latency_s = LONGEST_S if latency_s > LONGEST_S else SHORTEST_S
-            mantissa, exponent = frexp(latency_s)
-            counts[int((exponent + mantissa + mantissa) * _SPLIT - _BASE)] += 1  # int() rounds down only above 0
+            mantissa, exponent = frexp(latency_s)  # as `place_of`, without a call
+            counts[int((exponent + mantissa + mantissa) * _SPLIT - _BASE)] += 1
         self._kept.clear()
+
+    def below(self, edges_s: Sequence[float]) -> tuple[int, ...]:
+        """How many lie between these rising edges, of those that were sorted: below the first, …, above the last.
+
+        Each edge must lie between two buckets: 32 equal parts of an octave.  Another thread may call it.
+        """
+        counts = self._counts.copy()
+        places = [0, *map(place_of, edges_s), len(counts)]
+        return tuple(sum(counts[low:high]) for low, high in pairwise(places))
 
     def quantile(self, q: float) -> float | None:
         """The latency at or below which a share `q` (0 to 1) of all lies, to within 1.6 %; None if there were none.
@@ -75,6 +86,12 @@ class Histogram:
     def quantiles(self, *qs: float) -> dict[float, float]:
         """{q: latency in seconds}; empty if none was recorded."""
         return {q: latency_s for q in qs if (latency_s := self.quantile(q)) is not None}
+
+
+def place_of(latency_s: float) -> int:
+    """The bucket of a latency in range."""
+    mantissa, exponent = frexp(latency_s)
+    return int((exponent + mantissa + mantissa) * _SPLIT - _BASE)  # int() rounds down only above 0
 
 
 class RateMeter:
@@ -113,12 +130,16 @@ class RateMeter:
 class Stats:
     """Counters of this process.  `attempts` counts requests of which at least one byte was written."""
 
-    __slots__ = ("_noted", "_others", "attempts", "created", "creates", "latency", "writes")
+    __slots__ = ("_noted", "_others", "attempts", "created", "creates", "faults", "latency", "responses", "writes")
 
     def __init__(self, started_at: float) -> None:
         self.attempts = 0
         self.created = 0
         self._others = dict.fromkeys(VerdictKind, 0)
+        self.responses: dict[str, int] = {}
+        """Whole replies that proved no creation, by HTTP status."""
+        self.faults: dict[Fault, int] = {}
+        """Requests without a whole reply."""
         self.latency = Histogram()
         self.creates = RateMeter(started_at)
         self.writes = RateMeter(started_at)
@@ -144,6 +165,13 @@ class Stats:
             self._others[kind] += 1
         self.latency.record(latency_s)
         self.latency.sort()
+
+    def heard(self, reply: Reply) -> None:
+        """Count a reply that proves no creation, or its loss."""
+        if reply.fault is None:
+            add_bounded(self.responses, str(reply.status))
+        else:
+            self.faults[reply.fault] = self.faults.get(reply.fault, 0) + 1
 
     @property
     def throttled(self) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..errors import UsageError
-from ..events import Event, Observer, ObserverDropped
+from ..events import Event, Observer, ObserverDropped, SharedObserver
 
 ERROR_CHARS: Final = 200
 """So much of what an observer raised is told: an error may quote anything."""
@@ -23,11 +23,13 @@ ERROR_CHARS: Final = 200
 class Audience:
     """The observers of one writer.  Raises `UsageError` for an observer that cannot be called."""
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
-        for observer in observers:
-            if not callable(observer):
-                raise UsageError(f"the observer {observer!r} cannot be called", hint="observers=[...] takes callables")
-        self._observers = tuple(observers)
+    def __init__(self, observers: Sequence[Observer | SharedObserver]) -> None:
+        self._observers = tuple(map(own_observer, observers))
+
+    @property
+    def wants_metrics(self) -> bool:
+        """Whether any of them asks for numbers."""
+        return any(getattr(observer, "wants_metrics", False) for observer in self._observers)
 
     def tell(self, event: Event) -> None:
         """Tell everybody of `event`."""
@@ -39,6 +41,15 @@ class Audience:
             except Exception as error:
                 self._observers = tuple(other for other in self._observers if other is not observer)
                 self.tell(ObserverDropped(name_of(observer), words_of(error)))
+
+
+def own_observer(observer: Observer | SharedObserver) -> Observer:
+    """The observer for this writer alone, where it is one that several writers share."""
+    own = getattr(observer, "for_writer", None)
+    found = own() if callable(own) else observer
+    if not callable(found):
+        raise UsageError(f"the observer {observer!r} cannot be called", hint="observers=[...] takes callables")
+    return found
 
 
 def name_of(observer: Observer) -> str:

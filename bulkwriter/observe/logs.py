@@ -18,13 +18,12 @@ A record has two more attributes for formatters that write JSON: `bulkwriter_eve
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from typing import Final
 
 from .. import events
-from .sentences import name, sentence
+from .sentences import facts, name, sentence
 
 LOGGER: Final = "bulkwriter"
 LEVELS: Final[dict[type[events.Event], tuple[str, int]]] = {
@@ -42,6 +41,10 @@ LEVELS: Final[dict[type[events.Event], tuple[str, int]]] = {
     events.Stopping: ("run", logging.INFO),  # an error where the event says so
     events.Note: ("run", logging.INFO),
     events.ObserverDropped: ("observers", logging.ERROR),
+    events.Opened: ("run", logging.INFO),
+    events.Closed: ("run", logging.INFO),
+    events.ChunkReady: ("run", logging.DEBUG),
+    events.Sampled: ("pace", logging.NOTSET),  # numbers for metrics; no logger takes this level
 }
 """Logger and level of each kind of event.  A test holds it total."""
 
@@ -55,5 +58,5 @@ def log_event(event: events.Event) -> None:
         level = logging.ERROR
     logger = logging.getLogger(f"{LOGGER}.{part}")
     if logger.isEnabledFor(level):
-        facts = {"bulkwriter_event": name(event), "bulkwriter_facts": dataclasses.asdict(event)}
-        logger.log(level, "%s", sentence(event, wall=time.time()), extra=facts)
+        told = {"bulkwriter_event": name(event), "bulkwriter_facts": facts(event)}
+        logger.log(level, "%s", sentence(event, wall=time.time()), extra=told)

@@ -8,8 +8,9 @@ Pure: the time of day is an argument.  Not here: how many of them a person gets 
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from typing import Final
+from typing import Any, Final
 
 from .. import events
 from ..amounts import duration, per_second, quantity
@@ -26,6 +27,12 @@ CLOCK_S: Final = 60.0
 def name(event: events.Event) -> str:
     """An event's name in JSON lines: `LaneShifted` is `lane_shifted`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+
+
+def facts(event: events.Event) -> dict[str, Any]:
+    """The fields of an event that are values, for JSON."""
+    found = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
+    return {key: value for key, value in found.items() if not callable(value)}
 
 
 def sentence(event: events.Event, *, wall: float) -> str:
@@ -70,6 +77,14 @@ def sentence(event: events.Event, *, wall: float) -> str:
             return f"stopping: {reason}"
         case events.Note(text):
             return f"note: {text}"
+        case events.Opened(base_url, journal):
+            return f"open for {base_url}, {f'with the journal {journal}' if journal else 'without a journal'}"
+        case events.ChunkReady(first_seq, rows):
+            return f"{quantity(rows, 'pair')} may be sent, from seq {first_seq:,} on"
+        case events.Sampled(latencies_s, waits_s):
+            return f"sampled {quantity(len(latencies_s), 'request')} and {quantity(len(waits_s), 'wait')}"
+        case events.Closed(reason, exit_code):
+            return f"ended with code {exit_code}: {reason}"
         case events.ObserverDropped(observer, error):
             return f"the observer {observer} raised, so it is told nothing more: {error}"
 

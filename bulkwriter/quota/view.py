@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..model import QuotaWindow, moment
 from .forecast import Spending
-from .windows import WRITE
+from .windows import WRITE, is_short
 
 if TYPE_CHECKING:
     from .gate import Quotas
@@ -67,3 +67,12 @@ def spending_of(quotas: Quotas) -> Spending | None:
     spending = quotas.latest.spending.copy()
     quotas.sides[WRITE].reserve.forget_in(spending)
     return spending
+
+
+def left_of(quotas: Quotas) -> dict[str, int]:
+    """Requests left in each long window, by its text, as of the last exchange with the ledger."""
+    spending, boot = spending_of(quotas), quotas.boot()
+    if spending is None:
+        return {}
+    long = (window for window in quotas.windows if not is_short(window))
+    return {window.text: max(0, window.count - spending.spent(window, boot)) for window in long}

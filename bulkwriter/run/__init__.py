@@ -14,6 +14,7 @@
     singles         single pairs from a service, in the same way
 
     bottleneck      what holds the run back now, in words for people
+    measured                    the numbers of a run that somebody measures
     notes, token_life           what is kept for `status` and the next start; whether the token outlives the run
     warm_start                  the server's rate limit as found, kept for the next run of the account
     registry        the list of this user's runs, so that two runs over the same pairs notice each other

@@ -25,9 +25,7 @@ from typing import Final
 import anyio
 
 from ..core import stops
-from ..core.pairs import Pairs
 from ..core.rulings import Rulings
-from ..core.stats import Stats
 from ..core.writes import unmet_of
 from ..errors import TryLater
 from ..events import DoubtsParked, Event, Note
@@ -41,10 +39,10 @@ from .admission import admission_for
 from .baseline_keeper import BaselineKeeper
 from .bottleneck import Bottleneck, quiet_s
 from .committer import Committer
-from .delivery import Deliveries
 from .doubt_resolution import DoubtResolution
 from .existing_records import KnownRecords, existing_of, outwait_s
 from .intents import Intents
+from .measured import deliveries_for, pairs_for, sample_of, stats_for
 from .ports import Ports, Stored
 from .record_ids import RecordIds
 from .run_loop import RunLoop
@@ -60,18 +58,28 @@ REFUSED_S: Final = 10.0
 class Engine:
     """One run in one process.  Call `start`, give it sources or single pairs, then call `settle_down` and `aclose`."""
 
-    def __init__(self, settings: Settings, ports: Ports, stored: Stored, *, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ports: Ports,
+        stored: Stored,
+        *,
+        tell: Callable[[Event], None],
+        is_measured: bool = False,
+    ) -> None:
         self.settings = settings
         self.ports = ports = replace(ports, get_page=telling_orphans(ports.get_page, tell, ports.entity))
         clock, store = ports.clock, ports.store
         self.run = run = RunLoop(self.advance, settings, clock=clock, tell=tell)
-        self.pairs = pairs = Pairs(
+        stats = stats_for(clock(), is_measured=is_measured)
+        self.pairs = pairs = pairs_for(
+            stats,
             late_apply_s=settings.late_apply_s,
             list_lag_s=settings.list_lag_s,
             max_attempts=settings.max_attempts,
             most_rows=settings.limits.outcome_rows,
         )
-        stats, ids = Stats(clock()), RecordIds(stored.record_ids, are_rising=stored.has_rising_ids)
+        ids = RecordIds(stored.record_ids, are_rising=stored.has_rising_ids)
         self.admission = admission = admission_for(settings, ports)
         self.token_refresh = token_refresh = TokenRefresh(ports.tokens, ports.api, run, pairs, clock=clock)
         is_checked = settings.existing == "check"
@@ -93,7 +101,7 @@ class Engine:
             run, pairs, admission, token_refresh, rulings, ids, stats, looker,
             timeout_s=settings.timeout_s, clock=clock, wall=ports.wall,
         )  # fmt: skip
-        deliveries = Deliveries(run)
+        deliveries = deliveries_for(run, stats)
         baseline = BaselineKeeper(ports, stored)
         self.known = KnownRecords(
             ids,
@@ -193,6 +201,8 @@ class Engine:
                 self.tell_doubts()
             self._check_gone(now)
             self.bottleneck.look(now)
+            if sampled := sample_of(self.sender.stats, now):
+                self.run.tell(sampled)
             self.run.soon()
 
     def _check_gone(self, now: float) -> None:

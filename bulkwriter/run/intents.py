@@ -16,6 +16,7 @@ from typing import Any, Final
 from ..core.pairs import EXISTING, INTENT, Pairs
 from ..core.stops import GO_ON
 from ..errors import ConfigurationStop
+from ..events import ChunkReady
 from ..listing.looks import Looker
 from ..model import Intent, State
 from ..rows import AppendRow, SettleRow, StoredRow, intent_detail
@@ -163,6 +164,8 @@ class Intents:
 
     def _hand_over(self, intents: list[Intent]) -> None:
         self._pairs.added(intents, self._clock())
+        if intents:
+            self._run.tell(ChunkReady(intents[0].seq, len(intents)))
         self._run.soon()
 
     async def _append(self, rows: list[AppendRow], settled: list[SettleRow]) -> None:

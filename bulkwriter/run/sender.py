@@ -86,6 +86,7 @@ class Sender:
         wishes, now, pairs = NO_WISHES, self._clock(), self._pairs
         if not (self._run.is_stopping or pairs.is_full or self._token_refresh.since == math.inf):
             wishes = self._send(now)
+            pairs.turned(now)
         if self.lanes.freed:
             self.lanes.keep_freed(now)
         return wishes
@@ -139,6 +140,7 @@ class Sender:
                 for event in admission.created(now, sent_at):
                     self._run.tell(event)
             else:
+                stats.heard(reply)
                 self._repeated(lane, intent, record_id, now)
         if reply.fault is None:
             self.lanes.freed.append(lane)
@@ -158,6 +160,7 @@ class Sender:
             is_refreshed=self._token_refresh.is_refreshed,
         )
         stats.count(ruling.verdict.kind, now - sent_at)
+        stats.heard(reply)
         stop = self._move(lane, intent, ruling, reply.status, now) or ruling.stop
         is_whole = reply.fault is None
         news = self._admission.heard(ruling.news, ruling.verdict, sent_at=sent_at, now=now, is_whole=is_whole)

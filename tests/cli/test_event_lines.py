@@ -8,7 +8,7 @@ import json
 import pytest
 
 from bulkwriter import events
-from bulkwriter.cli.event_lines import GATHER_S, EventLines
+from bulkwriter.cli.event_lines import FOR_PROGRAMS, GATHER_S, EventLines
 from bulkwriter.cli.stderr import Stderr
 from bulkwriter.model import moment
 from bulkwriter.observe.sentences import name, sentence
@@ -76,11 +76,19 @@ EXAMPLES: list[tuple[events.Event, str]] = [
     (events.NotRemembered("x: full"), "what is learnt of the server is not remembered: x: full"),
     (events.Stopping("401"), "stopping: 401"),
     (events.Note("something"), "note: something"),
+    (events.Opened("https://h", "p.journal"), "open for https://h, with the journal p.journal"),
+    (events.Opened("https://h", None), "open for https://h, without a journal"),
+    (events.ChunkReady(2_000, 1), "1 pair may be sent, from seq 2,000 on"),
+    (events.Sampled((0.1, 0.2), (0.1,)), "sampled 2 requests and 1 wait"),
+    (events.Closed("every pair was written", 0), "ended with code 0: every pair was written"),
     (
         events.ObserverDropped("Mine", "ValueError('no')"),
         "the observer Mine raised, so it is told nothing more: ValueError('no')",
     ),
 ]
+
+
+SAID = [event for event, _ in EXAMPLES if not isinstance(event, FOR_PROGRAMS)]
 
 
 @pytest.mark.parametrize(("event", "text"), EXAMPLES, ids=lambda e: name(e) if not isinstance(e, str) else "")
@@ -96,11 +104,11 @@ def test_json_lines_hold_the_event_and_its_facts() -> None:
     said = io.StringIO()
     stderr = Stderr(said, form="json")
     lines_of_events = EventLines(stderr, is_verbose=True, now=lambda: 0.0)
-    for event, _ in EXAMPLES:
+    for event, _ in EXAMPLES:  # those for programs are passed over
         lines_of_events(event)
     stderr.close()
     lines = [json.loads(line) for line in said.getvalue().splitlines()]
-    assert [line["event"] for line in lines] == [name(e) for e, _ in EXAMPLES]
+    assert [line["event"] for line in lines] == [name(event) for event in SAID]
     assert lines[0]["by"] == "limit"
     assert lines[0]["at"].endswith("Z")
 
@@ -110,14 +118,14 @@ def test_in_a_log_every_line_of_an_event_has_its_date_time_and_zone() -> None:
     said = io.StringIO()
     stderr = Stderr(said)
     lines_of_events = EventLines(stderr, is_verbose=True, now=lambda: 0.0)
-    for event, _ in EXAMPLES:
+    for event, _ in EXAMPLES:  # those for programs are passed over
         lines_of_events(event)
     stderr.print("Every pair is there\n\n  pairs  3", event="summary")
     stderr.print("Type yes to go on:")
     stderr.close()
     lines = said.getvalue().splitlines()
-    assert all(STAMPED.match(line) for line in lines[: len(EXAMPLES) + 1])
-    assert lines[len(EXAMPLES) + 1 :] == ["", "  pairs  3", "Type yes to go on:"]
+    assert all(STAMPED.match(line) for line in lines[: len(SAID) + 1])
+    assert lines[len(SAID) + 1 :] == ["", "  pairs  3", "Type yes to go on:"]
 
 
 def test_what_progress_shows_anyway_is_said_in_text_only_when_asked_for() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
@@ -18,7 +19,16 @@ def test_every_kind_of_event_has_its_logger_and_level() -> None:
     assert set(LEVELS) == set(events.Event.__args__)
 
 
-@pytest.mark.parametrize(("event", "_"), EXAMPLES, ids=lambda e: type(e).__name__)
+SHOWN = [(event, text) for event, text in EXAMPLES if not isinstance(event, events.Sampled)]
+
+
+def test_samples_are_no_record_at_any_level(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(1, "bulkwriter"):
+        log_event(events.Sampled((0.1,), ()))
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("event", "_"), SHOWN, ids=lambda e: type(e).__name__)
 def test_a_record_has_the_sentence_the_name_and_the_facts(
     event: events.Event, _: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -30,6 +40,7 @@ def test_a_record_has_the_sentence_the_name_and_the_facts(
     assert record.getMessage()
     assert record.__dict__["bulkwriter_event"] == record.__dict__["bulkwriter_event"].lower()
     assert set(record.__dict__["bulkwriter_facts"]) == set(event.__slots__)
+    json.dumps(record.__dict__["bulkwriter_facts"])
 
 
 def test_a_stop_by_an_error_is_an_error(caplog: pytest.LogCaptureFixture) -> None:

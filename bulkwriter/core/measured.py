@@ -1,0 +1,151 @@
+"""The counters of a run that somebody measures: `Stats`, and more that costs a little for each pair.
+
+    WaitCounts       waits in fixed buckets, all pairs of a turn of the loop at once
+    SummedHistogram  latencies with their sum; their fixed buckets are groups of the histogram's own
+    MeasuredStats    outcomes, statuses and reasons beside what `Stats` counts; a sample of durations
+
+A run that nobody measures has plain `Stats` and none of this.  Nothing is done for one pair: rows are counted a commit
+at a time, in two passes in C.
+
+Invariants: counts only grow.  Labels that a server chooses are bounded (`metrics.add_bounded`).  Pure.  Not here: the
+places where a run counts (`run.measured`).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, Final
+
+import orjson
+
+from ..metrics import LATENCY_S, OTHER_LABEL, WAITING_S, Distribution, add_bounded
+from ..model import State
+from ..rows import SettleRow
+from .stats import Histogram, Stats
+
+SAMPLES: Final = 5
+"""Durations of each kind in one sample."""
+SAMPLE_S: Final = 0.25
+"""Shortest time between two samples, so that they have at most 20 durations of a kind a second."""
+STATE_OF: Final = itemgetter(1)
+STATUS_OF: Final = itemgetter(4)
+CREATED, REJECTED = int(State.CREATED), int(State.REJECTED)
+SETTLED_WORDS: Final = {
+    int(state): state.word
+    for state in (State.CREATED, State.EXISTING, State.REJECTED, State.FAILED, State.INVALID, State.DUPLICATE)
+}
+PROPERTY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,63}")
+"""The name of a property of the API.  Anything else in its place is the server's text, and no label."""
+NONE_NAMED: Final = "none"
+
+
+class WaitCounts:
+    """Waits in fixed buckets."""
+
+    __slots__ = ("_counts", "_total_s", "recent")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(WAITING_S) + 1)
+        self._total_s = 0.0
+        self.recent: deque[float] = deque(maxlen=SAMPLES)
+
+    def add(self, wait_s: float, count: int) -> None:
+        """`count` pairs waited for so long."""
+        self._counts[bisect_left(WAITING_S, wait_s)] += count
+        self._total_s += wait_s * count
+        self.recent.append(wait_s)
+
+    def read(self) -> Distribution:
+        """All waits so far; another thread may call it."""
+        return Distribution(WAITING_S, tuple(self._counts), self._total_s)
+
+
+class SummedHistogram(Histogram):
+    """A histogram that knows the sum of its latencies, and the last few of them."""
+
+    __slots__ = ("_total_s", "recent")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._total_s = 0.0
+        self.recent: deque[float] = deque(maxlen=SAMPLES)
+
+    def sort(self) -> None:
+        self._total_s += sum(self._kept)
+        self.recent.extend(self._kept)
+        super().sort()
+
+    def read(self) -> Distribution:
+        """All latencies up to the last commit; another thread may call it."""
+        return Distribution(LATENCY_S, self.below(LATENCY_S), self._total_s)
+
+
+class MeasuredStats(Stats):
+    """The counters of a run that somebody measures."""
+
+    __slots__ = ("_sampled_at", "freed", "outcomes", "rejections", "waits")
+
+    latency: SummedHistogram
+
+    def __init__(self, started_at: float) -> None:
+        super().__init__(started_at)
+        self.latency = SummedHistogram()
+        self.waits = WaitCounts()
+        self.outcomes: dict[str, int] = dict.fromkeys(SETTLED_WORDS.values(), 0)
+        self.rejections: dict[str, int] = {}
+        self.freed = 0
+        """Pairs that are sent again since looks saw no record of them."""
+        self._sampled_at = started_at
+
+    def note_freed(self) -> None:
+        """A pair that was in doubt is sent again."""
+        self.freed += 1
+
+    def settled(self, rows: Sequence[SettleRow]) -> None:
+        """These rows are durable."""
+        outcomes = self.outcomes
+        by_state = Counter(map(STATE_OF, rows))
+        for state, count in by_state.items():
+            if word := SETTLED_WORDS.get(state):
+                outcomes[word] += count
+        statuses = set(map(STATUS_OF, rows))
+        if len(by_state) == len(statuses) == 1 and CREATED in by_state:  # nearly always
+            self._created(statuses.pop(), len(rows))
+        else:
+            for row in rows:
+                if row[1] == CREATED:
+                    self._created(row[4], 1)
+                elif row[1] == REJECTED:
+                    add_bounded(self.rejections, property_of(row[5]))
+
+    def _created(self, status: int | None, count: int) -> None:
+        if status is not None:  # else a look found the record
+            add_bounded(self.responses, str(status), count)
+
+    def settled_at_once(self, state: int) -> None:
+        """A row that is no pair, or repeats another one, is durable."""
+        self.outcomes[SETTLED_WORDS[state]] += 1
+
+    def sample(self, now: float) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Some of the latencies and waits since the last sample; None if that was just now or there are none."""
+        latencies, waits = self.latency.recent, self.waits.recent
+        if now < self._sampled_at + SAMPLE_S or not (latencies or waits):
+            return None
+        found = tuple(latencies), tuple(waits)
+        latencies.clear()
+        waits.clear()
+        self._sampled_at = now
+        return found
+
+
+def property_of(detail: str | None) -> str:
+    """The property that a rejection names first, as a label."""
+    errors: Any = orjson.loads(detail).get("errors") if detail else None
+    name = errors[0][0] if errors else ""
+    if not name:
+        return NONE_NAMED
+    return name if PROPERTY.fullmatch(name) else OTHER_LABEL
