@@ -23,6 +23,7 @@ Read the code in this order.  The `__init__.py` of each folder says what is wher
     listing/, verify/                   what the server has; verify, repair and undo
     net/, store/                        the network; the journal on disk
     sources/                            where pairs come from
+    resolve/                            from e-mails and titles to ids: a table of people becomes a source
     observe/                            log, metrics and traces, as observers of events
     cli/, stub/                         the command line, and a local server to try it on
 """

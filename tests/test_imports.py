@@ -74,6 +74,8 @@ MAY_USE: dict[str, set[str]] = {
         "shielded",
         "store",
     },
+    # e-mails and titles to ids
+    "resolve": {*NOUNS, "entities", "listing", "net", "sources", "store"},
     # verify and undo
     "verify": {*NOUNS, "core", "listing", "net", "quota", "server_client", "store"},
     # show the writer to those who run a service
@@ -91,6 +93,7 @@ MAY_USE: dict[str, set[str]] = {
         "listing",
         "observe",
         "quota",
+        "resolve",
         "run",
         "server_client",
         "shell",
@@ -106,7 +109,24 @@ MAY_USE: dict[str, set[str]] = {
 }
 PURE_QUOTA = {f"quota/{name}" for name in ("forecast", "reserve", "short_window", "sides", "throttles", "windows")}
 """What decides how much may be spent."""
-PURE = {"adaptive", "amounts", "core", "entities", "errors", "events", "metrics", "model", "rows", *PURE_QUOTA}
+PURE_RESOLVE = {
+    f"resolve/{name}"
+    for name in ("directory", "matching", "names", "normal", "outputs", "records", "ways", "wishes")
+}  # fmt: skip
+"""What decides which ids a row means."""
+PURE = {
+    "adaptive",
+    "amounts",
+    "core",
+    "entities",
+    "errors",
+    "events",
+    "metrics",
+    "model",
+    "rows",
+    *PURE_QUOTA,
+    *PURE_RESOLVE,
+}
 """Parts that decide, single files of a part among them, and the nouns: values in, values out."""
 IMPURE = {
     "aiohttp", "anyio", "asyncio", "logging", "multiprocessing", "os", "pathlib", "secrets", "select", "socket",

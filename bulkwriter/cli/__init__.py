@@ -13,6 +13,7 @@
     dry_run, plan   what a run would do (`source_counts`), and when it would be done (`outlook`)
     runs            all runs of this user, by the registry beside the ledger
     status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`)
+    resolve         a table of e-mails and titles becomes a source; `drafts`: files that appear together
     export          pairs by state, as a source again; `journals`: which journal is meant
     verify, undo    what the server has, against a journal (`verify_report`); the records of a run deleted
     config          every setting with its origin

@@ -30,7 +30,8 @@ The lists of the API show both, and so do exports of those lists:
 From an e-mail address to the right id takes two steps.  First find the person
 by the address and note the Id.  Then look through the enrolments of the course
 for the one with that Id as its CoworkerId.  The Id of that enrolment is the
-CourseMemberId.
+CourseMemberId.  bulkwriter resolve does this for a whole table: bulkwriter help
+spreadsheets.
 
 Two lessons may have the same title, and two people the same name or address.
 Check which one you have.  The API documentation does not say whether the server
@@ -50,6 +51,59 @@ From a spreadsheet
 
 The record that the run creates has no date of its own.  It shows when it was
 written, not when the lesson was taken.
+"""
+
+SPREADSHEETS: Final = """\
+From a spreadsheet with e-mails to a run
+
+Your table says who did which lesson: an e-mail, the title of a course, the title
+of a lesson.  resolve looks the ids up and keeps all your own columns:
+
+  bulkwriter resolve people.csv --token-file token
+
+  people.resolved.csv     the rows with both ids: a SOURCE for plan and run
+  people.unresolved.csv   the other rows, each with its reason
+
+Columns      Email, Course and Lesson.  Upper and lower case, spaces, _ and - make
+             no difference, and common other names work (E-mail, Course title).
+             For other names use --email-column NAME, --course-title-column NAME
+             and --lesson-title-column NAME.  If a course has two lessons with the
+             same title, add a column Section.  Where you know an id, add it in a
+             column CourseId, CourseLessonId, CoworkerId or CourseMemberId: ids
+             win over titles and e-mails.
+E-mails      Case and blanks at the ends do not count.  If several profiles have
+             the same e-mail, the one that is enrolled in the course is taken.  If
+             two of them are enrolled, the row is ambiguous.
+Names        With --by-name a row without an e-mail is looked up by the full name
+             (column FullName or Name), among those enrolled in the course.
+Titles       The whole title must be the same, but for case.
+
+Reasons in people.unresolved.csv
+
+  not enrolled                  the person is known, but is not in the course
+  person not found              nobody has this e-mail
+  person ambiguous              Candidates shows who it may be
+  course, lesson not found      no such title; see how it is written in Nexudus
+  course, lesson ambiguous      several have this title: add the id, or a Section
+  lesson of another course      the course of the row does not have this lesson
+  lesson inactive               you can take these all the same, with
+  enrolment blocked             --accept inactive,blocked,not-approved
+  enrolment not approved
+
+"Not found" can also mean that your sign-in may not see it: users can be limited
+to some locations.  Correct the rows in the file and resolve that file again.  It
+has the columns that resolve needs.
+
+resolve ends with exit 1 if some rows have no ids, else with 0.
+
+It only reads lists, and waits for the same quotas as a run.  It says first how
+many calls it needs and how long they take.  What lists have shown is kept for a
+day in ~/.cache/bulkwriter, so that the same command goes on after a kill and asks
+nothing twice.  After you changed something in Nexudus, add --refresh.  Of people
+it keeps the id, the e-mail, the full name and whether they are active.
+
+The user needs the roles Course-List, CourseLesson-List, CourseMember-List and
+Coworker-List, and best also Coworker-Read.
 """
 
 SIGN_IN: Final = """\
@@ -93,6 +147,9 @@ The user needs these roles (a full administrator has them all)
   CourseCompletedLesson-Create   for run
   CourseCompletedLesson-List     for run, plan, verify and undo, which read lists
   CourseCompletedLesson-Delete   for undo and verify --repair
+
+  Course-List, CourseLesson-List, CourseMember-List, Coworker-List and
+  Coworker-Read                  for resolve
 
 A reply of 401 can mean a bad token or a missing role.  The message says which
 request was refused.

@@ -16,6 +16,7 @@ before anything was ever answered.  That is a `ConfigurationStop`, since a repet
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -24,13 +25,15 @@ from ..core.stops import at_connect
 from ..entities import Entity
 from ..errors import ConfigurationStop
 from ..events import Event, Note
-from ..model import CallKind, Reply
+from ..model import CallKind, Fault, Reply
 from ..net.api import NOBODY, Api, BadList, ListedRecord, ListPage
 from ..net.auth import TokenSource
 from .lists import PAGE_SIZE, Filters, GetPage, ListFailed
 
 SAID_BYTES = 800  # of a server's text in place of a list, looked at
 SAID_CHARS = 120  # of that, shown: a failed look is told often
+
+EMAIL = re.compile(r"[^\s\"'<>=&?:;,]+(?:@|%40)[^\s\"'<>&?:;,]+", re.IGNORECASE)
 
 T = TypeVar("T")
 
@@ -41,6 +44,10 @@ class StaleList(ListFailed):
     def __init__(self, reason: str, page: ListPage) -> None:
         super().__init__(reason)
         self.page = page
+
+
+class TooLarge(ListFailed):
+    """A page that was larger than its bound.  A smaller page may not be."""
 
 
 SendRequest = Callable[[bytes], Awaitable[Reply]]
@@ -64,7 +71,7 @@ class Lister:
 
     async def page(self, filters: Filters, number: int) -> ListPage:
         """Page `number` (from 1) of the records that match, newest first.  Raises `ListFailed`."""
-        page, age = await self._read(
+        page, age = await self.read(
             lambda token: self._api.list_page(token, filters=filters, page=number, size=PAGE_SIZE),
             self._api.parse_page,
             what="lists",
@@ -80,7 +87,7 @@ class Lister:
 
         A record that is missing in the answer may exist all the same: nothing shows that such a list is whole.
         """
-        records, age = await self._read(
+        records, age = await self.read(
             lambda token: self._api.by_ids(token, ids), self._api.parse_records, what="records by ids"
         )
         if not {record.record_id for record in records} <= set(ids):
@@ -89,10 +96,14 @@ class Lister:
             raise ListFailed(age)
         return records
 
-    async def _read(
+    async def read(
         self, request_with: Callable[[str], bytes], parse: Callable[[bytes], T], *, what: str
     ) -> tuple[T, str]:
-        """The list that came, and a sentence about its age if that is too high."""
+        """The list that came, and a sentence about its age if that is too high.  Raises `ListFailed`.
+
+        `request_with` makes the request of a token, `parse` reads the body and raises `BadList`.  `what` tells kinds of
+        lists apart: an answer of another shape is odd once a list of its kind has come.
+        """
         token = await self._tokens.current()
         reply = await self._ask(request_with(token.value))
         if judge_call(reply, 0.0).kind is CallKind.UNAUTHORIZED:
@@ -125,6 +136,8 @@ class Lister:
             self._has_connected = True
         verdict = judge_call(reply, self._wall())
         kind = verdict.kind
+        if reply.fault is Fault.OVERSIZED:
+            raise TooLarge(f"list call: {reply.trouble}")
         if kind is CallKind.ANSWERED and reply.status == 200 and not is_web_page(reply):
             return
         raise ListFailed(
@@ -160,6 +173,7 @@ def is_web_page(reply: Reply) -> bool:
 
 
 def said(reply: Reply) -> str:
-    """A quote of a reply that is no list, for people."""
-    words = printable(reply.body[:SAID_BYTES].decode(errors="replace"), SAID_CHARS)
+    """A quote of a reply that is no list, for people, without e-mails: an error may repeat what was asked for."""
+    text = EMAIL.sub("(e-mail)", reply.body[:SAID_BYTES].decode(errors="replace"))
+    words = printable(text, SAID_CHARS)
     return f"; it said: {words}" if words else ""

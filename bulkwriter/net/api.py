@@ -78,6 +78,15 @@ class ListedRecord(NamedTuple):
     created_on: object
 
 
+class PagePlace(NamedTuple):
+    """What the envelope of a page says of it and of its whole list."""
+
+    page: int
+    page_size: int
+    total: int
+    has_next: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ListPage:
     """One page of a list: (record id, pair) in the order received, and the envelope's facts about the whole list.
@@ -137,17 +146,27 @@ class Api:
         filters: Mapping[str, object] | None = None,
         page: int = 1,
         size: int = 1_000,
+        path: str | None = None,
     ) -> bytes:
-        """The request for one page, from 1, of the records that match, newest first."""
-        query = {**(filters or {}), "page": page, "size": size, "orderBy": "Id", "dir": -1, NONCE: next(self._nonces)}
-        return self._head("GET", f"{self._path}?{urlencode(query)}", token=token, extra=FRESH)
+        """The request for one page, from 1, of the records that match, newest first.
 
-    def by_ids(self, token: str, ids: Iterable[int]) -> bytes:
-        """The request for the records with these ids, at most `IDS_PER_CALL`; `parse_records` reads the reply."""
+        `path`, below the base URL, is that of another list than the entity's.
+        """
+        query = {**(filters or {}), "page": page, "size": size, "orderBy": "Id", "dir": -1, NONCE: next(self._nonces)}
+        return self._head("GET", f"{self._at(path)}?{urlencode(query)}", token=token, extra=FRESH)
+
+    def by_ids(self, token: str, ids: Iterable[int], *, path: str | None = None) -> bytes:
+        """The request for the records with these ids, at most `IDS_PER_CALL`; `parse_records` reads the reply.
+
+        `path` is as in `list_page`.
+        """
         chosen = ",".join(map(str, ids))
         return self._head(
-            "GET", f"{self._path}/?id=%5B{chosen}%5D&{NONCE}={next(self._nonces)}", token=token, extra=FRESH
+            "GET", f"{self._at(path)}/?id=%5B{chosen}%5D&{NONCE}={next(self._nonces)}", token=token, extra=FRESH
         )
+
+    def _at(self, path: str | None) -> str:
+        return self._path if path is None else self._prefix + path
 
     def delete(self, token: str, record_id: int) -> bytes:
         """The request that deletes one record."""
@@ -172,25 +191,10 @@ class Api:
 
     def parse_page(self, body: bytes) -> ListPage:
         """Read a list's reply.  Raises BadList."""
-        envelope = load(body)
-        if not isinstance(envelope, dict):
-            raise BadList("the list is not a JSON object")
-        rows: Any = envelope.get("Records")
-        if not isinstance(rows, list):
-            raise BadList("the list has no Records")
-        has_next = envelope.get("HasNextPage")
-        if not isinstance(has_next, bool):
-            raise BadList("the list has no HasNextPage that is true or false", is_list=True)
+        rows, place = parse_envelope(body)
         records = self._records(rows)
         self._check_fields(records)
-        return ListPage(
-            records=records,
-            page=count_of(envelope, "CurrentPage", "PageNumber"),
-            page_size=count_of(envelope, "CurrentPageSize", "PageSize"),
-            total=count_of(envelope, "TotalItems"),
-            has_next=has_next,
-            created_on=[row.get(CREATED_ON) for row in rows],
-        )
+        return ListPage(records=records, **place._asdict(), created_on=[row.get(CREATED_ON) for row in rows])
 
     def parse_records(self, body: bytes) -> list[ListedRecord]:
         """Read the reply to `by_ids`, a bare array.  Raises BadList."""
@@ -243,6 +247,25 @@ def body_format(entity: Entity) -> bytes:
     """The body of a create, with two places for numbers."""
     constants = b"".join(b",%b:%b" % (orjson.dumps(field), orjson.dumps(value)) for field, value in entity.constants)
     return b"{%b:%%d,%b:%%d%b}" % (*(orjson.dumps(field) for field in entity.fields), constants)
+
+
+def parse_envelope(body: bytes) -> tuple[list[Any], PagePlace]:
+    """The records of a page as they came, and its place in its list.  Raises BadList."""
+    envelope = load(body)
+    if not isinstance(envelope, dict):
+        raise BadList("the list is not a JSON object")
+    rows: Any = envelope.get("Records")
+    if not isinstance(rows, list):
+        raise BadList("the list has no Records")
+    has_next = envelope.get("HasNextPage")
+    if not isinstance(has_next, bool):
+        raise BadList("the list has no HasNextPage that is true or false", is_list=True)
+    return rows, PagePlace(
+        page=count_of(envelope, "CurrentPage", "PageNumber"),
+        page_size=count_of(envelope, "CurrentPageSize", "PageSize"),
+        total=count_of(envelope, "TotalItems"),
+        has_next=has_next,
+    )
 
 
 def host_header(scheme: str, host: str, port: int | None) -> str:

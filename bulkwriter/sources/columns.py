@@ -17,11 +17,15 @@ from typing import Final
 from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import SourceError, UsageError
 from ..model import column_key
+from ..shell import operand, quote
 from .batches import printable
 from .ids import parse_id
 
 SHOWN_NAMES: Final = 20
 SHOWN_CHARS: Final = 40
+EMAIL_NAMES: Final = ("Email", "EmailAddress", "Mail", "CoworkerEmail")
+"""Usual names of a column with e-mails."""
+NO_FILE: Final = "standard input"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,13 @@ class Columns:
                 hint=f"put a line before it such as {self.first},{self.second}",
                 line=line,
             )
+        if not any(places(names, name) for name in (self.first, self.second)) and names_emails(names):
+            table = "FILE" if source == NO_FILE else quote(operand(source))
+            return SourceError(
+                f"{source}, line {line}: it has e-mails and no ids; found: {shown(names)}",
+                hint=hint or f"this looks the ids up: bulkwriter resolve {table}",
+                line=line,
+            )
         wanted = zip(self.words, (self.first, self.second), strict=True)
         missing = [(word, name) for word, name in wanted if not places(names, name)]
         flags = zip(("--lesson-column", "--member-column"), (self.first, self.second), strict=True)
@@ -78,6 +89,11 @@ class Columns:
             hint=hint or f"name the right one with {options}",
             line=line,
         )
+
+
+def names_emails(names: Sequence[str]) -> bool:
+    """Whether one of these columns is called as e-mails usually are."""
+    return any(places(names, name) for name in EMAIL_NAMES)
 
 
 def places(names: Sequence[str], wanted: str) -> list[int]:
