@@ -9,6 +9,10 @@ The tree is short on purpose.  A program acts on the type, a person on the hint.
      ├─ SourceError                     6   source unreadable, without its columns, or changed
      ├─ ConfigurationStop               4   bad token, role, host, TLS name, or the same refusal again and again
      └─ TryLater                       75   the server is gone, or asks to wait for more than we may
+         └─ NotWell                         a single write waited long enough for a writer that cannot send now
+
+An error belongs to the call or the source that made it.  Only two kinds end a writer for all its callers: a journal or
+ledger that fails, and a bug (`ends_writer`).
 
 `code` names the trouble for programs, in finer steps than the exit code.  The journal and `--json` have it too.
 
@@ -104,6 +108,23 @@ class TryLater(BulkwriterError):
     def __init__(self, message: str, *, hint: str = "", code: str = "", retry_at: float | None = None) -> None:
         super().__init__(message, hint=hint, code=code)
         self.retry_at = retry_at
+
+
+class NotWell(TryLater):
+    """The writer could not send for as long as this call wanted to wait (`Settings.patience_s`).
+
+    The pair stays `pending`, and is written once the writer is well again.  `__cause__` says why it is not well.
+    """
+
+    code = "not_well"
+
+
+def ends_writer(error: BaseException) -> bool:
+    """Whether an error ends a writer for good: a journal or ledger that fails, and a bug of ours.
+
+    Any other error may pass: a server comes back, a token is renewed, a window opens.
+    """
+    return isinstance(error, JournalError) or not isinstance(error, BulkwriterError) or error.exit_code is Exit.BUG
 
 
 def bug_of_ours(error: BaseException) -> BulkwriterError:

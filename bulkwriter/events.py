@@ -100,12 +100,43 @@ class Stopping:
     """The run begins no new attempt; those in flight may end.
 
     `reason` is a sentence for people, `hint` says what to do next.  `is_error` is True where the run ends with this
-    error, and False where a caller or a signal asked it to end.
+    error, and False where a caller or a signal asked it to end.  `is_source`: the source alone ends with this error;
+    other calls of the writer go on, now or once it is well again.
     """
 
     reason: str
     hint: str = ""
     is_error: bool = False
+    is_source: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unwell:
+    """The writer cannot send for this `reason`; `hint` says what to do.  One request tries again after `tries_s`.
+
+    While a source is being taken, `Stopping` is told in its place.
+    """
+
+    reason: str
+    hint: str
+    tries_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Well:
+    """The writer can send again, after `unwell_s`."""
+
+    unwell_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SameRejections:
+    """The last `count` pairs given one by one were all rejected with the same words.  Nothing stops: they may be of
+    one caller among many.
+    """
+
+    count: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +229,8 @@ class Closed:
 
 Event = (
     HeldBack | Throttled | ConnectionTrouble | Recovered | DoubtsParked | DoubtsSettled | LookFailed | LaneShifted
-    | TokenRefreshed | Remembered | NotRemembered | Stopping | Note | ObserverDropped
-    | Opened | ChunkReady | Sampled | Closed
+    | TokenRefreshed | Remembered | NotRemembered | Stopping | Unwell | Well | SameRejections | Note
+    | ObserverDropped | Opened | ChunkReady | Sampled | Closed
 )  # fmt: skip
 Observer = Callable[[Event], None]
 """Takes one event, and returns at once.  One that raises is dropped.  See `wants_metrics` above."""

@@ -70,9 +70,8 @@ class Rulings:
     def __init__(self, settings: Settings, *, has_quotas: bool, create_role: str) -> None:
         self._settings = settings
         self._create_role = create_role
-        self._rejections = stops.Rejections(
-            most_in_a_row=settings.max_same_rejections, most_share=settings.stop_rejected
-        )
+        self._rejections = self._singles = stops.Rejections(most_in_a_row=settings.max_same_rejections)
+        self.source_begins()
         self._throttles = stops.ThrottleStreak() if settings.on_quota == "stop" and not has_quotas else None
         self._token_refused_at = -1  # how many were created when a token was refused; -1 once a refusal was believed
 
@@ -108,9 +107,24 @@ class Rulings:
             ruling = ruling._replace(news=News.THROTTLED, stop=stop)
         return ruling
 
-    def refused(self, status: int, verdict: Verdict, *, created: int, is_single: bool) -> BulkwriterError | None:
-        """A held pair has no record, so its refusal counts.  Return the error to stop with if there were too many."""
-        return self._rejections.add(status, verdict, created=created, is_single=is_single)
+    def source_begins(self) -> None:
+        """Another source begins.  What was refused of the one before says nothing about it."""
+        self._rejections = stops.Rejections(
+            most_in_a_row=self._settings.max_same_rejections, most_share=self._settings.stop_rejected
+        )
+
+    def refused(self, status: int, verdict: Verdict, *, created: int) -> BulkwriterError | None:
+        """A held pair of the source has no record, so its refusal counts.  Return the error to end the source with if
+        there were too many.
+        """
+        return self._rejections.add(status, verdict, created=created)
+
+    def refused_single(self, status: int, verdict: Verdict, *, created: int) -> int:
+        """The same for a pair given by itself.  Such pairs come from many callers, who share no setting, so nothing
+        ends.  Return how many were refused alike in a row, at every `max_same_rejections`; else 0.
+        """
+        count = self._singles.in_a_row(status, verdict, created=created)
+        return 0 if count % self._settings.max_same_rejections else count
 
     def _unauthorized(self, verdict: Verdict, created: int, *, is_refreshed: bool) -> Ruling:
         if is_refreshed and created == self._token_refused_at:

@@ -38,7 +38,7 @@ class Rejections:
     refused a pair count.  Good ones cost nothing here: `created`, their number so far, tells when each rejection came.
     """
 
-    def __init__(self, *, most_in_a_row: int, most_share: float) -> None:
+    def __init__(self, *, most_in_a_row: int, most_share: float = 1.0) -> None:
         self._most_in_a_row = most_in_a_row
         self._most_share = most_share
         self._last: object = None
@@ -48,15 +48,18 @@ class Rejections:
         self._recent: deque[tuple[int, object]] = deque()  # (which reply it was, its words), of the last RECENT replies
         self._counts: Counter[object] = Counter()  # of the words in `_recent`
 
-    def add(self, status: int, verdict: Verdict, *, created: int, is_single: bool) -> BulkwriterError | None:
-        """A pair was refused after `created` good replies.  Return the error to stop with if there were too many.
-
-        Pairs given one by one count only in a row: they come from many callers, who share no setting.
-        """
+    def in_a_row(self, status: int, verdict: Verdict, *, created: int) -> int:
+        """A pair was refused after `created` good replies.  Return how many were now refused alike in a row."""
         what = words_of(status, verdict)
         is_same = what == self._last and created == self._created
         self._in_a_row = self._in_a_row + 1 if is_same else 1
         self._last, self._created = what, created
+        return self._in_a_row
+
+    def add(self, status: int, verdict: Verdict, *, created: int) -> BulkwriterError | None:
+        """A pair was refused after `created` good replies.  Return the error to stop with if there were too many."""
+        what = words_of(status, verdict)
+        self.in_a_row(status, verdict, created=created)
         words = escaped(text_of(verdict.errors, verdict.message))
         if self._in_a_row >= self._most_in_a_row:
             return ConfigurationStop(
@@ -64,8 +67,6 @@ class Rejections:
                 hint=f"{MEND}; if these pairs are to be rejected, raise --max-same-rejections",
                 code="rejections",
             )
-        if is_single:
-            return None
         replies, same = self._among_recent(what, created)
         if replies < FEWEST_REPLIES or self._most_share >= 1 or same < self._most_share * replies:
             return None

@@ -78,6 +78,11 @@ class Existing:
         """Why the last list call failed, or empty."""
         return self._retry.trouble
 
+    @property
+    def troubled_at(self) -> float:
+        """When that trouble began."""
+        return self._retry.troubled_at
+
     async def find(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
         """The pairs among `pairs` that are on the server, each with its record id or 0.  Waits for list calls and their
         quotas.

@@ -77,6 +77,10 @@ class FailedLooks:
         self._until = now + pause_s
         return pause_s
 
+    def try_again(self) -> None:
+        """Looks may work again, though they were forbidden: a role was given, or a token came back."""
+        self.forbidden = ""
+
     def ended(self) -> None:
         """A list was read."""
         self._count, self.since = 0, None

@@ -183,6 +183,8 @@ class RetryUntilDeadline:
         self._slow_downs = 0  # how often everybody was asked to wait, less one for each success since
         self.trouble = ""
         """Why the last try failed, or empty."""
+        self.troubled_at = 0.0
+        """When the first of the tries since the last good one failed."""
 
     async def __call__(
         self, step: Callable[[], Awaitable[T]], *, what: str = LISTING, outage: Outage | None = None
@@ -210,6 +212,7 @@ class RetryUntilDeadline:
     def _failed(self, failure: CallFailed, tries: Tries, began_at: float) -> float:
         """How long to wait before the next try.  Raises the error that ends the tries."""
         now = self._clock()
+        self.troubled_at = self.troubled_at if self.trouble else now
         self.trouble = failure.reason
         tries.outage.failed(failure, now)
         if error := self._stop(failure, tries, now):

@@ -9,7 +9,7 @@ its level in a table:
     bulkwriter.connections   trouble with connections, and its end
     bulkwriter.doubts        pairs in doubt, and looks
     bulkwriter.token         sign-ins
-    bulkwriter.run           stops and notes
+    bulkwriter.run           stops, notes, and a writer that cannot send
     bulkwriter.observers     an observer that was dropped
 
 A record has two more attributes for formatters that write JSON: `bulkwriter_event`, the event's name, and
@@ -39,6 +39,9 @@ LEVELS: Final[dict[type[events.Event], tuple[str, int]]] = {
     events.LookFailed: ("doubts", logging.WARNING),
     events.TokenRefreshed: ("token", logging.INFO),
     events.Stopping: ("run", logging.INFO),  # an error where the event says so
+    events.Unwell: ("run", logging.ERROR),
+    events.Well: ("run", logging.INFO),
+    events.SameRejections: ("run", logging.WARNING),
     events.Note: ("run", logging.INFO),
     events.ObserverDropped: ("observers", logging.ERROR),
     events.Opened: ("run", logging.INFO),

@@ -71,10 +71,17 @@ def sentence(event: events.Event, *, wall: float) -> str:
             return f"an earlier run found that the server allows about {rate}, {age} ago; this one starts at half of it"
         case events.NotRemembered(reason):
             return f"what is learnt of the server is not remembered: {reason}"
-        case events.Stopping(reason, hint, True):
+        case events.Stopping(reason, hint, True, _):
             return f"error: {reason}" + (f"\n  {hint}" if hint else "")
         case events.Stopping(reason):
             return f"stopping: {reason}"
+        case events.Unwell(reason, hint, tries_s):
+            more = f"\n  {hint}" if hint else ""
+            return f"nothing can be sent: {reason}; one request tries again in {duration(tries_s)}{more}"
+        case events.Well(unwell_s):
+            return f"sending goes on after {duration(unwell_s)}"
+        case events.SameRejections(count, reason):
+            return f"the last {count:,} single pairs were rejected with the same words: {reason}"
         case events.Note(text):
             return f"note: {text}"
         case events.Opened(base_url, journal):

@@ -1,17 +1,18 @@
 """Admission control: whether a request may be sent now, and what replies and looks show of the server.
 
-Four parts are asked before each send, in this order, since a question to the last two begins a wait:
+Five parts are asked before each send, in this order, since a question to the last two begins a wait:
 
+    suspension an error of the server, a token or a setting: then one request tries now and then
     control    the send rate, and a pause after throttles
     breaker    a server that does not answer: then one probe at a time
     ceiling    the user's maximum rate
     quotas     the server's limits over time; a unit is taken before the send, and given back if nothing was written
 
 Admission hears of every request, of every reply (`created`, `heard`), of looks (`found`, `absent`) and of failed
-connections.  It passes the news to the four parts, and returns what observers should be told.
+connections.  It passes the news to these parts, and returns what observers should be told.
 
 Invariants: each request that was `sent` ends in one of `created`, `bad` and `heard`.  Only one request is in flight
-until something was created (the canary), and while the breaker is open.  Not here: pairs, lanes, when a run stops.
+until something was created (the canary), while the breaker is open, and while sending is suspended.  Not here: pairs, lanes, when a run stops.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from typing import Final
 from ..adaptive import Controller
 from ..core.retry import Breaker
 from ..core.rulings import News
-from ..events import ConnectionTrouble, Event, Recovered, Throttled
+from ..core.suspension import Suspension
+from ..events import ConnectionTrouble, Event, Recovered, Throttled, Well
 from ..model import Reply, Verdict, VerdictKind
 from ..quota.ceiling import Ceiling
 from ..quota.gate import Quotas
@@ -33,10 +35,11 @@ NOTHING: Final[Sequence[Event]] = ()
 
 
 class Admission:
-    """Control, breaker, ceiling and quotas of one run.  They are public for readers only."""
+    """Suspension, control, breaker, ceiling and quotas of one run.  They are public for readers only."""
 
     def __init__(
         self,
+        suspension: Suspension,
         control: Controller,
         breaker: Breaker,
         ceiling: Ceiling | None,
@@ -45,6 +48,7 @@ class Admission:
         give_up_after_s: float,
         clock: Callable[[], float],
     ) -> None:
+        self.suspension = suspension
         self.control, self.breaker, self.ceiling, self.quotas = control, breaker, ceiling, quotas
         self._next_send_at, self._on_sent, self._on_good = control.next_send_at, control.on_sent, control.on_good
         self._give_up_after_s = give_up_after_s
@@ -57,11 +61,14 @@ class Admission:
 
     def limit(self) -> int:
         """How many requests may be in flight right now."""
-        return self.control.in_flight_limit if self.has_created and not self.breaker.is_open else 1
+        is_alone = not self.has_created or self.breaker.is_open or self.suspension.error
+        return 1 if is_alone else self.control.in_flight_limit
 
     def opens_at(self, now: float) -> float:
         """When the next request may go.  A time up to `now` means at once; infinity means that an event will tell."""
         at = self._next_send_at(now)
+        if self.suspension.error:
+            at = max(at, self.suspension.opens_at(now))
         if self.breaker.is_open and not self._has_probe:
             at = max(at, self.breaker.next_probe_at(now))
         if at <= now and self.ceiling:
@@ -80,6 +87,7 @@ class Admission:
     def sent(self, now: float) -> None:
         """A request was written."""
         self._has_probe = False
+        self.suspension.tried(now)
         self._on_sent(now)
         if self.ceiling:
             self.ceiling.book(self._clock())  # which in a slow turn is later than `now`
@@ -102,7 +110,7 @@ class Admission:
         self._on_good(now, sent_at, now - sent_at)
         if self.quotas and self.quotas.is_wary:
             self.quotas.good()
-        return self._recovered(now) if self.breaker.bad else NOTHING
+        return self._recovered(now) if self.breaker.bad or self.suspension.is_unproven else NOTHING
 
     def heard(self, news: News, verdict: Verdict, *, sent_at: float, now: float, is_whole: bool) -> Sequence[Event]:
         """Any other reply came, whole or not."""
@@ -111,7 +119,7 @@ class Admission:
                 self._on_good(now, sent_at, now - sent_at)
                 if self.quotas and self.quotas.is_wary:
                     self.quotas.good()
-                return self._recovered(now)
+                return self._recovered(now, is_proof=verdict.kind is VerdictKind.REJECTED)
             case News.THROTTLED:
                 return self._throttled(verdict, sent_at, now)
             case News.BAD:
@@ -150,15 +158,31 @@ class Admission:
         self.breaker.record_absent(now)
 
     def _throttled(self, verdict: Verdict, sent_at: float, now: float) -> Sequence[Event]:
-        control, stated_s, recovered = self.control, verdict.retry_after_s, self._recovered(now)
+        control, stated_s = self.control, verdict.retry_after_s
+        recovered = self._recovered(now, is_proof=False)
         until = control.on_throttle(now, sent_at, stated_s)
         if self.quotas and verdict.kind is VerdictKind.THROTTLED:
             self.quotas.throttled(now, sent_at, stated_s)
         return *recovered, Throttled(max(0.0, until - now), stated_s, control.in_flight_limit)
 
-    def _recovered(self, now: float) -> Sequence[Event]:
+    def answered(self, now: float) -> Sequence[Event]:
+        """A list call was answered.  The server is back; whether it takes writes, the next pair shows."""
+        return *self._recovered(now, is_proof=False), *self.resumed(now, is_proven=False)
+
+    def resumed(self, now: float, *, is_proven: bool) -> Sequence[Event]:
+        """Sending is suspended no more."""
+        suspension = self.suspension
+        unwell_s = now - suspension.since if suspension.error else None
+        suspension.end(is_proven=is_proven)
+        return NOTHING if unwell_s is None else (Well(unwell_s),)
+
+    def _recovered(self, now: float, *, is_proof: bool = True) -> Sequence[Event]:
+        """The server answers.  `is_proof`: it took or refused a pair, so it takes writes."""
         gone_s = self.breaker.record_good(now)
-        return (Recovered(gone_s),) if gone_s else NOTHING
+        recovered = (Recovered(gone_s),) if gone_s else NOTHING
+        if is_proof and self.suspension.is_unproven:
+            return *recovered, *self.resumed(now, is_proven=True)
+        return recovered
 
     def _trouble(self, has_opened: bool, reason: str, now: float) -> Sequence[Event]:
         if not has_opened:
@@ -168,6 +192,7 @@ class Admission:
 
     def check(self) -> None:
         """Invariants, for simulation."""
+        self.suspension.check()
         self.control.check()
         self.breaker.check()
 
@@ -177,6 +202,7 @@ def admission_for(settings: Settings, ports: Ports) -> Admission:
     limits, rng = settings.limits, ports.rng
     in_flight = int(min(settings.in_flight, ports.most_lanes))
     return Admission(
+        Suspension(rng=rng, has_password=settings.username is not None),
         Controller(in_flight, pause_cap_s=limits.throttle_pause_s, rng=rng, min_rate=settings.min_rate),
         Breaker(limits.breaker_failures, cap_s=limits.probe_pause_s, rng=rng),
         Ceiling(settings.rate) if settings.rate else None,

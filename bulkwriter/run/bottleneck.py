@@ -108,8 +108,10 @@ class Bottleneck:
 def lasts(engine: Engine, now: float) -> Held | None:
     """The lasting cause at this moment, if there is one."""
     admission = engine.admission
-    if engine.run.is_stopping:
+    if engine.run.is_ending:
         return Held("stopping", f"stopping: {len(engine.pairs.in_flight)} requests may still end")
+    if error := admission.suspension.error:
+        return Held("unwell", error.message[:REASON_CHARS], max(0.0, admission.suspension.opens_at(now) - now))
     if engine.resolution.is_winding_up() and (again := len(engine.pairs.released)):
         waiting = f"{again:,} pairs wait" if again > 1 else "1 pair waits"
         return Held("again", f"{waiting} to be sent again: after losses at most {RESENDS_PER_S:g}/s and two a success")

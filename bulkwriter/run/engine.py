@@ -11,8 +11,8 @@ everybody who waits for the run is asked again, the committer too.
 There is one task each to commit, to look, to tick, to renew the token, to feed the ceiling, to hear the quotas, and for
 each connection that is being opened.  No pair has a task of its own.
 
-When the run stops, nothing new is sent, and requests in flight may end.  Pairs that were not sent become `pending`
-again.  A failed commit (`JournalError`) is the exception: the journal is not touched again after it, and its intents
+When the run ends, nothing new is sent, and requests in flight may end.  Pairs that were not sent become `pending`
+again.  If only the source ends, the same holds for its pairs (`settle_source`).  A failed commit (`JournalError`) is the exception: the journal is not touched again after it, and its intents
 are doubts for the next start.
 """
 
@@ -31,7 +31,7 @@ from ..errors import TryLater
 from ..events import DoubtsParked, Event, Note
 from ..listing.lister import telling_orphans
 from ..listing.looks import Looker
-from ..model import Counts, Fault, Intent, State
+from ..model import SINGLE_SEQ, Counts, Fault, Intent, State
 from ..net.dial import ConnectFailure
 from ..quota.gate import Quotas
 from ..settings import Settings
@@ -47,6 +47,7 @@ from .ports import Ports, Stored
 from .record_ids import RecordIds
 from .run_loop import RunLoop
 from .sender import Sender
+from .taken_source import TakenSource
 from .token import RENEW_S, TokenRefresh
 
 TICK_S: Final = 0.25
@@ -70,7 +71,10 @@ class Engine:
         self.settings = settings
         self.ports = ports = replace(ports, get_page=telling_orphans(ports.get_page, tell, ports.entity))
         clock, store = ports.clock, ports.store
-        self.run = run = RunLoop(self.advance, settings, clock=clock, tell=tell)
+        self.admission = admission = admission_for(settings, ports)
+        self.run = run = RunLoop(
+            self.advance, settings, suspension=admission.suspension, clock=clock, wall=ports.wall, tell=tell
+        )
         stats = stats_for(clock(), is_measured=is_measured)
         self.pairs = pairs = pairs_for(
             stats,
@@ -80,7 +84,6 @@ class Engine:
             most_rows=settings.limits.outcome_rows,
         )
         ids = RecordIds(stored.record_ids, are_rising=stored.has_rising_ids)
-        self.admission = admission = admission_for(settings, ports)
         self.token_refresh = token_refresh = TokenRefresh(ports.tokens, ports.api, run, pairs, clock=clock)
         is_checked = settings.existing == "check"
         self.resolution = DoubtResolution(run, pairs, admission, ids, store, is_checked=is_checked, clock=clock)
@@ -140,14 +143,23 @@ class Engine:
 
     def advance(self) -> float:
         """Make the step after a change.  Return when it must be made again even if nothing changes."""
-        if self.pairs.released:
+        pairs, source = self.pairs, self.run.source
+        if pairs.released:
             self.resolution.release()
+        if pairs.ready and source and source.is_ended and not self.run.is_stopping:
+            source.unsent += pairs.taken_back(self._is_of_source)
+        if pairs.ready and self.admission.suspension.is_refusing:  # whoever waits is refused
+            pairs.taken_back(lambda intent: True)
         again_at, lanes = self.sender.advance()
         for _ in range(lanes):
             self.run.spawn(self._open_lane)
-        if self.pairs.doubts and self.resolution.has_news():
+        if pairs.doubts and self.resolution.has_news():
             self.looker.wake()
         return again_at
+
+    def _is_of_source(self, intent: Intent) -> bool:
+        """Whether a pair is of the source alone, and no single write waits for it."""
+        return intent.seq < SINGLE_SEQ and intent.seq not in self.committer.deliveries.waiters
 
     # tasks
 
@@ -155,8 +167,8 @@ class Engine:
         """Start the background tasks; `aclose` ends them."""
         run, admission = self.run, self.admission
         self.committer.start()
-        run.spawn(self.looker.run)
-        run.spawn(self._renew_token)
+        run.spawn(run.lasting, self.looker.run)
+        run.spawn(run.lasting, self._renew_token)
         run.spawn(self._tick)
         if admission.ceiling:
             run.spawn(admission.ceiling.feed, run.soon)
@@ -206,14 +218,23 @@ class Engine:
             self.run.soon()
 
     def _check_gone(self, now: float) -> None:
-        breaker = self.admission.breaker
-        error = stops.at_gone(breaker.gone_s(now), breaker.reason, self.settings)
+        """Give up a source for which the server, or its lists, have been gone for too long.
+
+        The breaker goes on trying after that.  Callers who wait for a doubt are told that it is one.
+        """
+        breaker, failures, source = self.admission.breaker, self.looker.failures, self.run.source
+        failing_s, most_s = failures.seconds(now), self.settings.give_up_after_s
+        if source is None:
+            if failing_s >= most_s:
+                self.tell_doubts()
+            return
+        taken_s = now - source.began_at
+        error = stops.at_gone(min(taken_s, breaker.gone_s(now)), breaker.reason, self.settings)
         if error and (self.pairs.ready or self.pairs.in_flight):
-            self.run.stop(error)
-        failing_s = self.looker.failures.seconds(now)
-        if failing_s >= self.settings.give_up_after_s:
-            message = f"list calls have failed for {failing_s:,.0f} s: {self.looker.failures.reason}"
-            self.run.stop(TryLater(message, hint="the same command later settles the doubts", code="gone"))
+            self.run.end_source(error)
+        if min(taken_s, failing_s) >= most_s:
+            message = f"list calls have failed for {failing_s:,.0f} s: {failures.reason}"
+            self.run.end_source(TryLater(message, hint="the same command later settles the doubts", code="gone"))
 
     def _after_commit(self) -> None:
         self.sender.stats.note(self.ports.clock())
@@ -227,9 +248,9 @@ class Engine:
         """Wait until all given pairs are settled.  Doubts stay where lists are forbidden."""
         run = self.run
         while True:
-            await run.until(lambda: run.is_stopping or self._is_done())
+            await run.until(lambda: run.is_ending or self._is_done())
             await self._listen()
-            if run.is_stopping or self._is_done():
+            if run.is_ending or self._is_done():
                 return
 
     async def _listen(self) -> None:
@@ -249,9 +270,22 @@ class Engine:
         with anyio.move_on_after(self.settings.limits.drain_s):
             await self.run.until(lambda: not self.pairs.in_flight)
         if self.pairs.in_flight:
-            self.sender.lanes.abort_all(Fault.CANCELLED)
+            self.sender.lanes.abort(Fault.CANCELLED, lambda lane: True)
         await self._listen()
         return await self.return_unsent(lambda intent: True)
+
+    async def settle_source(self, source: TakenSource) -> list[Intent]:
+        """Do the same for the pairs of a source that ends before its last row; single writes go on."""
+        in_flight = self.pairs.in_flight
+        with anyio.move_on_after(self.settings.limits.drain_s):
+            await self.run.until(lambda: not any(map(self._is_of_source, in_flight.values())))
+        left = {intent.seq for intent in in_flight.values() if self._is_of_source(intent)}
+        self.sender.lanes.abort(
+            Fault.CANCELLED, lambda lane: isinstance(lane.carried, Intent) and lane.carried.seq in left
+        )
+        await self._listen()
+        unsent = await self.return_unsent(self._is_of_source)
+        return [*source.unsent, *unsent]
 
     async def return_unsent(self, is_wanted: Callable[[Intent], bool]) -> list[Intent]:
         """Return ready pairs that `is_wanted` to `pending`, and wait until all outcomes so far are committed."""

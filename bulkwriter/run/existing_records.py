@@ -109,6 +109,11 @@ class KnownRecords:
         """Why the last list call failed, or empty."""
         return self._existing.trouble if self._existing else ""
 
+    @property
+    def troubled_at(self) -> float:
+        """When that trouble began."""
+        return self._existing.troubled_at if self._existing else 0.0
+
     def floor(self) -> int | None:
         """The highest record id known, or None.  Without a list it is known only where ids rise."""
         known = self._existing.newest_id if self._existing else self._watermark

@@ -83,6 +83,7 @@ class Intents:
                     f"{len(doubts):,} pairs are in doubt, no more are risked, and what exists cannot be "
                     f"listed: {self._looker.forbidden}",
                     hint=f"give the user the role {self._list_role}; {GO_ON}",
+                    code="doubts",
                 )
             # Other waits are asked about once so few are ready.
             await self._run.until(lambda: len(ready) <= few and (len(doubts) < most or bool(self._looker.forbidden)))

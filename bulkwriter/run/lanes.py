@@ -9,6 +9,7 @@ than used.  The engine's tasks open lanes; this module only counts them.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from struct import Struct
 from typing import Final, Protocol
 
@@ -104,10 +105,11 @@ class LaneStock:
         self._opening += more
         return more
 
-    def abort_all(self, fault: Fault) -> None:
-        """Reset every connection; requests in flight are answered with `fault`."""
+    def abort(self, fault: Fault, is_wanted: Callable[[LaneLike], bool]) -> None:
+        """Reset the connections that `is_wanted`; requests in flight on them are answered with `fault`."""
         for lane in list(self._open):
-            lane.abort(fault)
+            if is_wanted(lane):
+                lane.abort(fault)
 
     def _close(self, lane: LaneLike) -> None:
         self._open.discard(lane)

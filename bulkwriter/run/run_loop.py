@@ -7,10 +7,20 @@ The step is `Engine.advance`.  It is made at most once in a turn of the event lo
 returns the time of the next step for the case that nothing changes before.  A caller who waits for the run names a
 condition (`until`).
 
-There is one way to end the run with an error: `stop` keeps the first error, and no new attempt is made from then on.
+An error that is not of one call alone comes here, and only here it is decided whom it ends:
+
+    error                                    the source that is being taken   single writes              the run
+    a journal or ledger that fails, a bug    ends with it                     end with it                ends (`error`)
+    of the server, a token or a setting      ends with it                     wait, see `health`         goes on later
+    of the source (`end_source`)             ends with it                     go on                      goes on
+
+Errors of the second kind suspend sending (`core.suspension`).  After one of the first kind no new attempt is made; the
+first error counts.
+
 The tasks belong to the run (`own_task`).  If everything is cancelled at once, the callers end, but the tasks go on
 until the run has ended in good order.  A task may also end too early, by an error, a bug, a cancel or an interrupt.
-That stops the run, so that nobody waits for the work of a dead task.
+That ends the run, so that nobody waits for the work of a dead task.  An error of the second kind ends no task of
+`lasting` work: it begins anew once the writer is well.
 
 Not here: what the step and the tasks do.  An anyio task group is not used: to start a task it asks which library is
 running, and a callback of the loop has no answer to that beside `sniffio`.
@@ -20,17 +30,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import anyio
 
 from ..core import stops
-from ..errors import BulkwriterError, TryLater, bug_of_ours, is_of_journal
-from ..events import Event, Stopping
+from ..core.suspension import Suspension
+from ..errors import BulkwriterError, TryLater, bug_of_ours, ends_writer, is_of_journal
+from ..events import Event, Stopping, Unwell
 from ..settings import Settings
 from ..shielded import own_task
+from .taken_source import TakenSource
 
 CUT: Final = "a task of the writer was cancelled or interrupted from outside"
 
@@ -65,7 +76,7 @@ class Background:
                 loop.crashed(error)
             except BaseException:
                 if not self._is_cancelled:
-                    loop.stop(TryLater(CUT, hint="the same pairs later go on; the journal has what was sent"))
+                    loop.cut_off()
                 raise
 
 
@@ -77,19 +88,23 @@ class RunLoop:
         step: Callable[[], float],
         settings: Settings,
         *,
+        suspension: Suspension,
         clock: Callable[[], float],
+        wall: Callable[[], float],
         tell: Callable[[Event], None],
     ) -> None:
         self._settings = settings
-        self._step, self._clock, self.tell = step, clock, tell
+        self.suspension = suspension
+        self._step, self._clock, self._wall, self.tell = step, clock, wall, tell
         self.is_due = False
         """Whether the step will be made at the end of this turn."""
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._tasks: dict[asyncio.Task[None], Background] = {}
         self._is_closing = False
-        self._scopes: set[anyio.CancelScope] = set()
+        self.source: TakenSource | None = None
         self.error: BulkwriterError | None = None
+        """The error that ended the run for good."""
         self.is_stopping = False
         """Whether no new attempt is made any more."""
 
@@ -132,14 +147,59 @@ class RunLoop:
     # the stop
 
     def stop(self, error: BulkwriterError) -> None:
-        """End the run early with `error`: nothing new is sent.  The first error counts, but a failed disk overrides
-        it.
+        """End with `error` what it concerns: the run for good, or the source that is being taken.
+
+        In the second case nothing is sent until one request has shown that it goes.
         """
+        if ends_writer(error):
+            self._end(error)
+            return
+        now = self._clock()
+        is_new = self.suspension.begin(error, now, self._wall())
+        if self.source:
+            self.end_source(error)
+        elif is_new and not self.is_stopping:
+            self.tell(Unwell(error.message, error.hint, self.suspension.opens_at(now) - now))
+        self.soon()
+
+    def end_source(self, error: BulkwriterError) -> None:
+        """The source that is being taken ends with `error`; everything else goes on."""
+        source = self.source
+        assert source
+        if source.error is None and self.error is None:
+            self.tell(Stopping(error.message, error.hint, is_error=True, is_source=True))
+        source.end(stops.true_without_journal(error, self._settings))
+        self.soon()
+
+    def cut_off(self) -> None:
+        """A task of ours ended before its time.  Its work is not done any more, so the run ends."""
+        self._end(TryLater(CUT, hint="the same pairs later go on; the journal has what was sent"))
+
+    def _end(self, error: BulkwriterError) -> None:
+        """End the run for good: nothing new is sent.  The first error counts, but a failed disk overrides it."""
         if self.error is None or (is_of_journal(error) and not is_of_journal(self.error)):
             self.error = stops.true_without_journal(error, self._settings)
             self.tell(Stopping(error.message, error.hint, is_error=True))
             self.soon()
         self.halt()
+
+    def take_source(self) -> TakenSource:
+        """A source is taken from now on, until `source_left`."""
+        self.suspension.hurry(self._clock())
+        self.source = source = TakenSource(self._clock())
+        if self.is_stopping:
+            source.end()
+        return source
+
+    def source_left(self) -> None:
+        """All pairs of the source have their place, and nothing of it is sent any more."""
+        self.source = None
+        self.soon()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the source that is being taken has to end now."""
+        return self.is_stopping or (self.source is not None and self.source.is_ended)
 
     def why_ended(self, otherwise: BulkwriterError) -> BulkwriterError:
         """The error that stopped the run, or `otherwise`, for callers who still wait."""
@@ -156,21 +216,9 @@ class RunLoop:
         self.is_stopping = True
         if self._timer:
             self._timer.cancel()  # it may be hours away, and would hold all of this until then
-        for scope in self._scopes:
-            scope.cancel()
+        if self.source:
+            self.source.end()
         self.soon()
-
-    @contextmanager
-    def ended_by_stop(self) -> Iterator[None]:
-        """Anything awaited inside ends without an error when the run stops."""
-        with anyio.CancelScope() as scope:
-            if self.is_stopping:
-                scope.cancel()
-            self._scopes.add(scope)
-            try:
-                yield
-            finally:
-                self._scopes.discard(scope)
 
     # the tasks
 
@@ -184,6 +232,17 @@ class RunLoop:
         if self._is_closing:
             beside.cancel()
         return beside
+
+    async def lasting(self, work: Callable[[], Awaitable[Any]]) -> None:
+        """Do `work` for ever: after an error that passes it begins anew, once sending is not suspended any more."""
+        while True:
+            try:
+                await work()
+            except BulkwriterError as error:
+                if ends_writer(error):
+                    raise
+                self.stop(error)
+            await self.until(lambda: self.suspension.error is None)
 
     async def aclose(self) -> None:
         """Stop, end the tasks, and wait for their end.  Callers who still wait are asked a last time."""

@@ -25,14 +25,14 @@ from ..core import stops
 from ..core.classify import created_id
 from ..core.created import CreatedIds
 from ..core.pairs import Pairs
+from ..core.reasons import escaped
 from ..core.rulings import PairEvent, Ruling, Rulings
 from ..core.stats import Stats
-from ..errors import BulkwriterError
-from ..events import LaneShifted
+from ..events import LaneShifted, SameRejections
 from ..listing.looks import Looker
-from ..model import SINGLE_SEQ, Fault, Intent, Reply, State
+from ..model import SINGLE_SEQ, Fault, Intent, Reply, State, Verdict
 from ..quota.gate import CONTENDED_S
-from ..rows import outcome_detail
+from ..rows import outcome_detail, text_of
 from .admission import Admission
 from .lanes import NOTE, LaneLike, LaneStock, lane_history
 from .record_ids import RecordIds
@@ -78,6 +78,10 @@ class Sender:
         self._timeout_s, self._clock, self._wall = timeout_s, clock, wall
         self.lanes = LaneStock()
         self._created_id = CreatedIds(created_id).read
+
+    def source_begins(self) -> None:
+        """Another source begins."""
+        self._rulings.source_begins()
 
     # sending
 
@@ -161,18 +165,18 @@ class Sender:
         )
         stats.count(ruling.verdict.kind, now - sent_at)
         stats.heard(reply)
-        stop = self._move(lane, intent, ruling, reply.status, now) or ruling.stop
+        self._move(lane, intent, ruling, reply.status, now)
         is_whole = reply.fault is None
         news = self._admission.heard(ruling.news, ruling.verdict, sent_at=sent_at, now=now, is_whole=is_whole)
         for event in news:
             self._run.tell(event)
-        if stop:
-            self._run.stop(stop)
+        if ruling.stop:
+            self._run.stop(ruling.stop)
         if ruling.wants_token:
             self._token_refresh.refused()
 
-    def _move(self, lane: LaneLike, intent: Intent, ruling: Ruling, status: int, now: float) -> BulkwriterError | None:
-        """Tell `Pairs` of the event.  Return the error to stop with if too many pairs were refused alike."""
+    def _move(self, lane: LaneLike, intent: Intent, ruling: Ruling, status: int, now: float) -> None:
+        """Tell `Pairs` of the event."""
         pairs, verdict = self._pairs, ruling.verdict
         match ruling.event:
             case PairEvent.BACK:
@@ -186,9 +190,16 @@ class Sender:
                 row = intent.seq, REJECTED, attempts, None, status, detail
                 lane.history.frombytes(NOTE(intent.seq, *intent.pair, attempts << 4 | REJECTED))
                 if pairs.held(intent, row, verdict, now, can_look=not self._looker.forbidden):
-                    is_single = intent.seq >= SINGLE_SEQ
-                    return self._rulings.refused(status, verdict, created=self.stats.created, is_single=is_single)
-        return None
+                    self._refused(intent, status, verdict)
+
+    def _refused(self, intent: Intent, status: int, verdict: Verdict) -> None:
+        """Too many pairs refused alike end their source, and are told where they were given one by one."""
+        created = self.stats.created
+        if intent.seq < SINGLE_SEQ:
+            if (error := self._rulings.refused(status, verdict, created=created)) and self._run.source:
+                self._run.end_source(error)
+        elif count := self._rulings.refused_single(status, verdict, created=created):
+            self._run.tell(SameRejections(count, escaped(text_of(verdict.errors, verdict.message))))
 
     def _repeated(self, lane: LaneLike, intent: Intent, record_id: int, now: float) -> None:
         """A known id came again.  A reply does not name its request, so this is the only sign of a lane out of step."""

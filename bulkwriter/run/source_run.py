@@ -5,17 +5,20 @@ were not sent are `pending` again before another source may begin, and the sourc
 same rows each time: the journal compares them.  Where no journal is kept another source may follow; its rows come after
 those of the earlier ones.
 
-Not here: when the run as a whole ends, and what its callers are told (`writer`).
+An error ends the source, and this module keeps it for the caller (`error`).  The next source may begin all the same.
+
+Not here: whom else an error ends (`run_loop`), and what callers are told (`writer`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 from typing import Final
 
 from ..core.dedupe import PairSet
 from ..core.left import RowTotal
-from ..errors import BulkwriterError, UsageError
+from ..errors import BulkwriterError, SourceError, UsageError
 from ..model import SINGLE_SEQ, Rows, State
 from ..settings import Settings
 from ..shielded import to_its_end
@@ -25,11 +28,16 @@ from .delivery import Delivery, unsettled
 from .engine import Engine
 from .intake import FAILED, PENDING, Intake, IntakePlan
 from .singles import Singles
+from .taken_source import TakenSource
 
 CLOSING_S: Final = 0.1
 """When a consumer breaks off, the loop closes its stream in a turn or two.  The next source may begin sooner than
 that.
 """
+
+
+OWN_CODES: Final = frozenset({"doubts"})
+"""Errors that are about this source alone, though their type is one of those that concern all callers."""
 
 
 class SourceRun:
@@ -40,21 +48,29 @@ class SourceRun:
         self._settings = settings
         self._singles = singles
         self._intake: Intake | None = None
+        self._taken: TakenSource
         self.total = RowTotal(noted)
         """The rows of the current or last source; before the first one, as earlier starts noted them."""
         self._is_leaving = False
+        self.error: BulkwriterError | None = None
+        """The error that ended the current or last source."""
         self.is_free = asyncio.Event()
         """Set while no source is being taken."""
         self.is_free.set()
 
     async def begin(self) -> None:
-        """Wait until the source before has been left.  From then until the end of `run` nobody else may begin."""
+        """Wait until the source before has been left.  From then until the end of `run` nobody else may begin.
+
+        Raises `UsageError` if another source is being taken, and the `TryLater` of a spent quota or a long stated wait.
+        """
         if not self.is_free.is_set():
             await asyncio.sleep(CLOSING_S)
         while not self.is_free.is_set():
             if not self._is_leaving:
                 raise UsageError("another stream or write_all of this writer is still running")
             await self.is_free.wait()
+        if self._engine.run.suspension.is_refusing and not self._engine.run.is_stopping:
+            raise copy.copy(self._engine.run.suspension.error or AssertionError)
         self.is_free.clear()
         self._is_leaving = False
 
@@ -63,18 +79,21 @@ class SourceRun:
         self._is_leaving = True
 
     async def run(self, source: Source, delivery: Delivery | None) -> None:
-        """Take a source to its end.  An error stops the engine and is not raised here."""
-        engine, taken = self._engine, self._singles.share()
+        """Take a source to its end.  An error of ours is in `error` then, and is not raised here."""
+        engine, taken, self.error = self._engine, self._singles.share(), None
+        self._taken = engine.run.take_source()
         engine.intents.deliveries.open(delivery)
         engine.resolution.source_begins()
+        engine.sender.source_begins()
         try:
-            with engine.run.ended_by_stop():
+            with self._taken.until_ended():
                 self._intake = self._intake_of(source, taken)
                 await self._intake.run(engine.ports.clock)
             engine.resolution.source_ends()
             await engine.finish()
         except BulkwriterError as error:
-            engine.run.stop(error)
+            is_its_own = isinstance(error, SourceError) or error.code in OWN_CODES
+            (engine.run.end_source if is_its_own else engine.run.stop)(error)
         except Exception as error:  # the caller's own, from the iterable
             if delivery is None:
                 raise
@@ -93,6 +112,8 @@ class SourceRun:
             self._engine.run.stop(error)  # before the stream ends, or its consumer would not be told
             raise
         finally:
+            self.error = self._taken.error
+            self._engine.run.source_left()
             if delivery:
                 delivery.end()
             self.is_free.set()
@@ -103,6 +124,8 @@ class SourceRun:
         engine = self._engine
         if engine.run.is_stopping:
             unsent = await engine.settle_down()
+        elif self._taken.is_ended:
+            unsent = await engine.settle_source(self._taken)
         else:
             # A pair that a single write waits for is sent all the same.
             waiters = engine.intents.deliveries.waiters

@@ -62,7 +62,7 @@ def ended_of(engine: Engine, source_run: SourceRun, asked: Ended | None) -> Ende
     counts = Counts.of(engine.ports.store.counts)
     exit_code = int(exit_for(counts))
     at, is_theirs = waits_until(engine)
-    if error := engine.run.error:
+    if error := engine.run.error or source_run.error:
         if isinstance(error, TryLater) and error.retry_at is not None:
             at, is_theirs = error.retry_at, error.code == "stated_wait"
         return Ended(error.code, error.message, int(error.exit_code), at, is_theirs)

@@ -3,8 +3,11 @@
 The sender calls `encode` to make a request with it, and asks since when it is in use.  Nothing is sent while a token is
 refreshed.  A reply to a request with an older token says nothing about the current one.
 
+If no token can be had, sending is suspended (`core.suspension`), and `again` is asked each time that something may be
+tried: for another token, or else for a request with the refused one, since the server may have been wrong.
+
 Invariant: there is at most one refresh for one refused token, however many replies say so.  Not here: where tokens come
-from (`net.auth`), and when a refusal stops the run (`core.rulings`).
+from (`net.auth`), and when a refusal suspends sending (`core.rulings`).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from functools import partial
 from typing import Final
 
 from ..core.pairs import Pairs
+from ..errors import ConfigurationStop
 from ..events import TokenRefreshed
 from ..net.api import Api
 from ..net.auth import Token, TokenSource
@@ -36,6 +40,7 @@ class TokenRefresh:
         self._pairs = pairs
         self._clock = clock
         self._generation: int | None = None
+        self._is_asking = False
         self.encode: Callable[[tuple[int, int]], bytes]
         """Makes the request for a pair."""
         self.since = math.inf
@@ -50,6 +55,18 @@ class TokenRefresh:
             token = await self._tokens.current()
             if self._generation is None:
                 self._use(token, is_refreshed=False)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the last token was refused and nobody asks for another one."""
+        return self._generation is not None and self.since == math.inf and not self._is_asking
+
+    async def again(self) -> None:
+        """Get a token if there is none that may be used.  Raises the error of a source that has none."""
+        if self.is_missing:
+            await self._refresh()
+        else:
+            await self.begin()
 
     async def renew(self) -> None:
         """Take a newer token if there is one.  The source makes it shortly before the current one expires."""
@@ -72,7 +89,15 @@ class TokenRefresh:
     async def _refresh(self) -> None:
         """Get another token.  Raises the error that stops the run if there is none."""
         assert self._generation is not None
-        token = await self._tokens.refresh(self._generation)
+        self._is_asking = True
+        try:
+            token = await self._tokens.refresh(self._generation)
+        except ConfigurationStop as error:
+            if error.code == "token":  # there is no other: the next try takes the one that was refused
+                self.since = self._clock()
+            raise
+        finally:
+            self._is_asking = False
         self._run.tell(TokenRefreshed())
         self._use(token, is_refreshed=True)
 

@@ -1,0 +1,213 @@
+"""Whether the writer can send, and why not; who waits for that, and for how long; the tries while it cannot.
+
+Nobody sends, for one of these reasons, and each has one owner:
+
+    an error of the server, the token or a setting     `core.suspension`, asked by `run.admission`
+    no good reply for a while                          the breaker (`core.retry`), asked by `run.admission`
+    what exists cannot be listed                       `listing.existing`; without it nothing new may be sent
+    the run has ended for good                         `run.run_loop`
+
+This module reads them and owns none.  A writer with such a reason is *not well*.  Then:
+
+- A source ends with the error, at once or after `give_up_after_s` (`run_loop`, `engine`).
+- A single write waits, for `patience_s` at most, counted from its call or from the reason, whichever came later.  After
+  that it gets `NotWell`, and its pair goes on; or its outcome `in_doubt`, if it may have been sent.
+- A reason that names its end, such as a spent quota with `on_quota="stop"`, refuses new pairs until then.
+- A pair that is ready tries whether sending goes again.  If there is none, a list call tries, so that a service which
+  takes no calls before it is well becomes well by itself.
+
+Invariant: at most one try is under way.  Not here: when a try is due (`core.suspension`, the breaker).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import anyio
+
+from ..errors import BulkwriterError, NotWell, TryLater
+from ..listing.lists import ListFailed
+from ..model import State
+from .delivery import unsettled
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+TICK_S: Final = 0.25
+"""How often a writer that is not well is looked at.  A call may wait by so much longer than its patience."""
+LISTS_S: Final = 5.0
+"""Lists that fail for a shorter time are no reason: most are answered at the next try."""
+LOOKS_S: Final = 300.0
+"""Where lists were forbidden a look tries again so often, in case somebody gave the role."""
+EVERYTHING: Final[Mapping[str, str]] = MappingProxyType({})
+"""The filters of the list that tries."""
+
+
+class Trouble(NamedTuple):
+    """Why the writer is not well, and since when."""
+
+    error: BulkwriterError
+    since: float
+
+
+class Health:
+    """How one writer is.  `keep` runs for its life."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._patience_s = engine.settings.longest_patience_s
+        self._calls: dict[asyncio.Future[Any], tuple[tuple[int, int], float]] = {}
+        self._trying: asyncio.Task[None] | None = None
+        self._looked_at = 0.0
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the writer is not well; None if it is well."""
+        engine = self._engine
+        admission, known, now = engine.admission, engine.known, engine.ports.clock()
+        if engine.run.error:
+            return Trouble(engine.run.error, now)
+        if error := admission.suspension.error:
+            return Trouble(error, admission.suspension.since)
+        breaker = admission.breaker
+        if breaker.is_open:
+            since = now if breaker.gone_since is None else breaker.gone_since
+            message = f"no good reply for {now - since:,.0f} s (last: {breaker.reason})"
+            return Trouble(TryLater(message, hint="it goes on when the server is back", code="gone"), since)
+        if known.is_listing and known.trouble and now - known.troubled_at >= LISTS_S:
+            message = f"what exists cannot be listed: {known.trouble}"
+            return Trouble(TryLater(message, hint="it goes on when lists are answered", code="gone"), known.troubled_at)
+        return None
+
+    @property
+    def refusal(self) -> BulkwriterError | None:
+        """The error for a new pair, while nothing can be sent before a stated time."""
+        suspension = self._engine.admission.suspension
+        return copy.copy(suspension.error) if suspension.is_refusing else None
+
+    async def well(self) -> None:
+        """Wait until the writer is well.  Raises the error that ended it for good."""
+        run = self._engine.run
+        await run.until(lambda: run.is_stopping or self.trouble is None)
+        if run.is_stopping:
+            raise run.why_ended(TryLater("the writer ends", hint="give the pair again after the next start"))
+
+    async def unsuspended(self) -> None:
+        """Wait until a request may be made again that failed with an error of the writer, or until the run ends."""
+        run = self._engine.run
+        await run.until(lambda: run.is_stopping or run.suspension.error is None)
+
+    # those who wait
+
+    def waits(self, call: asyncio.Future[Any], pair: tuple[int, int]) -> None:
+        """Somebody waits for the outcome of `pair`, for as long as `patience_s` allows."""
+        self._calls[call] = pair, self._engine.ports.clock()
+
+    def waits_no_more(self, call: asyncio.Future[Any]) -> None:
+        self._calls.pop(call, None)
+
+    def _end_waits(self, trouble: Trouble, now: float) -> None:
+        """End the waits that have lasted long enough.  The calls stand in the order in which they came."""
+        pairs, over = self._engine.pairs, []
+        for call, (pair, since) in self._calls.items():
+            if now < max(since, trouble.since) + self._patience_s:
+                break
+            over.append((call, pair))
+        if not over:
+            return
+        in_flight = {intent.pair for intent in pairs.in_flight.values()}  # a request ends within `timeout_s`
+        doubts = {doubt.intent.pair: doubt.intent for doubt in pairs.doubts if not doubt.is_refused}
+        for call, pair in over:
+            if call.done() or pair in in_flight:
+                continue
+            del self._calls[call]
+            if intent := doubts.get(pair):
+                call.set_result(unsettled(intent, State.IN_DOUBT))
+            else:
+                call.set_exception(not_well(trouble.error))
+
+    # the tries
+
+    async def keep(self) -> None:
+        """Look after a writer that is not well, for ever."""
+        run, clock = self._engine.run, self._engine.ports.clock
+        while True:
+            await run.until(lambda: self.trouble is not None or bool(self._engine.looker.forbidden))
+            while trouble := self.trouble:
+                now = clock()
+                self._end_waits(trouble, now)
+                self._try(now)
+                await anyio.sleep(TICK_S)
+            self._look_again(clock())
+            run.soon()  # for those who wait until it is well
+            await anyio.sleep(TICK_S)
+
+    def _look_again(self, now: float) -> None:
+        """Looks that were forbidden are tried again from time to time, where no source waits for its end."""
+        engine = self._engine
+        if engine.looker.forbidden and engine.run.source is None and now >= self._looked_at + LOOKS_S:
+            self._looked_at = now
+            engine.looker.failures.try_again()
+            engine.looker.wake()
+
+    def _try(self, now: float) -> None:
+        """Begin a try if one is due and no pair makes it."""
+        engine = self._engine
+        suspension, breaker, pairs = engine.admission.suspension, engine.admission.breaker, engine.pairs
+        if self._trying or pairs.in_flight or engine.run.is_stopping:
+            return
+        if suspension.error:
+            if suspension.opens_at(now) > now:
+                return
+            if suspension.is_refusing:  # its time is over
+                self._tell(engine.admission.resumed(now, is_proven=False))
+                return
+            if engine.token_refresh.is_missing or not (pairs.ready or engine.run.source):
+                suspension.tried(now)
+                self._trying = engine.run.spawn(self._call).task
+        elif breaker.is_open and not (pairs.ready or engine.run.source) and breaker.may_probe(now):
+            self._trying = engine.run.spawn(self._call).task
+
+    async def _call(self) -> None:
+        """Try whether there is a token, and whether the server answers."""
+        engine = self._engine
+        admission, clock = engine.admission, engine.ports.clock
+        try:
+            await engine.token_refresh.again()
+            if engine.pairs.ready:  # a pair shows more than a list
+                admission.suspension.hurry(clock())
+                return
+            await engine.ports.get_page(EVERYTHING, 1)
+        except ListFailed as failure:
+            is_lists_alone = failure.is_forbidden and not failure.is_misplaced and engine.settings.existing == "skip"
+            if is_lists_alone or failure.is_answer:
+                self._tell(admission.answered(clock()))
+            elif admission.breaker.is_open:
+                admission.breaker.record_bad(clock(), failure.reason)
+        except BulkwriterError as error:
+            engine.run.stop(error)
+        else:
+            self._tell(admission.answered(clock()))
+        finally:
+            self._trying = None
+            engine.run.soon()
+
+    def _tell(self, events: Any) -> None:
+        for event in events:
+            self._engine.run.tell(event)
+        self._engine.run.soon()
+
+
+def not_well(error: BulkwriterError) -> NotWell:
+    """The error of a call that has waited long enough, because of `error`."""
+    told = NotWell(
+        f"the writer is not well: {error.message}",
+        hint="the pair is pending, and is written once the writer is well; patience_s is how long a call waits",
+        retry_at=getattr(error, "retry_at", None),
+    )
+    told.__cause__ = error
+    return told
