@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .errors import ConfigurationStop as ConfigurationStop
     from .errors import Exit as Exit
     from .errors import JournalError as JournalError
+    from .errors import NotWell as NotWell
     from .errors import SourceError as SourceError
     from .errors import TryLater as TryLater
     from .errors import UsageError as UsageError
@@ -68,6 +69,7 @@ _HOME = {
             "ConfigurationStop",
             "Exit",
             "JournalError",
+            "NotWell",
             "SourceError",
             "TryLater",
             "UsageError",

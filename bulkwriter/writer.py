@@ -6,6 +6,17 @@ cancel, the run ends in good order: requests in flight may end within `limits.dr
 `pending` again, and the journal tells the truth.  The same holds if all tasks of the loop are cancelled at once, as
 `asyncio.run` does when its main function raises.  Such a cancel does not reach the writer's own tasks, and the end of
 the block waits for theirs.
+
+Errors belong to the call or the source that made them, and the writer lives on:
+
+    rejected, failed, existing                        outcomes, never raised
+    a wrong argument                                  `UsageError` for that call
+    a source that changed, an iterable that raises    for that `stream` or `write_all`
+    the server, the token, a setting, a spent quota   for that `stream` or `write_all`; `write` waits, see `patience_s`
+    a journal that fails, a bug                       for everybody, and the writer has ended
+
+The last row is `run.run_loop`'s to decide; the one before it makes the writer *not well* until one request goes
+through (`run.health`): `error`, `is_well()`, `well()`.
 """
 
 from __future__ import annotations
@@ -27,6 +38,7 @@ from .observe.audience import Audience
 from .observe.logs import log_event
 from .run.delivery import Delivery
 from .run.engine import Engine
+from .run.health import Health
 from .run.measured import metrics_of
 from .run.notes import Notes
 from .run.singles import Singles
@@ -46,9 +58,10 @@ OPEN: Final = "use it inside `async with BulkWriter(settings) as writer:`"
 class BulkWriter:
     """Writes pairs to the server, each exactly once, remembering them in a journal.
 
-    Use it as an async context manager, on asyncio (uvloop or not).  One `stream` or `write_all` runs at a time; any
-    number of `write` calls may run beside it.  With `journal=None` the journal is in memory and ends with the writer.
-    Other sources may then follow the first, and a pair of an earlier source goes on from its row.
+    Use it as an async context manager, or call `start` and `aclose`, on asyncio (uvloop or not).  One `stream` or
+    `write_all` runs at a time; any number of `write` calls may run beside it.  With `journal=None` the journal is in
+    memory and ends with the writer.  Other sources may then follow the first, and a pair of an earlier source goes on
+    from its row.
 
     Each of `observers` gets the `events`.  The log gets them in any case, under loggers `bulkwriter.*`.  `columns` are
     the names of the source's two columns; the journal keeps them, so that another start reads the same ones.
@@ -71,6 +84,7 @@ class BulkWriter:
         self._living: asyncio.Task[None] | None = None
         self._is_left = asyncio.Event()
         self._engine: Engine
+        self._health: Health
         self._singles: Singles
         self._began_at = time.monotonic()
         self._source_run: SourceRun
@@ -80,7 +94,20 @@ class BulkWriter:
     # lifetime
 
     async def __aenter__(self) -> Self:
-        """Open the journal and take its lock.  Raises `JournalError` (locked, unusable, of another host)."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._leave(is_told=error is not None)
+
+    async def start(self) -> None:
+        """Open the journal and take its lock.  `aclose` must follow.
+
+        Nothing is sent yet.  Raises `JournalError` (locked, unusable, of another host), `SourceError` (made from other
+        columns), and `UsageError` for settings that cannot be right.  Safe to cancel: nothing stays open.
+        """
         if self._living:
             raise UsageError("a writer is used once", hint="make another BulkWriter with the same settings")
         self._began_at = time.monotonic()
@@ -98,18 +125,29 @@ class BulkWriter:
             raise
         if self._living.done():
             self._living.result()
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def aclose(self) -> None:
+        """End in good order, and close the journal.  A repetition is harmless.
+
+        Nothing new is sent.  Requests in flight may end within `limits.drain_s`.  Pairs that were not sent are `pending`
+        again; whoever waits for one gets `TryLater`, and for one that may have been sent its outcome `in_doubt`.  It does
+        not wait for quotas, pauses or doubts.  A cancel does not shorten it.  Raises `JournalError` if the journal fails,
+        and a bug of ours that nobody else was told of.
+        """
+        if self._living and hasattr(self, "_engine"):
+            await self._leave(is_told=False)
+
+    async def _leave(self, *, is_told: bool) -> None:
         assert self._living
+        is_first = not self._is_left.is_set()
         self._is_left.set()
         self._engine.run.halt()
         await to_its_end(asyncio.wait([self._living]))
+        if not is_first:
+            return
         self._living.result()
         bug = self._engine.run.error
-        if error is None and bug and bug.exit_code is Exit.BUG:  # a bug that came when nobody waited for anything
+        if not is_told and bug and bug.exit_code is Exit.BUG:  # a bug that came when nobody waited for anything
             raise bug
 
     async def _live(self, opened: asyncio.Future[None]) -> None:
@@ -123,6 +161,7 @@ class BulkWriter:
             self._tell_open(engine)
             try:
                 engine.run.spawn(self._end_singles)
+                engine.run.spawn(self._health.keep)
                 engine.run.spawn(self._notes.keep)
                 if warm_start:
                     engine.run.spawn(warm_start.keep, engine)
@@ -174,10 +213,12 @@ class BulkWriter:
             tell=self._audience.tell,
             is_measured=self._audience.wants_metrics,
         )
+        self._health = Health(engine)
         self._singles = Singles(
             engine.intents,
             store,
             known=engine.known,
+            health=self._health,
             next_seq=store.next_single_seq,
             again=states_sent_again(self._settings),
             stop=engine.run.stop,
@@ -195,14 +236,19 @@ class BulkWriter:
     async def write_all(self, pairs: PairsLike) -> Summary:
         """Write every pair and return the summary of the run.  After any ending, the same pairs go on from there.
 
-        Waits for lanes, pace, quotas, the disk, and for doubts to be settled.  Safe to cancel.  Raises the
-        `BulkwriterError` that stopped the run; `summary()` is right even then.
+        Waits for lanes, pace, quotas, the disk, and for doubts to be settled.  Safe to cancel: pairs that were not sent
+        are `pending` again.  At close it returns early.
+
+        Raises the `BulkwriterError` that ended this source, or what the iterable raised.  `summary()` is right even then,
+        and the writer lives on: `SourceError` (the source changed, or is not the journal's), `ConfigurationStop` (the
+        server refuses all pairs, or the token), `TryLater` (server gone for `give_up_after_s`, quota spent with
+        `on_quota="stop"`), `UsageError` (another source is being taken), `JournalError` (this one ends the writer).
         """
         self._require_open()
         source = as_source(pairs)
         await self._source_run.begin()
-        await self._source_run.run(source, None)
-        self._raise()
+        if error := await self._source_run.run(source, None):
+            raise error
         return self.summary()
 
     async def stream(self, pairs: PairsLike) -> AsyncGenerator[Outcome, None]:
@@ -229,7 +275,6 @@ class BulkWriter:
             feeding.cancel()
         if delivery.error:
             raise delivery.error
-        self._raise()
 
     async def write(self, pair: PairLike) -> Outcome:
         """Write one pair and return its outcome; a pair that the journal has settled is not sent again.
@@ -237,11 +282,15 @@ class BulkWriter:
         It shares lanes, quotas and journal with all other calls; many may run at once.  If the attempt ends in doubt,
         this waits for the looks that settle it, about `late_apply_s` + 2 `list_lag_s`.  If no look is possible, because
         this token may not list or the writer was left, the outcome is `in_doubt`.  The next start that may list looks
-        it up.  After a cancel of the caller the pair goes on, and the journal gets its outcome.  Raises the
-        `BulkwriterError` that stopped the run, and `TryLater` for a pair that was not sent when the writer was left.
+        it up.  Safe to cancel: the pair goes on, and the journal gets its outcome.
+
+        Raises `NotWell` once the writer could not send for `Settings.patience_s`, and the pair goes on when it can;
+        `TryLater` for a new pair while a quota is spent with `on_quota="stop"`, until its window opens, and at close for
+        a pair that was not sent; `UsageError` for what is no pair; and the error that ended the writer for good.
         """
         self._require_open()
-        self._raise()
+        if self._engine.run.error:
+            raise self._engine.run.error
         return await self._singles.write(checked_pair(pair))
 
     def drain(self, reason: str, *, ended: Ended | None = None) -> None:
@@ -278,6 +327,30 @@ class BulkWriter:
 
     # how it stands
 
+    @property
+    def error(self) -> BulkwriterError | None:
+        """Why the writer cannot send now, or why it has ended; None while it is well, and before it is open."""
+        trouble = self._health.trouble if hasattr(self, "_health") else None
+        return trouble.error if trouble else None
+
+    def is_well(self) -> bool:
+        """Whether the writer is open and can send, as far as it knows: what a service asks for its readiness.
+
+        A writer that is not well tries by itself whether it can send again, after 1 s to 5 min.  A spent quota that it
+        waits for (`on_quota="wait"`), a throttle and a failed pair are no reason.
+        """
+        return (
+            self._living is not None
+            and not self._is_left.is_set()
+            and hasattr(self, "_health")
+            and (not self._engine.run.is_stopping and self.error is None)
+        )
+
+    async def well(self) -> None:
+        """Wait until `is_well()`.  Safe to cancel.  Raises the error that ended the writer, and `TryLater` at close."""
+        self._require_open()
+        await self._health.well()
+
     def summary(self) -> Summary:
         """The summary of the run as the journal has it, at any time and after the block has ended.
 
@@ -287,7 +360,8 @@ class BulkWriter:
         if self._last_summary:
             return self._last_summary
         elapsed_s = time.monotonic() - self._began_at
-        ended = self._ended() if self._is_left.is_set() or self._engine.run.error else None
+        has_ended = self._is_left.is_set() or self._engine.run.error or self._source_run.error
+        ended = self._ended() if has_ended else None
         return summary_of(self._engine, elapsed_s=elapsed_s, rows=self._source_run.rows(), ended=ended)
 
     def _ended(self) -> Ended:
@@ -311,10 +385,6 @@ class BulkWriter:
     def _require_begun(self) -> None:
         if not hasattr(self, "_source_run"):
             raise UsageError("the writer was not opened yet", hint=OPEN)
-
-    def _raise(self) -> None:
-        if self._engine.run.error:
-            raise self._engine.run.error
 
 
 def running_loop() -> asyncio.AbstractEventLoop:

@@ -25,6 +25,7 @@ SET_FROM_OUTSIDE = {
     ("run/sender.py", "created"): "as `attempts`",
     ("core/stops.py", "hint"): "an error on its way to the caller",
     ("errors.py", "__cause__"): "an error on its way to the caller",
+    ("run/health.py", "__cause__"): "as in `errors`",
     ("cli/options.py", "title"): "click makes an option before the group that it is shown under is known",
     ("cli/config_files.py", "default_map"): "how click takes the defaults of a command",
     ("net/dial.py", "minimum_version"): "how `ssl` takes it",

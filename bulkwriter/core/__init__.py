@@ -7,6 +7,7 @@
     rulings     what a reply that proves no creation means for the pair, the server, the token and the run
     created     a fast path for the usual reply: the id of the new record
     retry       backoff, the budget of re-sends, the breaker for a server that does not answer
+    suspension  when a writer that an error has stopped tries again
     stops       when a run must stop, and the message to people
     reasons     the reasons why pairs were not written, grouped by their meaning
     stats       counters, latencies, the recent rate; `measured`: more of them, where somebody measures

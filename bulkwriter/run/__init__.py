@@ -2,7 +2,9 @@
 
     source_run      takes a caller's source from its first row to its last outcome; `summary`: how the run stands
     engine          the way of a pair as a drawing, the objects of a run, and the step after each change
-    run_loop        when that step is made, who waits for the run, its tasks, and the one way to stop it
+    run_loop        when that step is made, who waits for the run, its tasks, and whom an error ends
+    taken_source    the source that is being taken: whether it ends early, and why
+    health          whether the writer can send, who waits for that, and the tries while it cannot
     ports           what the engine stands on: lanes, journal, lists, clocks
     intake          turns rows into intents, `chunks` at a time, as far ahead as `reach` allows
     existing_records, baseline_keeper   the records on the server before the run writes, and the highest id then

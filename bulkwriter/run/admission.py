@@ -12,7 +12,8 @@ Admission hears of every request, of every reply (`created`, `heard`), of looks 
 connections.  It passes the news to these parts, and returns what observers should be told.
 
 Invariants: each request that was `sent` ends in one of `created`, `bad` and `heard`.  Only one request is in flight
-until something was created (the canary), while the breaker is open, and while sending is suspended.  Not here: pairs, lanes, when a run stops.
+until something was created (the canary), while the breaker is open, and while sending is suspended.  Not here: pairs,
+lanes, when a run stops.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class Delivery:
         self._room = anyio.Event()
         self.is_ended = False
         self.error: Exception | None = None
-        """The exception that the caller's iterable raised."""
+        """The exception with which the stream ends."""
 
     def put(self, outcome: Outcome) -> None:
         if outcome.seq < SINGLE_SEQ:
@@ -107,8 +107,8 @@ class Delivery:
             self.put(early)
 
     def fail(self, error: Exception) -> None:
-        """The caller's iterable raised."""
-        self.error = error
+        """The caller's iterable raised, or the source ends with an error of ours.  The first one counts."""
+        self.error = self.error or error
 
     def end(self) -> None:
         """No more outcomes will come; the consumer gets the rest."""

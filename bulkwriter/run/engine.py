@@ -12,8 +12,8 @@ There is one task each to commit, to look, to tick, to renew the token, to feed 
 each connection that is being opened.  No pair has a task of its own.
 
 When the run ends, nothing new is sent, and requests in flight may end.  Pairs that were not sent become `pending`
-again.  If only the source ends, the same holds for its pairs (`settle_source`).  A failed commit (`JournalError`) is the exception: the journal is not touched again after it, and its intents
-are doubts for the next start.
+again.  If only the source ends, the same holds for its pairs (`settle_source`).  A failed commit (`JournalError`) is
+the exception: the journal is not touched again after it, and its intents are doubts for the next start.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """Single writes: one pair from a service, through the same journal, lanes and limits as the pairs of a source.
 
+An error that keeps the writer from sending (`health`) ends no write.  The pair waits and goes on later.  Each caller
+waits only as long as the settings say.  Only a journal that fails, a bug, and the end of the writer end all writes.
+
 A pair is first looked up in the journal by its ids.  A settled pair is answered from there.  A pair on its way is
 waited for.  A pair that an earlier start left unsent is sent.  Simultaneous calls for the same pair become one.  The
 rows of single writes have seqs from `SINGLE_SEQ` on.
@@ -23,7 +26,7 @@ from typing import Final
 import anyio
 
 from ..core.dedupe import PairSet
-from ..errors import BulkwriterError, JournalError, bug_of_ours
+from ..errors import BulkwriterError, JournalError, bug_of_ours, ends_writer
 from ..guarded import guarded
 from ..model import SETTLED, Intent, Outcome, State
 from ..rows import intent_detail
@@ -31,6 +34,7 @@ from ..shielded import own_task
 from ..store.schema import ExportRow
 from .delivery import stored_outcome
 from .existing_records import KnownRecords
+from .health import Health
 from .intake import INTENT, PENDING
 from .intents import Intents
 from .ports import Store
@@ -40,7 +44,7 @@ LOOK_AGAIN_S: Final = 0.02
 
 
 class Singles:
-    """Writes single pairs.  `stop` receives an error that ends the whole run."""
+    """Writes single pairs.  `stop` receives an error that is not of one pair alone."""
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Singles:
         store: Store,
         *,
         known: KnownRecords,
+        health: Health,
         next_seq: int,
         again: frozenset[int],
         stop: Callable[[BulkwriterError], None],
@@ -56,6 +61,7 @@ class Singles:
         self._waiters = intents.deliveries.waiters
         self._store = store
         self._known = known
+        self._health = health
         self._next_seq = next_seq
         self._again = again
         self._stop = stop
@@ -84,12 +90,23 @@ class Singles:
         if task is None:
             task = self._writing[pair] = own_task(self._write(pair))
             task.add_done_callback(guarded(partial(self._ended, pair), self._crashed))
+        call: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        task.add_done_callback(guarded(partial(self._answer, call), self._crashed))
+        self._health.waits(call, pair)
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if self.closed and task.cancelled():
-                raise self.closed from None
-            raise
+            return await call
+        finally:
+            self._health.waits_no_more(call)
+
+    def _answer(self, call: asyncio.Future[Outcome], task: asyncio.Task[Outcome]) -> None:
+        """A write has ended.  Pass its end on to a caller who still waits."""
+        if call.done():
+            return
+        error = self.closed if task.cancelled() else task.exception()
+        if error:
+            call.set_exception(error)
+        else:
+            call.set_result(task.result())
 
     async def aclose(self, error: BulkwriterError) -> None:
         """Write nothing more.  Callers who still wait get `error`, unless they were answered just before.
@@ -110,12 +127,10 @@ class Singles:
                 raise failure
 
     def _ended(self, pair: tuple[int, int], task: asyncio.Task[Outcome]) -> None:
-        """A write has ended.  All its callers may have gone, so an error that stops the run is told here."""
+        """A write has ended.  All its callers may have gone, so an error that ends the run is told here."""
         del self._writing[pair]
         failure = None if task.cancelled() else task.exception()
-        if isinstance(failure, BulkwriterError) and failure is not self.closed:
-            self._stop(failure)
-        elif isinstance(failure, Exception):
+        if isinstance(failure, Exception) and failure is not self.closed and ends_writer(failure):
             self._crashed(failure)
 
     def _crashed(self, error: Exception) -> None:
@@ -125,7 +140,13 @@ class Singles:
         while True:
             taken = self._taken
             row = await self._find(pair)
-            there = await self._known.find([pair]) if row is None or row.state in self._again else {}
+            there: dict[tuple[int, int], int] | None = {}
+            if row is None or row.state in self._again:
+                if refusal := self._health.refusal:
+                    raise refusal
+                there = await self._there(pair)
+            if there is None:
+                continue
             if row is not None:
                 is_again = row.state in self._again
                 outcome = await (self._write_again(row, pair, there) if is_again else self._outcome(row))
@@ -136,6 +157,17 @@ class Singles:
                 await anyio.sleep(LOOK_AGAIN_S)
             if outcome is not None:
                 return outcome
+
+    async def _there(self, pair: tuple[int, int]) -> dict[tuple[int, int], int] | None:
+        """Look whether the pair exists.  None: nobody could tell, but the writer is well again."""
+        try:
+            return await self._known.find([pair])
+        except BulkwriterError as error:
+            if ends_writer(error):
+                raise
+            self._stop(error)
+            await self._health.unsuspended()
+            return None
 
     async def _find(self, pair: tuple[int, int]) -> ExportRow | None:
         return await self._store.run(lambda journal: journal.find(pair))

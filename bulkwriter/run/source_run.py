@@ -78,10 +78,10 @@ class SourceRun:
         """The source is about to be left.  That may take as long as a commit, so the next one may wait for it."""
         self._is_leaving = True
 
-    async def run(self, source: Source, delivery: Delivery | None) -> None:
-        """Take a source to its end.  An error of ours is in `error` then, and is not raised here."""
+    async def run(self, source: Source, delivery: Delivery | None) -> BulkwriterError | None:
+        """Take a source to its end.  An error of ours that ended it is returned and not raised."""
         engine, taken, self.error = self._engine, self._singles.share(), None
-        self._taken = engine.run.take_source()
+        self._taken = ended = engine.run.take_source()
         engine.intents.deliveries.open(delivery)
         engine.resolution.source_begins()
         engine.sender.source_begins()
@@ -103,6 +103,7 @@ class SourceRun:
             engine.resolution.source_ends()
             self._singles.unshare()
             await to_its_end(self._leave(source, delivery))
+        return engine.run.error or ended.error
 
     async def _leave(self, source: Source, delivery: Delivery | None) -> None:
         """Leave the source.  Whatever fails, it is closed, its stream ends, and another may begin."""
@@ -115,6 +116,8 @@ class SourceRun:
             self.error = self._taken.error
             self._engine.run.source_left()
             if delivery:
+                if why := self._engine.run.error or self.error:
+                    delivery.fail(why)
                 delivery.end()
             self.is_free.set()
             await source.aclose()

@@ -82,6 +82,19 @@ EXAMPLES: list[tuple[events.Event, str]] = [
     (events.Sampled((0.1, 0.2), (0.1,)), "sampled 2 requests and 1 wait"),
     (events.Closed("every pair was written", 0), "ended with code 0: every pair was written"),
     (
+        events.Unwell("HTTP 403", "give the role", 1.5),
+        "nothing can be sent: HTTP 403; one request tries again in 1.5 s\n  give the role",
+    ),
+    (
+        events.Unwell("the quota is spent", "", 3_600.0),
+        "nothing can be sent: the quota is spent; one request tries again in 1 h 00 min",
+    ),
+    (events.Well(61.0), "sending goes on after 1 min 01 s"),
+    (
+        events.SameRejections(50, "CourseMemberId: unknown"),
+        "the last 50 single pairs were rejected with the same words: CourseMemberId: unknown",
+    ),
+    (
         events.ObserverDropped("Mine", "ValueError('no')"),
         "the observer Mine raised, so it is told nothing more: ValueError('no')",
     ),

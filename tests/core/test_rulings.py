@@ -103,9 +103,21 @@ def test_the_same_refusal_again_and_again_stops() -> None:
     verdict = bench.rule(rejected()).verdict
 
     def refused() -> BulkwriterError | None:
-        return bench.rulings.refused(400, verdict, created=bench.created, is_single=False)
+        return bench.rulings.refused(400, verdict, created=bench.created)
 
     assert [refused(), refused()] == [None, None]
     bench.created += 1
     assert [refused(), refused()] == [None, None]
     assert isinstance(refused(), ConfigurationStop)
+    bench.rulings.source_begins()
+    assert refused() is None, "another source has nothing to do with it"
+
+
+def test_single_pairs_are_of_many_callers_so_too_many_refused_alike_are_told_and_stop_nothing() -> None:
+    bench = Bench(max_same_rejections=3)
+    verdict = bench.rule(rejected()).verdict
+    told = []
+    for n in range(8):
+        bench.created += n == 4
+        told.append(bench.rulings.refused_single(400, verdict, created=bench.created))
+    assert told == [0, 0, 3, 0, 0, 0, 3, 0]

@@ -74,9 +74,7 @@ def test_a_few_throttles_far_apart_are_no_streak() -> None:
 # rejections
 
 
-def fed(
-    letters: str, *, in_a_row: int = 50, share: float = 0.5, is_single: bool = False
-) -> tuple[int | None, BulkwriterError | None]:
+def fed(letters: str, *, in_a_row: int = 50, share: float = 0.5) -> tuple[int | None, BulkwriterError | None]:
     """Replies by letter, "." for a good one; which of them stopped the run, counted from 1, and its error."""
     rejections, created = Rejections(most_in_a_row=in_a_row, most_share=share), 0
     for n, letter in enumerate(letters, 1):
@@ -84,7 +82,7 @@ def fed(
             created += 1
             continue
         said = (FieldError("CourseMemberId", f"{letter}: there is no member {n}"),)
-        error = rejections.add(400, Verdict(VerdictKind.REJECTED, errors=said), created=created, is_single=is_single)
+        error = rejections.add(400, Verdict(VerdictKind.REJECTED, errors=said), created=created)
         if error:
             return n, error
     return None, None
@@ -136,15 +134,11 @@ def test_a_good_reply_ends_what_is_in_a_row() -> None:
     assert fed("a" * 49 + "b" + "a" * 49, share=1.0)[0] is None
 
 
-def test_single_pairs_are_of_many_callers_so_their_share_says_nothing() -> None:
-    assert fed("a." * 500, is_single=True)[0] is None
-
-
 def test_memory_is_bounded_however_many_are_refused() -> None:
     rejections = Rejections(most_in_a_row=10**9, most_share=1.0)
     for n in range(5_000):
         said = Verdict(VerdictKind.REJECTED, message="x" * (1 + n % 300))
-        rejections.add(400, said, created=n // 2, is_single=False)
+        rejections.add(400, said, created=n // 2)
     assert len(rejections._recent) <= RECENT
     assert sum(rejections._counts.values()) == len(rejections._recent)
 

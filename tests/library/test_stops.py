@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from bulkwriter import BulkWriter, BulkwriterError, ConfigurationStop, Outcome, Settings, TryLater, UsageError, events
+from bulkwriter import (
+    BulkWriter,
+    BulkwriterError,
+    ConfigurationStop,
+    NotWell,
+    Outcome,
+    Settings,
+    TryLater,
+    UsageError,
+    events,
+)
 from bulkwriter.stub.thread import StubThread
 from tests.conftest import CANARY
 from tests.support.cli_process import stub
@@ -112,13 +122,16 @@ def test_writes_at_once_are_all_told_why_there_is_no_token(
     told: list[BaseException | Outcome] = []
 
     async def main() -> None:
-        async with BulkWriter(settings_for(server, tmp_path / "j", existing=existing, **login)) as writer:
+        settings = settings_for(server, tmp_path / "j", existing=existing, patience_s=0.3, **login)
+        async with BulkWriter(settings) as writer:
             told.extend(await asyncio.gather(*map(writer.write, PAIRS[:50]), return_exceptions=True))
+            assert not writer.is_well()
 
     with stub() as server:
         on_loop(main, server=server)
         for error in told:
-            assert isinstance(error, kind)
+            assert isinstance(error, NotWell)
+            assert isinstance(error.__cause__, kind)
             assert words in error.message
             assert CANARY not in str(error)
         assert server.truth()["operations"] == ({"token": token_calls} if token_calls else {})

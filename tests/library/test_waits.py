@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import pytest
 
-from bulkwriter import BulkWriter, Outcome, State, TryLater
+from bulkwriter import BulkWriter, NotWell, Outcome, State, TryLater
 from tests.sim.assembly import SimAssembly
 from tests.sim.disk import Disk
 from tests.sim.drive import new_journal
@@ -77,24 +77,28 @@ def test_a_doubt_that_no_list_may_settle_is_told_as_such() -> None:
     assert here.journal.counts() == {State.IN_DOUBT: 1}
 
 
-@pytest.mark.parametrize(
-    ("trouble", "state"),
-    [
-        ({"odds": replace(LOST, lists={"500": 1.0})}, State.IN_DOUBT),
-        ({"odds": replace(LOST, lists={"garbage": 1.0})}, State.IN_DOUBT),
-        ({"outages": ((0.0, MOST_S),)}, State.PENDING),
-        ({"odds": replace(CALM, connects=1.0)}, State.PENDING),
-    ],
-)
-def test_who_waits_while_nothing_works_hears_when_the_writer_gives_up(trouble: dict[str, Any], state: State) -> None:
+@pytest.mark.parametrize("trouble", [{"outages": ((0.0, MOST_S),)}, {"odds": replace(CALM, connects=1.0)}])
+def test_who_waits_while_nothing_works_is_told_that_the_writer_is_not_well(trouble: dict[str, Any]) -> None:
     async def act(writer: BulkWriter) -> None:
-        with pytest.raises(TryLater):
+        with pytest.raises(NotWell) as raised:
             await writer.write(PAIR)
+        assert raised.value.__cause__ is not None
 
     here = stage(settings={"give_up_after_s": 30.0}, **trouble)
     here.run(act)
     assert here.process.now < 30 + 60
-    assert here.journal.counts() == {state: 1}
+    assert here.journal.counts() == {State.PENDING: 1}
+
+
+@pytest.mark.parametrize("fate", ["500", "garbage"])
+def test_who_waits_for_a_doubt_while_lists_fail_is_told_that_it_is_one(fate: str) -> None:
+    async def act(writer: BulkWriter) -> Outcome:
+        return await writer.write(PAIR)
+
+    here = stage(settings={"give_up_after_s": 30.0}, odds=replace(LOST, lists={fate: 1.0}))
+    assert here.run(act).state is State.IN_DOUBT
+    assert here.process.now < 30 + 60
+    assert here.journal.counts() == {State.IN_DOUBT: 1}
 
 
 def test_who_waits_for_a_doubt_while_the_block_is_left_is_told_that_it_is_one() -> None:

@@ -12,6 +12,7 @@ import pytest
 from bulkwriter.adaptive import Controller
 from bulkwriter.core.retry import Breaker
 from bulkwriter.core.rulings import News
+from bulkwriter.core.suspension import Suspension
 from bulkwriter.events import ConnectionTrouble, Recovered, Throttled
 from bulkwriter.model import Fault, Reply, Verdict, VerdictKind
 from bulkwriter.run.admission import Admission
@@ -45,6 +46,7 @@ class Asked:
 
 def admission(ceiling: Asked | None = None, quotas: Asked | None = None) -> Admission:
     return Admission(
+        Suspension(rng=random.Random(1)),
         cast(Controller, PlainControl(8)),
         Breaker(2, cap_s=5.0, rng=random.Random(1)),
         cast(Any, ceiling),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -18,8 +17,7 @@ from bulkwriter.rows import SettleRow
 from bulkwriter.run.committer import LONGEST_PAUSE_S, Committer, settled_in
 from bulkwriter.run.delivery import Deliveries
 from bulkwriter.run.ports import Store
-from bulkwriter.run.run_loop import RunLoop
-from bulkwriter.settings import Settings
+from tests.support.run_loop import a_run_loop
 
 from ..sim.loop import run_virtual
 
@@ -64,7 +62,7 @@ class Stage:
     def __init__(self, disk: Disk, *, most: int = 100) -> None:
         self.pairs = Pairs(late_apply_s=60.0, list_lag_s=5.0, max_attempts=5, most_rows=most)
         clock = asyncio.get_running_loop().time
-        self.run = RunLoop(lambda: math.inf, Settings(), clock=clock, tell=lambda event: None)
+        self.run = a_run_loop(clock=clock)
         self.delivered: list[tuple[int, int]] = []
         self.committer = Committer(
             self.run, cast(Store, disk), self.pairs, self.deliveries(), after_commit=self.after, clock=clock

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,8 +13,8 @@ from bulkwriter.errors import ConfigurationStop
 from bulkwriter.model import Intent
 from bulkwriter.run.delivery import Deliveries
 from bulkwriter.run.intents import Intents
-from bulkwriter.run.run_loop import RunLoop
-from bulkwriter.settings import Limits, Settings
+from bulkwriter.settings import Limits
+from tests.support.run_loop import a_run_loop
 
 from ..sim.loop import run_virtual
 
@@ -32,7 +31,7 @@ def test_doubts_that_no_look_can_settle_stop_a_run_that_may_risk_no_more(doubts:
 
     async def main() -> int:
         clock = asyncio.get_running_loop().time
-        run = RunLoop(lambda: math.inf, Settings(), clock=clock, tell=lambda event: None)
+        run = a_run_loop(clock=clock)
         limits = Limits(outcome_rows=2)
         intents = Intents(run, store, pairs, Deliveries(run), admission, looker, limits, list_role="R", clock=clock)
         return await intents.room(5)

@@ -14,12 +14,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from bulkwriter.errors import JournalError, UsageError
-from bulkwriter.events import Event, Stopping
+from bulkwriter.errors import ConfigurationStop, JournalError, TryLater, UsageError
+from bulkwriter.events import Event, Stopping, Unwell
 from bulkwriter.run.run_loop import CUT, RunLoop
-from bulkwriter.settings import Settings
 from tests.support.cli_process import stub
 from tests.support.library import LOOPS, on_loop, settings_for, some_pairs, wholly
+from tests.support.run_loop import a_run_loop
 
 
 class Sniffio:
@@ -76,7 +76,7 @@ async def test_a_callback_starts_tasks_as_a_task_does() -> None:
 
 def a_run(told: list[Event]) -> RunLoop:
     """One in which nothing has to be done again."""
-    return RunLoop(lambda: math.inf, Settings(), clock=asyncio.get_running_loop().time, tell=told.append)
+    return a_run_loop(clock=asyncio.get_running_loop().time, tell=told.append)
 
 
 async def for_ever() -> None:
@@ -107,8 +107,7 @@ async def test_whatever_ends_a_task_before_its_time_is_told() -> None:
             found.task.cancel()
         await asyncio.wait([found.task])
         await run.aclose()
-        assert run.is_stopping
-        return [event.reason for event in told if isinstance(event, Stopping)]
+        return [event.reason for event in told if isinstance(event, Stopping | Unwell)]
 
     assert await end_of(UsageError("mine")) == ["mine"]
     assert "a bug" in (await end_of(ValueError("a bug")))[0]
@@ -124,7 +123,7 @@ async def test_however_much_moves_in_a_turn_one_step_follows_and_then_all_who_wa
         steps.append(len(moved))
         return math.inf
 
-    run = RunLoop(step, Settings(), clock=asyncio.get_running_loop().time, tell=print)
+    run = a_run_loop(step, clock=asyncio.get_running_loop().time)
     waiting = asyncio.create_task(run.until(lambda: len(moved) >= 4))
     await asyncio.sleep(0)
     for _ in range(2):
@@ -148,7 +147,7 @@ async def test_a_step_is_made_again_when_it_wants_to_be_and_not_after_a_stop() -
         at.append(clock())
         return begun + 0.02 if len(at) == 1 else math.inf if len(at) == 2 else begun + 0.1
 
-    run = RunLoop(step, Settings(), clock=clock, tell=print)
+    run = a_run_loop(step, clock=clock)
     run.soon()
     await run.until(lambda: len(at) == 2)
     assert at[1] >= begun + 0.0199
@@ -159,35 +158,76 @@ async def test_a_step_is_made_again_when_it_wants_to_be_and_not_after_a_stop() -
     assert run.is_stopping
 
 
-async def test_a_stop_ends_what_is_awaited_and_the_first_error_counts_but_for_that_of_a_disk() -> None:
-    run = a_run([])
-    reached = []
+async def test_an_error_ends_what_it_concerns_and_the_first_counts_but_for_that_of_a_disk() -> None:
+    told: list[Event] = []
+    run = a_run(told)
+    reached: list[object] = []
 
     async def take() -> None:
-        with run.ended_by_stop():
+        source = run.take_source()
+        with source.until_ended():
             await for_ever()
         reached.append(1)
-        with run.ended_by_stop():  # one that begins after it
+        with source.until_ended():  # one that begins after it
             await for_ever()
-        reached.append(2)
+        reached.append(source.error)
+        run.source_left()
 
-    source_run = asyncio.create_task(take())
-    await asyncio.sleep(0)
     first, disk = UsageError("first"), JournalError("the disk is full")
-    for error in (first, UsageError("second")):
-        run.stop(error)
-    await source_run
-    assert (reached, run.error) == ([1, 2], first)
+    for end, is_unwell in ((run.end_source, False), (run.stop, True)):
+        taking = asyncio.create_task(take())
+        await asyncio.sleep(0)
+        for error in (first, UsageError("second")):
+            end(error)
+        assert run.is_ending
+        await taking
+        assert (run.error, run.is_stopping, run.is_ending) == (None, False, False)
+        assert bool(run.suspension.error) == is_unwell
+    assert reached == [1, first] * 2
+    assert [event for event in told if isinstance(event, Stopping)] == [
+        Stopping("first", is_error=True, is_source=True)
+    ] * 2
+    run.stop(first)
     run.stop(disk)
     run.stop(JournalError("again"))
     assert run.error is disk
+    assert run.is_stopping
+    assert run.take_source().is_ended
+
+
+async def test_an_error_without_a_source_is_told_once_and_ends_nothing() -> None:
+    told: list[Event] = []
+    run = a_run(told)
+    for _ in range(3):
+        run.stop(ConfigurationStop("HTTP 403", hint="the role"))
+    assert [(type(event), event.reason) for event in told if isinstance(event, Unwell)] == [(Unwell, "HTTP 403")]
+    assert not run.is_stopping
+    assert run.error is None
+
+
+async def test_lasting_work_begins_anew_after_an_error_that_passes() -> None:
+    begun = []
+
+    async def work() -> None:
+        begun.append(1)
+        raise TryLater("later") if len(begun) < 3 else JournalError("the disk")
+
+    run = a_run([])
+    run.spawn(run.lasting, work)
+    for count in (1, 2):
+        await run.until(lambda: run.suspension.error is not None)
+        assert (len(begun), run.is_stopping) == (count, False)
+        run.suspension.end(is_proven=True)
+        run.soon()
+    await run.until(lambda: run.is_stopping)
+    assert isinstance(run.error, JournalError)
 
 
 async def test_a_bug_in_the_step_or_in_a_condition_ends_the_run_and_nobody_waits_for_ever() -> None:
     def broken() -> float:
         raise ValueError("a bug")
 
-    run = RunLoop(broken, Settings(), clock=asyncio.get_running_loop().time, tell=lambda event: None)
+    run = a_run_loop(broken, clock=asyncio.get_running_loop().time)
     waiting = asyncio.create_task(run.until(lambda: run.is_stopping))
     await asyncio.sleep(0)
     run.soon()

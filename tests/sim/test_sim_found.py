@@ -15,8 +15,8 @@ import anyio
 import pytest
 
 from bulkwriter.model import Batch, State
-from bulkwriter.run.run_loop import RunLoop
-from bulkwriter.settings import Limits, Settings
+from bulkwriter.settings import Limits
+from tests.support.run_loop import a_run_loop
 
 from . import drive
 from .disk import Disk
@@ -194,7 +194,7 @@ def test_all_who_wait_for_news_are_told() -> None:
     """Each new waiter took the place of the one before, who then waited for ever."""
 
     async def main() -> None:
-        run = RunLoop(lambda: math.inf, Settings(), clock=asyncio.get_running_loop().time, tell=lambda event: None)
+        run = a_run_loop(clock=asyncio.get_running_loop().time)
         there: set[str] = set()
 
         async def wait(name: str) -> None:

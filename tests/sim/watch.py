@@ -47,7 +47,7 @@ class Watch:
     def tell(self, event: Event) -> None:
         """What the engine tells its observer."""
         self._process.note(f"told {event}")
-        if isinstance(event, Stopping):
+        if isinstance(event, Stopping) and not event.is_source:
             self._is_stopping = True
         if isinstance(event, DoubtsSettled) and event.found and self.attempts:
             self._has_created = True

@@ -17,6 +17,7 @@ from bulkwriter.core.pairs import Pairs
 from bulkwriter.core.retry import Breaker
 from bulkwriter.core.rulings import Rulings
 from bulkwriter.core.stats import Stats
+from bulkwriter.core.suspension import Suspension
 from bulkwriter.errors import BulkwriterError
 from bulkwriter.events import Event
 from bulkwriter.model import Fault, Intent, Reply, State
@@ -107,6 +108,7 @@ class HandRun:
         self._stage = stage
         self._is_inside = self.is_due = False
         self.is_stopping = False
+        self.source: object | None = object()
         self.is_held = False
         """Whether steps wait for `go_on`: all that moves belongs to one turn."""
 
@@ -131,6 +133,10 @@ class HandRun:
     def stop(self, error: BulkwriterError) -> None:
         self._stage.stops.append(error)
         self.is_stopping = True
+
+    def end_source(self, error: BulkwriterError) -> None:
+        self._stage.stops.append(error)
+        self.source = None
 
     def crashed(self, error: BaseException) -> None:
         raise error
@@ -183,6 +189,7 @@ class Stage:
             late_apply_s=60.0, list_lag_s=5.0, max_attempts=settings.max_attempts, most_rows=limits.outcome_rows
         )
         self.admission = Admission(
+            Suspension(rng=rng),
             cast(Controller, PlainControl(settings.in_flight)),
             Breaker(limits.breaker_failures, cap_s=limits.probe_pause_s, rng=rng),
             Ceiling(settings.rate) if settings.rate else None,
