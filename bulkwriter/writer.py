@@ -129,10 +129,10 @@ class BulkWriter:
     async def aclose(self) -> None:
         """End in good order, and close the journal.  A repetition is harmless.
 
-        Nothing new is sent.  Requests in flight may end within `limits.drain_s`.  Pairs that were not sent are `pending`
-        again; whoever waits for one gets `TryLater`, and for one that may have been sent its outcome `in_doubt`.  It does
-        not wait for quotas, pauses or doubts.  A cancel does not shorten it.  Raises `JournalError` if the journal fails,
-        and a bug of ours that nobody else was told of.
+        Nothing new is sent.  Requests in flight may end within `limits.drain_s`.  Pairs that were not sent are
+        `pending` again; whoever waits for one gets `TryLater`, and for one that may have been sent its outcome
+        `in_doubt`.  It does not wait for quotas, pauses or doubts.  A cancel does not shorten it.  Raises
+        `JournalError` if the journal fails, and a bug of ours that nobody else was told of.
         """
         if self._living and hasattr(self, "_engine"):
             await self._leave(is_told=False)
@@ -239,9 +239,9 @@ class BulkWriter:
         Waits for lanes, pace, quotas, the disk, and for doubts to be settled.  Safe to cancel: pairs that were not sent
         are `pending` again.  At close it returns early.
 
-        Raises the `BulkwriterError` that ended this source, or what the iterable raised.  `summary()` is right even then,
-        and the writer lives on: `SourceError` (the source changed, or is not the journal's), `ConfigurationStop` (the
-        server refuses all pairs, or the token), `TryLater` (server gone for `give_up_after_s`, quota spent with
+        Raises the `BulkwriterError` that ended this source, or what the iterable raised.  `summary()` is right even
+        then, and the writer lives on: `SourceError` (the source changed, or is not the journal's), `ConfigurationStop`
+        (the server refuses all pairs, or the token), `TryLater` (server gone for `give_up_after_s`, quota spent with
         `on_quota="stop"`), `UsageError` (another source is being taken), `JournalError` (this one ends the writer).
         """
         self._require_open()
@@ -285,8 +285,8 @@ class BulkWriter:
         it up.  Safe to cancel: the pair goes on, and the journal gets its outcome.
 
         Raises `NotWell` once the writer could not send for `Settings.patience_s`, and the pair goes on when it can;
-        `TryLater` for a new pair while a quota is spent with `on_quota="stop"`, until its window opens, and at close for
-        a pair that was not sent; `UsageError` for what is no pair; and the error that ended the writer for good.
+        `TryLater` for a new pair while a quota is spent with `on_quota="stop"`, until its window opens, and at close
+        for a pair that was not sent; `UsageError` for what is no pair; and the error that ended the writer for good.
         """
         self._require_open()
         if self._engine.run.error:

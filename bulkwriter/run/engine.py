@@ -147,7 +147,7 @@ class Engine:
         if pairs.released:
             self.resolution.release()
         if pairs.ready and source and source.is_ended and not self.run.is_stopping:
-            source.unsent += pairs.taken_back(self._is_of_source)
+            source.took_back(pairs.taken_back(self._is_of_source))
         if pairs.ready and self.admission.suspension.is_refusing:  # whoever waits is refused
             pairs.taken_back(lambda intent: True)
         again_at, lanes = self.sender.advance()

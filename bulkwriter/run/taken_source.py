@@ -32,6 +32,10 @@ class TakenSource:
         self.unsent: list[Intent] = []
         self._scope: anyio.CancelScope | None = None
 
+    def took_back(self, unsent: list[Intent]) -> None:
+        """These pairs of it are `pending` again."""
+        self.unsent += unsent
+
     def end(self, error: BulkwriterError | None = None) -> None:
         """Take no more rows.  The first error counts."""
         self.error = self.error or error

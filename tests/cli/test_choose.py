@@ -18,8 +18,9 @@ from bulkwriter.settings import Settings
 from tests.conftest import CANARY
 
 JOURNAL = Path("pairs.csv.journal")
-OF_THE_LIBRARY_ALONE = {"token", "password", "totp", "limits", "journal", "retry_rejected"}
-"""Settings without an option of the same name: secrets, and those that an option of another name sets."""
+OF_THE_LIBRARY_ALONE = {"token", "password", "totp", "limits", "journal", "retry_rejected", "patience_s"}
+"""Settings without an option of the same name: secrets, what concerns
+single writes, and those that an option of another name sets."""
 
 GIVEN: list[tuple[str, str, object]] = [
     ("--base-url=https://h", "base_url", "https://h"),

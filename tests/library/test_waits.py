@@ -39,8 +39,9 @@ class Stage:
         rng, settings = random.Random(world.seed), world.settings
         self.server = Server(rng=rng, list_lag_s=settings.list_lag_s, page_cap=world.page_cap, refused=world.refused)
         self.watch = Watch(self.process, settings, self.journal)
+        self.weather = world.weather(rng)
         self.assembly = SimAssembly(
-            settings, process=self.process, server=self.server, weather=world.weather(rng), watch=self.watch,
+            settings, process=self.process, server=self.server, weather=self.weather, watch=self.watch,
             journal=self.journal, disk=world.disk, rng=rng,
         )  # fmt: skip
 
@@ -61,7 +62,7 @@ class Stage:
 
 def stage(*, odds: Odds = CALM, settings: dict[str, Any] | None = None, **changes: Any) -> Stage:
     world = plain_world([], lives=[], odds=odds, **changes)
-    return Stage(replace(world, settings=replace(world.settings, existing="skip", **(settings or {}))))
+    return Stage(replace(world, settings=replace(world.settings, **{"existing": "skip", **(settings or {})})))
 
 
 def test_a_doubt_that_no_list_may_settle_is_told_as_such() -> None:

@@ -130,8 +130,8 @@ def engine_of(*, cpu: Callable[[], tuple[float, float]], tell: Callable[[Event],
         paused_until=0.0, holding=lambda now, is_full: ("in flight", "latency × in-flight"), explain=lambda now: "so"
     )
     admission = SimpleNamespace(
-        suspension=SimpleNamespace(error=None), breaker=SimpleNamespace(is_open=False), quotas=None, control=control, ceiling=None, has_created=True,
-        limit=lambda: 4,
+        suspension=SimpleNamespace(error=None), breaker=SimpleNamespace(is_open=False), quotas=None, control=control,
+        ceiling=None, has_created=True, limit=lambda: 4,
     )  # fmt: skip
     meter = SimpleNamespace(per_s=lambda now: 0.0)
     stats = SimpleNamespace(latency=SimpleNamespace(quantile=lambda q: 0.004), writes=meter)

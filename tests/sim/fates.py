@@ -63,6 +63,8 @@ KINDS: Final[dict[str, Kind]] = {
     "409 until a date":    Kind(Does.DROPS, status=409, retry_after="Mon, 23 Nov 2026 10:00:03 GMT"),
 }
 """Fates besides the plain one.  A date counts from `DATE`, the reply's own."""
+FORBIDDEN: Final[dict[str, Kind]] = {"403": Kind(Does.DROPS, status=403)}
+"""Fates that end a source, so they are in no drawn world."""
 
 DATE: Final = "Mon, 23 Nov 2026 10:00:00 GMT"
 

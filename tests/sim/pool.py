@@ -15,7 +15,7 @@ from bulkwriter.net.dial import ConnectFailure
 from bulkwriter.settings import Limits
 
 from . import fates
-from .fates import CONNECT_FAULTS, DATE, KINDS, Does, Kind, draw
+from .fates import CONNECT_FAULTS, DATE, FORBIDDEN, KINDS, Does, Kind, draw
 from .lanes import SimLane
 from .lists import SimCalls
 from .process import Process
@@ -108,7 +108,7 @@ class SimPool:
         name = "silence" if is_out else draw(self.rng, self.weather.odds.creates)
         if name is None:
             return PLAIN, PLAIN.does
-        kind = KINDS[name]
+        kind = KINDS.get(name) or FORBIDDEN[name]
         does = self.rng.choice((Does.TAKES, Does.DROPS, Does.TAKES_LATE)) if kind.does is Does.MAY_TAKE else kind.does
         self.process.note(f"fate of {lane.carried.seq}: {name}, {does.value}")
         return kind, does
