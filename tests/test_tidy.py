@@ -50,6 +50,7 @@ RUN_OPTIONS = {
     "--member-column", "--header-line", "--strict", "--limit", "--dry-run", "--retry", "--token-file", "--username",
     "--password-file", "--totp-file", "--client-id", "--ca-file", "--proxy", "--progress", "--metrics-file", "--json",
     "--log-format", "--verbose", "-v", "--yes", "--profile",
+    "--sheet", "--hidden-rows",
 }
 # fmt: on
 

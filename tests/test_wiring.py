@@ -29,6 +29,12 @@ SET_FROM_OUTSIDE = {
     ("cli/options.py", "title"): "click makes an option before the group that it is shown under is known",
     ("cli/config_files.py", "default_map"): "how click takes the defaults of a command",
     ("net/dial.py", "minimum_version"): "how `ssl` takes it",
+    ("sources/tables/xml_events.py", "StartElementHandler"): "how expat takes it",
+    ("sources/tables/xml_events.py", "EndElementHandler"): "how expat takes it",
+    ("sources/tables/xml_events.py", "CharacterDataHandler"): "how expat takes it",
+    ("sources/tables/xml_events.py", "StartDoctypeDeclHandler"): "how expat takes it",
+    ("sources/tables/xml_events.py", "buffer_text"): "how expat takes it",
+    ("sources/tables/xml_events.py", "buffer_size"): "how expat takes it",
     ("sources/iterables.py", "maxstring"): "how `reprlib` takes it",
     ("sources/iterables.py", "maxother"): "how `reprlib` takes it",
 }

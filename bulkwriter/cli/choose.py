@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .stderr import Stderr
 
 STDIN = Path("-")
+READING = ("header_line", "sheet", "hidden_rows")
+"""Options that say how a source is to be read."""
 SERVER_OPTIONS = (
     "base_url", "account", "token_file", "username", "password_file", "totp_file", "client_id", "ca_file", "proxy",
 )  # fmt: skip
@@ -156,16 +158,19 @@ def open_given(
     Says what reading it may wait for without end: a silent program looks like one that hangs.
     """
     from ..sources import open_source
-    from ..sources.files import waits_for
+    from ..sources.files import notes_on, waits_for
 
+    options = {name: given[name] for name in READING if given[name] is not None}
     if words := waits_for(source):
         stderr.print(f"note: {words}", event="note")
+    for words in notes_on(source, **options):
+        stderr.print(f"note: {source}: {words}", event="note")
     first, second = columns_of(given, entity)
     return open_source(
         source,
         lesson_column=first,
         member_column=second,
-        header_line=given["header_line"],
+        **options,
         line_bytes=limits.line_bytes,
         entity=entity,
     )

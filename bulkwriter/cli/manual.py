@@ -159,6 +159,7 @@ SOURCES: Final = """\
 What SOURCE may be
 
   .csv .tsv .jsonl .ndjson    a file; each also with .gz at the end
+  .xlsx .xlsm                 a workbook of Excel
   -                           standard input; it needs --journal PATH.  To
                               resume, pipe the same input again
 
@@ -171,6 +172,14 @@ CSV          The text is UTF-8.  Other columns may have another encoding, as lon
              make no difference: "course lesson id" works.  For other names use
              --lesson-column NAME and --member-column NAME.
 JSON Lines   Each line is one object, with the same two names as keys.
+Workbooks    The first sheet that is not hidden is read.  --sheet takes another,
+             by its name or by its number from the left.  The first row that is
+             not empty names the columns (or --header-line N), and the line
+             numbers in messages are the sheet's own.  If rows are hidden or
+             filtered out, the run does not start: --hidden-rows include takes
+             them too, --hidden-rows skip leaves them out.  Excel keeps 15 digits
+             of a number, so a longer id must be in a cell formatted as text.
+             The first 1,000 columns are read.
 Ids          An id is a whole number from 1 to 2^63-1, written in digits.  42.0,
              1,234 and 1.2E+15 are not accepted.
 
@@ -188,7 +197,6 @@ ends the next start with exit 6, and the message names the line.  Put the file
 back as it was; then the run can go on.  A file that changes while the run reads
 it also ends the start with exit 6, and no row that was read after the change is
 sent.  So wait until a copy or an export is complete before you start the run.
-The run does not read workbooks (.xlsx): save them as CSV (help ids).
 """
 
 JOURNAL: Final = """\

@@ -201,9 +201,15 @@ care_options = several(
 column_options = several(
     plain("--lesson-column", column_help(0), "lesson_column", metavar="NAME"),
     plain("--member-column", column_help(1), "member_column", metavar="NAME"),
-    plain("--header-line", "line of a CSV that names its columns [default 1]", "header_line", metavar="N", type=int),
+    plain("--header-line", "line or row that names the columns [default 1]", "header_line", metavar="N", type=int),
+    plain("--sheet", "sheet of a workbook, by name or number [default the first]", "sheet", metavar="NAME|N"),
+    plain(
+        "--hidden-rows", "what to do with hidden or filtered rows of a sheet", "hidden_rows",
+        type=click.Choice(["include", "skip"]),
+    ),
     title="Source and journal",
-)
+)  # fmt: skip
+"""Where in a source the pairs are."""
 
 source_options = several(
     plain("--journal", "where to keep what is done [default SOURCE.journal]", "journal", metavar="PATH", type=PATH),

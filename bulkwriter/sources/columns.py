@@ -50,7 +50,8 @@ class Columns:
     def find(self, names: Sequence[str], source: str, line: int, *, hint: str = "") -> tuple[int, int]:
         """The places of both columns in `names`; raises `SourceError` unless each is there once.
 
-        `hint` says where else the columns are, if that is known.
+        `line` is that of the names, 0 where they stand in no line.  `hint` says where else the columns are, if that is
+        known.
         """
         found = []
         for column in (self.first, self.second):
@@ -59,9 +60,9 @@ class Columns:
                 raise self._missing(names, source, line, hint)
             if len(at) > 1:
                 raise SourceError(
-                    f"{source}, line {line}: the column {column} is there twice",
+                    f"{place_of(source, line)}: the column {column} is there twice",
                     hint="rename the one that is not wanted: " + shown([names[place] for place in at]),
-                    line=line,
+                    line=line or None,
                 )
             found.append(at[0])
         return found[0], found[1]
@@ -69,7 +70,7 @@ class Columns:
     def _missing(self, names: Sequence[str], source: str, line: int, hint: str) -> SourceError:
         if not hint and len(names) > 1 and all(parse_id(name) is not None for name in names):
             return SourceError(
-                f"{source}, line {line}: the first line holds numbers, not the names of columns",
+                f"{place_of(source, line)}: the first line holds numbers, not the names of columns",
                 hint=f"put a line before it such as {self.first},{self.second}",
                 line=line,
             )
@@ -84,16 +85,22 @@ class Columns:
         missing = [(word, name) for word, name in wanted if not places(names, name)]
         flags = zip(("--lesson-column", "--member-column"), (self.first, self.second), strict=True)
         options = " and ".join(f"{flag} NAME" for flag, name in flags if not places(names, name))
+        what = f"no column {' and no '.join(name for _, name in missing)}; found: {shown(names)}"
         return SourceError(
-            f"{source}, line {line}: no column {' and no '.join(name for _, name in missing)}; found: {shown(names)}",
+            f"{place_of(source, line)}: {what}",
             hint=hint or f"name the right one with {options}",
-            line=line,
+            line=line or None,
         )
 
 
 def names_emails(names: Sequence[str]) -> bool:
     """Whether one of these columns is called as e-mails usually are."""
     return any(places(names, name) for name in EMAIL_NAMES)
+
+
+def place_of(source: str, line: int) -> str:
+    """The line of a source, in words; line 0 is none."""
+    return f"{source}, line {line}" if line else source
 
 
 def places(names: Sequence[str], wanted: str) -> list[int]:

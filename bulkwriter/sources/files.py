@@ -21,10 +21,10 @@ import stat
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 from ..entities import Entity
 from ..entities.completed_lessons import COMPLETED_LESSONS
@@ -49,6 +49,8 @@ FORMATS: Final[dict[str, type[CsvRows] | type[JsonRows]]] = {
     ".jsonl": JsonRows,
     ".ndjson": JsonRows,
 }
+TABLES: Final = (".xlsx", ".xlsm")
+"""Ends of the names of files that hold tables, which are no lines of text (`tables`)."""
 HEAD_BYTES: Final = ZIP_BYTES
 COUNTED_BYTES: Final = 1 << 25
 """The lines of a file up to this size, some 2.5 million rows, are counted first, in 30 ms.  An estimate from the first
@@ -66,16 +68,21 @@ def open_source(
     lesson_column: str | None = None,
     member_column: str | None = None,
     header_line: int | None = None,
+    sheet: str | None = None,
+    hidden_rows: Literal["include", "skip"] | None = None,
     line_bytes: int = LINE_BYTES,
     entity: Entity = COMPLETED_LESSONS,
 ) -> Source:
-    """A source that reads the file `path`, or standard input for `-`.  README, "Sources" lists the formats.
+    """A source that reads the file `path`, or standard input for `-`.  `bulkwriter help sources` lists the formats.
 
     `entity` says what its rows are; `lesson_column` and `member_column` name the columns of a pair's first and second
-    id.  `header_line`, 1-based, is the line of a CSV that names its columns; lines above it are skipped.
+    id.  `header_line`, 1-based, is the line of a CSV or of a sheet that names its columns; lines above it are skipped.
+    `sheet` is the name of a worksheet, or its number from the left among the tabs that are not hidden; the default is
+    the first worksheet that is not hidden.  A sheet with hidden or filtered rows needs `hidden_rows`.
 
-    Returns at once.  The first `read` opens the file, and raises `SourceError` if it cannot.  Raises `UsageError` for
-    impossible columns.  `line_bytes`, at least 64, bounds one record.
+    Returns at once.  The first `read` opens the file, and raises `SourceError` if it cannot, or `UsageError` if an
+    option does not suit the file.  Raises `UsageError` for impossible columns.  `line_bytes`, at least 64, bounds one
+    record.
     """
     assert line_bytes >= FEWEST_LINE_BYTES
     path = os.fspath(path)
@@ -84,6 +91,13 @@ def open_source(
     name = STDIN if path == "-" else path
     if header_line is not None and header_line < 1:
         raise UsageError(f"header line {header_line} is not a line", hint="lines are counted from 1")
+    if is_table(path):
+        from .tables.opening import open_pairs
+        from .tables.options import TableOptions
+
+        options = TableOptions(header_line=header_line, sheet=sheet, hidden_rows=hidden_rows)
+        return ThreadSource(open_pairs(path, options, columns, line_bytes), name)
+    refuse_options(name, {"--sheet": sheet, "--hidden-rows": hidden_rows})
     stream = FileStream(path, name)
     reader = make_reader(stream, path, columns=columns, line_bytes=line_bytes, header_line=header_line)
     return ThreadSource(reader, name)
@@ -112,6 +126,31 @@ def format_of(path: str) -> type[CsvRows] | type[JsonRows] | None:
     return FORMATS.get(Path(path.lower().removesuffix(".gz")).suffix)
 
 
+def is_table(path: str) -> bool:
+    """Whether the name is that of a file that holds a table."""
+    return path.lower().endswith(TABLES)
+
+
+def notes_on(path: str, **options: Any) -> list[str]:
+    """What people should know of the choices that reading `path` makes with these options of `open_source`.
+
+    Blocking.  Raises `UsageError` and `SourceError` as a first `read` would, for what a workbook shows by then.
+    """
+    if not is_table(path):
+        return []
+    from .tables.opening import notes_of
+    from .tables.options import TableOptions
+
+    return notes_of(path, TableOptions(**options))
+
+
+def refuse_options(name: str, options: Mapping[str, str | None]) -> None:
+    """Raise `UsageError` if one of these is given, which the source `name` does not know."""
+    for flag, value in options.items():
+        if value is not None:
+            raise UsageError(f"{flag} does not go with {name}", hint=f"leave out {flag} (see: help sources)")
+
+
 def refuse_path(path: str) -> None:
     """Raise the `SourceError` that shows without opening: nothing there, a directory, a file of no known format."""
     try:
@@ -120,7 +159,8 @@ def refuse_path(path: str) -> None:
         raise unreadable(path, error) from error
     if stat.S_ISDIR(mode):
         raise unreadable(path, IsADirectoryError())
-    if stat.S_ISREG(mode) and not path.startswith(NAMELESS) and format_of(path) is None:
+    is_unknown = not is_table(path) and format_of(path) is None
+    if stat.S_ISREG(mode) and not path.startswith(NAMELESS) and is_unknown:
         try:
             with Path(path).open("rb") as file:
                 raise unknown_format(path, file.read(HEAD_BYTES))
@@ -260,9 +300,10 @@ def unknown_format(name: str, head: bytes) -> SourceError:
     if kind := kind_of(head):
         return SourceError(f"{name} is {kind.what}", hint=kind.hint)
     likely = ".jsonl" if head.lstrip()[:1] == b"{" else ".tsv" if b"\t" in head else ".csv"
+    ends = f"{', '.join(FORMATS)}, these with .gz, or {', '.join(TABLES)}"
     return SourceError(
         f"{name}: the name does not tell the format",
-        hint=f"name it {quote(Path(name).stem + likely)}: it must end with {', '.join(FORMATS)}, or these with .gz",
+        hint=f"name it {quote(Path(name).stem + likely)}: it must end with {ends}",
     )
 
 

@@ -16,7 +16,7 @@ ZIP: Final = b"PK\x03\x04"
 ZIP_BYTES: Final = 100
 """The first name in a ZIP archive stands within these, and an OpenDocument's type."""
 SAVE_AS_UTF8: Final = "save it as UTF-8 text, in a spreadsheet: 'CSV UTF-8'"
-EXPORT: Final = "open it in a spreadsheet and save the sheet as 'CSV UTF-8'"
+NAMED: Final = "let it be a file whose name ends with {}"
 UNPACK: Final = "pipe it: {} FILE | bulkwriter run - --journal FILE.journal"
 UNZIP: Final = "unpack it, and name the file in it"
 
@@ -42,7 +42,10 @@ BINARY: Final = (
     (GZIP, FileKind("compressed (gzip)", "end its name with .gz, or " + UNPACK.format("gzip -dc"))),
     (ZIP, FileKind("a ZIP archive", UNZIP)),
     (b"PK\x05\x06", FileKind("an empty ZIP archive", UNZIP)),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", FileKind("an old Excel workbook (.xls) or another Office document", EXPORT)),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        FileKind("an old Excel workbook (.xls) or another Office document", NAMED.format(".xls")),
+    ),
     (
         b"PAR1",
         FileKind("a Parquet file", "turn it into CSV, for example with: duckdb -csv -c \"FROM 'FILE'\" > pairs.csv"),
@@ -63,11 +66,14 @@ TEXT: Final = (
     *((start, WEB_PAGE) for start in (b"<!doctype html", b"<html", b"<head", b"<body", b"<table")),
     (b"<?xml", FileKind("XML", "export the table as CSV")),
 )
+XLSX: Final = FileKind("an Excel workbook (.xlsx)", NAMED.format(".xlsx"))
+ODS: Final = FileKind("an OpenDocument spreadsheet (.ods)", NAMED.format(".ods"))
 IN_ZIP: Final = (
-    (b"[Content_Types].xml", FileKind("an Excel workbook (.xlsx)", EXPORT)),
-    (b"_rels/", FileKind("an Excel workbook (.xlsx)", EXPORT)),
-    (b"xl/", FileKind("an Excel workbook (.xlsx)", EXPORT)),
-    (b"application/vnd.oasis.opendocument.spreadsheet", FileKind("an OpenDocument spreadsheet (.ods)", EXPORT)),
+    (b"[Content_Types].xml", XLSX),
+    (b"_rels/", XLSX),
+    (b"xl/", XLSX),
+    (b"docProps/", XLSX),
+    (b"application/vnd.oasis.opendocument.spreadsheet", ODS),
 )
 TWICE: Final = FileKind("compressed twice (gzip in gzip)", "unpack it once: gzip -dc FILE > NEW, and name NEW")
 

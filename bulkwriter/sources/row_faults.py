@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from ..model import BadRow
 from .batches import printable, raw_text
@@ -70,9 +70,25 @@ class RowFault:
         return BadRow(self.reason, raw_text(raw), self.kind)
 
 
+class Flawed(str):
+    """A value as people see it, of which no id may be made.  `why` continues the sentence "COLUMN 'value' …"."""
+
+    __slots__ = ("why",)
+    why: str
+
+    def __new__(cls, text: str, why: str) -> Self:
+        made = super().__new__(cls, text)
+        made.why = why
+        return made
+
+
 def no_id(column: str, text: str) -> RowFault:
     """Why `text`, which is no id, is none; `column` is what people call its place."""
     value = text.strip(" \t\r\n")
+    if isinstance(text, Flawed):
+        return RowFault(
+            f"{column} {text.why}", f"{column} '{shortened(value)}' {text.why}" if value else f"{column} {text.why}"
+        )
     if not value:
         return RowFault.plain(f"{column} {EMPTY}")
     words = looks_like(value)

@@ -114,7 +114,7 @@ async def test_named_columns_and_their_errors(tmp_path: Path) -> None:
     [
         ("none.csv", None, "there is no such file"),
         ("folder.csv", b"", "is a directory"),
-        ("a.xlsx", GOOD, "the name does not tell the format"),
+        ("a.txt", GOOD, "the name does not tell the format"),
         ("a", GOOD, "the name does not tell the format"),
         ("a.csv.gz", GOOD, "is not compressed (gzip), although its name ends with .gz"),
         ("b.csv.gz", gzipped(BIG)[:20_000], "damaged or cut short"),

@@ -22,11 +22,16 @@ Pipes are refused, since the keys of JSON Lines are collected in a reading of it
 
 from __future__ import annotations
 
-# rows         what all tables give          options      how a file is to be read
-# text_table   CSV and JSON Lines            csv_records, json_records   their text to rows
-# opening      which table a path is
+# rows         what all tables give                  options       how a file is to be read
+# opening      which table a path is                 pairs         rows to pairs
+# text_table   CSV and JSON Lines                    csv_records, json_records   their text to rows
+# xlsx_table   a sheet of a workbook                 sheet_choice  which sheet
+# xlsx_workbook, shared_texts   an archive's parts   xlsx_look, xlsx_rows   the XML of a sheet to rows
+# named_rows   the header of a sheet                 cell_values   numbers and dates as texts
+# xml_events   expat with bounds                     disguises     files that are not what they are called
+from ..row_faults import Flawed
 from .opening import open_table
 from .options import TableOptions
-from .rows import Flawed, Table, TableHeader, TableRow
+from .rows import Table, TableHeader, TableRow
 
 __all__ = ["Flawed", "Table", "TableHeader", "TableOptions", "TableRow", "open_table"]

@@ -12,13 +12,37 @@ import stat
 from pathlib import Path
 
 from ...errors import SourceError, UsageError
-from ..files import LINE_BYTES, STDIN, FileStream, format_of, refuse_path, unreadable
+from ..columns import Columns
+from ..files import (
+    LINE_BYTES,
+    STDIN,
+    FileStream,
+    format_of,
+    is_table,
+    refuse_options,
+    refuse_path,
+    unreadable,
+)
 from ..jsonrows import JsonRows
 from .csv_records import CsvTableRows
 from .json_records import JsonTableRows
 from .options import TableOptions
+from .pairs import TablePairs
 from .rows import IsHeader, Table
 from .text_table import JsonTable, TextTable
+from .xlsx_table import XlsxTable
+
+
+def open_pairs(path: str, options: TableOptions, columns: Columns, line_bytes: int) -> TablePairs:
+    """The pairs of a file that holds a table (`files.is_table`)."""
+    return TablePairs(table_of(path, options, columns.is_in, line_bytes), columns, path)
+
+
+def notes_of(path: str, options: TableOptions) -> list[str]:
+    """What people should know of the choices that are made for this file, before it is read."""
+    with XlsxTable(path, options, None, LINE_BYTES) as table:
+        table.look()
+        return table.notes
 
 
 def open_table(
@@ -41,6 +65,9 @@ def open_table(
             raise SourceError(f"{path} is no regular file", hint="copy it into one")
     except OSError as error:
         raise unreadable(path, error) from error
+    if is_table(path):
+        return table_of(path, options, is_header, line_bytes)
+    refuse_options(path, {"--sheet": options.sheet, "--hidden-rows": options.hidden_rows})
 
     def text(parser: CsvTableRows | JsonTableRows) -> TextTable:
         is_unpacked = path.lower().endswith(".gz")
@@ -51,3 +78,8 @@ def open_table(
     if options.header_line is not None:
         raise UsageError(f"{path} is JSON Lines, which has no header", hint="leave out --header-line")
     return JsonTable(lambda keys: text(JsonTableRows(path, line_bytes, keys)))
+
+
+def table_of(path: str, options: TableOptions, is_header: IsHeader | None, line_bytes: int) -> Table:
+    """The table of a file that is no lines of text."""
+    return XlsxTable(path, options, is_header, line_bytes)

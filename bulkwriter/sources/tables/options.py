@@ -8,16 +8,25 @@ Invariant: a value that no file could have is refused here.  Nothing here opens 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ...errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOptions:
-    """`header_line`: the 1-based line that names the columns."""
+    """`header_line`: the 1-based line that names the columns.  `sheet`: a tab's name, or its 1-based number from the
+    left among those that are not hidden.  `hidden_rows`: whether rows that are hidden or filtered out count.
+    """
 
     header_line: int | None = None
+    sheet: str | None = None
+    hidden_rows: Literal["include", "skip"] | None = None
 
     def __post_init__(self) -> None:
         if self.header_line is not None and self.header_line < 1:
             raise UsageError(f"header line {self.header_line} is not a line", hint="lines are counted from 1")
+        if self.hidden_rows not in (None, "include", "skip"):
+            raise UsageError(f"hidden rows {self.hidden_rows!r} is not include or skip")
+        if self.sheet is not None and not self.sheet.strip():
+            raise UsageError("the name of a sheet must not be empty")

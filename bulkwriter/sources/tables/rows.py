@@ -13,25 +13,13 @@ from types import TracebackType
 from typing import Final, NamedTuple, Protocol, Self
 
 from ...model import BadRow
+from ..row_faults import Flawed
 
 PIECE_ROWS: Final = 256
 """Rows that are handed on together.  More are slower: their lists outlive the processor's cache."""
 
 IsHeader = Callable[[Sequence[str]], bool]
 """Whether these names are the columns that are looked for."""
-
-
-class Flawed(str):
-    """A value as people see it, of which no id may be made.  `why` continues the sentence "COLUMN 'value' …"."""
-
-    __slots__ = ("why",)
-
-    def __new__(cls, text: str, why: str) -> Self:
-        made = super().__new__(cls, text)
-        made.why = why
-        return made
-
-    why: str
 
 
 class TableRow(NamedTuple):
@@ -58,6 +46,9 @@ class Table(Protocol):
     def pieces(self) -> Iterator[list[TableRow]]:
         """The rows below the header, some at a time; call it once.  Raises `SourceError` behind the rows before it."""
 
+    def why_empty(self, line: int, column: int) -> str:
+        """Why the value in this line and 0-based column is empty, if the file tells a reason, or ""."""
+
     def share(self) -> float | None:
         """The share of the file that was read; None where its size is unknown."""
 
@@ -73,7 +64,10 @@ class Table(Protocol):
 
 
 class Closing:
-    """What makes a table a context manager."""
+    """What most tables have in common: they are context managers, and an empty value has no reason."""
+
+    def why_empty(self, line: int, column: int) -> str:
+        return ""
 
     def close(self) -> None:
         raise NotImplementedError
