@@ -77,9 +77,9 @@ class Columns:
         if not any(places(names, name) for name in (self.first, self.second)) and names_emails(names):
             table = "FILE" if source == NO_FILE else quote(operand(source))
             return SourceError(
-                f"{source}, line {line}: it has e-mails and no ids; found: {shown(names)}",
+                f"{place_of(source, line)}: it has e-mails and no ids; found: {shown(names)}",
                 hint=hint or f"this looks the ids up: bulkwriter resolve {table}",
-                line=line,
+                line=line or None,
             )
         wanted = zip(self.words, (self.first, self.second), strict=True)
         missing = [(word, name) for word, name in wanted if not places(names, name)]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ...errors import SourceError, UsageError
 from ..batches import printable
+from ..columns import names_emails
 from ..files import unreadable
 from ..identity import Watch
 from ..kinds import NAMED, ZIP
@@ -31,7 +32,7 @@ from .xml_events import ByteReader, damages
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ChosenSheet:
     """A sheet that was chosen and looked through.  `others` names further ones, if the choice was not the user's."""
 
     workbook: XlsxWorkbook
@@ -97,7 +98,7 @@ class XlsxTable(Closing):
             if opened is not None:
                 opened.close()
 
-    def _open(self) -> Opened:
+    def _open(self) -> ChosenSheet:
         """Open the file, find the sheet and look through it."""
         self._file = file = io.FileIO(self._path)
         self._watch = Watch(file.fileno(), self._path, self._path)
@@ -122,9 +123,9 @@ class XlsxTable(Closing):
         self._see_to_hidden(name)
         self.check()
         is_told = self._options.sheet is not None
-        return Opened(workbook, chosen.part, name, "" if is_told else titles(others), look.is_plain)
+        return ChosenSheet(workbook, chosen.part, name, "" if is_told else titles(others), look.is_plain)
 
-    def _begin(self, opened: Opened) -> tuple[TableHeader, Iterator[list[TableRow]]]:
+    def _begin(self, opened: ChosenSheet) -> tuple[TableHeader, Iterator[list[TableRow]]]:
         """Read the texts and the header; the header, and the rows below it."""
         workbook, part = opened.workbook, opened.part
         self._texts = texts = workbook.shared_texts()
@@ -132,7 +133,7 @@ class XlsxTable(Closing):
         self._size = workbook.size(part)
         rows = self._rows(workbook.open(part), rules, is_plain=opened.is_plain)
         header, rest = begin(rows, name=opened.name, header_line=self._options.header_line, is_header=self._is_header)
-        if opened.others and not header.hint:
+        if opened.others and not header.hint and not names_emails(header.names):  # else `resolve` is the hint
             header = header._replace(hint=f"if they are on another sheet: --sheet NAME, of {opened.others}")
         return header, rest
 
