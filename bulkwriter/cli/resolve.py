@@ -3,6 +3,7 @@
 Two files come out, both whole or not at all: the rows with their ids, and beside it the rows without, each with its
 reason and what it may have meant (`resolve.outputs`).  It sends lists and reads only, under the quotas of all other
 calls; what they show is kept for a day (`resolve.cache`), so a killed start goes on and a second one asks nobody.
+With `--enrol` it also creates the enrolments that rows lack (`enrol`), and resolves the rows again.
 
 Nothing that is printed has an e-mail or a name of the table's: those stand in the files alone.
 
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
+from ..entities.enrolments import ENROLMENTS
 from ..errors import Exit, UsageError
 from ..settings import Settings
 from ..shell import operand, quote
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from ..resolve.spool import Spool
     from ..resolve.wishes import WishColumns
     from ..sources.tables import Table
+    from .enrol import EnrolStep
 
 LIST_BODY_BYTES = 16 << 20
 """Largest page of a list here.  A decoded page takes three times its size, and all of it must stay under 150 MB."""
@@ -63,6 +66,13 @@ resolve_options = options.several(
     options.plain("--refresh", "ask for every list again, and use nothing that was kept", "refresh", is_flag=True),
     title="What comes out",
 )  # fmt: skip
+enrol_options = options.several(
+    options.plain("--enrol", "create the enrolments that rows lack, after asking, and resolve the rows again", "enrol",
+                  is_flag=True),
+    options.plain("--leave-approval", "with --enrol: do not send Approved, so that the server decides",
+                  "leave_approval", is_flag=True),
+    title="Missing enrolments",
+)  # fmt: skip
 table_columns = options.several(
     options.plain("--email-column", "column of the e-mails [default Email]", "email_column", metavar="NAME"),
     options.plain("--name-column", "column of the full names [default FullName]", "name_column", metavar="NAME"),
@@ -80,17 +90,19 @@ table_columns = options.several(
 @click.command("resolve", cls=options.CommandWithExamples, examples=EXAMPLES)
 @click.argument("people", metavar="PEOPLE", type=options.SOURCE)
 @resolve_options
+@enrol_options
 @table_columns
 @options.connection_options
 @options.quota_options
-@options.option("--give-up-after", "give_up_after_s", metavar="S", type=float)
+@options.wait_options
 @options.output_options
 @click.pass_context
 def command(ctx: click.Context, /, people: str, **given: Any) -> int:
     """Turn e-mails, course and lesson titles into the ids that a run needs.
 
     PEOPLE is a table with the columns Email, Course and Lesson, and ids where they are known.  All its own columns are
-    kept.  Rows without a result go to a second file with the reason.  It reads lists, and writes nothing on the server.
+    kept.  Rows without a result go to a second file with the reason.  It reads lists, and writes nothing on the server,
+    unless --enrol is given.
     """
     invocation = Invocation(ctx, {**given, "retry": None})
     return invocation.conduct(ResolveCommand(invocation, people))
@@ -108,11 +120,17 @@ class ResolveCommand(CountingCommand):
         self._cache: Cache | None = None
         self._accepted: list[RowReason] = []
         self._is_written = False
+        self._enrol_step: EnrolStep | None = None
+        self._earlier_calls = 0
         self.output, self.unresolved_output = outputs_of(people, self._options["output"])
 
     def prepare(self) -> Settings:
         if self._people == "-":
             raise UsageError("a table of people is a file", hint="save it, and name the file")
+        if self._options["leave_approval"] and not self._options["enrol"]:
+            raise UsageError("--leave-approval says how to enrol", hint="add --enrol")
+        if self._options["enrol"] and not self._may_replace():
+            raise UsageError("--enrol creates enrolments, and nobody is here to be asked", hint="add --yes")
         self._accepted = accepted(self._options["accept"])
         choose.check_there(self._people)
         for path in (self.output, self.unresolved_output):
@@ -140,6 +158,20 @@ class ResolveCommand(CountingCommand):
                 self._tell(f"note: what lists show is not kept: {cache.trouble}")
             resolver = await self._ask(settings, spool, columns, cache)
             await self._write(resolver, columns)
+            if self._options["enrol"] and await self._enrol(settings, resolver):
+                await anyio.sleep(settings.list_lag_s)  # until lists show what was created
+                cache.drop(f"{ENROLMENTS.name}?")
+                self._earlier_calls = self._lists.calls if self._lists else 0
+                await self._write(await self._ask(settings, spool, columns, cache), columns)
+
+    async def _enrol(self, settings: Settings, resolver: Resolver) -> bool:
+        """Create what rows lack; whether the rows are worth another look."""
+        from .enrol import EnrolStep
+
+        is_approved = not self._options["leave_approval"]
+        step = EnrolStep(self._invocation, settings, output=self.output, is_approved=is_approved)
+        self._enrol_step = step
+        return await step.run(resolver.missing_enrolments) and step.is_done
 
     async def _agrees_to_replace(self) -> bool:
         """Whether no file is in the way, or may be replaced."""
@@ -231,6 +263,9 @@ class ResolveCommand(CountingCommand):
 
     @property
     def exit_code(self) -> int:
+        summary = self._enrol_step.summary if self._enrol_step else None
+        if summary and summary.counts.in_doubt:
+            return Exit.DOUBTS
         return Exit.INCOMPLETE if self._resolver and self._resolver.reasons else Exit.OK
 
     def facts(self) -> dict[str, Any]:
@@ -243,12 +278,13 @@ class ResolveCommand(CountingCommand):
             "resolved": resolved,
             "unresolved": count,
             "reasons": {reason.value: many for reason, many in reasons.most_common()},
-            "list_calls": self._lists.calls if self._lists else 0,
+            "list_calls": self._earlier_calls + (self._lists.calls if self._lists else 0),
             "throttled": self._lists.throttled if self._lists else 0,
             "lists_age_s": self._age_s(),
             "elapsed_s": round(time.monotonic() - self._began_at, 3),
             "output": str(self.output) if self._is_written and resolved else None,
             "unresolved_output": str(self.unresolved_output) if self._is_written and count else None,
+            **(self._enrol_step.facts() if self._enrol_step else {}),
         }
 
     def _age_s(self) -> float | None:
@@ -273,6 +309,11 @@ class ResolveCommand(CountingCommand):
         if age_s is not None:
             calls += f"; other lists were kept from before, up to {describe.duration(age_s)} old (--refresh asks again)"
         lines.append(calls)
+        if self._enrol_step:
+            lines += self._enrol_step.lines()
+        elif self._resolver.missing_enrolments:
+            count = describe.quantity(len(self._resolver.missing_enrolments), "missing enrolment")
+            lines.append(f"add --enrol to create {count}; it asks first")
         if facts["resolved"]:
             lines.append(f"next: bulkwriter plan {quote(operand(self.output))}")
         return lines

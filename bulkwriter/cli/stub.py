@@ -114,4 +114,7 @@ def truth_lines(truth: dict[str, Any]) -> list[str]:
         ("worst second", describe.quantity(truth["worst_second"], "POST")),
         ("in flight", f"{truth['peak_in_flight']:,} at most"),
     ]
+    if people := truth["people"]:
+        made, doubled = people["enrolments_created"], people["enrolment_doubles"]
+        rows.insert(1, ("enrolments", f"{people['enrolments']:,}, {doubled:,} doubled, {made:,} made by requests"))
     return [f"  {name:<13} {text}" for name, text in rows]

@@ -16,6 +16,7 @@ import anyio
 import click
 
 from ..entities import Entity
+from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import Exit, UsageError
 from ..model import State
 from ..settings import Settings
@@ -171,6 +172,8 @@ class UndoCommand(CountingCommand):
                 f"  the server refused to delete {describe.quantity(undo.tally.refused, 'record')}: {undo.refusal}"
             )
         lines.append(f"  journal     {self._journal}")
+        if self._entity is not COMPLETED_LESSONS and undo.tally.deleted:
+            lines.append("  note        `resolve` keeps lists for a day: give it --refresh now")
         if not self._title and (exit_code not in HEADLINES or undo.in_doubt):
             lines += [
                 "  next        the same command goes on where this ended:",
