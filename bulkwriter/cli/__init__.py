@@ -13,11 +13,12 @@
     dry_run, plan   what a run would do (`source_counts`), and when it would be done (`outlook`)
     runs            all runs of this user, by the registry beside the ledger
     status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`)
-    resolve         a table of e-mails and titles becomes a source; `drafts`: files that appear together
+    resolve         a table of e-mails and titles becomes a source; `drafts`: files that appear together; `enrol`: what
+                    its rows lack is created
     export          pairs by state, as a source again; `journals`: which journal is meant
     verify, undo    what the server has, against a journal (`verify_report`); the records of a run deleted
     config          every setting with its origin
-    stub, demo      the local server, and a run against it
+    stub, demo      the local server, and a run against it; `demo_people`: one that begins with a spreadsheet
     topics          help; `manual`: its texts for operators, `manual_reference`: those to look things up in,
                     `manual_config`: settings in files
 

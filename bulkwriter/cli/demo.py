@@ -2,7 +2,8 @@
 
 No account, no network, no file but in a temporary folder (`--keep` leaves it).  The run is the very `run` command,
 with nothing of the caller's `BULKWRITER_*` environment.  Afterwards every record that the stub holds is compared with
-the pairs of the file: the exit code is 0 only if the run's is, and each pair is there exactly once.
+the pairs of the file: the exit code is 0 only if the run's is, and each pair is there exactly once.  `--people` begins
+with a spreadsheet instead (`demo_people`).
 
 The stub ends when its stdin does, so that it does not outlive a demo that was killed; and it stands in a session of
 its own, so that a Ctrl-C meant for the run does not take the server away from it.
@@ -46,19 +47,24 @@ FAULTY = {
 @click.option(
     "--pairs", "count", type=click.IntRange(1, 10**6), default=5_000, show_default=True, help="how many pairs"
 )
+@click.option("--people", is_flag=True, help="begin with a spreadsheet of people: resolve, plan, run, verify, export")
 @click.option("--faults", is_flag=True, help="let the server throttle, fail and lose replies")
 @click.option("--keep", is_flag=True, help="keep the folder with source and journal")
 @click.option(
     "--progress", type=click.Choice(["auto", "rich", "plain", "none"]), default="auto", help="how to show progress"
 )
-def command(count: int, faults: bool, keep: bool, progress: str) -> int:
+def command(count: int, people: bool, faults: bool, keep: bool, progress: str) -> int:
     """Show a run against the local server.  It needs no account, and it touches no file of yours."""
     for name in [name for name in os.environ if name.startswith(ENV)]:
         del os.environ[name]
     os.environ[NO_FILES] = "none"
     folder = Path(tempfile.mkdtemp(prefix="bulkwriter-demo-"))
+    os.environ["XDG_CACHE_HOME"] = os.environ["XDG_STATE_HOME"] = str(folder / "home")
+    scenario = FAULTY if faults else CALM
     try:
-        return show(folder, count, scenario=FAULTY if faults else CALM, progress=progress)
+        if people:
+            return show_people(folder, scenario=scenario, progress=progress)
+        return show(folder, count, scenario=scenario, progress=progress)
     finally:
         if keep:
             put_stderr(f"kept: {folder}")
@@ -88,6 +94,26 @@ def show(folder: Path, count: int, *, scenario: dict[str, Any], progress: str) -
             put_stderr(f"demo: the stub does not answer: {e}")
             return code or 1
     return judge(Counter(expected), there, truth, code)
+
+
+def show_people(folder: Path, *, scenario: dict[str, Any], progress: str) -> int:
+    """Make a spreadsheet, take it the whole way into a stub, and compare."""
+    from . import demo_people
+
+    scenario = {**scenario, **demo_people.SCENARIO}
+    community, rows = demo_people.make_table(folder, scenario)
+    with stub(folder, scenario) as (base_url, token):
+        (folder / "token").write_text(token, encoding="ascii")
+        where = ["--base-url", base_url, "--token-file", "token", "--doubt-wait", "2"]
+        with contextlib.chdir(folder):
+            codes = demo_people.show(where, ["--progress", progress])
+        try:
+            is_true = demo_people.judge(community, rows, records(base_url), lambda path: fetch(base_url, path))
+        except OSError as e:
+            put_stderr(f"demo: the stub does not answer: {e}")
+            return max(codes.values())
+    worst = max(codes.values())
+    return 0 if is_true and worst <= 1 else max(1, worst)
 
 
 def judge(expected: Counter[tuple[int, int]], there: Counter[tuple[int, int]], truth: dict[str, Any], code: int) -> int:

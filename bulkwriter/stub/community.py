@@ -109,6 +109,10 @@ class Community:
     def lesson(self, lesson_id: int) -> Lesson | None:
         return _at(self.lessons, lesson_id - FIRST_LESSON)
 
+    def course_of(self, lesson_id: int) -> int:
+        """The course of a lesson that is there."""
+        return self.lessons[lesson_id - FIRST_LESSON].course_id
+
     def has_open_enrolment(self, enrolment_id: int) -> bool:
         """Whether it is there, approved and not blocked."""
         is_there = self.enrolments.position(enrolment_id) is not None

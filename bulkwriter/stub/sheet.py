@@ -35,6 +35,10 @@ class SheetRow(NamedTuple):
     lesson_id: int
     enrolment_id: int
 
+    @property
+    def pair(self) -> tuple[int, int]:
+        return self.lesson_id, self.enrolment_id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SheetPlan:

@@ -31,7 +31,7 @@ CONTRACTS: dict[str, set[str]] = {
     "cli/options.py": OPTIONS | FLAGS,
     "store/opening.py": FLAGS,
 }
-PROSE = {"cli/manual.py", "cli/manual_reference.py", "cli/resolve.py"}
+PROSE = {"cli/manual.py", "cli/manual_reference.py", "cli/resolve.py", "cli/enrol.py"}
 """Help that people read, about the API's own lessons and enrolments."""
 
 
