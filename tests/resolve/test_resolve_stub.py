@@ -29,7 +29,8 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "people come and go": ({"moves": 0.3, "drifters": 5}, {"page_size_max": 50}),
     "several profiles for half": ({"profiles": 0.5, "both_enrolled": 0.5}, {}),
     "lessons repeat in sections": ({"repeated_lessons": 0.5}, {}),
-    "lists fail": ({}, {"faults": [{"kind": kind, "share": 0.15, "on": "list"} for kind in ("500_before", "rst_before")]}),
+    "lists fail": (
+        {}, {"faults": [{"kind": kind, "share": 0.15, "on": "list"} for kind in ("500_before", "rst_before")]}),
     "lists are short, empty or miscounted": (
         {}, {"faults": [{"kind": kind, "share": 0.1, "on": "list"} for kind in
                         ("list_short", "list_empty", "list_miscount", "list_overlap")], "page_size_max": 50}),
