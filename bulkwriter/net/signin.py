@@ -17,8 +17,10 @@ Source: the API's documentation of /api/token; RFC 6749, sections 4.3, 5.2 and 6
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +35,8 @@ from .api import BadList, check_header, load
 TRIES: Final = 5  # requests for one token; with their pauses they bridge up to 15 s without an answer
 FIRST_PAUSE_S: Final = 1.0  # longest pause after the first try; doubled with each
 QUOTE_CHARS: Final = 200
+MAY_BE_SECRET: Final = re.compile(r"(?=[\w~+/=-]*\d)[\w~+/=-]{6,}|[\w~+/=-]{24,}")
+"""Words that may be a token, a password or a code: with a digit from six characters on, else from 24 on."""
 
 TokenRequest = Callable[[Mapping[str, str], str | None], bytes]
 """`token_request(form, client_id)`: the whole request; see `net.api.Api`."""
@@ -140,21 +144,38 @@ class SignIn:
 
 
 async def obtain(call: Callable[[], Awaitable[str]], what: str) -> str:
-    """Call a function of the caller.  Only the kind of its failure is told, since its message may hold a secret."""
+    """Call a function of the caller.  Its failure is told, without what may be a secret, and is the cause of ours.
+
+    A failure with such words is not kept as the cause, since a log would show it whole.
+    """
     stop: BulkwriterError
+    cause: Exception | None = None
     try:
-        return await call()
+        made = call()
+        if not inspect.isawaitable(made):
+            raise UsageError(f"the function that gives the {what} is not async", hint="write it as `async def`")
+        return await made
     except BulkwriterError:
         raise
     except OSError as e:  # also a timeout, and aiohttp's failures to connect
-        stop = TryLater(f"no {what}: {type(e).__name__}", hint="the same command later goes on")
+        words, cause = told(e)
+        stop = TryLater(f"no {what}: {words}", hint="the same command later goes on")
     except Exception as e:
-        stop = ConfigurationStop(f"no {what}: {type(e).__name__}", hint=f"the function that gives the {what} raised it")
+        words, cause = told(e)
+        stop = ConfigurationStop(f"no {what}: {words}", hint=f"the function that gives the {what} raised it")
     except asyncio.CancelledError:
         if is_cancelled():
             raise
         stop = TryLater(f"no {what}: the function that gives it was cancelled", hint="the same command later goes on")
-    raise stop  # out here, so that the failure is not its context
+    raise stop from cause  # out here, so that the failure is not its context
+
+
+def told(error: Exception) -> tuple[str, Exception | None]:
+    """What a function of the caller raised, in words, and the error itself if it surely quotes no secret."""
+    said = " ".join(str(error).split())[:QUOTE_CHARS]
+    clean = MAY_BE_SECRET.sub("(hidden)", said)
+    words = f"{type(error).__name__}: {clean}" if clean else type(error).__name__
+    return words, error if clean == said and len(str(error)) <= QUOTE_CHARS else None
 
 
 def refusal(answer: Reply, *, secrets: tuple[str, ...]) -> ConfigurationStop:

@@ -157,6 +157,11 @@ class Quotas:
         """The error that ended the ledger, or the `TryLater` of a spent window if waiting is not wanted."""
         return self._error or next(iter(self._spent.values()), None)
 
+    def reopen(self) -> None:
+        """The time that a spent window named is over: ask the ledger again."""
+        self._spent.clear()
+        self._awake()
+
     def halt(self) -> None:
         """No call is to wait any longer: its command ends."""
         self.is_halted = True

@@ -174,6 +174,8 @@ class Admission:
         """Sending is suspended no more."""
         suspension = self.suspension
         unwell_s = now - suspension.since if suspension.error else None
+        if suspension.is_refusing and self.quotas:
+            self.quotas.reopen()
         suspension.end(is_proven=is_proven)
         return NOTHING if unwell_s is None else (Well(unwell_s),)
 

@@ -269,6 +269,32 @@ def test_whoever_waits_for_a_writer_that_ends_is_told() -> None:
     here.run(act)
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"odds": replace(CALM, creates={"reset after": 1.0}, lists={"500": 1.0})},
+        {"odds": replace(CALM, creates={"silence": 1.0}, lists={"silence": 1.0})},
+        {"odds": replace(CALM, creates={"429 with a wait": 1.0})},
+        {"odds": replace(CALM, creates={"403": 1.0})},
+        {"outages": ((0.0, 600.0),)},
+        {"outages": ((0.0, 600.0),), "settings": {"existing": "check"}},
+    ],
+)
+def test_the_end_takes_no_longer_than_requests_in_flight_are_given(trouble: dict[str, Any]) -> None:
+    async def act(writer: BulkWriter) -> tuple[float, list[asyncio.Task[Outcome]]]:
+        writing = [asyncio.create_task(writer.write(pair)) for pair in OURS]
+        await asyncio.sleep(3.0)
+        assert not any(task.done() for task in writing)
+        return here.process.now, writing
+
+    here = stage(**trouble)
+    began_at, writing = here.run(act)
+    for task in writing:
+        told = task.exception() or task.result().state
+        assert told is State.IN_DOUBT or isinstance(told, TryLater)
+    assert here.process.now <= began_at + here.world.settings.limits.drain_s + 2.0
+
+
 def test_start_and_aclose_beside_the_context_manager() -> None:
     here = stage()
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
+from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.auth import Token, TokenSource
-from bulkwriter.net.signin import TRIES, life_of
+from bulkwriter.net.signin import TRIES, life_of, obtain
 
 from ..conftest import CANARY
 from ..support.token_fakes import WALL_S, Endpoint, all_words
@@ -72,7 +72,32 @@ async def test_a_name_that_was_found_before_is_looked_up_again() -> None:
     assert len(endpoint.forms) == 3
 
 
-async def test_a_code_that_cannot_be_had_is_told_by_kind_only() -> None:
+async def no_vault() -> str:
+    raise ConnectionError("the vault at 10.0.0.12 says 503")
+
+
+async def quotes_a_secret() -> str:
+    raise ValueError(f"cannot use {CANARY} nor hvs.CAESIJlWj and pass: 493021")
+
+
+def not_async() -> Any:
+    return "a-token"
+
+
+async def test_what_a_function_of_the_caller_raised_is_told_and_kept_but_for_secrets() -> None:
+    with pytest.raises(TryLater, match=r"no token: ConnectionError: the vault at 10\.0\.0\.12 says 503") as later:
+        await obtain(no_vault, "token")
+    assert isinstance(later.value.__cause__, ConnectionError)
+    with pytest.raises(ConfigurationStop) as stopped:
+        await obtain(quotes_a_secret, "token")
+    assert stopped.value.message.endswith("cannot use (hidden) nor hvs.CAESIJlWj and pass: (hidden)")
+    assert stopped.value.__cause__ is None
+    assert CANARY not in all_words(stopped.value)
+    with pytest.raises(UsageError, match="the function that gives the token is not async"):
+        await obtain(not_async, "token")
+
+
+async def test_a_code_that_cannot_be_had_is_told_without_secrets() -> None:
     endpoint = Endpoint()
     with pytest.raises(ConfigurationStop, match="no two-factor code: IndexError") as error:
         await endpoint.sign_in(with_totp=True)(is_first=True)
