@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "write every pair of SOURCE; the same command again resumes"),
     "resolve": ("resolve", "turn a table of e-mails and titles into a SOURCE of ids"),
     "plan": ("plan", "show how many writes SOURCE needs and how many days they take"),
+    "check": ("check", "check settings, token, roles, clock, disk and SOURCE before the first write"),
     "status": ("status", "show how a run stands, from its journal"),
     "runs": ("runs", "show all runs of this user, and how each stands"),
     "export": ("export", "write pairs of a journal by state to a CSV, which is a SOURCE again"),
@@ -41,7 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "help": ("topics", "explain a command or a topic, such as trouble, quotas or exit-codes"),
 }
 
-NEED_RESOURCES = frozenset({"run", "resolve", "plan", "verify", "undo", "stub", "demo"})
+NEED_RESOURCES = frozenset({"run", "resolve", "plan", "check", "verify", "undo", "stub", "demo"})
 """Commands that run an event loop: see `resource_limits`."""
 TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 """What click takes for yes in an environment variable."""

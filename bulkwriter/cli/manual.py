@@ -152,7 +152,8 @@ The user needs these roles (a full administrator has them all)
   Coworker-Read                  for resolve
 
 A reply of 401 can mean a bad token or a missing role.  The message says which
-request was refused.
+request was refused.  `bulkwriter check --probe` tries the token and both of the
+first two roles before the first write; the probe counts as one write.
 """
 
 SOURCES: Final = """\

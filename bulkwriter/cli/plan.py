@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .outlook import Outlook
 
 
+DATE_WORDS = "each record will show the day it is written: the API has no other date"
 SHOWN_S = 0.05
 """What a window alone takes less than, it does not bind: its time would read as 0.0 s."""
 
@@ -221,6 +222,8 @@ class PlanCommand(CountingCommand):
         if rows:
             lines += ["", *describe.columns(rows, 110), ""]
         lines += finish_lines(outlook, self._writes)
+        if self._writes:
+            lines.append(DATE_WORDS)
         return [*lines, self._warning] if self._warning else lines
 
     def _under(self, outlook: Outlook, window: Any) -> str:

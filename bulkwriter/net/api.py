@@ -139,6 +139,10 @@ class Api:
             )
         return head + body
 
+    def probe(self, token: str) -> bytes:
+        """A create without a pair, which no server takes: its refusal tells whether this token may create."""
+        return self._head("POST", self._path, token=token, length=2, content_type="application/json") + b"{}"
+
     def list_page(
         self,
         token: str,
