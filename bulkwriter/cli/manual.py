@@ -59,7 +59,7 @@ From a spreadsheet with e-mails to a run
 Your table says who did which lesson: an e-mail, the title of a course, the title
 of a lesson.  resolve looks the ids up and keeps all your own columns:
 
-  bulkwriter resolve people.csv --token-file token
+  bulkwriter resolve people.xlsx --token-file token
 
   people.resolved.csv     the rows with both ids: a SOURCE for plan and run
   people.unresolved.csv   the other rows, each with its reason
@@ -80,7 +80,8 @@ Titles       The whole title must be the same, but for case.
 
 Reasons in people.unresolved.csv
 
-  not enrolled                  the person is known, but is not in the course
+  not enrolled                  the person is known, but is not in the course:
+                                --enrol creates these enrolments, and asks first
   person not found              nobody has this e-mail
   person ambiguous              Candidates shows who it may be
   course, lesson not found      no such title; see how it is written in Nexudus
@@ -96,11 +97,12 @@ has the columns that resolve needs.
 
 resolve ends with exit 1 if some rows have no ids, else with 0.
 
-It only reads lists, and waits for the same quotas as a run.  It says first how
-many calls it needs and how long they take.  What lists have shown is kept for a
-day in ~/.cache/bulkwriter, so that the same command goes on after a kill and asks
-nothing twice.  After you changed something in Nexudus, add --refresh.  Of people
-it keeps the id, the e-mail, the full name and whether they are active.
+Without --enrol it only reads lists.  It waits for the same quotas as a run, and
+says first how many calls it needs and how long they take.  What lists have shown
+is kept for a day in ~/.cache/bulkwriter, so that the same command goes on after a
+kill and asks nothing twice.  After you changed something in Nexudus, add
+--refresh.  Of people it keeps the id, the e-mail, the full name and whether they
+are active.
 
 The user needs the roles Course-List, CourseLesson-List, CourseMember-List and
 Coworker-List, and best also Coworker-Read.

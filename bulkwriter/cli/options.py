@@ -198,17 +198,22 @@ care_options = several(
     title="What exists, and what the server refuses",
 )
 
-column_options = several(
-    plain("--lesson-column", column_help(0), "lesson_column", metavar="NAME"),
-    plain("--member-column", column_help(1), "member_column", metavar="NAME"),
+reading_options = several(
     plain("--header-line", "line or row that names the columns [default 1]", "header_line", metavar="N", type=int),
     plain("--sheet", "sheet of a workbook, by name or number [default the first]", "sheet", metavar="NAME|N"),
     plain(
         "--hidden-rows", "what to do with hidden or filtered rows of a sheet", "hidden_rows",
         type=click.Choice(["include", "skip"]),
     ),
-    title="Source and journal",
 )  # fmt: skip
+"""How a table is to be read, where it does not tell itself; `choose.READING` has their names."""
+
+column_options = several(
+    plain("--lesson-column", column_help(0), "lesson_column", metavar="NAME"),
+    plain("--member-column", column_help(1), "member_column", metavar="NAME"),
+    reading_options,
+    title="Source and journal",
+)
 """Where in a source the pairs are."""
 
 source_options = several(

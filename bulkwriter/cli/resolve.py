@@ -50,7 +50,7 @@ COLUMNS = ("email", "name", "course", "lesson", "section")
 
 EXAMPLES = (
     (
-        "bulkwriter resolve people.csv --token-file token",
+        "bulkwriter resolve people.xlsx --token-file token",
         "writes people.resolved.csv, which `run` takes, and people.unresolved.csv with reasons",
     ),
     ("bulkwriter resolve people.csv --accept inactive,blocked", "also takes inactive lessons and blocked enrolments"),
@@ -81,8 +81,7 @@ table_columns = options.several(
     options.plain("--lesson-title-column", "column of the lesson titles [default Lesson]", "lesson_title_column",
                   metavar="NAME"),
     options.plain("--section-column", "column of the sections [default Section]", "section_column", metavar="NAME"),
-    options.plain("--header-line", "line of a CSV that names its columns [default 1]", "header_line", metavar="N",
-                  type=int),
+    options.reading_options,
     title="Columns of PEOPLE",
 )  # fmt: skip
 
@@ -189,7 +188,7 @@ class ResolveCommand(CountingCommand):
 
         chosen, by_name = self._chosen(), self._options["by_name"]
         wanted = is_header(chosen=chosen, by_name=by_name)
-        table_options = TableOptions(header_line=self._options["header_line"])
+        table_options = TableOptions(**{name: self._options[name] for name in choose.READING})
         is_over = False
 
         def read(table: Table) -> WishColumns:

@@ -14,7 +14,7 @@ import pytest
 from bulkwriter.cli.resolve import outputs_of
 from bulkwriter.stub import Scenario, StubThread
 from bulkwriter.stub.community import Community
-from bulkwriter.stub.sheet import HEADER, SheetPlan, SheetRow, as_csv, draw_sheet
+from bulkwriter.stub.sheet import HEADER, SheetPlan, SheetRow, as_csv, as_xlsx, draw_sheet
 
 from ..conftest import CANARY
 from ..support.cli_process import Here
@@ -89,6 +89,23 @@ def test_rows_become_a_source_and_the_rest_says_why(
     checked = here("run", str(tmp_path / "people.resolved.csv"), "--base-url", stub.base_url, "--dry-run", "--json")
     assert checked.code == 0
     assert json.loads(checked.out)["pending"] == len({(row.lesson_id, row.enrolment_id) for row in good})
+
+
+@pytest.mark.slow
+def test_a_workbook_comes_out_as_its_csv_does(
+    here: Here, stub: StubThread, sheet: list[SheetRow], table: Path, tmp_path: Path
+) -> None:
+    book = tmp_path / "book.xlsx"
+    book.write_bytes(as_xlsx(sheet))
+    for path in (table, book):
+        assert here("resolve", str(path), "--base-url", stub.base_url).code == 1
+    resolved = [rows_of(tmp_path / f"{name}.resolved.csv") for name in ("people", "book")]
+    ids = [[(row["CourseLessonId"], row["CourseMemberId"], row["Email"]) for row in rows] for rows in resolved]
+    assert ids[0] == ids[1] != []
+    reasons = [rows_of(tmp_path / f"{name}.unresolved.csv") for name in ("people", "book")]
+    assert [(row["Line"], row["Reason"]) for row in reasons[0]] == [(row["Line"], row["Reason"]) for row in reasons[1]]
+    done = here("run", str(book), "--base-url", stub.base_url, "--dry-run")
+    assert (done.code, f"bulkwriter resolve {book}" in done.err) == (6, True), done
 
 
 @pytest.mark.slow
