@@ -9,6 +9,7 @@
     scale    pairs, in flight, latency, source formats
     resume   reopening a journal
     startup  from the command to its help, and to the first POST
+    resolve  list calls, memory and CPU to look ids up, against bars
     quota    what quotas and their ledger cost a request
 
 How figures are made.  Whatever is compared runs as a child process, one at a time, in turns (A B C, A B C, …), at least

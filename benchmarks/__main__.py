@@ -25,7 +25,7 @@ from . import plot, record
 from .children import BenchmarkFailed, Cores
 from .turns import Plan
 
-BENCHMARKS = ("peers", "parts", "scale", "resume", "startup", "quota", "control", "ceiling", "real")
+BENCHMARKS = ("peers", "parts", "scale", "resume", "startup", "quota", "resolve", "control", "ceiling", "real")
 MODULES = {"control": "control.matrix"}
 
 

@@ -64,6 +64,8 @@ FIGURES: dict[str, Figure] = {
     "worst": Figure("in the worst second", "", 0, "less"),
     "allowed": Figure("allowed", "", 0, ""),
     "pairs": Figure("pairs", "", 0, ""),
+    "calls": Figure("list calls", "", 0, "less"),
+    "calls_again": Figure("the same again", "", 0, "less"),
 }
 
 

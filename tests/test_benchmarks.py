@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import __main__ as command_line
-from benchmarks import counters, figures, inputs, peers, resume, servers
+from benchmarks import counters, figures, inputs, peers, resolve, resume, servers
 from benchmarks.children import BenchmarkFailed, Cores, Ended, bound_to, check_ended, run_child
 from benchmarks.clients import CLIENTS
 from benchmarks.commands import read_wrk, remove_journal
@@ -262,6 +262,17 @@ def test_what_is_claimed_is_a_division_of_two_rows() -> None:
     assert ratios["CPU a pair: bulkwriter / ClientSession loop"] == 0.2
     assert ratios["pairs/s: bulkwriter / the better Rust client"] == 2.5
     assert ratios["pairs/s: bulkwriter / wrk"] is None
+
+
+@pytest.mark.slow
+def test_resolving_counts_calls_and_holds_them_to_their_bar(tmp_path: Path) -> None:
+    people = {"coworkers": 300, "courses": 5, "lessons": 6, "enrolments": 500}
+    case = resolve.Case({"people": people, "page_size_max": 20}, 200, courses=5, most_calls=500, kill_after=20)
+    measured = resolve.run(case, tmp_path, plan_in(tmp_path))
+    assert measured["calls_again"] == 0
+    assert 20 < measured["calls"] <= 500
+    with pytest.raises(BenchmarkFailed, match="5 are allowed"):
+        resolve.run(case._replace(most_calls=5, kill_after=0), tmp_path, plan_in(tmp_path))
 
 
 @pytest.mark.slow
