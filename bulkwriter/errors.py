@@ -9,7 +9,8 @@ The tree is short on purpose.  A program acts on the type, a person on the hint.
      ├─ SourceError                     6   source unreadable, without its columns, or changed
      ├─ ConfigurationStop               4   bad token, role, host, TLS name, or the same refusal again and again
      └─ TryLater                       75   the server is gone, or asks to wait for more than we may
-         └─ NotWell                         a single write waited long enough for a writer that cannot send now
+         ├─ NotWell                         a single write waited long enough for a writer that cannot send now
+         └─ Backlogged                      as many single pairs as may be are outstanding; this one was not taken
 
 An error belongs to the call or the source that made it.  Only two kinds end a writer for all its callers: a journal or
 ledger that fails, and a bug (`ends_writer`).
@@ -117,6 +118,16 @@ class NotWell(TryLater):
     """
 
     code = "not_well"
+
+
+class Backlogged(TryLater):
+    """`most_outstanding` pairs wait for their outcome.  Of the pairs of this call the first `taken` go on."""
+
+    code = "backlogged"
+
+    def __init__(self, message: str, *, hint: str = "", taken: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.taken = taken
 
 
 def ends_writer(error: BaseException) -> bool:

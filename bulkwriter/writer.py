@@ -39,10 +39,11 @@ from .observe.logs import log_event
 from .run.delivery import Delivery
 from .run.engine import Engine
 from .run.health import Health
+from .run.intents import states_sent_again
 from .run.measured import metrics_of
 from .run.notes import Notes
 from .run.singles import Singles
-from .run.source_run import SourceRun, states_sent_again
+from .run.source_run import SourceRun
 from .run.summary import ended_of, snapshot_of, summary_of
 from .run.warm_start import WarmStart
 from .settings import Settings
@@ -205,7 +206,6 @@ class BulkWriter:
             raise error
 
     def _make_parts(self, assembly: Assembly) -> None:
-        store = assembly.ports.store
         engine = self._engine = Engine(
             self._settings,
             assembly.ports,
@@ -214,16 +214,8 @@ class BulkWriter:
             is_measured=self._audience.wants_metrics,
         )
         self._health = Health(engine)
-        self._singles = Singles(
-            engine.intents,
-            store,
-            known=engine.known,
-            health=self._health,
-            next_seq=store.next_single_seq,
-            again=states_sent_again(self._settings),
-            stop=engine.run.stop,
-        )
-        self._source_run = source_run = SourceRun(engine, self._settings, self._singles, assembly.stored.rows)
+        self._singles = Singles(engine.committer, self._health)
+        self._source_run = source_run = SourceRun(engine, self._settings, assembly.stored.rows)
         self._notes = Notes(
             engine,
             began_at=assembly.began_at,

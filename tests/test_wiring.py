@@ -23,6 +23,7 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).p
 SET_FROM_OUTSIDE = {
     ("run/sender.py", "attempts"): "a count of `Stats`, on the way of every pair",
     ("run/sender.py", "created"): "as `attempts`",
+    ("run/entrance.py", "seq"): "the row of a `Single`, on the way of every pair that is given by itself",
     ("core/stops.py", "hint"): "an error on its way to the caller",
     ("errors.py", "__cause__"): "an error on its way to the caller",
     ("run/health.py", "__cause__"): "as in `errors`",

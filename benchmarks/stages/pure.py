@@ -80,7 +80,7 @@ class NoIntents:
     async def read_stored(self, first_seq: int, count: int, states: frozenset[int]) -> list[StoredRow]:
         return []
 
-    async def read_singles(self, first_seq: int) -> list[StoredRow]:
+    async def read_singles(self, states: frozenset[int], *, after: int) -> list[StoredRow]:
         return []
 
     async def read_earlier(self, pairs: list[tuple[int, int]], first_seq: int) -> dict[tuple[int, int], StoredRow]:
@@ -95,8 +95,8 @@ class NoIntents:
     async def commit_source(self) -> None:
         return None
 
-    async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None:
-        return None
+    async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> frozenset[int]:
+        return frozenset()
 
     async def commit_again(self, intents: list[Intent], was: list[int], there: There) -> None:
         return None
@@ -121,7 +121,6 @@ def intake(work: Work) -> Steps:
             IntakePlan(stored=0),
             intents=cast(Intents, NoIntents()),
             known=cast(KnownRecords, NothingThere()),
-            pairs=PairSet(),
             chunk=ChunkSize(most=CHUNK_ROWS, chunk_s=1.0),
         ).run(monotonic)
 

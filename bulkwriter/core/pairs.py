@@ -280,6 +280,11 @@ class Pairs:
         return len(self._rows) + len(self._at_disk[1]) >= self._most_rows
 
     @property
+    def rows_waiting(self) -> int:
+        """How many rows the next commit takes."""
+        return len(self._rows)
+
+    @property
     def has_rows(self) -> bool:
         """Whether a commit has anything to write or to ask."""
         return bool(self._rows or self.asked)

@@ -93,6 +93,13 @@ class Existing:
         found = self._found
         return {pair: self._ids.get(pair, 0) for pair in pairs if pair in found}
 
+    def at_hand(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int] | None:
+        """What `find` would return, where that takes no call; else None."""
+        if not self._is_known(pairs):
+            return None
+        found = self._found
+        return {pair: self._ids.get(pair, 0) for pair in pairs if pair in found}
+
     def _is_known(self, pairs: Sequence[tuple[int, int]]) -> bool:
         is_fresh = self._fresh_at is not None and self._clock() - self._fresh_at <= FRESHEN_S
         return not pairs or (is_fresh and self._coverage.has_covered(pairs))

@@ -13,7 +13,8 @@
     admission       whether a request may go now, and what replies and looks show of the server
     doubt_resolution    acts on what looks tell, and sends released pairs again; `record_ids`: the ids seen so far
     committer       writes rows to the disk in groups, then delivers their outcomes (`delivery`)
-    singles         single pairs from a service, in the same way
+    singles         single pairs from a service, in the same way; `single`: a pair and who waits for it
+    entrance        the way of single pairs into the journal; `row_finder`: which rows pairs have there
 
     bottleneck      what holds the run back now, in words for people
     measured                    the numbers of a run that somebody measures

@@ -45,3 +45,7 @@ class ChunkSize:
             self._had = ready + self.rows
         self._last_at = now
         return self.rows
+
+    def rest(self) -> None:
+        """Fewer rows wait than the next chunk may have.  The time until it is full says nothing about the server."""
+        self._last_at = None

@@ -9,7 +9,6 @@ second time, with another outcome, only if the lane that answered for it was fou
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from operator import itemgetter
@@ -21,11 +20,11 @@ from ..core.dedupe import IdSet
 from ..core.doubts import Doubts
 from ..core.pairs import IN_DOUBT, PENDING
 from ..core.reasons import ReasonCounter, place_of
-from ..errors import BulkwriterError
 from ..model import SETTLED, SINGLE_SEQ, Intent, Outcome, Pair, State
 from ..rows import AppendRow, SettleRow
 from ..store.schema import ExportRow, read_detail, reason_of
 from .run_loop import RunLoop
+from .single import Single
 
 INVALID = int(State.INVALID)
 UNSETTLED: Final = frozenset({PENDING, IN_DOUBT})
@@ -140,47 +139,48 @@ class Delivery:
 
 
 class Waiters:
-    """Callers of single writes, by seq.  Each gets an outcome, or None where anybody may send its row again."""
+    """Single pairs that wait for the outcome of a row, by its seq."""
 
     def __init__(self) -> None:
-        self._futures: dict[int, asyncio.Future[Outcome | None]] = {}
+        self._singles: dict[int, Single] = {}
+        self._returned: list[tuple[Single, Intent]] = []
 
     def __len__(self) -> int:
-        return len(self._futures)
+        return len(self._singles)
 
     def __contains__(self, seq: int) -> bool:
-        return seq in self._futures
+        return seq in self._singles
 
     def __iter__(self) -> Iterator[int]:
-        return iter(list(self._futures))
+        return iter(list(self._singles))
 
-    def future(self, seq: int) -> asyncio.Future[Outcome | None]:
-        """The future of the pair's outcome; several callers may wait for one."""
-        if seq not in self._futures:
-            self._futures[seq] = asyncio.get_running_loop().create_future()
-        return self._futures[seq]
+    def wait(self, single: Single) -> None:
+        """Its row is under way."""
+        self._singles[single.seq] = single
 
     def settle(self, intent: Intent, row: SettleRow) -> None:
-        """Answer the callers who wait for this pair."""
-        if row[0] in self._futures:
-            self.answer(row[0], make_outcome(row, intent.pair, intent.line))
+        """Answer whoever waits for this pair."""
+        if single := self._singles.pop(row[0], None):
+            single.answer(make_outcome(row, intent.pair, intent.line))
 
-    def answer(self, seq: int, outcome: Outcome | None) -> None:
-        """Answer the same callers.  None: the row is `pending` again, and nobody else will send it."""
-        if (future := self._futures.pop(seq, None)) and not future.done():
-            future.set_result(outcome)
+    def answer(self, seq: int, outcome: Outcome) -> None:
+        self._singles.pop(seq).answer(outcome)
 
-    def forget(self, seq: int) -> None:
-        """Nobody waits for this outcome any more: the journal had it."""
-        self._futures.pop(seq, None)
+    def returned(self, intent: Intent) -> None:
+        """The row is `pending` again, and nobody else will send it."""
+        if single := self._singles.pop(intent.seq, None):
+            self._returned.append((single, intent))
 
-    def fail(self, error: BulkwriterError) -> None:
-        """The run ends, so no outcome will come."""
-        futures, self._futures = self._futures, {}
-        for future in futures.values():
-            if not future.done():
-                future.set_exception(error)
-                future.exception()  # the caller may have gone; then nobody else retrieves it
+    def take_returned(self) -> list[tuple[Single, Intent]]:
+        """The pairs whose rows were returned since the last call."""
+        if not self._returned:
+            return []
+        taken, self._returned = self._returned, []
+        return taken
+
+    def clear(self) -> None:
+        """Nobody waits any more."""
+        self._singles.clear()
 
 
 class Deliveries:
@@ -217,7 +217,7 @@ class Deliveries:
         for intent, row in zip(intents, rows, strict=True):
             if row[1] in UNSETTLED:
                 if row[1] == PENDING and not self._run.is_stopping:
-                    waiters.answer(row[0], None)
+                    waiters.returned(intent)
                 continue
             if waiters:
                 waiters.settle(intent, row)

@@ -40,11 +40,13 @@ from .baseline_keeper import BaselineKeeper
 from .bottleneck import Bottleneck, quiet_s
 from .committer import Committer
 from .doubt_resolution import DoubtResolution
+from .entrance import Entrance
 from .existing_records import KnownRecords, existing_of, outwait_s
 from .intents import Intents
 from .measured import deliveries_for, pairs_for, sample_of, stats_for
 from .ports import Ports, Stored
 from .record_ids import RecordIds
+from .row_finder import RowFinder
 from .run_loop import RunLoop
 from .sender import Sender
 from .taken_source import TakenSource
@@ -116,11 +118,15 @@ class Engine:
             clock=clock,
             tell=tell,
         )
+        finder = RowFinder()
         self.intents = Intents(
             run, store, pairs, deliveries, admission, looker, settings.limits,
-            list_role=ports.entity.list_role, clock=clock,
+            finder=finder, list_role=ports.entity.list_role, clock=clock,
         )  # fmt: skip
-        self.committer = Committer(run, store, pairs, deliveries, after_commit=self._after_commit, clock=clock)
+        entrance = Entrance(run, pairs, deliveries, self.known, self.intents, settings, clock=clock)
+        self.committer = Committer(
+            run, store, pairs, deliveries, entrance, finder, after_commit=self._after_commit, clock=clock
+        )
         self.bottleneck = Bottleneck(self)
         self._heard = 0  # attempts when the lanes were last heard out
         self._adopt(stored)
@@ -168,6 +174,7 @@ class Engine:
         run, admission = self.run, self.admission
         self.committer.start()
         run.spawn(run.lasting, self.looker.run)
+        run.spawn(run.lasting, self.committer.entrance.look_up)
         run.spawn(run.lasting, self._renew_token)
         run.spawn(self._tick)
         if admission.ceiling:

@@ -85,6 +85,12 @@ class KnownRecords:
                 await self._begin_floors()
         return there
 
+    def at_hand(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int] | None:
+        """What `find` would return, where that takes neither a call nor a wait; else None."""
+        if not self._has_begun or self.outwaits_s(self._clock()):
+            return None
+        return self._existing.at_hand(pairs) if self._existing else {}
+
     def adopt(self, doubts: Iterable[Intent]) -> None:
         """Take over the floors of an earlier start's doubts, since these may be sent again before anything is looked
         up.

@@ -65,7 +65,6 @@ class Intake:
         *,
         intents: Intents,
         known: KnownRecords,
-        pairs: PairSet,
         chunk: ChunkSize,
         total: RowTotal | None = None,
     ) -> None:
@@ -73,7 +72,7 @@ class Intake:
         self._plan = plan
         self._intents = intents
         self._known = known
-        self._pairs = pairs
+        self._pairs = PairSet()
         self._chunk = chunk
         self._total = total or RowTotal(Rows())
         self.seq = plan.first_seq
@@ -119,12 +118,11 @@ class Intake:
         await self._intents.commit_source()
 
     async def _take_singles(self) -> None:
-        """Pairs given one by one count as earlier rows.  Those that an earlier start left unsent are sent now."""
-        seq = SINGLE_SEQ
-        while rows := await self._intents.read_singles(seq):
-            self._pairs.add_all([(row[1] or 0, row[2] or 0) for row in rows])
-            await self._send_again([(row, row[5]) for row in rows if row[3] in self._plan.again])
-            seq = rows[-1][0] + 1
+        """Pairs given one by one that an earlier start left unsent are sent now."""
+        last = SINGLE_SEQ - 1
+        while rows := await self._intents.read_singles(self._plan.again, after=last):
+            await self._send_again([(row, row[5]) for row in rows])
+            last = rows[-1][0]
 
     async def _take_stored(self, batch: Batch) -> None:
         """Compare a batch with its stored rows, as two lists of pairs.  Only rows that may be sent again are read
@@ -197,8 +195,10 @@ class Intake:
         later: list[Chosen] = []
         if len(intents) > (count := self._intents.at_once()):
             rows, intents, later = held_back(rows, intents, count)
-        self._may_send(len(intents))
-        await self._intents.commit_new(rows, intents, existing)
+        late = await self._intents.commit_new(rows, intents, existing)
+        if late:
+            later = [one for one in later if one[0][0] not in late]
+        self._may_send(len(intents) - sum(intent.seq in late for intent in intents) if late else len(intents))
         await self._send_again(later)
         if error:
             raise error

@@ -9,31 +9,36 @@ The intake waits here for room, too.  Three things bound it: ready pairs, doubts
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from ..core.pairs import EXISTING, INTENT, Pairs
+from ..core.pairs import EXISTING, INTENT, PENDING, Pairs
 from ..core.stops import GO_ON
 from ..errors import ConfigurationStop
 from ..events import ChunkReady
 from ..listing.looks import Looker
 from ..model import Intent, State
 from ..rows import AppendRow, SettleRow, StoredRow, intent_detail
-from ..settings import Limits
+from ..settings import Limits, Settings
 from ..shielded import to_its_end
 from ..store.journal import Journal
+from ..store.schema import ExportRow
 from ..store.starts import SOURCE, source_text
 from .admission import Admission
 from .delivery import Deliveries
 from .ports import Store
 from .reach import Reach, reach_of
+from .row_finder import DUPLICATE, RowFinder
 from .run_loop import RunLoop
 
 FINAL_AT_ONCE: Final = frozenset({int(State.INVALID), int(State.DUPLICATE)})
 STORED_ROWS: Final = 5_000
 """Rows compared with the journal at a time.  No request depends on them, so they may be more than a chunk."""
 
+T = TypeVar("T")
+NOBODY: Final[frozenset[int]] = frozenset()
 There = list[tuple[Intent, int, int]]
 """Pairs that were found on the server and need no request: intent, state in the journal, record id (0: not known)."""
 
@@ -51,10 +56,13 @@ class Intents:
         looker: Looker,
         limits: Limits,
         *,
+        finder: RowFinder,
         list_role: str,
         clock: Callable[[], float],
     ) -> None:
         self._run, self._store, self._pairs, self.deliveries = run, store, pairs, deliveries
+        self._finder = finder
+        self._singles_before = store.next_single_seq
         self._admission, self._looker = admission, looker
         self._limits, self._list_role = limits, list_role
         self._clock = clock
@@ -65,6 +73,13 @@ class Intents:
     def at_once(self) -> int:
         """How many intents may be made now without going too far ahead; at least 1."""
         return self._reach().rows(len(self._pairs.ready))
+
+    def room_now(self, rows: int) -> int:
+        """How many pairs may become intents now, by the rules of `room`; at most `rows`."""
+        ready, reach = len(self._pairs.ready), self._reach()
+        if ready > reach.low_water(rows) or len(self._pairs.doubts) >= self._limits.outcome_rows:
+            return 0
+        return min(rows, reach.rows(ready))
 
     def _reach(self) -> Reach:
         return reach_of(self._admission, self._clock(), ahead_s=self._limits.chunk_s)
@@ -105,20 +120,26 @@ class Intents:
         """The rows that the journal holds in these states."""
         return await self._store.run(partial(read_in_states, first_seq=first_seq, count=count, states=states))
 
-    async def read_singles(self, first_seq: int) -> list[StoredRow]:
-        """Rows of pairs given one by one, to this start or earlier ones; empty after the last."""
-        if first_seq >= self._store.next_single_seq:
+    async def read_singles(self, states: frozenset[int], *, after: int) -> list[StoredRow]:
+        """Rows in these states of pairs that were given one by one to earlier starts; empty after the last."""
+        before = self._singles_before
+        if after + 1 >= before:
             return []
-        rows: list[StoredRow] = await self._store.run(lambda journal: journal.read(first_seq, STORED_ROWS))
-        return rows
+
+        def read(journal: Journal) -> list[StoredRow]:
+            seqs = journal.singles_in({State(state) for state in states}, before=before)
+            at = bisect_right(seqs, after)
+            return list(map(stored_row, journal.rows_of(seqs[at : at + STORED_ROWS])))
+
+        return await self._store.run(read)
 
     async def read_earlier(self, pairs: list[tuple[int, int]], first_seq: int) -> dict[tuple[int, int], StoredRow]:
         """The rows of these pairs before `first_seq`.  If there is a stream, the settled ones are delivered to it."""
-        found = await self._store.run(lambda journal: journal.find_all(pairs, before=first_seq))
+        found = await self._store.run(lambda journal: self._finder.find(journal, pairs, before=first_seq))
         if stream := self.deliveries.stream:
             for row in found.values():
                 stream.put_stored(row)
-        return {pair: (row.seq, *pair, int(row.state), row.attempts, row.line) for pair, row in found.items()}
+        return {pair: stored_row(row) for pair, row in found.items()}
 
     def note_source(self, news: tuple[int | None, bool] | None) -> None:
         """Note how many rows the source has, and whether that is exact.  It is kept with the next rows of the
@@ -133,28 +154,37 @@ class Intents:
         if note:
             await self._store.run(partial(keep, note=note))
 
-    async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None:
-        await self._commit(self._commit_new(rows, intents, there))
+    async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> frozenset[int]:
+        """Make rows, and make the intents among them ready.  Return the seqs of rows that became duplicates, since
+        their pairs had just been given one by one.
+        """
+        return await self._commit(self._commit_new(rows, intents, there))
 
     async def commit_again(self, intents: list[Intent], expected: list[int], there: There) -> None:
         """Make stored rows intents again, or `existing`, unless somebody else has claimed them meanwhile."""
         await self._commit(self._commit_again(intents, expected, there))
 
-    async def _commit(self, step: Coroutine[Any, Any, None]) -> None:
+    async def _commit(self, step: Coroutine[Any, Any, T]) -> T:
         self.is_committing = True
         try:
-            await to_its_end(step)
+            return await to_its_end(step)
         finally:
             self.is_committing = False
 
-    async def _commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None:
-        await self._append(rows, list(map(existing_row, there)))
+    async def _commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> frozenset[int]:
+        late = await self._append(rows, list(map(existing_row, there)))
+        if late:
+            intents = [intent for intent in intents if intent.seq not in late]
+            there = [found for found in there if found[0].seq not in late]
         if len(intents) != len(rows):
             for row in rows:
                 if row[4] in FINAL_AT_ONCE:
                     self.deliveries.deliver_row(row)
+                elif row[0] in late:
+                    self.deliveries.deliver_row((*row[:4], DUPLICATE, None))
         self._found(there)
         self._hand_over(intents)
+        return late
 
     async def _commit_again(self, intents: list[Intent], expected: list[int], there: There) -> None:
         rows = [*map(intent_row, intents), *map(existing_row, there)]
@@ -169,13 +199,13 @@ class Intents:
             self._run.tell(ChunkReady(intents[0].seq, len(intents)))
         self._run.soon()
 
-    async def _append(self, rows: list[AppendRow], settled: list[SettleRow]) -> None:
+    async def _append(self, rows: list[AppendRow], settled: list[SettleRow]) -> frozenset[int]:
         """Add rows, and settle some of them in the same commit, so that nobody else ever finds those unsent."""
+        if not rows:
+            return NOBODY
         note, self._source_note = self._source_note, {}
-        if settled:
-            await self._store.run(partial(append_settled, rows=rows, settled=settled, note=note))
-        elif rows:
-            await self._store.append(rows, note)
+        step = partial(append_settled, finder=self._finder, rows=rows, settled=settled, note=note)
+        return await self._store.write(step)
 
     def _found(self, there: There) -> None:
         """Deliver pairs that were on the server before."""
@@ -200,7 +230,9 @@ def read_in_states(journal: Journal, *, first_seq: int, count: int, states: froz
     return [row for row in journal.read(first_seq, count) if row[3] in states]
 
 
-NO_NOTE: Final[Mapping[str, str]] = {}
+def stored_row(row: ExportRow) -> StoredRow:
+    first, second = row.pair or (None, None)
+    return row.seq, first, second, int(row.state), row.attempts, row.line
 
 
 def keep(journal: Journal, *, note: dict[str, str]) -> None:
@@ -209,8 +241,15 @@ def keep(journal: Journal, *, note: dict[str, str]) -> None:
 
 
 def append_settled(
-    journal: Journal, *, rows: list[AppendRow], settled: list[SettleRow], note: Mapping[str, str] = NO_NOTE
-) -> None:
-    with journal.transaction():
-        journal.append(rows, note)
-        journal.settle(settled)
+    journal: Journal, *, finder: RowFinder, rows: list[AppendRow], settled: list[SettleRow], note: Mapping[str, str]
+) -> frozenset[int]:
+    late = finder.append(journal, rows, note)
+    if settled:
+        journal.settle([row for row in settled if row[0] not in late])
+    return late
+
+
+def states_sent_again(settings: Settings) -> frozenset[int]:
+    """Stored states of pairs that this start sends again."""
+    again = {PENDING, int(State.FAILED)}
+    return frozenset(again | {int(State.REJECTED)} if settings.retry_rejected else again)

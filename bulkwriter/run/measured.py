@@ -154,7 +154,7 @@ def metrics_of(engine: Engine) -> Metrics:
         in_flight_limit=admission.limit(),
         allowed_per_s=allowed_per_s(engine),
         ready=len(pairs.ready),
-        outstanding=len(engine.committer.deliveries.waiters),
+        outstanding=engine.committer.entrance.outstanding,
         doubts=len(ended_at),
         oldest_doubt_s=max(0.0, now - min(ended_at)) if ended_at else 0.0,
         quota_left=left_of(admission.quotas) if admission.quotas else {},

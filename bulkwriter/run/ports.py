@@ -22,7 +22,7 @@ from ..model import Intent, Rows, State
 from ..net.api import Api, ListPage
 from ..net.auth import TokenSource
 from ..quota.gate import Quotas
-from ..rows import AppendRow, SettleRow
+from ..rows import SettleRow
 from ..store.journal import Journal
 from .lanes import LaneLike
 from .warm_start import WarmStart
@@ -43,7 +43,7 @@ class Store(Protocol):
     kept.
     """
 
-    async def append(self, rows: list[AppendRow], note: Mapping[str, str], /) -> None: ...
+    async def write(self, step: Callable[[Journal], T], /) -> T: ...
     async def settle(self, rows: list[SettleRow]) -> None: ...
     async def recall(self, rows: Sequence[SettleRow], expected: Collection[int]) -> list[int]: ...
     async def run(self, step: Callable[[Journal], T], /) -> T: ...

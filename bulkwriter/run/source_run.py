@@ -16,7 +16,6 @@ import asyncio
 import copy
 from typing import Final
 
-from ..core.dedupe import PairSet
 from ..core.left import RowTotal
 from ..errors import BulkwriterError, SourceError, UsageError
 from ..model import SINGLE_SEQ, Rows, State
@@ -26,8 +25,8 @@ from ..sources import Source
 from .chunks import ChunkSize
 from .delivery import Delivery, unsettled
 from .engine import Engine
-from .intake import FAILED, PENDING, Intake, IntakePlan
-from .singles import Singles
+from .intake import Intake, IntakePlan
+from .intents import states_sent_again
 from .taken_source import TakenSource
 
 CLOSING_S: Final = 0.1
@@ -43,10 +42,9 @@ OWN_CODES: Final = frozenset({"doubts"})
 class SourceRun:
     """Takes one source after the other.  The caller awaits `begin()`, then `run`."""
 
-    def __init__(self, engine: Engine, settings: Settings, singles: Singles, noted: Rows) -> None:
+    def __init__(self, engine: Engine, settings: Settings, noted: Rows) -> None:
         self._engine = engine
         self._settings = settings
-        self._singles = singles
         self._intake: Intake | None = None
         self._taken: TakenSource
         self.total = RowTotal(noted)
@@ -80,14 +78,14 @@ class SourceRun:
 
     async def run(self, source: Source, delivery: Delivery | None) -> BulkwriterError | None:
         """Take a source to its end.  An error of ours that ended it is returned and not raised."""
-        engine, taken, self.error = self._engine, self._singles.share(), None
+        engine, self.error = self._engine, None
         self._taken = ended = engine.run.take_source()
         engine.intents.deliveries.open(delivery)
         engine.resolution.source_begins()
         engine.sender.source_begins()
         try:
             with self._taken.until_ended():
-                self._intake = self._intake_of(source, taken)
+                self._intake = self._intake_of(source)
                 await self._intake.run(engine.ports.clock)
             engine.resolution.source_ends()
             await engine.finish()
@@ -101,7 +99,6 @@ class SourceRun:
         finally:
             self._is_leaving = True
             engine.resolution.source_ends()
-            self._singles.unshare()
             await to_its_end(self._leave(source, delivery))
         return engine.run.error or ended.error
 
@@ -140,7 +137,7 @@ class SourceRun:
             for doubt in engine.pairs.doubts:
                 delivery.put(unsettled(doubt.intent, State.IN_DOUBT))
 
-    def _intake_of(self, source: Source, taken: PairSet) -> Intake:
+    def _intake_of(self, source: Source) -> Intake:
         engine, settings, store = self._engine, self._settings, self._engine.ports.store
         plan = IntakePlan(
             stored=store.rows,
@@ -151,9 +148,7 @@ class SourceRun:
         )
         chunk = ChunkSize(most=settings.limits.chunk_rows, chunk_s=settings.limits.chunk_s)
         self.total = RowTotal(self.rows() if settings.journal else Rows(), first_seq=plan.first_seq)
-        return Intake(
-            source, plan, intents=engine.intents, known=engine.known, pairs=taken, chunk=chunk, total=self.total
-        )
+        return Intake(source, plan, intents=engine.intents, known=engine.known, chunk=chunk, total=self.total)
 
     def rows(self) -> Rows:
         """How many rows the source has, and how many of them the journal holds."""
@@ -173,9 +168,3 @@ class SourceRun:
     def has_used_limit(self) -> bool:
         """Whether the last source was left because this start may send no more."""
         return self._intake is not None and self._intake.is_used_up and not self._intake.is_whole
-
-
-def states_sent_again(settings: Settings) -> frozenset[int]:
-    """Stored states of pairs that this start sends again."""
-    again = {PENDING, FAILED}
-    return frozenset(again | {int(State.REJECTED)} if settings.retry_rejected else again)

@@ -17,8 +17,10 @@ Not here: threads and futures (`journal_writer`), reading (`journal_rows`), what
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -26,20 +28,22 @@ import orjson
 
 from ..entities import ORIGINAL
 from ..errors import BulkwriterError, JournalError
-from ..model import State
+from ..model import SINGLE_SEQ, State
 from ..rows import AppendRow, SettleRow
 from .bounds import believed
 from .journal_rows import SCAN_ROWS, JournalRows
 from .lock import FileLock
 from .opening import check_place, open_writer
-from .schema import CREATE_PAIR_INDEX, ExportRow, JournalIdentity
+from .schema import CREATE_PAIR_INDEX, HAS_PAIR_INDEX, ExportRow, JournalIdentity
 from .sqlite_errors import GONE, damaged, journal_error
 from .statements import APPEND, MARK, settle_rows
 
+OF_PAIR: Final = "seq < ? AND state <> 8 AND id_a = ? AND id_b = ?"
 OF_PAIRS: Final = (
     "seq < ? AND state <> 8 AND (id_a, id_b) IN"
     " (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
 )
+ALL_SEQS: Final = 2**63 - 1
 CHECKPOINT_BUSY_MS: Final = 1_000  # a reader may be at work; it reads the rest from the -wal
 
 
@@ -52,9 +56,10 @@ class Journal(JournalRows):
         self._lock = lock
         self._broken: JournalError | None = None
         self._inode = inode_of(path) if path else None
-        self._has_index = False
         try:
             self._states = believed(db)
+            self.has_index = bool(db.execute(HAS_PAIR_INDEX).fetchone())
+            """Whether pairs are found without a scan of all rows."""
         except ValueError as e:
             raise damaged(path, str(e)) from e
         except sqlite3.Error as e:
@@ -114,26 +119,38 @@ class Journal(JournalRows):
         """Rows in INTENT or IN_DOUBT as they are now; right after opening, the doubts of the last process."""
         seqs, rows = list(self._states.seqs((State.INTENT, State.IN_DOUBT))), []
         for at in range(0, len(seqs), SCAN_ROWS):
-            wanted = orjson.dumps(seqs[at : at + SCAN_ROWS]).decode()
-            rows += self._whole("seq IN (SELECT value FROM json_each(?))", (wanted,))
+            rows += self.rows_of(seqs[at : at + SCAN_ROWS])
         return rows
 
-    def find(self, pair: tuple[int, int]) -> ExportRow | None:
-        """Find the newest row with these ids that is no duplicate.
+    def singles_in(self, states: Collection[State], *, before: int) -> array[int]:
+        """Seqs of the single rows before seq `before` in these states, ascending, without touching the disk."""
+        return array("q", takewhile(before.__gt__, self._states.seqs(states, SINGLE_SEQ)))
 
-        The first call makes an index (about 1 µs a row); from then on appends cost several times as much.
-        """
-        self._index_pairs()
-        rows = self._whole("id_a = ? AND id_b = ? AND state <> 8", pair)
-        return rows[-1] if rows else None
+    def rows_of(self, seqs: Sequence[int]) -> list[ExportRow]:
+        """The whole rows of these seqs, by seq; a few thousand at a time."""
+        return self._whole("seq IN (SELECT value FROM json_each(?))", (orjson.dumps(list(seqs)).decode(),))
 
-    def find_all(self, pairs: Collection[tuple[int, int]], *, before: int) -> dict[tuple[int, int], ExportRow]:
-        """For each of these pairs the newest row before seq `before` that is no duplicate, if there is one.  Costs as
-        `find` does.
+    def find_all(
+        self, pairs: Collection[tuple[int, int]], *, before: int = ALL_SEQS
+    ) -> dict[tuple[int, int], ExportRow]:
+        """For each of these pairs the newest row before seq `before` that is no duplicate, if there is one.
+
+        Takes about 0.2 s for 10^6 rows, most of it without the GIL, and about 10 µs a pair once there is an index.
         """
-        self._index_pairs()
-        rows = self._whole(OF_PAIRS, (before, orjson.dumps(list(pairs)).decode()))
+        if len(pairs) == 1:
+            rows = self._whole(OF_PAIR, (before, *next(iter(pairs))))
+        else:
+            rows = self._whole(OF_PAIRS, (before, orjson.dumps(list(pairs)).decode()))
         return {row.pair: row for row in rows if row.pair}
+
+    def index_pairs(self) -> None:
+        """Make the index by which pairs are found.  Takes 1 to 3 µs a row; from then on an append costs 4 µs more, and
+        a row takes 20 to 30 bytes more on the disk.
+        """
+        if not self.has_index:
+            with self._writing():
+                self._db.execute(CREATE_PAIR_INDEX)
+            self.has_index = True
 
     def row(self, seq: int) -> ExportRow | None:
         """The whole row of this seq."""
@@ -235,12 +252,6 @@ class Journal(JournalRows):
         """Assert the invariant of the state column, against the table."""
         self._states.check()
         assert self._states.counts() == believed(self._db).counts()
-
-    def _index_pairs(self) -> None:
-        if not self._has_index:
-            with self._writing():
-                self._db.execute(CREATE_PAIR_INDEX)
-            self._has_index = True
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

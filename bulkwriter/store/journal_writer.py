@@ -151,6 +151,14 @@ class JournalWriter:
         states: list[int] = await self._hand_in("write", lambda journal: journal.recall(rows, expected))
         return states
 
+    async def write(self, step: Callable[[Journal], T], /) -> T:
+        """Call `step` with the journal inside the transaction of its group, and return its result once that is durable.
+
+        An exception of `step` fails the group and ends the journal.
+        """
+        result: T = await self._hand_in("write", step)
+        return result
+
     async def run(self, step: Callable[[Journal], T], /) -> T:
         """Call `step` with the journal, in its thread and outside any transaction, and return its result.
 

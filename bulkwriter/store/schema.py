@@ -30,7 +30,7 @@ Table `meta` has a key and a value (text) a row.  Values marked JSON are JSON.
     has_rising_ids       "no" once a newer record had a lower id
     began                JSON: the state of the server when the run began; see listing/baseline.py
 
-Index `pair_by_ids` exists only once pairs were given one by one.
+Index `pair_by_ids` exists only where pairs were often given again one by one.
 
 Nothing here is secret, and no token is ever stored.  WAL mode: a copy needs FILE and FILE-wal together.
 Not here: how rows are written (`journal`) and read (`journal_rows`).  Source: sqlite.org/fileformat2.html.
@@ -65,6 +65,7 @@ CREATE: Final = (
 )
 RISING_IDS: Final = "has_rising_ids"
 """Key of `meta`: "no" once a run saw that the server's ids do not rise."""
+HAS_PAIR_INDEX: Final = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = 'pair_by_ids'"
 CREATE_PAIR_INDEX: Final = "CREATE INDEX IF NOT EXISTS pair_by_ids ON pair(id_a, id_b)"
 
 

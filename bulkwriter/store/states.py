@@ -70,10 +70,12 @@ class StateColumn:
             counts[state] += 1
             region[i] = state
 
-    def seqs(self, wanted: Collection[State]) -> Iterator[int]:
-        """Seqs of the rows in the wanted states (at least one state), ascending."""
+    def seqs(self, wanted: Collection[State], first_seq: int = 0) -> Iterator[int]:
+        """Seqs of the rows in the wanted states (at least one state), ascending, of the regions from `first_seq` on."""
         pattern = re.compile(b"[" + re.escape(bytes(wanted)) + b"]")
         for start, region in ((0, self._source), (SINGLE_SEQ, self._single)):
+            if start < first_seq:
+                continue
             for found in pattern.finditer(bytes(region)):  # a copy: a bytearray cannot grow while a search holds it
                 yield start + found.start()
 

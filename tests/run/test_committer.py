@@ -16,7 +16,9 @@ from bulkwriter.model import Intent, State
 from bulkwriter.rows import SettleRow
 from bulkwriter.run.committer import LONGEST_PAUSE_S, Committer, settled_in
 from bulkwriter.run.delivery import Deliveries
+from bulkwriter.run.entrance import Entrance
 from bulkwriter.run.ports import Store
+from bulkwriter.run.row_finder import RowFinder
 from tests.support.run_loop import a_run_loop
 
 from ..sim.loop import run_virtual
@@ -56,6 +58,12 @@ def row(seq: int, state: State) -> SettleRow:
     return seq, int(state), 1, None, None, None
 
 
+def nobody() -> Entrance:
+    """No single pair comes in."""
+    entrance: Any = SimpleNamespace(waiting=lambda: 0, take=lambda: None, has_rows_to_make=False)
+    return cast(Entrance, entrance)
+
+
 class Stage:
     """A committer at work for the pairs of a run."""
 
@@ -65,8 +73,9 @@ class Stage:
         self.run = a_run_loop(clock=clock)
         self.delivered: list[tuple[int, int]] = []
         self.committer = Committer(
-            self.run, cast(Store, disk), self.pairs, self.deliveries(), after_commit=self.after, clock=clock
-        )
+            self.run, cast(Store, disk), self.pairs, self.deliveries(), nobody(), RowFinder(),
+            after_commit=self.after, clock=clock,
+        )  # fmt: skip
         self.commits = 0
 
     def begin(self) -> asyncio.Task[None]:

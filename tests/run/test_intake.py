@@ -9,7 +9,6 @@ from typing import cast
 
 import pytest
 
-from bulkwriter.core.dedupe import PairSet
 from bulkwriter.errors import SourceError
 from bulkwriter.model import Intent, State
 from bulkwriter.rows import AppendRow, StoredRow
@@ -47,16 +46,17 @@ class Noted:
         chosen = [seq for seq, state in self.states.items() if state in states]
         return [(seq, *self.stored[seq], int(self.states[seq]), 4, None) for seq in chosen]
 
-    async def read_singles(self, first_seq: int) -> list[StoredRow]:
+    async def read_singles(self, states: frozenset[int], *, after: int) -> list[StoredRow]:
         return []
 
     def note_source(self, news: tuple[int | None, bool] | None) -> None: ...
 
     async def commit_source(self) -> None: ...
 
-    async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> None:
+    async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> frozenset[int]:
         self.rows += rows
         await self.commit_again(intents, [], there)
+        return frozenset()
 
     async def commit_again(self, intents: list[Intent], was: list[int], there: There) -> None:
         self.sent += intents
@@ -90,7 +90,6 @@ def taken(
             IntakePlan(stored=len(noted.stored), left=left),
             intents=cast(Intents, noted),
             known=cast(KnownRecords, Listed(listed)),
-            pairs=PairSet(),
             chunk=ChunkSize(most=1_000, chunk_s=1.0),
         )
         await intake.run(lambda: 0.0)

@@ -10,9 +10,10 @@ import pytest
 
 from bulkwriter.core.pairs import Pairs
 from bulkwriter.errors import ConfigurationStop
-from bulkwriter.model import Intent
+from bulkwriter.model import SINGLE_SEQ, Intent
 from bulkwriter.run.delivery import Deliveries
 from bulkwriter.run.intents import Intents
+from bulkwriter.run.row_finder import RowFinder
 from bulkwriter.settings import Limits
 from tests.support.run_loop import a_run_loop
 
@@ -25,7 +26,7 @@ def test_doubts_that_no_look_can_settle_stop_a_run_that_may_risk_no_more(doubts:
     pairs = Pairs(late_apply_s=60.0, list_lag_s=5.0, max_attempts=5, most_rows=100)
     pairs.adopted([Intent(seq, (1, seq + 1), 1, None, None) for seq in range(doubts)], 0.0)
     looker: Any = SimpleNamespace(doubts=pairs.doubts, forbidden="HTTP 401")
-    store: Any = SimpleNamespace()
+    store: Any = SimpleNamespace(next_single_seq=SINGLE_SEQ)
     breaker, control = SimpleNamespace(is_open=False), SimpleNamespace(paused_until=0.0)
     admission: Any = SimpleNamespace(breaker=breaker, control=control, ceiling=None, quotas=None)
 
@@ -33,7 +34,18 @@ def test_doubts_that_no_look_can_settle_stop_a_run_that_may_risk_no_more(doubts:
         clock = asyncio.get_running_loop().time
         run = a_run_loop(clock=clock)
         limits = Limits(outcome_rows=2)
-        intents = Intents(run, store, pairs, Deliveries(run), admission, looker, limits, list_role="R", clock=clock)
+        intents = Intents(
+            run,
+            store,
+            pairs,
+            Deliveries(run),
+            admission,
+            looker,
+            limits,
+            finder=RowFinder(),
+            list_role="R",
+            clock=clock,
+        )
         return await intents.room(5)
 
     if doubts < 2:

@@ -23,11 +23,12 @@ from bulkwriter.net.api import ListPage
 from bulkwriter.quota.ceiling import Ceiling
 from bulkwriter.run import intents
 from bulkwriter.run.committer import Committer
-from bulkwriter.run.intents import Intents, append_settled, existing_row, intent_row
+from bulkwriter.run.intents import Intents, existing_row, intent_row
 from bulkwriter.run.record_ids import RecordIds
+from bulkwriter.run.row_finder import RowFinder
 from bulkwriter.run.sender import Sender
-from bulkwriter.run.singles import Singles
 from bulkwriter.run.token import TokenRefresh
+from bulkwriter.store.journal import Journal
 
 from .fates import SHIFT
 from .twin import TWINS, twin
@@ -228,12 +229,16 @@ def a_cancel_breaks_a_commit() -> list[Any]:
 
 @twin()
 def a_single_write_knows_no_source() -> list[Any]:
-    """A source that is being taken and single writes do not tell each other of their pairs."""
+    """Rows of a source that is being taken, and of single writes, are not looked for by their pairs."""
 
-    def claim(self: Singles, pair: Any, taken: Any) -> bool:
-        return True
+    def find(self: RowFinder, journal: Journal, pairs: Any, **bounds: Any) -> dict[Any, Any]:
+        return {}
 
-    return [patch.object(Singles, "_claim", claim)]
+    return [patch.object(RowFinder, "find", find), patch.object(RowFinder, "_without_singles", without)]
+
+
+def without(self: RowFinder, journal: Journal, rows: Any) -> tuple[Any, frozenset[int]]:
+    return rows, frozenset()
 
 
 @twin()
@@ -252,8 +257,7 @@ def a_row_is_claimed_twice() -> list[Any]:
 
     async def commit(self: Intents, intents: Any, was: Any, there: Any) -> None:
         rows = [intent_row(intent) for intent in intents]
-        await self._store.run(lambda journal: append_settled(journal, rows=[], settled=rows))
-        await self._store.settle([existing_row(found) for found in there])
+        await self._store.settle([*rows, *(existing_row(found) for found in there)])
         self._found(there)
         self._hand_over(intents)
 

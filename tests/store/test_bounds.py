@@ -111,7 +111,7 @@ def test_two_rows_of_one_seq_are_seen(path: Path) -> None:
 def test_an_index_that_leads_astray_is_seen(path: Path) -> None:
     """A pair given by itself is found by the index: one that misses a row would have it written twice."""
     journal = open_journal(path)
-    journal.find((10, 22))
+    journal.index_pairs()
     journal.close()
     harm(
         path,

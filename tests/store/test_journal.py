@@ -68,7 +68,7 @@ def test_the_largest_ids_come_back_exact(journal: Journal) -> None:
     journal.settle([(0, State.CREATED, 1, ID_MAX, 200, None)])
     assert journal.read_pairs(0, 1) == [(ID_MAX, ID_MAX - 1)]
     assert list(journal.record_ids()) == [[ID_MAX]]
-    row = journal.find((ID_MAX, ID_MAX - 1))
+    row = journal.find_all([(ID_MAX, ID_MAX - 1)]).get((ID_MAX, ID_MAX - 1))
     assert row is not None
     assert (row.pair, row.record_id) == (Pair(ID_MAX, ID_MAX - 1), ID_MAX)
 
@@ -152,16 +152,16 @@ def test_single_rows_have_seqs_of_their_own(journal: Journal) -> None:
 
 def test_a_pair_is_found_by_value_and_its_newest_row_counts(journal: Journal) -> None:
     journal.append([*intents(3), (3, 10, 1_000, 5, State.DUPLICATE, None)])
-    found = journal.find((10, 1_000))
+    found = journal.find_all([(10, 1_000)]).get((10, 1_000))
     assert found is not None
     assert found.seq == 0, "a duplicate says nothing about its pair"
     journal.append([(SINGLE_SEQ, 10, 1_000, None, State.INTENT, None)])
-    again = journal.find((10, 1_000))
+    again = journal.find_all([(10, 1_000)]).get((10, 1_000))
     assert again is not None
     assert again.seq == SINGLE_SEQ
-    assert journal.find((1_000, 10)) is None
+    assert journal.find_all([(1_000, 10)]).get((1_000, 10)) is None
     with journal.transaction():
-        assert journal.find((11, 1_003)) is None
+        assert journal.find_all([(11, 1_003)]).get((11, 1_003)) is None
 
 
 def test_many_pairs_are_found_by_value_before_a_seq(journal: Journal) -> None:
@@ -170,9 +170,11 @@ def test_many_pairs_are_found_by_value_before_a_seq(journal: Journal) -> None:
     journal.append([(6, 20, 2_000, 8, State.INTENT, None)])
     journal.append([(SINGLE_SEQ, 30, 3_000, None, State.INTENT, None)])
     wanted = [(10, 1_000), (10, 1_001), (10, 1_001), (10, 1_003), (ID_MAX, ID_MAX), (20, 2_000), (30, 3_000), (9, 9)]
-    found = journal.find_all(wanted, before=6)
-    assert {pair: row.seq for pair, row in found.items()} == {(10, 1_000): 0, (10, 1_001): 1, (ID_MAX, ID_MAX): 4}
-    assert journal.find_all([], before=6) == {}
+    for _ in ("by a scan", "by the index"):
+        found = journal.find_all(wanted, before=6)
+        assert {pair: row.seq for pair, row in found.items()} == {(10, 1_000): 0, (10, 1_001): 1, (ID_MAX, ID_MAX): 4}
+        assert journal.find_all([], before=6) == {}
+        journal.index_pairs()
     plan = journal._db.execute(f"EXPLAIN QUERY PLAN SELECT 1 FROM pair WHERE {OF_PAIRS}", (6, "[]")).fetchall()
     assert any("USING INDEX pair_by_ids (id_a=? AND id_b=?" in step[-1] for step in plan), "no look at every row"
 

@@ -26,6 +26,7 @@ from bulkwriter.quota.exchanges import Exchanges
 from bulkwriter.run import notes
 from bulkwriter.run.delivery import Deliveries
 from bulkwriter.run.engine import Engine
+from bulkwriter.run.entrance import Entrance
 from bulkwriter.run.sender import Sender
 from bulkwriter.run.singles import Singles
 from bulkwriter.sources import open_source
@@ -90,7 +91,8 @@ PLANTS: dict[str, tuple[Any, str, int, dict[str, Any]]] = {
     "the ledger answers": (Exchanges, "_done", 1, {"quota": ("write:100000/day",)}),
     "the till is drawn": (Exchanges, "_drawn", 0, {"quota": ("write:100000/day",)}),
     "the ledger's future": (ledger_thread, "give", 1, {"quota": ("write:100000/day",)}),
-    "a single write has ended": (Singles, "_ended", 0, {}),
+    "a single write has ended": (Singles, "_answered", 0, {}),
+    "a single pair is entered": (Entrance, "entered", 0, {}),
     "the journal answers": (JournalWriter, "_resolve", 8, {}),
     "the journal's thread": (journal_writer, "totals_of", 8, {}),
     "rows come": (ThreadSource, "_arrive", 0, {}),

@@ -1,0 +1,81 @@
+"""A pair that was given one by one, and who waits for its outcome.  No task is made for it, and one future a call.
+
+    Single      the pair, its row once it has one, and everybody who waits for it
+    Answers     one call with many pairs: one future for all their outcomes
+
+A single is answered once.  Whoever waited may have gone by then: the pair goes on all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ..errors import BulkwriterError
+from ..model import Outcome
+
+NO_ROW = -1
+"""The seq of a pair whose row is not in the journal yet."""
+
+
+class Answers:
+    """The outcomes of one call's pairs, in their order; the future has them when there are all."""
+
+    __slots__ = ("future", "left", "outcomes")
+
+    def __init__(self, count: int) -> None:
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.outcomes: list[Outcome | None] = [None] * count
+        self.left = count
+
+    def answer(self, index: int, outcome: Outcome) -> None:
+        self.outcomes[index] = outcome
+        self.left -= 1
+        if not self.left and not self.future.done():
+            self.future.set_result(None)
+
+
+class Single:
+    """One pair.  `attempts` and `line` are those of its row; `answered` is called when it is answered."""
+
+    __slots__ = ("_answered", "_asked", "attempts", "line", "owed", "pair", "seq")
+
+    def __init__(self, pair: tuple[int, int], answered: Callable[[Single], None]) -> None:
+        self.pair = pair
+        self._answered = answered
+        self.seq = NO_ROW
+        self.attempts = 0
+        self.line: int | None = None
+        self.owed = 0
+        """How many answers this is counted for."""
+        self._asked: list[tuple[asyncio.Future[Outcome] | Answers, int]] = []
+
+    def is_in(self, seq: int, attempts: int, line: int | None) -> None:
+        """The journal has a row of the pair."""
+        self.seq, self.attempts, self.line = seq, attempts, line
+
+    def asks(self, sink: asyncio.Future[Outcome] | Answers, index: int = 0) -> None:
+        """Somebody waits for the outcome."""
+        self._asked.append((sink, index))
+
+    def answer(self, outcome: Outcome) -> None:
+        """Tell everybody who waits."""
+        for sink, index in self._asked:
+            if type(sink) is Answers:
+                sink.answer(index, outcome)
+            elif not sink.done():  # type: ignore[union-attr]
+                sink.set_result(outcome)  # type: ignore[union-attr]
+        self._answered(self)
+
+    def refuse(self, error: BulkwriterError) -> None:
+        """The pair is not taken, or not sent for now."""
+        self.fail(error)
+        self._answered(self)
+
+    def fail(self, error: BulkwriterError) -> None:
+        """No outcome will come."""
+        for sink, _ in self._asked:
+            future = sink.future if isinstance(sink, Answers) else sink
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # whoever waited may have gone; then nobody else retrieves it
