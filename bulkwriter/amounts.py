@@ -8,6 +8,10 @@ Not here: tables and states (`cli.describe`), and text from outside (`shell`).
 
 from __future__ import annotations
 
+from typing import Final
+
+RETRY_AFTER_MAX_S: Final = 1e11  # 3,000 years: far above any stop rule, and still a date that datetime can hold
+
 
 def quantity(value: int, noun: str) -> str:
     """A count with its noun: "1 pair", "2,000 pairs"."""
@@ -34,3 +38,8 @@ def per_second(rate: float) -> str:
     if rate >= 99.95:
         return f"{rate:,.0f}/s"
     return f"{rate:.1f}/s" if rate >= 9.995 else f"{rate:.2f}/s"
+
+
+def wait_words(stated_s: float) -> str:
+    """A stated wait for people, in seconds.  If it was cut to `RETRY_AFTER_MAX_S`, the text says so."""
+    return f"{stated_s:,.0f} s{' or more' if stated_s >= RETRY_AFTER_MAX_S else ''}"

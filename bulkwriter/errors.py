@@ -27,7 +27,13 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes of the command line; when several apply, `README`, "Exit codes" says which comes first."""
+    """Exit codes of the command line; when several apply, `bulkwriter help exit-codes` says which comes first.
+
+    `OK` all that was asked is done · `INCOMPLETE` ended, with some rejected, failed or invalid · `USAGE` a setting or
+    option cannot be right · `DOUBTS` some pairs are in doubt · `CONFIGURATION` a bad token, role or host, or the same
+    rejection again and again · `JOURNAL` locked, unusable, or of another host · `SOURCE` unreadable or changed · `BUG`
+    a bug of ours · `STDOUT` standard output cannot be written · `TRY_LATER` the server is gone, or a quota is spent
+    """
 
     OK = 0  # all that was asked is done
     INCOMPLETE = 1  # ended, with some rejected, failed or invalid

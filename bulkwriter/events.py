@@ -35,8 +35,9 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTrouble:
-    """The last requests all ended in lost connections or doubts.  One lane alone tries again after `pause_s`.
+    """The last requests all ended in lost connections or doubts, the last one for this `reason`.
 
+    One lane alone tries again after `pause_s`.
     `gone_s` is how long this has lasted.  The run gives up after `gives_up_s` more without a good reply; None means
     that it does not give up.
     """
@@ -56,7 +57,7 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class DoubtsParked:
-    """`count` pairs came to be in doubt together, for example after a lost connection, or when a journal is opened."""
+    """`count` pairs came to be in doubt together, for this `reason`: a lost connection, or a journal that is opened."""
 
     count: int
     reason: str
@@ -77,7 +78,7 @@ class DoubtsSettled:
 
 @dataclass(frozen=True, slots=True)
 class LookFailed:
-    """A list call failed, so it settles nothing.  It is made again after `pause_s`."""
+    """A list call failed for this `reason`, so it settles nothing.  It is made again after `pause_s`."""
 
     reason: str
     pause_s: float
@@ -141,7 +142,7 @@ class SameRejections:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence that a person should know; nothing needs to be done."""
+    """A sentence, `text`, that a person should know; nothing needs to be done."""
 
     text: str
 
@@ -171,7 +172,10 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class NotRemembered:
-    """The rate that earlier runs learned could not be read, or this one could not be kept.  The run goes on without."""
+    """The rate that earlier runs learned could not be read, or this one not kept, for this `reason`.
+
+    The run goes on without.
+    """
 
     reason: str
 
@@ -186,7 +190,7 @@ class ObserverDropped:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The writer is open.
+    """The writer is open, for the server at `base_url`, with the file `journal`, or None.
 
     `metrics` returns its numbers at any time, from any thread, and after the writer has ended those of its end.  It is
     None if no observer asked for numbers.
@@ -212,7 +216,8 @@ class ChunkReady:
 class Sampled:
     """Some of the latest durations: of requests, and of waits from a durable intent to its request.
 
-    It comes at most 4 times a second, with at most 5 of each, and only if an observer asked for numbers.
+    It comes at most 4 times a second, with at most 5 each in `latencies_s` and `waits_s`, and only if an observer asked
+    for numbers.
     """
 
     latencies_s: tuple[float, ...]

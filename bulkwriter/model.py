@@ -23,30 +23,34 @@ from typing import Any, Final, NamedTuple
 ID_MAX = 2**63 - 1
 """The largest id.  The API's ids are positive signed 64-bit numbers."""
 BOM = b"\xef\xbb\xbf"
-"""The byte order mark; some servers begin UTF-8 with it.  RFC 8259, 8.1: a parser of JSON "MAY ignore the presence" of
-it.
-"""
+"""The byte order mark; some servers begin UTF-8 with it.  RFC 8259, 8.1: parsers of JSON "MAY ignore" it."""
 
 
 class Pair(NamedTuple):
-    """One input record; both ids are 1 to 2^63-1.  `member_id` is the enrolment (CourseMember), not the person."""
+    """One pair of ids, 1 to 2^63-1: `lesson_id`; `member_id` is the enrolment (CourseMember), not the person."""
 
     lesson_id: int
     member_id: int
 
 
 class State(IntEnum):
-    """What is known of a pair.  The numbers are stored in journals and never change their meaning."""
+    """What is known of a pair.  The numbers are stored in journals and never change their meaning.
 
-    PENDING = 0  # read, not sent yet
-    INTENT = 1  # may be sent at any moment: after a crash this is a doubt, and it is shown to people as one
-    IN_DOUBT = 2  # may have been applied, not known
-    CREATED = 3  # this run made the record
-    EXISTING = 4  # was there before this run
-    REJECTED = 5  # the server refuses this pair
-    FAILED = 6  # attempts used up, surely not applied; the next start tries again
-    INVALID = 7  # the row is not a pair
-    DUPLICATE = 8  # the same pair as an earlier row
+    `PENDING` read, not sent yet · `INTENT` may be sent at any moment: after a crash a doubt, and shown as one ·
+    `IN_DOUBT` may have been applied, not known · `CREATED` this run made the record · `EXISTING` was there before ·
+    `REJECTED` the server refuses it · `FAILED` attempts used up, surely not applied; the next start tries again ·
+    `INVALID` the row is no pair · `DUPLICATE` the same pair as an earlier row
+    """
+
+    PENDING = 0
+    INTENT = 1
+    IN_DOUBT = 2
+    CREATED = 3
+    EXISTING = 4
+    REJECTED = 5
+    FAILED = 6
+    INVALID = 7
+    DUPLICATE = 8
 
     @property
     def word(self) -> str:
@@ -59,7 +63,7 @@ SETTLED = frozenset({State.CREATED, State.EXISTING, State.REJECTED, State.INVALI
 
 
 class FieldError(NamedTuple):
-    """One entry of the API's `Errors` list; either part may be empty, never both."""
+    """One entry of the API's `Errors`: its `property_name` and `message`.  Either may be empty, never both."""
 
     property_name: str
     message: str
@@ -70,7 +74,9 @@ class Outcome:
     """What became of one pair, as the journal has it when this is delivered.
 
     `seq` is the 0-based place in the source (single writes count from `SINGLE_SEQ`).  `pair` is None for a bad row.
-    `attempts` counts requests of which at least one byte was written.  `http_status` is that of the last whole reply.
+    `state` says what became of it.  `record_id` is the id of the record, where it is known.  `attempts` counts requests
+    of which at least one byte was written.  `http_status` is that of the last whole reply.  `errors` are the server's
+    reasons, and `message` is a reason in words, also one of ours.  `line` is the 1-based line of the source, or None.
     """
 
     seq: int
@@ -256,7 +262,11 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Pairs by state; `pairs`, the rows read, is always their sum."""
+    """Pairs by state; `pairs`, the rows read, is always their sum.
+
+    `created` and `existing` pairs are on the server; `rejected`, `invalid` and `duplicates` have no record.  The next
+    start tries `failed` pairs again, looks up those `in_doubt`, and sends those `pending`.
+    """
 
     created: int = 0
     existing: int = 0
@@ -269,6 +279,7 @@ class Counts:
 
     @property
     def pairs(self) -> int:
+        """Rows read: the sum of all states."""
         return (
             self.created + self.existing + self.rejected + self.failed
             + self.in_doubt + self.pending + self.invalid + self.duplicates
@@ -279,17 +290,13 @@ class Counts:
         """Counts from rows by state; intents are doubts until their outcome is known."""
         get = by_state.get
         return cls(
-            created=get(State.CREATED, 0),
-            existing=get(State.EXISTING, 0),
-            rejected=get(State.REJECTED, 0),
-            failed=get(State.FAILED, 0),
-            in_doubt=get(State.IN_DOUBT, 0) + get(State.INTENT, 0),
-            pending=get(State.PENDING, 0),
-            invalid=get(State.INVALID, 0),
-            duplicates=get(State.DUPLICATE, 0),
-        )
+            created=get(State.CREATED, 0), existing=get(State.EXISTING, 0), rejected=get(State.REJECTED, 0),
+            failed=get(State.FAILED, 0), in_doubt=get(State.IN_DOUBT, 0) + get(State.INTENT, 0),
+            pending=get(State.PENDING, 0), invalid=get(State.INVALID, 0), duplicates=get(State.DUPLICATE, 0),
+        )  # fmt: skip
 
     def to_json(self) -> dict[str, int]:
+        """The counts by the names of `--json`, with `pairs`."""
         return {"pairs": self.pairs, **asdict(self)}
 
 
@@ -369,6 +376,9 @@ class Ended:
 class Summary:
     """How a run stands.  `counts` covers all starts of the run; the other figures are those of this process.
 
+    `attempts` counts requests with at least one byte written, `throttled` those that the server throttled, `settled`
+    the pairs settled, and `creates` the records made.  `elapsed_s` is since the writer was opened.  `journal` is its
+    path, or None.  `reasons` say why pairs were rejected, invalid or failed, as far as this process heard.
     `rows` says how many rows the source has and how many were not read yet.  `exit_code` is one of the codes that
     `bulkwriter help exit-codes` lists.  `ended` says why this start ended; it is None while the start goes on.
     `under_way` counts pairs that this process sends or is about to send; `counts` has them as `pending`.
@@ -380,12 +390,12 @@ class Summary:
     elapsed_s: float = 0.0
     journal: str | None = None
     exit_code: int = 0
-    settled: int = 0  # pairs settled by this process
-    creates: int = 0  # records made by this process
+    settled: int = 0
+    creates: int = 0
     rows: Rows = Rows()
     ended: Ended | None = None
     under_way: int = 0
-    reasons: Reasons = field(default_factory=dict)  # why pairs were rejected, invalid or failed, as far as it was heard
+    reasons: Reasons = field(default_factory=dict)
 
     @property
     def pairs_per_s(self) -> float:
@@ -394,6 +404,7 @@ class Summary:
 
     @property
     def creates_per_s(self) -> float:
+        """Records made a second."""
         return self.creates / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     @property
@@ -408,6 +419,7 @@ class Summary:
         return replace(self, counts=left, under_way=0)
 
     def to_json(self) -> dict[str, Any]:
+        """The object that `run --json` prints (`bulkwriter help json`)."""
         ended = self.ended
         return {
             **self.counts.to_json(),
@@ -428,12 +440,14 @@ class Summary:
 class Snapshot:
     """How a run stands at this moment, for progress lines.
 
-    `counts`, `done`, `total` and `not_read` cover the whole run; the other figures are those of this process.  `done`
-    counts settled rows.  `total` is None while unknown; `is_total_exact` is False for an estimate from the bytes read.
-    `not_read` counts rows that no start has read.  `latency_s` holds quantiles, such as {0.5: 0.02, 0.99: 0.1}.
-    `held_by` names the bottleneck in words, `held_kind` in one or two; `holds_until_s` says for how many more seconds
-    it lasts, or None.  `believes` says which rate the run takes the server to allow.  `reasons` are the most frequent
-    reasons why pairs were not written.
+    `in_flight` requests are under way, and `in_flight_limit` may be.  `attempts` and `throttled` are as in `Summary`.
+    `rate_per_s` is the records made a second, lately.  `eta_s` is how much longer the run takes, or None.
+    `elapsed_s` is since the writer was opened.  `counts`, `done`, `total` and `not_read` cover the whole run; the
+    other figures are those of this process.  `done` counts settled rows.  `total` is None while unknown;
+    `is_total_exact` is False for an estimate from the bytes read.  `not_read` counts rows that no start has read.
+    `latency_s` holds quantiles, such as {0.5: 0.02, 0.99: 0.1}.  `held_by` names the bottleneck in words, `held_kind`
+    in one or two; `holds_until_s` says for how many more seconds it lasts, or None.  `believes` says which rate the
+    run takes the server to allow.  `reasons` are the most frequent reasons why pairs were not written.
     """
 
     counts: Counts
@@ -456,7 +470,6 @@ class Snapshot:
     not_read: int | None = None
 
 
-RETRY_AFTER_MAX_S: Final = 1e11  # 3,000 years: far above any stop rule, and still a date that datetime can hold
 CLOCK_NOISE_S: Final = 0.01
 """An instant that was converted from one clock to another may be late by so much."""
 
@@ -485,8 +498,3 @@ def began(wall: float) -> str:
     """Local time to the minute, rounded down: when something began."""
     at = datetime.fromtimestamp(wall, UTC).astimezone()
     return at.strftime("%Y-%m-%d %H:%M %Z").rstrip()
-
-
-def wait_words(stated_s: float) -> str:
-    """A stated wait for people, in seconds.  If it was cut to `RETRY_AFTER_MAX_S`, the text says so."""
-    return f"{stated_s:,.0f} s{' or more' if stated_s >= RETRY_AFTER_MAX_S else ''}"

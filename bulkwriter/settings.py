@@ -11,10 +11,10 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 from urllib.parse import urlsplit
 
 from .errors import UsageError
@@ -27,6 +27,33 @@ STOP_WAIT_S: Final = 60.0
 HOST: Final = re.compile(r"[\w.-]+|[0-9a-f]*:[0-9a-f:.]*(%[\w.-]+)?", re.ASCII | re.IGNORECASE)
 
 TokenCall = Callable[[], Awaitable[str]]
+
+if TYPE_CHECKING:
+
+    class PathChoice:
+        """A setting that takes a path or its text, and gives a path."""
+
+        @overload
+        def __get__(self, settings: None, owner: type, /) -> Self: ...
+        @overload
+        def __get__(self, settings: object, owner: type, /) -> Path | None: ...
+        def __get__(self, settings: object, owner: type, /) -> Any: ...
+        def __set__(self, settings: object, value: Path | str | None, /) -> None: ...
+
+    class TextsChoice:
+        """A setting that takes any sequence of texts, and gives a tuple."""
+
+        @overload
+        def __get__(self, settings: None, owner: type, /) -> Self: ...
+        @overload
+        def __get__(self, settings: object, owner: type, /) -> tuple[str, ...]: ...
+        def __get__(self, settings: object, owner: type, /) -> Any: ...
+        def __set__(self, settings: object, value: Sequence[str], /) -> None: ...
+
+else:  # plain fields: `make_paths` turns what was given into what is read
+    PathChoice, TextsChoice = Path | None, tuple[str, ...]
+READ_AS: Final = {"PathChoice": "Path | None", "TextsChoice": "tuple[str, ...]"}
+"""What is read from such a field."""
 
 
 def bound(default: Any, unit: str, low: float, high: float, why: str) -> Any:
@@ -73,17 +100,17 @@ class Settings:
 
     base_url: str = choice(DEFAULT_BASE_URL, "scheme, host, port and path prefix of the API; http only to loopback")
     token: str | TokenCall | None = choice(None, "bearer token, or an async callable that returns the current one", secret=True)
-    token_file: Path | None = choice(None, "file whose first line is the token; read again when the server refuses it")
+    token_file: PathChoice = choice(None, "file whose first line is the token; read again when the server refuses it")
     username: str | None = choice(None, "sign in with user name and password instead of a token")
     password: str | None = choice(None, "password of username", secret=True)
-    password_file: Path | None = choice(None, "file whose first line is the password")
+    password_file: PathChoice = choice(None, "file whose first line is the password")
     totp: Callable[[], str] | None = choice(None, "called for a two-factor code at each sign-in", secret=True)
-    totp_file: Path | None = choice(None, "file whose first line is the current two-factor code")
+    totp_file: PathChoice = choice(None, "file whose first line is the current two-factor code")
     client_id: str | None = choice(None, "name of this sign-in; a new sign-in with the same name cancels the earlier one's refresh token")
-    ca_file: Path | None = choice(None, "PEM file of certificate authorities to trust instead of the system's")
+    ca_file: PathChoice = choice(None, "PEM file of certificate authorities to trust instead of the system's")
     proxy: str | None = choice(None, "http(s) proxy to tunnel through; the default comes from HTTPS_PROXY and NO_PROXY, and loopback never uses it", secret=True)
 
-    journal: Path | None = choice(None, "SQLite file that remembers every pair; with None nothing is kept, and a restart sends every pair again")
+    journal: PathChoice = choice(None, "SQLite file that remembers every pair; with None nothing is kept, and a restart sends every pair again")
     existing: Literal["check", "skip"] = choice("check", "check: look up the existing records before writing; skip: trust that there are none", words=("check", "skip"))
     after_loss: bool = choice(False, "the journal was lost: first wait late_apply_s + list_lag_s, so that the look-up sees every request that was on its way")
     retry_rejected: bool = choice(False, "send pairs again that an earlier start saw rejected")
@@ -93,11 +120,11 @@ class Settings:
     in_flight: int = bound(64, "requests", 1, 4_096, "most requests in flight at once; more is faster on slow links and harder on the server")
     rate: float | None = bound(None, "a second", 1e-4, 1e6, "send at most this many requests in any second (below 1: at most one in 1/rate seconds)")
     min_rate: float = bound(0.0, "a second", 0, 1e6, "never slow down below this rate, even where other clients take most of the server's limit")
-    quota: tuple[str, ...] = choice((), "a quota such as write:2500/day, or a profile: nexudus or none")
+    quota: TextsChoice = choice((), "a quota such as write:2500/day, or a profile: nexudus or none")
     quota_share: float = bound(1.0, "share", 0.01, 1, "share of each quota that this run may use")
     on_quota: Literal["wait", "stop"] = choice("wait", "when a quota is spent, wait until it has room again, or stop with exit 75", words=("wait", "stop"))
     account: str | None = choice(None, "name under which quotas are counted; default: the base URL")
-    ledger: Path | None = choice(None, "file that counts what was spent of the quotas; what runs learn of the server's limit is kept beside it; default in the user's state folder")
+    ledger: PathChoice = choice(None, "file that counts what was spent of the quotas; what runs learn of the server's limit is kept beside it; default in the user's state folder")
 
     timeout_s: float = bound(90.0, "s", 0.01, 86_400, "deadline of a request; longer than the usual gateway's 60 s, so that the gateway gives up first")
     late_apply_s: float = bound(60.0, "s", 0, 864_000, "a request whose reply was lost is applied within this time, or never")
@@ -125,6 +152,7 @@ class Settings:
 
     @property
     def is_loopback(self) -> bool:
+        """Whether `base_url` is this machine: then no quota is the default, http is allowed, and no proxy is used."""
         return is_loopback_host(urlsplit(self.base_url).hostname or "")
 
     @property
@@ -187,7 +215,7 @@ def check_types(settings: Any) -> None:
     shown.
     """
     for f in dataclasses.fields(settings):
-        value, kinds = getattr(settings, f.name), str(f.type).split(" | ")
+        value, kinds = getattr(settings, f.name), type_of(f).split(" | ")
         if not any(is_of(value, kind) for kind in kinds):
             raise UsageError(
                 f"{f.name} is of type {type(value).__name__}, not {' or '.join(kinds)}",
@@ -208,11 +236,18 @@ def is_of(value: Any, kind: str) -> bool:
 
 
 def make_paths(settings: Any) -> None:
-    """Turn the names of files into paths: callers without a type checker write journal="run.journal"."""
+    """Turn the names of files into paths, and lists into tuples: callers write journal="run.journal"."""
     for f in dataclasses.fields(settings):
         value = getattr(settings, f.name)
-        if str(f.type).startswith("Path") and isinstance(value, str):
+        if type_of(f).startswith("Path") and isinstance(value, str):
             object.__setattr__(settings, f.name, Path(value))  # frozen, but for this moment
+        elif isinstance(value, list):
+            object.__setattr__(settings, f.name, tuple(value))
+
+
+def type_of(f: dataclasses.Field[Any]) -> str:
+    """The type of what is read from a field, as text."""
+    return READ_AS.get(str(f.type), str(f.type))
 
 
 def is_loopback_host(host: str) -> bool:

@@ -27,7 +27,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from .entities import Entity
 from .entities.completed_lessons import COMPLETED_LESSONS
@@ -77,11 +77,13 @@ class BulkWriter:
         observers: Sequence[Observer | SharedObserver] = (),
         columns: tuple[str | None, str | None] | None = None,
         entity: Entity = COMPLETED_LESSONS,
-        assembly: Assembly | None = None,
+        assembly: Any = None,
     ) -> None:
         self._settings = settings
         self._audience = Audience((log_event, *observers))
-        self._assembly = assembly or Assembly(settings, columns=columns, entity=entity, tell=self._audience.tell)
+        self._assembly: Assembly = assembly or Assembly(
+            settings, columns=columns, entity=entity, tell=self._audience.tell
+        )
         self._living: asyncio.Task[None] | None = None
         self._is_left = asyncio.Event()
         self._engine: Engine

@@ -36,9 +36,9 @@ MAY_USE: dict[str, set[str]] = {
     "shielded": set(),
     "threads": {"errors"},
     # decide, talk, remember, read
-    "core": {"errors", "metrics", "model", "rows", "settings"},
+    "core": {"amounts", "errors", "metrics", "model", "rows", "settings"},
     "adaptive": {"model"},
-    "net": {"__version__", "entities", "errors", "guarded", "model", "settings"},
+    "net": {"__version__", "amounts", "entities", "errors", "guarded", "model", "settings"},
     "store": {"entities", "errors", "guarded", "model", "rows", "threads"},
     "sources": {"entities", "errors", "guarded", "model", "shell", "threads"},
     # look, wait and act

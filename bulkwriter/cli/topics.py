@@ -84,6 +84,12 @@ def stub(width: int) -> str:
     return text.strip()
 
 
+def api(width: int) -> str:
+    """The library's reference, from its docstrings."""
+    text: str = importlib.import_module("bulkwriter.cli.api_page").page(width)
+    return text
+
+
 def manual(name: str, module: str = "manual") -> Callable[[int], str]:
     """A topic of the manual."""
 
@@ -110,6 +116,7 @@ TOPICS: dict[str, tuple[str, Callable[[int], str]]] = {
     "replies": ("what each reply of the server means", replies),
     "settings": ("every setting and limit: unit, range, default, reason", settings),
     "config": ("bulkwriter.toml: settings in a file, and profiles", manual("CONFIG", "manual_config")),
+    "api": ("the library: every name, method and setting, from the docstrings", api),
     "completion": ("completion in bash, zsh and fish", manual("COMPLETION")),
     "stub": ("the local server, its scenarios and its truth", stub),
     "journal-format": ("the journal's tables, for whoever reads it with SQLite", journal_format),

@@ -26,10 +26,10 @@ from typing import Any, Final, NamedTuple
 import orjson
 from orjson import loads
 
+from ..amounts import RETRY_AFTER_MAX_S
 from ..model import (
     BOM,
     ID_MAX,
-    RETRY_AFTER_MAX_S,
     CallKind,
     CallVerdict,
     Fault,

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
+from ..amounts import wait_words
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
-from ..model import FATAL_FAULTS, Fault, Verdict, moment, wait_words
+from ..model import FATAL_FAULTS, Fault, Verdict, moment
 from ..rows import text_of
 from ..settings import Settings
 from .reasons import escaped, words_of

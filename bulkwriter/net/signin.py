@@ -27,9 +27,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 from urllib.parse import quote_plus
 
+from ..amounts import wait_words
 from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from ..guarded import is_cancelled
-from ..model import FATAL_FAULTS, CallVerdict, Fault, Reply, wait_words
+from ..model import FATAL_FAULTS, CallVerdict, Fault, Reply
 from .api import BadList, check_header, load
 
 TRIES: Final = 5  # requests for one token; with their pauses they bridge up to 15 s without an answer

@@ -12,6 +12,7 @@ Not here: how they are served.  A service does that already, or calls `prometheu
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -24,7 +25,10 @@ from .instruments import EVENTS, HISTOGRAMS, INSTRUMENTS, Instrument, Numbers
 from .text import cumulative
 from .totals import WriterSums
 
-FAMILIES = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
+FAMILIES: Final[dict[str, type[CounterMetricFamily] | type[GaugeMetricFamily]]] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+}
 
 
 class PrometheusMetrics(Collector):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulkwriter.amounts import RETRY_AFTER_MAX_S
 from bulkwriter.core.classify import (
     ERRORS_KEPT,
     QUOTE_CHARS,
@@ -19,7 +20,7 @@ from bulkwriter.core.classify import (
     classify,
     created_id,
 )
-from bulkwriter.model import ID_MAX, RETRY_AFTER_MAX_S, Fault, FieldError, Reply, Verdict, VerdictKind
+from bulkwriter.model import ID_MAX, Fault, FieldError, Reply, Verdict, VerdictKind
 
 CREATED, REJECTED, IN_DOUBT = VerdictKind.CREATED, VerdictKind.REJECTED, VerdictKind.IN_DOUBT
 UNSENT, THROTTLED = VerdictKind.UNSENT, VerdictKind.THROTTLED

@@ -215,7 +215,7 @@ def test_nothing_that_was_noted_is_believed_unseen(noted: Any) -> None:
 
 
 def test_a_token_of_unknown_age_is_doubted_in_a_run_of_days() -> None:
-    fixed, kept = Settings(token="x"), Settings(token_file="token")  # type: ignore[arg-type]
+    fixed, kept = Settings(token="x"), Settings(token_file="token")
     assert token_warning(fixed, 3_600.0) == ""
     assert "may end before that" in token_warning(fixed, 3 * DAY_S)
     assert "about 12 days, and a token lives 7 days: this one ends before that" in token_warning(fixed, 12 * DAY_S)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulkwriter.amounts import RETRY_AFTER_MAX_S
 from bulkwriter.core.classify import parse_retry_after
-from bulkwriter.model import RETRY_AFTER_MAX_S
 
 NOW_S = 784_111_777.0  # the next line, which is the example of RFC 9110
 NOW_DATE = "Sun, 06 Nov 1994 08:49:37 GMT"

@@ -203,7 +203,7 @@ def test_a_wrong_setting_is_named_where_it_is_made(chosen: dict[str, Any]) -> No
 
 
 def test_files_may_be_named_by_strings() -> None:
-    assert Settings(journal="run.journal").journal == Path("run.journal")  # type: ignore[arg-type]
+    assert Settings(journal="run.journal").journal == Path("run.journal")
 
 
 @pytest.mark.slow

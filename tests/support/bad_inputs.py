@@ -11,10 +11,11 @@ import math
 from collections.abc import Callable
 from typing import Final
 
+from bulkwriter.amounts import RETRY_AFTER_MAX_S
 from bulkwriter.core.classify import classify, created_id, parse_retry_after
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import BulkwriterError, SourceError
-from bulkwriter.model import ID_MAX, RETRY_AFTER_MAX_S, BadRow, Fault, Reply, VerdictKind
+from bulkwriter.model import ID_MAX, BadRow, Fault, Reply, VerdictKind
 from bulkwriter.net.api import NOBODY, BadList, ListPage, load
 from bulkwriter.net.api import Api as NetApi
 from bulkwriter.net.framing import ReplyReader
