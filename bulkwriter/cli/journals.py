@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..entities import Entity, entity_of
 from ..errors import JournalError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..store.journal_reader import JournalReader
 
 SQLITE = b"SQLite format 3\0"
+BLOCK_BYTES = 1 << 20
 
 
 def check_journal(path: Path, command: str) -> None:
@@ -77,6 +79,36 @@ def begins_with(path: Path, magic: bytes) -> bool:
             return file.read(len(magic)) == magic
     except OSError:
         return True
+
+
+class Beginning(NamedTuple):
+    """How a file begins: so many bytes with this digest."""
+
+    size: int
+    digest: bytes
+
+    @classmethod
+    def of(cls, path: Path, size: int | None = None) -> Beginning | None:
+        """The first `size` bytes of a file, or all of it; None where it cannot be read or is shorter."""
+        digest, left = hashlib.sha256(), size
+        try:
+            with path.open("rb") as file:
+                while block := file.read(BLOCK_BYTES if left is None else min(BLOCK_BYTES, left)):
+                    digest.update(block)
+                    left = left if left is None else left - len(block)
+                size = file.tell() if size is None else size
+        except OSError:
+            return None
+        return None if left else cls(size, digest.digest())
+
+    @classmethod
+    def of_run(cls, source: Path) -> Beginning | None:
+        """A source from which a run has begun, as its journal beside it shows; None where there is none."""
+        return cls.of(source) if Path(f"{source}.journal").is_file() else None
+
+    def is_kept_by(self, path: Path) -> bool:
+        """Whether a file still begins so; a journal takes rows that were added at the end."""
+        return Beginning.of(path, self.size) == self
 
 
 def written_at(path: Path) -> datetime.datetime:

@@ -91,6 +91,19 @@ Reasons in people.unresolved.csv
   enrolment blocked             --accept inactive,blocked,not-approved
   enrolment not approved
 
+Missing enrolments
+
+  bulkwriter resolve people.csv --enrol
+
+shows which enrolments the rows lack and what it will send, and asks.  Then it
+creates them and resolves the rows again.  Each makes a person a member of a
+course.  Whether Nexudus tells the person by e-mail is not known: try one first.
+It sends "Approved": true, since private and paid courses show nothing without;
+--leave-approval leaves that to the server.  If it is killed, the same command
+goes on, and nothing is doubled: people.enrolments.csv.journal remembers each.
+status, verify, export and undo take that journal; undo deletes what was made.
+The user needs the role CourseMember-Create too.
+
 "Not found" can also mean that your sign-in may not see it: users can be limited
 to some locations.  Correct the rows in the file and resolve that file again.  It
 has the columns that resolve needs.
@@ -427,5 +440,6 @@ and leaves the record alone if it holds another pair.  If you stop it, the same
 command goes on where it ended.  Afterwards run can create the pairs again.
 
 Both commands ask before they delete anything.  Where nobody can answer they
-need --yes.  They also need the role CourseCompletedLesson-Delete.
+need --yes.  They also need the role CourseCompletedLesson-Delete, or for the
+journal of enrolments (help spreadsheets) CourseMember-Read and -Delete.
 """

@@ -29,7 +29,7 @@ from ..entities.enrolments import ENROLMENTS
 from ..errors import Exit, UsageError
 from ..settings import Settings
 from ..shell import operand, quote
-from . import choose, describe, options
+from . import choose, describe, journals, options
 from .drafts import Drafts
 from .export import check_output, harmless
 from .lifecycle import CountingCommand, Invocation
@@ -120,6 +120,7 @@ class ResolveCommand(CountingCommand):
         self._accepted: list[RowReason] = []
         self._is_written = False
         self._enrol_step: EnrolStep | None = None
+        self._run_before: journals.Beginning | None = None  # the output, if a run has begun from it
         self._earlier_calls = 0
         self.output, self.unresolved_output = outputs_of(people, self._options["output"])
 
@@ -150,6 +151,7 @@ class ResolveCommand(CountingCommand):
         with contextlib.ExitStack() as stack:
             spool = stack.enter_context(contextlib.closing(Spool(self.output.resolve().parent)))
             columns = await self._read_table(settings, spool)
+            self._run_before = journals.Beginning.of_run(self.output)
             is_fresh = self._options["refresh"]
             cache = Cache(cache_path(settings, os.environ), time.time, is_fresh=is_fresh)
             self._cache = stack.enter_context(cache)
@@ -313,7 +315,14 @@ class ResolveCommand(CountingCommand):
         elif self._resolver.missing_enrolments:
             count = describe.quantity(len(self._resolver.missing_enrolments), "missing enrolment")
             lines.append(f"add --enrol to create {count}; it asks first")
-        if facts["resolved"]:
+        if self._run_before and not self._run_before.is_kept_by(self.output):
+            journal = quote(operand(f"{self.output}.2.journal"))
+            lines += [
+                "a run has begun from the file that stood there, and its rows have changed: its journal does not take",
+                "the new file.  With another journal a run finds what exists, and does not write that again:",
+                f"  bulkwriter run {quote(operand(self.output))} --journal {journal}",
+            ]
+        elif facts["resolved"]:
             lines.append(f"next: bulkwriter plan {quote(operand(self.output))}")
         return lines
 
