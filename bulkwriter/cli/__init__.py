@@ -16,7 +16,8 @@
     status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`)
     resolve         a table of e-mails and titles becomes a source; `drafts`: files that appear together; `enrol`: what
                     its rows lack is created
-    export          pairs by state, as a source again; `journals`: which journal is meant
+    export          pairs by state, as a source again, with their own rows (`source_rows`);
+                    `journals`: which journal is meant
     verify, undo    what the server has, against a journal (`verify_report`); the records of a run deleted
     config          every setting with its origin
     stub, demo      the local server, and a run against it; `demo_people`: one that begins with a spreadsheet

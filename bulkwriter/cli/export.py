@@ -1,13 +1,20 @@
 """`bulkwriter export JOURNAL --state S[,S…] --output FILE.csv`: pairs by state, as a CSV that is a SOURCE again.
 
-Columns: the two ids under the names that the source gave them; then `status` (of the server's last whole reply),
-`property` and `message` (what the server said, several parted by "; ", or why a row is no pair), `attempts`, `line`
-(of the source), `state`, `record_id`, and `row` (of an invalid row: its text, cut to 500 characters; its ids are
-empty).
+Columns of a CSV: the two ids under the names that the source gave them; then `status` (of the server's last whole
+reply), `property` and `message` (what the server said, several parted by "; ", or why a row is no pair), `attempts`,
+`line` (of the source), `state`, `record_id`, and `row` (of an invalid row: its text, cut to 500 characters).
 
-Text that a spreadsheet would take for a formula (it begins with = + - @, tab or return) gets an apostrophe in front,
-as spreadsheets themselves do it.  The file appears whole or not at all: written beside its name, synced, then
-renamed.  It never replaces a file without `--force`, and never the journal.
+Behind these stand the other columns of the source, as they are in its own rows.  The ids of an invalid row are then the
+texts that it has there, so that it can be mended in its place; else they are empty.  That needs the source as it was
+(`source_rows`).  If it is gone or has changed, a line on stderr says so.  A name of the source that is one of ours too
+is followed by "(source)".  `--format jsonl` writes an object a line with the same names.
+
+A CSV file begins with a byte order mark, by which Excel knows UTF-8; a source may have one.  In it, text that a
+spreadsheet would take for a formula (it begins with = + - @, tab or a line end) gets an apostrophe in front, as
+spreadsheets themselves do it.
+
+The file appears whole or not at all: written beside its name, synced, then renamed.  It never replaces a file without
+`--force`, and never the journal.
 """
 
 from __future__ import annotations
@@ -19,26 +26,29 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from itertools import chain, takewhile
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from ..entities.completed_lessons import COMPLETED_LESSONS
-from ..errors import UsageError
-from ..model import State
+from ..errors import SourceError, UsageError
+from ..model import State, column_key
 from ..shell import quote
 from . import describe, journals, options, stdout
 from .main import put_stderr
+from .source_rows import OwnRows, own_rows
 
 if TYPE_CHECKING:
     from ..store.schema import ExportRow
 
 WORDS = {s.word: s for s in State if s is not State.INTENT}
 COLUMNS = ("status", "property", "message", "attempts", "line", "state", "record_id", "row")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""How a cell begins that a spreadsheet may take for a formula; the last four are the wide forms of East Asia."""
+BOM = "\ufeff"
 JOURNAL_ENDS = ("", "-wal", "-shm", ".lock")
 
 
@@ -47,15 +57,22 @@ JOURNAL_ENDS = ("", "-wal", "-shm", ".lock")
 @click.option("--state", "states", metavar="S[,S…]", required=True, help=f"which pairs: {', '.join(WORDS)}")
 @click.option("--output", metavar="FILE.csv|-", required=True, help="where to write; - is stdout")
 @click.option("--force", is_flag=True, help="replace FILE.csv if it exists")
-def command(journal: Path, states: str, output: str, force: bool) -> int:
-    """Write the pairs of a journal that have a given state: the ids first, then what the server said."""
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="what to write [default csv]")
+@click.option("--source", metavar="SOURCE", type=options.PATH, help="where the run's SOURCE lies now, if it was moved")
+def command(journal: Path, states: str, output: str, force: bool, form: str | None, source: Path | None) -> int:
+    """Write the pairs of a journal that have a given state: the ids, what the server said, and the source's own row."""
     wanted = states_of(states)
     journals.check_journal(journal, "export")
     from ..store.journal_reader import JournalReader
 
     with JournalReader(journal) as reader:
         names = json.loads(reader.meta().get("columns", "null")) or COMPLETED_LESSONS.fields
-        lines = csv_lines(names, reader.export(wanted))
+        own = own_rows(reader, (names[0], names[1]), source)
+        if isinstance(own, str):
+            put_stderr(f"note: the ids alone, without the other columns of the source: {own}")
+        is_csv = form == "csv" or (form is None and not output.lower().endswith((".jsonl", ".ndjson")))
+        records = joined(names, reader.export(wanted), None if isinstance(own, str) else own)
+        lines = csv_lines(records, mark=BOM if output != "-" else "") if is_csv else json_lines(records)
         if output == "-":
             written = write_stdout(lines)
             if written is None:
@@ -84,9 +101,44 @@ def states_of(text: str) -> set[State]:
     return found
 
 
-def csv_lines(names: Iterable[str], rows: Iterable[ExportRow]) -> Iterator[str]:
-    """The header, then a record for each row."""
-    return csv_rows(chain([[*names, *COLUMNS]], map(record, rows)))
+def joined(names: Sequence[str], rows: Iterable[ExportRow], own: OwnRows | None) -> Iterator[list[object]]:
+    """The names of all columns, then the values of each row."""
+    if own is None:
+        yield [*names, *COLUMNS]
+        yield from map(record, rows)
+        return
+    earlier = len(COLUMNS) if own.names[: len(COLUMNS)] == [*COLUMNS] else 0  # the source is an export itself
+    taken = {column_key(name) for name in (*names, *COLUMNS)}
+    others = [f"{name} (source)" if column_key(name) in taken else name for name in own.names[earlier:]]
+    yield [*names, *COLUMNS, *others]
+    from ..sources.ids import parse_id
+
+    for row, ids, values in own.joined(rows):
+        made = record(row)
+        if ids and row.pair is None:
+            made[:2] = ids
+        elif ids and row.pair and (parse_id(ids[0]), parse_id(ids[1])) != tuple(row.pair):
+            raise SourceError(f"the source has changed: line {row.line} differs from the run in the journal")
+        yield [*made, *values[earlier:]]
+
+
+def csv_lines(records: Iterator[list[object]], *, mark: str) -> Iterator[str]:
+    """The header behind a `mark`, then a record for each row; nothing in it is a formula."""
+    lines = csv_rows([value if isinstance(value, int) else harmless(str(value)) for value in row] for row in records)
+    yield mark + next(lines)
+    yield from lines
+
+
+def json_lines(records: Iterator[list[object]]) -> Iterator[str]:
+    """Nothing in place of a header, then an object for each row."""
+    names: list[str] = []
+    for name in map(str, next(records)):
+        wanted = name or "column"
+        same = sum(1 for other in names if other == wanted or other.startswith(f"{wanted} ("))
+        names.append(f"{wanted} ({same + 1})" if wanted in names else wanted)
+    yield ""
+    for row in records:
+        yield json.dumps(dict(zip(names, row, strict=False)), ensure_ascii=False) + "\n"
 
 
 def csv_rows(rows: Iterable[list[object]]) -> Iterator[str]:
@@ -108,13 +160,13 @@ def record(row: ExportRow) -> list[object]:
         first,
         second,
         "" if row.http_status is None else row.http_status,
-        harmless(about),
-        harmless(said),
+        about,
+        said,
         row.attempts,
         "" if row.line is None else row.line,
         row.state.word,
         "" if row.record_id is None else row.record_id,
-        harmless(row.raw),
+        row.raw,
     ]
 
 

@@ -205,6 +205,9 @@ lists the bad rows, so that you can correct them:
 
   bulkwriter export pairs.csv.journal --state invalid --output bad.csv
 
+The file has all columns of your source, if the source is still as it was.  Mend
+the rows there, and give the file to a new run.
+
 If a file has the same pair twice, the run writes it once.  The second row
 counts as a duplicate.
 

@@ -25,7 +25,7 @@ from ..settings import Limits, Settings
 from ..shielded import to_its_end
 from ..store.journal import Journal
 from ..store.schema import ExportRow
-from ..store.starts import SOURCE, source_text
+from ..store.starts import ORIGIN, SOURCE, source_text
 from .admission import Admission
 from .delivery import Deliveries
 from .ports import Store
@@ -146,7 +146,11 @@ class Intents:
         source.
         """
         if news is not None:
-            self._source_note = {SOURCE: source_text(news[0], is_exact=news[1])}
+            self._source_note[SOURCE] = source_text(news[0], is_exact=news[1])
+
+    def note_origin(self, origin: str) -> None:
+        """Note where the source's own rows are.  It is kept with the next rows, or at the end."""
+        self._source_note[ORIGIN] = origin
 
     async def commit_source(self) -> None:
         """Keep the note if no further row will come."""

@@ -138,6 +138,8 @@ class SourceRun:
                 delivery.put(unsettled(doubt.intent, State.IN_DOUBT))
 
     def _intake_of(self, source: Source) -> Intake:
+        if origin := getattr(source, "origin", ""):
+            self._engine.intents.note_origin(origin)
         engine, settings, store = self._engine, self._settings, self._engine.ports.store
         plan = IntakePlan(
             stored=store.rows,

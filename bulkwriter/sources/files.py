@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import gzip
 import io
+import json
 import os
 import select
 import stat
@@ -38,7 +39,7 @@ from .identity import Watch
 from .jsonrows import JsonRows
 from .kinds import GZIP, ZIP_BYTES, kind_of
 from .row_reader import RowParser, RowReader, Stream
-from .threaded import ThreadSource
+from .threaded import BlockingReader, ThreadSource
 
 LINE_BYTES: Final = 65_536
 FEWEST_LINE_BYTES: Final = 64
@@ -89,18 +90,36 @@ def open_source(
     fields = entity.fields
     columns = Columns(lesson_column or fields[0], member_column or fields[1], entity.words)
     name = STDIN if path == "-" else path
+    options = {"header_line": header_line, "sheet": sheet, "hidden_rows": hidden_rows}
+    reader = pair_reader(path, columns, line_bytes=line_bytes, **options)
+    given = {option: value for option, value in options.items() if value is not None}
+    has_place = path != "-" and not path.startswith(NAMELESS)
+    origin = json.dumps({"path": str(Path(path).absolute()), **given}) if has_place else ""
+    return FileSource(reader, name, origin)
+
+
+class FileSource(ThreadSource):
+    """A source that tells how its rows can be read again: `origin` is JSON, or "" for standard input."""
+
+    def __init__(self, reader: BlockingReader, name: str, origin: str) -> None:
+        super().__init__(reader, name)
+        self.origin = origin
+
+
+def pair_reader(path: str, columns: Columns, *, line_bytes: int = LINE_BYTES, **options: Any) -> BlockingReader:
+    """The pairs of a file, blocking, for one thread.  `options` are those of `open_source` that say how to read it."""
+    name = STDIN if path == "-" else path
+    header_line = options.get("header_line")
     if header_line is not None and header_line < 1:
         raise UsageError(f"header line {header_line} is not a line", hint="lines are counted from 1")
     if is_table(path):
         from .tables.opening import open_pairs
         from .tables.options import TableOptions
 
-        options = TableOptions(header_line=header_line, sheet=sheet, hidden_rows=hidden_rows)
-        return ThreadSource(open_pairs(path, options, columns, line_bytes), name)
-    refuse_options(name, {"--sheet": sheet, "--hidden-rows": hidden_rows})
+        return open_pairs(path, TableOptions(**options), columns, line_bytes)
+    refuse_options(name, {"--sheet": options.get("sheet"), "--hidden-rows": options.get("hidden_rows")})
     stream = FileStream(path, name)
-    reader = make_reader(stream, path, columns=columns, line_bytes=line_bytes, header_line=header_line)
-    return ThreadSource(reader, name)
+    return make_reader(stream, path, columns=columns, line_bytes=line_bytes, header_line=header_line)
 
 
 def make_reader(

@@ -25,6 +25,7 @@ Table `meta` has a key and a value (text) a row.  Values marked JSON are JSON.
     entity               what is written: the label of an entity, see entities/; if missing, that of ORIGINAL
     created_at           when the journal was made
     run                  JSON: the size of the source, the rate of the run, its quotas; see run/notes.py
+    origin               JSON: the path of the source and how it was read; see store/starts.py
     source, last_start   JSON: the number of rows; when and why the last start ended; see store/starts.py
     undone               JSON: when the last undo was, after which start, and how many records it deleted
     has_rising_ids       "no" once a newer record had a lower id

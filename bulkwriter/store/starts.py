@@ -12,6 +12,9 @@ twice, before anything is sent and at the end:
     exit_code  the exit code of that end
     resume_at  when going on makes sense (epoch seconds), or null; `is_theirs` if the server has said so
 
+`origin` says how the source's own rows are read again, for `export`: `path`, and the options that were given
+(`sources.files.open_source`).  It is missing where the source was no file.
+
 `undone` holds `at` (epoch seconds) and `deleted` (null until it ends) of the last undo, which is no start.
 
 Invariant: no stored value is believed before its type and bounds were checked.  A wrong value counts as missing, as in
@@ -29,6 +32,7 @@ from typing import Any, Final
 from ..model import Ended, Rows
 
 SOURCE: Final = "source"
+ORIGIN: Final = "origin"
 RUN: Final = "run"
 LAST_START: Final = "last_start"
 UNDONE: Final = "undone"

@@ -156,7 +156,7 @@ def test_an_export_of_nothing_is_a_header(capsys: Captured, journal: Path) -> No
     assert main(["export", str(journal), "--state", "existing", "--output", "-"]) == 0
     out, err = capsys.readouterr()
     assert out == EMPTY
-    assert err == "0 pairs existing\n"
+    assert err.endswith("\n0 pairs existing\n")
 
 
 def test_export_replaces_nothing_unasked_and_never_the_journal(capsys: Captured, journal: Path, tmp_path: Path) -> None:
@@ -164,14 +164,14 @@ def test_export_replaces_nothing_unasked_and_never_the_journal(capsys: Captured,
     output.write_text("precious", encoding="ascii")
     command = ["export", str(journal), "--state", "failed", "--output"]
     assert main([*command, str(output)]) == 2
-    assert output.read_text(encoding="ascii") == "precious"
+    assert output.read_text(encoding="utf-8-sig") == "precious"
     before = journal.read_bytes()
     for own in (journal, journal.with_name(journal.name + ".lock"), tmp_path, tmp_path / "no" / "x.csv"):
         assert main([*command, str(own), "--force"]) == 2
     assert journal.read_bytes() == before
     assert "is the journal itself" in capsys.readouterr().err
     assert main([*command, str(output), "--force"]) == 0
-    assert output.read_text(encoding="ascii").startswith("CourseLessonId,")
+    assert output.read_text(encoding="utf-8-sig").startswith("CourseLessonId,")
 
 
 def test_an_export_follows_no_link_that_was_laid_in_its_way(capsys: Captured, journal: Path, tmp_path: Path) -> None:
@@ -180,8 +180,8 @@ def test_an_export_follows_no_link_that_was_laid_in_its_way(capsys: Captured, jo
     mine.write_text("precious", encoding="ascii")
     (tmp_path / f".out.csv.{os.getpid()}.draft").symlink_to(mine)
     assert main(["export", str(journal), "--state", "failed", "--output", str(output)]) == 0
-    assert mine.read_text(encoding="ascii") == "precious"
-    assert output.read_text(encoding="ascii").startswith("CourseLessonId,")
+    assert mine.read_text(encoding="utf-8-sig") == "precious"
+    assert output.read_text(encoding="utf-8-sig").startswith("CourseLessonId,")
     assert not output.is_symlink()
 
 
