@@ -2,12 +2,13 @@
 
     python -m benchmarks [NAME ...] [--rounds N] [--pairs N] [--long] [--axis NAME] [--folder DIR] [--seed N]
                                    [--results DIR]
-    python -m benchmarks compare A.json B.json
+    python -m benchmarks compare A B [--most-worse RATIO]
     python -m benchmarks plot [RESULT.json] [--output FILE.svg]
     python -m benchmarks gate
 
 A benchmark is a module here with `measure(plan: Plan) -> Findings`; its name in `BENCHMARKS` makes it a part of "all",
-and its result is shown and saved here.  Exit codes: 0, 1 where a benchmark failed or the gate is broken, 2 usage.
+and its result is shown and saved here.  `compare` takes two results, or two folders with the newest result of each
+benchmark.  Exit codes: 0, 1 where a benchmark failed, the gate is broken or a comparison is too bad, 2 usage.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         match given.words:
             case ["compare", a, b]:
-                print(record.compared(record.load(Path(a)), record.load(Path(b))))
+                return compare(Path(a), Path(b), given.most_worse)
             case ["plot", *which] if len(which) < 2:
                 print(plot.draw(Path(which[0]) if which else None, given.output))
             case ["gate"]:
@@ -66,8 +67,25 @@ def parser() -> argparse.ArgumentParser:
         "--folder", type=Path, help="where journals and sources go; its disk is measured too [a new one]"
     )
     parser.add_argument("--results", type=Path, default=record.RESULTS, help="where results go [benchmarks/results]")
+    parser.add_argument(
+        "--most-worse",
+        type=float,
+        metavar="RATIO",
+        help="of compare: exit 1 if a figure of B is worse by more [no bound]",
+    )
     parser.add_argument("--output", type=Path, help="of plot [beside the result]")
     return parser
+
+
+def compare(a: Path, b: Path, most_worse: float | None) -> int:
+    """Show two results, or the newest ones of two folders, side by side; 1 where a figure is too much worse."""
+    worse = []
+    for one, other in record.to_compare(a, b):
+        print(record.compared(one, other), end="\n\n")
+        worse += record.worse_than(one, other, most_worse) if most_worse else []
+    for line in worse:
+        print(f"benchmarks: worse: {line}", file=sys.stderr)
+    return 1 if worse else 0
 
 
 def measure(names: Sequence[str], given: argparse.Namespace) -> None:

@@ -60,7 +60,7 @@ def result_of(name: str, plan: Plan, found: Findings, made: dict[str, Any]) -> R
 
 
 def save(result: Result, folder: Path = RESULTS) -> Path:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     stamp = result["at"].replace("-", "").replace(":", "")
     path = folder / f"{result['benchmark']}-{stamp}-{result['commit'][:8] or 'nogit'}.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -77,6 +77,19 @@ def load(path: Path) -> Result:
 def newest(name: str, folder: Path = RESULTS) -> Path | None:
     """The latest result of a benchmark, or None."""
     return max(folder.glob(f"{name}-*.json"), default=None)
+
+
+def to_compare(a: Path, b: Path) -> list[tuple[Result, Result]]:
+    """The results to compare: two files, or the newest of each benchmark that both folders have."""
+    if a.is_dir() != b.is_dir():
+        raise NotComparable(f"{a} and {b} must be two results or two folders")
+    if not a.is_dir():
+        return [(load(a), load(b))]
+    names = [{path.name.split("-")[0] for path in folder.glob("*.json")} for folder in (a, b)]
+    found = [(newest(name, a), newest(name, b)) for name in sorted(names[0] & names[1])]
+    if not found:
+        raise NotComparable(f"{a} and {b} have no result of the same benchmark")
+    return [(load(one), load(other)) for one, other in found if one and other]
 
 
 def shown(result: Result) -> str:
@@ -110,6 +123,25 @@ def compared(a: Result, b: Result) -> str:
         rows += figure_rows(row, theirs.get(row["name"], {}), a["keys"])
     lines.append(table(["", "figure", "A", "B", "B / A", ""], rows))
     return "\n".join(lines)
+
+
+def worse_than(a: Result, b: Result, most: float) -> list[str]:
+    """The figures of `b` that are more than `most` times as bad as those of `a`, in words."""
+    theirs = {row["name"]: row for row in b["rows"]}
+    found = []
+    for row in a["rows"]:
+        for key in a["keys"]:
+            one, other, figure = row.get(key), theirs.get(row["name"], {}).get(key), FIGURES[key]
+            if not figure.better or not isinstance(one, int | float) or not isinstance(other, int | float):
+                continue
+            low, high = (one, other) if figure.better == "less" else (other, one)
+            if high > most * low:
+                ratio = f"{high / low:.2f} times as bad" if low else "was zero"
+                found.append(
+                    f"{row['name']}, {figure.heading}: {figure.text(one)} -> {figure.text(other)}, {ratio}, "
+                    f"allowed is {most:g}"
+                )
+    return found
 
 
 def figure_rows(a: Row, b: Row, keys: list[str]) -> list[list[str]]:

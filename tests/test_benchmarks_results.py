@@ -46,6 +46,35 @@ def test_two_results_of_one_machine_stand_side_by_side(tmp_path: Path) -> None:
     assert "bulkwriter CPU a pair, µs 10.0 15.0 1.50 worse" in words(text)
 
 
+def test_a_bound_on_a_comparison_names_each_figure_that_breaks_it(tmp_path: Path) -> None:
+    base, head = made(tmp_path), made(tmp_path, cpu_us=15.0)
+    assert record.worse_than(base, head, 1.6) == []
+    assert record.worse_than(base, head, 1.4) == [
+        "bulkwriter, CPU a pair, µs: 10.0 -> 15.0, 1.50 times as bad, allowed is 1.4"
+    ]
+    assert record.worse_than(head, base, 1.0) == [], "better is no step back"
+
+
+def test_more_pairs_a_second_are_better(tmp_path: Path) -> None:
+    base, head = made(tmp_path), made(tmp_path)
+    head["rows"][0]["pairs_per_s"] = 25_000.0
+    assert len(record.worse_than(base, head, 1.9)) == 1
+    assert record.worse_than(base, head, 2.1) == record.worse_than(head, base, 1.0) == []
+
+
+def test_folders_are_compared_by_the_newest_result_of_each_benchmark(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    record.save(made(tmp_path, at="2026-01-01T00:00:00Z"), a)
+    record.save(made(tmp_path, at="2026-01-02T00:00:00Z", cpu_us=9.0), a)
+    record.save(made(tmp_path, at="2026-01-01T00:00:00Z", cpu_us=30.0), b)
+    assert command_line.main(["compare", str(a), str(b)]) == 0
+    assert command_line.main(["compare", str(a), str(b), "--most-worse", "1.15"]) == 1
+    assert "worse: bulkwriter, CPU a pair, µs: 9.0 -> 30.0" in capsys.readouterr().err
+    assert command_line.main(["compare", str(a), str(tmp_path)]) == 1, "nothing to compare with"
+
+
 def test_figures_of_different_machines_are_not_compared(tmp_path: Path) -> None:
     other = made(tmp_path, machine={**machine.machine(), "machine_id": "another"})
     with pytest.raises(record.NotComparable, match="different machines"):

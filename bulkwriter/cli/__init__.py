@@ -22,7 +22,8 @@
     config          every setting with its origin
     stub, demo      the local server, and a run against it; `demo_people`: one that begins with a spreadsheet
     topics          help; `manual`: its texts for operators, `manual_reference`: those to look things up in,
-                    `manual_config`: settings in files; `api_page`: the library's reference
+                    `manual_config`: settings in files; `api_page`: the library's reference;
+                    `manual_testing`: a service's own tests, benchmarks in CI
 
     signals         the first drains, the second leaves the process
     stdout          what is written there, and what becomes of it when that fails

@@ -27,7 +27,7 @@ The library: what `import bulkwriter` gives
 
 Made from the docstrings; Python's own help() shows the same.  A method without
 `async` returns at once.  Durations are float seconds (`_s`), rates are requests
-a second (`_per_s`)."""
+a second (`_per_s`).  bulkwriter help testing shows how to test a service."""
 DEFAULT_CHARS: Final = 24
 """A longer default value is left out of a signature."""
 OBSERVERS: Final = ("PrometheusMetrics", "OpenTelemetry")

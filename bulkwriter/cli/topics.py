@@ -117,6 +117,8 @@ TOPICS: dict[str, tuple[str, Callable[[int], str]]] = {
     "settings": ("every setting and limit: unit, range, default, reason", settings),
     "config": ("bulkwriter.toml: settings in a file, and profiles", manual("CONFIG", "manual_config")),
     "api": ("the library: every name, method and setting, from the docstrings", api),
+    "testing": ("fixtures for the tests of a service, with an example", manual("TESTING", "manual_testing")),
+    "ci": ("benchmarks in CI, with exit 1 on a step back", manual("CI", "manual_testing")),
     "completion": ("completion in bash, zsh and fish", manual("COMPLETION")),
     "stub": ("the local server, its scenarios and its truth", stub),
     "journal-format": ("the journal's tables, for whoever reads it with SQLite", journal_format),

@@ -12,7 +12,7 @@
     endpoints.py   request -> response              responses.py   responses -> bytes
     connection.py  bytes <-> requests               server_core.py the way of a request, with the clock
     truth.py       what really happened             admin.py       /stub/truth and the other calls for tests
-    server.py, thread.py, pytest_plugin.py          three ways to run it
+    server.py, thread.py, pytest_plugin.py          three ways to run it; expectation.py: what a test asks it at the end
     help.py        the text of `bulkwriter help stub`, which is also `HELP`
 
 These modules act: connection, server_core, fault_runner, effects, server and thread.  All others are pure: `now` and

@@ -1,0 +1,89 @@
+"""Help topics for developers: `help testing` for a service's own tests, `help ci` for benchmarks that CI compares.
+
+`EXAMPLE` and `WORKFLOW` are shown as they are, and a test runs both (`tests/cli/test_manual_testing.py`).
+"""
+
+from __future__ import annotations
+
+from textwrap import indent
+from typing import Final
+
+EXAMPLE: Final = """\
+import asyncio
+import dataclasses
+
+from bulkwriter import BulkWriter
+
+PAIRS = [(11, member) for member in range(1, 101)]
+
+
+async def write(settings):
+    async with BulkWriter(settings) as writer:
+        return await writer.write_all(PAIRS)
+
+
+def test_every_pair_is_there_once(bulkwriter_settings, bulkwriter_expect):
+    summary = asyncio.run(write(bulkwriter_settings))
+    assert summary.counts.created == 100
+    bulkwriter_expect(PAIRS)
+
+
+def test_so_it_is_when_replies_are_lost(bulkwriter_stub, bulkwriter_settings, bulkwriter_expect):
+    bulkwriter_stub.set_scenario(faults={"rst_after": 0.1}, seed=7)
+    asyncio.run(write(dataclasses.replace(bulkwriter_settings, in_flight=8)))
+    bulkwriter_expect(PAIRS)
+"""
+
+TESTING: Final = """\
+Testing a service that writes with bulkwriter
+
+The package brings fixtures for pytest.  They are there as soon as it is
+installed, and cost nothing where no test asks for them:
+
+  bulkwriter_stub           the local server, fresh for each test: base_url,
+                            token, set_scenario(...), records(), truth()
+  bulkwriter_stub_scenario  override it to start the stub with a scenario
+  bulkwriter_settings       Settings for that stub with a journal in tmp_path.
+                            Doubts are settled after 0.3 s, our own pauses end
+                            after 0.2 s, a dead server is given up after 10 s
+  bulkwriter_expect(pairs)  fails unless the stub has each pair exactly once
+
+Waits that the server or a quota states are kept.  To test them, state short
+ones: {"limits": [{"kind": "bucket", "count": 5, "window_s": 0.1}]} as scenario,
+or quota=["write:5/100ms"] in the settings.  The scenario can also lose replies,
+answer late, refuse pairs and be down (bulkwriter help stub).
+
+An example, which is a test of this package as well:
+
+""" + indent(EXAMPLE, "  ")
+
+WORKFLOW: Final = """\
+set -eu
+base=$(git merge-base origin/main HEAD)
+git worktree add -f ../base "$base"
+(cd ../base && python -m benchmarks $BENCHMARKS --results ../results/base)
+python -m benchmarks $BENCHMARKS --results ../results/head
+python -m benchmarks compare ../results/base ../results/head --most-worse 1.15
+"""
+
+CI: Final = (
+    """\
+Benchmarks in CI: exit 1 on a step back
+
+Figures of two machines say nothing about each other.  So measure the base and
+the change on one machine, in one job, and compare the two:
+
+"""
+    + indent(WORKFLOW, "  ")
+    + """
+BENCHMARKS is a list such as "parts --rounds 3" (python -m benchmarks --help).
+compare takes two results, or two folders with the newest result of each
+benchmark in them.  It prints both side by side.  With --most-worse R it ends
+with exit 1 if a figure of the second is worse than R times that of the first:
+1.15 allows 15%, about what a shared runner needs.
+
+To test your own service against the local server in CI you need no network and
+no account: bulkwriter help testing.  From another language, start the server
+with bulkwriter stub (help stub) and give the service its address.
+"""
+)
