@@ -132,8 +132,9 @@ class Well:
 
 @dataclass(frozen=True, slots=True)
 class SameRejections:
-    """The last `count` pairs given one by one were all rejected with the same words.  Nothing stops: they may be of
-    one caller among many.
+    """The last `count` pairs given one by one were all rejected with the same words, `reason`.
+
+    Nothing stops: they may be of one caller among many.
     """
 
     count: int

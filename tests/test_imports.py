@@ -105,6 +105,7 @@ MAY_USE: dict[str, set[str]] = {
         "writer",
     },
     "stub": {"errors", "model", "settings"},
+    "examples": {"BulkWriter", "BulkwriterError", "NotWell", "Settings", "TryLater", "UsageError", "observe"},
     "__main__": {"cli"},
 }
 PURE_QUOTA = {f"quota/{name}" for name in ("forecast", "reserve", "short_window", "sides", "throttles", "windows")}

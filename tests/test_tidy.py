@@ -33,12 +33,12 @@ TRIVIAL_LINES = 20
 """An `__init__.py` shorter than this may do with a docstring of one line, or none."""
 
 ONLY_IN = {
-    "aiohttp": {"net"},
+    "aiohttp": {"net", "examples"},
     "sqlite3": {"store", "quota"},
     "httptools": {"net", "stub"},
     "rich": {"cli"},
     "click": {"cli"},
-    "prometheus_client": {"observe"},
+    "prometheus_client": {"observe", "examples"},
     "opentelemetry": {"observe"},
 }
 

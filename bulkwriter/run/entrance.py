@@ -28,6 +28,7 @@ from typing import Final
 
 from ..core.pairs import INTENT, PENDING, Pairs
 from ..errors import BulkwriterError
+from ..events import ChunkReady
 from ..model import SETTLED, Intent, State
 from ..rows import AppendRow, SettleRow, intent_detail
 from ..settings import Settings
@@ -257,6 +258,8 @@ class Entrance:
         if there:
             self._deliveries.deliver(there, [existing_row((i, PENDING, group.there[i.pair])) for i in there])
         self._pairs.added(intents, self._clock())
+        if intents:
+            self._run.tell(ChunkReady(intents[0].seq, len(intents)))
 
     def _goes(self, single: Single, group: Entering, intents: list[Intent], there: list[Intent]) -> None:
         """The row of the pair is an intent now, or `existing`."""
