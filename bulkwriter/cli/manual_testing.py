@@ -1,6 +1,8 @@
 """Help topics for developers: `help testing` for a service's own tests, `help ci` for benchmarks that CI compares.
 
 `EXAMPLE` and `WORKFLOW` are shown as they are, and a test runs both (`tests/cli/test_manual_testing.py`).
+
+Not here: the fixtures themselves (`stub.pytest_plugin`), and how two results are compared (`benchmarks.record`).
 """
 
 from __future__ import annotations

@@ -89,8 +89,11 @@ async def ready(request: web.Request) -> web.Response:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bulkwriter.examples.service", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m bulkwriter.examples.service",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--base-url", default=Settings().base_url)
     parser.add_argument("--journal", required=True)
     parser.add_argument("--port", type=int, default=8080)
