@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -48,7 +48,7 @@ from .run.summary import ended_of, snapshot_of, summary_of
 from .run.warm_start import WarmStart
 from .settings import Settings
 from .shielded import own_task, to_its_end
-from .sources.inputs import PairLike, PairsLike, as_source, checked_pair
+from .sources.inputs import PairLike, PairsLike, as_source, checked_pair, checked_retry
 from .wiring import Assembly
 
 ENDS: Final = "give the pair again after the next start; what had been sent of it is in the journal"
@@ -270,13 +270,14 @@ class BulkWriter:
         if delivery.error:
             raise delivery.error
 
-    async def write(self, pair: PairLike) -> Outcome:
+    async def write(self, pair: PairLike, *, retry: Collection[str] = ()) -> Outcome:
         """Write one pair and return its outcome; a pair that the journal has settled is not sent again.
 
         It shares lanes, quotas and journal with all other calls; many may run at once.  If the attempt ends in doubt,
         this waits for the looks that settle it, about `late_apply_s` + 2 `list_lag_s`.  If no look is possible, because
         this token may not list or the writer was left, the outcome is `in_doubt`.  The next start that may list looks
-        it up.  Safe to cancel: the pair goes on, and the journal gets its outcome.
+        it up.  `retry=("rejected",)` sends a pair again that was rejected, since a role or an enrolment may be there by
+        now.  Safe to cancel: the pair goes on, and the journal gets its outcome.
 
         Raises `NotWell` once the writer could not send for `Settings.patience_s`, and the pair goes on when it can;
         `TryLater` for a new pair while a quota is spent with `on_quota="stop"`, until its window opens, and at close
@@ -285,7 +286,7 @@ class BulkWriter:
         self._require_open()
         if self._engine.run.error:
             raise self._engine.run.error
-        return await self._singles.write(checked_pair(pair))
+        return await self._singles.write(checked_pair(pair), retries=checked_retry(retry))
 
     def drain(self, reason: str, *, ended: Ended | None = None) -> None:
         """Begin no new attempt; `write_all` returns once those in flight have ended, with the rest `pending`.

@@ -244,7 +244,7 @@ class Entrance:
         for i, single in enumerate(group.new):
             if found and (row := found.get(single.pair)):
                 self._has_row(single, row, is_again=i < group.sent)
-                if i < group.sent and row.state in group.again:
+                if i < group.sent and single.may_go(row.state, group.again):
                     self._goes(single, group, intents, there)
                 continue
             if group.refusal:
@@ -269,7 +269,7 @@ class Entrance:
     def _has_row(self, single: Single, row: ExportRow, *, is_again: bool = False) -> None:
         """Somebody else made the row of the pair, or claimed it."""
         single.is_in(row.seq, 0 if row.state is State.FAILED else row.attempts, row.line)
-        if row.state in self.again:
+        if single.may_go(row.state, self.again):
             if not is_again:
                 self._waiting.append(single)
         elif row.state in SETTLED or row.state is State.FAILED:
@@ -297,7 +297,7 @@ def enter(journal: Journal, finder: RowFinder, group: Entering) -> Entered:
     lost: dict[int, ExportRow] = {}
     settled: list[SettleRow] = []
     for i, single in enumerate(group.claimed):
-        if journal.states_of(single.seq, 1)[0] in group.again:
+        if single.may_go(journal.states_of(single.seq, 1)[0], group.again):
             settled.append(group.row_of(group.intent(single)))
         else:
             (lost[i],) = journal.rows_of([single.seq])
@@ -330,7 +330,7 @@ def mixed_rows(
         seq = first_seq + len(rows)
         row = found.get(pair)
         if row is not None:
-            if is_sent and row.state in group.again:
+            if is_sent and single.may_go(row.state, group.again):
                 attempts = 0 if row.state is State.FAILED else row.attempts
                 settled.append(group.row_of(Intent(row.seq, pair, attempts, row.line, group.floor)))
         elif is_sent and pair in group.there:

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 
 from ..errors import BulkwriterError
-from ..model import Outcome
+from ..model import Outcome, State
 
 NO_ROW = -1
 """The seq of a pair whose row is not in the journal yet."""
@@ -38,7 +38,7 @@ class Answers:
 class Single:
     """One pair.  `attempts` and `line` are those of its row; `answered` is called when it is answered."""
 
-    __slots__ = ("_answered", "_asked", "attempts", "line", "owed", "pair", "seq")
+    __slots__ = ("_answered", "_asked", "attempts", "line", "owed", "pair", "retries", "seq")
 
     def __init__(self, pair: tuple[int, int], answered: Callable[[Single], None]) -> None:
         self.pair = pair
@@ -46,6 +46,8 @@ class Single:
         self.seq = NO_ROW
         self.attempts = 0
         self.line: int | None = None
+        self.retries = False
+        """Whether it is sent again if its row says that it was rejected."""
         self.owed = 0
         """How many answers this is counted for."""
         self._asked: list[tuple[asyncio.Future[Outcome] | Answers, int]] = []
@@ -53,6 +55,10 @@ class Single:
     def is_in(self, seq: int, attempts: int, line: int | None) -> None:
         """The journal has a row of the pair."""
         self.seq, self.attempts, self.line = seq, attempts, line
+
+    def may_go(self, state: int, again: frozenset[int]) -> bool:
+        """Whether it is sent where its row is in this state; `again` has the states that this start sends again."""
+        return state in again or (self.retries and state == State.REJECTED)
 
     def asks(self, sink: asyncio.Future[Outcome] | Answers, index: int = 0) -> None:
         """Somebody waits for the outcome."""

@@ -32,12 +32,17 @@ class Singles:
         self.closed: BulkwriterError | None = None
         """The error after which nothing more is written."""
 
-    async def write(self, pair: tuple[int, int]) -> Outcome:
-        """Write `pair`, or wait for a write of it that is under way.  A cancel of the caller does not end the write."""
+    async def write(self, pair: tuple[int, int], *, retries: bool = False) -> Outcome:
+        """Write `pair`, or wait for a write of it that is under way.  A cancel of the caller does not end the write.
+
+        `retries`: send it again if it was rejected.
+        """
         if self.closed:
             raise self.closed
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._given(pair).asks(future)
+        single = self._given(pair)
+        single.retries |= retries
+        single.asks(future)
         self._health.waits(future, pair)
         try:
             return await future

@@ -8,8 +8,8 @@ becomes a bad row, which is counted and kept (`sources.iterables`): it does not 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
-from typing import cast
+from collections.abc import AsyncIterable, Collection, Iterable
+from typing import Final, cast
 
 from ..errors import UsageError
 from ..model import Pair
@@ -20,10 +20,20 @@ from .row_faults import RowFault
 PairLike = Pair | tuple[int, int]
 PairsLike = Iterable[PairLike] | AsyncIterable[PairLike] | Source
 
+RETRIES: Final = frozenset({"rejected"})
+"""Settled outcomes of which a call may ask for another try.  `failed` and `pending` are tried again in any case."""
+
 
 def as_source(pairs: PairsLike) -> Source:
     """Any iterable as a source; a source stays as it is."""
     return cast(Source, pairs) if hasattr(pairs, "fraction") else iterable_source(cast(Iterable[PairLike], pairs))
+
+
+def checked_retry(retry: Collection[str]) -> bool:
+    """Whether rejected pairs are sent again.  Raises `UsageError` for anything but a collection of `RETRIES`."""
+    if isinstance(retry, str) or not set(retry) <= RETRIES:
+        raise UsageError(f"retry = {retry!r} is not of {', '.join(sorted(RETRIES))}", hint='write retry=("rejected",)')
+    return bool(retry)
 
 
 def checked_pair(pair: PairLike) -> tuple[int, int]:

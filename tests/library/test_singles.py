@@ -14,6 +14,7 @@ from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.model import SINGLE_SEQ
 from bulkwriter.sources.inputs import checked_pair
 from bulkwriter.store.journal import Journal
+from tests.library.test_waits import stage
 from tests.support.cli_process import stub
 from tests.support.library import all_of, on_loop, settings_for, some_pairs, states, truth, wholly
 
@@ -92,6 +93,28 @@ def test_a_rejected_pair_says_why_and_is_not_sent_again(tmp_path: Path) -> None:
     with stub(known_members=[1]) as server:
         on_loop(main, server=server)
         assert server.truth()["operations"]["create"] == 1
+
+
+def test_a_rejected_pair_is_sent_again_by_the_call_that_asks_for_it() -> None:
+    """Its member was enrolled meanwhile."""
+
+    async def act(writer: BulkWriter) -> None:
+        refused = await writer.write((1, 9))
+        assert refused.state is State.REJECTED
+        assert (await writer.write((1, 9), retry=["rejected"])).state is State.REJECTED
+        here.server._refused.clear()
+        assert (await writer.write((1, 9))).state is State.REJECTED
+        both = await asyncio.gather(writer.write((1, 9), retry=("rejected",)), writer.write((1, 9)))
+        assert [one.state for one in both] == [State.CREATED] * 2
+        assert (both[0].seq, both[0].attempts) == (refused.seq, 3)
+        assert (await writer.write((1, 9), retry=("rejected",))) == both[0]
+        for wrong in ("rejected", ["created"], ["failed", "rejected"]):
+            with pytest.raises(UsageError, match="retry"):
+                await writer.write((1, 9), retry=wrong)
+
+    here = stage(refused={(1, 9)})
+    here.run(act)
+    assert (here.watch.attempts, here.journal.counts()) == (3, {State.CREATED: 1})
 
 
 @pytest.mark.slow
