@@ -33,6 +33,8 @@ CALM_S: Final = 3_000.0
 """Of virtual time; the slowest world drawn needs about a tenth of it."""
 CALM_AFTER_S: Final = 15.0
 """A process that is not killed has trouble for so long."""
+SERVICE_CALM_AFTER_S: Final = 150.0
+"""A service has it for longer: it goes on whatever comes."""
 END_S: Final = 15.0
 """A process that is asked to end takes no longer than this and what requests in flight are given (`drain_s`)."""
 
@@ -137,7 +139,8 @@ class Simulation:
             process.when(life.at_event, process.kill)
             process.loop.call_later(life.most_s, process.kill)
         else:
-            process.loop.call_later(CALM_AFTER_S, self.weather.calm)
+            calm_s = SERVICE_CALM_AFTER_S if life.use == "service" else CALM_AFTER_S
+            process.loop.call_later(calm_s, self.weather.calm)
         ended = self._run(process, life, assembly, watch)
         if ended and ended.asked_at is not None and process.now > ended.asked_at + settings.limits.drain_s + END_S:
             self.result.wrong.append(f"asked to end at {ended.asked_at:.3f}, ended at {process.now:.3f}")

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from bulkwriter.errors import BulkwriterError
-from bulkwriter.model import Outcome, Summary
+from bulkwriter.errors import BulkwriterError, NotWell
+from bulkwriter.model import SETTLED, Outcome, State, Summary
 from bulkwriter.writer import BulkWriter
 
 from .assembly import SimAssembly
@@ -128,6 +128,35 @@ async def singles(writer: BulkWriter, life: Life, world: World, rng: random.Rand
     ended.is_whole = ended.asked_at is None and life.limit is None
 
 
+async def service(writer: BulkWriter, life: Life, world: World, rng: random.Random, ended: Ended) -> None:
+    """Pairs one by one, from callers who come again when the writer is well.  Whatever happens, it lives on: a caller
+    hears of nothing but outcomes, `NotWell`, and the end."""
+
+    async def one(pair: Pair) -> None:
+        await anyio.sleep(rng.expovariate(0.1))
+        while True:
+            try:
+                outcome = await writer.write(pair)
+            except NotWell:
+                await writer.well()
+            else:
+                assert outcome.pair == pair
+                ended.take(outcome)
+                if outcome.state in SETTLED or outcome.state is State.FAILED:
+                    return
+                await anyio.sleep(rng.expovariate(0.1))  # lists were forbidden, or failed
+
+    failed: BulkwriterError | None = None
+    try:
+        async with anyio.create_task_group() as tasks:
+            for pair in world.singles:
+                tasks.start_soon(one, pair)
+    except* BulkwriterError as group:
+        failed = first_of(group)
+    if failed:
+        raise failed
+
+
 async def sources(writer: BulkWriter, life: Life, world: World, rng: random.Random, ended: Ended) -> None:
     """Sources of the same pairs one after the other, as only a writer without a journal takes them, and single pairs:
     one that is left early, a part of them in another order, and all of them.  Each pair of these gets its outcome,
@@ -175,4 +204,4 @@ def first_of(group: BaseExceptionGroup[BulkwriterError]) -> BulkwriterError:
     return first_of(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-WAYS = {"write_all": write_all, "stream": stream, "singles": singles, "sources": sources}
+WAYS = {"write_all": write_all, "stream": stream, "singles": singles, "sources": sources, "service": service}

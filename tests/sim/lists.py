@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 
+from bulkwriter.errors import ConfigurationStop, TryLater
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.auth import TokenSource
 
@@ -100,6 +101,8 @@ class SimTokens(TokenSource):
         self._weather = weather
 
     async def _supply_one(self, *, is_first: bool) -> tuple[str, float]:
+        if self._weather.is_tokenless(asyncio.get_running_loop().time()):
+            raise self._weather.rng.choice((TryLater, ConfigurationStop))("no token can be had")
         if not is_first:
             await asyncio.sleep(self._weather.rng.choice((0.0, 2 * self._weather.latency())))  # a file, or a call
             self._server.renew_token()

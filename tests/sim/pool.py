@@ -106,6 +106,8 @@ class SimPool:
             return PLAIN, PLAIN.does
         is_out = self.weather.is_out(now)
         name = "silence" if is_out else draw(self.rng, self.weather.odds.creates)
+        if not is_out and self.weather.is_forbidden(now):
+            name = "403"
         if name is None:
             return PLAIN, PLAIN.does
         kind = KINDS.get(name) or FORBIDDEN[name]

@@ -22,7 +22,7 @@ from .fates import CALM, Odds, draw_odds, draw_shifty_odds
 from .server import Limit, Pair
 from .weather import Weather
 
-Use = Literal["write_all", "stream", "singles", "sources"]
+Use = Literal["write_all", "stream", "singles", "sources", "service"]
 Ending = Literal["itself", "kill", "drain", "cancel"]
 
 BASE_URL = "https://sim.test"
@@ -60,7 +60,8 @@ class Life:
 
     def settings(self, settings: Settings) -> Settings:
         """Those of the world, as they are for this process."""
-        return replace(settings, limit=self.limit, after_loss=self.has_lost == "journal")
+        most = 2 if self.use == "service" else settings.max_same_rejections
+        return replace(settings, limit=self.limit, after_loss=self.has_lost == "journal", max_same_rejections=most)
 
 
 @dataclass(slots=True)
@@ -88,6 +89,10 @@ class World:
     token_lost_at: tuple[float, ...]
     disk: Disk
     lives: list[Life]
+    forbidden: tuple[tuple[float, float], ...] = ()
+    """When the server answers every create with 403."""
+    tokenless: tuple[tuple[float, float], ...] = ()
+    """When no token can be had."""
 
     @property
     def entity(self) -> Entity:
@@ -102,6 +107,8 @@ class World:
             jitter_s=self.jitter_s,
             late_apply_s=self.settings.late_apply_s,
             outages=self.outages,
+            forbidden=self.forbidden,
+            tokenless=self.tokenless,
         )
 
 
@@ -120,7 +127,7 @@ def draw_world(seed: int) -> World:
     settings = replace(settings, stop_rejected=1.0)  # half of the pairs may be refused in the same words here
     if is_unique and settings.existing == "skip":
         settings = replace(settings, max_same_rejections=1_000)
-    return World(
+    world = World(
         seed=seed,
         settings=settings,
         rows=rows,
@@ -139,6 +146,26 @@ def draw_world(seed: int) -> World:
         token_lost_at=() if is_shifty else draw_token_losses(rng),
         disk=Disk(commit_s=rng.choice((0.0, 0.001, 0.02))),
         lives=[draw_life(rng, is_first=i == 0, is_left_alone=is_shifty) for i in range(rng.choice((1, 1, 2, 3, 5)))],
+    )
+    own = random.Random(f"service {seed}")  # on its own, so that other worlds stay what they were
+    return as_service(world, own) if own.random() < 0.15 and settings.journal and not is_shifty else world
+
+
+def as_service(world: World, rng: random.Random) -> World:
+    """The world of a service that gives pairs one by one, with trouble that lasts longer than anybody waits."""
+
+    def times(most: int, longest_s: float) -> tuple[tuple[float, float], ...]:
+        begins = [rng.uniform(0.0, 60.0) for _ in range(rng.randint(0, most))]
+        return tuple((begin, begin + rng.uniform(1.0, longest_s)) for begin in begins)
+
+    return replace(
+        world,
+        settings=replace(world.settings, patience_s=rng.choice((None, 0.0, 2.0, 30.0))),
+        singles=[*world.singles, *((11, i) for i in range(1, rng.randint(1, 30)))],
+        outages=times(1, 100.0),
+        forbidden=times(2, 60.0),
+        tokenless=times(2, 60.0),
+        lives=[replace(life, use="service", limit=None) for life in world.lives],
     )
 
 
