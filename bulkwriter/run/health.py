@@ -22,7 +22,6 @@ Invariant: at most one try is under way.  Not here: when a try is due (`core.sus
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -83,23 +82,12 @@ class Health:
             return Trouble(TryLater(message, hint="it goes on when lists are answered", code="gone"), known.troubled_at)
         return None
 
-    @property
-    def refusal(self) -> BulkwriterError | None:
-        """The error for a new pair, while nothing can be sent before a stated time."""
-        suspension = self._engine.admission.suspension
-        return copy.copy(suspension.error) if suspension.is_refusing else None
-
     async def well(self) -> None:
         """Wait until the writer is well.  Raises the error that ended it for good."""
         run = self._engine.run
         await run.until(lambda: run.is_stopping or self.trouble is None)
         if run.is_stopping:
             raise run.why_ended(TryLater("the writer ends", hint="give the pair again after the next start"))
-
-    async def unsuspended(self) -> None:
-        """Wait until a request may be made again that failed with an error of the writer, or until the run ends."""
-        run = self._engine.run
-        await run.until(lambda: run.is_stopping or run.suspension.error is None)
 
     # those who wait
 

@@ -132,8 +132,15 @@ async def service(writer: BulkWriter, life: Life, world: World, rng: random.Rand
     """Pairs one by one, from callers who come again when the writer is well.  Whatever happens, it lives on: a caller
     hears of nothing but outcomes, `NotWell`, and the end."""
 
+    run = writer._engine.run
+
+    async def rest() -> None:
+        """Until the caller comes again, or the writer is asked to end."""
+        with anyio.move_on_after(rng.expovariate(0.1)):
+            await run.until(lambda: run.is_stopping)
+
     async def one(pair: Pair) -> None:
-        await anyio.sleep(rng.expovariate(0.1))
+        await rest()
         while True:
             try:
                 outcome = await writer.write(pair)
@@ -144,7 +151,7 @@ async def service(writer: BulkWriter, life: Life, world: World, rng: random.Rand
                 ended.take(outcome)
                 if outcome.state in SETTLED or outcome.state is State.FAILED:
                     return
-                await anyio.sleep(rng.expovariate(0.1))  # lists were forbidden, or failed
+                await rest()  # lists were forbidden, or failed
 
     failed: BulkwriterError | None = None
     try:
