@@ -56,6 +56,10 @@ class Single:
         """The journal has a row of the pair."""
         self.seq, self.attempts, self.line = seq, attempts, line
 
+    def retry(self) -> None:
+        """Somebody wants it sent again even if it was rejected."""
+        self.retries = True
+
     def may_go(self, state: int, again: frozenset[int]) -> bool:
         """Whether it is sent where its row is in this state; `again` has the states that this start sends again."""
         return state in again or (self.retries and state == State.REJECTED)

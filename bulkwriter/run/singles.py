@@ -41,7 +41,8 @@ class Singles:
             raise self.closed
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         single = self._given(pair)
-        single.retries |= retries
+        if retries:
+            single.retry()
         single.asks(future)
         self._health.waits(future, pair)
         try:
