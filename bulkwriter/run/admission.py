@@ -88,7 +88,8 @@ class Admission:
     def sent(self, now: float) -> None:
         """A request was written."""
         self._has_probe = False
-        self.suspension.tried(now)
+        if self.suspension.error:
+            self.suspension.tried(now)
         self._on_sent(now)
         if self.ceiling:
             self.ceiling.book(self._clock())  # which in a slow turn is later than `now`

@@ -67,12 +67,14 @@ class Health:
     def trouble(self) -> Trouble | None:
         """Why the writer is not well; None if it is well."""
         engine = self._engine
-        admission, known, now = engine.admission, engine.known, engine.ports.clock()
+        known, suspension, breaker = engine.known, engine.admission.suspension, engine.admission.breaker
+        if not (engine.run.error or suspension.error or breaker.is_open or known.is_listing):
+            return None  # as nearly always; it is asked after each step
+        now = engine.ports.clock()
         if engine.run.error:
             return Trouble(engine.run.error, now)
-        if error := admission.suspension.error:
-            return Trouble(error, admission.suspension.since)
-        breaker = admission.breaker
+        if suspension.error:
+            return Trouble(suspension.error, suspension.since)
         if breaker.is_open:
             since = now if breaker.gone_since is None else breaker.gone_since
             message = f"no good reply for {now - since:,.0f} s (last: {breaker.reason})"
