@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 Get = Callable[[str], bytes]
 """The body of an admin call of the stub, by its path."""
 SCENARIO: dict[str, Any] = {"people": {"completions": "open"}}
-TABLE, RESOLVED = "people.csv", "people.resolved.csv"
+TABLE, RESOLVED = "people.xlsx", "people.resolved.csv"
 
 
 def make_table(folder: Path, scenario: dict[str, Any]) -> tuple[Community, list[SheetRow]]:
     """Write the spreadsheet; the people that the stub will make up, and what is right for each row."""
     from ..stub.community import Community
     from ..stub.scenario import Scenario
-    from ..stub.sheet import SheetPlan, as_csv, draw_sheet
+    from ..stub.sheet import SheetPlan, as_xlsx, draw_sheet
 
     made = Scenario.from_mapping(scenario)
     assert made.people is not None
     community = Community(made.people, made.rng("people"), seeded_at=0.0)
     rows = draw_sheet(SheetPlan(), community, random.Random(made.seed))  # noqa: S311  made-up rows
-    (folder / TABLE).write_text(as_csv(rows), encoding="utf-8")
+    (folder / TABLE).write_bytes(as_xlsx(rows))
     return community, rows
 
 

@@ -51,6 +51,15 @@ class TestWithScenario:
 
     def test_existing(self, bulkwriter_stub):
         assert bulkwriter_stub.truth()["seeded"] == 2
+
+
+class TestWithPeople:
+    @pytest.fixture
+    def bulkwriter_stub_scenario(self):
+        return {"people": {"coworkers": 20, "courses": 2, "enrolments": 9, "drifters": 0, "profiles": 0}}
+
+    def test_people(self, bulkwriter_stub):
+        assert len(bulkwriter_stub.enrolments()) == bulkwriter_stub.truth()["people"]["enrolments"] == 9
 """
 
 
@@ -72,4 +81,4 @@ def test_a_service_can_use_the_fixtures(tmp_path: Path) -> None:
         str(tmp_path),
     ]
     run = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=180)
-    assert "4 passed" in run.stdout, run.stdout + run.stderr
+    assert "5 passed" in run.stdout, run.stdout + run.stderr
