@@ -75,7 +75,7 @@ MAY_USE: dict[str, set[str]] = {
         "store",
     },
     # e-mails and titles to ids
-    "resolve": {*NOUNS, "entities", "listing", "net", "sources", "store"},
+    "resolve": {*NOUNS, "amounts", "entities", "listing", "net", "sources", "store"},
     # verify and undo
     "verify": {*NOUNS, "core", "listing", "net", "quota", "server_client", "store"},
     # show the writer to those who run a service

@@ -18,7 +18,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from ..resolve.resolver import Resolver
     from ..resolve.spool import Spool
     from ..resolve.wishes import WishColumns
-    from ..sources.tables import Table
     from .enrol import EnrolStep
 
 LIST_BODY_BYTES = 16 << 20
@@ -193,19 +191,19 @@ class ResolveCommand(CountingCommand):
         table_options = TableOptions(**{name: self._options[name] for name in choose.READING})
         is_over = False
 
-        def read(table: Table) -> WishColumns:
-            columns = columns_in(table, self._people, chosen=chosen, by_name=by_name)
-            fill(spool, table, columns, is_over=lambda: is_over)
-            return columns
-
-        async with self._invocation.showing(lambda: f"{len(spool):,} rows read"):
+        def read() -> WishColumns:
             with open_table(
                 self._people, table_options, is_header=wanted, line_bytes=settings.limits.line_bytes
             ) as table:
-                try:
-                    return await anyio.to_thread.run_sync(partial(read, table))
-                finally:
-                    is_over = True
+                columns = columns_in(table, self._people, chosen=chosen, by_name=by_name)
+                fill(spool, table, columns, is_over=lambda: is_over)
+                return columns
+
+        async with self._invocation.showing(lambda: f"{len(spool):,} rows read"):
+            try:  # a disk may hang: whoever stops the command does not wait for the thread, which ends by itself
+                return await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
+            finally:
+                is_over = True
 
     def _chosen(self) -> Mapping[str, str | None]:
         return {

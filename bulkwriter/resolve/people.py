@@ -18,6 +18,7 @@ from typing import Final
 
 import anyio
 
+from ..amounts import quantity
 from ..errors import ConfigurationStop
 from ..net.calls import LANES
 from .directory import Directory
@@ -76,7 +77,8 @@ class PeopleFinder:
             calls = costs(it)[way] if way else it.everybody
             self._lists.expect(calls)
             if way is not None:
-                self._tell(f"{len(emails):,} e-mails: {way.value}, about {calls:,} list calls{others(it, way)}")
+                asked = f"{quantity(len(emails), 'e-mail')}: {way.value}, about {quantity(calls, 'list call')}"
+                self._tell(f"{asked}{others(it, way)}")
             match way:
                 case Way.EVERYBODY:
                     self._take(await self._lists.whole(PEOPLE))

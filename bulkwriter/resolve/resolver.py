@@ -25,6 +25,7 @@ from typing import Final, NamedTuple
 import anyio
 import anyio.lowlevel
 
+from ..amounts import duration, quantity
 from ..errors import ConfigurationStop
 from ..model import QuotaWindow
 from ..net.calls import LANES
@@ -174,9 +175,10 @@ class Resolver:
             self._tell(f"the account has {sample.place.total:,} people{shown}")
         self._lists.expect(calls)
         seconds = self.seconds_of(calls)
-        time = f", at least {round(seconds):,} s under the quotas" if seconds >= 1 else ""
-        named = f"{len(self._spool):,} rows name {len(names.emails):,} e-mails and {len(courses):,} courses"
-        self._tell(f"{named}: about {calls:,} list calls{time}")
+        time = f", at least {duration(seconds)} under the quotas" if seconds >= 1 else ""
+        emails, rows = quantity(len(names.emails), "e-mail"), quantity(len(self._spool), "row")
+        named = f"{rows} with {emails} and {quantity(len(courses), 'known course')}"
+        self._tell(f"{named}: about {quantity(calls, 'list call')}{time}")
 
     async def _read_courses(self, courses: Sequence[int]) -> None:
         """The lessons and enrolments of these courses."""

@@ -15,6 +15,7 @@ import pytest
 
 from bulkwriter.errors import ConfigurationStop, TryLater
 from bulkwriter.resolve.matching import Unresolved
+from bulkwriter.stub.community import FIRST_COWORKER, FIRST_LESSON
 
 from ..support.people_stage import Came, Row, Stopped, community_of, resolve, serving, table_of
 
@@ -250,3 +251,30 @@ async def test_ids_win_over_titles_and_emails(tmp_path: Path) -> None:
         named = [Row([str(row.expected[0]), str(row.expected[1])], row.expected) for row in rows]
         came = await resolve(stub, named, tmp_path, names=["Course lesson id", "Course member id"])
         assert came.outcomes == [row.expected for row in rows]
+
+
+@pytest.mark.slow
+async def test_full_names_are_looked_up_among_the_enrolled_where_that_was_asked_for(tmp_path: Path) -> None:
+    async with serving({"coworkers": 60, "enrolments": 200}) as stub:
+        community = community_of(stub)
+        rows = []
+        for enrolment_id, course, person in community.enrolments.rows():
+            name = community.coworkers[person - FIRST_COWORKER].full_name
+            same = [
+                other
+                for other, its_course, its_person in community.enrolments.rows()
+                if its_course == course and community.coworkers[its_person - FIRST_COWORKER].full_name == name
+            ]
+            is_fit = same == [enrolment_id] and not {enrolment_id} & (community.blocked | community.unapproved)
+            lesson = next(i for i, one in enumerate(community.lessons) if one.course_id == course and one.is_active)
+            is_reversible = name.upper().casefold() == name.casefold()  # a dotless i is another letter than an I
+            cells = [name.upper() if is_reversible else name, str(course), str(FIRST_LESSON + lesson)]
+            if is_fit:
+                rows.append(Row(cells, (FIRST_LESSON + lesson, enrolment_id)))
+            elif len(same) > 1:
+                rows.append(Row(cells, "person ambiguous"))
+        names = ["Full Name", "CourseId", "CourseLessonId"]
+        came = await resolve(stub, rows, tmp_path, names=names, by_name=True)
+        assert came.outcomes == [row.expected for row in rows]
+        assert {*map(type, came.outcomes)} == {tuple, str}
+        assert not any("people" in line for line in came.said), "nobody is looked up by e-mail"

@@ -155,7 +155,7 @@ async def resolve(
 
             lister = Lister(request, client.api, client.tokens, wall=time.time, most_age_s=5.0)
             lists = Lists(client.api, lister, cache, settings, tell=events.append)
-            columns = WishColumns.find(names, "table")
+            columns = WishColumns.find(names, "table", by_name=how.get("by_name", False))
             resolver = Resolver(lists, columns, spool, windows=(), tell=said.append, **how)
             await resolver.prepare()
         found = [row async for row in resolver.rows()]
