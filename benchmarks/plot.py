@@ -47,6 +47,7 @@ CHARTS = {
     "resume": Chart("Time to reopen", "took_s"),
     "startup": Chart("Time from the command", "took_s"),
     "quota": Chart("What quotas cost a request", "stage_us"),
+    "resolve": Chart("What looking ids up takes", "calls"),
     "ceiling": Chart("Issued of what --rate allows", "issued", ("worst",)),
     "real": Chart("Reached of a limit that is really enforced", "steady", ("simulated",)),
 }
