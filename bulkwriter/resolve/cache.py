@@ -12,8 +12,9 @@ has mode 0600.  It is a text of JSON lines, appended as replies come:
     {"at": …, "drop": beginning of the names of lists that count no more}
 
 Of people it has Id, Email, FullName and Active, and nothing else (`records`).  A line that is cut, foreign or older
-than `KEPT_S` is no line.  A page is only what a server said at that time: `scan` judges cached pages as it does new
-ones, and a list whose cached pages do not fit together is asked for again.
+than `KEPT_S` is no line, and files that nobody has written for so long are removed.  A page is only what a server said
+at that time: `scan` judges cached pages as it does new ones, and a list whose cached pages do not fit together is asked
+for again.
 
 While one process has the file, a second one works without it.  A file that cannot be made or written costs calls and
 nothing else; `trouble` says why.  Nothing here knows the network.
@@ -145,9 +146,17 @@ class Cache:
             self._give_up(BUSY)
             return
         private.keep_private(path)
+        self._remove_old(path)
         if not self._is_fresh:
             self._load(file)
         os.ftruncate(file, self._end)  # the rest was cut, or nothing of it counts any more
+
+    def _remove_old(self, path: Path) -> None:
+        """Remove the files of other sign-ins of which nothing counts any more: they hold people's data."""
+        for other in path.parent.glob("lists-*.jsonl"):
+            with contextlib.suppress(OSError):
+                if other != path and self._wall() - other.stat().st_mtime >= KEPT_S:
+                    other.unlink()
 
     def _load(self, file: int) -> None:
         is_any_left = False

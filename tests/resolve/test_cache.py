@@ -101,6 +101,16 @@ def test_a_second_process_works_without_it(path: Path) -> None:
     assert found(path) == (True, 1, {"CourseLesson": 25})
 
 
+def test_files_of_which_nothing_counts_any_more_are_removed(path: Path) -> None:
+    path.parent.mkdir()
+    old, young, foreign = (path.with_name(name) for name in ("lists-a.jsonl", "lists-b.jsonl", "other.jsonl"))
+    for file, age_s in ((old, KEPT_S), (young, KEPT_S - 1), (foreign, KEPT_S)):
+        file.write_text("{}")
+        os.utime(file, (NOW - age_s, NOW - age_s))
+    kept(path)
+    assert {file.name for file in path.parent.iterdir()} == {"lists-b.jsonl", "other.jsonl", path.name}
+
+
 def test_a_folder_that_cannot_be_made_costs_calls_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with Cache(tmp_path / "file" / "lists.jsonl", lambda: NOW) as cache:
