@@ -108,7 +108,9 @@ MAY_USE: dict[str, set[str]] = {
     "examples": {"BulkWriter", "BulkwriterError", "NotWell", "Settings", "TryLater", "UsageError", "observe"},
     "__main__": {"cli"},
 }
-PURE_QUOTA = {f"quota/{name}" for name in ("forecast", "reserve", "short_window", "sides", "throttles", "windows")}
+PURE_QUOTA = {
+    f"quota/{name}" for name in ("account", "client", "exchange", "forecast", "leases", "slots", "throttles", "windows")
+}
 """What decides how much may be spent."""
 PURE_RESOLVE = {
     f"resolve/{name}"

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ..model import QuotaWindow, moment
-from ..quota.account import day_of, longest_of, placed
+from ..quota.account import day_of, spending_in
 from ..quota.build import spent_so_far
 from ..quota.eta import long_of, pace_of
+from ..quota.exchange import Origin
 from ..quota.forecast import Finish, Spending, finish, usable
 from ..quota.windows import SLACK, WRITE, concerned, is_short
 from ..store.boot import boot_clock
@@ -60,9 +61,7 @@ class Outlook:
 
     def fresh(self) -> Outlook:
         """The same with nothing spent, and nothing shown."""
-        nothing, _ = placed(
-            (), boot="", now=self.boot, wall=self.wall, longest_s=longest_of(self.windows), is_sure=True
-        )
+        nothing = spending_in((), self.windows, Origin("", ""), now=self.boot, wall=self.wall)
         return dataclasses.replace(self, spending=nothing, shown=(), not_before=-math.inf)
 
     def under(self, need: int, window: QuotaWindow) -> Term:

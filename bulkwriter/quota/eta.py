@@ -117,7 +117,7 @@ class Eta:
         if rate == math.inf and not is_held:  # held from the start: the windows alone tell
             return None
         boot = quotas.boot()
-        begin = max(boot + ahead.pause_s, quotas.sides[WRITE].hold_until)
+        begin = max(boot + ahead.pause_s, quotas.classes[WRITE].hold_until)
         if quotas.latest:
             begin = max(begin, quotas.latest.not_before.get(WRITE, boot))
         end = finish(spending, long, ahead.writes, begin, rate_per_s=rate).at

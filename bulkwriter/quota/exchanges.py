@@ -1,32 +1,31 @@
-"""Exchanges with the ledger, one at a time, beside the loop: spending goes in, grants come out.
+"""Exchanges with the ledger, one at a time, beside the loop: what was spent goes in, leases come out.
 
 A part that needs more of a kind calls `ask`.  While an exchange is on its way, further wishes are gathered for the next
-one.  Every exchange carries everything since the last: requests that ended, unused units, what throttles showed.
+one.  When all leases are over and their requests have ended, that is reported by itself, so that others get the rest.
 
-Epoch seconds come from the `Date` headers of replies (`saw`), because they place calendar days and the spending of
-earlier boots.  From then on they follow the boot clock, so that a change of the wall clock moves nothing.  Until then,
-and with a server that sends no `Date`, the wall clock counts.
+Epoch seconds come from the `Date` of replies (`quota.clock`).  Until they tell, and for words to people alone, the wall
+clock counts as it was at the start: a change of it moves nothing.
 
-Invariant: a grant in an answer is durable.  A failed exchange ends it all: `on_error` is called once, and nothing is
-granted any more.  Not here: what a grant allows (`quota.gate`), and how it is decided (`quota.account`).
+Invariant: a lease in an answer is durable.  A failed exchange ends it all: `on_error` is called once, and nothing is
+granted any more.  Not here: what a lease allows (`quota.leases`), and how it is decided (`quota.account`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from ..core.classify import http_date
 from ..errors import BulkwriterError, bug_of_ours
 from ..guarded import guarded
-from .account import Account, Answer, Ask
-from .reserve import Reserve
+from .client import Client
+from .clock import ServerClock
+from .exchange import Answer, Ask, ClockReadings
 from .throttles import Spent
 
-SAME_S: Final = 2.0
-"""A clock that differs by less from the server's `Date` (whole seconds, and the way here) is right."""
+LAPSE_S: Final = 0.02
+"""So long after the end of a lease it is reported as over."""
 
 
 class LedgerLike(Protocol):
@@ -34,16 +33,6 @@ class LedgerLike(Protocol):
 
     def post(self, step: Callable[[Any], Any]) -> asyncio.Future[Any]: ...
     async def close(self) -> None: ...
-
-
-class TillLike(Protocol):
-    """See `quota.till.Till`."""
-
-    @property
-    def name(self) -> str: ...
-    def cells_of(self, kind: str) -> memoryview[float]: ...
-    def sync(self) -> None: ...
-    def close(self) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,149 +45,130 @@ class Clocks:
 
 
 class Exchanges:
-    """See the module.  `on_answer` is called with each answer, after the reserves have it."""
+    """See the module.  `on_answer` is called with each answer, after the client has it."""
 
     def __init__(
         self,
-        account: Account,
+        client: Client,
         ledger: LedgerLike,
-        till: TillLike,
-        reserves: Mapping[str, Reserve],
         clocks: Clocks,
         *,
         on_answer: Callable[[Answer], None],
-        on_drawn: Callable[[], None],
         on_error: Callable[[BulkwriterError], None],
     ) -> None:
-        self._account = account
+        self._client = client
         self._ledger = ledger
-        self._till = till
-        self._reserves = reserves
-        self._clocks = clocks
-        self._on_answer, self._on_drawn, self._on_error = on_answer, on_drawn, on_error
-        self.is_sure = False
+        self._boot = clocks.boot
+        self._on_answer, self._on_error = on_answer, on_error
+        self._server: ServerClock | None = None  # made with the first answer, which knows how far its clocks lie apart
+        self._zero = clocks.wall() - clocks.boot()
         self.is_broken = False
-        self._epoch: float | None = None  # of the boot clock's zero, once a `Date` has told it
         self._wanted: set[str] = set()
-        self._asked: Mapping[str, int] = {}  # what the exchange on its way asks for
+        self._asked: frozenset[str] = frozenset()  # what the exchange on its way asks for
         self._spent: dict[str, Spent] = {}
         self._good: set[str] = set()
-        self._has_news = False
         self._going: asyncio.Future[Answer] | None = None
+        self._lapse: asyncio.TimerHandle | None = None
 
     def wall(self) -> float:
         """Epoch seconds, by the server's clock as far as it is known."""
-        return self._clocks.wall() if self._epoch is None else self._epoch + self._clocks.boot()
+        boot = self._boot()
+        known = self._server.epoch(boot) if self._server else None
+        return self._zero + boot if known is None else known
 
     def ask(self, kind: str) -> None:
         """More of this kind is wanted, now or soon; the exchange that is on its way may bring it."""
-        if kind not in self._asked:  # else the next one would ask for the few units used since, and make leases small
+        if kind not in self._asked:
             self._wanted.add(kind)
             self._go()
 
-    def draw(self, kind: str) -> None:
-        """The next block of what is booked is wanted, now or soon."""
-        reserve = self._reserves[kind]
-        if not self.is_broken and reserve.draw():
-            self._ledger.post(lambda _: self._till.sync()).add_done_callback(
-                guarded(lambda done: self._drawn(done, reserve), self._crashed)
-            )
-
     def report(self) -> None:
-        """Write down what was spent so far."""
-        self._has_news = True
+        """Tell what was spent and what is over."""
         self._go()
 
     def note_spent(self, kind: str, news: Spent) -> None:
         """Throttles show that a long window of the server is spent."""
         self._spent[kind] = news
         self._good.discard(kind)
-        self.report()
+        self._go()
 
     def note_good(self, kind: str) -> None:
         """A try was taken by the server: what throttles had shown is over."""
         self._good.add(kind)
-        self.report()
+        self._go()
 
-    def saw(self, date: str | None) -> bool:
-        """A reply came, with this `Date`.  True if it was the first reply: the clocks are compared now."""
-        wall = self.wall()
-        at = http_date(date, wall) if date else None
-        if at is not None:
-            if abs(at - wall) <= SAME_S:
-                at = wall  # a `Date` tells whole seconds; ours is finer
-            if self._epoch is None or at != wall:
-                self._epoch = at - self._clocks.boot()
-        is_first, self.is_sure = not self.is_sure, True
-        return is_first
+    def saw(self, date: str | None, *, took_s: float, age_s: float) -> bool:
+        """A reply came.  True if its `Date` tells much more of the server's clock than was known."""
+        return self._server is not None and self._server.heard(date, self._boot(), took_s=took_s, age_s=age_s)
 
     async def aclose(self) -> None:
-        """Give back what is reserved, write down what was spent, and close the ledger."""
-        if self._going is not None:
-            await asyncio.wait([self._going])
-        for reserve in self._reserves.values():
-            reserve.give_back()
-        self._wanted.clear()
-        if not self.is_broken and any(reserve.changes for reserve in self._reserves.values()):
-            self._has_news = True
-            self._go()
-            if self._going is not None:
-                await asyncio.wait([self._going])
+        """Give back what is leased, write down what was spent, and close the ledger."""
+        if self._lapse:
+            self._lapse.cancel()
+        await self._settle()
+        if not self.is_broken and self._server is not None:
+            self._post(is_last=True)
+            await self._settle()
         await self._ledger.close()
 
+    async def _settle(self) -> None:
+        """Wait until no exchange is on its way."""
+        while self._going is not None:
+            self._wanted.clear()
+            await asyncio.wait([self._going])
+            await asyncio.sleep(0)  # an answer that is there already is taken up by a callback
+
     def _go(self) -> None:
-        if self._going is not None or self.is_broken:
-            return
-        ask, account = self._next(), self._account
-        self._asked = ask.wants
-        self._going = self._ledger.post(lambda ledger: ledger.exchange(lambda book: account.exchange(book, ask)))
+        if self._going is None and not self.is_broken:
+            self._post(is_last=False)
+
+    def _post(self, *, is_last: bool) -> None:
+        now, server = self._boot(), self._server
+        clocks = ClockReadings(None, None, self.wall())
+        if server:
+            clocks = ClockReadings(server.epoch(now), server.latest(now), self.wall(), server.spread_s)
+        ask = self._client.ask(
+            now, clocks=clocks, wanted=sorted(self._wanted), spent=self._spent, good=self._good, is_last=is_last
+        )
+        self._asked = frozenset(self._wanted)
+        self._wanted, self._spent, self._good = set(), {}, set()
+        self._going = self._ledger.post(lambda ledger: ledger.exchange(ask))
         self._going.add_done_callback(guarded(lambda future: self._done(future, ask), self._crashed))
 
-    def _next(self) -> Ask:
-        now = self._clocks.boot()
-        reserves = self._reserves
-        for kind, reserve in reserves.items():
-            reserve.has_some(now)  # what belongs to a minute that is over is given back
-            if kind in self._spent:  # or what was granted since would count as taken by the server
-                reserve.give_back()
-        ask = Ask(
-            now=now,
-            wall=self.wall(),
-            is_sure=self.is_sure,
-            wants={kind: wants for kind in sorted(self._wanted) if (wants := reserves[kind].wants(now)) > 0},
-            leases={kind: reserve.lease(now) for kind, reserve in reserves.items()},
-            changes={key: count for reserve in reserves.values() for key, count in reserve.changes.items() if count},
-            spent=self._spent,
-            good=frozenset(self._good),
-        )
-        for reserve in reserves.values():
-            reserve.changes.clear()
-        self._wanted, self._spent, self._good, self._has_news = set(), {}, set(), False
-        return ask
-
     def _done(self, future: asyncio.Future[Answer], ask: Ask) -> None:
-        self._going, self._asked = None, {}
-        if future.cancelled() or self._has_failed(future):
+        self._going, self._asked = None, frozenset()
+        if future.cancelled():
+            return
+        if error := future.exception():
+            if not self.is_broken:
+                self.is_broken = True
+                self._on_error(bug_of_ours(error))
             return
         answer = future.result()
-        for kind, grant in answer.grants.items():
-            self._reserves[kind].granted(grant, ask.leases[kind], ask.now, is_try=kind in answer.tries)
+        if self._server is None:
+            self._server = ServerClock(answer.spread_s)
+        self._client.take_up(ask, answer)
         self._on_answer(answer)
-        if self._wanted or self._has_news:
+        if self._wanted or self._spent or self._good:
             self._go()
+        self._watch()
 
-    def _drawn(self, future: asyncio.Future[None], reserve: Reserve) -> None:
-        if not future.cancelled() and not self._has_failed(future):
-            reserve.drawn()
-            self._on_drawn()
+    def _watch(self) -> None:
+        """See to it that the end of the last lease is reported."""
+        if self._lapse:
+            self._lapse.cancel()
+            self._lapse = None
+        wait_s = self._client.until - self._boot()
+        if wait_s >= 0 and not self.is_broken:
+            lapsed = guarded(self._lapsed, self._crashed)
+            self._lapse = asyncio.get_running_loop().call_later(wait_s + LAPSE_S, lapsed)
 
-    def _has_failed(self, future: asyncio.Future[Any]) -> bool:
-        """Whether it did; the first failure is told, and is the end of everything."""
-        error = future.exception()
-        if error is not None and not self.is_broken:
-            self.is_broken = True
-            self._on_error(bug_of_ours(error))
-        return error is not None
+    def _lapsed(self) -> None:
+        self._lapse = None
+        if self._client.until >= self._boot():
+            self._watch()
+        elif self._client.has_ended(self._boot()):
+            self.report()
 
     def _crashed(self, error: Exception) -> None:
         """A bug in what the ledger's answers do; nothing is granted any more."""

@@ -6,8 +6,9 @@ to the minute of its deadline.  It counts as having arrived at that minute's end
 window's length no more is sent than it allows, and it is spent to within one minute: 0.07 % of a day.
 
     any 24 hours     minute m counts until 60 (m + 1) + window
-    a calendar day   minute m counts in a day if any of it lies in it, give or take `DAY_SKEW_S`, because the server's
-                     clock and ours may differ; `epoch` is the wall time of the boot clock's zero
+    a calendar day   minute m counts in a day if any of it lies in it by any clock of the server, give or take
+                     `DAY_SKEW_S`; `epoch` is what its earliest clock shows at the boot clock's zero, and `spread_s` how
+                     far its clocks lie apart.  Where they are unknown, the day counts as any 24 hours
 
 `finish` tells when so many writes will be made.  It spends forward minute by minute, by the same rules, so that the
 answer is right across every wait.
@@ -63,14 +64,14 @@ class Finish(NamedTuple):
 class Spending:
     """Counts by kind and minute from minute `first` on; `slack` makes windows longer, see `quota.windows`."""
 
-    def __init__(self, first: int, *, epoch: float, slack: float) -> None:
+    def __init__(self, first: int, *, epoch: float | None, slack: float, spread_s: float = 0.0) -> None:
         self._first = first
         self._counts: dict[str, list[int]] = {kind: [] for kind in (*KINDS, *(kind + REFUSED for kind in KINDS))}
         self._slack = slack
-        self.epoch = epoch
+        self.epoch, self.spread_s = epoch, spread_s
 
     def copy(self) -> Spending:
-        other = Spending(self._first, epoch=self.epoch, slack=self._slack)
+        other = Spending(self._first, epoch=self.epoch, slack=self._slack, spread_s=self.spread_s)
         other._counts = {kind: list(counts) for kind, counts in self._counts.items()}
         return other
 
@@ -84,12 +85,27 @@ class Spending:
             counts.extend([0] * (place + 1 - len(counts)))
         counts[place] += count
 
+    def take_back(self, kind: str, count: int) -> None:
+        """Count so many fewer, of the last minutes."""
+        counts = self._counts[kind]
+        for place in reversed(range(len(counts))):
+            part = min(count, counts[place])
+            counts[place] -= part
+            count -= part
+            if not count:
+                return
+
     def forget_before(self, minute: int) -> None:
         """Drop older minutes."""
         if minute > self._first:
             for counts in self._counts.values():
                 del counts[: minute - self._first]
             self._first = minute
+
+    def ended_by(self) -> float:
+        """The end of the last minute in which anything was spent; minus infinity where nothing was."""
+        last = max((i for counts in self._counts.values() for i, count in enumerate(counts) if count), default=None)
+        return -math.inf if last is None else (self._first + last + 1) * MINUTE_S
 
     def spent(self, window: QuotaWindow, now: float) -> int:
         """How many requests count in the window at `now`, those on their way included."""
@@ -103,8 +119,8 @@ class Spending:
             return now
         if most < 1:
             return math.inf
-        if window.day_at_s is not None:
-            return self._day_start(window, now) + DAY_S + DAY_SKEW_S
+        if window.day_at_s is not None and self.epoch is not None:
+            return self._day_start(window, now, self.epoch) + DAY_S + DAY_SKEW_S
         minute = max(self._first, self._active_from(window, now))
         for counts in zip_longest(
             *(self._counts[kind][minute - self._first :] for kind in kinds_of(window)), fillvalue=0
@@ -137,13 +153,13 @@ class Spending:
 
     def _active_from(self, window: QuotaWindow, now: float) -> int:
         """The first minute that counts in the window at `now`."""
-        if window.day_at_s is not None:
-            return minute_of(self._day_start(window, now) - DAY_SKEW_S)
+        if window.day_at_s is not None and self.epoch is not None:
+            return minute_of(self._day_start(window, now, self.epoch) - DAY_SKEW_S - self.spread_s)
         return minute_of(now - self._span_s(window) + ROUNDING_S)
 
-    def _day_start(self, window: QuotaWindow, now: float) -> float:
+    def _day_start(self, window: QuotaWindow, now: float, epoch: float) -> float:
         """When the day began that by now is surely the server's as well, on the boot clock."""
-        zero = self.epoch - (window.day_at_s or 0.0)
+        zero = epoch - (window.day_at_s or 0.0)
         return math.floor((now + zero - DAY_SKEW_S) / DAY_S) * DAY_S - zero
 
 

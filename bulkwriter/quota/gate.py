@@ -1,11 +1,10 @@
-"""Makes every request wait for its turn under the quotas.  The shared page counts short windows, the ledger long ones.
+"""Makes every request wait for its turn under the quotas: each takes a unit of a lease before it is sent.
 
-The sender asks `opens_at`, then `take`s a unit of every window that concerns a write, sends, and calls `ended` with the
-reply.  Calls (lists, deletes, tokens) do the same in `turns`.  Nothing is sent before its unit is safe.  The page keeps
-the short windows even if a process is killed, and the ledger reserves units of long ones ahead of need.
+The sender asks `opens_at`, then `take`s a unit, sends, and calls `ended` with the reply.  Calls (lists, deletes,
+tokens) do the same in `turns`.  Leases come from the ledger, the next one before the last is used up:
 
-    nothing reserved -> ask the ledger -> granted: `changed`  -> every window has room: send
-                                       -> spent: wait until it has room, or (--on-quota stop) end with `TryLater`
+    nothing leased -> ask the ledger -> a lease: `changed`  -> its time has come: send
+                                     -> spent: wait until it has room, or (--on-quota stop) end with `TryLater`
 
 All of this happens at once on the event loop.  Only exchanges with the ledger run in its thread.  A waiting call goes
 before writes if both want the same unit, and writes leave calls a share of long windows over `any`.  So looks cannot
@@ -19,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
@@ -27,21 +27,26 @@ from ..errors import BulkwriterError, TryLater
 from ..events import Event, Note
 from ..model import QuotaWindow, moment
 from ..settings import STOP_WAIT_S
-from .account import Account, Answer
-from .exchanges import Clocks, Exchanges, LedgerLike, TillLike
-from .sides import PageLike, Side, paces_over
-from .throttles import FIRST_HOLDS_S, KNOWN_HOLDS_S, STRETCHED_HOLDS_S, Spent
+from .client import Client
+from .exchange import Answer
+from .exchanges import Clocks, Exchanges, LedgerLike
+from .forecast import Grant
+from .leases import Units
+from .throttles import FIRST_HOLDS_S, KNOWN_HOLDS_S, STRETCHED_HOLDS_S, Spent, Streak
 from .view import spent_words
-from .windows import READ, WRITE, concerned, is_short
+from .windows import READ, WRITE, is_short
 
 POLITE_S: Final = 0.005
 """A write waits so much longer for a unit than a waiting call.  A higher value is safer on a slow loop, and slower."""
 CONTENDED_S: Final = 0.001
-"""Pause before the next try for a page that another process has locked."""
-REPORT_S: Final = 15.0
-"""Without reservations the spending is reported to the ledger so often."""
+"""Pause before the next try where a unit was void when it was to be taken."""
+BUSY_S: Final = 0.05
+"""A slot of a quick window may be free again after the next reply.  Who does not hear of replies asks so often."""
 SLOW_S: Final = 5.0
 """The Date of a reply that took longer tells too little of now."""
+RECHECK_S: Final = 600.0
+"""While a window is spent, the ledger is asked so often: another process may have given units back, or a try may have
+succeeded."""
 TOLD_S: Final = 120.0
 """People are told of a longer wait, once."""
 
@@ -50,84 +55,94 @@ def unheard(event: Event) -> None:
     """Nobody listens."""
 
 
+@dataclass(slots=True)
+class RequestClass:
+    """How requests of one kind stand, writes or reads."""
+
+    units: Units
+    streak: Streak = field(default_factory=Streak)
+    hold_until: float = -math.inf
+    """Set after throttles in a row."""
+    blocked: Grant | None = None
+    """What the ledger said when it granted nothing."""
+    recheck_at: float = -math.inf
+    is_try: bool = False
+    """Whether the only unit left is a try: one request that tests whether the server takes it again."""
+    spent: TryLater | None = None
+    """The end of this kind, where waiting is not wanted."""
+
+    def answered(self, answer: Answer, now: float) -> None:
+        kind = self.units.kind
+        if kind in answer.leases:
+            self.blocked, self.recheck_at, self.is_try = None, -math.inf, kind in answer.tries
+        elif blocked := answer.blocked.get(kind):
+            self.blocked, self.recheck_at = blocked, min(blocked.opens_at, now + RECHECK_S)
+
+
 class Quotas:
-    """The quotas of one process.  `windows` are not empty; `page` holds `cells_for(windows)` cells."""
+    """The quotas of one process.  `windows` are not empty."""
 
     def __init__(
         self,
         windows: Sequence[QuotaWindow],
         *,
+        name: str,
         ledger: LedgerLike,
-        page: PageLike,
-        till: TillLike,
         clocks: Clocks,
         hold_s: float,
         stops: bool = False,
         tell: Callable[[Event], None] = unheard,
     ) -> None:
         self.windows = tuple(windows)
-        self.boot, self._stops = clocks.boot, stops
-        paces = paces_over(page.cells, windows, hold_s=hold_s)
-        self._till, self._page = till, page
-        self.sides = {kind: Side(kind, paces, page, till=till.cells_of(kind), hold_s=hold_s) for kind in (WRITE, READ)}
-        self._has_long = {kind: any(not is_short(w) for w in concerned(windows, kind)) for kind in (WRITE, READ)}
-        reserves = {kind: side.reserve for kind, side in self.sides.items()}
-        self.exchanges = Exchanges(
-            Account(windows, till.name), ledger, till, reserves, clocks,
-            on_answer=self._answered, on_drawn=self._awake, on_error=self._failed,
-        )  # fmt: skip
+        self.boot = clocks.boot
+        self._client = client = Client(windows, name=name, hold_s=hold_s)
+        self.classes = {kind: RequestClass(client.units[kind]) for kind in (WRITE, READ)}
+        self.exchanges = Exchanges(client, ledger, clocks, on_answer=self._answered, on_error=self._failed)
         self.is_halted = False
-        self.is_guess = False
-        """Whether the age of an earlier boot's spending is not known yet.  Until a reply comes it counts as spent just
-        now.
-        """
         self.is_told = False
-        """Whether a reply has told the server's time."""
-        self._is_deaf = False
+        """Whether a reply has come.  It may have told the server's time."""
         self.latest: Answer | None = None
         """The last answer of the ledger."""
         self._waiting = 0
-        self._report_at = -math.inf
         self._changed: anyio.Event | None = None  # made by the first waiting caller
         self._error: BulkwriterError | None = None
-        self._spent: dict[str, TryLater] = {}
-        self._told_until = 0.0
-        self._tell = tell
+        self._tell = WaitNotes(tell, stops=stops)
 
     # for senders
 
     def opens_at(self, now: float, kind: str = WRITE, *, is_call: bool = False) -> float:
         """When the next request of `kind` may go.  A time up to `now` means at once; infinity: `changed` will tell."""
-        boot, side = self.boot(), self.sides[kind]
-        if not side.reserve.has_some(boot):
-            return self._reserved_at(side, boot, now)
-        at = side.opens_at(boot)
+        boot, one = self.boot(), self.classes[kind]
+        at = one.units.opens_at(boot)
+        if at == math.inf:
+            return self._leased_at(one, boot, now)
+        if one.hold_until > at:
+            at = one.hold_until
         if self._waiting and not is_call:
             at += POLITE_S
         return now if at <= boot else now + (at - boot)
 
     def take(self, kind: str = WRITE) -> bool:
-        """Use a unit for a request that is sent now.  False if another process was faster; then ask `opens_at`
-        again.
-        """
-        boot, side = self.boot(), self.sides[kind]
-        if not side.take(boot):
+        """Use a unit for a request that is sent now.  False if it is void meanwhile; then ask `opens_at` again."""
+        boot, units = self.boot(), self.classes[kind].units
+        if not units.take(boot):
             return False
-        if side.reserve.is_block_low:
-            self._supply(side, boot)
+        if units.is_low(boot) and boot >= self.classes[kind].recheck_at:
+            self.exchanges.ask(kind)
         return True
 
     def untake(self, kind: str = WRITE) -> None:
         """The request was not sent after all."""
-        self.sides[kind].untake()
+        self.classes[kind].units.untake()
 
     def ended(self, kind: str = WRITE) -> None:
         """A request was answered, or was given up at its deadline."""
-        boot, side = self.boot(), self.sides[kind]
-        side.ended(boot)
-        if not side.reserve.is_counted and boot >= self._report_at:
-            self._report_at = boot + REPORT_S
+        boot, units = self.boot(), self.classes[kind].units
+        units.ended(boot)
+        if not units.is_out and (self._client.has_ended(boot) or self._lets_go(kind)):
             self.exchanges.report()
+        if self._waiting:
+            self._awake()
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -149,17 +164,18 @@ class Quotas:
 
         When writes have ended like this, reads go on: they tell the outcomes of the last writes.
         """
-        error = self._error or (self._spent.get(kind) if kind else None)
+        error = self._error or (self.classes[kind].spent if kind else None)
         if error:
             raise error
 
     def ended_by(self) -> BulkwriterError | None:
         """The error that ended the ledger, or the `TryLater` of a spent window if waiting is not wanted."""
-        return self._error or next(iter(self._spent.values()), None)
+        return self._error or next((one.spent for one in self.classes.values() if one.spent), None)
 
     def reopen(self) -> None:
         """The time that a spent window named is over: ask the ledger again."""
-        self._spent.clear()
+        for one in self.classes.values():
+            one.spent = None
         self._awake()
 
     def halt(self) -> None:
@@ -170,47 +186,48 @@ class Quotas:
     # what replies show
 
     @property
+    def is_guess(self) -> bool:
+        """Whether the age of an earlier boot's spending is not known, and a first reply may still tell it."""
+        return self.latest is not None and self.latest.is_guess and not self.is_told
+
+    @property
     def is_wary(self) -> bool:
         """Whether `good` wants to be told of writes that the server took."""
-        side = self.sides[WRITE]
-        return bool(side.streak.throttles) or side.reserve.is_try
+        one = self.classes[WRITE]
+        return bool(one.streak.throttles) or one.is_try
 
     def good(self, kind: str = WRITE) -> None:
         """The server took a request."""
-        side = self.sides[kind]
-        side.streak.good()
-        if side.reserve.is_try:
-            side.reserve.is_try = False
+        one = self.classes[kind]
+        one.streak.good()
+        if one.is_try:
+            one.is_try = False
             self.exchanges.note_good(kind)
 
     def throttled(self, now: float, sent_at: float, stated_s: float | None, kind: str = WRITE) -> None:
         """The server throttled a request though our quota had room for it."""
-        side = self.sides[kind]
-        side.reserve.refused(self.boot())
-        news = side.streak.throttled(now, sent_at, stated_s, holds_s=self._holds_s(kind))
+        one = self.classes[kind]
+        one.units.refused(self.boot())
+        news = one.streak.throttled(now, sent_at, stated_s, holds_s=self._holds_s(kind))
         if isinstance(news, Spent):
-            side.reserve.give_back()
+            one.units.give_back()
             self.exchanges.note_spent(kind, news)
         elif news:
-            side.hold_until = max(side.hold_until, self.boot() + news)
+            one.hold_until = max(one.hold_until, self.boot() + news)
 
     def saw(self, date: str | None, *, took_s: float = 0.0, age_s: float = 0.0) -> None:
-        """A reply came, `took_s` after its request was sent.  Its `Date` corrects the clock for the spending of earlier
-        boots and for calendar days, unless a cache kept the reply for `age_s`.
-
-        Units that were reserved by the clock before are given back, except a try, which would be lost.
+        """A reply came, `took_s` after its request was sent.  Its `Date` places the spending of other boots and
+        calendar days, unless a cache kept the reply for `age_s`.
         """
-        if self.exchanges.saw(date if age_s <= 0 and took_s <= SLOW_S else None):
-            self.is_told = True
-            for side in self.sides.values():
-                if not side.reserve.is_try:
-                    side.reserve.give_back()
-                side.reserve.recheck_at = -math.inf
+        was_told, self.is_told = self.is_told, True
+        if self.exchanges.saw(date if took_s <= SLOW_S else None, took_s=took_s, age_s=age_s) or not was_told:
+            for one in self.classes.values():
+                one.recheck_at = -math.inf
             self.exchanges.report()
 
     def heard_nothing(self) -> None:
         """A call failed: if the quota is spent as far as is known, there is nothing to wait for."""
-        self._is_deaf = True
+        self._tell.is_deaf = True
 
     # for people and for the engine around
 
@@ -222,54 +239,41 @@ class Quotas:
             await self.changed()
 
     async def aclose(self) -> None:
-        """Give back what is reserved, and write down what was spent."""
-        if not any(side.reserve.is_out for side in self.sides.values()):
-            self._page.note_none(self.boot())
+        """Give back what is leased, and write down what was spent."""
         await self.exchanges.aclose()
-        self._till.close()
-        self._page.close()
 
     # inside
 
-    def _supply(self, side: Side, boot: float) -> None:
-        """Have more made durable of what is booked, or more booked, while there is something left to send from."""
-        self.exchanges.draw(side.kind)
-        if side.reserve.is_low and boot >= side.reserve.recheck_at:
-            self.exchanges.ask(side.kind)
-
-    def _reserved_at(self, side: Side, boot: float, now: float) -> float:
-        """Nothing is reserved: ask for more, or wait until asking makes sense."""
-        reserve = side.reserve
-        if self._error or side.kind in self._spent:
+    def _leased_at(self, one: RequestClass, boot: float, now: float) -> float:
+        """Nothing is leased, or it waits for a reply: ask for more, or wait until asking makes sense."""
+        if self._error or one.spent:
             return math.inf
-        if reserve.has_more:
-            self.exchanges.draw(side.kind)
+        if one.units.left:
+            return now + BUSY_S
+        if boot >= one.recheck_at:
+            self.exchanges.ask(one.units.kind)
             return math.inf
-        if boot >= reserve.recheck_at:
-            self.exchanges.ask(side.kind)
-            return math.inf
-        self._tell_block(side, boot)
-        return now + (reserve.recheck_at - boot)
-
-    def _tell_block(self, side: Side, boot: float) -> None:
-        blocked = side.reserve.blocked
-        assert blocked is not None
-        assert blocked.window is not None
-        wait_s = blocked.opens_at - boot
-        wall = self.exchanges.wall() + wait_s
-        if self._stops and wait_s > STOP_WAIT_S and (self._is_deaf or not self.is_guess):
-            words = spent_words(blocked.window, moment(wall))
-            error = TryLater(words, hint="the same command then goes on; cron can give it", code="quota", retry_at=wall)
-            self._spent[side.kind] = error
+        assert one.blocked is not None
+        one.spent = self._tell.blocked(one.blocked, boot, self.exchanges.wall(), is_guess=self.is_guess)
+        if one.spent:
             self._awake()
-        elif wait_s > TOLD_S and wall > self._told_until + TOLD_S:
-            self._told_until = wall
-            self._tell(Note(spent_words(blocked.window, moment(wall))))
+        return now + (one.recheck_at - boot)
+
+    def _lets_go(self, kind: str) -> bool:
+        """Give back units that no call waits for, where others wait for the slots that they hold."""
+        units = self.classes[kind].units
+        if kind == WRITE or self._waiting or units.is_out or not (self.latest and self.latest.is_contended):
+            return False
+        had = units.left > 0
+        units.give_back()
+        return had
 
     def _answered(self, answer: Answer) -> None:
-        self.latest, self.is_guess = answer, answer.is_guess
-        for kind, side in self.sides.items():
-            side.reserve.is_counted = self._has_long[kind] or kind in answer.shown
+        self.latest = answer
+        for one in self.classes.values():
+            one.answered(answer, self.boot())
+        if self._lets_go(READ):
+            self.exchanges.report()
         self._awake()
 
     def _holds_s(self, kind: str) -> Sequence[float]:
@@ -286,3 +290,27 @@ class Quotas:
         if self._changed:
             self._changed.set()
             self._changed = None
+
+
+class WaitNotes:
+    """Tells people of a long wait, once; or says that it ends the command (`stops`)."""
+
+    def __init__(self, tell: Callable[[Event], None], *, stops: bool) -> None:
+        self._tell, self._stops = tell, stops
+        self.is_deaf = False
+        """Whether a call has failed, so that no reply will tell the server's time."""
+        self._until = 0.0
+
+    def blocked(self, blocked: Grant, boot: float, wall: float, *, is_guess: bool) -> TryLater | None:
+        """A window is spent.  The error to end with, if waiting for it is not wanted."""
+        wait_s, window = blocked.opens_at - boot, blocked.window
+        if window is None or is_short(window):
+            return None
+        wall += wait_s
+        if self._stops and wait_s > STOP_WAIT_S and (self.is_deaf or not is_guess):
+            words = spent_words(window, moment(wall))
+            return TryLater(words, hint="the same command then goes on; cron can give it", code="quota", retry_at=wall)
+        if wait_s > TOLD_S and wall > self._until + TOLD_S:
+            self._until = wall
+            self._tell(Note(spent_words(window, moment(wall))))
+        return None

@@ -1,39 +1,21 @@
-"""The ledger of every account's spending, shared by this machine's processes.  A unit is durable before it is spent.
+"""The ledger: what every account has spent and leased, shared by all processes.  A unit is durable before it is spent.
 
-One SQLite file in the user's state folder (`$XDG_STATE_HOME` or `~/.local/state`, then `bulkwriter/ledger`; `--ledger`
-names another), 0600, in rollback-journal mode because several processes write it.  Anyone can read it:
+A ledger is anything that can carry out an `exchange` (`Ledger`).  This one is an SQLite file in the user's state folder
+(`$XDG_STATE_HOME` or `~/.local/state`, then `bulkwriter/ledger`; `--ledger` names another), 0600, in rollback-journal
+mode because several processes write it.  Anyone can read it; `quota.ledger_schema` says what is in it.
 
-    table `spent`    requests by account, boot, minute since that boot, and kind (write, read; write-refused and
-                     read-refused are those among them that the server throttled); `ended` is the minute's end as epoch
-                     seconds.  A request counts in the minute in which it ended; one on its way, and one that is only
-                     reserved, in the minute of its latest possible end
-    table `learnt`   what a server showed of its own limit by throttling, see `quota.throttles`
-    table `held`     of what is booked, the units that a living process holds, and up to which mark it may use them
-                     before it moves that in its own file (`quota.till`)
+An account is its `--account` name, or else the base URL.  An exchange is one short transaction, and returns only when
+that is on the disk.  So a request is sent only from units that a commit has booked.  Whoever dies, by a kill or with
+the power, loses what it had leased and nothing more.  Nobody guesses what it used.
 
-An account is its `--account` name, or else the base URL.  `exchange` is the only way to change the ledger.  It is one
-transaction that gives back, books and reserves, and it returns only when that is on the disk.  So a request is sent
-only from units that a commit has reserved.  After a kill the next process gives the unused units back.  After a power
-cut it gives back all but 20 of a kind at most (`quota.till`).
-
-The clock is the machine's own since boot, and nobody can set it.  Only rows of earlier boots are placed by the wall
-clock, after a comparison with the server's `Date` before the first write.  A clock that was set during a reboot can
-still do this:
-- Rows are stamped with the wall clock of then, corrected by the server's `Date` once one was seen.  If that clock was
-  wrong and the power went before the first reply of the first process, what it had sent until then (and a block of 20)
-  is taken for older or younger than it is.
-- If the server never sends a `Date`, rows of earlier boots are placed by our wall clock alone.  Set back, it makes us
-  wait longer; set forward by up to a window, it lets us send up to what the window holds that much too early.
-- Calendar days (`write:2500/day@00:00`) begin by the server's clock from the first reply on, before it by ours.  The
-  first request of a run is a list call: one of those at most goes out on a day that has not begun.
-Nothing worse can happen.  Spending before this boot never counts as younger than the boot, and no change of the clock
-touches later spending.  A clock that is set while the machine runs does nothing at all once a reply was seen.
+Times are those of the machine's clock since boot, which nobody can set.  What other boots and machines have written is
+placed by the server's clock, or counts from when it was first seen (`quota.account`).
 
 A damaged ledger is refused when it is opened, by SQLite's checks and by the bounds of its rows.  So is an empty file
-beside the other files of a used ledger: it was emptied, and would count from 0.
+beside the journal of a used ledger: it was emptied, and would count from 0.
 
 Invariants: counts are never negative; a failed commit ends the ledger, and everything after it fails alike.
-Not here: what may be spent (`quota.forecast`), which clock says what (`quota.account`).
+Not here: what may be spent (`quota.account`).
 Source: sqlite.org/lockingv3.html; for the mode, sqlite.org/wal.html, "The WAL Reset Bug".
 """
 
@@ -43,19 +25,29 @@ import contextlib
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections import defaultdict
 from glob import escape
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, Self
 from urllib.parse import quote
 
 from ..errors import LedgerError, UsageError
 from ..store.private import make_folder
 from ..store.schema import normal_url
-from .ledger_book import APPLICATION_ID, CREATE, FORMAT, Book, LearntRow, SpentRow, check_believable
-from .till import dead_tills
-
-T = TypeVar("T")
+from .account import Account
+from .exchange import Answer, Ask, Changes, KeptSlots, LedgerRows, Origin, SpentRow, WaitRow
+from .ledger_schema import (
+    OLDER,
+    ROWS_LEARNT,
+    ROWS_SPENT,
+    ROWS_SPENT_OLDER,
+    check_believable,
+    format_of,
+    make_tables,
+    take_over,
+)
+from .slots import SlotRow
+from .throttles import Learnt
 
 BUSY_S: Final = 10.0  # others hold the lock for a commit; longer is somebody's sqlite3 shell
 HINT: Final = "nothing is sent that is not counted first: mend that, or name another file with --ledger"
@@ -65,6 +57,161 @@ DAMAGED: Final = (
     "what was spent is not known any more.  Move it and the files beside it whose names begin with its own to another "
     "place, or name another file with --ledger: both count from nothing, so wait a day first, or give a smaller --quota"
 )
+ADD: Final = """INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0.0) ON CONFLICT DO UPDATE
+    SET count = count + excluded.count, ended = coalesce(excluded.ended, ended), seen_boot = ''"""
+TAKE_BACK: Final = """UPDATE spent SET count = max(0, count + ?)
+    WHERE account = ? AND machine = ? AND boot = ? AND client = ? AND kind = ? AND minute = ?"""
+USED_UP: Final = "DELETE FROM spent WHERE account = ? AND machine = ? AND boot = ? AND client = ? AND count = 0"
+STAMP: Final = """UPDATE spent SET ended = ? + 60.0 * (minute + 1)
+    WHERE account = ? AND machine = ? AND boot = ? AND ended IS NULL"""
+SEEN: Final = """UPDATE spent SET seen_boot = ?, seen_at = ?
+    WHERE account = ? AND machine = ? AND boot = ? AND client = ? AND kind = ? AND minute = ?"""
+
+
+class Ledger(Protocol):
+    """Where an account's rows are kept.  The methods may block."""
+
+    def exchange(self, ask: Ask) -> Answer:
+        """Carry out `ask` in one transaction.  Returns when that is durable.  Raises `LedgerError`, then for ever."""
+        ...
+
+    def close(self) -> None:
+        """Release it.  A repetition is harmless."""
+        ...
+
+
+class SqliteLedger:
+    """An open ledger file, used for one account.  Its methods must be called in the thread that opened it."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path, name: str, account: Account, place: Origin) -> None:
+        self.path = path
+        self._db = db
+        self._name, self._account, self._place = name, account, place
+        self._rowids: defaultdict[KeptSlots, list[int]] = defaultdict(list)
+        self._version: int | None = None
+        self._broken: LedgerError | None = None
+
+    @classmethod
+    def open(cls, path: Path, name: str, account: Account, place: Origin, *, synchronous: str = "FULL") -> Self:
+        """Open or create the ledger of the account called `name`.  Raises `LedgerError` where it cannot be used."""
+        try:
+            make_folder(path.parent)
+            make_private(path)
+            db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+        except (sqlite3.Error, OSError) as e:
+            raise ledger_error(e, path) from e
+        try:
+            prepare(db, path, place, synchronous)
+        except (sqlite3.Error, ValueError) as e:
+            db.close()
+            raise ledger_error(e, path) from e
+        except BaseException:
+            db.close()
+            raise
+        return cls(db, path, name, account, place)
+
+    def exchange(self, ask: Ask) -> Answer:
+        """See `Ledger`."""
+        if self._broken:
+            raise LedgerError(self._broken.message, hint=self._broken.hint)
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            version = self._db.execute("PRAGMA data_version").fetchone()[0]
+            is_stale = version != self._version or self._account.is_stale(ask)
+            answer, changes = self._account.exchange(ask, self._rows() if is_stale else None)
+            self._keep(changes, ask)
+            self._db.execute("COMMIT")
+            self._version = version
+        except BaseException as e:
+            self._broken = ledger_error(e, self.path) if isinstance(e, sqlite3.Error) else broken_off(e, self.path)
+            self._roll_back()
+            if isinstance(e, sqlite3.Error):
+                raise self._broken from e
+            raise
+        return answer
+
+    def close(self) -> None:
+        self._broken = self._broken or LedgerError("the ledger is closed")
+        self._roll_back()
+        self._db.close()
+
+    def _rows(self) -> LedgerRows:
+        rows = rows_of(self._db, self._name)
+        self._rowids.clear()
+        asked = """SELECT rowid, window, first, spacing, count, last, client, lease, machine, boot, at FROM slots
+            WHERE account = ?"""
+        for rowid, *row, machine, boot, at in self._db.execute(asked, (self._name,)):
+            kept = KeptSlots(SlotRow(*row), Origin(machine, boot), at)
+            rows.slots.append(kept)
+            self._rowids[kept].append(rowid)
+        asked = "SELECT client, window, since, again_at FROM waits WHERE account = ? AND machine = ? AND boot = ?"
+        rows.waits = [WaitRow(*row) for row in self._db.execute(asked, (self._name, *self._place))]
+        found = self._db.execute("SELECT spread_s FROM accounts WHERE account = ?", (self._name,)).fetchone()
+        rows.spread_s = found[0] if found else 0.0
+        return rows
+
+    def _keep(self, changes: Changes, ask: Ask) -> None:
+        """Write down what changed."""
+        db, name, place = self._db, self._name, self._place
+        for (client, kind, minute), count in changes.spent.items():
+            if count > 0:
+                ended = None if changes.zero is None else changes.zero + 60.0 * (minute + 1)
+                db.execute(ADD, (name, *place, client, kind, minute, count, ended))
+            elif count < 0:
+                db.execute(TAKE_BACK, (count, name, *place, client, kind, minute))
+        db.execute(USED_UP, (name, *place, ask.client))
+        if changes.stamps:
+            db.execute(STAMP, (changes.zero, name, *place))
+        for row in changes.seen:
+            key = name, *row.place, row.client, row.kind, row.minute
+            db.execute(SEEN, (row.seen_boot, row.seen_at, *key))
+        self._keep_slots(changes, ask.now)
+        if changes.waits is not None:
+            db.execute("DELETE FROM waits WHERE account = ? AND client = ?", (name, ask.client))
+            for wait in changes.waits:
+                db.execute("INSERT INTO waits VALUES (?, ?, ?, ?, ?, ?, ?)", (name, *wait, *place))
+        for kind, learnt in changes.learnt.items():
+            db.execute("REPLACE INTO learnt VALUES (?, ?, ?, ?, ?, ?, ?)", (name, kind, *learnt))
+        if changes.spread_s is not None:
+            db.execute("REPLACE INTO accounts VALUES (?, ?)", (name, changes.spread_s))
+        if changes.forget:
+            self._forget(*changes.forget)
+
+    def _keep_slots(self, changes: Changes, now: float) -> None:
+        for gone in changes.gone:
+            self._db.execute("DELETE FROM slots WHERE rowid = ?", (self._rowids[gone].pop(),))
+            if not self._rowids[gone]:
+                del self._rowids[gone]
+        for row in changes.slots:
+            at = self._db.execute(
+                "INSERT INTO slots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (self._name, *row, *self._place, now)
+            )
+            assert at.lastrowid is not None
+            self._rowids[KeptSlots(row, self._place, now)].append(at.lastrowid)
+
+    def _forget(self, minute: int, ended: float | None) -> None:
+        """Drop old rows, of all accounts: one that is never used again must not stay for ever."""
+        self._db.execute("DELETE FROM spent WHERE machine = ? AND boot = ? AND minute < ?", (*self._place, minute))
+        self._db.execute("DELETE FROM waits WHERE NOT (machine = ? AND boot = ?)", self._place)
+        if ended is not None:
+            asked = "DELETE FROM spent WHERE NOT (machine = ? AND boot = ?) AND ended < ?"
+            self._db.execute(asked, (*self._place, ended))
+
+    def _roll_back(self) -> None:
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass  # it is closed, or SQLite has rolled back by itself; either way nothing is half done
+
+
+def rows_of(db: sqlite3.Connection, name: str, *, version: int = 0) -> LedgerRows:
+    """What an account has spent, and what throttles have shown."""
+    rows = LedgerRows()
+    asked = ROWS_SPENT_OLDER if version == OLDER else ROWS_SPENT
+    rows.spent = [SpentRow(Origin(machine, boot), *row) for machine, boot, *row in db.execute(asked, (name,))]
+    rows.learnt = {kind: Learnt(*row) for kind, *row in db.execute(ROWS_LEARNT, (name,))}
+    return rows
 
 
 def ledger_path(given: Path | None, env: dict[str, str] | os._Environ[str] = os.environ) -> Path:
@@ -92,87 +239,8 @@ def account_key(base_url: str, account: str | None) -> str:
     return account or normal_url(base_url)
 
 
-class Ledger:
-    """An open ledger, used for one account.  Its methods block, and must be called in the thread that opened it."""
-
-    def __init__(self, db: sqlite3.Connection, path: Path, *, account: str, boot: str) -> None:
-        self.path = path
-        self.account = account
-        self.boot = boot
-        self._db = db
-        self._book = Book(db, account, boot)
-        self._version: int | None = None
-        self._broken: LedgerError | None = None
-
-    @classmethod
-    def open(cls, path: Path, *, account: str, boot: str, synchronous: str = "FULL") -> Ledger:
-        """Open or create the ledger.  Raises `LedgerError` where it cannot be used."""
-        try:
-            make_folder(path.parent)
-            make_private(path)
-            db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
-        except (sqlite3.Error, OSError) as e:
-            raise ledger_error(e, path) from e
-        try:
-            prepare(db, path, synchronous)
-        except (sqlite3.Error, ValueError) as e:
-            db.close()
-            raise ledger_error(e, path) from e
-        except BaseException:
-            db.close()
-            raise
-        return cls(db, path, account=account, boot=boot)
-
-    def exchange(self, step: Callable[[Book], T]) -> T:
-        """Run `step` in one transaction and return its result when that is durable.
-
-        Raises `LedgerError` if it cannot be made durable, and always from then on.
-        """
-        if self._broken:
-            raise LedgerError(self._broken.message, hint=self._broken.hint)
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            version = self._db.execute("PRAGMA data_version").fetchone()[0]
-            self._book.has_changed, self._version = version != self._version, version
-            result = step(self._book)
-            self._db.execute("COMMIT")
-        except BaseException as e:
-            self._broken = ledger_error(e, self.path) if isinstance(e, sqlite3.Error) else broken_off(e, self.path)
-            self._roll_back()
-            if isinstance(e, sqlite3.Error):
-                raise self._broken from e
-            raise
-        return result
-
-    def settle_tills(self) -> None:
-        """Give back what dead processes of this account have left.  To be called before the first exchange."""
-        dead = list(dead_tills(self.path, self.account))
-        try:
-            if dead:
-                self.exchange(lambda book: book.settle(dead, is_there=lambda name: self.path.with_name(name).exists()))
-                self._version = None  # counts in memory must be read again
-            for till in dead:
-                till.remove()
-        finally:
-            for till in dead:
-                till.close()
-
-    def close(self) -> None:
-        """Release the file.  A repetition is harmless."""
-        self._broken = self._broken or LedgerError("the ledger is closed")
-        self._roll_back()
-        self._db.close()
-
-    def _roll_back(self) -> None:
-        try:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-        except sqlite3.Error:
-            pass  # it is closed, or SQLite has rolled back by itself; either way nothing is half done
-
-
-def read_ledger(path: Path, account: str, boot: str) -> tuple[list[SpentRow], dict[str, LearntRow]]:
-    """The spending of an account and the knowledge of its server, as of one moment; nothing if there is no ledger.
+def read_ledger(path: Path, name: str) -> LedgerRows:
+    """What an account has spent, and what its server has shown, as of one moment; nothing if there is no ledger.
 
     For `plan` and `status`, beside processes at work: `mode=ro`, so nothing is created, repaired or changed.  A ledger
     that was being written when the power went needs a writer to repair it first; until then this is a `LedgerError`.
@@ -180,14 +248,15 @@ def read_ledger(path: Path, account: str, boot: str) -> tuple[list[SpentRow], di
     try:
         refuse_emptied(path)
         if not path.exists() or not path.stat().st_size:
-            return [], {}
+            return LedgerRows()
         db = sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None)
         try:
             db.execute("BEGIN")
-            if check_ours(db, path):
-                check_believable(db)
-            book = Book(db, account, boot)
-            return book.rows(), book.learnt()
+            version = format_of(db, path)
+            if not version:
+                return LedgerRows()
+            check_believable(db, version)
+            return rows_of(db, name, version=version)
         finally:
             db.close()
     except (sqlite3.Error, OSError, ValueError) as e:
@@ -197,7 +266,7 @@ def read_ledger(path: Path, account: str, boot: str) -> tuple[list[SpentRow], di
 def refuse_emptied(path: Path) -> None:
     """Raise `LedgerError` for a file of no bytes beside what only a ledger in use has: it was emptied, it is not new.
 
-    To be asked before a page or a till is made.  A ledger never has no bytes, since it is made under another name.
+    To be asked before it is opened.  A ledger never has no bytes, since it is made under another name.
     """
     if not path.exists() or path.stat().st_size:
         return
@@ -242,37 +311,21 @@ def link_or_rename(other: Path, path: Path) -> None:
             other.rename(path)
 
 
-def prepare(db: sqlite3.Connection, path: Path, synchronous: str) -> None:
-    """Bring a connection into our mode, and make the tables in a new file."""
-    check_ours(db, path)  # before anything of somebody else's file is changed
+def prepare(db: sqlite3.Connection, path: Path, place: Origin, synchronous: str) -> None:
+    """Bring a connection into our mode, make the tables in a new file, and take over an older format."""
+    format_of(db, path)  # before anything of somebody else's file is changed
     db.execute("PRAGMA journal_mode = PERSIST")  # a rollback journal whose file stays: fewer changes to the folder
     db.execute(f"PRAGMA synchronous = {synchronous}")
     db.execute("PRAGMA fullfsync = ON")
     db.execute("BEGIN IMMEDIATE")
-    if check_ours(db, path):
-        check_believable(db)
+    version = format_of(db, path)
+    if version:
+        check_believable(db, version)
     else:
         make_tables(db)
+    if version == OLDER:
+        take_over(db, place)
     db.execute("COMMIT")
-
-
-def make_tables(db: sqlite3.Connection) -> None:
-    for statement in CREATE:
-        db.execute(statement)
-
-
-def check_ours(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether this is a ledger; False for an empty database.  Raises `LedgerError` for anything else."""
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
-    if not ours and (version or db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]):
-        raise LedgerError(f"{path} is no ledger of bulkwriter", hint="name another file with --ledger")
-    if ours and version != FORMAT:
-        raise LedgerError(
-            f"{path} has format {version}; this version knows format {FORMAT}",
-            hint="use the bulkwriter that wrote it, or name another file with --ledger",
-        )
-    return bool(ours)
 
 
 def ledger_error(error: BaseException, path: Path) -> LedgerError:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..model import QuotaWindow, moment
 from .forecast import Spending
-from .windows import WRITE, is_short
+from .windows import WRITE, concerned, is_short
 
 if TYPE_CHECKING:
     from .gate import Quotas
@@ -28,22 +28,24 @@ def spent_words(window: QuotaWindow, until: str) -> str:
 
 def block_of(quotas: Quotas) -> tuple[QuotaWindow, float] | None:
     """The spent window that writes wait for and for how many seconds more, or None."""
-    reserve, boot = quotas.sides[WRITE].reserve, quotas.boot()
-    blocked = reserve.blocked
-    if blocked is None or blocked.window is None or reserve.has_some(boot) or blocked.opens_at <= boot:
+    one, boot = quotas.classes[WRITE], quotas.boot()
+    blocked = one.blocked
+    if blocked is None or blocked.window is None or is_short(blocked.window):
+        return None
+    if one.units.left or blocked.opens_at <= boot:
         return None
     return blocked.window, blocked.opens_at - boot
 
 
 def blocked_by(quotas: Quotas) -> tuple[str, float | None] | None:
     """The cause that holds writes back for long, in words, and for how many more seconds."""
-    boot, side, block = quotas.boot(), quotas.sides[WRITE], block_of(quotas)
+    boot, one, block = quotas.boot(), quotas.classes[WRITE], block_of(quotas)
     if block and quotas.is_guess:
         return "a first reply must tell the server's time, to judge what was spent before this boot", None
     if block:
         return spent_words(block[0], moment(quotas.exchanges.wall() + block[1])), block[1]
-    if side.hold_until > boot:
-        more_s = side.hold_until - boot
+    if one.hold_until > boot:
+        more_s = one.hold_until - boot
         until = f", so nothing is sent until {moment(quotas.exchanges.wall() + more_s)}" if more_s >= HOLD_S else ""
         return f"the server throttles, though the quota has room{until}", more_s
     return None
@@ -51,21 +53,25 @@ def blocked_by(quotas: Quotas) -> tuple[str, float | None] | None:
 
 def paced_by(quotas: Quotas) -> str:
     """The short window that paces writes right now, in words, or ""."""
-    window = quotas.sides[WRITE].slowest(quotas.boot())
-    return f"quota {window.text}" if window else ""
+    boot, one = quotas.boot(), quotas.classes[WRITE]
+    blocked = one.blocked.window if one.blocked and one.blocked.opens_at > boot and not one.units.left else None
+    if blocked is None and one.units.left and one.units.opens_at(boot) > boot:
+        short = [window for window in concerned(quotas.windows, WRITE) if is_short(window)]
+        blocked = min(short, key=lambda window: window.count / window.window_s, default=None)
+    return f"quota {blocked.text}" if blocked and is_short(blocked) else ""
 
 
 def quiet_for(quotas: Quotas) -> float:
     """For how many seconds surely no write will be sent."""
-    return quotas.sides[WRITE].reserve.recheck_at - quotas.boot() if block_of(quotas) else 0.0
+    return quotas.classes[WRITE].recheck_at - quotas.boot() if block_of(quotas) else 0.0
 
 
 def spending_of(quotas: Quotas) -> Spending | None:
-    """The spending of the account as of the last exchange, without units that are only reserved here; None before."""
+    """The spending of the account as of the last exchange, without units that are only leased here; None before."""
     if quotas.latest is None:
         return None
-    spending = quotas.latest.spending.copy()
-    quotas.sides[WRITE].reserve.forget_in(spending)
+    spending, units = quotas.latest.spending.copy(), quotas.classes[WRITE].units
+    spending.take_back(WRITE, units.left)
     return spending
 
 

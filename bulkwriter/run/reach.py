@@ -53,18 +53,18 @@ def reach_of(admission: Admission, now: float, *, ahead_s: float) -> Reach:
     quotas = admission.quotas
     if quotas is None:
         return Reach(flow)
-    if quotas.sides[WRITE].hold_until > quotas.boot() + ahead_s:
+    if quotas.classes[WRITE].hold_until > quotas.boot() + ahead_s:
         return Reach(0.0, 0.0)
     return Reach(min(flow, pace_of(quotas.windows) * ahead_s), room_of(quotas))
 
 
 def room_of(quotas: Quotas) -> float:
     """How many writes the long windows have room for, by the ledger's last answer."""
-    windows, latest, reserve = long_of(quotas.windows), quotas.latest, quotas.sides[WRITE].reserve
+    windows, latest, units = long_of(quotas.windows), quotas.latest, quotas.classes[WRITE].units
     if latest is None or block_of(quotas):
         return 0.0
     if WRITE in latest.shown:
         windows.append(latest.shown[WRITE])
     if not windows:
         return math.inf
-    return latest.spending.grant(windows, WRITE, PLENTY, quotas.boot()).granted + reserve.unused
+    return latest.spending.grant(windows, WRITE, PLENTY, quotas.boot()).granted + units.left

@@ -31,9 +31,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import JournalError
-from ..quota.page import try_flock
 from ..store.boot import boot_id
-from ..store.lock import holder
+from ..store.lock import holder, try_flock
 from ..store.private import FILE_MODE, make_folder
 from ..store.schema import normal_url
 

@@ -2,8 +2,8 @@
 
     LEDGER-<account>.learnt    {"account": "https://…", "at": 1764000000.0, "rate_per_s": 98.2}
 
-`at` is in epoch seconds.  A rate of 0 means that no limit showed.  `<account>` is the beginning of a hash, as in the
-names of the ledger's pages and tills.  The file is apart from the ledger because nothing depends on it.  If it cannot
+`at` is in epoch seconds.  A rate of 0 means that no limit showed.  `<account>` is the beginning of a hash.
+The file is apart from the ledger because nothing depends on it.  If it cannot
 be read or written, the run goes on without it.  It is written under another name and then renamed, so it is never half
 there.  Its mode is 0600.  It is not synced: a power cut costs only a head start.
 
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import threading
@@ -34,7 +35,6 @@ from ..events import NotRemembered, Remembered
 from ..guarded import guarded
 from ..quota.build import windows_for
 from ..quota.ledger import account_key, ledger_path
-from ..quota.till import stem
 from ..settings import Settings
 from ..store.private import make_folder
 from ..threads import started
@@ -130,7 +130,7 @@ class WarmStartFile:
     """One account's file.  Both methods block.  Neither raises; trouble is returned as text."""
 
     def __init__(self, ledger: Path, account: str) -> None:
-        self.path = ledger.with_name(stem(ledger, account).rstrip("-") + ".learnt")
+        self.path = ledger.with_name(f"{ledger.name}-{hashlib.sha256(account.encode()).hexdigest()[:12]}.learnt")
         self._account = account
 
     def read(self, wall: float) -> Found:

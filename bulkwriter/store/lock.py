@@ -110,6 +110,15 @@ def holder(file: Path) -> Holder | None:
         os.close(fd)
 
 
+def try_flock(fd: int) -> bool:
+    """Take the lock of an open file unless somebody has it.  To close the file releases it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _lock_path(file: Path) -> Path:
     return file.with_name(file.name + ".lock")
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bulkwriter.cli.outlook import Outlook, Term, window_words
-from bulkwriter.quota.account import day_of
+from bulkwriter.quota.account import Account, day_of
+from bulkwriter.quota.build import here
+from bulkwriter.quota.exchange import Ask, ClockReadings
 from bulkwriter.quota.forecast import Spending
-from bulkwriter.quota.ledger import Ledger
+from bulkwriter.quota.ledger import SqliteLedger
 from bulkwriter.quota.windows import SLACK, parse, windows_of
-from bulkwriter.store.boot import boot_clock, boot_id
+from bulkwriter.store.boot import boot_clock
 from tests.support.cli_process import Done, Here, stub, write_pairs
 
 DAY_S = 86_400.0
@@ -29,10 +32,12 @@ def ledger(tmp_path: Path) -> Path:
 
 def spend(ledger: Path, count: int, *, account: str = "https://spaces.nexudus.com", ago_s: float = 60.0) -> None:
     """Note that so many writes were made a while ago."""
-    book = Ledger.open(ledger, account=account, boot=boot_id())
-    minute = int((boot_clock() - ago_s) // 60)
-    book.exchange(lambda b: b.add("write", minute, count, 0.0))
-    book.close()
+    opened = SqliteLedger.open(ledger, account, Account((), here()), here())
+    now, wall = boot_clock(), time.time()
+    ended = {("write", int((now - ago_s) // 60)): count}
+    clocks = ClockReadings(wall, wall, wall)
+    opened.exchange(Ask(client="c", number=1, now=now, clocks=clocks, hold_s=90.0, ended=ended))
+    opened.close()
 
 
 def facts(done: Done) -> dict[str, Any]:

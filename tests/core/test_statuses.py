@@ -150,10 +150,10 @@ def heard_as_throttle(folder: Path, reply: Reply) -> bool:
 
     async def main() -> None:
         machine = Machine(folder, ["read:9/hour"], random.Random(1))
-        quotas = machine.quotas(machine.till())
+        quotas = machine.quotas()
         clocks = Clocks(clock=asyncio.get_running_loop().time, boot=machine.boot_clock, wall=machine.wall)
         await quotas.begin()
-        side = quotas.sides["read"].streak
+        side = quotas.classes["read"].streak
         await Turns(request, quotas, clocks)(b"GET / HTTP/1.1\r\n\r\n", deadline_s=1.0)
         heard.append(bool(side.throttles))
         await quotas.aclose()

@@ -1,4 +1,4 @@
-"""A service makes one writer after another: whichever way they end, no descriptor, thread or till of theirs is left."""
+"""A service makes one writer after another: whichever way they end, no descriptor or thread of theirs is left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from bulkwriter import BulkWriter, JournalError, UsageError
-from bulkwriter.quota.till import Till
 from tests.support.cli_process import stub
 from tests.support.library import on_loop, settings_for, soon, wholly
 
@@ -46,7 +45,6 @@ def test_nothing_is_left_of_a_writer(tmp_path: Path, chosen: dict[str, Any], err
             on_loop(lambda: wholly([(1, 1)], settings), server=server)
     soon(lambda: not [thread for thread in threading.enumerate() if thread.name == "ledger"])
     assert not open_files(tmp_path)
-    assert not list(tmp_path.glob("*.till"))
 
 
 def test_nothing_holds_a_writer_that_waited_for_the_hour(tmp_path: Path) -> None:
@@ -66,16 +64,3 @@ def test_nothing_holds_a_writer_that_waited_for_the_hour(tmp_path: Path) -> None
 
     with stub() as server:
         on_loop(main, server=server)
-
-
-def test_nothing_is_left_of_a_till_that_finds_no_room(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
-    try:
-        with pytest.raises(JournalError, match=r"\.till"):
-            Till(tmp_path / "ledger", "account")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert not open_files(tmp_path)
-    assert not list(tmp_path.iterdir())

@@ -1,226 +1,189 @@
-"""What may be reserved, decided in a transaction: windows, throttles, earlier boots, and what others have written."""
+"""What is granted, decided from rows and an ask: parts of long windows, throttles, other boots, old rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import pytest
 
-from bulkwriter.quota.account import KEEP_S, Account, Answer, Ask, placed
-from bulkwriter.quota.ledger import Ledger
-from bulkwriter.quota.ledger_book import SpentRow
-from bulkwriter.quota.reserve import BLOCK, Lease
+from bulkwriter.quota.account import KEEP_S, STRANGE_S, placed
+from bulkwriter.quota.exchange import Origin, SpentRow
+from bulkwriter.quota.forecast import minute_of
 from bulkwriter.quota.throttles import TRY_S, Spent
-from bulkwriter.quota.windows import windows_of
+from tests.support.memory_ledger import MemoryBook, MemoryLedger
+from tests.support.quota_desk import HERE, HOLD_S, MINUTE, NOW, WALL, Desk, clocks
 
-WALL = 1_764_000_000.0
-NOW = 50_000.0
-MINUTE = int(NOW // 60)
 HOUR_S = 3_600.0
+BEFORE = Origin("machine", "boot-0")
+ELSEWHERE = Origin("other", "boot-9")
 
 
-class Desk:
-    """One process at the ledger."""
-
-    def __init__(self, folder: Path, *quota: str, boot: str = "boot-1") -> None:
-        self.account = Account(windows_of(quota, is_loopback=False), "till")
-        self.ledger = Ledger.open(folder / "ledger", account="a", boot=boot, synchronous="OFF")
-
-    def ask(
-        self,
-        want: int = 0,
-        *,
-        booked: int = 0,
-        used: int = 0,
-        now: float = NOW,
-        wall: float | None = None,
-        is_sure: bool = True,
-        **said: object,
-    ) -> Answer:
-        ask = Ask(
-            now=now,
-            wall=WALL + now - NOW if wall is None else wall,
-            is_sure=is_sure,
-            leases={"write": Lease(int(now // 60) + 2, booked, used)},
-            wants={"write": want} if want else {},
-            changes=said.pop("changes", {}),  # type: ignore[arg-type]
-            **said,  # type: ignore[arg-type]
-        )
-        return self.ledger.exchange(lambda book: self.account.exchange(book, ask))
-
-    def rows(self) -> Sequence[SpentRow]:
-        return self.ledger.exchange(lambda book: book.rows())
+def desks(*quota: str, count: int = 1, place: Origin = HERE, book: MemoryBook | None = None) -> list[Desk]:
+    book = book or MemoryBook()
+    return [Desk(lambda account, place: MemoryLedger(book, account, place), *quota, place=place) for _ in range(count)]
 
 
-def test_what_is_granted_is_booked_in_the_same_transaction(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, "write:30/hour")
-    assert desk.ask(20).grants["write"].granted == 20
-    assert [(row.minute, row.requests) for row in desk.rows()] == [(MINUTE + 2, 20)]
-    assert desk.ask(20).grants["write"].granted == 10
-    refused = desk.ask(20).grants["write"]
-    assert refused.granted == 0
-    assert refused.window is not None
-    assert refused.window.text == "write:30/hour"
+def test_a_lease_is_booked_where_its_last_request_can_end() -> None:
+    (desk,) = desks("write:1000/hour")
+    until = desk.lease(20).until
+    (row,) = desk.ledger._book.rows.spent  # type: ignore[attr-defined]
+    assert (row.client, row.minute, row.requests) == (desk.name, minute_of(until + HOLD_S), 10)
 
 
-def test_processes_share_what_there_is(tmp_path: Path) -> None:
-    one, other = (Desk(tmp_path, "write:30/hour") for _ in range(2))
-    got = [desk.ask(7).grants["write"].granted for desk in (one, other, one, other, one)]
-    assert got == [7, 7, 7, 7, 2]
+def test_at_most_a_hundredth_of_a_long_window_is_granted_at_once() -> None:
+    assert desks("write:100000/day")[0].lease(5_000).units == 1_000
+    assert desks("write:40/day")[0].lease(5_000).units == 1
 
 
-def test_what_was_not_used_is_there_for_others_at_once(tmp_path: Path) -> None:
-    one, other = (Desk(tmp_path, "write:30/hour") for _ in range(2))
-    one.ask(20)
-    one.ask(changes={("write", MINUTE + 2): -20, ("write", MINUTE): 3})
-    assert [other.ask(20).grants["write"].granted for _ in range(2)] == [20, 7]
+def test_at_most_two_seconds_of_a_short_window_are_granted_at_once() -> None:
+    assert desks("write:120/10s")[0].lease(5_000).units == 24
+    assert desks("write:1/min")[0].lease(5_000).units == 1
 
 
-def test_kinds_that_were_not_asked_for_are_not_reserved(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, "any:100/hour")
-    assert desk.ask().grants == {}
-    assert desk.rows() == []
+def test_a_lease_is_planned_evenly_and_the_next_one_after_it() -> None:
+    (desk,) = desks("write:120/10s")
+    first = desk.lease(24)
+    assert first.first == NOW
+    assert first.spacing == pytest.approx(10 / 120, rel=0.06)
+    second = desk.lease(24, held={"write": 24}, until=first.until)
+    assert second.first == pytest.approx(first.last + first.spacing)
 
 
-def test_more_than_a_block_is_leased_only_of_windows_with_a_lot_of_room(tmp_path: Path) -> None:
-    wide, narrow = Desk(tmp_path, "write:100000/day"), Desk(tmp_path, "write:1500/day")
-    assert wide.ask(1_000).grants["write"].granted == 1_000
-    assert narrow.ask(1_000, changes={("write", MINUTE + 2): -1_000}).grants["write"].granted == 1_500 // 50
-    assert narrow.ask(1_000, changes={("write", MINUTE): 1_000}).grants["write"].granted == BLOCK
+def test_kinds_that_were_not_asked_for_get_nothing() -> None:
+    (desk,) = desks("any:100/hour")
+    answer = desk.ask()
+    assert (answer.leases, answer.blocked) == ({}, {})
 
 
-def test_what_is_held_is_written_beside_it_with_its_mark(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, "write:100000/day")
+def test_reads_are_granted_before_writes() -> None:
+    (desk,) = desks("any:1/min")
+    answer = desk.ledger.exchange(desk.client.ask(NOW, clocks=clocks(NOW), wanted=["write", "read"]))
+    assert (set(answer.leases), set(answer.blocked)) == ({"read"}, {"write"})
 
-    def held() -> list[tuple[object, ...]]:
-        asked = "SELECT till, kind, account, boot, minute, booked, mark FROM held"
-        return desk.ledger.exchange(lambda book: book._db.execute(asked).fetchall())
 
-    minute = MINUTE + 2
-    desk.ask(100)
-    assert held() == [("till", "write", "a", "boot-1", minute, 100, BLOCK)]
-    desk.ask(50, booked=100, used=95)
-    assert held() == [("till", "write", "a", "boot-1", minute, 150, 95 + BLOCK)]
-    desk.ask(booked=120, used=120)
-    assert held() == []
+def test_a_quick_window_is_shared_by_its_slots() -> None:
+    one, other = desks("write:50/s", count=2)
+    assert one.ask(20).shares["write:50/1.0"].slots == 50
+    blocked = other.ask(20, now=NOW + 0.1).blocked["write"]
+    assert blocked.opens_at == pytest.approx(NOW + 0.7)
+    answer = one.ask(now=NOW + 0.5, held={"write": 10}, until=NOW + 1)
+    assert (answer.shares["write:50/1.0"].limit, answer.is_contended) == (25, True)
+    one.ask(now=NOW + 1, held={"write": 10}, until=NOW + 2, given={"write:50/1.0": (25, NOW + 1)})
+    share = other.ask(20, now=NOW + 1.1).shares["write:50/1.0"]
+    assert (share.slots, share.free_at) == (25, NOW + 1)
 
 
 # ---- throttles
 
 
-def test_a_spent_window_of_the_server_lets_nothing_go_until_the_stated_time(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, "write:5000/day")
-    desk.ask(changes={("write", MINUTE): 2_500})
-    blocked = desk.ask(5, spent={"write": Spent(HOUR_S)}).grants["write"]
-    assert blocked.granted == 0
+def test_a_spent_window_of_the_server_lets_nothing_go_until_the_stated_time() -> None:
+    (desk,) = desks("write:5000/day")
+    desk.spend(2_500)
+    blocked = desk.ask(5, spent={"write": Spent(HOUR_S)}).blocked["write"]
     assert blocked.opens_at == pytest.approx(NOW + HOUR_S)
     assert blocked.window is not None
     assert "as the server showed" in blocked.window.text
 
 
-def test_what_one_process_learnt_all_of_them_know(tmp_path: Path) -> None:
-    one, other = (Desk(tmp_path, "write:5000/day") for _ in range(2))
-    one.ask(changes={("write", MINUTE): 2_500}, spent={"write": Spent(None)})
-    grant = other.ask(5)
-    assert grant.grants["write"].granted == 0
-    assert grant.shown["write"].count == 2_500
-
-
-def test_after_half_an_hour_a_single_one_may_try_and_then_not_for_an_hour(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, "write:5000/day")
-    desk.ask(changes={("write", MINUTE): 2_500}, spent={"write": Spent(None)})
+def test_after_half_an_hour_a_single_one_may_try_and_then_not_for_an_hour() -> None:
+    (desk,) = desks("write:5000/day")
+    desk.spend(2_500, spent={"write": Spent(None)})
     tried = desk.ask(5, now=NOW + TRY_S)
-    assert (tried.grants["write"].granted, tried.tries) == (1, {"write"})
-    again = desk.ask(5, now=NOW + TRY_S + 1).grants["write"]
-    assert again.granted == 0
+    assert (tried.leases["write"].units, tried.tries) == (1, {"write"})
+    again = desk.ask(5, now=NOW + TRY_S + 1).blocked["write"]
     assert again.opens_at == pytest.approx(NOW + TRY_S + 2 * TRY_S)
 
 
-def test_a_try_that_was_taken_lets_more_go(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, "write:5000/day")
-    desk.ask(changes={("write", MINUTE): 100}, spent={"write": Spent(None)})
+def test_a_try_that_was_taken_lets_more_go() -> None:
+    (desk,) = desks("write:5000/day")
+    desk.spend(100, spent={"write": Spent(None)})
     desk.ask(5, now=NOW + TRY_S)
-    later = desk.ask(5, now=NOW + TRY_S + 1, good=frozenset({"write"}))
+    ended = {("write", minute_of(NOW + TRY_S)): 1}
+    later = desk.ask(5, now=NOW + TRY_S + 1, ended=ended, good=frozenset({"write"}))
     assert later.stretched == {"write"}
-    assert later.grants["write"].granted >= 1
+    assert later.leases["write"].units >= 1
 
 
-def test_refused_requests_are_not_taken_for_what_the_server_allows(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, "write:5000/day")
-    changes = {("write", MINUTE): 110, ("write-refused", MINUTE): 10}
-    assert desk.ask(changes=changes, spent={"write": Spent(None)}).shown["write"].count == 100
+def test_refused_requests_are_not_taken_for_what_the_server_allows() -> None:
+    (desk,) = desks("write:5000/day")
+    ended = {("write", MINUTE): 110, ("write-refused", MINUTE): 10}
+    assert desk.ask(ended=ended, spent={"write": Spent(None)}).shown["write"].count == 100
 
 
-def test_our_own_window_still_holds_beside_it(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, "write:10/hour")
-    desk.ask(changes={("write", MINUTE): 10}, spent={"write": Spent(None)})
-    grant = desk.ask(5, now=NOW + TRY_S).grants["write"]
-    assert grant.window is not None
-    assert grant.window.text == "write:10/hour"
+def test_our_own_window_still_holds_beside_it() -> None:
+    (desk,) = desks("write:10/hour")
+    desk.spend(10, spent={"write": Spent(None)})
+    blocked = desk.ask(5, now=NOW + TRY_S).blocked["write"]
+    assert blocked.window is not None
+    assert blocked.window.text == "write:10/hour"
 
 
-# ---- earlier boots
+# ---- other boots and machines
+
+ZERO = WALL - NOW
 
 
-def row(ended: float, *, boot: str = "boot-0", minute: int = 900_000, requests: int = 30) -> SpentRow:
-    return SpentRow(boot, minute, "write", requests, ended)
-
-
-def room(rows: Sequence[SpentRow], *, is_sure: bool, boot: str = "boot-1", at: float = NOW) -> int:
-    window = windows_of(["write:100/day"], is_loopback=False)[0]
-    spending, _ = placed(rows, boot=boot, now=at, wall=WALL, longest_s=86_400.0, is_sure=is_sure)
-    return 100 - spending.spent(window, at)
+def row(place: Origin, ended: float | None, *, client: str = "", seen_at: float | None = None) -> SpentRow:
+    seen_boot = "" if seen_at is None else HERE.boot
+    return SpentRow(place, client, "write", 900_000, 30, ended, seen_boot, seen_at or 0.0)
 
 
 @pytest.mark.parametrize(
-    ("rows", "is_sure", "left"),
+    ("kept", "zero", "end"),
     [
-        ([row(WALL - 90_000)], True, 100),  # older than a day, by a clock that was compared
-        ([row(WALL - 90_000)], False, 70),  # the same by one that was not: as if spent when the boot began
-        ([row(WALL - 80_000)], True, 70),
-        ([row(WALL + 10**9)], True, 70),  # stamped in the future: never later than the boot began
-        ([row(0.0)], True, 100),
-        ([row(0.0)], False, 70),
-        ([row(0.0, boot="boot-1", minute=MINUTE)], True, 70),  # of this boot: whatever a wall clock said
-        ([row(0.0, boot="boot-1", minute=MINUTE), row(WALL - 10)], False, 40),
+        (row(HERE, None), ZERO, 900_001 * 60.0),  # of this boot: whatever a clock said
+        (row(BEFORE, WALL - 90_000), ZERO, NOW - 90_000),  # by the server's clock
+        (row(BEFORE, WALL + 10**9), ZERO, 0.0),  # never later than this boot began
+        (row(ELSEWHERE, WALL - 10), ZERO, NOW - 10),  # another machine may have been at work since
+        (row(ELSEWHERE, WALL + 10**9), ZERO, NOW + STRANGE_S),
+        (row(BEFORE, WALL - 90_000), None, NOW),  # the clock is unknown, and nobody has seen it before
+        (row(BEFORE, None), ZERO, NOW),
+        (row(BEFORE, None, seen_at=NOW - 500), ZERO, NOW - 500),
+        (row(ELSEWHERE, WALL - 90_000, seen_at=NOW - 500), None, NOW - 500),
     ],
 )
-def test_earlier_boots_are_as_old_as_a_compared_clock_says(rows: list[SpentRow], is_sure: bool, left: int) -> None:
-    assert room(rows, is_sure=is_sure) == left
+def test_where_a_row_counts(kept: SpentRow, zero: float | None, end: float) -> None:
+    minute = placed(kept, HERE, now=NOW, zero=zero, hold_s=HOLD_S)
+    assert (minute + 1) * 60 - 60 < end <= (minute + 1) * 60
 
 
-def test_without_a_boot_id_the_wall_clock_counts() -> None:
-    rows = [row(WALL - 90_000, boot=""), row(WALL - 100, boot="")]
-    assert room(rows, is_sure=True, boot="") == 70
+def test_a_lease_that_was_first_seen_now_may_still_be_used() -> None:
+    seen = placed(row(ELSEWHERE, None, client="x"), HERE, now=NOW, zero=None, hold_s=HOLD_S)
+    assert (seen + 1) * 60 >= NOW + HOLD_S
 
 
-def test_a_guess_is_said_to_be_one_until_the_clock_is_known(tmp_path: Path) -> None:
-    before = Desk(tmp_path, "write:100/day", boot="boot-0")
-    before.ask(changes={("write", MINUTE): 100}, wall=WALL - 90_000)
-    desk = Desk(tmp_path, "write:100/day")
-    guess = desk.ask(5, is_sure=False)
-    assert (guess.is_guess, guess.grants["write"].granted) == (True, 0)
-    known = desk.ask(5, is_sure=True)
-    assert (known.is_guess, known.grants["write"].granted) == (False, 5)
+def test_rows_are_stamped_once_the_clock_is_known() -> None:
+    book = MemoryBook()
+    (desk,) = desks("write:100/day", book=book)
+    desk.spend(5, is_known=False)
+    assert [one.ended for one in book.rows.spent] == [None]
+    desk.ask()
+    assert [one.ended for one in book.rows.spent] == [pytest.approx(ZERO + (MINUTE + 1) * 60)]
+
+
+def test_a_calendar_day_counts_as_a_rolling_one_while_the_clock_is_unknown() -> None:
+    (desk,) = desks("write:100/day@00:00")
+    desk.spend(100, is_known=False)
+    day_after = NOW + 86_400 - 600
+    assert not desk.ask(1, now=day_after, is_known=False).leases
+    assert desk.ask(1, now=day_after, is_known=True).leases
 
 
 # ---- old rows
 
 
-def test_what_no_window_can_reach_is_dropped_once_an_hour(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, "write:100/hour")
-    desk.ask(changes={("write", MINUTE): 5})
-    assert len(desk.rows()) == 1
+def test_what_no_window_can_reach_is_dropped_once_an_hour() -> None:
+    book = MemoryBook()
+    (desk,) = desks("write:100/hour", book=book)
+    desk.spend(5)
     desk.ask(now=NOW + KEEP_S + 120)
-    assert desk.rows() == []
+    assert book.rows.spent == []
 
 
-def test_rows_of_earlier_boots_are_dropped_only_by_a_clock_that_was_compared(tmp_path: Path) -> None:
-    before = Desk(tmp_path, "write:100/day", boot="boot-0")
-    before.ask(changes={("write", MINUTE): 5}, wall=WALL - 2 * KEEP_S)
-    desk = Desk(tmp_path, "write:100/day")
-    desk.ask(is_sure=False)
-    assert len(desk.rows()) == 1
-    desk.ask(is_sure=True, now=NOW + 2 * HOUR_S)
-    assert desk.rows() == []
+def test_rows_of_other_places_are_dropped_only_by_a_clock_that_is_known() -> None:
+    book = MemoryBook()
+    (before,) = desks("write:100/day", place=BEFORE, book=book)
+    before.spend(5, wall=WALL - 2 * KEEP_S)
+    (desk,) = desks("write:100/day", book=book)
+    desk.ask(is_known=False)
+    assert len(book.rows.spent) == 1
+    desk.ask(now=NOW + 2 * HOUR_S)
+    assert book.rows.spent == []

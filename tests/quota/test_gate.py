@@ -9,8 +9,7 @@ import pytest
 
 from bulkwriter.errors import TryLater
 from bulkwriter.model import moment
-from bulkwriter.quota.ledger import Ledger
-from bulkwriter.quota.reserve import BLOCK
+from bulkwriter.quota.ledger import read_ledger
 from bulkwriter.quota.view import blocked_by, paced_by, quiet_for
 from tests.support.quota_hand import One, at_work
 from tests.support.quota_stage import WALL_S
@@ -64,12 +63,14 @@ def test_stop_does_not_stop_for_a_wait_of_seconds(tmp_path: Path) -> None:
 def test_a_call_that_waits_goes_before_writes(tmp_path: Path) -> None:
     async def act(one: One) -> None:
         await one.send(1)
-        own = await one.opens_at()
+        for kind in ("read", "write"):
+            await one.opens_at(kind)
+        own = one.quotas.opens_at(one.now)
         with one.quotas.waiting():
             assert one.quotas.opens_at(one.now) > own
             assert one.quotas.opens_at(one.now, "read", is_call=True) == own
 
-    at_work(tmp_path, ["any:1/s"], act)
+    at_work(tmp_path, ["any:2/s"], act)
 
 
 def test_writes_leave_some_of_any_to_lists(tmp_path: Path) -> None:
@@ -95,17 +96,36 @@ def test_at_the_end_nothing_stays_reserved_and_all_is_written_down(tmp_path: Pat
         await one.send(5)
 
     at_work(tmp_path, ["write:100/hour"], act)
-    ledger = Ledger.open(tmp_path / "ledger", account="a", boot="boot-0")
-    assert sum(row.requests for row in ledger.exchange(lambda book: book.rows())) == 5
-    ledger.close()
-    assert not list(tmp_path.glob("*.till"))
+    rows = read_ledger(tmp_path / "ledger", "a")
+    assert [(row.client, row.requests) for row in rows.spent] == [("", 5)]
 
 
-def test_never_more_than_a_block_is_held_back_from_others(tmp_path: Path) -> None:
+def test_a_lease_that_is_not_used_is_given_back_when_it_is_over(tmp_path: Path) -> None:
     async def act(one: One) -> None:
-        for _ in range(40):
-            await one.send(1, took_s=0.001)
-            lease = one.quotas.sides["write"].reserve.lease(one.quotas.boot())
-            assert 0 <= lease.booked - lease.used <= BLOCK
+        await one.send(1)
+        assert one.quotas.classes["write"].units.left > 0
+        await asyncio.sleep(4)
+        rows = read_ledger(tmp_path / "ledger", "a")
+        assert [(row.client, row.requests) for row in rows.spent] == [("", 1)]
 
-    at_work(tmp_path, ["write:1000/hour"], act)
+    at_work(tmp_path, ["write:10000/hour", "write:50/s", "write:500/10s"], act)
+
+
+def test_a_unit_that_was_not_sent_is_used_again(tmp_path: Path) -> None:
+    async def act(one: One) -> None:
+        await one.opens_at()
+        assert one.quotas.take()
+        one.quotas.untake()
+        assert await one.send(100) == 30
+
+    at_work(tmp_path, ["write:30/hour", "write:50/s"], act)
+
+
+def test_a_process_that_slept_finds_its_units_void(tmp_path: Path) -> None:
+    async def act(one: One) -> None:
+        assert await one.opens_at() <= one.now
+        one.machine.booted_at -= 60.0  # SIGSTOP: the boot clock goes on, and the loop heard nothing
+        assert not one.quotas.take()
+        assert one.quotas.classes["write"].units.left == 0
+
+    at_work(tmp_path, ["write:60/min"], act)

@@ -11,14 +11,22 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bulkwriter.errors import Exit, JournalError, LedgerError
-from bulkwriter.quota.ledger import Ledger, account_key, ledger_path, make_private, read_ledger, refuse_emptied
-from bulkwriter.quota.ledger_book import Book, SpentRow
+from bulkwriter.quota.account import Account
+from bulkwriter.quota.exchange import Answer, Ask, Changes, LedgerRows, Origin, SpentRow
+from bulkwriter.quota.ledger import SqliteLedger, account_key, ledger_path, make_private, read_ledger, refuse_emptied
+from bulkwriter.quota.ledger_schema import APPLICATION_ID, CREATE_LEARNT
+from bulkwriter.quota.slots import SlotRow
+from bulkwriter.quota.throttles import Learnt
+from bulkwriter.quota.windows import windows_of
+from tests.support.quota_desk import HERE, HOLD_S, clocks
 
-BOOT = "boot-1"
+NOW = 330.0
+"""In minute 5 of the boot."""
 
 
 @pytest.fixture
@@ -26,23 +34,29 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "ledger"
 
 
-def opened(path: Path, *, account: str = "a", boot: str = BOOT) -> Ledger:
-    return Ledger.open(path, account=account, boot=boot)
+def opened(path: Path, *, account: str = "a", place: Origin = HERE) -> SqliteLedger:
+    windows = windows_of(["write:100/hour", "write:2/s"], is_loopback=False)
+    return SqliteLedger.open(path, account, Account(windows, place), place)
 
 
-def add(ledger: Ledger, kind: str = "write", minute: int = 5, count: int = 1, ended: float = 360.0) -> None:
-    ledger.exchange(lambda book: book.add(kind, minute, count, ended))
+def asked(ledger: SqliteLedger, client: str = "c", **said: Any) -> Answer:
+    return ledger.exchange(Ask(client=client, number=1, now=NOW, clocks=clocks(NOW), hold_s=HOLD_S, **said))
+
+
+def add(ledger: SqliteLedger, kind: str = "write", minute: int = 5, count: int = 1) -> None:
+    asked(ledger, ended={(kind, minute): count})
 
 
 def rows(path: Path, account: str = "a") -> list[SpentRow]:
-    return read_ledger(path, account, BOOT)[0]
+    return read_ledger(path, account).spent
 
 
 def test_what_an_exchange_returned_is_on_the_disk(path: Path) -> None:
     ledger = opened(path)
     add(ledger, count=20)
     # another reader sees it, and so it would be after a kill: nothing has been closed
-    assert rows(path) == [SpentRow(BOOT, 5, "write", 20, 360.0)]
+    zero = clocks(0.0).wall
+    assert rows(path) == [SpentRow(HERE, "", "write", 5, 20, zero + 360.0)]
     ledger.close()
     ledger.close()
 
@@ -65,14 +79,6 @@ def test_only_its_owner_may_read_it(path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
 
 
-def test_counts_add_up_and_are_never_negative(path: Path) -> None:
-    ledger = opened(path)
-    for count in (3, 4, -2, -100):
-        add(ledger, count=count)
-    assert [row.requests for row in rows(path)] == [0]
-    ledger.close()
-
-
 def test_accounts_and_kinds_are_apart(path: Path) -> None:
     one, other = opened(path), opened(path, account="b")
     add(one, count=1)
@@ -86,58 +92,119 @@ def test_accounts_and_kinds_are_apart(path: Path) -> None:
 
 def test_a_write_of_another_process_is_noticed(path: Path) -> None:
     one, other = opened(path), opened(path)
-    assert one.exchange(lambda book: book.has_changed)
-    assert not one.exchange(lambda book: book.has_changed)
-    add(other)
-    assert one.exchange(lambda book: book.has_changed)
+    add(one, count=60)
+    add(other, count=40)
+    blocked = asked(one, wants={"write": 1}).blocked["write"]
+    assert blocked.window is not None
+    assert blocked.window.text == "write:100/hour"
     one.close()
     other.close()
 
 
 def test_old_rows_of_all_accounts_go(path: Path) -> None:
     ledger, other = opened(path), opened(path, account="b")
-    past = opened(path, account="b", boot="boot-0")
     for minute in (1, 9):
         add(ledger, minute=minute)
         add(other, minute=minute)
-    add(past, minute=500, ended=1_000.0)
-    add(past, minute=501, ended=2_000.0)
-    ledger.exchange(lambda book: book.forget_before(5, None))
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE spent SET boot = 'boot-0' WHERE account = 'b'")
+        db.commit()
+    ledger._db.execute("BEGIN")
+    ledger._forget(5, None)
+    ledger._db.execute("COMMIT")
     assert [row.minute for row in rows(path)] == [9]
-    assert [row.minute for row in rows(path, "b")] == [
-        500,
-        501,
-        9,
-    ]  # of other boots nothing, by a clock that may be off
-    ledger.exchange(lambda book: book.forget_before(5, 1_500.0))
-    assert [row.minute for row in rows(path, "b")] == [501, 9]
-    for one in (ledger, other, past):
+    assert [row.minute for row in rows(path, "b")] == [1, 9]  # of other boots nothing, while the clock is unknown
+    ledger._db.execute("BEGIN")
+    ledger._forget(5, clocks(0.0).wall + 300.0)
+    ledger._db.execute("COMMIT")
+    assert [row.minute for row in rows(path, "b")] == [9]
+    for one in (ledger, other):
         one.close()
 
 
 def test_what_is_learnt_is_kept(path: Path) -> None:
     ledger = opened(path)
-    learnt = (2_500, 10.0, 20.0, 1, 0)
-    ledger.exchange(lambda book: book.learn("write", learnt))
-    assert {kind: tuple(row) for kind, row in read_ledger(path, "a", BOOT)[1].items()} == {"write": learnt}
-    assert read_ledger(path, "b", BOOT)[1] == {}
+    learnt = Learnt(2_500, 10.0, 20.0, 1, 0)
+    keep(ledger, Changes(learnt={"write": learnt}))
+    assert read_ledger(path, "a").learnt == {"write": learnt}
+    assert read_ledger(path, "b").learnt == {}
     ledger.close()
 
 
-def test_a_step_that_fails_leaves_nothing_and_ends_the_ledger(path: Path) -> None:
+def keep(ledger: SqliteLedger, changes: Changes) -> None:
+    ledger._db.execute("BEGIN")
+    ledger._keep(changes, Ask(client="c", number=1, now=NOW, clocks=clocks(NOW), hold_s=HOLD_S))
+    ledger._db.execute("COMMIT")
+
+
+def test_counts_are_never_negative(path: Path) -> None:
     ledger = opened(path)
+    for count in (3, 4, -2, -100):
+        keep(ledger, Changes(spent={("", "write", 5): count}))
+    assert [row.requests for row in rows(path)] == [0]
+    ledger.close()
 
-    def step(book: Book) -> None:
-        book.add("write", 5, 7, 360.0)
-        raise ValueError("half done")
 
-    with pytest.raises(ValueError, match="half done"):
-        ledger.exchange(step)
+def test_an_exchange_that_fails_leaves_nothing_and_ends_the_ledger(path: Path) -> None:
+    class Broken(Account):
+        def exchange(self, ask: Ask, rows: LedgerRows | None) -> tuple[Answer, Changes]:
+            answer, changes = super().exchange(ask, rows)
+            changes.slots.append(SlotRow("x", 0.0, 0.0, 1, client=None))  # type: ignore[arg-type]
+            return answer, changes
+
+    ledger = SqliteLedger.open(path, "a", Broken(windows_of(["write:9/day"], is_loopback=False), HERE), HERE)
+    with pytest.raises(JournalError, match="CONSTRAINT"):
+        add(ledger)
     assert rows(path) == []
-    with pytest.raises(JournalError, match="broken off") as after:
+    with pytest.raises(JournalError, match="CONSTRAINT") as after:
         add(ledger)
     assert after.value.exit_code == Exit.JOURNAL
     ledger.close()
+
+
+# ---- an older format
+
+
+def older(path: Path) -> None:
+    """A ledger of format 2, as it was left by a process that died."""
+    path.parent.mkdir(parents=True)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(
+            """CREATE TABLE spent(account TEXT, boot TEXT, minute INTEGER, kind TEXT, count INTEGER NOT NULL,
+            ended REAL NOT NULL, PRIMARY KEY(account, boot, minute, kind)) WITHOUT ROWID"""
+        )
+        db.execute(CREATE_LEARNT)
+        db.execute("CREATE TABLE held(till TEXT, kind TEXT, account TEXT, boot TEXT, minute INTEGER, booked, mark)")
+        db.execute(
+            "INSERT INTO spent VALUES ('a', 'boot-0', 900, 'write', 60, 1.0), ('a', 'boot-1', 5, 'write', 40, 1.0)"
+        )
+        db.execute("INSERT INTO learnt VALUES ('a', 'write', 70, 0, 0, 0, 0)")
+        db.execute("INSERT INTO held VALUES ('t', 'write', 'a', 'boot-0', 900, 20, 20)")
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute("PRAGMA user_version = 2")
+        db.commit()
+
+
+def test_the_counts_of_format_2_are_taken_over_in_full(path: Path) -> None:
+    older(path)
+    before = rows(path)  # by a reader, which changes nothing
+    assert sum(row.requests for row in before) == 100
+    ledger = opened(path)
+    assert {(row.place, row.minute): (row.requests, row.ended) for row in rows(path)} == {
+        (Origin("", "boot-0"), 900): (60, None),
+        (HERE, 5): (40, None),
+    }
+    assert read_ledger(path, "a").learnt["write"].most == 70
+    assert asked(ledger, wants={"write": 1}).leases == {}  # all of the hour is spent, whatever their age was
+    ledger.close()
+    opened(path).close()
+
+
+def test_an_older_format_is_refused(path: Path) -> None:
+    opened(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 1")
+    assert "format 1; this version knows formats 2 and 3" in refused(path).message
 
 
 # ---- where it cannot be used
@@ -195,7 +262,7 @@ def test_a_damaged_ledger_says_so(path: Path) -> None:
         add(opened(path))
 
 
-def fill(ledger: Ledger) -> None:
+def fill(ledger: SqliteLedger) -> None:
     for minute in range(5_000):
         add(ledger, minute=minute)
 
@@ -233,7 +300,7 @@ def test_a_full_disk_ends_the_ledger_and_what_was_there_stays(path: Path) -> Non
 
 
 def test_reading_makes_no_file(path: Path) -> None:
-    assert read_ledger(path, "a", BOOT) == ([], {})
+    assert read_ledger(path, "a") == LedgerRows()
     assert not path.parent.exists()
 
 
@@ -242,14 +309,14 @@ def test_a_ledger_of_any_name_can_be_read(tmp_path: Path) -> None:
     ledger = opened(path)
     add(ledger)
     ledger.close()
-    assert len(read_ledger(path, "a", BOOT)[0]) == 1
+    assert len(rows(path)) == 1
 
 
 def test_reading_an_unusable_file_is_an_error_too(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"no ledger at all" * 100)
     with pytest.raises(JournalError, match="quota ledger"):
-        read_ledger(path, "a", BOOT)
+        read_ledger(path, "a")
 
 
 # ---- names
@@ -284,11 +351,24 @@ def test_an_account_is_its_name_or_the_base_url(base_url: str, account: str | No
 BAD_ROWS: dict[str, dict[str, tuple[str, ...]]] = {
     "spent": {
         "boot": ("x'ff'",),
+        "machine": ("x'ff'",),
         "minute": ("'x'", "1.5", "x'00'"),
         "kind": ("'writes'", "''"),
         "count": ("-1", "'x'", "1.5", "x'31'"),
         "ended": ("'soon'", "1e300", "9e999", "x'00'"),
+        "seen_at": ("'soon'",),
     },
+    "slots": {
+        "window": ("x'ff'",),
+        "first": ("'x'", "1e300"),
+        "spacing": ("-1",),
+        "count": ("-1", "1.5"),
+        "last": ("x'00'",),
+        "lease": ("'x'",),
+        "at": ("9e999",),
+    },
+    "waits": {"since": ("'x'",), "again_at": ("1e300",)},
+    "accounts": {"spread_s": ("-1",)},
     "learnt": {
         "most": ("-1", "'x'"),
         "until": ("'x'", "1e300"),
@@ -296,16 +376,17 @@ BAD_ROWS: dict[str, dict[str, tuple[str, ...]]] = {
         "tries": ("-1",),
         "stretch": ("2.5",),
     },
-    "held": {"minute": ("'x'",), "booked": ("-1",), "mark": ("'x'",)},
 }
 BAD = [(t, c, v) for t, columns in BAD_ROWS.items() for c, values in columns.items() for v in values]
 
 
 def used(path: Path) -> None:
+    """A ledger with a row in each table."""
     ledger = opened(path)
     add(ledger)
-    ledger.exchange(lambda book: book.learn("write", (2_500, 1e9, 1e9, 0, 0)))
-    ledger.exchange(lambda book: book.hold("t.till", "write", (5, 20, 0)))
+    asked(ledger, wants={"write": 2})
+    asked(ledger, client="d", wants={"write": 2})
+    keep(ledger, Changes(learnt={"write": Learnt(2_500, 1e9, 1e9, 0, 0)}, spread_s=2.0))
     ledger.close()
 
 
@@ -329,12 +410,11 @@ def test_text_that_is_no_utf_8_is_damage(path: Path) -> None:
     with pytest.raises(LedgerError, match="damaged"):
         rows(path)
     with pytest.raises(LedgerError, match="damaged"):
-        opened(path).exchange(lambda book: book.rows())
+        add(opened(path))
 
 
 def test_an_emptied_ledger_is_damage_and_an_empty_one_is_new(path: Path) -> None:
     used(path)
-    (path.parent / f"{path.name}-0123456789ab-01234567.pace").touch()
     os.truncate(path, 0)
     with pytest.raises(LedgerError, match="emptied"):
         refuse_emptied(path)
@@ -345,7 +425,7 @@ def test_an_emptied_ledger_is_damage_and_an_empty_one_is_new(path: Path) -> None
     refuse_emptied(other)
     assert rows(other) == []
     used(other)
-    assert len(rows(other)) == 1
+    assert len(rows(other)) == 2
 
 
 def test_a_ledger_is_never_a_file_of_no_bytes(path: Path) -> None:

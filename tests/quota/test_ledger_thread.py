@@ -11,16 +11,26 @@ import pytest
 
 from bulkwriter.errors import JournalError
 from bulkwriter.quota import ledger_thread
-from bulkwriter.quota.ledger import Ledger
+from bulkwriter.quota.account import Account
+from bulkwriter.quota.exchange import Answer, Ask
+from bulkwriter.quota.ledger import Ledger, SqliteLedger, read_ledger
 from bulkwriter.quota.ledger_thread import LedgerThread
+from bulkwriter.quota.windows import windows_of
+from tests.support.quota_desk import HERE, clocks
 
 
 def opening(path: Path) -> Ledger:
-    return Ledger.open(path / "ledger", account="a", boot="b", synchronous="OFF")
+    account = Account(windows_of(["write:100/day"], is_loopback=False), HERE)
+    return SqliteLedger.open(path / "ledger", "a", account, HERE, synchronous="OFF")
 
 
-def adding(count: int) -> Callable[[Ledger], None]:
-    return lambda ledger: ledger.exchange(lambda book: book.add("write", 5, count, 0.0))
+def adding(count: int) -> Callable[[Ledger], Answer]:
+    ask = Ask(client="c", number=1, now=330.0, clocks=clocks(330.0), hold_s=9.0, ended={("write", 5): count})
+    return lambda ledger: ledger.exchange(ask)
+
+
+def spent(path: Path) -> list[int]:
+    return [row.requests for row in read_ledger(path / "ledger", "a").spent]
 
 
 @pytest.mark.parametrize("inline", [True, False])
@@ -28,8 +38,8 @@ async def test_what_is_handed_in_happens_in_order(tmp_path: Path, inline: bool) 
     thread = LedgerThread(lambda: opening(tmp_path), inline=inline)
     for count in (1, 2, 3):
         thread.post(adding(count))
-    rows = await thread.post(lambda ledger: ledger.exchange(lambda book: book.rows()))
-    assert [row.requests for row in rows] == [6]
+    await thread.post(lambda ledger: None)
+    assert spent(tmp_path) == [6]
     await thread.close()
     await thread.close()
 
@@ -46,8 +56,8 @@ async def test_it_happens_though_nobody_waits_any_more(tmp_path: Path) -> None:
     thread = LedgerThread(lambda: opening(tmp_path))
     asked = thread.post(adding(9))
     asked.cancel()
-    rows = await thread.post(lambda ledger: ledger.exchange(lambda book: book.rows()))
-    assert [row.requests for row in rows] == [9]
+    await thread.post(lambda ledger: None)
+    assert spent(tmp_path) == [9]
     await thread.close()
 
 

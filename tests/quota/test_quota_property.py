@@ -1,7 +1,7 @@
 """No window of any kind is ever exceeded: over random arrivals, latencies, kills, power cuts and wrong clocks.
 
 Neither by our clock (requests sent) nor by the server's (requests arrived); sliding windows, short and long, and
-calendar days; one process or several; real ledger, page and till.
+calendar days; one process or several; real ledger.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ The same worlds as in `test_quota_property.py`, seed by seed; nothing in product
 
 from __future__ import annotations
 
+import email.utils
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,15 +17,13 @@ import pytest
 
 from bulkwriter.quota import account
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.forecast import Grant, Spending, minute_of
-from bulkwriter.quota.ledger import Ledger
-from bulkwriter.quota.ledger_book import Book
-from bulkwriter.quota.page import MemoryPage, Page
-from bulkwriter.quota.reserve import Reserve
-from bulkwriter.quota.short_window import ShortWindow
+from bulkwriter.quota.exchange import Ask
+from bulkwriter.quota.forecast import Spending, minute_of
+from bulkwriter.quota.leases import HeldLease, Share, Units
+from bulkwriter.quota.ledger import SqliteLedger
+from bulkwriter.quota.slots import Slots
 from tests.quota.test_quota_property import QUOTAS, machine_for, spend
 from tests.sim.loop import run_virtual
-from tests.support import quota_stage
 from tests.support.quota_stage import ACCOUNT, Machine, broken_windows
 
 Twin = Callable[[], list[Any]]
@@ -45,92 +44,99 @@ def twin(*quotas: str) -> Callable[[Twin], Twin]:
 def ledger_not_persisted() -> list[Any]:
     """Each process begins with an empty ledger."""
 
-    def ledger(self: Machine, boot: str) -> Ledger:
+    def ledger(self: Machine) -> SqliteLedger:
         path = self.folder / f"ledger-{self.rng.random()}"
-        return Ledger.open(path, account=ACCOUNT, boot=boot, synchronous="OFF")
+        return SqliteLedger.open(path, ACCOUNT, Account(self.windows, self.place), self.place, synchronous="OFF")
 
     return [patch.object(Machine, "ledger", ledger)]
 
 
 @twin("a long one", "a day")
 def nothing_booked_before_it_is_sent() -> list[Any]:
-    """A grant is only promised; what was sent is counted when it ends."""
+    """A lease is only promised; what was sent is counted when it ends."""
 
-    def reserve(self: Account, book: Any, ask: Any, kind: str, want: int, tries: set[str]) -> Grant:
-        return self._grant(book, ask, kind, want, tries)
+    def add(self: Account, client: str, kind: str, minute: int, count: int) -> None:
+        if not client:
+            real(self, client, kind, minute, count)
 
-    def ended(self: Reserve, now: float) -> None:
-        self._on_way.popleft()
-        self.changes[self.kind, minute_of(now)] += 1
-
-    def give_back(self: Reserve) -> None:
-        self._booked = self._mark = self._used
-
-    return [
-        patch.object(Account, "_reserve", reserve),
-        patch.object(Reserve, "ended", ended),
-        patch.object(Reserve, "give_back", give_back),
-    ]
-
-
-@twin("a long one", "many at once")
-def a_kill_gives_everything_back() -> list[Any]:
-    """The next process takes all that is booked ahead for a rest that the dead one did not use."""
-
-    def settle(self: Book, dead: Any, *, is_there: Any) -> None:
-        for _ in dead:
-            self._db.execute("UPDATE spent SET count = 0 WHERE minute = (SELECT max(minute) FROM spent)")
-
-    return [patch.object(Book, "settle", settle)]
+    real = Account._add
+    return [patch.object(Account, "_add", add)]
 
 
 @twin("short ones", "short and long")
-def a_short_unit_is_free_a_window_after_its_sending() -> list[Any]:
+def a_short_unit_is_free_a_window_after_its_time() -> list[Any]:
     """The server counts at arrival, which comes later."""
 
-    def take(self: ShortWindow, now: float) -> None:
-        real(self, now)
-        self._free[self._open] = now + self._span_s
+    def take(self: Share, now: float) -> None:
+        real_take(self, now)
+        real_ended(self, now)
 
-    def ended(self: ShortWindow, now: float) -> None:
-        self._in_use.popleft()
+    def run(self: HeldLease, begin: int, end: int, late_s: float | None) -> Any:
+        return real_run(self, begin, end, None if late_s is None else 0.0)
 
-    real = ShortWindow.take
-    return [patch.object(ShortWindow, "take", take), patch.object(ShortWindow, "ended", ended)]
+    real_take, real_ended, real_run = Share.take, Share.ended, HeldLease._run
+    return [
+        patch.object(Share, "take", take),
+        patch.object(Share, "ended", lambda self, now: None),
+        patch.object(HeldLease, "_run", run),
+    ]
+
+
+@twin("short ones", "short and long")
+def a_short_lease_is_free_when_it_is_over() -> list[Any]:
+    """Of a dead client's lease some requests may still be on their way."""
+
+    def hold(self: Slots, slots: int, *, client: str, lease: int, last: float, free_at: float) -> None:
+        real(self, slots, client=client, lease=lease, last=last, free_at=last)
+
+    real = Slots.hold
+    return [patch.object(Slots, "hold", hold)]
 
 
 @twin("a long one", "many at once")
-def a_long_unit_is_booked_when_it_is_sent() -> list[Any]:
-    """A request on its way counts in the minute of its sending, and stays there."""
+def a_long_unit_is_booked_when_it_is_leased() -> list[Any]:
+    """A request on its way counts in the minute of its lease, and stays there."""
 
-    def ended(self: Reserve, now: float) -> None:
-        self._on_way.popleft()
+    def ended(self: Units, now: float) -> None:
+        real(self, now)
+        self._ended.clear()
+        self._ended[self.kind, minute_of(now - 120.0)] += 1
 
+    real = Units.ended
     return [
-        patch.object(Reserve, "books_in", lambda self, now: minute_of(now)),
-        patch.object(Reserve, "ended", ended),
+        patch.object(Units, "ended", ended),
         patch.object(Spending, "_span_s", lambda self, window: window.window_s - 60.0),
     ]
+
+
+@twin("short ones", "many at once")
+def a_unit_is_never_void() -> list[Any]:
+    """A lease is used up whenever there is something to send, long after others may have its slots."""
+    return [patch.object(HeldLease, "due", lambda self, now: due_for_ever(self))]
+
+
+def due_for_ever(self: HeldLease) -> float:
+    return self.lease.first + self.place * self.lease.spacing if self.place < self.lease.units else math.inf
 
 
 @twin("short ones", "short and long")
 def short_windows_begin_afresh() -> list[Any]:
     """No process knows what another one sent a second ago."""
 
-    def opened(*_: Any, cells: int, clear: Any, **__: Any) -> MemoryPage:
-        page = MemoryPage(cells)
-        clear(page.cells, -math.inf)
-        return page
+    def read(self: Account, ask: Ask) -> None:
+        self._rows.slots = []
+        real(self, ask)
 
-    return [patch.object(Page, "open", opened), patch.object(quota_stage, "Page", Page)]
+    real = Account._read_slots
+    return [patch.object(Account, "_read_slots", read), patch.object(SqliteLedger, "_keep_slots", lambda *_: None)]
 
 
 @twin("a day", "many at once")
 def an_earlier_boot_is_forgotten() -> list[Any]:
     """Only what was spent since the machine came up counts."""
 
-    def placed(rows: Any, *, boot: str, **how: Any) -> Any:
-        return real([row for row in rows if row.boot == boot], boot=boot, **how)
+    def placed(row: Any, place: Any, **how: Any) -> int:
+        return real(row, place, **how) if row.place == place else -(10**6)
 
     real = account.placed
     return [patch.object(account, "placed", placed)]
@@ -138,14 +144,18 @@ def an_earlier_boot_is_forgotten() -> list[Any]:
 
 @twin("a day", "many at once")
 def an_earlier_boot_is_judged_by_our_wall() -> list[Any]:
-    """`Date` is not looked at, so that a clock stepped during a reboot makes old what is young."""
-    return [patch.object(Machine, "date", lambda self: "")]
+    """`Date` is our own clock's, so that a clock stepped during a reboot makes old what is young."""
+    return [patch.object(Machine, "date", wall_date)]
 
 
 @twin("calendar days")
 def a_day_begins_when_our_wall_says_so() -> list[Any]:
-    """`Date` is not looked at."""
-    return [patch.object(Machine, "date", lambda self: "")]
+    """`Date` is our own clock's."""
+    return [patch.object(Machine, "date", wall_date)]
+
+
+def wall_date(self: Machine) -> str:
+    return email.utils.formatdate(self.wall(), usegmt=True)
 
 
 def is_caught(quotas: Sequence[str], folder: Path) -> bool:

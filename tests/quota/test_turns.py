@@ -48,7 +48,7 @@ def with_turns(
 ) -> None:
     async def main() -> None:
         machine = Machine(folder, quota, random.Random(1))
-        quotas = machine.quotas(machine.till(), stops=stops)
+        quotas = machine.quotas(stops=stops)
         clocks = Clocks(clock=asyncio.get_running_loop().time, boot=machine.boot_clock, wall=machine.wall)
         await quotas.begin()
         await act(Turns(wire.request, quotas, clocks), machine)

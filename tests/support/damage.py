@@ -28,13 +28,13 @@ from typing import Any
 
 from bulkwriter.cli.main import main
 from bulkwriter.model import SINGLE_SEQ, State
-from bulkwriter.quota.ledger import Ledger, account_key
+from bulkwriter.quota.ledger import account_key
 from bulkwriter.rows import doubt_detail, intent_detail, outcome_detail
-from bulkwriter.store.boot import boot_id
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.schema import CREATE_PAIR_INDEX
 from bulkwriter.stub.thread import StubThread
 from tests.conftest import CANARY
+from tests.support.quota_desk import fill_ledger
 
 ROWS = 600
 COLUMNS = ("CourseLessonId", "CourseMemberId")
@@ -113,12 +113,7 @@ class Place:
         for file in saved.iterdir():
             file.replace(self.folder / file.name)
         saved.rmdir()
-        ledger = Ledger.open(self.ledger, account=account_key(self.server.base_url, None), boot=boot_id())
-        for minute in range(300):
-            for kind in ("write", "read", "write-refused"):
-                ledger.exchange(lambda book, m=minute, k=kind: book.add(k, m, 2, 60.0 * m))  # type: ignore[misc]
-        ledger.exchange(lambda book: book.learn("write", (2_400, 1.0e9, 1.0e9, 1, 1)))
-        ledger.close()
+        fill_ledger(self.ledger, account_key(self.server.base_url, None))
 
 
 def opened(path: Path, url: str) -> Journal:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from bulkwriter.quota.ledger import Ledger
-from bulkwriter.quota.ledger_book import Book
+from bulkwriter.quota.account import Account
+from bulkwriter.quota.exchange import Answer, Ask, Origin
+from bulkwriter.quota.ledger import SqliteLedger
 from tests.sim.process import Process
 
+HERE: Final = Origin("machine", "boot")
 
-class MortalLedger(Ledger):
+
+class MortalLedger(SqliteLedger):
     """A ledger that a dead process cannot write any more."""
 
     process: Process
 
     @classmethod
-    def opened(cls, path: Path, process: Process) -> MortalLedger:
-        ledger = cls.open(path, account="sim", boot="boot", synchronous="OFF")
-        assert isinstance(ledger, MortalLedger)
+    def opened(cls, path: Path, process: Process, account: Account) -> MortalLedger:
+        ledger = cls.open(path, "sim", account, HERE, synchronous="OFF")
         ledger.process = process
-        ledger.settle_tills()
         return ledger
 
-    def exchange(self, step: Callable[[Book], Any]) -> Any:
+    def exchange(self, ask: Ask) -> Answer:
         assert not self.process.is_dead, "a dead process writes"
-        return super().exchange(step)
+        return super().exchange(ask)

@@ -1,10 +1,10 @@
-"""Whole backfills of weeks in seconds: the real engine, quotas, ledger and page against model servers, in virtual time.
+"""Whole backfills of weeks in seconds: the real engine, quotas and ledger against model servers, in virtual time.
 
     outcome = Backfill(pairs, server_limits, folder, quota=…).run(kills=[…])
 
 What the run does is judged by what arrived at the server (`quota_world.py`): `outcome` has the virtual time it
 took, throttles by day, pairs written twice, and what the run predicted of its own end on the way.  The ledger is a real
-file, the page is real shared memory; both outlive a kill as they would on a disk.  Latency is drawn from the seed.
+file, and outlives a kill as it would on a disk.  Latency is drawn from the seed.
 """
 
 from __future__ import annotations
@@ -19,13 +19,10 @@ from pathlib import Path
 
 from bulkwriter.errors import TryLater
 from bulkwriter.model import State
-from bulkwriter.quota.build import page_name
+from bulkwriter.quota.account import Account
 from bulkwriter.quota.exchanges import Clocks
 from bulkwriter.quota.gate import Quotas
 from bulkwriter.quota.ledger_thread import LedgerThread
-from bulkwriter.quota.page import Page
-from bulkwriter.quota.sides import cells_for, clear
-from bulkwriter.quota.till import Till
 from bulkwriter.quota.windows import windows_of
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
@@ -39,7 +36,7 @@ from tests.sim.process import Process
 from tests.sim.server import Pair, Server
 from tests.sim.source import SimSource
 from tests.sim.weather import Weather
-from tests.support.mortal_ledger import MortalLedger
+from tests.support.mortal_ledger import HERE, MortalLedger
 from tests.support.quota_world import BOOTED_S, DAY_S, DOCUMENTED, GateLimit, LightWatch, QuietTrace, QuotaAssembly
 
 __all__ = ["BOOTED_S", "DAY_S", "DOCUMENTED", "Backfill", "Outcome"]
@@ -105,7 +102,7 @@ class Backfill:
         self.journals = [
             Journal.open(None, base_url="https://sim.test", account=None, columns=columns) for _ in range(writers)
         ]
-        self.tills: list[Till] = []
+        self.clients = 0
         self.outcome = Outcome()
         self.trace = QuietTrace()
         self.now = 0.0
@@ -130,22 +127,12 @@ class Backfill:
 
     def quotas(self, clocks: Clocks, process: Process) -> Quotas:
         windows = windows_of(self.settings.quota, is_loopback=False)
-        path = self.folder / "ledger"
-        page = Page.open(
-            path,
-            "sim",
-            page_name(windows),
-            cells=cells_for(windows),
-            boot="boot",
-            clear=partial(clear, windows=windows),
-        )
-        till = Till(path, "sim")
-        self.tills.append(till)
+        self.clients += 1
+        opened = partial(MortalLedger.opened, self.folder / "ledger", process, Account(windows, HERE))
         return Quotas(
             windows,
-            ledger=LedgerThread(partial(MortalLedger.opened, path, process), inline=True),
-            page=page,
-            till=till,
+            name=f"client {self.clients}",
+            ledger=LedgerThread(opened, inline=True),
             clocks=clocks,
             hold_s=self.settings.timeout_s + self.settings.limits.connect_timeout_s,
             stops=self.settings.on_quota == "stop",
@@ -155,7 +142,6 @@ class Backfill:
         """One process; False if it stopped by itself before the time at which it is to be killed."""
         process = Process(self.trace, start_s=self.now, most_s=most_s)
         process.loop._turns_left = 50_000_000
-        self.tills.clear()
         before = self._unsettled()
         writers = [self._writer(process, journal) for journal in self.journals]
         for at, act in self.at_hours:
@@ -168,8 +154,7 @@ class Backfill:
             process.loop.run(self._use(writers, process))
             self.outcome.took_s = process.now
         except Killed:
-            for till in self.tills:
-                till.die()
+            pass
         except TryLater as error:
             stop = error
         assert not process.loop.failures, process.loop.failures

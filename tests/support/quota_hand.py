@@ -18,8 +18,7 @@ class One:
 
     def __init__(self, folder: Path, quota: Sequence[str], *, stops: bool = False) -> None:
         self.machine = Machine(folder, quota, random.Random(1))
-        self.till = self.machine.till()
-        self.quotas = self.machine.quotas(self.till, stops=stops, tell=self.heard)
+        self.quotas = self.machine.quotas(stops=stops, tell=self.heard)
         self.said: list[str] = []
 
     @property

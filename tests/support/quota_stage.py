@@ -1,4 +1,4 @@
-"""Processes that spend one account's quotas in virtual time: real `Quotas`, ledger, page and till, without an engine.
+"""Processes that spend one account's quotas in virtual time: real `Quotas` and ledger, without an engine.
 
 A `Machine` has a clock since boot, a wall clock that may be wrong, and a folder; `Spender` is one process on it, which
 sends whenever it may and is killed without warning.  What was sent, and when it arrived at the server, is noted in
@@ -14,19 +14,16 @@ import email.utils
 import math
 import random
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from bulkwriter.events import Event
 from bulkwriter.model import QuotaWindow
-from bulkwriter.quota.build import page_name
+from bulkwriter.quota.account import Account
+from bulkwriter.quota.exchange import Origin
 from bulkwriter.quota.exchanges import Clocks
 from bulkwriter.quota.gate import Quotas, unheard
-from bulkwriter.quota.ledger import Ledger
+from bulkwriter.quota.ledger import SqliteLedger
 from bulkwriter.quota.ledger_thread import LedgerThread
-from bulkwriter.quota.page import MemoryPage, Page
-from bulkwriter.quota.sides import cells_for, clear
-from bulkwriter.quota.till import Till
 from bulkwriter.quota.windows import windows_of
 
 HOLD_S = 20.0
@@ -48,15 +45,13 @@ class Machine:
         self.windows = windows_of(specs, is_loopback=False)
         self.rng = rng
         self.boots = 0
+        self.name = "machine-0"
+        self.clients = 0
         self.booted_at = -1_000.0
         self.wall_error_s = 0.0
         self.sent: Requests = []
         self.arrived: Requests = []
         self.spenders: list[Spender] = []
-
-    @property
-    def boot_id(self) -> str:
-        return f"boot-{self.boots}"
 
     def boot_clock(self) -> float:
         return asyncio.get_running_loop().time() - self.booted_at
@@ -77,47 +72,30 @@ class Machine:
         """Everything dies; the machine comes up again with a new clock, and perhaps with a wrong one on the wall."""
         for spender in self.spenders:
             spender.kill()
-            spender.till.lose_power(self.rng)
         self.boots += 1
         self.booted_at = asyncio.get_running_loop().time() - 5.0
         self.wall_error_s = wall_error_s
 
-    def quotas(self, till: Till, *, stops: bool = False, tell: Callable[[Event], None] = unheard) -> Quotas:
-        path, windows = self.folder / "ledger", self.windows
-        cells = cells_for(windows)
-        page = (
-            Page.open(path, ACCOUNT, page_name(windows), cells=cells, boot=self.boot_id,
-                      clear=partial(clear, windows=windows))
-            if cells
-            else MemoryPage(0)
-        )  # fmt: skip
+    @property
+    def place(self) -> Origin:
+        return Origin(self.name, f"boot-{self.boots}")
+
+    def quotas(self, *, stops: bool = False, tell: Callable[[Event], None] = unheard) -> Quotas:
         clocks = Clocks(clock=asyncio.get_running_loop().time, boot=self.boot_clock, wall=self.wall)
-        ledger = LedgerThread(partial(self.ledger, self.boot_id), inline=True)
+        self.clients += 1
         return Quotas(
-            windows, ledger=ledger, page=page, till=till, clocks=clocks, hold_s=HOLD_S, stops=stops, tell=tell
+            self.windows,
+            name=f"{self.name}-{self.clients}",
+            ledger=LedgerThread(self.ledger, inline=True),
+            clocks=clocks,
+            hold_s=HOLD_S,
+            stops=stops,
+            tell=tell,
         )
 
-    def ledger(self, boot: str) -> Ledger:
-        ledger = Ledger.open(self.folder / "ledger", account=ACCOUNT, boot=boot, synchronous="OFF")
-        ledger.settle_tills()
-        return ledger
-
-    def till(self) -> DiskTill:
-        return DiskTill(self.folder / "ledger", ACCOUNT)
-
-
-class DiskTill(Till):
-    """A till that knows what the disk surely has of it."""
-
-    synced = b""
-
-    def sync(self) -> None:
-        self.synced = bytes(self._cells)
-
-    def lose_power(self, rng: random.Random) -> None:
-        """What was written after the last sync may be lost."""
-        if self.path.exists():
-            self.path.write_bytes(rng.choice((self.synced or bytes(len(bytes(self._cells))), bytes(self._cells))))
+    def ledger(self) -> SqliteLedger:
+        account = Account(self.windows, self.place)
+        return SqliteLedger.open(self.folder / "ledger", ACCOUNT, account, self.place, synchronous="OFF")
 
 
 class Spender:
@@ -127,8 +105,7 @@ class Spender:
         self.machine, self.rng = machine, machine.rng
         self.is_dead = False
         self.is_greedy = is_greedy
-        self.till = machine.till()
-        self.quotas = machine.quotas(self.till, stops=stops)
+        self.quotas = machine.quotas(stops=stops)
         self.task = asyncio.create_task(self.live())
 
     async def live(self) -> None:
@@ -170,7 +147,6 @@ class Spender:
         if not self.is_dead:
             self.is_dead = True
             self.task.cancel()
-            self.till.die()
 
     async def close(self) -> None:
         """End in order."""

@@ -89,7 +89,7 @@ PLANTS: dict[str, tuple[Any, str, int, dict[str, Any]]] = {
     "a connection ends": (IdleLimit, "learn", 0, {}),
     "a lane has ended": (Sender, "ended", 0, {}),
     "the ledger answers": (Exchanges, "_done", 1, {"quota": ("write:100000/day",)}),
-    "the till is drawn": (Exchanges, "_drawn", 0, {"quota": ("write:100000/day",)}),
+    "the end of a lease": (Exchanges, "_lapsed", 0, {"quota": ("write:100000/day",)}),
     "the ledger's future": (ledger_thread, "give", 1, {"quota": ("write:100000/day",)}),
     "a single write has ended": (Singles, "_answered", 0, {}),
     "a single pair is entered": (Entrance, "entered", 0, {}),

@@ -1,0 +1,146 @@
+"""What a client and the ledger say to each other in one exchange, and the rows that the ledger keeps.
+
+A client asks with an `Ask` and gets an `Answer`.  The deciding part (`quota.account`) turns the ledger's rows and the
+ask into the answer and into `Changes` of the rows.  Only the storing differs from one ledger to the next.
+
+Nouns only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..model import QuotaWindow
+from .forecast import Grant, Spending
+from .leases import Lease, Run
+from .slots import SlotRow
+from .throttles import Learnt, Spent
+
+
+class Origin(NamedTuple):
+    """A machine and one of its boots: a clock since boot means nothing anywhere else.  "" is unknown."""
+
+    machine: str
+    boot: str
+
+
+class SpentRow(NamedTuple):
+    """So many `requests` that ended in a minute of a boot; of a living or dead client's lease where `client` is set.
+
+    `ended` is the minute's end by the server's latest clock (epoch seconds), None if that was unknown.  `seen_at` is
+    when, on the clock of `seen_boot`, the row was first seen by another boot.
+    """
+
+    place: Origin
+    client: str
+    kind: str
+    minute: int
+    requests: int
+    ended: float | None = None
+    seen_boot: str = ""
+    seen_at: float = 0.0
+
+
+class KeptSlots(NamedTuple):
+    """A row of slots, where its times are counted, and when it was written."""
+
+    row: SlotRow
+    place: Origin
+    at: float
+
+
+class WaitRow(NamedTuple):
+    """A client that waits for a slot of a short window since then, and promised to ask again."""
+
+    client: str
+    window: str
+    since: float
+    again_at: float
+
+
+@dataclass(slots=True)
+class LedgerRows:
+    """All that a ledger keeps of one account."""
+
+    spent: list[SpentRow] = field(default_factory=list)
+    slots: list[KeptSlots] = field(default_factory=list)
+    waits: list[WaitRow] = field(default_factory=list)  # of this boot
+    learnt: dict[str, Learnt] = field(default_factory=dict)
+    spread_s: float = 0.0  # how far the clocks of the server lie apart
+
+
+@dataclass(slots=True)
+class Changes:
+    """What becomes of the rows, all of it in one transaction.  New rows are of this place."""
+
+    spent: dict[tuple[str, str, int], int] = field(default_factory=dict)  # by client, kind, minute: more or fewer
+    zero: float | None = None  # epoch seconds of the boot clock's zero, by the server's latest clock, for `ended`
+    stamps: bool = False  # the clock became known: rows of this place without `ended` get it
+    seen: list[SpentRow] = field(default_factory=list)  # rows of other places that are seen for the first time, now
+    gone: list[KeptSlots] = field(default_factory=list)
+    slots: list[SlotRow] = field(default_factory=list)  # new ones
+    waits: tuple[WaitRow, ...] | None = None  # of this client, if that changed
+    learnt: dict[str, Learnt] = field(default_factory=dict)
+    spread_s: float | None = None
+    forget: tuple[int, float | None] | None = None
+    """Rows of this place before this minute may go, and others that ended before (epoch seconds)."""
+
+
+class ClockReadings(NamedTuple):
+    """What the server's clocks show at this moment, in epoch seconds; see `quota.clock`.
+
+    `wall` is for what throttles teach: a guess where the others are unknown (None).
+    """
+
+    epoch: float | None
+    latest: float | None
+    wall: float
+    spread_s: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Ask:
+    """One side of an exchange.  `now` is the boot clock."""
+
+    client: str
+    number: int  # of this exchange: leases that are granted now have it as theirs
+    now: float
+    clocks: ClockReadings
+    hold_s: float  # the longest time from the use of a unit to the end of its request
+    wants: Mapping[str, int] = field(default_factory=dict)  # how many units of each kind
+    held: Mapping[str, int] = field(default_factory=dict)  # units not used, or on their way, by kind
+    until: float = 0.0  # from then on none of these may be used
+    ended: Mapping[tuple[str, int], int] = field(default_factory=dict)  # requests by kind (or refused kind) and minute
+    finished: Sequence[tuple[int, Sequence[Run]]] = ()
+    given: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # slots given back by window, and when free
+    spent: Mapping[str, Spent] = field(default_factory=dict)  # kinds of which throttles say that they are spent
+    good: frozenset[str] = frozenset()  # kinds of which a try succeeded
+    is_last: bool = False  # this client will not ask again
+
+
+class ShareGrant(NamedTuple):
+    """Of a quick window `slots` are the client's, `more` of them new and free at `free_at`; it may use `limit`."""
+
+    slots: int
+    more: int
+    free_at: float
+    limit: int
+
+
+@dataclass(slots=True)
+class Answer:
+    """The other side; `spending` is a copy."""
+
+    leases: dict[str, Lease]
+    blocked: dict[str, Grant]  # kinds of which nothing was granted: when to ask again, and which window is spent
+    shares: dict[str, ShareGrant]
+    tries: set[str]  # kinds of which the one unit that was granted is a try
+    shown: dict[str, QuotaWindow]  # what throttles have shown of the server's own windows, by kind
+    stretched: set[str]  # kinds of which more than was shown is tried
+    is_guess: bool  # rows of other boots are counted from when they were first seen
+    spending: Spending
+    not_before: dict[str, float]  # by kind, until when (boot clock) the server wants nothing
+    spread_s: float
+    is_contended: bool  # others wait for slots that this client has

@@ -1,0 +1,150 @@
+"""What every ledger owes its clients: the same questions to the one on disk and to the one in memory.
+
+Each exchange is one transaction; what one client is granted all others know of; a client that dies loses its lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bulkwriter.quota.account import Account
+from bulkwriter.quota.exchange import Origin
+from bulkwriter.quota.leases import Run
+from bulkwriter.quota.ledger import Ledger, SqliteLedger
+from bulkwriter.quota.throttles import Spent
+from tests.support.memory_ledger import MemoryBook, MemoryLedger
+from tests.support.quota_desk import HOLD_S, MINUTE, NOW, WALL, Desk, Opening
+
+Made = Callable[..., Desk]
+
+
+@pytest.fixture(params=["disk", "memory"])
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Made:
+    book = MemoryBook()
+
+    def on_disk(account: Account, place: Origin) -> Ledger:
+        return SqliteLedger.open(tmp_path / "ledger", "a", account, place, synchronous="OFF")
+
+    def in_memory(account: Account, place: Origin) -> Ledger:
+        return MemoryLedger(book, account, place)
+
+    opening: Opening = on_disk if request.param == "disk" else in_memory
+    return lambda *quota, **how: Desk(opening, *quota, **how)
+
+
+def test_clients_share_a_long_window(desk: Made) -> None:
+    one, other = desk("write:300/hour"), desk("write:300/hour")
+    for _ in range(50):
+        assert one.lease(9).units == other.lease(9).units == 3  # a hundredth of it
+        one.spend(3)
+        other.spend(3)
+    blocked = other.ask(9).blocked["write"]
+    assert (blocked.granted, blocked.window and blocked.window.text) == (0, "write:300/hour")
+
+
+def test_a_lease_that_was_not_used_is_there_for_others_at_once(desk: Made) -> None:
+    one, other = desk("write:1/hour"), desk("write:1/hour")
+    assert one.lease(1).units == 1
+    assert not other.ask(1).leases
+    one.ask()  # holds nothing any more
+    assert other.lease(1).units == 1
+
+
+def test_a_client_that_dies_loses_its_lease_until_its_time_is_over(desk: Made) -> None:
+    dead, other = desk("write:1/hour"), desk("write:1/hour")
+    until = dead.lease(1).until
+    ends = (int((until + HOLD_S) // 60) + 1) * 60 + 3_600 * 1.0002
+    assert not other.ask(1, now=ends - 1).leases
+    assert other.ask(1, now=ends + 1).leases
+
+
+def test_slots_of_a_short_window_go_to_one_client_each(desk: Made) -> None:
+    one, other = desk("write:60/min"), desk("write:60/min")
+    first, second = one.lease(9), other.lease(9)
+    assert first.units == 2
+    assert second.units == 1  # of two clients each gets half
+    assert second.first > first.last + 0.9
+
+
+def test_slots_are_free_a_window_after_the_reported_end(desk: Made) -> None:
+    one, other = desk("write:1/10s"), desk("write:1/10s")
+    lease = one.lease(1)
+    one.ask(finished=[(lease.number, [Run(lease.first, lease.spacing, 1, 0.5)])], now=NOW + 0.5)
+    blocked = other.ask(1, now=NOW + 1).blocked["write"]
+    assert blocked.opens_at == pytest.approx(NOW + 10.5 - 1.5, abs=0.01)
+    assert other.lease(1, now=NOW + 9).first == pytest.approx(NOW + 10.502, abs=0.01)
+
+
+def test_slots_of_a_dead_client_are_free_when_no_request_of_its_can_arrive(desk: Made) -> None:
+    dead, other = desk("write:1/10s"), desk("write:1/10s")
+    lease = dead.lease(1)
+    free_at = lease.last + 1.0 + HOLD_S + 10.002
+    assert other.lease(1, now=free_at).first >= free_at - 1e-6
+    assert not dead.ask(finished=[(lease.number, [Run(lease.first, 0.0, 1, 0.1)])], now=free_at + 1).leases
+    assert not desk("write:1/10s").ask(1, now=free_at + 2).leases  # a late report gives nothing back twice
+
+
+def test_who_waits_is_served_before_who_comes_later(desk: Made) -> None:
+    one, other, third = desk("write:1/10s"), desk("write:1/10s"), desk("write:1/10s")
+    lease = one.lease(1)
+    again_at = other.ask(1, now=NOW + 0.01).blocked["write"].opens_at
+    one.ask(finished=[(lease.number, [Run(lease.first, 0.0, 1, 0.02)])], now=NOW + 0.02)
+    for desk_ in (one, third):
+        assert not desk_.ask(1, now=again_at).leases
+    assert other.lease(1, now=again_at).units == 1
+
+
+def test_what_throttles_teach_all_clients_know(desk: Made) -> None:
+    one, other = desk("write:5000/day"), desk("write:5000/day")
+    one.spend(2_500, spent={"write": Spent(None)})
+    answer = other.ask(5)
+    assert not answer.leases
+    assert answer.shown["write"].count == 2_500
+
+
+def test_rows_of_another_place_are_as_old_as_the_server_s_clock_says(desk: Made) -> None:
+    elsewhere = desk("write:100/day", place=Origin("other", "boot-0"))
+    elsewhere.spend(100, wall=WALL - 90_000)
+    here = desk("write:100/day")
+    guess = here.ask(1, is_known=False)
+    assert (guess.is_guess, guess.leases) == (True, {})
+    assert here.ask(1).leases
+
+
+def test_without_the_server_s_clock_they_last_a_window_from_when_they_were_first_seen(desk: Made) -> None:
+    elsewhere = desk("write:100/day", place=Origin("other", "boot-0"))
+    elsewhere.spend(100, wall=WALL - 900_000)
+    seen = desk("write:100/day")
+    seen.ask(1, is_known=False)
+    for now, has_room in ((NOW + 86_000, False), (NOW + 86_600, True)):
+        assert bool(desk("write:100/day").ask(1, is_known=False, now=now).leases) == has_room
+
+
+def test_slots_of_another_boot_wait_as_long_as_they_had_to(desk: Made) -> None:
+    before = desk("write:1/10s", place=Origin("machine", "boot-0"))
+    before.lease(1, now=9 * NOW)
+    after = desk("write:1/10s")
+    assert not after.ask(1).leases
+    free_s = 1.0 + HOLD_S + 10.002
+    assert not after.ask(1, now=NOW + free_s - 0.1).leases
+    assert after.lease(1, now=NOW + free_s + 0.1).units == 1
+
+
+def test_another_quota_for_the_same_account_does_not_begin_at_nothing(desk: Made) -> None:
+    desk("write:2/10s").lease(1)
+    other = desk("write:3/10s")
+    assert not other.ask(1).leases
+    assert other.lease(1, now=NOW + 1.0 + HOLD_S + 10.1).units == 1
+
+
+def test_counts_of_one_minute_add_up(desk: Made) -> None:
+    one, other = desk("write:100/hour"), desk("write:100/hour")
+    one.spend(3)
+    other.spend(4)
+    other.spend(2, kind="read")
+    one.ask()
+    found = {(row.kind, row.minute): row.requests for row in one.rows().spent}
+    assert found == {("write", MINUTE): 7, ("read", MINUTE): 2}

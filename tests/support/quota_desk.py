@@ -1,0 +1,79 @@
+"""One client at a ledger, without an event loop: `Desk` asks by hand, over a real ledger or one in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from bulkwriter.quota.account import Account
+from bulkwriter.quota.build import here
+from bulkwriter.quota.client import Client
+from bulkwriter.quota.exchange import Answer, Ask, ClockReadings, LedgerRows, Origin
+from bulkwriter.quota.leases import Lease
+from bulkwriter.quota.ledger import Ledger, SqliteLedger
+from bulkwriter.quota.throttles import Spent
+from bulkwriter.quota.windows import windows_of
+
+WALL: Final = 1_764_000_000.0
+"""The server's clock when the boot clock says `NOW`."""
+NOW: Final = 50_000.0
+MINUTE: Final = int(NOW // 60)
+HERE: Final = Origin("machine", "boot-1")
+HOLD_S: Final = 20.0
+Opening = Callable[[Account, Origin], Ledger]
+
+
+def clocks(now: float, *, is_known: bool = True, wall: float = WALL) -> ClockReadings:
+    """By a server whose clock says `wall` at `NOW`, or by one that never says."""
+    at = wall + now - NOW
+    return ClockReadings(at, at, at) if is_known else ClockReadings(None, None, at)
+
+
+class Desk:
+    """One client.  `ask` makes exchanges by hand; `client` is what a process has in memory."""
+
+    made = 0
+
+    def __init__(self, opening: Opening, *quota: str, place: Origin = HERE) -> None:
+        Desk.made += 1
+        self.name = f"client {Desk.made}"
+        windows = windows_of(quota, is_loopback=False)
+        self.account = Account(windows, place)
+        self.client = Client(windows, name=self.name, hold_s=HOLD_S)
+        self.ledger = opening(self.account, place)
+        self._number = 0
+
+    def ask(self, want: int = 0, *, now: float = NOW, is_known: bool = True, wall: float = WALL, **said: Any) -> Answer:
+        """Ask for `want` writes.  `said` is the rest of the ask."""
+        self._number += 1
+        answer = self.ledger.exchange(
+            Ask(
+                client=self.name, number=self._number, now=now, hold_s=HOLD_S,
+                clocks=clocks(now, is_known=is_known, wall=wall), wants={"write": want} if want else {}, **said,
+            )
+        )  # fmt: skip
+        self.account.check()
+        return answer
+
+    def lease(self, want: int, **how: Any) -> Lease:
+        return self.ask(want, **how).leases["write"]
+
+    def spend(self, count: int, *, minute: int = MINUTE, kind: str = "write", **how: Any) -> Answer:
+        """Report so many requests that have ended."""
+        return self.ask(ended={(kind, minute): count}, **how)
+
+    def rows(self) -> LedgerRows:
+        """What the account knows, as of its last exchange."""
+        return self.account._rows
+
+
+def fill_ledger(path: Path, account: str) -> None:
+    """Some hours of requests, a lease that is out, and what a throttle taught."""
+    windows, place = windows_of(["write:9000/day", "write:60/min"], is_loopback=False), here()
+    ledger = SqliteLedger.open(path, account, Account(windows, place), place)
+    ended = {(kind, minute): 2 for minute in range(300) for kind in ("write", "read", "write-refused")}
+    clocks = ClockReadings(1.0e9, 1.0e9, 1.0e9)
+    said: dict[str, Any] = {"ended": ended, "wants": {"write": 5}, "spent": {"write": Spent(60.0)}}
+    ledger.exchange(Ask(client="c", number=1, now=18_000.0, clocks=clocks, hold_s=90.0, **said))
+    ledger.close()
