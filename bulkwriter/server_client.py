@@ -79,7 +79,7 @@ class ServerClient:
             timeout_s=settings.timeout_s,
         )
         self.calls = Calls(self.pool)
-        self.tokens = token_source(  # may refuse the settings, so it comes before a till is made
+        self.tokens = token_source(  # may refuse the settings, so it comes first
             settings,
             request=self._ask,
             token_request=self.api.token_request,

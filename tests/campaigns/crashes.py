@@ -1,4 +1,4 @@
-"""`scripts/crashes`: every write and sync of journal, ledger and till goes wrong in three ways; figures at the end."""
+"""`scripts/crashes`: every write and sync of journal and ledger goes wrong in three ways; figures at the end."""
 
 from __future__ import annotations
 

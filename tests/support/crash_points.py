@@ -1,4 +1,4 @@
-"""End a run at its k-th write or sync of journal, ledger or till, start it again, and ask the server what it has.
+"""End a run at its k-th write or sync of journal or ledger, start it again, and ask the server what it has.
 
 `strace` counts the calls of an undisturbed run on each file, then ends one run at each of these points: by SIGKILL in
 place of the call, or by EIO or ENOSPC from it.  What is started again is the same command without `strace`; after it
@@ -29,12 +29,11 @@ from tests.support.cli_process import CALM, finish, start, write_pairs
 from tests.support.compare import compare, pairs_in, query
 
 PAIRS: Final = 80
-"""So many that more than a block of quota is booked at a time, and the till is synced."""
+"""So many that several leases are needed."""
 CALLS: Final = ("pwrite64", "fdatasync", "fsync", "ftruncate")
-SYNCS: Final = ("fdatasync", "fsync")
 WAYS: Final = ("SIGKILL", "EIO", "ENOSPC")
-FILES: Final = {"journal": ("p.csv.journal", "p.csv.journal-wal"), "ledger": ("ledger", "ledger-journal"), "till": ()}
-"""By name.  The till's own name is drawn by chance and its writes are to memory: for it every sync is watched."""
+FILES: Final = {"journal": ("p.csv.journal", "p.csv.journal-wal"), "ledger": ("ledger", "ledger-journal")}
+"""By name."""
 SCENARIO: Final = {**CALM, "latency_s": 0.004, "seed": 5, "faults": {"rst_after": 0.03, "rst_before": 0.03}}
 COMMAND: Final = ("--json", "--doubt-wait=0.3", "--timeout=2", "--progress=none", "--in-flight=4",
                   "--quota=write:60000/day", "--quota=any:90000/day")  # fmt: skip
@@ -86,7 +85,7 @@ def count_calls(folder: Path) -> dict[tuple[str, str], int]:
             done = run_traced(place, stub, file, [])
             assert done.returncode == 0, done.stderr
             lines = (place / "trace").read_text().splitlines()
-            for call in CALLS if FILES[file] else SYNCS:
+            for call in CALLS:
                 by_thread = Counter(line.split()[0] for line in lines if f" {call}(" in line)
                 counted[file, call] = max(by_thread.values(), default=0)  # `strace` counts them thread by thread
             stub.reset()

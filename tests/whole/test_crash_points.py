@@ -1,4 +1,4 @@
-"""A run that ends at some writes and syncs of journal, ledger and till; `scripts/crashes` ends it at all of them."""
+"""A run that ends at some writes and syncs of journal and ledger; `scripts/crashes` ends it at all of them."""
 
 from __future__ import annotations
 
