@@ -290,12 +290,27 @@ spends more than the quota.  If you delete the ledger, its counts are lost, and
 then only the server's own throttles limit the run.  Each machine has its own
 ledger: give each machine a part of the quota with --quota-share.
 
+The ledger must lie on a disk of this machine.  On a network file system (NFS,
+SMB, sshfs and the like) a start ends with exit 5, because machines may not see
+there what others have written: name another file with --ledger.
+
 If the server throttles before a quota is spent, the run slows down by itself.
 It obeys Retry-After, and it remembers how much the server accepted in a day.
 
-You may set the machine's clock while a run goes on.  A clock that was wrong
-during a reboot can make a run wait too long, or start a quota's new day too
-early.  To avoid this, keep the clock synchronised (NTP).
+What happens to the counts
+
+  the run is killed, or the     what it had taken from the ledger counts as spent:
+  power fails                   at most 1% of a long quota, or one request, and
+                                what two seconds can spend of a short one
+  the machine starts again,     the counts stay.  What was spent before is placed
+  or the ledger is moved to     by the server's Date header.  Without Date it
+  another machine               counts as spent just now, which can cost a day
+  somebody sets the clock of    nothing: that clock decides nothing
+  the machine
+  the server's Date is wrong    a calendar day begins when the server's Date says
+                                so.  If its machines disagree, it begins when it
+                                has begun for all of them
+  the server sends no Date      a calendar day counts as any 24 hours
 
 More: bulkwriter help quota-counting
 """

@@ -101,36 +101,54 @@ Windows
 
 The ledger
   The ledger is an SQLite file.  All processes of one user on one machine share
-  it.  A request is reserved in the ledger, on the disk, before it is sent, so a
-  crash never spends more than the quota.  The next process gives back what a
-  killed process had reserved and not used.  After a power cut, at most 20 writes
-  and 20 reads stay reserved.  Anyone may read the file:
+  it.  A process takes a lease from it: as many requests as it may send in the
+  next two seconds.  The lease is on the disk before the first of them is sent, so
+  a crash never spends more than the quota.  What is not used within a second of
+  its time goes back to the ledger.
+
+  A process that is killed gives nothing back.  Its last lease counts as used,
+  until the longest request of that process and the window are over.  A lease is
+  at most 1% of each quota of more than a minute, and at least one request.
+
+  Anyone may read the file:
 
     sqlite3 -readonly ~/.local/state/bulkwriter/ledger 'SELECT * FROM spent'
 
-  spent    requests by account, by minute since the machine started, and by kind.
-           A request counts in the minute in which it ended.  A request on its way
-           counts in the minute in which it ends at the latest
-  learnt   what throttles have shown of the server's own limit
-  held     how much of the reserved quota each living process has
+  A request counts in the minute in which its reply came, since that is the latest
+  time at which the server can have counted it.
 
   A damaged ledger ends a start with exit 5.  An empty file where a used ledger
-  should be is refused as well, since counting would begin at zero.
+  should be is refused as well, since counting would begin at zero.  So is a
+  ledger on a network file system.
 
 Clocks
-  The ledger counts by a clock that begins when the machine starts, and that
-  nobody can set.  Only counts from before the last restart of the machine depend
-  on the time of day.  The run compares its clock with the server's Date header
-  before the first write.  A wrong clock can still do this:
+  Times are counted by the clock that begins when the machine starts.  Nobody can
+  set it, and it goes on while the machine sleeps.  The time of day on this
+  machine decides nothing.
 
-  - If the clock was wrong and the power failed before the first reply of the
-    server, the requests sent until then (and a block of 20) count at the wrong
-    time.
-  - If the server never sends a Date header, the run trusts the machine's clock.
-    A clock that was set back makes the run wait longer.  A clock that was set
-    forward lets the run send earlier than it should, by that much.
-  - A calendar day begins by the server's clock, as soon as there was a reply.
-    Before it, at most one list call can count in the wrong day.
+  The Date header of the server's replies is asked for two things only: when a
+  calendar day begins, and how old is what was spent before the machine started,
+  or on another machine.  A single Date tells whole seconds and may be late.  So
+  the last 20 replies count, and a day begins when it has begun by each of them.
+  Replies that a cache had kept (an Age header) do not count, nor do Dates before
+  2020 or after 2099.
+
+  While the server's time is unknown, nothing becomes free because of it.  A
+  calendar day then counts as any 24 hours.  What was spent before the machine
+  started, or on another machine, counts from when it is first seen.
+
+  What the run cannot know:
+
+  - A calendar day that begins by another clock than the one in the Date headers.
+    If the server throttles when a day begins, leave out the @ time: any 24 hours
+    never exceed a day, wherever it begins.
+  - A Date that was wrong when something was spent, and is right after the machine
+    has started again.  What was spent then looks older by the difference.
+  - A virtual machine that was paused, copied while it runs, or restored from a
+    snapshot with its memory.  Its clock does not show the pause, and its ledger
+    does not show what was sent since.
+  - What other programs send for the same account, or the same program with
+    another ledger.  Use --quota-share.
 
 What throttles teach
   A limit of up to a minute has room again within a minute.  So the run waits

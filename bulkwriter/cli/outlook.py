@@ -19,7 +19,7 @@ from ..model import QuotaWindow, moment
 from ..quota.account import day_of, spending_in
 from ..quota.build import spent_so_far
 from ..quota.eta import long_of, pace_of
-from ..quota.exchange import Origin
+from ..quota.exchange import BootPlace
 from ..quota.forecast import Finish, Spending, finish, usable
 from ..quota.windows import SLACK, WRITE, concerned, is_short
 from ..store.boot import boot_clock
@@ -61,7 +61,7 @@ class Outlook:
 
     def fresh(self) -> Outlook:
         """The same with nothing spent, and nothing shown."""
-        nothing = spending_in((), self.windows, Origin("", ""), now=self.boot, wall=self.wall)
+        nothing = spending_in((), self.windows, BootPlace("", ""), now=self.boot, wall=self.wall)
         return dataclasses.replace(self, spending=nothing, shown=(), not_before=-math.inf)
 
     def under(self, need: int, window: QuotaWindow) -> Term:

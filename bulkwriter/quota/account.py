@@ -12,8 +12,9 @@ A client that dies says nothing more.  Its rows stay as they are, and time alone
 Fairness: clients that are active share a short window alike.  Whoever waits for a slot has a row (`WaitRow`), and is
 served before those that came later, as long as it asks again when it said.
 
-Clocks: rows of another boot or machine are placed by the server's clock, and never later than the begin of this boot if
-they are of this machine.  While that clock is unknown, they count as spent when they were first seen.
+Clocks: rows of another boot are placed by the server's clock, and never later than they were first seen.  While that
+clock is unknown, they count as spent when they were first seen.  Which machine wrote them proves nothing: machines of
+one image share an id.
 
 Pure.  Not here: storing (`quota.ledger`), waiting (`quota.gate`).
 """
@@ -26,7 +27,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from ..model import QuotaWindow
-from .exchange import Answer, Ask, Changes, KeptSlots, LedgerRows, Origin, ShareGrant, SpentRow, WaitRow
+from .exchange import Answer, Ask, BootPlace, Changes, KeptSlots, LedgerRows, ShareGrant, SpentRow, WaitRow
 from .forecast import DAY_S, KINDS, MINUTE_S, TAKEN, Grant, Spending, minute_of
 from .leases import GRACE_S, LEASE_S, Lease, Run
 from .slots import LOOK_S, SlotRow, Slots, key_of, plan, span_in
@@ -41,7 +42,7 @@ PART: Final = 100
 LATE_S: Final = 1.0
 """Who waits and does not ask again within so long of the time that it said is taken for dead."""
 STRANGE_S: Final = 600.0
-"""A lease of another machine ends later than now, but by no more than the longest request allows."""
+"""Of a lease that another boot wrote, nobody here knows its longest request (`--timeout`); few allow more."""
 KEEP_S: Final = 32 * DAY_S
 """A day more than the longest window."""
 FORGET_EVERY_S: Final = 3_600.0
@@ -52,7 +53,7 @@ STEP_S: Final = 1.0
 class Account:
     """One account as one process sees it.  `windows` are all of its quotas."""
 
-    def __init__(self, windows: Sequence[QuotaWindow], place: Origin) -> None:
+    def __init__(self, windows: Sequence[QuotaWindow], place: BootPlace) -> None:
         self._place = place
         self._windows = {kind: concerned(windows, kind) for kind in KINDS}
         self._short = {key_of(window): window for window in windows if is_short(window)}
@@ -137,7 +138,7 @@ class Account:
         self._held.clear()
         self._has_others = False
         for row in rows.spent:
-            if row.place != self._place:
+            if not row.place.has_clock_of(self._place):
                 self._has_others |= row.requests > 0
                 if row.seen_boot != self._place.boot:
                     row = row._replace(seen_boot=self._place.boot, seen_at=ask.now)
@@ -152,7 +153,7 @@ class Account:
         """Bring rows of other places on our clock: each waits as long as it had to when it was written."""
         found: dict[str, list[SlotRow]] = {}
         for row, place, at in self._rows.slots:
-            if place != self._place:
+            if not place.has_clock_of(self._place):
                 row = row._replace(first=ask.now + max(0.0, row.first - at), last=ask.now + max(0.0, row.last - at))
             found.setdefault(row.window, []).append(row)
         ended = -math.inf
@@ -366,7 +367,7 @@ class Account:
         wanted.update(row for row in self._others if row.window in in_use)
         kept: list[KeptSlots] = []
         for one in self._rows.slots:
-            if one.place == self._place and wanted[one.row] > 0:
+            if one.place.has_clock_of(self._place) and wanted[one.row] > 0:
                 wanted[one.row] -= 1
                 kept.append(one)
             else:
@@ -392,22 +393,19 @@ def zero_of(ask: Ask) -> float | None:
     return None if ask.clocks.epoch is None else ask.clocks.epoch - ask.now
 
 
-def placed(row: SpentRow, place: Origin, *, now: float, zero: float | None, hold_s: float) -> int:
+def placed(row: SpentRow, place: BootPlace, *, now: float, zero: float | None, hold_s: float) -> int:
     """The minute of `place` in which a row counts; `zero` is the server's clock at the boot clock's zero."""
-    if row.place == place:
+    if row.place.has_clock_of(place):
         return row.minute
-    if zero is None or row.ended is None:
-        end = row.seen_at if row.seen_boot == place.boot else now
-        end += hold_s + LEASE_S + AHEAD_S + GRACE_S if row.client else 0.0
-    elif row.place.machine == place.machine != "":
-        end = min(row.ended - zero, 0.0)
-    else:
-        end = min(row.ended - zero, now + STRANGE_S)
+    end = row.seen_at if row.seen_boot == place.boot else now  # it was there then
+    end += max(hold_s, STRANGE_S) + LEASE_S + AHEAD_S + GRACE_S if row.client else 0.0
+    if zero is not None and row.ended is not None:
+        end = min(end, row.ended - zero)
     return math.ceil(end / MINUTE_S) - 1
 
 
 def spending_in(
-    rows: Iterable[SpentRow], windows: Sequence[QuotaWindow], place: Origin, *, now: float, wall: float
+    rows: Iterable[SpentRow], windows: Sequence[QuotaWindow], place: BootPlace, *, now: float, wall: float
 ) -> Spending:
     """What was spent, for forecasts: `wall` (epoch seconds at `now`) is taken for the server's clock."""
     spending = Spending(first_minute(now, longest_of(windows)), epoch=wall - now, slack=SLACK)

@@ -21,7 +21,7 @@ from ..settings import Settings
 from ..store.boot import boot_clock, boot_id, machine_id
 from ..store.network_fs import network_kind
 from .account import Account, spending_in
-from .exchange import Origin
+from .exchange import BootPlace
 from .exchanges import Clocks
 from .forecast import Spending
 from .gate import Quotas
@@ -58,9 +58,9 @@ def quotas_for(settings: Settings, tell: Callable[[Event], None]) -> Quotas | No
     )
 
 
-def here() -> Origin:
+def here() -> BootPlace:
     """This machine and boot.  Where the system has no name for a boot, each process counts as one of its own."""
-    return Origin(machine_id(), boot_id() or f"process {secrets.token_hex(8)}")
+    return BootPlace(machine_id(), boot_id() or f"process {secrets.token_hex(8)}")
 
 
 def spent_so_far(path: Path, account: str, windows: tuple[QuotaWindow, ...]) -> tuple[Spending, dict[str, Learnt]]:

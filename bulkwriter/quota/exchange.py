@@ -19,11 +19,19 @@ from .slots import SlotRow
 from .throttles import Learnt, Spent
 
 
-class Origin(NamedTuple):
-    """A machine and one of its boots: a clock since boot means nothing anywhere else.  "" is unknown."""
+class BootPlace(NamedTuple):
+    """A machine and one of its boots, "" where unknown.  The boot's id tells the clock; the machine's is for readers.
+
+    Containers of one host share its boot id and its clock, and each may have a machine id of its own.  Machines of one
+    image may share a machine id, and never a clock.
+    """
 
     machine: str
     boot: str
+
+    def has_clock_of(self, other: BootPlace) -> bool:
+        """Whether times at both places are of the same clock since boot."""
+        return self.boot == other.boot
 
 
 class SpentRow(NamedTuple):
@@ -33,7 +41,7 @@ class SpentRow(NamedTuple):
     when, on the clock of `seen_boot`, the row was first seen by another boot.
     """
 
-    place: Origin
+    place: BootPlace
     client: str
     kind: str
     minute: int
@@ -47,7 +55,7 @@ class KeptSlots(NamedTuple):
     """A row of slots, where its times are counted, and when it was written."""
 
     row: SlotRow
-    place: Origin
+    place: BootPlace
     at: float
 
 

@@ -35,7 +35,7 @@ from ..errors import LedgerError, UsageError
 from ..store.private import make_folder
 from ..store.schema import normal_url
 from .account import Account
-from .exchange import Answer, Ask, Changes, KeptSlots, LedgerRows, Origin, SpentRow, WaitRow
+from .exchange import Answer, Ask, BootPlace, Changes, KeptSlots, LedgerRows, SpentRow, WaitRow
 from .ledger_schema import (
     OLDER,
     ROWS_LEARNT,
@@ -83,7 +83,7 @@ class Ledger(Protocol):
 class SqliteLedger:
     """An open ledger file, used for one account.  Its methods must be called in the thread that opened it."""
 
-    def __init__(self, db: sqlite3.Connection, path: Path, name: str, account: Account, place: Origin) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path, name: str, account: Account, place: BootPlace) -> None:
         self.path = path
         self._db = db
         self._name, self._account, self._place = name, account, place
@@ -92,7 +92,7 @@ class SqliteLedger:
         self._broken: LedgerError | None = None
 
     @classmethod
-    def open(cls, path: Path, name: str, account: Account, place: Origin, *, synchronous: str = "FULL") -> Self:
+    def open(cls, path: Path, name: str, account: Account, place: BootPlace, *, synchronous: str = "FULL") -> Self:
         """Open or create the ledger of the account called `name`.  Raises `LedgerError` where it cannot be used."""
         try:
             make_folder(path.parent)
@@ -141,11 +141,11 @@ class SqliteLedger:
         asked = """SELECT rowid, window, first, spacing, count, last, client, lease, machine, boot, at FROM slots
             WHERE account = ?"""
         for rowid, *row, machine, boot, at in self._db.execute(asked, (self._name,)):
-            kept = KeptSlots(SlotRow(*row), Origin(machine, boot), at)
+            kept = KeptSlots(SlotRow(*row), BootPlace(machine, boot), at)
             rows.slots.append(kept)
             self._rowids[kept].append(rowid)
-        asked = "SELECT client, window, since, again_at FROM waits WHERE account = ? AND machine = ? AND boot = ?"
-        rows.waits = [WaitRow(*row) for row in self._db.execute(asked, (self._name, *self._place))]
+        asked = "SELECT client, window, since, again_at FROM waits WHERE account = ? AND boot = ?"
+        rows.waits = [WaitRow(*row) for row in self._db.execute(asked, (self._name, self._place.boot))]
         found = self._db.execute("SELECT spread_s FROM accounts WHERE account = ?", (self._name,)).fetchone()
         rows.spread_s = found[0] if found else 0.0
         return rows
@@ -192,7 +192,7 @@ class SqliteLedger:
     def _forget(self, minute: int, ended: float | None) -> None:
         """Drop old rows, of all accounts: one that is never used again must not stay for ever."""
         self._db.execute("DELETE FROM spent WHERE machine = ? AND boot = ? AND minute < ?", (*self._place, minute))
-        self._db.execute("DELETE FROM waits WHERE NOT (machine = ? AND boot = ?)", self._place)
+        self._db.execute("DELETE FROM waits WHERE boot <> ?", (self._place.boot,))
         if ended is not None:
             asked = "DELETE FROM spent WHERE NOT (machine = ? AND boot = ?) AND ended < ?"
             self._db.execute(asked, (*self._place, ended))
@@ -209,7 +209,7 @@ def rows_of(db: sqlite3.Connection, name: str, *, version: int = 0) -> LedgerRow
     """What an account has spent, and what throttles have shown."""
     rows = LedgerRows()
     asked = ROWS_SPENT_OLDER if version == OLDER else ROWS_SPENT
-    rows.spent = [SpentRow(Origin(machine, boot), *row) for machine, boot, *row in db.execute(asked, (name,))]
+    rows.spent = [SpentRow(BootPlace(machine, boot), *row) for machine, boot, *row in db.execute(asked, (name,))]
     rows.learnt = {kind: Learnt(*row) for kind, *row in db.execute(ROWS_LEARNT, (name,))}
     return rows
 
@@ -311,7 +311,7 @@ def link_or_rename(other: Path, path: Path) -> None:
             other.rename(path)
 
 
-def prepare(db: sqlite3.Connection, path: Path, place: Origin, synchronous: str) -> None:
+def prepare(db: sqlite3.Connection, path: Path, place: BootPlace, synchronous: str) -> None:
     """Bring a connection into our mode, make the tables in a new file, and take over an older format."""
     format_of(db, path)  # before anything of somebody else's file is changed
     db.execute("PRAGMA journal_mode = PERSIST")  # a rollback journal whose file stays: fewer changes to the folder

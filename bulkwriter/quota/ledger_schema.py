@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import LedgerError
-from .exchange import Origin
+from .exchange import BootPlace
 
 APPLICATION_ID: Final = 0x62776C67  # "bwlg"
 FORMAT: Final = 3
@@ -97,7 +97,7 @@ def make_tables(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA user_version = {FORMAT}")
 
 
-def take_over(db: sqlite3.Connection, place: Origin) -> None:
+def take_over(db: sqlite3.Connection, place: BootPlace) -> None:
     """Bring a ledger of the older format into ours, inside a transaction.  A boot's id tells its machine."""
     db.execute("ALTER TABLE spent RENAME TO older")
     for statement in CREATE:

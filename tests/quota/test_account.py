@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from bulkwriter.quota.account import KEEP_S, STRANGE_S, placed
-from bulkwriter.quota.exchange import Origin, SpentRow
+from bulkwriter.quota.account import KEEP_S, placed
+from bulkwriter.quota.exchange import BootPlace, SpentRow
 from bulkwriter.quota.forecast import minute_of
 from bulkwriter.quota.throttles import TRY_S, Spent
 from tests.support.memory_ledger import MemoryBook, MemoryLedger
 from tests.support.quota_desk import HERE, HOLD_S, MINUTE, NOW, WALL, Desk, clocks
 
 HOUR_S = 3_600.0
-BEFORE = Origin("machine", "boot-0")
-ELSEWHERE = Origin("other", "boot-9")
+BEFORE = BootPlace("machine", "boot-0")
+ELSEWHERE = BootPlace("other", "boot-9")
+TWIN = BootPlace("machine", "boot-8")
+BESIDE = BootPlace("other", HERE.boot)
 
 
-def desks(*quota: str, count: int = 1, place: Origin = HERE, book: MemoryBook | None = None) -> list[Desk]:
+def desks(*quota: str, count: int = 1, place: BootPlace = HERE, book: MemoryBook | None = None) -> list[Desk]:
     book = book or MemoryBook()
     return [Desk(lambda account, place: MemoryLedger(book, account, place), *quota, place=place) for _ in range(count)]
 
@@ -121,7 +123,7 @@ def test_our_own_window_still_holds_beside_it() -> None:
 ZERO = WALL - NOW
 
 
-def row(place: Origin, ended: float | None, *, client: str = "", seen_at: float | None = None) -> SpentRow:
+def row(place: BootPlace, ended: float | None, *, client: str = "", seen_at: float | None = None) -> SpentRow:
     seen_boot = "" if seen_at is None else HERE.boot
     return SpentRow(place, client, "write", 900_000, 30, ended, seen_boot, seen_at or 0.0)
 
@@ -131,9 +133,12 @@ def row(place: Origin, ended: float | None, *, client: str = "", seen_at: float 
     [
         (row(HERE, None), ZERO, 900_001 * 60.0),  # of this boot: whatever a clock said
         (row(BEFORE, WALL - 90_000), ZERO, NOW - 90_000),  # by the server's clock
-        (row(BEFORE, WALL + 10**9), ZERO, 0.0),  # never later than this boot began
+        (row(BEFORE, WALL + 10**9), ZERO, NOW),  # never later than now, though a clock said so
+        (row(BEFORE, WALL + 10**9, seen_at=NOW - 500), ZERO, NOW - 500),  # nor than it was seen
+        (row(TWIN, WALL - 10), ZERO, NOW - 10),  # a machine of the same image
+        (row(BESIDE, None), ZERO, 900_001 * 60.0),  # a container of this host: its clock is ours
         (row(ELSEWHERE, WALL - 10), ZERO, NOW - 10),  # another machine may have been at work since
-        (row(ELSEWHERE, WALL + 10**9), ZERO, NOW + STRANGE_S),
+        (row(ELSEWHERE, WALL + 10**9), ZERO, NOW),
         (row(BEFORE, WALL - 90_000), None, NOW),  # the clock is unknown, and nobody has seen it before
         (row(BEFORE, None), ZERO, NOW),
         (row(BEFORE, None, seen_at=NOW - 500), ZERO, NOW - 500),

@@ -17,7 +17,7 @@ import pytest
 
 from bulkwriter.errors import Exit, JournalError, LedgerError
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.exchange import Answer, Ask, Changes, LedgerRows, Origin, SpentRow
+from bulkwriter.quota.exchange import Answer, Ask, BootPlace, Changes, LedgerRows, SpentRow
 from bulkwriter.quota.ledger import SqliteLedger, account_key, ledger_path, make_private, read_ledger, refuse_emptied
 from bulkwriter.quota.ledger_schema import APPLICATION_ID, CREATE_LEARNT
 from bulkwriter.quota.slots import SlotRow
@@ -34,7 +34,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "ledger"
 
 
-def opened(path: Path, *, account: str = "a", place: Origin = HERE) -> SqliteLedger:
+def opened(path: Path, *, account: str = "a", place: BootPlace = HERE) -> SqliteLedger:
     windows = windows_of(["write:100/hour", "write:2/s"], is_loopback=False)
     return SqliteLedger.open(path, account, Account(windows, place), place)
 
@@ -191,7 +191,7 @@ def test_the_counts_of_format_2_are_taken_over_in_full(path: Path) -> None:
     assert sum(row.requests for row in before) == 100
     ledger = opened(path)
     assert {(row.place, row.minute): (row.requests, row.ended) for row in rows(path)} == {
-        (Origin("", "boot-0"), 900): (60, None),
+        (BootPlace("", "boot-0"), 900): (60, None),
         (HERE, 5): (40, None),
     }
     assert read_ledger(path, "a").learnt["write"].most == 70

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.exchange import Origin
+from bulkwriter.quota.exchange import BootPlace
 from bulkwriter.quota.leases import Run
 from bulkwriter.quota.ledger import Ledger, SqliteLedger
 from bulkwriter.quota.throttles import Spent
@@ -25,10 +25,10 @@ Made = Callable[..., Desk]
 def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Made:
     book = MemoryBook()
 
-    def on_disk(account: Account, place: Origin) -> Ledger:
+    def on_disk(account: Account, place: BootPlace) -> Ledger:
         return SqliteLedger.open(tmp_path / "ledger", "a", account, place, synchronous="OFF")
 
-    def in_memory(account: Account, place: Origin) -> Ledger:
+    def in_memory(account: Account, place: BootPlace) -> Ledger:
         return MemoryLedger(book, account, place)
 
     opening: Opening = on_disk if request.param == "disk" else in_memory
@@ -106,7 +106,7 @@ def test_what_throttles_teach_all_clients_know(desk: Made) -> None:
 
 
 def test_rows_of_another_place_are_as_old_as_the_server_s_clock_says(desk: Made) -> None:
-    elsewhere = desk("write:100/day", place=Origin("other", "boot-0"))
+    elsewhere = desk("write:100/day", place=BootPlace("other", "boot-0"))
     elsewhere.spend(100, wall=WALL - 90_000)
     here = desk("write:100/day")
     guess = here.ask(1, is_known=False)
@@ -115,7 +115,7 @@ def test_rows_of_another_place_are_as_old_as_the_server_s_clock_says(desk: Made)
 
 
 def test_without_the_server_s_clock_they_last_a_window_from_when_they_were_first_seen(desk: Made) -> None:
-    elsewhere = desk("write:100/day", place=Origin("other", "boot-0"))
+    elsewhere = desk("write:100/day", place=BootPlace("other", "boot-0"))
     elsewhere.spend(100, wall=WALL - 900_000)
     seen = desk("write:100/day")
     seen.ask(1, is_known=False)
@@ -124,7 +124,7 @@ def test_without_the_server_s_clock_they_last_a_window_from_when_they_were_first
 
 
 def test_slots_of_another_boot_wait_as_long_as_they_had_to(desk: Made) -> None:
-    before = desk("write:1/10s", place=Origin("machine", "boot-0"))
+    before = desk("write:1/10s", place=BootPlace("machine", "boot-0"))
     before.lease(1, now=9 * NOW)
     after = desk("write:1/10s")
     assert not after.ask(1).leases

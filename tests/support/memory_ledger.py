@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.exchange import Answer, Ask, Changes, KeptSlots, LedgerRows, Origin, SpentRow
+from bulkwriter.quota.exchange import Answer, Ask, BootPlace, Changes, KeptSlots, LedgerRows, SpentRow
 
 
 class MemoryBook:
@@ -18,7 +18,7 @@ class MemoryBook:
 class MemoryLedger:
     """One process's ledger over a book.  Every exchange reads all rows anew, as if others had always changed them."""
 
-    def __init__(self, book: MemoryBook, account: Account, place: Origin) -> None:
+    def __init__(self, book: MemoryBook, account: Account, place: BootPlace) -> None:
         self._book, self._account, self._place = book, account, place
 
     def exchange(self, ask: Ask) -> Answer:
@@ -57,7 +57,7 @@ class MemoryLedger:
             rows.spread_s = changes.spread_s
 
 
-def is_over(row: SpentRow, place: Origin, minute: int, ended: float | None) -> bool:
+def is_over(row: SpentRow, place: BootPlace, minute: int, ended: float | None) -> bool:
     if row.place == place:
         return row.minute < minute
     return ended is not None and row.ended is not None and row.ended < ended

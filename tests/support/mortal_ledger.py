@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.exchange import Answer, Ask, Origin
+from bulkwriter.quota.exchange import Answer, Ask, BootPlace
 from bulkwriter.quota.ledger import SqliteLedger
 from tests.sim.process import Process
 
-HERE: Final = Origin("machine", "boot")
+HERE: Final = BootPlace("machine", "boot")
 
 
 class MortalLedger(SqliteLedger):

@@ -9,7 +9,7 @@ from typing import Any, Final
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.build import here
 from bulkwriter.quota.client import Client
-from bulkwriter.quota.exchange import Answer, Ask, ClockReadings, LedgerRows, Origin
+from bulkwriter.quota.exchange import Answer, Ask, BootPlace, ClockReadings, LedgerRows
 from bulkwriter.quota.leases import Lease
 from bulkwriter.quota.ledger import Ledger, SqliteLedger
 from bulkwriter.quota.throttles import Spent
@@ -19,9 +19,9 @@ WALL: Final = 1_764_000_000.0
 """The server's clock when the boot clock says `NOW`."""
 NOW: Final = 50_000.0
 MINUTE: Final = int(NOW // 60)
-HERE: Final = Origin("machine", "boot-1")
+HERE: Final = BootPlace("machine", "boot-1")
 HOLD_S: Final = 20.0
-Opening = Callable[[Account, Origin], Ledger]
+Opening = Callable[[Account, BootPlace], Ledger]
 
 
 def clocks(now: float, *, is_known: bool = True, wall: float = WALL) -> ClockReadings:
@@ -35,7 +35,7 @@ class Desk:
 
     made = 0
 
-    def __init__(self, opening: Opening, *quota: str, place: Origin = HERE) -> None:
+    def __init__(self, opening: Opening, *quota: str, place: BootPlace = HERE) -> None:
         Desk.made += 1
         self.name = f"client {Desk.made}"
         windows = windows_of(quota, is_loopback=False)

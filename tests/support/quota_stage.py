@@ -19,7 +19,7 @@ from pathlib import Path
 from bulkwriter.events import Event
 from bulkwriter.model import QuotaWindow
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.exchange import Origin
+from bulkwriter.quota.exchange import BootPlace
 from bulkwriter.quota.exchanges import Clocks
 from bulkwriter.quota.gate import Quotas, unheard
 from bulkwriter.quota.ledger import SqliteLedger
@@ -77,8 +77,8 @@ class Machine:
         self.wall_error_s = wall_error_s
 
     @property
-    def place(self) -> Origin:
-        return Origin(self.name, f"boot-{self.boots}")
+    def place(self) -> BootPlace:
+        return BootPlace(self.name, f"boot-{self.boots}")
 
     def quotas(self, *, stops: bool = False, tell: Callable[[Event], None] = unheard) -> Quotas:
         clocks = Clocks(clock=asyncio.get_running_loop().time, boot=self.boot_clock, wall=self.wall)
