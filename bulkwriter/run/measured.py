@@ -46,7 +46,9 @@ class TimedPairs(Pairs):
     def __init__(self, stats: MeasuredStats, **bounds: Any) -> None:
         super().__init__(**bounds)
         self._stats = stats
+        self._waits = stats.waits.add
         self._chunks: deque[tuple[float, int]] = deque()  # when they became ready, and how many are left
+        self._ready_at, self._left = 0.0, 0  # the same of the chunk at the head, which is none of `_chunks`
         self._length = 0  # of the ready queue, after the last turn, and with what came since
         self._again = 0  # pairs at the head that came back
 
@@ -70,16 +72,21 @@ class TimedPairs(Pairs):
     def turned(self, now: float) -> None:
         """Count the waits of all pairs that left the queue since the last turn."""
         sent, self._length = self._length - len(self.ready), len(self.ready)
-        again = min(sent, self._again)
-        self._again -= again
-        sent -= again
-        while sent > 0 and self._chunks:
-            ready_at, left = self._chunks.popleft()
-            count = min(sent, left)
-            self._stats.waits.add(now - ready_at, count)
+        if self._again:
+            again = min(sent, self._again)
+            self._again -= again
+            sent -= again
+        if 0 < sent <= self._left:  # nearly always
+            self._left -= sent
+            self._waits(now - self._ready_at, sent)
+            return
+        while sent > 0 and (self._left or self._chunks):
+            if not self._left:
+                self._ready_at, self._left = self._chunks.popleft()
+            count = min(sent, self._left)
+            self._left -= count
+            self._waits(now - self._ready_at, count)
             sent -= count
-            if left > count:
-                self._chunks.appendleft((ready_at, left - count))
 
     def _came_back(self, count: int) -> None:
         self._length += count
@@ -89,6 +96,7 @@ class TimedPairs(Pairs):
         """Pairs are taken from the middle of the queue.  Nobody knows of which chunk, so what is left is not timed."""
         super()._take_out(seqs)
         self._chunks.clear()
+        self._left = 0
         self._length = self._again = len(self.ready)
 
 
