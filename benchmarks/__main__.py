@@ -26,7 +26,19 @@ from . import plot, record
 from .children import BenchmarkFailed, Cores
 from .turns import Plan
 
-BENCHMARKS = ("peers", "parts", "scale", "resume", "startup", "quota", "resolve", "control", "ceiling", "real")
+BENCHMARKS = (
+    "peers",
+    "parts",
+    "scale",
+    "resume",
+    "startup",
+    "workbooks",
+    "quota",
+    "resolve",
+    "control",
+    "ceiling",
+    "real",
+)
 MODULES = {"control": "control.matrix"}
 
 

@@ -46,6 +46,7 @@ CHARTS = {
     "scale": Chart("CPU a pair", "cpu_us", ("pairs_per_s", "rss_bytes")),
     "resume": Chart("Time to reopen", "took_s"),
     "startup": Chart("Time from the command", "took_s"),
+    "workbooks": Chart("CPU to read 100,000 rows of .xlsx", "cpu_s"),
     "quota": Chart("What quotas cost a request", "stage_us"),
     "resolve": Chart("What looking ids up takes", "calls"),
     "ceiling": Chart("Issued of what --rate allows", "issued", ("worst",)),

@@ -34,7 +34,7 @@ TRIVIAL_LINES = 20
 
 ONLY_IN = {
     "aiohttp": {"net", "examples"},
-    "sqlite3": {"store", "quota"},
+    "sqlite3": {"store", "quota", "sources"},
     "httptools": {"net", "stub"},
     "rich": {"cli"},
     "click": {"cli"},
@@ -50,7 +50,7 @@ RUN_OPTIONS = {
     "--member-column", "--header-line", "--strict", "--limit", "--dry-run", "--retry", "--token-file", "--username",
     "--password-file", "--totp-file", "--client-id", "--ca-file", "--proxy", "--progress", "--metrics-file", "--json",
     "--log-format", "--verbose", "-v", "--yes", "--profile",
-    "--sheet", "--hidden-rows",
+    "--sheet", "--hidden-rows", "--query",
 }
 # fmt: on
 

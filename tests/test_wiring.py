@@ -36,6 +36,7 @@ SET_FROM_OUTSIDE = {
     ("sources/tables/xml_events.py", "StartDoctypeDeclHandler"): "how expat takes it",
     ("sources/tables/xml_events.py", "buffer_text"): "how expat takes it",
     ("sources/tables/xml_events.py", "buffer_size"): "how expat takes it",
+    ("sources/tables/spool_child.py", "text_factory"): "how `sqlite3` takes it",
     ("sources/iterables.py", "maxstring"): "how `reprlib` takes it",
     ("sources/iterables.py", "maxother"): "how `reprlib` takes it",
 }

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .stderr import Stderr
 
 STDIN = Path("-")
-READING = ("header_line", "sheet", "hidden_rows")
+READING = ("header_line", "sheet", "hidden_rows", "query")
 """Options that say how a source is to be read."""
 SERVER_OPTIONS = (
     "base_url", "account", "token_file", "username", "password_file", "totp_file", "client_id", "ca_file", "proxy",

@@ -176,6 +176,9 @@ What SOURCE may be
 
   .csv .tsv .jsonl .ndjson    a file; each also with .gz at the end
   .xlsx .xlsm                 a workbook of Excel
+  .sqlite .sqlite3 .db        a database of SQLite
+  .ods .xls .xlsb             other workbooks; need the extra excel
+  .parquet .duckdb .ddb       data files of DuckDB; need the extra duckdb
   -                           standard input; it needs --journal PATH.  To
                               resume, pipe the same input again
 
@@ -196,6 +199,12 @@ Workbooks    The first sheet that is not hidden is read.  --sheet takes another,
              them too, --hidden-rows skip leaves them out.  Excel keeps 15 digits
              of a number, so a longer id must be in a cell formatted as text.
              The first 1,000 columns are read.
+Other        In .xls and .xlsb hidden rows cannot be told apart, so they are taken
+workbooks    too.  The program says so.  Save the file as .xlsx if that matters.
+Databases    The only table is read, or what --query 'SELECT ...' gives.  In a
+             Parquet file the table is called source.  A resumed run compares
+             rows by their place, so end a query with ORDER BY.  Line 1 is the
+             first row.  The file is only read, never written.
 Ids          An id is a whole number from 1 to 2^63-1, written in digits.  42.0,
              1,234 and 1.2E+15 are not accepted.
 

@@ -205,6 +205,7 @@ reading_options = several(
         "--hidden-rows", "what to do with hidden or filtered rows of a sheet", "hidden_rows",
         type=click.Choice(["include", "skip"]),
     ),
+    plain("--query", "query of a database, with ORDER BY [default its only table]", "query", metavar="SQL"),
 )  # fmt: skip
 """How a table is to be read, where it does not tell itself; `choose.READING` has their names."""
 

@@ -64,7 +64,8 @@ class SourceCounts:
         async with contextlib.aclosing(source):
             while batch := await source.read(ROWS):
                 known = reader.read(self.rows, len(batch.pairs)) if reader else []
-                check_unchanged(self._name, batch, [(row[1], row[2]) for row in known])
+                hint = getattr(source, "order_hint", "")
+                check_unchanged(self._name, batch, [(row[1], row[2]) for row in known], hint=hint)
                 fresh = self._add(batch, [State(row[3]) for row in known])
                 if existing:
                     again = [(row[1] or 0, row[2] or 0) for row in known if State(row[3]) in SENT_AGAIN]
@@ -114,9 +115,11 @@ class SourceCounts:
                 self._bad.append(text)
 
 
-def check_unchanged(source: str, batch: Batch, known: list[tuple[int | None, int | None]]) -> None:
+def check_unchanged(source: str, batch: Batch, known: list[tuple[int | None, int | None]], *, hint: str = "") -> None:
     """Raise for the first row that differs from the journal's."""
     for place, then in enumerate(known):
         if (batch.pairs[place] or (None, None)) != then:
             line = batch.lines[place]
-            raise SourceError(f"{source} has changed: line {line} differs from the run in the journal", line=line)
+            raise SourceError(
+                f"{source} has changed: line {line} differs from the run in the journal", line=line, hint=hint
+            )

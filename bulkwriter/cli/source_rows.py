@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..store.journal_reader import JournalReader
     from ..store.schema import ExportRow
 
-KNOWN = ("header_line", "sheet", "hidden_rows")
+KNOWN = ("header_line", "sheet", "hidden_rows", "query")
 GONE = "its name is not in the journal"
 
 
@@ -90,7 +90,7 @@ def origin_of(meta: dict[str, str]) -> dict[str, Any]:
     from ..store.starts import ORIGIN, noted_of
 
     noted = noted_of(meta, ORIGIN)
-    texts = all(isinstance(noted.get(name, ""), str) for name in ("path", "sheet", "hidden_rows"))
+    texts = all(isinstance(noted.get(name, ""), str) for name in ("path", "sheet", "hidden_rows", "query"))
     return noted if texts and type(noted.get("header_line", 1)) is int else {}
 
 

@@ -252,7 +252,8 @@ class Intake:
         had, has, line = next((words(a), words(b), line) for a, b, line in rows if a != b)
         return SourceError(
             f"{self._source.name}, line {line}: the journal has {had} here, the source {has}",
-            hint="a journal belongs to one source, and rows may only be added at its end: give back the file as it "
+            hint=getattr(self._source, "order_hint", "")
+            or "a journal belongs to one source, and rows may only be added at its end: give back the file as it "
             "was, or use another --journal for another file (--existing check finds what is on the server already)",
             line=line,
         )

@@ -1,4 +1,4 @@
-"""Where pairs come from: CSV, TSV and JSON Lines files, standard input, and iterables, as batches of rows.
+"""Where pairs come from: files of text, workbooks, databases, standard input, and iterables, as batches of rows.
 
 **CSV** (`.csv`, `.tsv`).  The encoding is UTF-8, with or without a byte order mark.  Ids are ASCII, so other columns
 may have any encoding that keeps ASCII, such as Excel's plain "CSV".  Lines end with LF, CRLF or CR.  The first line
@@ -20,8 +20,12 @@ there twice makes a bad row.  Bytes that are no UTF-8 do not matter outside the 
 that wrote it may have rounded others.  In JSON an id is a number or a string of digits; from iterables it is an
 integer.  `bulkwriter.entities` says which id is which, and the default names of the columns.
 
-Each name may end with `.gz`.  `-` and pipes without a suffix are CSV, or JSON Lines if the first byte is `{` or `[`.
-Workbooks, databases, web pages and other files without such text are recognised by their first bytes (exit 6).
+**Tables** (`.xlsx`, `.xlsm`, SQLite, and with extras `.ods`, `.xls`, `.xlsb`, `.parquet`, DuckDB) are in `tables`.
+Their ids follow the same rules.  A number cell, or a number with a point in a database, is an id if it is whole and
+below 10^15, up to which doubles and spreadsheets are exact.
+
+The name of a text may end with `.gz`.  `-` and pipes without a suffix are CSV, or JSON Lines if the first byte is `{`
+or `[`.  Files that are something else than their names say are recognised by their first bytes (exit 6).
 
 A row that is no pair never stops anything.  It is a `BadRow` with its reason, and reading goes on.  A record longer
 than `line_bytes` is bad too.  After it, and after broken quotes, reading goes on with the next line.  Only a source as

@@ -50,8 +50,12 @@ FORMATS: Final[dict[str, type[CsvRows] | type[JsonRows]]] = {
     ".jsonl": JsonRows,
     ".ndjson": JsonRows,
 }
-TABLES: Final = (".xlsx", ".xlsm")
+TABLES: Final = (
+    ".xlsx", ".xlsm", ".sqlite", ".sqlite3", ".db", ".parquet", ".duckdb", ".ddb", ".ods", ".xls", ".xlsb",
+)  # fmt: skip
 """Ends of the names of files that hold tables, which are no lines of text (`tables`)."""
+DATABASES: Final = (".sqlite", ".sqlite3", ".db", ".parquet", ".duckdb", ".ddb")
+ORDER: Final = "a run compares rows by their place: give them an order that stays, by a --query that ends with ORDER BY"
 HEAD_BYTES: Final = ZIP_BYTES
 COUNTED_BYTES: Final = 1 << 25
 """The lines of a file up to this size, some 2.5 million rows, are counted first, in 30 ms.  An estimate from the first
@@ -71,6 +75,7 @@ def open_source(
     header_line: int | None = None,
     sheet: str | None = None,
     hidden_rows: Literal["include", "skip"] | None = None,
+    query: str | None = None,
     line_bytes: int = LINE_BYTES,
     entity: Entity = COMPLETED_LESSONS,
 ) -> Source:
@@ -80,6 +85,7 @@ def open_source(
     id.  `header_line`, 1-based, is the line of a CSV or of a sheet that names its columns; lines above it are skipped.
     `sheet` is the name of a worksheet, or its number from the left among the tabs that are not hidden; the default is
     the first worksheet that is not hidden.  A sheet with hidden or filtered rows needs `hidden_rows`.
+    `query` is what a database is asked, with an order that stays; the default is its only table.
 
     Returns at once.  The first `read` opens the file, and raises `SourceError` if it cannot, or `UsageError` if an
     option does not suit the file.  Raises `UsageError` for impossible columns.  `line_bytes`, at least 64, bounds one
@@ -90,7 +96,7 @@ def open_source(
     fields = entity.fields
     columns = Columns(lesson_column or fields[0], member_column or fields[1], entity.words)
     name = STDIN if path == "-" else path
-    options = {"header_line": header_line, "sheet": sheet, "hidden_rows": hidden_rows}
+    options = {"header_line": header_line, "sheet": sheet, "hidden_rows": hidden_rows, "query": query}
     reader = pair_reader(path, columns, line_bytes=line_bytes, **options)
     given = {option: value for option, value in options.items() if value is not None}
     has_place = path != "-" and not path.startswith(NAMELESS)
@@ -104,6 +110,8 @@ class FileSource(ThreadSource):
     def __init__(self, reader: BlockingReader, name: str, origin: str) -> None:
         super().__init__(reader, name)
         self.origin = origin
+        self.order_hint = ORDER if name.lower().endswith(DATABASES) else ""
+        """What to say where a later reading gives other rows."""
 
 
 def pair_reader(path: str, columns: Columns, *, line_bytes: int = LINE_BYTES, **options: Any) -> BlockingReader:
@@ -117,7 +125,7 @@ def pair_reader(path: str, columns: Columns, *, line_bytes: int = LINE_BYTES, **
         from .tables.options import TableOptions
 
         return open_pairs(path, TableOptions(**options), columns, line_bytes)
-    refuse_options(name, {"--sheet": options.get("sheet"), "--hidden-rows": options.get("hidden_rows")})
+    refuse_options(name, {f"--{key.replace('_', '-')}": options.get(key) for key in ("sheet", "hidden_rows", "query")})
     stream = FileStream(path, name)
     return make_reader(stream, path, columns=columns, line_bytes=line_bytes, header_line=header_line)
 

@@ -27,6 +27,7 @@ from __future__ import annotations
 # text_table   CSV and JSON Lines                    csv_records, json_records   their text to rows
 # xlsx_table   a sheet of a workbook                 sheet_choice  which sheet
 # xlsx_workbook, shared_texts   an archive's parts   xlsx_look, xlsx_rows   the XML of a sheet to rows
+# spool_table, spool_child   databases and older workbooks, read by a child process
 # named_rows   the header of a sheet                 cell_values   numbers and dates as texts
 # xml_events   expat with bounds                     disguises     files that are not what they are called
 from ..row_faults import Flawed

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Final
 
 from ...errors import SourceError, UsageError
 from ..columns import Columns
@@ -29,8 +30,13 @@ from .json_records import JsonTableRows
 from .options import TableOptions
 from .pairs import TablePairs
 from .rows import IsHeader, Table
+from .spool_table import SpoolTable
 from .text_table import JsonTable, TextTable
 from .xlsx_table import XlsxTable
+
+XLSX: Final = (".xlsx", ".xlsm")
+TELLING: Final = (".ods", ".sqlite", ".sqlite3", ".db", ".parquet", ".duckdb", ".ddb")
+NOT_TOLD: Final = ["hidden rows are taken too: in this kind of file they cannot be told apart"]
 
 
 def open_pairs(path: str, options: TableOptions, columns: Columns, line_bytes: int) -> TablePairs:
@@ -40,6 +46,8 @@ def open_pairs(path: str, options: TableOptions, columns: Columns, line_bytes: i
 
 def notes_of(path: str, options: TableOptions) -> list[str]:
     """What people should know of the choices that are made for this file, before it is read."""
+    if not path.lower().endswith(XLSX):
+        return [] if path.lower().endswith(TELLING) else NOT_TOLD
     with XlsxTable(path, options, None, LINE_BYTES) as table:
         table.look()
         return table.notes
@@ -67,7 +75,7 @@ def open_table(
         raise unreadable(path, error) from error
     if is_table(path):
         return table_of(path, options, is_header, line_bytes)
-    refuse_options(path, {"--sheet": options.sheet, "--hidden-rows": options.hidden_rows})
+    refuse_options(path, {"--sheet": options.sheet, "--hidden-rows": options.hidden_rows, "--query": options.query})
 
     def text(parser: CsvTableRows | JsonTableRows) -> TextTable:
         is_unpacked = path.lower().endswith(".gz")
@@ -82,4 +90,7 @@ def open_table(
 
 def table_of(path: str, options: TableOptions, is_header: IsHeader | None, line_bytes: int) -> Table:
     """The table of a file that is no lines of text."""
+    if not path.lower().endswith(XLSX):
+        return SpoolTable(path, options, is_header, line_bytes)
+    refuse_options(path, {"--query": options.query})
     return XlsxTable(path, options, is_header, line_bytes)

@@ -203,7 +203,7 @@ def read_texts(stream: IO[bytes], texts: SharedTexts) -> None:
 
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal is_text, sounds, chars
-        match local(name):
+        match local(name) if ":" in name else name:
             case "t":
                 is_text = not sounds
             case "rPh":
@@ -214,7 +214,7 @@ def read_texts(stream: IO[bytes], texts: SharedTexts) -> None:
 
     def end(name: str) -> None:
         nonlocal is_text, sounds
-        match local(name):
+        match local(name) if ":" in name else name:
             case "t":
                 is_text = False
             case "rPh":
