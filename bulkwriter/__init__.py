@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import events as events
+    from .errors import Backlogged as Backlogged
     from .errors import BulkwriterError as BulkwriterError
     from .errors import ConfigurationStop as ConfigurationStop
     from .errors import Exit as Exit
@@ -66,6 +67,7 @@ _HOME = {
     **dict.fromkeys(("Counts", "FieldError", "Outcome", "Pair", "Snapshot", "State", "Summary"), "model"),
     **dict.fromkeys(
         (
+            "Backlogged",
             "BulkwriterError",
             "ConfigurationStop",
             "Exit",

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -60,9 +60,9 @@ class BulkWriter:
     """Writes pairs to the server, each exactly once, remembering them in a journal.
 
     Use it as an async context manager, or call `start` and `aclose`, on asyncio (uvloop or not).  One `stream` or
-    `write_all` runs at a time; any number of `write` calls may run beside it.  With `journal=None` the journal is in
-    memory and ends with the writer.  Other sources may then follow the first, and a pair of an earlier source goes on
-    from its row.
+    `write_all` runs at a time; any number of `write`, `write_many` and `submit` calls may run beside it.  With
+    `journal=None` the journal is in memory and ends with the writer.  Other sources may then follow the first, and a
+    pair of an earlier source goes on from its row.
 
     Each of `observers` gets the `events`.  The log gets them in any case, under loggers `bulkwriter.*`.  `columns` are
     the names of the source's two columns; the journal keeps them, so that another start reads the same ones.
@@ -216,7 +216,7 @@ class BulkWriter:
             is_measured=self._audience.wants_metrics,
         )
         self._health = Health(engine)
-        self._singles = Singles(engine.committer, self._health)
+        self._singles = Singles(engine, self._health)
         self._source_run = source_run = SourceRun(engine, self._settings, assembly.stored.rows)
         self._notes = Notes(
             engine,
@@ -270,7 +270,13 @@ class BulkWriter:
         if delivery.error:
             raise delivery.error
 
-    async def write(self, pair: PairLike, *, retry: Collection[str] = ()) -> Outcome:
+    async def write(
+        self,
+        pair: PairLike,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 see below
+        retry: Collection[str] = (),
+    ) -> Outcome:
         """Write one pair and return its outcome; a pair that the journal has settled is not sent again.
 
         It shares lanes, quotas and journal with all other calls; many may run at once.  If the attempt ends in doubt,
@@ -279,14 +285,60 @@ class BulkWriter:
         it up.  `retry=("rejected",)` sends a pair again that was rejected, since a role or an enrolment may be there by
         now.  Safe to cancel: the pair goes on, and the journal gets its outcome.
 
+        `timeout` (seconds) ends the waiting, never the write: the outcome is then as it stands, `pending` or `in_doubt`
+        (`seq` is -1 while the pair has no row yet).  While `most_outstanding` answers are owed, calls wait in order.
+
         Raises `NotWell` once the writer could not send for `Settings.patience_s`, and the pair goes on when it can;
         `TryLater` for a new pair while a quota is spent with `on_quota="stop"`, until its window opens, and at close
-        for a pair that was not sent; `UsageError` for what is no pair; and the error that ended the writer for good.
+        for a pair that was not sent, whose row is then `pending`; `Backlogged` if `timeout` ends before there is room
+        for the pair; `UsageError` for what is no pair; and the error that ended the writer for good.
         """
-        self._require_open()
-        if self._engine.run.error:
-            raise self._engine.run.error
-        return await self._singles.write(checked_pair(pair), retries=checked_retry(retry))
+        self._require_able()
+        return await self._singles.write(checked_pair(pair), timeout, retries=checked_retry(retry))
+
+    async def write_many(self, pairs: Iterable[PairLike], *, timeout: float | None = None) -> list[Outcome]:  # noqa: ASYNC109 see `write`
+        """Write a batch and return its outcomes in the order of the batch.  Any number of batches may run at once.
+
+        Each pair is written as by `write`, and the same holds for waits, `timeout`, cancels and errors.  An error of
+        one pair is raised for the batch; all pairs that were given go on.  A pair that comes twice has one outcome,
+        twice.  `Backlogged.taken` says how many pairs, from the first on, go on.  Nothing is given if one is no pair.
+        """
+        self._require_able()
+        return await self._singles.write_many([checked_pair(pair) for pair in pairs], timeout)
+
+    def submit(self, pair: PairLike) -> asyncio.Future[Outcome]:
+        """Give one pair without waiting; the future gets its outcome.  To cancel the future does not end the write.
+
+        Raises `Backlogged` while `Settings.most_outstanding` answers are owed, and what `write` raises at once.  The
+        future raises `TryLater` at close for a pair that was not sent; nobody needs to look at it.
+        """
+        self._require_able()
+        return self._singles.submit(checked_pair(pair))
+
+    async def flush(self) -> None:
+        """Wait until all pairs are settled that were given one by one or in batches before.  Safe to cancel.
+
+        Pairs given meanwhile are not waited for, nor are sources.  Raises what `write` would raise for one of them.
+        """
+        self._require_able()
+        await self._singles.flush()
+
+    async def resume(self) -> int:
+        """Send the pairs that earlier starts were given one by one and left unsent (`pending` or `failed`).
+
+        Returns how many there are, once all are given; `flush` waits for their outcomes.  They go in the order in which
+        they came, and count as outstanding, so this may wait for room.  Safe to cancel: the rest stays `pending`.
+        """
+        self._require_able()
+        return await self._singles.resume()
+
+    @property
+    def outstanding(self) -> int:
+        """How many answers are owed to callers of `write`, `write_many` and `submit`, and pairs that were resumed.
+
+        A pair that several callers gave counts once for each.  One whose caller has gone counts until it is settled.
+        """
+        return self._singles.outstanding if hasattr(self, "_singles") else 0
 
     def drain(self, reason: str, *, ended: Ended | None = None) -> None:
         """Begin no new attempt; `write_all` returns once those in flight have ended, with the rest `pending`.
@@ -376,6 +428,11 @@ class BulkWriter:
                 "the writer belongs to another event loop",
                 hint="use it in the loop that opened it; from a thread: asyncio.run_coroutine_threadsafe",
             )
+
+    def _require_able(self) -> None:
+        self._require_open()
+        if self._engine.run.error:
+            raise self._engine.run.error
 
     def _require_begun(self) -> None:
         if not hasattr(self, "_source_run"):

@@ -51,7 +51,7 @@ def test_the_example_of_the_library_runs_as_printed(tmp_path: Path, capsys: pyte
     assert callable(main)
     with stub() as server:
         on_loop(lambda: main(server.base_url, CANARY, tmp_path), server=server)
-        assert truth(server) == (101, 0)
+        assert truth(server) == (103, 0)
     assert capsys.readouterr().out.startswith("Counts(created=100, ")
     assert (tmp_path / "run.journal").exists()
 

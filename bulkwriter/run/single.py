@@ -64,9 +64,14 @@ class Single:
         """Whether it is sent where its row is in this state; `again` has the states that this start sends again."""
         return state in again or (self.retries and state == State.REJECTED)
 
-    def asks(self, sink: asyncio.Future[Outcome] | Answers, index: int = 0) -> None:
-        """Somebody waits for the outcome."""
+    def asks(self, sink: asyncio.Future[Outcome] | Answers, index: int = 0, *, owed: int = 1) -> None:
+        """Somebody waits for the outcome.  It is counted for `owed` more answers."""
         self._asked.append((sink, index))
+        self.owed += owed
+
+    def is_wanted(self) -> None:
+        """The pair is given although nobody waits for it."""
+        self.owed += 1
 
     def answer(self, outcome: Outcome) -> None:
         """Tell everybody who waits."""

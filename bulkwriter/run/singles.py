@@ -7,58 +7,211 @@ A pair that the journal has settled is answered from there.  A pair on its way i
 start left unsent is sent.  Simultaneous calls for the same pair become one.  The rows of single writes have seqs from
 `SINGLE_SEQ` on.  No task is made for a pair.
 
-Invariant: a pair is given to the entrance once, until it is answered.  Not here: the way of a pair into the journal
-(`entrance`), and what becomes of it then.
+At most `most_outstanding` answers are owed.  Above that, calls wait in their order, and `submit` refuses.  A timeout
+ends a caller's waiting and nothing else.
+
+Invariants: a pair is given to the entrance once, until it is answered; `outstanding` is the sum of what open pairs are
+counted for.  Not here: the way of a pair into the journal (`entrance`), and what becomes of it then.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final
 
-from ..errors import BulkwriterError
-from ..model import Outcome
-from .committer import Committer
+from ..errors import Backlogged, BulkwriterError
+from ..model import Outcome, Pair, State
+from ..store.schema import ExportRow
+from .engine import Engine
 from .health import Health
-from .single import Single
+from .single import Answers, Single
+
+NO_PAIR: Final = (0, 0)
+"""Stands for the pairs of a call that has many; no id is 0."""
+RESUMED_ROWS: Final = 1_000
+"""Rows of earlier starts that are read at a time."""
 
 
 class Singles:
-    """Writes single pairs."""
+    """Writes single pairs, and batches of them."""
 
-    def __init__(self, committer: Committer, health: Health) -> None:
-        self._committer = committer
+    def __init__(self, engine: Engine, health: Health) -> None:
+        self._committer, self._pairs, self._store = engine.committer, engine.pairs, engine.ports.store
+        self._most = engine.settings.most_outstanding
         self._health = health
         self._open: dict[tuple[int, int], Single] = {}
+        self._turns: deque[asyncio.Future[None]] = deque()
+        self._granted = 0
+        self.outstanding = 0
+        """How many answers are owed: pairs that were given and are not settled, once for each call that gave them."""
         self.closed: BulkwriterError | None = None
         """The error after which nothing more is written."""
 
-    async def write(self, pair: tuple[int, int], *, retries: bool = False) -> Outcome:
+    # giving pairs
+
+    async def write(self, pair: tuple[int, int], timeout_s: float | None, *, retries: bool = False) -> Outcome:
         """Write `pair`, or wait for a write of it that is under way.  A cancel of the caller does not end the write.
 
         `retries`: send it again if it was rejected.
         """
-        if self.closed:
-            raise self.closed
+        until = None if timeout_s is None else now() + timeout_s
+        await self._turn(until)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        single = self._given(pair)
+        single = self._given(pair, future)
         if retries:
             single.retry()
-        single.asks(future)
         self._health.waits(future, pair)
         try:
-            return await future
+            if until is None:
+                return await future
+            await asyncio.wait([future], timeout=max(0.0, until - now()))
+            return future.result() if future.done() else self._as_it_stands([single])[0]
         finally:
             self._health.waits_no_more(future)
 
-    def _given(self, pair: tuple[int, int]) -> Single:
+    async def write_many(self, pairs: Sequence[tuple[int, int]], timeout_s: float | None) -> list[Outcome]:
+        """Write `pairs`, and return their outcomes in the same order."""
+        until = None if timeout_s is None else now() + timeout_s
+        answers = Answers(len(pairs))
+        singles: list[Single] = []
+        while len(singles) < len(pairs):
+            at = len(singles)
+            await self._turn(until, taken=at)
+            room = max(1, self._most - self.outstanding - self._granted)
+            singles += [self._given(pair, answers, i) for i, pair in enumerate(pairs[at : at + room], at)]
+        if pairs:
+            await self._answered_by(answers, until)
+        unknown = [single for single, outcome in zip(singles, answers.outcomes, strict=True) if outcome is None]
+        stands = iter(self._as_it_stands(unknown))
+        return [outcome or next(stands) for outcome in answers.outcomes]
+
+    def submit(self, pair: tuple[int, int]) -> asyncio.Future[Outcome]:
+        """Give `pair` without waiting.  Raises `Backlogged`."""
+        self._require_open()
+        if not self._has_room:
+            raise backlogged(self._most, 0)
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._given(pair, future)
+        return future
+
+    async def flush(self) -> None:
+        """Wait until all pairs that are open now are answered."""
+        self._require_open()
+        if self._open:
+            answers = Answers(len(self._open))
+            for i, single in enumerate(self._open.values()):
+                single.asks(answers, i, owed=0)
+            await self._answered_by(answers, None)
+
+    async def resume(self) -> int:
+        """Give the single pairs that earlier starts left unsent, and return how many."""
+        self._require_open()
+        states, count = {State(state) for state in self._committer.entrance.again}, 0
+        seqs = await self._store.run(lambda journal: journal.singles_in(states, before=journal.next_single_seq))
+        for at in range(0, len(seqs), RESUMED_ROWS):
+            some = seqs[at : at + RESUMED_ROWS]
+            rows = await self._store.run(lambda journal, some=some: journal.rows_of(some))  # type: ignore[misc]
+            for row in rows:
+                if row.pair not in self._open:
+                    await self._turn(None)
+                    count += self._resumed(row)
+        return count
+
+    def _resumed(self, row: ExportRow) -> bool:
+        if row.pair is None or row.pair in self._open:
+            self._let_in()
+            return False
+        single = self._open[row.pair] = Single((row.pair[0], row.pair[1]), self._answered)
+        single.is_in(row.seq, 0 if row.state is State.FAILED else row.attempts, row.line)
+        single.is_wanted()
+        self.outstanding += 1
+        self._committer.entrance.wait(single)
+        return True
+
+    def _given(self, pair: tuple[int, int], sink: asyncio.Future[Outcome] | Answers, index: int = 0) -> Single:
         single = self._open.get(pair)
         if single is None:
             single = self._open[pair] = Single(pair, self._answered)
             self._committer.entrance.add(single)
+        single.asks(sink, index)
+        self.outstanding += 1
         return single
 
     def _answered(self, single: Single) -> None:
         del self._open[single.pair]
+        self.outstanding -= single.owed
+        if self._turns:
+            self._let_in()
+
+    async def _answered_by(self, answers: Answers, until: float | None) -> None:
+        """Wait until all of a call's pairs are answered, or until `until`."""
+        self._health.waits(answers.future, NO_PAIR)
+        try:
+            if until is None:
+                await answers.future
+            else:
+                await asyncio.wait([answers.future], timeout=max(0.0, until - now()))
+                if answers.future.done():
+                    answers.future.result()
+        finally:
+            self._health.waits_no_more(answers.future)
+
+    def _as_it_stands(self, singles: Iterable[Single]) -> list[Outcome]:
+        """What is known of these pairs, which are not settled: they may have been sent, or surely had no effect."""
+        pairs, waiters = self._pairs, self._committer.deliveries.waiters
+        unsent = {intent.seq for intent in (*pairs.ready, *pairs.released)}
+        outcomes = []
+        for single in singles:
+            may_be_sent = single.seq in waiters and single.seq not in unsent
+            state = State.IN_DOUBT if may_be_sent else State.PENDING
+            outcomes.append(Outcome(single.seq, Pair(*single.pair), state, attempts=single.attempts, line=single.line))
+        return outcomes
+
+    # waiting for room
+
+    @property
+    def _has_room(self) -> bool:
+        return not self._turns and self.outstanding + self._granted < self._most
+
+    async def _turn(self, until: float | None, *, taken: int = 0) -> None:
+        """Wait in order until a pair may be given.  A call that has given some goes on before the others."""
+        self._require_open()
+        if self._has_room or (taken and self.outstanding + self._granted < self._most):
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        (self._turns.appendleft if taken else self._turns.append)(turn)
+        try:
+            if until is None:
+                await turn
+            else:
+                await asyncio.wait([turn], timeout=max(0.0, until - now()))
+                if not turn.done():
+                    raise backlogged(self._most, taken)
+                turn.result()
+        except BaseException:
+            if turn in self._turns:
+                self._turns.remove(turn)
+            elif not turn.cancelled() and turn.exception() is None:
+                self._granted -= 1
+                self._let_in()
+            raise
+        self._granted -= 1
+
+    def _let_in(self) -> None:
+        """Let those in who wait, as far as there is room."""
+        while self._turns and self.outstanding + self._granted < self._most:
+            turn = self._turns.popleft()
+            if not turn.done():
+                self._granted += 1
+                turn.set_result(None)
+
+    # the end
+
+    def _require_open(self) -> None:
+        if self.closed:
+            raise self.closed
 
     async def aclose(self, error: BulkwriterError) -> None:
         """Write nothing more.  Pairs that were not sent have a `pending` row, and their callers get `error`."""
@@ -67,6 +220,24 @@ class Singles:
             await self._committer.committed()
         finally:
             self._committer.deliveries.waiters.clear()
-            unanswered, self._open = self._open, {}
+            unanswered, self._open, self.outstanding = self._open, {}, 0
             for single in unanswered.values():
                 single.fail(self.closed)
+            turns, self._turns = self._turns, deque()
+            for turn in turns:
+                if not turn.done():
+                    turn.set_exception(self.closed)
+
+    def check(self) -> None:
+        """Invariants, for simulation."""
+        assert self.outstanding == sum(single.owed for single in self._open.values())
+        assert self.closed or not self._turns or self.outstanding + self._granted >= self._most
+
+
+def backlogged(most: int, taken: int) -> Backlogged:
+    hint = "give the pair again later; most_outstanding is how many may be outstanding, and write waits above it"
+    return Backlogged(f"{most:,} pairs are outstanding", hint=hint, taken=taken)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()

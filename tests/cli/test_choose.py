@@ -18,7 +18,16 @@ from bulkwriter.settings import Settings
 from tests.conftest import CANARY
 
 JOURNAL = Path("pairs.csv.journal")
-OF_THE_LIBRARY_ALONE = {"token", "password", "totp", "limits", "journal", "retry_rejected", "patience_s"}
+OF_THE_LIBRARY_ALONE = {
+    "token",
+    "password",
+    "totp",
+    "limits",
+    "journal",
+    "retry_rejected",
+    "patience_s",
+    "most_outstanding",
+}
 """Settings without an option of the same name: secrets, what concerns
 single writes, and those that an option of another name sets."""
 

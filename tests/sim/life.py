@@ -10,12 +10,12 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 import anyio
 
-from bulkwriter.errors import BulkwriterError, NotWell
+from bulkwriter.errors import Backlogged, BulkwriterError, NotWell
 from bulkwriter.model import SETTLED, Outcome, State, Summary
 from bulkwriter.writer import BulkWriter
 
@@ -108,17 +108,11 @@ async def stream(writer: BulkWriter, life: Life, world: World, rng: random.Rando
 async def singles(writer: BulkWriter, life: Life, world: World, rng: random.Random, ended: Ended) -> None:
     """Pairs one by one, some at the same time, beside the source."""
 
-    async def one(pair: Pair) -> None:
-        await anyio.sleep(rng.expovariate(2))
-        outcome = await writer.write(pair)
-        assert outcome.pair == pair
-        ended.take(outcome)
-
     failed: BulkwriterError | None = None
     try:
         async with anyio.create_task_group() as tasks:
             for pair in world.singles:
-                tasks.start_soon(one, pair)
+                tasks.start_soon(one_by_one, writer, [pair], rng, ended)
             await anyio.sleep(rng.expovariate(2))
             await writer.write_all(SimSource(world.rows, rng))
     except* BulkwriterError as group:
@@ -164,14 +158,65 @@ async def service(writer: BulkWriter, life: Life, world: World, rng: random.Rand
         raise failed
 
 
+async def one_by_one(writer: BulkWriter, pairs: list[Pair], rng: random.Random, ended: Ended) -> None:
+    """One call with a pair."""
+    await anyio.sleep(rng.expovariate(2))
+    for pair in pairs:
+        outcome = await writer.write(pair)
+        assert outcome.pair == pair
+        ended.take(outcome)
+
+
+async def batches(writer: BulkWriter, life: Life, world: World, rng: random.Random, ended: Ended) -> None:
+    """A service: batches, pairs that nobody waits for, calls with a timeout, all beside the source.  What an earlier
+    process left is resumed, and at the end nothing is outstanding."""
+
+    async def batch(pairs: list[Pair]) -> None:
+        await anyio.sleep(rng.expovariate(2))
+        timeout = rng.choice((None, rng.expovariate(1)))
+        try:
+            outcomes = await writer.write_many(pairs, timeout=timeout)
+        except Backlogged as error:
+            if timeout is None or error.taken >= len(pairs):
+                raise AssertionError("refused though it could wait, or was taken whole") from error
+            return
+        assert [outcome.pair for outcome in outcomes] == pairs
+        for outcome in outcomes:
+            ended.take(outcome)
+            assert timeout is not None or outcome.state in (*SETTLED, State.FAILED, State.IN_DOUBT), outcome
+
+    def handed(future: asyncio.Future[Outcome]) -> None:
+        if not future.cancelled() and not future.exception():
+            ended.take(future.result())
+
+    failed: BulkwriterError | None = None
+    given = [*world.singles, *rng.sample(world.rows, min(20, len(world.rows)))]
+    pairs = [pair for pair in given if pair]
+    try:
+        async with anyio.create_task_group() as tasks:
+            for at in range(0, len(pairs), 7):
+                tasks.start_soon(batch, pairs[at : at + 7])
+            tasks.start_soon(one_by_one, writer, rng.sample(pairs, min(3, len(pairs))), rng, ended)
+            for pair in rng.sample(pairs, min(3, len(pairs))):
+                with suppress(Backlogged):
+                    writer.submit(pair).add_done_callback(handed)
+            await writer.resume()
+            await anyio.sleep(rng.expovariate(2))
+            await writer.write_all(SimSource(world.rows, rng))
+        await writer.flush()
+        writer._singles.check()
+        assert writer.outstanding == 0
+    except* BulkwriterError as group:
+        failed = first_of(group)
+    if failed:
+        raise failed
+    ended.is_whole = ended.asked_at is None and life.limit is None
+
+
 async def sources(writer: BulkWriter, life: Life, world: World, rng: random.Random, ended: Ended) -> None:
     """Sources of the same pairs one after the other, as only a writer without a journal takes them, and single pairs:
     one that is left early, a part of them in another order, and all of them.  Each pair of these gets its outcome,
     once."""
-
-    async def one(pair: Pair) -> None:
-        await anyio.sleep(rng.expovariate(2))
-        ended.take(await writer.write(pair))
 
     async def left_early(most: int) -> None:
         async with aclosing(writer.stream(SimSource(world.rows, rng))) as outcomes:
@@ -195,7 +240,7 @@ async def sources(writer: BulkWriter, life: Life, world: World, rng: random.Rand
     try:
         async with anyio.create_task_group() as tasks:
             for pair in world.singles:
-                tasks.start_soon(one, pair)
+                tasks.start_soon(one_by_one, writer, [pair], rng, ended)
             await left_early(rng.randint(0, 20))
             await to_its_end(rng.sample(world.rows, len(world.rows) // 2))
             await to_its_end([*world.singles, *rng.sample(world.rows, len(world.rows))])
@@ -211,4 +256,7 @@ def first_of(group: BaseExceptionGroup[BulkwriterError]) -> BulkwriterError:
     return first_of(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-WAYS = {"write_all": write_all, "stream": stream, "singles": singles, "sources": sources, "service": service}
+WAYS = {
+    "write_all": write_all, "stream": stream, "singles": singles, "batches": batches, "sources": sources,
+    "service": service,
+}  # fmt: skip

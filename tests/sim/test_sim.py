@@ -59,6 +59,7 @@ def test_the_worlds_hold_what_they_should() -> None:
         "failing disks": lambda w: any(life.disk_fails_at for life in w.lives),
         "streams": lambda w: any(life.use == "stream" for life in w.lives),
         "singles": lambda w: any(life.use == "singles" for life in w.lives),
+        "batches": lambda w: any(life.use == "batches" for life in w.lives),
         "list trouble": lambda w: bool(w.odds.lists),
         "late applications": lambda w: w.settings.late_apply_s > 0,
         "outages": lambda w: bool(w.outages),
@@ -81,7 +82,7 @@ def ends_at(ending: Ending, use: Use, event: int) -> World:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("use", "step"), [("write_all", 1), ("stream", 3), ("singles", 3)])
+@pytest.mark.parametrize(("use", "step"), [("write_all", 1), ("stream", 3), ("singles", 3), ("batches", 5)])
 @pytest.mark.parametrize("ending", ["kill", "drain", "cancel"])
 def test_a_small_run_may_end_at_every_one_of_its_events(ending: Ending, use: Use, step: int) -> None:
     """At every one where it is simplest, at every third one where more goes on at once."""

@@ -22,7 +22,7 @@ from .fates import CALM, Odds, draw_odds, draw_shifty_odds
 from .server import Limit, Pair
 from .weather import Weather
 
-Use = Literal["write_all", "stream", "singles", "sources", "service"]
+Use = Literal["write_all", "stream", "singles", "batches", "sources", "service"]
 Ending = Literal["itself", "kill", "drain", "cancel"]
 
 BASE_URL = "https://sim.test"
@@ -115,6 +115,7 @@ class World:
 def draw_world(seed: int) -> World:
     """The world of a seed."""
     rng = random.Random(f"world {seed}")
+    batches = random.Random(f"batches {seed}")  # on its own, so that worlds stay what they were
     rows = draw_rows(rng)
     pairs = sorted({pair for pair in rows if pair})
     rng.shuffle(pairs)
@@ -127,6 +128,7 @@ def draw_world(seed: int) -> World:
     settings = replace(settings, stop_rejected=1.0)  # half of the pairs may be refused in the same words here
     if is_unique and settings.existing == "skip":
         settings = replace(settings, max_same_rejections=1_000)
+    settings = replace(settings, most_outstanding=batches.choice((1, 4, 10_000)))
     world = World(
         seed=seed,
         settings=settings,
@@ -145,7 +147,10 @@ def draw_world(seed: int) -> World:
         outages=() if is_shifty else draw_outages(rng),
         token_lost_at=() if is_shifty else draw_token_losses(rng),
         disk=Disk(commit_s=rng.choice((0.0, 0.001, 0.02))),
-        lives=[draw_life(rng, is_first=i == 0, is_left_alone=is_shifty) for i in range(rng.choice((1, 1, 2, 3, 5)))],
+        lives=[
+            with_batches(batches, draw_life(rng, is_first=i == 0, is_left_alone=is_shifty))
+            for i in range(rng.choice((1, 1, 2, 3, 5)))
+        ],
     )
     own = random.Random(f"service {seed}")  # on its own, so that other worlds stay what they were
     return as_service(world, own) if own.random() < 0.15 and settings.journal and not is_shifty else world
@@ -270,6 +275,12 @@ def draw_outages(rng: random.Random) -> tuple[tuple[float, float], ...]:
         return ()
     begin = rng.uniform(0, 10)
     return ((begin, begin + rng.choice((0.5, 5.0, 30.0))),)
+
+
+def with_batches(rng: random.Random, life: Life) -> Life:
+    """Half of the processes that write single pairs use the other ways to give them too."""
+    has_batches = rng.random() < 0.5
+    return replace(life, use="batches") if life.use == "singles" and has_batches else life
 
 
 def draw_life(rng: random.Random, *, is_first: bool, is_left_alone: bool) -> Life:
