@@ -21,8 +21,9 @@ from bulkwriter.listing.lists import ListFailed
 from bulkwriter.model import Fault, Intent, State, Verdict, VerdictKind
 from bulkwriter.net.api import ListPage
 from bulkwriter.quota.ceiling import Ceiling
-from bulkwriter.run import intents
+from bulkwriter.run import entrance, intents
 from bulkwriter.run.committer import Committer
+from bulkwriter.run.entrance import Entered, Entering
 from bulkwriter.run.intents import Intents, existing_row, intent_row
 from bulkwriter.run.record_ids import RecordIds
 from bulkwriter.run.row_finder import RowFinder
@@ -38,7 +39,7 @@ __all__ = ["TWINS"]
 
 
 def has_singles(world: World) -> bool:
-    return sum(life.use == "singles" for life in world.lives) > 1
+    return sum(life.use in ("singles", "batches") for life in world.lives) > 1
 
 
 @twin()
@@ -261,7 +262,11 @@ def a_row_is_claimed_twice() -> list[Any]:
         self._found(there)
         self._hand_over(intents)
 
-    return [patch.object(Intents, "_commit_again", commit)]
+    def enter(journal: Journal, finder: RowFinder, group: Entering) -> Entered:
+        return real(journal, finder, replace(group, again=frozenset(map(int, State))))
+
+    real = entrance.enter
+    return [patch.object(Intents, "_commit_again", commit), patch("bulkwriter.run.committer.enter", enter)]
 
 
 @twin(lambda world: world.settings.journal is None)
