@@ -58,15 +58,15 @@ class TokenRefresh:
 
     @property
     def is_missing(self) -> bool:
-        """Whether the last token was refused and nobody asks for another one."""
-        return self._generation is not None and self.since == math.inf and not self._is_asking
+        """Whether there is no token that may be used, and no other one is being asked for."""
+        return self.since == math.inf and not self._is_asking
 
     async def again(self) -> None:
         """Get a token if there is none that may be used.  Raises the error of a source that has none."""
-        if self.is_missing:
-            await self._refresh()
-        else:
+        if self._generation is None:
             await self.begin()
+        elif self.is_missing:
+            await self._refresh()
 
     async def renew(self) -> None:
         """Take a newer token if there is one.  The source makes it shortly before the current one expires."""
