@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 import pytest
 
+from bulkwriter.model import QuotaWindow
 from bulkwriter.quota import account
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.exchange import Ask
@@ -127,8 +128,15 @@ def short_windows_begin_afresh() -> list[Any]:
         self._rows.slots = []
         real(self, ask)
 
-    real = Account._read_slots
-    return [patch.object(Account, "_read_slots", read), patch.object(SqliteLedger, "_keep_slots", lambda *_: None)]
+    def begun(window: QuotaWindow, ended: float, now: float) -> Slots:
+        return real_begun(window, -math.inf, now)
+
+    real, real_begun = Account._read_slots, Slots.begun
+    return [
+        patch.object(Account, "_read_slots", read),
+        patch.object(Slots, "begun", begun),
+        patch.object(SqliteLedger, "_keep_slots", lambda *_: None),
+    ]
 
 
 @twin("a day", "many at once")
