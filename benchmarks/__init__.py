@@ -11,6 +11,7 @@
     startup  from the command to its help, and to the first POST
     workbooks  CPU and memory to read 100,000 rows of .xlsx
     resolve  list calls, memory and CPU to look ids up, against bars
+    singles  single pairs and batches beside a stream of the same pairs
     quota    what quotas and their ledger cost a request
 
 How figures are made.  Whatever is compared runs as a child process, one at a time, in turns (A B C, A B C, …), at least

@@ -33,6 +33,7 @@ BENCHMARKS = (
     "resume",
     "startup",
     "workbooks",
+    "singles",
     "quota",
     "resolve",
     "control",

@@ -47,6 +47,7 @@ CHARTS = {
     "resume": Chart("Time to reopen", "took_s"),
     "startup": Chart("Time from the command", "took_s"),
     "workbooks": Chart("CPU to read 100,000 rows of .xlsx", "cpu_s"),
+    "singles": Chart("CPU a pair, by the way in which it is given", "stage_us", ("p50_ms",)),
     "quota": Chart("What quotas cost a request", "stage_us"),
     "resolve": Chart("What looking ids up takes", "calls"),
     "ceiling": Chart("Issued of what --rate allows", "issued", ("worst",)),

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import __main__ as command_line
-from benchmarks import counters, figures, inputs, peers, resolve, resume, servers
+from benchmarks import counters, figures, inputs, peers, resolve, resume, servers, singles
 from benchmarks.children import BenchmarkFailed, Cores, Ended, bound_to, check_ended, run_child
 from benchmarks.clients import CLIENTS
 from benchmarks.commands import read_wrk, remove_journal
@@ -279,3 +279,13 @@ def test_resolving_counts_calls_and_holds_them_to_their_bar(tmp_path: Path) -> N
 def test_resuming_tells_the_whole_and_its_parts(tmp_path: Path) -> None:
     found = resume.measure(plan_in(tmp_path, pairs=300))
     assert len(found.rows) == 1 + len(resume.PARTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["write x 10", "write_many 100 x 10", "no journal: stream", "offered 1000/s"])
+def test_single_pairs_are_counted(tmp_path: Path, mode: str) -> None:
+    with StubThread({"tokens": ["stub-token"]}) as server:
+        run = run_once(singles.contender(mode, 400, server.base_url, plan_in(tmp_path)), 400)
+    assert run["pairs"] == 400
+    assert float(run["stage_us"]) > 0
+    assert ("p99_ms" in run) == ("stream" not in mode)
