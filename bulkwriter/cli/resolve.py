@@ -131,6 +131,8 @@ class ResolveCommand(CountingCommand):
             raise UsageError("--enrol creates enrolments, and nobody is here to be asked", hint="add --yes")
         self._accepted = accepted(self._options["accept"])
         choose.check_there(self._people)
+        if self.output.suffix.lower() != ".csv":
+            raise UsageError(f"{self.output} does not end with .csv", hint="plan and run tell a file's format by that")
         for path in (self.output, self.unresolved_output):
             if path.resolve() == Path(self._people).resolve():
                 raise UsageError(f"{path} is the table itself", hint="name another file with --output")
@@ -286,6 +288,11 @@ class ResolveCommand(CountingCommand):
             **(self._enrol_step.facts() if self._enrol_step else {}),
         }
 
+    @property
+    def _trouble(self) -> str:
+        """Why what lists show is not kept; empty if it is."""
+        return self._cache.trouble if self._cache else ""
+
     def _age_s(self) -> float | None:
         """How old the oldest answer is that was kept from before; None if all were asked for now."""
         oldest = self._cache.oldest if self._cache else None
@@ -293,8 +300,10 @@ class ResolveCommand(CountingCommand):
 
     def lines(self, exit_code: int) -> list[str]:
         if not self._is_written or self._resolver is None:
-            return ["nothing was written; what lists have shown is kept, and the same command goes on:",
-                    f"  {self._invocation.command_line}"]  # fmt: skip
+            if self._lists is None:  # nobody was asked yet: nothing is kept
+                return ["nothing was written"]
+            kept = "" if self._trouble else "what lists have shown is kept, and "
+            return [f"nothing was written; {kept}the same command goes on:", f"  {self._invocation.command_line}"]
         facts, reasons = self.facts(), self._resolver.reasons
         lines = [f"{facts['resolved']:,} of {describe.quantity(facts['rows'], 'row')} resolved: {self.output}"]
         if not facts["resolved"]:
@@ -308,6 +317,8 @@ class ResolveCommand(CountingCommand):
         if age_s is not None:
             calls += f"; other lists were kept from before, up to {describe.duration(age_s)} old (--refresh asks again)"
         lines.append(calls)
+        if self._trouble:
+            lines.append(f"what lists show is not kept: {self._trouble}")
         if self._enrol_step:
             lines += self._enrol_step.lines()
         elif self._resolver.missing_enrolments:

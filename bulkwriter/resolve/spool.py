@@ -9,6 +9,7 @@ Invariant: rows come back as they were given, in the same order, any number of t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -49,14 +50,13 @@ class Spool:
             data = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
         except TypeError:  # half a surrogate pair, as JSON can have it
             data = json.dumps(row).encode() + b"\n"
-        try:
+        with trouble_told():
             self._file.write(data)
-        except OSError as error:
-            raise UsageError(f"the rows cannot be kept: {error.strerror}", hint="make room on the disk") from None
         self._rows += 1
 
     def __iter__(self) -> Iterator[SpooledRow]:
-        self._file.seek(0)
+        with trouble_told():
+            self._file.seek(0)  # which also writes what is still in memory
         for data in self._file:
             try:
                 yield SpooledRow(*orjson.loads(data))
@@ -64,4 +64,14 @@ class Spool:
                 yield SpooledRow(*json.loads(data))
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # where the disk is full it tries to write once more
+            self._file.close()
+
+
+@contextlib.contextmanager
+def trouble_told() -> Iterator[None]:
+    """A disk that does not take the rows is the user's to know."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"the rows cannot be kept: {error.strerror}", hint="make room on the disk") from None

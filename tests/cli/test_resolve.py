@@ -192,7 +192,6 @@ def test_a_run_of_a_table_with_emails_names_the_command_that_looks_ids_up(here: 
         ("people.csv", None, ("people.resolved.csv", "people.unresolved.csv")),
         ("a/people.csv.gz", None, ("a/people.resolved.csv", "a/people.unresolved.csv")),
         ("people.jsonl", "pairs.csv", ("pairs.csv", "pairs.unresolved.csv")),
-        ("people.jsonl", "b/pairs", ("b/pairs", "b/pairs.unresolved.csv")),
     ],
 )
 def test_where_the_files_go(people: str, output: str | None, names: tuple[str, str]) -> None:
@@ -201,7 +200,12 @@ def test_where_the_files_go(people: str, output: str | None, names: tuple[str, s
 
 @pytest.mark.parametrize(
     ("args", "words"),
-    [(["--accept", "everything"], "no such word"), (["--output", "people.csv"], "the table itself")],
+    [
+        (["--accept", "everything"], "no such word"),
+        (["--output", "people.csv"], "the table itself"),
+        (["--output", "people.ids"], "does not end with .csv"),
+        (["--output", "-"], "does not end with .csv"),
+    ],
 )
 def test_slips_are_refused_before_anything_is_sent(
     here: Here, table: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], words: str
@@ -209,3 +213,18 @@ def test_slips_are_refused_before_anything_is_sent(
     monkeypatch.chdir(table.parent)
     done = here("resolve", "people.csv", "--base-url", "http://127.0.0.1:9", *args)
     assert (done.code, words in done.err) == (2, True), done
+    assert "goes on" not in done.err, "the same command is refused again"
+
+
+@pytest.mark.slow
+def test_lists_that_cannot_be_kept_are_told(
+    here: Here, stub: StubThread, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(table))  # no folder, and nothing can be one below it
+    done = here("resolve", str(table), "--base-url", stub.base_url)
+    assert (done.code, "what lists show is not kept" in done.err) == (1, True), done
+    scenario = Scenario.from_mapping({"tokens": [CANARY], "people": PEOPLE, "faults": FAULTS})
+    with StubThread(scenario) as server:
+        done = here("resolve", str(table), "--base-url", server.base_url, "--give-up-after", "0.3", "--force")
+    assert "the same command goes on" in done.err
+    assert "is kept, and" not in done.err
