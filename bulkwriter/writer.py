@@ -296,15 +296,23 @@ class BulkWriter:
         self._require_able()
         return await self._singles.write(checked_pair(pair), timeout, retries=checked_retry(retry))
 
-    async def write_many(self, pairs: Iterable[PairLike], *, timeout: float | None = None) -> list[Outcome]:  # noqa: ASYNC109 see `write`
+    async def write_many(
+        self,
+        pairs: Iterable[PairLike],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 see `write`
+        retry: Collection[str] = (),
+    ) -> list[Outcome]:
         """Write a batch and return its outcomes in the order of the batch.  Any number of batches may run at once.
 
-        Each pair is written as by `write`, and the same holds for waits, `timeout`, cancels and errors.  An error of
-        one pair is raised for the batch; all pairs that were given go on.  A pair that comes twice has one outcome,
-        twice.  `Backlogged.taken` says how many pairs, from the first on, go on.  Nothing is given if one is no pair.
+        Each pair is written as by `write`, and the same holds for waits, `timeout`, `retry`, cancels and errors.  An
+        error of one pair is raised for the batch; all pairs that were given go on.  A pair that comes twice has one
+        outcome, twice.  `Backlogged.taken` says how many pairs, from the first on, go on.  Nothing is given if one is
+        no pair.
         """
         self._require_able()
-        return await self._singles.write_many([checked_pair(pair) for pair in pairs], timeout)
+        batch = [checked_pair(pair) for pair in pairs]
+        return await self._singles.write_many(batch, timeout, retries=checked_retry(retry))
 
     def submit(self, pair: PairLike) -> asyncio.Future[Outcome]:
         """Give one pair without waiting; the future gets its outcome.  To cancel the future does not end the write.

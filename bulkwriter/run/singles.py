@@ -59,9 +59,7 @@ class Singles:
         until = None if timeout_s is None else now() + timeout_s
         await self._turn(until)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        single = self._given(pair, future)
-        if retries:
-            single.retry()
+        single = self._given(pair, future, retries=retries)
         self._health.waits(future, pair)
         try:
             if until is None:
@@ -71,7 +69,9 @@ class Singles:
         finally:
             self._health.waits_no_more(future)
 
-    async def write_many(self, pairs: Sequence[tuple[int, int]], timeout_s: float | None) -> list[Outcome]:
+    async def write_many(
+        self, pairs: Sequence[tuple[int, int]], timeout_s: float | None, *, retries: bool = False
+    ) -> list[Outcome]:
         """Write `pairs`, and return their outcomes in the same order."""
         until = None if timeout_s is None else now() + timeout_s
         answers = Answers(len(pairs))
@@ -80,7 +80,8 @@ class Singles:
             at = len(singles)
             await self._turn(until, taken=at)
             room = max(1, self._most - self.outstanding - self._granted)
-            singles += [self._given(pair, answers, i) for i, pair in enumerate(pairs[at : at + room], at)]
+            some = enumerate(pairs[at : at + room], at)
+            singles += [self._given(pair, answers, i, retries=retries) for i, pair in some]
         if pairs:
             await self._answered_by(answers, until)
         unknown = [single for single, outcome in zip(singles, answers.outcomes, strict=True) if outcome is None]
@@ -130,11 +131,15 @@ class Singles:
         self._committer.entrance.wait(single)
         return True
 
-    def _given(self, pair: tuple[int, int], sink: asyncio.Future[Outcome] | Answers, index: int = 0) -> Single:
+    def _given(
+        self, pair: tuple[int, int], sink: asyncio.Future[Outcome] | Answers, index: int = 0, *, retries: bool = False
+    ) -> Single:
         single = self._open.get(pair)
         if single is None:
             single = self._open[pair] = Single(pair, self._answered)
             self._committer.entrance.add(single)
+        if retries:
+            single.retry()
         single.asks(sink, index)
         self.outstanding += 1
         return single

@@ -117,6 +117,26 @@ def test_a_rejected_pair_is_sent_again_by_the_call_that_asks_for_it() -> None:
     assert (here.watch.attempts, here.journal.counts()) == (3, {State.CREATED: 1})
 
 
+def test_a_batch_sends_its_rejected_pairs_again_if_it_asks_for_it() -> None:
+    async def act(writer: BulkWriter) -> None:
+        batch = [(1, 8), (1, 9), (1, 10), (1, 9)]
+        first = await writer.write_many(batch)
+        assert [one.state for one in first] == [State.CREATED, State.REJECTED, State.REJECTED, State.REJECTED]
+        here.server._refused.discard((1, 9))
+        assert await writer.write_many(batch) == first, "nobody asked for it"
+        again = await writer.write_many(batch, retry=("rejected",))
+        assert [one.state for one in again] == [State.CREATED, State.CREATED, State.REJECTED, State.CREATED]
+        assert [one.attempts for one in again] == [1, 2, 2, 2]
+        assert again[0] == first[0], "only what was rejected"
+        for wrong in ("rejected", ["failed"]):
+            with pytest.raises(UsageError, match="retry"):
+                await writer.write_many([(1, 11)], retry=wrong)
+
+    here = stage(refused={(1, 9), (1, 10)})
+    here.run(act)
+    assert (here.watch.attempts, here.journal.counts()) == (5, {State.CREATED: 2, State.REJECTED: 1})
+
+
 @pytest.mark.slow
 def test_a_doubt_is_answered_when_looks_have_settled_it(tmp_path: Path) -> None:
     async def main() -> None:
