@@ -1,7 +1,7 @@
 """The reason why a row is no pair, in words that help to correct it: the value, what it looks like, and what to do.
 
-A fault has two forms.  `reason` is for one row and holds its value, shortened and escaped.  `kind` is the same without
-the values of the row, so that rows can be counted by it.
+A fault has two forms.  `reason` is for one row and holds its value, shortened and escaped, unless an e-mail is in it.
+`kind` is the same without the values of the row, so that rows can be counted by it.
 
 This module does not decide what an id is (ids.py does), and it guesses nothing.  `1.234` may mean 1,234 or 1.234, so it
 is refused.  The digits that a spreadsheet rounded away are lost.  The first match in the table is told.
@@ -92,6 +92,8 @@ def no_id(column: str, text: str) -> RowFault:
     if not value:
         return RowFault.plain(f"{column} {EMPTY}")
     words = looks_like(value)
+    if "@" in value:  # an address of a person: reasons reach logs and reports, and the line says where it is
+        return RowFault.plain(f"{column} {words}")
     return RowFault(f"{column} {words}", f"{column} '{shortened(value)}' {words}")
 
 

@@ -38,7 +38,6 @@ from .test_sources import HEAD, read_all
         ("42\u200b", "invisible character"),
         ("\udca042", "invisible character"),  # the byte of Latin-1, as undecodable bytes come
         ("4 2", "a space"),
-        ("ann@example.com", "e-mail and not an id: see bulkwriter help ids"),
         ("0b6ff8a4-93f1-4b6e-9f25-2d3a4f5e6a7b", "UniqueId: the record's whole number, its Id"),
         ("'42", "mark of text"),
         ('="42"', "mark of text"),
@@ -61,6 +60,18 @@ def test_a_value_is_told_with_what_to_do(value: str, words: str) -> None:
     assert words in fault.reason
     assert fault.reason.startswith(f"CourseLessonId '{shortened(value)}' ")
     assert fault.kind == fault.reason.replace(f" '{shortened(value)}'", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("ann@example.com", "is an e-mail and not an id: see bulkwriter help ids for where the id is found"),
+        ("Ann <ann@example.com>", "is not a whole number from 1 to 2^63-1"),
+    ],
+)
+def test_no_reason_holds_an_email(value: str, words: str) -> None:
+    fault = no_id("CourseLessonId", value)
+    assert fault.reason == fault.kind == f"CourseLessonId {words}"
 
 
 def test_values_are_shortened_and_cannot_steer_a_terminal() -> None:
