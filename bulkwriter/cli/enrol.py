@@ -17,6 +17,7 @@ import contextlib
 import csv
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ class EnrolStep:
         added = [pair for pair in missing if pair not in earlier]
         pending = len(added) + sum(state in (State.PENDING, State.FAILED) for state in earlier.values())
         doubts = sum(state is State.IN_DOUBT for state in earlier.values())
+        self._tell_settled(Counter(earlier[pair] for pair in missing if pair in earlier))
         if not pending + doubts:
             return False
         self._tell(missing, added, pending=pending, doubts=doubts)
@@ -80,6 +82,12 @@ class EnrolStep:
     def is_done(self) -> bool:
         """Whether the run came to its end, so that rows may be resolved again."""
         return self.summary is not None and self.summary.ended is not None and self.summary.ended.code == "done"
+
+    @property
+    def is_left(self) -> bool:
+        """Whether some are still to be sent or looked up: the same command goes on with them."""
+        counts = self.summary.counts if self.summary else Counts()
+        return bool(counts.pending or counts.in_doubt or counts.failed)
 
     def facts(self) -> dict[str, Any]:
         counts = (self.summary.counts if self.summary else Counts()).to_json()
@@ -120,6 +128,17 @@ class EnrolStep:
                 if row.pair is not None
             }
         return states
+
+    def _tell_settled(self, states: Counter[State]) -> None:
+        """Which of the missing enrolments an earlier start settled: nothing is sent for those."""
+        journal = operand(str(self.journal))
+        for state, before, hint in (
+            (State.REJECTED, "was rejected", f"why: bulkwriter export {journal} --state rejected --output -"),
+            (State.CREATED, "was created", "somebody has deleted it since, or lists are old: --refresh asks again"),
+        ):
+            if count := states[state]:
+                each = f"{count:,} of the missing enrolments: each {before} by an earlier start, and is not sent again"
+                self._invocation.stderr.print(f"note: {each}; {hint}", event="note")
 
     def _tell(self, missing: Missing, added: Sequence[tuple[int, int]], *, pending: int, doubts: int) -> None:
         """What will be sent, what that means, and how long it takes."""

@@ -300,9 +300,9 @@ class ResolveCommand(CountingCommand):
 
     def lines(self, exit_code: int) -> list[str]:
         if not self._is_written or self._resolver is None:
-            if self._lists is None:  # nobody was asked yet: nothing is kept
-                return ["nothing was written"]
-            kept = "" if self._trouble else "what lists have shown is kept, and "
+            if self._lists is None and exit_code in (Exit.USAGE, Exit.SOURCE):
+                return ["nothing was written"]  # the same command would be refused again
+            kept = "what lists have shown is kept, and " if self._lists and not self._trouble else ""
             return [f"nothing was written; {kept}the same command goes on:", f"  {self._invocation.command_line}"]
         facts, reasons = self.facts(), self._resolver.reasons
         lines = [f"{facts['resolved']:,} of {describe.quantity(facts['rows'], 'row')} resolved: {self.output}"]
@@ -331,6 +331,8 @@ class ResolveCommand(CountingCommand):
                 "the new file.  With another journal a run finds what exists, and does not write that again:",
                 f"  bulkwriter run {quote(operand(self.output))} --journal {journal}",
             ]
+        elif self._enrol_step and self._enrol_step.is_left:
+            lines += ["next: the same command goes on with the enrolments", f"  {self._invocation.command_line}"]
         elif facts["resolved"]:
             lines.append(f"next: bulkwriter plan {quote(operand(self.output))}")
         return lines

@@ -48,6 +48,26 @@ def test_what_rows_lack_is_created_once_and_the_rows_are_resolved(tmp_path: Path
         assert (code, again["unresolved"], created(server)) == (1, facts["unresolved"], len(wanted))
 
 
+def test_what_was_rejected_before_is_told_and_not_sent_again(tmp_path: Path, here: Here) -> None:
+    table = write_table(tmp_path)
+    faults = [{"kind": "unsuccessful", "on": "create", "resource": "enrolments", "limit": 2}]
+    with stub(people=PEOPLE, faults=faults) as server:
+        _, facts, _ = resolve(here, table.path, server)
+        assert facts["enrolments"]["rejected"] == 2
+        _, again, done = resolve(here, table.path, server, "--refresh")
+        assert (again["enrolments"]["created"], created(server)) == (0, len(table.wanted) - 2)
+        assert "2 of the missing enrolments: each was rejected by an earlier start" in done.err
+
+
+def test_a_stop_half_way_names_the_command_that_goes_on(tmp_path: Path, here: Here) -> None:
+    table = write_table(tmp_path)
+    faults = [{"kind": "forbidden_403", "on": "create", "resource": "enrolments", "skip": 3}]
+    with stub(people=PEOPLE, faults=faults) as server:
+        code, facts, done = resolve(here, table.path, server)
+        assert (code, facts["enrolments"]["pending"] > 0) == (4, True)
+        assert "next: the same command goes on with the enrolments" in done.err
+
+
 def test_the_server_may_be_left_to_approve(tmp_path: Path, here: Here) -> None:
     table = write_table(tmp_path)
     with stub(people=PEOPLE) as server:
