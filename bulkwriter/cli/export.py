@@ -25,6 +25,7 @@ import difflib
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
@@ -39,7 +40,7 @@ from ..model import State, column_key
 from ..shell import quote
 from . import describe, journals, options, stdout
 from .main import put_stderr
-from .source_rows import OwnRows, own_rows
+from .source_rows import OwnRows, origin_of, own_rows
 
 if TYPE_CHECKING:
     from ..store.schema import ExportRow
@@ -48,6 +49,8 @@ WORDS = {s.word: s for s in State if s is not State.INTENT}
 COLUMNS = ("status", "property", "message", "attempts", "line", "state", "record_id", "row")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """How a cell begins that a spreadsheet may take for a formula; the last four are the wide forms of East Asia."""
+NUMBER = re.compile(r"-[0-9]+([.,][0-9]+)?")
+"""What begins like a formula and is none: a spreadsheet reads its value."""
 BOM = "\ufeff"
 JOURNAL_ENDS = ("", "-wal", "-shm", ".lock")
 
@@ -67,6 +70,9 @@ def command(journal: Path, states: str, output: str, force: bool, form: str | No
 
     with JournalReader(journal) as reader:
         names = json.loads(reader.meta().get("columns", "null")) or COMPLETED_LESSONS.fields
+        if output != "-":
+            for path in (source or "", origin_of(reader.meta()).get("path", "")):
+                check_output(Path(output), journal, force=force, source=path)
         own = own_rows(reader, (names[0], names[1]), source)
         if isinstance(own, str):
             put_stderr(f"note: the ids alone, without the other columns of the source: {own}")
@@ -79,7 +85,6 @@ def command(journal: Path, states: str, output: str, force: bool, form: str | No
                 return 0
             count = written
         else:
-            check_output(Path(output), journal, force=force)
             count = write_file(Path(output), lines)
     kinds = " or ".join(describe.state(s.word) for s in sorted(wanted))
     put_stderr(f"{describe.quantity(count, 'pair')} {kinds}" + ("" if output == "-" else f", written to {output}"))
@@ -172,12 +177,14 @@ def record(row: ExportRow) -> list[object]:
 
 def harmless(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text
 
 
-def check_output(output: Path, journal: Path | None, *, force: bool) -> None:
-    """Refuse to replace what must not be replaced."""
+def check_output(output: Path, journal: Path | None, *, force: bool, source: str | Path = "") -> None:
+    """Refuse to replace what must not be replaced; `source` is where the run's rows come from."""
     target = output.resolve()
+    if source and target == Path(source).resolve():
+        raise UsageError(f"{output} is the source itself", hint="name another file with --output")
     if journal and target in [journal.resolve().with_name(journal.resolve().name + end) for end in JOURNAL_ENDS]:
         raise UsageError(f"{output} is the journal itself", hint="name another file with --output")
     try:

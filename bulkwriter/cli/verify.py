@@ -99,7 +99,7 @@ class VerifyCommand(CountingCommand):
         if options["source"] == "-":
             choose.check_source("-", options)
         if options["output"] is not None:
-            check_output(options["output"], journal, force=options["force"])
+            check_output(options["output"], journal, force=options["force"], source=options["source"] or "")
         return self._invocation.settings(journal)
 
     async def work(self, settings: Settings) -> None:

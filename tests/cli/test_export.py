@@ -58,6 +58,15 @@ def test_the_rows_of_the_source_are_joined_for_every_state(source: Path) -> None
     assert (third["CourseLessonId"], third["CourseMemberId"], third["E-Mail"]) == ("1,234", "'+5", "c@x")
 
 
+def test_the_source_itself_is_never_replaced(source: Path) -> None:
+    journal = journal_of(source)
+    moved = source.with_name("moved.csv")
+    for output, more in ((source, []), (moved, ["--source", str(moved)])):
+        moved.write_text(CSV, encoding="utf-8")
+        assert main(["export", str(journal), "--state", "rejected", "--output", str(output), "--force", *more]) == 2
+        assert output.read_text(encoding="utf-8") == CSV
+
+
 def test_what_was_exported_is_a_source_and_can_be_exported_again(source: Path, capsys: Captured) -> None:
     output = source.with_name("out.csv")
     exported(journal_of(source), output)

@@ -193,7 +193,10 @@ def test_states_are_known_by_their_words() -> None:
         states_of("failed,")
 
 
-@pytest.mark.parametrize(("text", "cell"), [("=1", "'=1"), ("+1", "'+1"), ("@x", "'@x"), ("a=1", "a=1"), ("", "")])
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [("=1", "'=1"), ("+1", "'+1"), ("@x", "'@x"), ("-1+2", "'-1+2"), ("-1.5", "-1.5"), ("a=1", "a=1"), ("", "")],
+)
 def test_no_cell_is_a_formula(text: str, cell: str) -> None:
     assert harmless(text) == cell
 
