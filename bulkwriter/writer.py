@@ -48,7 +48,7 @@ from .run.summary import ended_of, snapshot_of, summary_of
 from .run.warm_start import WarmStart
 from .settings import Settings
 from .shielded import own_task, to_its_end
-from .sources.inputs import PairLike, PairsLike, as_source, checked_pair, checked_retry
+from .sources.inputs import PairLike, PairsLike, as_source, checked_pair, checked_retry, checked_timeout
 from .wiring import Assembly
 
 ENDS: Final = "give the pair again after the next start; what had been sent of it is in the journal"
@@ -286,7 +286,8 @@ class BulkWriter:
         now.  Safe to cancel: the pair goes on, and the journal gets its outcome.
 
         `timeout` (seconds) ends the waiting, never the write: the outcome is then as it stands, `pending` or `in_doubt`
-        (`seq` is -1 while the pair has no row yet).  While `most_outstanding` answers are owed, calls wait in order.
+        (`seq` is -1 if the journal was not asked yet: an earlier call or start may then have written the pair).  While
+        `most_outstanding` answers are owed, calls wait in order.
 
         Raises `NotWell` once the writer could not send for `Settings.patience_s`, and the pair goes on when it can;
         `TryLater` for a new pair while a quota is spent with `on_quota="stop"`, until its window opens, and at close
@@ -294,7 +295,7 @@ class BulkWriter:
         for the pair; `UsageError` for what is no pair; and the error that ended the writer for good.
         """
         self._require_able()
-        return await self._singles.write(checked_pair(pair), timeout, retries=checked_retry(retry))
+        return await self._singles.write(checked_pair(pair), checked_timeout(timeout), retries=checked_retry(retry))
 
     async def write_many(
         self,
@@ -312,7 +313,7 @@ class BulkWriter:
         """
         self._require_able()
         batch = [checked_pair(pair) for pair in pairs]
-        return await self._singles.write_many(batch, timeout, retries=checked_retry(retry))
+        return await self._singles.write_many(batch, checked_timeout(timeout), retries=checked_retry(retry))
 
     def submit(self, pair: PairLike) -> asyncio.Future[Outcome]:
         """Give one pair without waiting; the future gets its outcome.  To cancel the future does not end the write.

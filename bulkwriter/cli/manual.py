@@ -310,7 +310,10 @@ What happens to the counts
 
   the run is killed, or the     what it had taken from the ledger counts as spent:
   power fails                   at most 1% of a long quota, or one request, and
-                                what two seconds can spend of a short one
+                                what two seconds can spend of a short one.  Where
+                                that is all of it, as of any:1/100ms, nothing is
+                                sent until the longest request of that run is
+                                surely over: about --timeout and half a minute
   the machine starts again,     the counts stay.  What was spent before is placed
   or the ledger is moved to     by the server's Date header.  Without Date it
   another machine               counts as spent just now, which can cost a day

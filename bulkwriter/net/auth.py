@@ -124,15 +124,19 @@ class FixedToken:
 
 
 class CalledToken:
-    """Tokens from a function of the caller.  If it returns the same token again, there is no other."""
+    """Tokens from a function of the caller, which has `deadline_s` to answer.
 
-    def __init__(self, call: TokenCall, role: str) -> None:
+    If it returns the same token again, there is no other.
+    """
+
+    def __init__(self, call: TokenCall, role: str, *, deadline_s: float) -> None:
         self._call = call
         self._role = role
+        self._deadline_s = deadline_s
         self._last: str | None = None
 
     async def __call__(self, *, is_first: bool) -> tuple[str, float]:
-        value = await obtain(self._call, "token")
+        value = await obtain(self._call, "token", deadline_s=self._deadline_s)
         if not isinstance(value, str):
             raise UsageError(f"the function that gives tokens answered with {type(value).__name__}, not with text")
         check_header(value, "token")  # before it is kept: a token that was never sent was never refused
@@ -187,7 +191,7 @@ def token_source(
     if isinstance(settings.token, str):
         supply = FixedToken(settings.token, role)
     elif settings.token is not None:
-        supply = CalledToken(settings.token, role)
+        supply = CalledToken(settings.token, role, deadline_s=settings.timeout_s)
     elif settings.token_file is not None:
         supply = FileToken(settings.token_file, role)
     elif settings.username is not None:

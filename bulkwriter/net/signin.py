@@ -144,22 +144,28 @@ class SignIn:
         return value, life_of(granted.get("expires_in"))
 
 
-async def obtain(call: Callable[[], Awaitable[str]], what: str) -> str:
+async def obtain(call: Callable[[], Awaitable[str]], what: str, *, deadline_s: float | None = None) -> str:
     """Call a function of the caller.  Its failure is told, without what may be a secret, and is the cause of ours.
+
+    It is cancelled after `deadline_s`: who waits for a token that never comes would not be told why.
 
     A failure with such words is not kept as the cause, since a log would show it whole.
     """
     stop: BulkwriterError
     cause: Exception | None = None
+    limit: asyncio.Timeout | None = None
     try:
         made = call()
         if not inspect.isawaitable(made):
             raise UsageError(f"the function that gives the {what} is not async", hint="write it as `async def`")
-        return await made
+        async with asyncio.timeout(deadline_s) as limit:
+            return await made
     except BulkwriterError:
         raise
     except OSError as e:  # also a timeout, and aiohttp's failures to connect
         words, cause = told(e)
+        if limit is not None and limit.expired():
+            words = f"the function that gives it has not answered for {deadline_s:g} s"
         stop = TryLater(f"no {what}: {words}", hint="the same command later goes on")
     except Exception as e:
         words, cause = told(e)

@@ -153,6 +153,11 @@ class Quotas:
         finally:
             self._waiting -= 1
 
+    @property
+    def has_waiting_calls(self) -> bool:
+        """Whether a call waits for its turn."""
+        return self._waiting > 0
+
     async def changed(self) -> None:
         """Wait until something was granted or refused, or all waiting is to end."""
         self._changed = self._changed or anyio.Event()

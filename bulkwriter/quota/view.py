@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..model import QuotaWindow, moment
 from .forecast import Spending
-from .windows import WRITE, concerned, is_short
+from .windows import READ, WRITE, concerned, is_short
 
 if TYPE_CHECKING:
     from .gate import Quotas
@@ -59,6 +59,13 @@ def paced_by(quotas: Quotas) -> str:
         short = [window for window in concerned(quotas.windows, WRITE) if is_short(window)]
         blocked = min(short, key=lambda window: window.count / window.window_s, default=None)
     return f"quota {blocked.text}" if blocked and is_short(blocked) else ""
+
+
+def calls_wait_for(quotas: Quotas) -> str:
+    """The window in which list calls wait for room, in words, or "".  A run that was killed may hold all of it."""
+    one = quotas.classes[READ]
+    window = one.blocked.window if one.blocked and not one.units.left else None
+    return f"list calls wait for the quota {window.text}" if window and quotas.has_waiting_calls else ""
 
 
 def quiet_for(quotas: Quotas) -> float:

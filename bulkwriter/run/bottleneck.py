@@ -25,7 +25,7 @@ from ..core.retry import RESENDS_PER_S
 from ..events import HeldBack
 from ..model import began, moment
 from ..quota.eta import Eta
-from ..quota.view import blocked_by, paced_by, quiet_for
+from ..quota.view import blocked_by, calls_wait_for, paced_by, quiet_for
 from .existing_records import OUTWAITING
 
 if TYPE_CHECKING:
@@ -123,8 +123,11 @@ def lasts(engine: Engine, now: float) -> Held | None:
         return Held("quota", *block)
     if more_s := engine.known.outwaits_s(now):
         return Held("loss", OUTWAITING, more_s)
-    if engine.known.is_listing and not engine.pairs.ready and not len(engine.pairs.in_flight):
-        return listing(engine)
+    if not engine.pairs.ready and not len(engine.pairs.in_flight):
+        if admission.quotas and (words := calls_wait_for(admission.quotas)):
+            return Held("lists", words)
+        if engine.known.is_listing:
+            return listing(engine)
     if admission.control.paused_until > now:
         return paused(engine, now)
     return None

@@ -166,12 +166,14 @@ class Singles:
     def _as_it_stands(self, singles: Iterable[Single]) -> list[Outcome]:
         """What is known of these pairs, which are not settled: they may have been sent, or surely had no effect."""
         pairs, waiters = self._pairs, self._committer.deliveries.waiters
-        unsent = {intent.seq for intent in (*pairs.ready, *pairs.released)}
+        unsent = {intent.seq: intent.attempts for intent in (*pairs.ready, *pairs.released)}
         outcomes = []
         for single in singles:
             may_be_sent = single.seq in waiters and single.seq not in unsent
             state = State.IN_DOUBT if may_be_sent else State.PENDING
-            outcomes.append(Outcome(single.seq, Pair(*single.pair), state, attempts=single.attempts, line=single.line))
+            doubt = pairs.doubts.get(single.seq)
+            attempts = doubt.intent.attempts if doubt else unsent.get(single.seq, single.attempts)
+            outcomes.append(Outcome(single.seq, Pair(*single.pair), state, attempts=attempts, line=single.line))
         return outcomes
 
     # waiting for room

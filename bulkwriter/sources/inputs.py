@@ -36,6 +36,13 @@ def checked_retry(retry: Collection[str]) -> bool:
     return bool(retry)
 
 
+def checked_timeout(timeout: float | None) -> float | None:
+    """The timeout.  Raises `UsageError` for what is no time."""
+    if timeout is not None and (not isinstance(timeout, int | float) or not timeout >= 0):  # NaN is not either
+        raise UsageError(f"timeout = {timeout!r} is no number of seconds from 0 on, and not None")
+    return timeout
+
+
 def checked_pair(pair: PairLike) -> tuple[int, int]:
     """The pair as a plain tuple.  Raises `UsageError` for a value that would be a bad row of an iterable."""
     found = pair_of(pair)

@@ -121,6 +121,32 @@ def test_a_timeout_ends_the_waiting_and_not_the_write(tmp_path: Path) -> None:
         assert truth(server) == (3, 0)
 
 
+@pytest.mark.parametrize("bad", [-0.1, float("nan"), "1"])
+def test_a_timeout_that_is_no_time_is_a_usage_error(tmp_path: Path, bad: Any) -> None:
+    async def main() -> None:
+        async with BulkWriter(settings_for(server, tmp_path / "j")) as writer:
+            for call in (writer.write((1, 1), timeout=bad), writer.write_many([(1, 1)], timeout=bad)):
+                with pytest.raises(UsageError, match="timeout"):
+                    await call
+            assert writer.outstanding == 0
+
+    with stub() as server:
+        on_loop(main, server=server)
+
+
+def test_a_timeout_counts_the_attempt_that_left_the_doubt(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with BulkWriter(settings_for(server, tmp_path / "j", late_apply_s=60.0)) as writer:
+            await writer.write((9, 9))
+            outcome = await writer.write((1, 1), timeout=0.5)
+            while outcome.attempts == 0:  # a slow machine: still on its way
+                outcome = await writer.write((1, 1), timeout=0.5)
+            assert (outcome.state, outcome.attempts) == (State.IN_DOUBT, 1)
+
+    with stub(faults=[{"kind": "rst_before", "skip": 1}]) as server:
+        on_loop(main, server=server)
+
+
 def test_a_close_keeps_what_was_not_sent_and_the_next_start_resumes_it(tmp_path: Path) -> None:
     pairs = some_pairs(2_000)
 

@@ -216,7 +216,7 @@ async def test_a_function_that_gives_no_token_is_a_usage_error_to_all_who_ask(an
         await asyncio.sleep(0)
         return answer
 
-    source = TokenSource(CalledToken(give, "R"))  # type: ignore[arg-type]
+    source = TokenSource(CalledToken(give, "R", deadline_s=90))  # type: ignore[arg-type]
     for times in (1, 2):
         errors = await asyncio.gather(source.current(), source.current(), return_exceptions=True)
         for error in errors:
@@ -224,6 +224,23 @@ async def test_a_function_that_gives_no_token_is_a_usage_error_to_all_who_ask(an
             assert words in error.message
             assert CANARY not in all_words(error)
         assert asked == times
+
+
+async def test_a_function_that_never_answers_is_told_and_asked_again() -> None:
+    """Whoever waited for its token waited for ever, and the writer took itself for well."""
+    asked = 0
+
+    async def give() -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await asyncio.Event().wait()
+        return CANARY
+
+    source = made(Settings(token=give, timeout_s=0.05))
+    with pytest.raises(TryLater, match=r"no token: the function that gives it has not answered for 0\.05 s"):
+        await source.current()
+    assert await source.current() == Token(CANARY, 0)
 
 
 async def test_a_function_that_is_cancelled_by_somebody_else_is_told() -> None:

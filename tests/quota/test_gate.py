@@ -10,7 +10,7 @@ import pytest
 from bulkwriter.errors import TryLater
 from bulkwriter.model import moment
 from bulkwriter.quota.ledger import read_ledger
-from bulkwriter.quota.view import blocked_by, paced_by, quiet_for
+from bulkwriter.quota.view import blocked_by, calls_wait_for, paced_by, quiet_for
 from tests.support.quota_hand import One, at_work
 from tests.support.quota_stage import WALL_S
 
@@ -89,6 +89,21 @@ def test_what_paces_is_named(tmp_path: Path) -> None:
         assert paced_by(one.quotas) == ""
 
     at_work(tmp_path, ["write:1/10s"], act)
+
+
+def test_what_list_calls_wait_for_is_named(tmp_path: Path) -> None:
+    """A run after a killed one said that it was listing, for two minutes in which it could not."""
+
+    async def act(one: One) -> None:
+        assert await one.send(1, "read") == 1
+        with one.quotas.waiting():
+            await one.opens_at("read")
+            assert calls_wait_for(one.quotas) == "list calls wait for the quota any:1/50s"
+            await asyncio.sleep(100)
+            await one.opens_at("read")
+            assert calls_wait_for(one.quotas) == ""
+
+    at_work(tmp_path, ["any:1/50s"], act)
 
 
 def test_at_the_end_nothing_stays_reserved_and_all_is_written_down(tmp_path: Path) -> None:

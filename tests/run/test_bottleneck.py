@@ -20,6 +20,7 @@ from bulkwriter.events import Event, HeldBack
 from bulkwriter.model import Intent, Snapshot
 from bulkwriter.quota.ceiling import Ceiling
 from bulkwriter.quota.eta import UNKNOWN
+from bulkwriter.quota.windows import READ, WRITE
 from bulkwriter.run.bottleneck import Bottleneck
 from bulkwriter.run.cpu import cpu_times
 from bulkwriter.run.engine import Engine
@@ -212,6 +213,23 @@ def test_refused_pairs_that_wait_for_their_look_are_called_no_doubts(
     engine.pairs.doubts, engine.pairs.refusals = Parked(parked), [1] * refused
     engine.resolution = SimpleNamespace(is_winding_up=lambda: True)
     assert Bottleneck(engine).now(2.0) == held
+
+
+def test_lists_that_wait_for_a_quota_are_not_told_as_being_made() -> None:
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
+    bottleneck = Bottleneck(engine)
+    window = SimpleNamespace(text="any:1/100ms", window_s=0.1, count=1)
+    blocked = SimpleNamespace(window=window, opens_at=9.0)
+    classes = {
+        WRITE: SimpleNamespace(blocked=None, hold_until=0.0, units=SimpleNamespace(left=0)),
+        READ: SimpleNamespace(blocked=blocked, units=SimpleNamespace(left=0)),
+    }
+    engine.admission.quotas = SimpleNamespace(classes=classes, boot=lambda: 5.0, has_waiting_calls=True, is_guess=False)
+    engine.known = SimpleNamespace(is_listing=True, calls=1, trouble="", outwaits_s=lambda now: 0.0)
+    engine.pairs.ready, engine.pairs.in_flight = [], []
+    assert bottleneck.now(5.0) == ("lists", "list calls wait for the quota any:1/100ms", None)
+    engine.admission.quotas.has_waiting_calls = False
+    assert bottleneck.now(5.0).words == "listing what exists: 1 calls so far"
 
 
 def test_doubts_whose_looks_fail_wait_for_a_time_that_nobody_knows() -> None:
