@@ -186,14 +186,18 @@ class ResolveCommand(CountingCommand):
 
     async def _read_table(self, settings: Settings, spool: Spool) -> WishColumns:
         from ..resolve.reading import columns_in, fill, is_header
+        from ..sources.files import notes_on
         from ..sources.tables import TableOptions, open_table
 
         chosen, by_name = self._chosen(), self._options["by_name"]
         wanted = is_header(chosen=chosen, by_name=by_name)
-        table_options = TableOptions(**{name: self._options[name] for name in choose.READING})
+        options = {name: self._options[name] for name in choose.READING}
+        table_options = TableOptions(**options)
+        notes: list[str] = []
         is_over = False
 
         def read() -> WishColumns:
+            notes.extend(notes_on(self._people, **options))
             with open_table(
                 self._people, table_options, is_header=wanted, line_bytes=settings.limits.line_bytes
             ) as table:
@@ -206,6 +210,8 @@ class ResolveCommand(CountingCommand):
                 return await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
             finally:
                 is_over = True
+                for words in notes:
+                    self._tell(f"note: {self._people}: {words}")
 
     def _chosen(self) -> Mapping[str, str | None]:
         return {

@@ -18,6 +18,7 @@ from bulkwriter.stub.sheet import HEADER, SheetPlan, SheetRow, as_csv, as_xlsx, 
 
 from ..conftest import CANARY
 from ..support.cli_process import Here
+from ..support.workbooks import SheetOf, workbook
 
 PEOPLE = {"coworkers": 400, "courses": 5, "lessons": 12, "enrolments": 900, "profiles": 0.1}
 SCENARIO = Scenario.from_mapping({"seed": 2, "tokens": [CANARY], "people": {**PEOPLE, "blocked": 0, "unapproved": 0}})
@@ -106,6 +107,18 @@ def test_a_workbook_comes_out_as_its_csv_does(
     assert [(row["Line"], row["Reason"]) for row in reasons[0]] == [(row["Line"], row["Reason"]) for row in reasons[1]]
     done = here("run", str(book), "--base-url", stub.base_url, "--dry-run")
     assert (done.code, f"bulkwriter resolve {book}" in done.err) == (6, True), done
+
+
+@pytest.mark.slow
+def test_rows_and_sheets_that_are_left_out_are_told(here: Here, stub: StubThread, table: Path, tmp_path: Path) -> None:
+    book = tmp_path / "book.xlsx"
+    row = ["nobody@example.com", "Safety", "Exits"]
+    may = SheetOf([["Email", "Course", "Lesson"], row, row], name="May", row_attributes={3: ' hidden="1"'})
+    book.write_bytes(workbook(may, SheetOf([], name="June")))
+    done = here("resolve", str(book), "--base-url", stub.base_url, "--hidden-rows", "skip")
+    assert done.code == 1
+    assert "1 row is hidden or filtered out, the first is row 3: left out" in done.err
+    assert "reads sheet 'May', the first of May, June" in done.err
 
 
 @pytest.mark.slow
