@@ -81,9 +81,11 @@ class Account:
         The changes must be kept, or the account must not be used any more.
         """
         epoch, latest, wall, known_spread_s = ask.clocks
-        self._changes = changes = Changes(zero=None if latest is None else latest - ask.now)
-        changes.stamps = latest is not None and (rows is not None or self._spending.epoch is None)
-        self._spending.epoch, self._spending.spread_s = zero_of(ask), (latest or 0.0) - (epoch or 0.0)
+        self._changes = changes = Changes(
+            zero=None if latest is None else latest - ask.now,
+            stamps=latest is not None and (rows is not None or self._spending.epoch is None),
+        )
+        self._spending.set_clock(zero_of(ask), (latest or 0.0) - (epoch or 0.0))
         if rows is not None:
             self._read(ask, rows)
         shares = self._report(ask)
@@ -312,7 +314,6 @@ class Account:
         for slots, _ in taken:
             free_at = lease.until + ask.hold_s + slots.span_s
             slots.hold(count, client=ask.client, lease=number, last=lease.last, free_at=free_at)
-            slots.pace = lease.last + slots.gap_s
         return lease
 
     def _hold(self, ask: Ask, leases: Mapping[str, Lease], shares: Mapping[str, ShareGrant]) -> None:

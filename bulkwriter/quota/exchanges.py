@@ -80,22 +80,23 @@ class Exchanges:
         """More of this kind is wanted, now or soon; the exchange that is on its way may bring it."""
         if kind not in self._asked:
             self._wanted.add(kind)
-            self._go()
+            self.report()
 
     def report(self) -> None:
-        """Tell what was spent and what is over."""
-        self._go()
+        """Tell what was spent and what is over, unless an exchange is on its way."""
+        if self._going is None and not self.is_broken:
+            self._post(is_last=False)
 
     def note_spent(self, kind: str, news: Spent) -> None:
         """Throttles show that a long window of the server is spent."""
         self._spent[kind] = news
         self._good.discard(kind)
-        self._go()
+        self.report()
 
     def note_good(self, kind: str) -> None:
         """A try was taken by the server: what throttles had shown is over."""
         self._good.add(kind)
-        self._go()
+        self.report()
 
     def saw(self, date: str | None, *, took_s: float, age_s: float) -> bool:
         """A reply came.  True if its `Date` tells much more of the server's clock than was known."""
@@ -117,10 +118,6 @@ class Exchanges:
             self._wanted.clear()
             await asyncio.wait([self._going])
             await asyncio.sleep(0)  # an answer that is there already is taken up by a callback
-
-    def _go(self) -> None:
-        if self._going is None and not self.is_broken:
-            self._post(is_last=False)
 
     def _post(self, *, is_last: bool) -> None:
         now, server = self._boot(), self._server
@@ -150,7 +147,7 @@ class Exchanges:
         self._client.take_up(ask, answer)
         self._on_answer(answer)
         if self._wanted or self._spent or self._good:
-            self._go()
+            self.report()
         self._watch()
 
     def _watch(self) -> None:

@@ -13,7 +13,7 @@ window's length no more is sent than it allows, and it is spent to within one mi
 `finish` tells when so many writes will be made.  It spends forward minute by minute, by the same rules, so that the
 answer is right across every wait.
 
-Pure.  Not here: durability (`quota.ledger`), short windows (`quota.short_window`).
+Pure.  Not here: durability (`quota.ledger`), short windows (`quota.slots`).
 """
 
 from __future__ import annotations
@@ -68,6 +68,10 @@ class Spending:
         self._first = first
         self._counts: dict[str, list[int]] = {kind: [] for kind in (*KINDS, *(kind + REFUSED for kind in KINDS))}
         self._slack = slack
+        self.epoch, self.spread_s = epoch, spread_s
+
+    def set_clock(self, epoch: float | None, spread_s: float) -> None:
+        """What the server's clocks show now."""
         self.epoch, self.spread_s = epoch, spread_s
 
     def copy(self) -> Spending:

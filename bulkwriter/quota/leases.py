@@ -314,15 +314,15 @@ class Units:
     def wants(self, now: float) -> int:
         """How many units to ask for: what is missing to twice of what two seconds needed lately."""
         self._counted_at = min(self._counted_at, now)
-        lasted_s = now - self._counted_at
-        if lasted_s >= LEASE_S:
+        lasted_s, left = now - self._counted_at, self.left
+        if lasted_s >= LEASE_S and (left or self._used):  # who had nothing to use may need as much as before
             self._size = max(LEAST, math.ceil(2 * LEASE_S * self._used / lasted_s))
-        if not self.left:  # it may have needed more
+        if not left:  # it may have needed more
             self._size = max(self._size, 2 * self._used)
         self._size = min(self._size, MOST)
-        if lasted_s >= LEASE_S:
+        if lasted_s >= LEASE_S or not left:
             self._counted_at, self._used = now, 0
-        return max(1, self._size - self.left)
+        return max(1, self._size - left)
 
     def granted(self, lease: Lease) -> None:
         held = HeldLease(lease)

@@ -28,7 +28,7 @@ import sqlite3
 from collections import defaultdict
 from glob import escape
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 from urllib.parse import quote
 
 from ..errors import LedgerError, UsageError
@@ -136,19 +136,18 @@ class SqliteLedger:
         self._db.close()
 
     def _rows(self) -> LedgerRows:
-        rows = rows_of(self._db, self._name)
+        slots: list[KeptSlots] = []
         self._rowids.clear()
         asked = """SELECT rowid, window, first, spacing, count, last, client, lease, machine, boot, at FROM slots
             WHERE account = ?"""
         for rowid, *row, machine, boot, at in self._db.execute(asked, (self._name,)):
             kept = KeptSlots(SlotRow(*row), BootPlace(machine, boot), at)
-            rows.slots.append(kept)
+            slots.append(kept)
             self._rowids[kept].append(rowid)
         asked = "SELECT client, window, since, again_at FROM waits WHERE account = ? AND boot = ?"
-        rows.waits = [WaitRow(*row) for row in self._db.execute(asked, (self._name, self._place.boot))]
+        waits = [WaitRow(*row) for row in self._db.execute(asked, (self._name, self._place.boot))]
         found = self._db.execute("SELECT spread_s FROM accounts WHERE account = ?", (self._name,)).fetchone()
-        rows.spread_s = found[0] if found else 0.0
-        return rows
+        return rows_of(self._db, self._name, slots=slots, waits=waits, spread_s=found[0] if found else 0.0)
 
     def _keep(self, changes: Changes, ask: Ask) -> None:
         """Write down what changed."""
@@ -205,13 +204,12 @@ class SqliteLedger:
             pass  # it is closed, or SQLite has rolled back by itself; either way nothing is half done
 
 
-def rows_of(db: sqlite3.Connection, name: str, *, version: int = 0) -> LedgerRows:
-    """What an account has spent, and what throttles have shown."""
-    rows = LedgerRows()
+def rows_of(db: sqlite3.Connection, name: str, *, version: int = 0, **short: Any) -> LedgerRows:
+    """What an account has spent, and what throttles have shown; `short` is the rest, which forecasts do not need."""
     asked = ROWS_SPENT_OLDER if version == OLDER else ROWS_SPENT
-    rows.spent = [SpentRow(BootPlace(machine, boot), *row) for machine, boot, *row in db.execute(asked, (name,))]
-    rows.learnt = {kind: Learnt(*row) for kind, *row in db.execute(ROWS_LEARNT, (name,))}
-    return rows
+    spent = [SpentRow(BootPlace(machine, boot), *row) for machine, boot, *row in db.execute(asked, (name,))]
+    learnt = {kind: Learnt(*row) for kind, *row in db.execute(ROWS_LEARNT, (name,))}
+    return LedgerRows(spent=spent, learnt=learnt, **short)
 
 
 def ledger_path(given: Path | None, env: dict[str, str] | os._Environ[str] = os.environ) -> Path:

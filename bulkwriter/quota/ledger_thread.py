@@ -1,8 +1,8 @@
 """The ledger for asyncio: one daemon thread owns it, opens it, and carries out one exchange after the other.
 
-Exchanges are few (one for a block of requests), so they are not grouped.  `post` hands in a step and returns a future
-at once.  The step happens even if nobody waits any more.  `close` waits for the steps, but only so long: a hanging disk
-cannot keep the process alive.  Its reservations then stay booked.
+Exchanges are few (one for a lease, which lasts two seconds or so), so they are not grouped.  `post` hands in a step and
+returns a future at once.  The step happens even if nobody waits any more.  `close` waits for the steps, but only so
+long: a hanging disk cannot keep the process alive.  Its leases then stay booked until their time is over.
 
 With `inline=True` there is no thread and every step has happened when `post` returns: for virtual time.
 Invariant: the ledger is touched by one thread only.  Not here: what an exchange does (`quota.account`).
@@ -26,7 +26,7 @@ T = TypeVar("T")
 Step = Callable[[Ledger], T]
 
 CLOSE_S: Final = 5.0
-"""A commit takes milliseconds; what is lost by leaving earlier is a block of reservations that stays booked."""
+"""A commit takes milliseconds; what is lost by leaving earlier is a lease that stays booked."""
 
 
 class LedgerThread:

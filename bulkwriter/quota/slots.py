@@ -183,6 +183,8 @@ class Slots:
         """Slots that were taken are a client's, until it reports, or until `free_at`."""
         if count > 0:
             self._held.append(SlotRow(self.key, free_at, 0.0, count, last, client, lease))
+            if not self.is_shared:
+                self.pace = last + self.gap_s
 
     def check(self) -> None:
         """Invariants, for tests."""

@@ -11,7 +11,7 @@ A given quota replaces the default.  If `nexudus` is named beside it, the quota 
 same kind and length, or is added to it.  `--quota-share` leaves room for other clients: counts are cut to that share.
 If less than one request would be left, the window becomes longer instead.
 
-Windows of up to a minute are *short*, paced evenly (`quota.short_window`); longer ones are spent at full pace and
+Windows of up to a minute are *short*, paced evenly (`quota.slots`); longer ones are spent at full pace and
 counted by the minute (`quota.forecast`).  `SLACK` makes every window a little longer than it says, because the server's
 clock runs a little faster or slower than ours.
 

@@ -95,24 +95,43 @@ def test_who_wants_all_of_it_gets_nearly_all(
     specs: tuple[str, ...], lasts_s: float, share: float, processes: int, tmp_path: Path
 ) -> None:
     """Alone or three at once, with replies after a twentieth of a second."""
-
-    async def greedy() -> None:
-        for _ in range(processes):
-            machine.start(is_greedy=True)
-        await asyncio.sleep(lasts_s)
-        for spender in machine.spenders:
-            spender.kill()
-
-    class Short(random.Random):
-        def random(self) -> float:
-            return 0.4 + super().random() * 0.1
-
-        def choice(self, seq: object) -> float:  # type: ignore[override]
-            return 0.1
-
     machine = Machine(tmp_path, specs, Short(1))
-    run_virtual(greedy, most_s=100 * lasts_s)
+    run_virtual(lambda: greedy(machine, processes, lasts_s), most_s=100 * lasts_s)
     window = machine.windows[0]
     first = window.count  # of a window that begins empty
     assert len(machine.sent) >= share * (first + (lasts_s - window.window_s) * window.count / window.window_s) * 0.999
     assert most_of(window, machine.arrived) <= window.count
+
+
+@pytest.mark.parametrize(
+    ("specs", "lasts_s"),
+    [
+        (("any:1/100ms",), 60.0),  # one slot: each waits while the other one has it
+        (("write:60/min", "any:1/100ms"), 300.0),
+        (("write:2/s",), 60.0),
+        (("write:50/s",), 30.0),
+    ],
+)
+def test_two_who_want_all_of_it_get_alike(specs: tuple[str, ...], lasts_s: float, tmp_path: Path) -> None:
+    machine = Machine(tmp_path, specs, Short(1))
+    run_virtual(lambda: greedy(machine, 2, lasts_s), most_s=100 * lasts_s)
+    less, more = sorted(spender.requests for spender in machine.spenders)
+    assert less >= 0.8 * more
+
+
+async def greedy(machine: Machine, processes: int, lasts_s: float) -> None:
+    for _ in range(processes):
+        machine.start(is_greedy=True)
+    await asyncio.sleep(lasts_s)
+    for spender in machine.spenders:
+        spender.kill()
+
+
+class Short(random.Random):
+    """Draws latencies of a twentieth of a second."""
+
+    def random(self) -> float:
+        return 0.4 + super().random() * 0.1
+
+    def choice(self, seq: object) -> float:  # type: ignore[override]
+        return 0.1

@@ -105,6 +105,7 @@ class Spender:
         self.machine, self.rng = machine, machine.rng
         self.is_dead = False
         self.is_greedy = is_greedy
+        self.requests = 0
         self.quotas = machine.quotas(stops=stops)
         self.task = asyncio.create_task(self.live())
 
@@ -135,6 +136,7 @@ class Spender:
 
     def send(self, kind: str, now: float) -> None:
         took_s = HOLD_S if self.rng.random() < 0.03 else self.rng.choice((0.002, 0.1, 2.0)) * self.rng.random()
+        self.requests += 1
         self.machine.sent.append((now, kind))
         self.machine.arrived.append((now + self.rng.random() * took_s, kind))
         asyncio.get_running_loop().call_at(now + took_s, self.ended, kind)
