@@ -23,7 +23,7 @@ Pure.  Not here: looks, and the fate of the pairs; `know` passes each outcome to
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -86,6 +86,9 @@ class Refusals:
 
     def __contains__(self, seq: int) -> bool:
         return seq in self._held
+
+    def __iter__(self) -> Iterator[Intent]:
+        return (held.intent for held in self._held.values())
 
     def take(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float, *, can_look: bool) -> bool:
         """Pass on `row` as the outcome of a refused pair, or hold the pair until a look has told.

@@ -92,10 +92,21 @@ class Committer:
         return waiting > 0 and waiting >= WORTH_IT * (len(pairs.ready) + len(pairs.in_flight))
 
     async def committed(self) -> bool:
-        """Wait until all outcomes so far are durable; False if the disk failed."""
+        """Wait until all outcomes so far are durable; False if the disk failed.
+
+        A run that goes on may have others by then, again and again.  At its end they are waited for as well.
+        """
         run, task = self._run, self._task
-        await run.until(lambda: self._is_settled or is_of_journal(run.error) or task is None or task.done())
-        if not self._is_settled and not is_of_journal(run.error):
+        rows, given = self._pairs.queued_count, self.entrance.given_count
+
+        def is_over() -> bool:
+            if self._is_settled or is_of_journal(run.error) or task is None or task.done():
+                return True
+            are_durable = self._pairs.durable_count >= rows and self.entrance.entered_count >= given
+            return are_durable and not self._pairs.asked and not run.is_stopping
+
+        await run.until(is_over)
+        if (task is None or task.done()) and not self._is_settled and not is_of_journal(run.error):
             async with self._flushing:  # the committing task has ended before its time: a bug, or an interrupt
                 while await self._commit():
                     pass

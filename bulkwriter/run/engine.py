@@ -251,13 +251,15 @@ class Engine:
 
     # waiting
 
-    async def finish(self) -> None:
-        """Wait until all given pairs are settled.  Doubts stay where lists are forbidden."""
+    async def finish(self, has: Callable[[tuple[int, int]], bool]) -> None:
+        """Wait until the pairs of the source are settled; `has` tells which it has.  What is given one by one beside it
+        may go on for ever.  Doubts stay where lists are forbidden.
+        """
         run = self.run
         while True:
-            await run.until(lambda: run.is_ending or self._is_done())
+            await run.until(lambda: run.is_ending or self._is_done(has))
             await self._listen()
-            if run.is_ending or self._is_done():
+            if run.is_ending or (await self.committer.committed() and self._is_done(has)):
                 return
 
     async def _listen(self) -> None:
@@ -266,10 +268,19 @@ class Engine:
             await anyio.sleep(self.settings.limits.linger_s)
             self._heard = attempts  # not before: a cancelled wait has heard nothing
 
-    def _is_done(self) -> bool:
-        pairs = self.pairs
-        is_busy = pairs.ready or pairs.in_flight or pairs.released or not pairs.is_settled
-        return not is_busy and (not pairs.doubts or bool(self.looker.forbidden))
+    def _is_done(self, has: Callable[[tuple[int, int]], bool]) -> bool:
+        """Whether no pair of the source is in any place.  Its last rows may still be on their way to the disk."""
+        pairs, waiters = self.pairs, self.committer.deliveries.waiters
+
+        def is_its(intent: Intent) -> bool:
+            return intent.seq < SINGLE_SEQ or intent.seq not in waiters or has(intent.pair)
+
+        may_be_looked_up = not self.looker.forbidden
+        if may_be_looked_up and any(map(is_its, (doubt.intent for doubt in pairs.doubts))):
+            return False  # asked first: doubts last, and the other places may hold many single pairs
+        if may_be_looked_up and any(map(is_its, pairs.refusals)):
+            return False
+        return not any(map(is_its, (*pairs.released, *pairs.in_flight.values(), *pairs.ready)))
 
     async def settle_down(self) -> list[Intent]:
         """Let requests in flight end, commit outcomes, make unsent pairs `pending`, and return these pairs."""

@@ -153,6 +153,10 @@ class Intake:
         await self._send_again([one for one in chosen if one[0][3] in self._plan.again])
         return rows_of(batch, left)
 
+    def has(self, pair: tuple[int, int]) -> bool:
+        """Whether a row of the source that was taken is of this pair."""
+        return pair in self._pairs
+
     def unsent(self) -> list[Intent]:
         """After `run` has ended: the pairs of the source that still wait as `pending` rows."""
         return [intent_of(one, None) for one in self._later if one[0][3] == PENDING]

@@ -88,7 +88,7 @@ class SourceRun:
                 self._intake = self._intake_of(source)
                 await self._intake.run(engine.ports.clock)
             engine.resolution.source_ends()
-            await engine.finish()
+            await engine.finish(self._intake.has)
         except BulkwriterError as error:
             is_its_own = isinstance(error, SourceError) or error.code in OWN_CODES
             (engine.run.end_source if is_its_own else engine.run.stop)(error)
