@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from bulkwriter.examples.service import application
+from bulkwriter import Settings
+from bulkwriter.examples.service import WRITER, application
 
 from ..conftest import CANARY
 from ..support.cli_process import stub
@@ -50,6 +52,8 @@ async def test_it_answers_with_the_outcome_and_says_whether_it_is_ready(tmp_path
                 {"lesson_id": 1},
                 {"lesson_id": "x", "member_id": 2},
                 {"lesson_id": 0, "member_id": 2},
+                {"lesson_id": True, "member_id": 2},
+                {"lesson_id": 1, "member_id": 2**63},
             )
             for bad in wrong:
                 assert (await post(bad))[0] == 400
@@ -71,16 +75,41 @@ async def test_it_is_not_ready_while_the_token_is_refused(tmp_path: Path) -> Non
     assert "of-nobody" not in (tmp_path / "j").read_bytes().decode(errors="replace")
 
 
+async def no_token() -> str:
+    return "two\nlines"
+
+
+@pytest.mark.slow
+async def test_a_token_that_cannot_be_one_is_not_the_callers_mistake(tmp_path: Path) -> None:
+    settings = Settings(base_url="http://127.0.0.1:9", token=no_token, journal=tmp_path / "j", patience_s=0.3)
+    async with (
+        TestClient(TestServer(application(settings))) as client,
+        client.post("/completed", json={"lesson_id": 1, "member_id": 2}) as reply,
+    ):
+        assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
+
+
+@pytest.mark.slow
+async def test_a_timeout_tells_how_the_pair_stands_and_it_goes_on(tmp_path: Path) -> None:
+    pair = {"lesson_id": 1, "member_id": 2}
+    with stub(latency_s=0.3) as server:
+        async with TestClient(TestServer(application(settings_for(server, tmp_path / "j"), timeout_s=0.0))) as client:
+            async with client.post("/completed", json=pair) as reply:
+                assert (reply.status, (await reply.json())["state"]) == (202, "pending")
+            await client.server.app[WRITER].flush()  # type: ignore[attr-defined]
+        assert truth(server) == (1, 0)
+
+
 class Service:
     """The service in a process, started again after each end."""
 
-    def __init__(self, base_url: str, journal: Path) -> None:
+    def __init__(self, base_url: str, journal: Path, *options: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self._command = [
             sys.executable, "-m", "bulkwriter.examples.service", f"--base-url={base_url}", f"--journal={journal}",
-            f"--port={self.port}", "--doubt-wait=0.5",
+            f"--port={self.port}", *(options or ("--doubt-wait=0.5",)),
         ]  # fmt: skip
         self.process = self.start()
 
@@ -136,3 +165,60 @@ async def test_nothing_is_lost_doubled_or_untrue_however_it_is_stopped(tmp_path:
         assert truth(server) == (len(pairs), 0)
     assert all(answers[pair]["record_id"] == there[pair] for pair in pairs if answers[pair]["state"] == "created")
     assert set(answers) == set(pairs)
+
+
+DRAIN_S = 10.0
+"""Long enough that a busy machine does not matter; the waits that must not be sat out are a minute and a day."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scenario", "options", "gauge", "asked", "told"),
+    [
+        ({"faults": {"rst_after": 1.0}}, ("--doubt-wait=600",), "bulkwriter_in_doubt_pairs 1.0", 1, [202]),
+        ({}, ("--quota=write:1/day", "--ledger={}"), "bulkwriter_outstanding_pairs 1.0", 2, [200, 503]),
+    ],
+    ids=["doubt", "quota"],
+)
+async def test_a_sigterm_waits_neither_for_a_doubt_nor_for_a_quota(
+    tmp_path: Path, scenario: dict[str, Any], options: tuple[str, ...], gauge: str, asked: int, told: list[int]
+) -> None:
+    options = tuple(option.format(tmp_path / "ledger") for option in options)
+    with stub(**scenario) as server:
+        service = Service(server.base_url, tmp_path / "j", *options, "--timeout=900", f"--drain={DRAIN_S}")
+        url = f"http://127.0.0.1:{service.port}"
+
+        async def post(session: aiohttp.ClientSession, pair: tuple[int, int]) -> int:
+            async with session.post(f"{url}/completed", json={"lesson_id": pair[0], "member_id": pair[1]}) as reply:
+                return reply.status
+
+        async def until_waiting(session: aiohttp.ClientSession) -> None:
+            while True:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(f"{url}/metrics") as reply:
+                        if gauge in await reply.text() and truth(server)[0] == 1:
+                            return
+                await asyncio.sleep(0.05)
+
+        async with aiohttp.ClientSession() as session:
+            await asyncio.wait_for(until_ready(session, url), 60)
+            asking = [asyncio.create_task(post(session, (1, 1 + i))) for i in range(asked)]
+            try:
+                await asyncio.wait_for(until_waiting(session), 60)
+                began = time.monotonic()
+                await asyncio.to_thread(service.end, signal.SIGTERM)
+                assert time.monotonic() - began < DRAIN_S + 2
+                assert service.process.returncode == 0
+                assert sorted(await asyncio.gather(*asking)) == told
+            finally:
+                service.process.kill()
+    assert truth(server) == (1, 0)
+
+
+async def until_ready(session: aiohttp.ClientSession, url: str) -> None:
+    while True:
+        with contextlib.suppress(aiohttp.ClientError):
+            async with session.get(f"{url}/ready") as reply:
+                if reply.status == 200:
+                    return
+        await asyncio.sleep(0.05)
