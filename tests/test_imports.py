@@ -105,7 +105,17 @@ MAY_USE: dict[str, set[str]] = {
         "writer",
     },
     "stub": {"errors", "model", "settings"},
-    "examples": {"BulkWriter", "BulkwriterError", "NotWell", "Settings", "TryLater", "UsageError", "observe"},
+    "examples": {
+        "BulkWriter",
+        "BulkwriterError",
+        "Limits",
+        "Pair",
+        "Settings",
+        "State",
+        "TryLater",
+        "UsageError",
+        "observe",
+    },
     "__main__": {"cli"},
 }
 PURE_QUOTA = {

@@ -91,8 +91,6 @@ class Pairs:
         self._rows: list[SettleRow] = []
         self._intents: list[Intent] = []
         self._at_disk: tuple[list[Intent], list[SettleRow]] = [], []
-        self.durable_count = 0
-        """How many queued rows have become durable."""
         self._marked: set[int] = set()  # seqs of pairs that were recalled while in flight
         self._recalled: set[int] = set()  # final in the journal until the row that says `in doubt` is durable
 
@@ -254,7 +252,6 @@ class Pairs:
         if self._marked or self._recalled:
             self._marked -= {row[0] for row in self._at_disk[1] if row[0] not in self.in_flight}
             self._recalled &= {row[0] for row in self._rows if row[1] == IN_DOUBT}
-        self.durable_count += len(self._at_disk[1])
         self._at_disk = [], []
 
     def take_asked(self) -> list[SettleRow]:
@@ -288,9 +285,9 @@ class Pairs:
         return len(self._rows)
 
     @property
-    def queued_count(self) -> int:
-        """How many rows were queued so far; they are durable once `durable_count` is as high."""
-        return self.durable_count + len(self._at_disk[1]) + len(self._rows)
+    def rows_open(self) -> int:
+        """How many rows are queued or on their way to the disk."""
+        return len(self._at_disk[1]) + len(self._rows)
 
     @property
     def has_rows(self) -> bool:

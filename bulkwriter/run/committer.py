@@ -71,6 +71,7 @@ class Committer:
         """Rows by state when the run began."""
         self._task: asyncio.Task[None] | None = None
         self._flushing = anyio.Lock()
+        self._rows_committed = self._entered = 0
 
     def start(self) -> None:
         """Commit groups from now on."""
@@ -97,12 +98,13 @@ class Committer:
         A run that goes on may have others by then, again and again.  At its end they are waited for as well.
         """
         run, task = self._run, self._task
-        rows, given = self._pairs.queued_count, self.entrance.given_count
+        rows = self._rows_committed + self._pairs.rows_open
+        entered = self._entered + self.entrance.rows_to_make
 
         def is_over() -> bool:
             if self._is_settled or is_of_journal(run.error) or task is None or task.done():
                 return True
-            are_durable = self._pairs.durable_count >= rows and self.entrance.entered_count >= given
+            are_durable = self._rows_committed >= rows and self._entered >= entered
             return are_durable and not self._pairs.asked and not run.is_stopping
 
         await run.until(is_over)
@@ -114,7 +116,7 @@ class Committer:
 
     @property
     def _is_settled(self) -> bool:
-        return self._pairs.is_settled and not self.entrance.has_rows_to_make
+        return self._pairs.is_settled and not self.entrance.rows_to_make
 
     @property
     def settled(self) -> int:
@@ -132,9 +134,11 @@ class Committer:
             await self._store.settle(rows)
         if rows:
             self._pairs.durable()
+            self._rows_committed += len(rows)
             self.deliveries.deliver(intents, rows)
         if group and entered:
             self.entrance.entered(group, entered)
+            self._entered += len(group)
         if asked := self._pairs.take_asked():
             self._pairs.claimed(asked, await self._store.recall(asked, SURELY_NOT_APPLIED), self._clock())
         self._run.soon()

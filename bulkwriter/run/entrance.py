@@ -110,8 +110,6 @@ class Entrance:
         self._looked_up: list[Single] = []
         self._there: dict[tuple[int, int], int] = {}
         self._at_disk = 0
-        self.entered_count = 0
-        """How many pairs have come from the disk."""
 
     # coming in
 
@@ -141,14 +139,9 @@ class Entrance:
         return count
 
     @property
-    def has_rows_to_make(self) -> bool:
-        """Whether a pair that was given has no durable row yet."""
-        return bool(self._new or self._at_disk)
-
-    @property
-    def given_count(self) -> int:
-        """How many pairs were given so far: once `entered_count` is as high, they have durable rows."""
-        return self.entered_count + self._at_disk + len(self._new)
+    def rows_to_make(self) -> int:
+        """How many pairs are on their way to the disk, or were given and have no durable row yet."""
+        return len(self._new) + self._at_disk
 
     def take(self) -> Entering | None:
         """The pairs of the next commit; `entered` must follow."""
@@ -239,7 +232,6 @@ class Entrance:
 
     def entered(self, group: Entering, made: Entered) -> None:
         """The commit is durable: hand over the intents, and answer what the journal answers."""
-        self.entered_count += self._at_disk
         self._at_disk = 0
         intents: list[Intent] = []
         there: list[Intent] = []

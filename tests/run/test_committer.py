@@ -60,9 +60,7 @@ def row(seq: int, state: State) -> SettleRow:
 
 def nobody() -> Entrance:
     """No single pair comes in."""
-    entrance: Any = SimpleNamespace(
-        waiting=lambda: 0, take=lambda: None, has_rows_to_make=False, given_count=0, entered_count=0
-    )
+    entrance: Any = SimpleNamespace(waiting=lambda: 0, take=lambda: None, rows_to_make=0)
     return cast(Entrance, entrance)
 
 
