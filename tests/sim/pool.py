@@ -156,4 +156,6 @@ class SimPool:
         else:
             assert request.answer
             reply = create_reply(request.answer)
+            if self.server.date:
+                reply = reply._replace(date=self.server.date(self.process.now))
         lane.deliver(reply)

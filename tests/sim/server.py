@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 Pair = tuple[int, int]
@@ -91,6 +91,8 @@ class Server:
         self._numbers = 0
         self.records: dict[int, Record] = {}
         self.limit: Limit | None = None
+        self.date: Callable[[float], str] | None = None
+        """What replies to creates say as their `Date`; none where it is not set."""
         self.tokens = {"token-0"}
         self.newest_token = 0
         self.next_id = 1_000

@@ -14,6 +14,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 
@@ -93,6 +94,7 @@ class Backfill:
             quota=tuple(quota), on_quota=on_quota, in_flight=in_flight,  # type: ignore[arg-type]
         )  # fmt: skip
         self.server = Server(rng=self.rng, list_lag_s=0.0, page_cap=1_000, refused=set())
+        self.server.date = lambda now: formatdate(WALL_S + now, usegmt=True)  # calendar days need it
         self.limit = GateLimit(0, 0.0, gate=Gate(rules, self.rng), says_wait=says_wait)
         self.server.limit = self.limit
         self.weather = Weather(
