@@ -59,7 +59,7 @@ class Health:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._patience_s = engine.settings.longest_patience_s
-        self._calls: dict[asyncio.Future[Any], tuple[tuple[int, int], float]] = {}
+        self._calls: dict[asyncio.Future[Any], tuple[tuple[int, int] | None, float]] = {}
         self._trying: asyncio.Task[None] | None = None
         self._looked_at = 0.0
 
@@ -93,32 +93,45 @@ class Health:
 
     # those who wait
 
-    def waits(self, call: asyncio.Future[Any], pair: tuple[int, int]) -> None:
-        """Somebody waits for the outcome of `pair`, for as long as `patience_s` allows."""
-        self._calls[call] = pair, self._engine.ports.clock()
+    @property
+    def now(self) -> float:
+        """The clock on which calls wait."""
+        return self._engine.ports.clock()
+
+    def waits(self, call: asyncio.Future[Any], pair: tuple[int, int] | None, since: float) -> None:
+        """Somebody waits for the outcome of `pair`, since that time and for as long as `patience_s` allows.
+
+        None: it waits until its pair, or the rest of its pairs, can be taken.
+        """
+        self._calls[call] = pair, since
 
     def waits_no_more(self, call: asyncio.Future[Any]) -> None:
         self._calls.pop(call, None)
 
     def _end_waits(self, trouble: Trouble, now: float) -> None:
-        """End the waits that have lasted long enough.  The calls stand in the order in which they came."""
-        pairs, over = self._engine.pairs, []
-        for call, (pair, since) in self._calls.items():
-            if now < max(since, trouble.since) + self._patience_s:
-                break
-            over.append((call, pair))
+        """End the waits that have lasted long enough."""
+        pairs = self._engine.pairs
+        over = [
+            (call, pair)
+            for call, (pair, since) in self._calls.items()
+            if now >= max(since, trouble.since) + self._patience_s
+        ]
         if not over:
             return
         in_flight = {intent.pair for intent in pairs.in_flight.values()}  # a request ends within `timeout_s`
         doubts = {doubt.intent.pair: doubt.intent for doubt in pairs.doubts if not doubt.is_refused}
         for call, pair in over:
-            if call.done() or pair in in_flight:
+            if call.done() or (pair is not None and pair in in_flight):
                 continue
             del self._calls[call]
-            if intent := doubts.get(pair):
+            if pair is None:
+                call.set_exception(not_well(trouble.error, "it was not taken, or not all of it: give it again later"))
+            elif intent := doubts.get(pair):
                 call.set_result(unsettled(intent, State.IN_DOUBT))
             else:
-                call.set_exception(not_well(trouble.error))
+                call.set_exception(
+                    not_well(trouble.error, "the pair is pending, and is written once the writer is well")
+                )
 
     # the tries
 
@@ -192,11 +205,11 @@ class Health:
         self._engine.run.soon()
 
 
-def not_well(error: BulkwriterError) -> NotWell:
-    """The error of a call that has waited long enough, because of `error`."""
+def not_well(error: BulkwriterError, what: str) -> NotWell:
+    """The error of a call that has waited long enough, because of `error`; `what` became of its pair."""
     told = NotWell(
         f"the writer is not well: {error.message}",
-        hint="the pair is pending, and is written once the writer is well; patience_s is how long a call waits",
+        hint=f"{what}; patience_s is how long a call waits",
         retry_at=getattr(error, "retry_at", None),
     )
     told.__cause__ = error

@@ -56,11 +56,11 @@ class Singles:
 
         `retries`: send it again if it was rejected.
         """
-        until = None if timeout_s is None else now() + timeout_s
+        until, since = None if timeout_s is None else now() + timeout_s, self._health.now
         await self._turn(until)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         single = self._given(pair, future, retries=retries)
-        self._health.waits(future, pair)
+        self._health.waits(future, pair, since)
         try:
             if until is None:
                 return await future
@@ -73,7 +73,7 @@ class Singles:
         self, pairs: Sequence[tuple[int, int]], timeout_s: float | None, *, retries: bool = False
     ) -> list[Outcome]:
         """Write `pairs`, and return their outcomes in the same order."""
-        until = None if timeout_s is None else now() + timeout_s
+        until, since = None if timeout_s is None else now() + timeout_s, self._health.now
         answers = Answers(len(pairs))
         singles: list[Single] = []
         while len(singles) < len(pairs):
@@ -83,7 +83,7 @@ class Singles:
             some = enumerate(pairs[at : at + room], at)
             singles += [self._given(pair, answers, i, retries=retries) for i, pair in some]
         if pairs:
-            await self._answered_by(answers, until)
+            await self._answered_by(answers, until, since)
         unknown = [single for single, outcome in zip(singles, answers.outcomes, strict=True) if outcome is None]
         stands = iter(self._as_it_stands(unknown))
         return [outcome or next(stands) for outcome in answers.outcomes]
@@ -104,7 +104,7 @@ class Singles:
             answers = Answers(len(self._open))
             for i, single in enumerate(self._open.values()):
                 single.asks(answers, i, owed=0)
-            await self._answered_by(answers, None)
+            await self._answered_by(answers, None, self._health.now)
 
     async def resume(self) -> int:
         """Give the single pairs that earlier starts left unsent, and return how many."""
@@ -150,9 +150,9 @@ class Singles:
         if self._turns:
             self._let_in()
 
-    async def _answered_by(self, answers: Answers, until: float | None) -> None:
-        """Wait until all of a call's pairs are answered, or until `until`."""
-        self._health.waits(answers.future, NO_PAIR)
+    async def _answered_by(self, answers: Answers, until: float | None, since: float) -> None:
+        """Wait until all of a call's pairs are answered, or until `until`.  The call came at `since`."""
+        self._health.waits(answers.future, NO_PAIR, since)
         try:
             if until is None:
                 await answers.future
@@ -189,6 +189,7 @@ class Singles:
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         (self._turns.appendleft if taken else self._turns.append)(turn)
+        self._health.waits(turn, None, self._health.now)
         try:
             if until is None:
                 await turn
@@ -204,6 +205,8 @@ class Singles:
                 self._granted -= 1
                 self._let_in()
             raise
+        finally:
+            self._health.waits_no_more(turn)
         self._granted -= 1
 
     def _let_in(self) -> None:

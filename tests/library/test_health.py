@@ -314,3 +314,21 @@ def test_start_and_aclose_beside_the_context_manager() -> None:
 
     here.process.loop.run(main())
     assert not here.watch.failures + here.process.loop.failures
+
+
+def test_who_waits_for_room_in_a_writer_that_is_not_well_waits_no_longer_than_it_wants() -> None:
+    """Such a call has no pair in the writer yet, so nothing but its patience ends it."""
+
+    async def act(writer: BulkWriter) -> None:
+        calls = [writer.write(pair) for pair in OURS] + [writer.write_many(THEIRS)]
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(end) for end in ends} == {NotWell}
+        hints = [end.hint for end in ends if isinstance(end, NotWell)]
+        assert sum("was not taken" in hint for hint in hints) == len(hints) - 2
+        here.weather.odds = CALM
+        await asyncio.sleep(400.0)
+        await goes_on(writer)
+
+    settings = {"patience_s": 10.0, "most_outstanding": 2}
+    here = stage(odds=replace(CALM, creates={"403": 1.0}, lists={"403": 1.0}), settings=settings)
+    here.run(act)
