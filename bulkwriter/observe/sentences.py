@@ -76,8 +76,8 @@ def sentence(event: events.Event, *, wall: float) -> str:
         case events.Stopping(reason):
             return f"stopping: {reason}"
         case events.Unwell(reason, hint, tries_s):
-            more = f"\n  {hint}" if hint else ""
-            return f"nothing can be sent: {reason}; one request tries again in {duration(tries_s)}{more}"
+            more = f" ({hint})" if hint else ""
+            return f"nothing can be sent: {reason}{more}; one request tries again in {duration(tries_s)}"
         case events.Well(unwell_s):
             return f"sending goes on after {duration(unwell_s)}"
         case events.SameRejections(count, reason):

@@ -170,4 +170,5 @@ class Exchanges:
     def _crashed(self, error: Exception) -> None:
         """A bug in what the ledger's answers do; nothing is granted any more."""
         self.is_broken = True
+        self._going = None  # so that the end does not wait for what is over
         self._on_error(bug_of_ours(error))

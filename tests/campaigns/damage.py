@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tests.conftest import CANARY
 from tests.support import damage
+from tests.support.damaged_ledger import is_ledger_damaged
 from tests.support.progress import say
 
 READING = ("status", "export", "verify", "dry run", "would undo")
@@ -43,7 +44,7 @@ def try_journal(place: damage.Place, seed: int, only: Sequence[str] = ()) -> tup
 
 def try_ledger(place: damage.Place, seed: int) -> tuple[str, list[str], Counter[str]]:
     what = damage.harm_ledger(place, random.Random(seed))
-    is_shown = damage.is_ledger_damaged(place.ledger)
+    is_shown = is_ledger_damaged(place.ledger)
     found, codes = [], Counter[str]()
     for name, args in place.commands().items():
         said = place.ask(*args)

@@ -83,7 +83,7 @@ EXAMPLES: list[tuple[events.Event, str]] = [
     (events.Closed("every pair was written", 0), "ended with code 0: every pair was written"),
     (
         events.Unwell("HTTP 403", "give the role", 1.5),
-        "nothing can be sent: HTTP 403; one request tries again in 1.5 s\n  give the role",
+        "nothing can be sent: HTTP 403 (give the role); one request tries again in 1.5 s",
     ),
     (
         events.Unwell("the quota is spent", "", 3_600.0),

@@ -395,42 +395,6 @@ def is_meta(meta: dict[Any, Any]) -> bool:
     return isinstance(columns, list) and len(columns) == 2 and all(type(name) is str for name in columns)
 
 
-def is_ledger_damaged(path: Path) -> bool:
-    """Whether SQLite or the bounds of a row show it; or that it is empty, beside what only a used one has."""
-    if not path.stat().st_size:
-        return True
-    copy = path.parent.with_name("judged-ledger")
-    shutil.copy(path, copy)
-    try:
-        with contextlib.closing(sqlite3.connect(copy)) as db:
-            if db.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
-                return True
-            marks = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-            spent = db.execute("SELECT account, boot, minute, kind, count, ended FROM spent").fetchall()
-            learnt = db.execute("SELECT account, kind, most, until, try_at, tries, stretch FROM learnt").fetchall()
-    except (sqlite3.Error, ValueError, OverflowError):
-        return True
-    is_good = marks == [0x62776C67, 2] and all(map(is_spent, spent)) and all(map(is_learnt, learnt))
-    return not is_good
-
-
-def is_spent(row: tuple[Any, ...]) -> bool:
-    account, boot, minute, kind, count, ended = row
-    kinds = ("write", "read", "write-refused", "read-refused")
-    is_named = type(account) is str and type(boot) is str and kind in kinds
-    return is_named and is_int(minute, -(2**53), 2**53) and is_int(count, 0, 10**12) and is_time(ended)
-
-
-def is_learnt(row: tuple[Any, ...]) -> bool:
-    account, kind, most, until, try_at, tries, stretch = row
-    is_named = type(account) is str and kind in ("write", "read")
-    return is_named and all(is_int(n, 0, 10**12) for n in (most, tries, stretch)) and is_time(until) and is_time(try_at)
-
-
-def is_time(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) <= 1e12
-
-
 # ---- what a command may say of it
 
 

@@ -72,8 +72,10 @@ def fill_ledger(path: Path, account: str) -> None:
     """Some hours of requests, a lease that is out, and what a throttle taught."""
     windows, place = windows_of(["write:9000/day", "write:60/min"], is_loopback=False), here()
     ledger = SqliteLedger.open(path, account, Account(windows, place), place)
-    ended = {(kind, minute): 2 for minute in range(300) for kind in ("write", "read", "write-refused")}
     clocks = ClockReadings(1.0e9, 1.0e9, 1.0e9)
-    said: dict[str, Any] = {"ended": ended, "wants": {"write": 5}, "spent": {"write": Spent(60.0)}}
-    ledger.exchange(Ask(client="c", number=1, now=18_000.0, clocks=clocks, hold_s=90.0, **said))
+    common: dict[str, Any] = {"client": "c", "now": 18_000.0, "clocks": clocks, "hold_s": 90.0}
+    taken = {("write", minute): 8 for minute in range(300)} | {("read", minute): 2 for minute in range(300)}
+    ledger.exchange(Ask(number=1, ended=taken, wants={"write": 5}, spent={"write": Spent(60.0)}, **common))
+    refused = {("write-refused", minute): 4 for minute in range(300)}  # so that the server has shown that it has room
+    ledger.exchange(Ask(number=2, ended=refused, **common))
     ledger.close()

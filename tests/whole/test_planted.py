@@ -10,6 +10,7 @@ import asyncio
 import math
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ PLANTS: dict[str, tuple[Any, str, int, dict[str, Any]]] = {
     "a connection ends": (IdleLimit, "learn", 0, {}),
     "a lane has ended": (Sender, "ended", 0, {}),
     "the ledger answers": (Exchanges, "_done", 1, {"quota": ("write:100000/day",)}),
-    "the end of a lease": (Exchanges, "_lapsed", 0, {"quota": ("write:100000/day",)}),
+    "the end of a lease": (Exchanges, "_lapsed", 0, {"quota": ("write:100000/day",), "rate": 0.2}),
     "the ledger's future": (ledger_thread, "give", 1, {"quota": ("write:100000/day",)}),
     "a single write has ended": (Singles, "_answered", 0, {}),
     "a single pair is entered": (Entrance, "entered", 0, {}),
@@ -154,6 +155,7 @@ def test_a_bug_ends_the_run(tmp_path: Path, name: str, loop: str, times: float) 
         assert isinstance(error, Bug) or (isinstance(error, BulkwriterError) and error.exit_code == 70), repr(error)
         assert took_s < MOST_S
         assert not claims_untrue(tmp_path / "j", server)
+        settings = replace(settings, rate=None)
         summary = on_loop(lambda: wholly(open_source(str(tmp_path / "pairs.csv")), settings), server=server)
         on_loop(lambda: wholly_single(settings), server=server)
         assert (summary.exit_code, truth(server)) == (0, (len(PAIRS) + 1, 0))
