@@ -8,6 +8,8 @@ Date tells whole seconds.  Some servers round, and some renew their Date by a ti
     they have not                                  several clocks, or one that was set: `epoch` follows the earliest
                                                    of them, `latest` the latest
 
+Clocks that lie closer together than three seconds and the time of a reply may pass for one clock.
+
 Whoever asks whether something is over (a day, a window) asks `epoch`: no clock that is believed shows less.  Whoever
 notes when something was spent notes `latest`.  So what is remembered looks younger than it is, never older, and a
 calendar day is over only when it is over for every backend.  What was spent while it had begun for some of them and not

@@ -164,8 +164,12 @@ def test_one_wild_date_is_forgotten_after_so_many_replies() -> None:
 def test_it_is_never_later_than_the_earliest_nor_earlier_than_the_latest_that_was_heard(
     seed: int, backends: list[float], long_s: float
 ) -> None:
-    """Backends take turns by chance; replies take their time; some are read late, since the process was stopped."""
+    """Backends take turns by chance; replies take their time; some are read late, since the process was stopped.
+
+    Clocks that lie closer together than a reply can tell (three grains and its time) pass for one.
+    """
     rng, clock, boot = random.Random(seed), ServerClock(), 500.0
+    longest_s = 0.0
     heard: set[float] = set()
     for _ in range(120):
         took_s = rng.random() * rng.choice((0.05, 1.0, long_s))
@@ -175,8 +179,10 @@ def test_it_is_never_later_than_the_earliest_nor_earlier_than_the_latest_that_wa
         wrote_at = boot - rng.random() * took_s
         hear(clock, boot, at=NOON + wrote_at + backend + rng.choice((0.0, 0.5, -1.0)), took_s=took_s)
         early, late = clock.epoch(boot), clock.latest(boot)
-        assert early is None or early <= NOON + boot + min(heard) + GRAIN_S + 1e-3
-        assert late is None or late >= NOON + boot + max(heard) - GRAIN_S - 1e-3
+        longest_s = max(longest_s, took_s)
+        most_s = GRAIN_S + 1e-3 if len(set(backends)) == 1 else 3 * GRAIN_S + longest_s + 1e-3
+        assert early is None or early <= NOON + boot + min(heard) + most_s
+        assert late is None or late >= NOON + boot + max(heard) - most_s
         if len(backends) == 1:
             assert early is not None
             assert late is not None
