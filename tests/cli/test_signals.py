@@ -128,6 +128,7 @@ assert time.monotonic() - began_at < 0.9   # nobody waited for the thread in vai
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("heeds_hangups")
 @pytest.mark.parametrize(
     ("ignored", "heard"),
     [
