@@ -6,5 +6,6 @@ servers.py   how servers limit, word a throttle and spend time     cells.py     
 simulate.py  clients, events, a virtual clock                      measure.py   figures of one run
 workers.py, baselines.py   other controllers                       bars.py      what is good enough
 held_out.py  cells that the controller was not made on             heatmap.py   the picture
+stated.py    servers that state a wait of one second
 drawn.py     servers drawn by chance
 """

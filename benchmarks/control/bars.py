@@ -18,6 +18,7 @@ from .measure import Figures
 STEADY, THROTTLED, TOTAL, TOTAL_OF_LOGS = 0.97, 0.01, 0.95, 0.90
 CONVERGED_S, CONVERGED_TRIPS, REMEMBERED_S = 2.0, 20, 1.0
 P95, DROPPED, RAISED_S, RAISED_TENFOLD_S, JAIN, FLOOR = 1.6, 0.04, 3.0, 10.0, 0.95, 1.0
+IN_20_S, IN_20_S_DROP, IN_300_S, IN_HOUR, THROTTLED_20_S = 0.90, 0.80, 0.96, 0.985, 0.02
 NEARLY = 1e-9
 
 
@@ -52,6 +53,10 @@ def raised(cell: Cell) -> float | None:
     return RAISED_TENFOLD_S if cell.raised_to >= 10 * before else RAISED_S
 
 
+def in_20_s(cell: Cell) -> float:
+    return IN_20_S_DROP if cell.changes else IN_20_S
+
+
 BARS = (
     Bar("steady", lambda cell: STEADY if cell.is_clean else None, is_least=True),
     Bar("throttled", lambda cell: THROTTLED if cell.is_clean else None),
@@ -62,6 +67,10 @@ BARS = (
     Bar("raised_s", raised),
     Bar("jain", lambda cell: JAIN if cell.clients > 1 else None, is_least=True),
     Bar("floor", lambda cell: FLOOR if cell.min_rate else None, is_least=True),
+    Bar("in_20_s", in_20_s, is_least=True),
+    Bar("throttled_20_s", lambda cell: THROTTLED_20_S),
+    Bar("in_300_s", lambda cell: IN_300_S, is_least=True),
+    Bar("in_hour", lambda cell: IN_HOUR, is_least=True),
     Bar("too_early", lambda cell: 0),
 )
 

@@ -60,6 +60,12 @@ class Cell:
     remembered: float = 0.0
     """The limit that an earlier run learnt."""
     punishes: bool = False
+    stalls: tuple[float, float, float] | None = None
+    """Shortest and longest stall of the client's event loop, and the mean time between two."""
+    is_plain: bool = False
+    """A throttle is a 503 that states no wait."""
+    broken: float = 0.0
+    """Share of requests that are answered with a 503, at whatever pace they come."""
 
     def allowed(self, start: float, end: float) -> float:
         """How many requests the server lets through in that time, without what it has saved."""
@@ -73,7 +79,7 @@ class Cell:
     @property
     def is_clean(self) -> bool:
         """Whether the limit stands still, is ours alone, and is told truly."""
-        return self.factor not in ("change", "clients") and self.form is not servers.three_times
+        return self.factor not in ("change", "clients", "plain") and self.form is not servers.three_times
 
     def server(self, rng: random.Random) -> Server:
         return Server(
@@ -84,6 +90,7 @@ class Cell:
             servers=self.queue,
             form=self.form,
             punishes=self.punishes,
+            broken=self.broken,
         )
 
 

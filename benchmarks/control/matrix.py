@@ -3,9 +3,9 @@
     python -m benchmarks control [--rounds SEEDS] [--seed FIRST]
 
 A row is a cell, with the medians of our controller over the seeds, and how many runs missed a bar.  Rows are in the
-order of what is lost: the worst cell first.  Cells of `held_out` are marked with *: the controller was not made on
-them.  What the others reach in the matrix stands in the notes and in the heat map.  For each seed ours also runs on
-`DRAWN` servers drawn by chance (`drawn.py`), which are told of as a whole and have no rows.
+order of what is lost: the worst cell first.  Cells of `held_out`, and half of those of `stated`, are marked with *: the
+controller was not made on them.  What the others reach in the matrix stands in the notes and in the heat map.  For each
+seed ours also runs on `DRAWN` servers drawn by chance (`drawn.py`), which are told of as a whole and have no rows.
 Runs are spread over the cores: virtual time minds no neighbours.
 """
 
@@ -31,11 +31,14 @@ from .drawn import drawn
 from .held_out import HELD_OUT
 from .measure import IN_FLIGHT, Figures, run
 from .simulate import Control
+from .stated import LONG, STATED, STATED_HELD_OUT
 
-KEYS = ("steady", "throttled", "total", "converged_s", "p95_ratio", "dropped", "raised_s", "jain", "floor", "sends",
-        "missed", "of_runs")  # fmt: skip
-MEDIANS = KEYS[:10]
+MEDIANS = ("steady", "throttled", "total", "in_20_s", "throttled_20_s", "in_60_s", "in_300_s", "in_hour", "converged_s",
+           "p95_ratio", "dropped", "raised_s", "jain", "floor", "sends")  # fmt: skip
+KEYS = (*MEDIANS, "missed", "of_runs")
 OURS = "bulkwriter"
+KNOWN, UNKNOWN = (*CELLS, *STATED), (*HELD_OUT, *STATED_HELD_OUT, *LONG)
+"""What the controller was made on, and what only judges it."""
 DRAWN, FIRST_DRAWN = 50, 10_000
 """Servers drawn by chance, a seed, and the number before the first: lower ones were looked at while it was made."""
 
@@ -76,7 +79,7 @@ Job = tuple[int, bool, int, int]
 
 def carry_out(job: Job) -> tuple[Job, Figures]:
     contender, is_held_out, number, seed = job
-    cell = (HELD_OUT if is_held_out else CELLS)[number]
+    cell = (UNKNOWN if is_held_out else KNOWN)[number]
     if (longest_s := CONTENDERS[contender].longest_s) < cell.ends_at:
         cell = replace(cell, ends_at=longest_s, steady_s=longest_s / 2)
     return job, run(cell, CONTENDERS[contender].make, seed)
@@ -91,22 +94,22 @@ def jobs_of(seeds: int, first: int) -> Iterator[Job]:
     for number, contender in enumerate(CONTENDERS):
         for seed in range(first, first + min(seeds, contender.most_seeds)):
             if number == 0:
-                yield from ((0, True, n, seed) for n in range(len(HELD_OUT)))
-                yield from ((0, False, n, seed) for n in range(len(CELLS)))
+                yield from ((0, True, n, seed) for n in range(len(UNKNOWN)))
+                yield from ((0, False, n, seed) for n in range(len(KNOWN)))
             else:
                 yield from ((number, False, n, seed) for n, cell in enumerate(CELLS) if cell in OTHERS_CELLS)
 
 
 def measure(plan: Plan) -> Findings:
     found: dict[tuple[str, str], list[Figures]] = defaultdict(list)
-    marked = {cell.name: f"{cell.name} *" for cell in HELD_OUT} | {cell.name: cell.name for cell in CELLS}
+    marked = {cell.name: f"{cell.name} *" for cell in UNKNOWN} | {cell.name: cell.name for cell in KNOWN}
     jobs = list(jobs_of(plan.rounds, plan.seed))
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
         for (contender, _, _, _), figures in pool.map(carry_out, jobs, chunksize=4):
             found[CONTENDERS[contender].name, figures.cell].append(figures)
         numbers = (FIRST_DRAWN + n for n in range(DRAWN * plan.seed, DRAWN * (plan.seed + plan.rounds)))
         by_chance = [(drawn(number), figures) for number, figures in pool.map(carry_out_drawn, numbers, chunksize=4)]
-    mine = {cell: found[OURS, cell.name] for cell in (*CELLS, *HELD_OUT)}
+    mine = {cell: found[OURS, cell.name] for cell in (*KNOWN, *UNKNOWN)}
     order = sorted(mine, key=lambda cell: statistics.median(distance(cell, one) for one in mine[cell]), reverse=True)
     rows = [row_of(cell, mine[cell], marked[cell.name]) for cell in order]
     return Findings(

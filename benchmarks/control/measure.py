@@ -9,6 +9,9 @@
     raised_s     from a raise until the first second of which 90% of the new limit were accepted
     jain         Jain's index over equal clients in the steady half: (sum x)² ÷ (n · sum x²)
     too_early    sends before a Retry-After that had been read
+    in_20_s      accepted in 20 s from the first accepted one on ÷ what the limit allows then; in_60_s, in_300_s and
+                 in_hour likewise; for servers that state a wait
+    throttled_20_s   throttles ÷ replies in the first 20 s of these
     sends        requests for each accepted one
 
 Nothing here decides; `bars.py` says what is good enough.
@@ -23,12 +26,14 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from . import servers
 from .cells import Cell
-from .simulate import BIN_S, Client, Control, Recorder, Simulation, recorder
+from .simulate import BIN_S, Client, Control, Recorder, Simulation, Stalls, TakesBusy, recorder
 from .workers import FixedWorkers, Noisy
 
 MakeControl = Callable[[Cell, random.Random], Control]
 IN_FLIGHT = 1_024
+SPANS = {"in_20_s": 20.0, "in_60_s": 60.0, "in_300_s": 300.0, "in_hour": 3_600.0}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +53,11 @@ class Figures:
     raised_s: float | None = None
     jain: float | None = None
     floor: float | None = None
+    in_20_s: float | None = None
+    in_60_s: float | None = None
+    in_300_s: float | None = None
+    in_hour: float | None = None
+    throttled_20_s: float | None = None
     digest: int = 0
     events: int = 0
     took_s: float = 0.0
@@ -57,14 +67,7 @@ def run(cell: Cell, make: MakeControl, seed: int) -> Figures:
     """Run one cell with one seed."""
     rng = random.Random(f"{cell.name}:{seed}")  # chance that can be replayed is the point
     records = [recorder(cell.ends_at, keeps_latencies=bool(cell.queue)) for _ in range(cell.clients)]
-    clients = [
-        Client(
-            make(cell, random.Random(rng.random())),
-            record,
-            starts_at=cell.joins_at if n and cell.joins_at else rng.uniform(0, 1) if n else 0.0,
-        )
-        for n, record in enumerate(records)
-    ]
+    clients = [client(cell, make, record, n, rng) for n, record in enumerate(records)]
     others = neighbours(cell, rng)
     simulation = Simulation(cell.server(rng), clients + others, ends_at=cell.ends_at, rng=rng)
     began = time.perf_counter()
@@ -73,6 +76,18 @@ def run(cell: Cell, make: MakeControl, seed: int) -> Figures:
     figures = judge(cell, records, [other.record for other in others])
     figures.events, figures.took_s = simulation.events, took_s
     return figures
+
+
+def client(cell: Cell, make: MakeControl, record: Recorder, number: int, rng: random.Random) -> Client:
+    """One of the equal clients."""
+    control = make(cell, random.Random(rng.random()))
+    return Client(
+        control,
+        record,
+        starts_at=cell.joins_at if number and cell.joins_at else rng.uniform(0, 1) if number else 0.0,
+        stalls=Stalls(random.Random(rng.random()), *cell.stalls) if cell.stalls else None,
+        busy=control if cell.is_plain and isinstance(control, TakesBusy) else None,
+    )
 
 
 def neighbours(cell: Cell, rng: random.Random) -> list[Client]:
@@ -105,6 +120,13 @@ def judge(cell: Cell, records: list[Recorder], others: list[Recorder]) -> Figure
         converged_s=reaches(good, cell.allowed(0, 1), 0.0, end),
         digest=first.digest,
     )
+    if cell.form is servers.one_second:
+        begins = first_of(good)
+        for key, span_s in SPANS.items():
+            if begins + span_s <= end:
+                setattr(figures, key, total(good, begins, begins + span_s) / cell.allowed(begins, begins + span_s))
+        lost = total(bad, begins, begins + 20)
+        figures.throttled_20_s = lost / (lost + total(good, begins, begins + 20))
     if cell.queue:
         figures.p95_ratio = p95([s for at, s in first.latencies if at >= start]) / p95_alone(cell)
     if cell.drops_at is not None:
@@ -118,6 +140,11 @@ def judge(cell: Cell, records: list[Recorder], others: list[Recorder]) -> Figure
     if cell.min_rate:
         figures.floor = total(first.good, start, end) / (cell.steady_s * cell.min_rate)
     return figures
+
+
+def first_of(counts: array[int]) -> float:
+    """The begin of the first bin in which there is one."""
+    return next(n for n, count in enumerate(counts) if count) * BIN_S
 
 
 def merged(counts: list[array[int]]) -> array[int]:

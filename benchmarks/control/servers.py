@@ -88,6 +88,8 @@ class Server:
     """How many are served at once while the others wait in a queue; 0: any number, no queue."""
     form: Callable[[float, float], float | None] = lambda at, wait_s: None
     punishes: bool = False
+    broken: float = 0.0
+    """Share of requests that are refused for no reason."""
     _ends: list[float] = field(default_factory=list)
     _free: list[float] = field(default_factory=list)
 
@@ -100,6 +102,8 @@ class Server:
                 heapq.heappop(ends)
             if len(ends) >= self.cap:
                 waits.append(1.0)
+        if self.broken and self.rng.random() < self.broken:
+            waits.append(1.0)
         if waits:
             for limiter in current if self.punishes else ():
                 limiter.book(at)
@@ -183,6 +187,22 @@ def log(count: int, window_s: float) -> list[Timed]:
     return [(-math.inf, Log(count, window_s))]
 
 
+class SteppingLog(Log):
+    """A log of one second whose count changes: (from when, count).  What it took before a change still counts."""
+
+    def __init__(self, *counts: tuple[float, float]) -> None:
+        super().__init__(round(max(count for _, count in counts)), 1.0)
+        self._counts = counts
+
+    def wait_s(self, now: float) -> float:
+        count = round(next(count for since, count in reversed(self._counts) if since <= now))
+        return max(0.0, self._times[-count] + self._window_s - now) if len(self._times) >= count else 0.0
+
+
+def stepping_log(*counts: tuple[float, float]) -> Callable[[random.Random], list[list[Timed]]]:
+    return lambda rng: [[(-math.inf, SteppingLog(*counts))]]
+
+
 def counter(count: int, window_s: float, rng: random.Random) -> list[Timed]:
     return [(-math.inf, Counter(count, window_s, -rng.uniform(0, window_s)))]
 
@@ -193,6 +213,10 @@ def no_header(at: float, wait_s: float) -> None:
 
 def whole_seconds(at: float, wait_s: float) -> float:
     return max(1.0, math.ceil(wait_s - 1e-9))
+
+
+def one_second(at: float, wait_s: float) -> float:
+    return 1.0
 
 
 def http_date(at: float, wait_s: float) -> float | None:

@@ -17,7 +17,7 @@ import math
 import random
 from array import array
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .servers import Server
 
@@ -34,6 +34,13 @@ class Control(Protocol):
     def on_sent(self, now: float) -> None: ...
     def on_good(self, now: float, sent_at: float, latency_s: float) -> None: ...
     def on_throttle(self, now: float, sent_at: float, retry_after_s: float | None) -> float: ...
+
+
+@runtime_checkable
+class TakesBusy(Control, Protocol):
+    """A controller that can be told of a 503 without a wait."""
+
+    def on_busy(self, now: float, sent_at: float) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -53,13 +60,39 @@ class Recorder:
         return sum(counts[round(start / BIN_S) : round(end / BIN_S)])
 
 
+class Stalls:
+    """When the event loop of a client stands still."""
+
+    __slots__ = ("_begins_at", "_ends_at", "_longest_s", "_mean_s", "_rng", "_shortest_s")
+
+    def __init__(self, rng: random.Random, shortest_s: float, longest_s: float, mean_s: float) -> None:
+        self._rng, self._shortest_s, self._longest_s, self._mean_s = rng, shortest_s, longest_s, mean_s
+        self._ends_at = 0.0
+        self._begins_at = rng.expovariate(1 / mean_s)
+
+    def until(self, now: float) -> float:
+        """When the loop comes to what happens now."""
+        while now >= self._begins_at:
+            self._ends_at = self._begins_at + self._rng.uniform(self._shortest_s, self._longest_s)
+            self._begins_at = self._ends_at + self._rng.expovariate(1 / self._mean_s)
+        return max(now, self._ends_at)
+
+
 class Client:
     """One sender; `pump` sends what may go and says when it wants to be asked again."""
 
-    __slots__ = ("control", "in_flight", "not_before", "record", "starts_at", "wakes_at")
+    __slots__ = ("busy", "control", "in_flight", "not_before", "record", "stalls", "starts_at", "wakes_at")
 
-    def __init__(self, control: Control, record: Recorder, *, starts_at: float = 0.0) -> None:
-        self.control, self.record, self.starts_at = control, record, starts_at
+    def __init__(
+        self,
+        control: Control,
+        record: Recorder,
+        *,
+        starts_at: float = 0.0,
+        stalls: Stalls | None = None,
+        busy: TakesBusy | None = None,
+    ) -> None:
+        self.control, self.record, self.starts_at, self.stalls, self.busy = control, record, starts_at, stalls, busy
         self.in_flight = 0
         self.wakes_at = math.inf
         self.not_before = 0.0
@@ -85,6 +118,9 @@ class Simulation:
             now, _, client, sent_at, stated = pop(heap)
             if now >= ends_at:
                 break
+            if client.stalls and stated == stated and (at := client.stalls.until(now)) > now:
+                self._push(at, client, sent_at, stated)
+                continue
             self.events += 1
             record = client.record
             if sent_at < 0:
@@ -108,7 +144,9 @@ class Simulation:
         record = client.record
         record.throttled[int(now / BIN_S)] += 1
         record.digest = hash((record.digest, now, sent_at))
-        if stated < 0:
+        if client.busy:
+            client.busy.on_busy(now, sent_at)
+        elif stated < 0:
             client.control.on_throttle(now, sent_at, None)
         else:
             client.not_before = max(client.not_before, now + stated)
