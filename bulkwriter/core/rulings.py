@@ -46,7 +46,7 @@ class News(Enum):
 
 class Ruling(NamedTuple):
     """What a reply means.  `stop` is the error that ends the run; `wants_token` says that the current token is
-    refused.
+    refused, so that nothing may be sent with it.
     """
 
     event: PairEvent
@@ -129,7 +129,8 @@ class Rulings:
     def _unauthorized(self, verdict: Verdict, created: int, *, is_refreshed: bool) -> Ruling:
         if is_refreshed and created == self._token_refused_at:
             hint = stops.no_role(self._create_role)
-            return Ruling(*BACK, verdict, ConfigurationStop(verdict.message, hint=hint, code="token"))
+            stop = ConfigurationStop(verdict.message, hint=hint, code="token")
+            return Ruling(*BACK, verdict, stop, wants_token=True)
         self._token_refused_at = created
         return Ruling(*BACK, verdict, wants_token=True)
 

@@ -77,9 +77,12 @@ class Suspension:
             self._tries = min(self._tries + 1, DOUBLINGS_MAX)
             self._try_at = now + self._pause()
 
-    def hurry(self, now: float) -> None:
-        """Somebody asks for a try now; not before the time that the error names."""
-        if self.error and not self.is_refusing and not self._is_costly():
+    def hurry(self, now: float, *, has_token: bool = False) -> None:
+        """Somebody asks for a try now; not before the time that the error names.
+
+        `has_token`: a token has just come, so the try needs no sign-in.
+        """
+        if self.error and not self.is_refusing and (has_token or not self._is_costly()):
             self._try_at = min(self._try_at, now)
 
     def end(self, *, is_proven: bool) -> None:

@@ -22,6 +22,7 @@ Invariant: at most one try is under way.  Not here: when a try is due (`core.sus
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -62,6 +63,7 @@ class Health:
         self._calls: dict[asyncio.Future[Any], tuple[tuple[int, int] | None, float]] = {}
         self._trying: asyncio.Task[None] | None = None
         self._looked_at = 0.0
+        self._token_since: float | None = None  # since when the token was in use when looks were forbidden
 
     @property
     def trouble(self) -> Trouble | None:
@@ -142,18 +144,32 @@ class Health:
             await run.until(lambda: self.trouble is not None or bool(self._engine.looker.forbidden))
             while trouble := self.trouble:
                 now = clock()
+                self._note_forbidden()
                 self._end_waits(trouble, now)
                 self._try(now)
                 await anyio.sleep(TICK_S)
+            self._note_forbidden()
             self._look_again(clock())
             run.soon()  # for those who wait until it is well
             await anyio.sleep(TICK_S)
 
+    def _note_forbidden(self) -> None:
+        """Keep in mind with which token looks were forbidden."""
+        if not self._engine.looker.forbidden:
+            self._token_since = None
+        elif self._token_since is None:
+            self._token_since = self._engine.token_refresh.since
+
     def _look_again(self, now: float) -> None:
-        """Looks that were forbidden are tried again from time to time, where no source waits for its end."""
+        """Looks that were forbidden are tried again with each new token, and from time to time where no source waits
+        for its end.
+        """
         engine = self._engine
-        if engine.looker.forbidden and engine.run.source is None and now >= self._looked_at + LOOKS_S:
-            self._looked_at = now
+        if not engine.looker.forbidden:
+            return
+        has_new_token = self._token_since != engine.token_refresh.since < math.inf
+        if has_new_token or (engine.run.source is None and now >= self._looked_at + LOOKS_S):
+            self._looked_at, self._token_since = now, None
             engine.looker.failures.try_again()
             engine.looker.wake()
 
@@ -180,9 +196,10 @@ class Health:
         engine = self._engine
         admission, clock = engine.admission, engine.ports.clock
         try:
+            was_missing = engine.token_refresh.is_missing
             await engine.token_refresh.again()
             if engine.pairs.ready:  # a pair shows more than a list
-                admission.suspension.hurry(clock())
+                admission.suspension.hurry(clock(), has_token=was_missing)
                 return
             await engine.ports.get_page(EVERYTHING, 1)
         except ListFailed as failure:

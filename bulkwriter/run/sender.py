@@ -173,7 +173,7 @@ class Sender:
         if ruling.stop:
             self._run.stop(ruling.stop)
         if ruling.wants_token:
-            self._token_refresh.refused()
+            self._token_refresh.refused(is_stopped=ruling.stop is not None)
 
     def _move(self, lane: LaneLike, intent: Intent, ruling: Ruling, status: int, now: float) -> None:
         """Tell `Pairs` of the event."""

@@ -3,8 +3,9 @@
 The sender calls `encode` to make a request with it, and asks since when it is in use.  Nothing is sent while a token is
 refreshed.  A reply to a request with an older token says nothing about the current one.
 
-If no token can be had, sending is suspended (`core.suspension`), and `again` is asked each time that something may be
-tried: for another token, or else for a request with the refused one, since the server may have been wrong.
+If no token can be had, or a fresh one is refused as well, sending is suspended (`core.suspension`).  `again` is asked
+each time that something may be tried: for another token, or else for a request with the refused one, since the server
+may have been wrong.
 
 Invariant: there is at most one refresh for one refused token, however many replies say so.  Not here: where tokens come
 from (`net.auth`), and when a refusal suspends sending (`core.rulings`).
@@ -75,16 +76,23 @@ class TokenRefresh:
         if self._generation is None:  # doubts of an earlier start alone: no pair of the source asked for a token
             await self.begin()
             return
+        if self.is_missing and self._run.suspension.error is None:  # no try asks for it any more
+            await self._refresh()
+            return
         token = await self._tokens.current()
         if token.generation != self._generation:
             self._run.tell(TokenRefreshed())
             self._use(token, is_refreshed=False)
 
-    def refused(self) -> None:
-        """The server refused the current token.  Get another, and send nothing until it has come."""
+    def refused(self, *, is_stopped: bool = False) -> None:
+        """The server refused the current token.  Get another, and send nothing until it has come.
+
+        `is_stopped`: this refusal suspends sending, so the next try gets it (`again`).
+        """
         if self.since < math.inf:
             self.since = math.inf
-            self._run.spawn(self._refresh)
+            if not is_stopped:
+                self._run.spawn(self._refresh)
 
     async def _refresh(self) -> None:
         """Get another token.  Raises the error that stops the run if there is none."""

@@ -69,7 +69,8 @@ def test_a_fresh_token_that_is_refused_stops_unless_something_has_shown_that_it_
     elif between == "a refusal":
         bench.rule(rejected())
     ruling = bench.rule(Reply(401), is_refreshed=between != "another token")
-    assert ruling.wants_token == (between != "nothing")
+    assert ruling.wants_token
+    assert (ruling.stop is None) == (between != "nothing")
     assert isinstance(ruling.stop, ConfigurationStop) == (between == "nothing")
 
 

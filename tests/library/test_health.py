@@ -190,6 +190,45 @@ def test_a_token_call_that_fails_is_made_again_and_ends_nothing(
     assert (len(told(here, events.Unwell)), len(told(here, events.Well))) == (1, 1)
 
 
+class StaleTokens(SimTokens):
+    """A source whose first `stale` new tokens the server refuses as well, such as a cache of tokens."""
+
+    stale = 1
+
+    async def refresh(self, stale_generation: int) -> Token:
+        token = await super().refresh(stale_generation)
+        if token.generation == stale_generation + 1 <= self.stale:
+            self._server.revoke()
+        return token
+
+
+@pytest.mark.parametrize(("doubts", "stale"), [(False, 1), (False, 3), (True, 1)])
+def test_after_two_refused_tokens_in_a_row_the_next_try_asks_for_another(
+    doubts: bool, stale: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tries repeated the refused token for as long as the source of tokens was not due to renew it."""
+    monkeypatch.setattr("tests.sim.assembly.SimTokens", StaleTokens)
+    monkeypatch.setattr(StaleTokens, "stale", stale)
+
+    async def act(writer: BulkWriter) -> None:
+        await goes_on(writer)
+        if doubts:
+            here.weather.odds = replace(CALM, creates={"reset after": 1.0})
+            doubt = asyncio.create_task(writer.write((1, 1)))
+            await asyncio.sleep(1.0)
+            here.weather.calm()
+        here.server.revoke()
+        attempts = here.watch.attempts
+        assert (await writer.write((9, 10))).state is State.CREATED
+        assert here.watch.attempts - attempts == stale + 2, "each token is sent once"
+        await goes_on(writer, (9, 11))
+        if doubts:
+            assert (await doubt).state is State.CREATED
+
+    here = stage()
+    here.run(act)
+
+
 @pytest.mark.parametrize("patience_s", [5.0, 400.0])
 def test_a_role_that_is_missing_for_a_while_fails_only_who_waits_longer_than_it_wants(patience_s: float) -> None:
     """403 to everything.  Nobody else can tell us that the role was given, so one request tries now and then."""
