@@ -256,6 +256,8 @@ class Engine:
         may go on for ever.  Doubts stay where lists are forbidden.
         """
         run = self.run
+        if run.source:
+            run.source.finishes()
         while True:
             await run.until(lambda: run.is_ending or self._is_done(has))
             await self._listen()
@@ -271,8 +273,11 @@ class Engine:
     def _is_done(self, has: Callable[[tuple[int, int]], bool]) -> bool:
         """Whether no pair of the source is in any place.  Its last rows may still be on their way to the disk."""
         pairs, waiters = self.pairs, self.committer.deliveries.waiters
+        reopened = self.run.source.reopened if self.run.source else ()
 
         def is_its(intent: Intent) -> bool:
+            if intent.seq in reopened:
+                return False
             return intent.seq < SINGLE_SEQ or intent.seq not in waiters or has(intent.pair)
 
         may_be_looked_up = not self.looker.forbidden

@@ -270,6 +270,8 @@ class Entrance:
         """Somebody else made the row of the pair, or claimed it."""
         single.is_in(row.seq, 0 if row.state is State.FAILED else row.attempts, row.line)
         if single.may_go(row.state, self.again):
+            if row.state is not State.PENDING and self._run.source:
+                self._run.source.note_reopened(row.seq)
             if not is_again:
                 self._waiting.append(single)
         elif row.state in SETTLED or row.state is State.FAILED:

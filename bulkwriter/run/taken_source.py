@@ -21,7 +21,7 @@ from ..model import Intent
 class TakenSource:
     """One source, from its first row until it was left."""
 
-    __slots__ = ("_scope", "began_at", "error", "is_ended", "unsent")
+    __slots__ = ("_is_finishing", "_scope", "began_at", "error", "is_ended", "reopened", "unsent")
 
     def __init__(self, began_at: float) -> None:
         self.began_at = began_at
@@ -30,7 +30,19 @@ class TakenSource:
         self.is_ended = False
         """Whether no more rows of it are taken."""
         self.unsent: list[Intent] = []
+        self._is_finishing = False
+        self.reopened: set[int] = set()
+        """Seqs of rows that single writes try again although they had their outcome.  It waits for none of them."""
         self._scope: anyio.CancelScope | None = None
+
+    def finishes(self) -> None:
+        """All rows that it takes were taken, and it waits for their outcomes."""
+        self._is_finishing = True
+
+    def note_reopened(self, seq: int) -> None:
+        """A single write tries a row again that has an outcome."""
+        if self._is_finishing:
+            self.reopened.add(seq)
 
     def took_back(self, unsent: list[Intent]) -> None:
         """These pairs of it are `pending` again."""

@@ -65,6 +65,39 @@ def test_a_source_ends_while_single_pairs_go_on(odds: Odds, seed: int) -> None:
     here.run(act)
 
 
+@pytest.mark.parametrize("state", [State.REJECTED, State.FAILED])
+def test_a_source_ends_while_its_own_rows_are_tried_again_and_again(state: State) -> None:
+    """Some row of it was always open, so that it never ended."""
+    odds = CALM if state is State.REJECTED else replace(CALM, creates={"500 before": 1.0})
+
+    async def act(writer: BulkWriter) -> None:
+        first = await writer.write_all(OURS)
+        assert getattr(first.counts, state.word) == len(OURS)
+        tries = 0
+
+        async def caller(pair: tuple[int, int]) -> None:
+            nonlocal tries
+            while True:
+                assert (await writer.write(pair, retry=("rejected",))).state is state
+                tries += 1
+
+        callers = [asyncio.create_task(caller(pair)) for pair in OURS]
+        try:
+            while tries < 20:
+                await asyncio.sleep(0.01)
+            await asyncio.wait_for(writer.write_all(OURS), SOON_S)
+            outcomes = [outcome async for outcome in writer.stream(OURS)]
+            assert {outcome.pair for outcome in outcomes} == set(OURS)
+        finally:
+            for each in callers:
+                each.cancel()
+            await asyncio.gather(*callers, return_exceptions=True)
+
+    settings = {"in_flight": 6, "max_attempts": 1, "late_apply_s": 0.2, "list_lag_s": 0.1, "max_same_rejections": 999}
+    here = stage(odds=odds, refused=set(OURS), settings=settings | {"stop_rejected": 1.0})
+    here.run(act)
+
+
 def test_a_source_waits_for_a_pair_that_was_given_one_by_one_just_before() -> None:
     """Its own row is then a duplicate, and the other row is in doubt."""
 

@@ -149,10 +149,10 @@ class HandBearer:
         self.since, self.is_refreshed, self.refreshes = math.inf, False, 0
         self.encode: Callable[[tuple[int, int]], bytes] = lambda pair: b""
 
-    def refused(self) -> None:
+    def refused(self, *, is_stopped: bool = False) -> None:
         if self.since < math.inf:
             self.since = math.inf
-            self.refreshes += 1
+            self.refreshes += not is_stopped
 
 
 class NotedPairs(Pairs):
