@@ -22,12 +22,14 @@
     config          every setting with its origin
     stub, demo      the local server, and a run against it; `demo_people`: one that begins with a spreadsheet
     topics          help; `manual`: its texts for operators, `manual_reference`: those to look things up in,
-                    `manual_config`: settings in files; `api_page`: the library's reference;
-                    `manual_testing`: a service's own tests, benchmarks in CI
+                    `manual_config`: settings in files; `manual_operators`: the life of a long run;
+                    `manual_testing`: a service's own tests, benchmarks in CI; `api_page`: the library's reference
 
     signals         the first drains, the second leaves the process
     stdout          what is written there, and what becomes of it when that fails
-    stderr          everything printed there, by one thread; `event_lines`: events as sentences
+    stderr          everything printed there, by one thread; `event_lines`: events as sentences; `log_file`: the same
+                    in the file of --log-file
+    on_end          the user's own command that is told how a run ended
     progress        a snapshot as lines, drawn by `live`
     ending          exit code, summary, the command that resumes
     reason_lines    why pairs were not written, most frequent first

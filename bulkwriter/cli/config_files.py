@@ -10,8 +10,9 @@ An option goes before the environment, and the environment before a file.  Of th
     [profile.NAME] of the working folder, the same of the user's file, top of the working folder's, top of the user's
 
 The user's own file is the user's word.  A file that lies in a working folder may come from anybody, with an archive or
-a checkout.  So it may not name certificates or a proxy.  It may name a host, which is then told.  Such a host never
-gets a sign-in that stands in the user's own file, unless that file names the host as well.
+a checkout.  So it may name no certificates, no proxy, no command, and no file to write.  It may name a host, which is
+then told.  Such a host never gets a sign-in that stands in the user's own file, unless that file names the host as
+well.
 
 Secrets stand in no such file: it names the file that holds one.  A path is relative to the file it stands in.  An
 unknown key or a value of the wrong type is a `UsageError` that says where it stands.
@@ -41,8 +42,9 @@ OF_ONE_CALL: Final = frozenset(
     {"journal", "limit", "dry_run", "retry", "after_loss", "as_json", "yes", "verbose", "header_line"}
 )
 """Parameters that a file may not set, since they concern one source or one call."""
-OF_THE_USER: Final = frozenset({"ca_file", "proxy"})
-"""Parameters that the working folder's file may not set: who sets these can read what is sent."""
+OF_THE_USER: Final = frozenset({"ca_file", "proxy", "on_end", "log_file", "metrics_file"})
+"""Parameters that the working folder's file may not set: who sets these can read what is sent, run a command, or write
+into any file."""
 SIGN_IN: Final = frozenset({"token_file", "username", "password_file", "totp_file", "client_id"})
 RIVALS: Final = (
     (frozenset({"token_file"}), frozenset({"username"})),

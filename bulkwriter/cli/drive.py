@@ -235,22 +235,28 @@ class Drive:
     @contextlib.asynccontextmanager
     async def _showing(self, writer: Writer) -> AsyncIterator[None]:
         """Progress of `writer` while the block runs."""
-        if self._progress == "none":
-            yield
-            return
-        async with beside(self._show(writer)):
+        async with contextlib.AsyncExitStack() as stack:
+            if self._progress == "plain":
+                await stack.enter_async_context(beside(say_often(writer, self._stderr.print)))
+            elif self._progress == "rich":
+                await stack.enter_async_context(beside(self._draw(writer)))
+                if self._stderr.has_log:
+                    await stack.enter_async_context(beside(say_often(writer, self._stderr.log)))
             yield
 
-    async def _show(self, writer: Writer) -> None:
-        """Draw every `LIVE_S`, or print a line at growing intervals, until cancelled."""
+    async def _draw(self, writer: Writer) -> None:
+        """Draw every `LIVE_S`, until cancelled."""
         while True:
-            if self._progress == "rich":
-                self._stderr.draw(writer.snapshot())
-                await asyncio.sleep(LIVE_S)
-                continue
-            await asyncio.sleep(progress.pause_s(writer.snapshot().elapsed_s))
-            now = writer.snapshot()
-            self._stderr.print(progress.plain_line(now), **progress.json_facts(now))
+            self._stderr.draw(writer.snapshot())
+            await asyncio.sleep(LIVE_S)
+
+
+async def say_often(writer: Writer, say: Callable[..., None]) -> None:
+    """Say a line at growing intervals, until cancelled."""
+    while True:
+        await asyncio.sleep(progress.pause_s(writer.snapshot().elapsed_s))
+        now = writer.snapshot()
+        say(progress.plain_line(now), **progress.json_facts(now))
 
 
 def progress_form(stderr: Stderr, choice: str, env: Mapping[str, str]) -> str:

@@ -39,6 +39,7 @@ from . import choose, config_files, progress
 from .ending import exit_code_of, first_of, resume_command, time_to_come_back
 from .event_lines import EventLines
 from .main import bug
+from .on_end import OnEnd
 from .secret import secrets_of
 from .signals import Signals
 from .stderr import Stderr, own_stderr
@@ -99,7 +100,16 @@ class Invocation:
         self.options = config_files.given(ctx, options)
         self._notes = config_files.found_in(ctx)[1]
         self.command_line = resume_command(ctx.find_root().obj or ())
-        self.stderr = Stderr(own_stderr(), form=options["log_format"], secrets=secrets_of(os.environ))
+        self.stderr = Stderr(
+            own_stderr(),
+            form=self.options["log_format"],
+            secrets=secrets_of(os.environ),
+            log=self.options.get("log_file"),
+            own_words=f"{self.command_line} {self.options.get('username')}",
+        )
+        on_end = None if self.options.get("dry_run") else self.options.get("on_end")
+        self._on_end = OnEnd(on_end, self._note, env=os.environ) if on_end else None
+        self._is_told = False  # how it ended, to everybody but `--on-end`
         self.event_lines = EventLines(self.stderr, is_verbose=options["verbose"], now=time.monotonic)
         self._signals = Signals(on_first=self._first, on_second=self._second)
         self._on_signal: Callable[[signal.Signals], object] = self._cancel
@@ -112,7 +122,7 @@ class Invocation:
     def settings(self, journal: Path | None) -> Settings:
         """Settings with a way to sign in, asked for where need be.  Raises `UsageError`."""
         for note in self._notes:
-            self.stderr.print(f"note: {note}", event="note")
+            self._note(note)
         return choose.settings_for(self.options, os.environ, journal=journal, keep_secret=self.stderr.keep_secret)
 
     def conduct(self, command: ServerCommand) -> int:
@@ -195,9 +205,17 @@ class Invocation:
             stderr.print(bug(error, is_verbose=self.options["verbose"], secrets=[]), event="bug")
         if final.lines or (final.lines is not None and stderr.form == "json"):
             stderr.print("\n".join(final.lines), event="summary", **final.facts)
-        stderr.close()
+        stderr.settle()
         if self.options["as_json"]:
             put_json(final.facts)
+        self._is_told = True
+        if self._on_end:
+            self._on_end.start(final.facts)
+            self._on_end.wait()
+        stderr.close()
+
+    def _note(self, text: str) -> None:
+        self.stderr.print(f"note: {text}", event="note")
 
     def _stop(self, number: signal.Signals) -> None:
         if self._task is not None and not self._task.done() and not self._is_stopping:
@@ -217,13 +235,17 @@ class Invocation:
     # from the signals' thread
 
     def _first(self, number: signal.Signals) -> None:
+        if self._on_end:
+            self._on_end.leave()
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop closed just now: there is nothing left to stop
                 self._loop.call_soon_threadsafe(guarded(self._stop, self._crashed), number)
 
     def _second(self, exit_code: int) -> None:
-        if self._command is not None:
+        if self._command is not None and not self._is_told:
             final = self._command.abandoned(exit_code)
+            if self._on_end:
+                self._on_end.start(final.facts)
             self.stderr.print("\n".join([*(final.lines or ()), f"  {self.command_line}"]), event="aborted")
             if self.options["as_json"]:
                 put_json(final.facts)

@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config", "show every setting with its origin, and where configuration files lie"),
     "stub": ("stub", "start a local server that behaves like the real one"),
     "demo": ("demo", "show a run against the stub; needs no account"),
-    "help": ("topics", "explain a command or a topic, such as trouble, quotas or exit-codes"),
+    "help": ("topics", "explain a command or a topic, such as when, quotas or exit-codes"),
 }
 
 NEED_RESOURCES = frozenset({"run", "resolve", "plan", "check", "verify", "undo", "stub", "demo"})

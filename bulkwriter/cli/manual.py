@@ -1,9 +1,11 @@
-"""Help topics written for whoever runs bulkwriter, not for whoever changes it: `bulkwriter help ids`, `help trouble`, …
+"""Help topics written for whoever runs bulkwriter, not for whoever changes it: `bulkwriter help ids`, `help token`, …
 
 Each is plain text of at most 82 columns, so that it reads well on a terminal, in a mail and in a ticket.  What the
 program itself can say better (the reply table, settings, exit codes) is printed from its own tables (`topics`); the
 journal's format is described whole beside the code that writes it (`help journal-format`).  Facts about the API are
 those of its documentation of November 2026; where that is silent, the text says so.
+
+Not here: how a run is kept alive, watched and mended (`manual_operators`).
 """
 
 from __future__ import annotations
@@ -325,123 +327,6 @@ What happens to the counts
   the server sends no Date      a calendar day counts as any 24 hours
 
 More: bulkwriter help quota-counting
-"""
-
-LONG_RUNS: Final = """\
-A run of days or weeks
-
-You can stop a run at any time, with Ctrl-C, a kill or a reboot, and start it
-again with the same command.  So either keep the run alive, or start it again
-and again.  Both work.
-
-On a server that you log out from, use tmux:
-
-  tmux new -s backfill                  opens a screen that stays.  Start the run
-  bulkwriter run pairs.csv ...          in it; then Ctrl-B D leaves the screen
-  tmux attach -t backfill               comes back to it
-
-or systemd:
-
-  systemd-run --user --unit=backfill --same-dir -p Restart=on-failure \\
-      -p RestartSec=10min -p RestartPreventExitStatus="1 2 4 5 6 74" \\
-      "$(command -v bulkwriter)" run pairs.csv --token-file token
-  loginctl enable-linger                   keeps it alive after you log out
-  journalctl --user -u backfill -f         shows its messages
-  systemctl --user stop backfill           stops it cleanly (SIGTERM)
-
-From cron, each start sends as many pairs as the day allows.  Exit 75 means
-"later" and is no failure.  A start ends with exit 5 while another one still
-runs.  This is one line of the crontab:
-
-  7 * * * * cd $HOME/backfill && bulkwriter run pairs.csv --token-file token \\
-            --on-quota stop 2>>run.log || [ $? -eq 75 ]
-
-For a systemd timer use Type=oneshot, SuccessExitStatus=75, OnCalendar=hourly and
-Persistent=true.
-
-In a container, use one volume for the folder of source and journal, and one for
-~/.local/state/bulkwriter.  Stop it with SIGTERM, allow 30 s for that, and run
-one replica only.
-
-A token is valid for 7 days.  Replace the file behind --token-file while the run
-goes on, or sign in with --username and --password-file (help token).
-
-bulkwriter status pairs.csv.journal shows how the run stands, at any time and
-from any terminal.
-"""
-
-TROUBLE: Final = """\
-When something happens: what it means, what to do
-
-  The run was stopped, killed, rebooted or disconnected
-      Nothing is lost.  Give the same command again.
-  "in doubt"
-      A request was sent and no reply came back.  After about a minute the run,
-      or its next start, asks the server what became of it.  You need not do
-      anything.
-  exit 4, the token was refused (401)
-      The token is older than 7 days, or the user has not the right role (help
-      token).  Correct that; then the same command goes on.
-  exit 4, the same rejection again and again
-      A setting or the file is wrong for most rows.  The message quotes the
-      server.  To see every row:
-      bulkwriter export JOURNAL --state rejected --output x.csv
-      When the cause is removed, add --retry rejected to the same command.
-  exit 4, host name not found, or no TLS connection
-      The --base-url is wrong, or the network needs a proxy or a certificate of
-      its own (--proxy, --ca-file).
-  exit 75
-      Come back later.  The day's writes are spent, the server or the network is
-      down, or the server asks for a long wait.  If the time is known, the
-      message says it.
-  exit 5, held by pid N
-      Another process uses this journal: bulkwriter status JOURNAL shows it.
-      Wait for it, or stop it with kill N.  Never delete the .lock file.
-  exit 5, the journal is damaged, or the disk is full or failing
-      Make room on the disk.  For a damaged file, move it away and add
-      --after-loss (help journal).
-  exit 6, the source has changed
-      Put the file back as it was.  If you want to write other rows, use another
-      file name.  The run finds the pairs that exist and does not write them
-      twice.
-  exit 6, no column CourseLessonId
-      The first line does not name the columns.  Add --header-line N, or
-      --lesson-column and --member-column (help sources).
-  exit 3
-      Some pairs are still in doubt.  Give the same command again.  If a note
-      says that the existing records cannot be listed, give the user the role
-      -List first: without it the run cannot settle any doubt.
-  exit 1
-      The run is done, but the server refused some pairs, or some rows hold no
-      valid pair.  bulkwriter export shows them.
-  throttled
-      The server says "too fast", and the run slows down by itself.  If this
-      happens often, another program shares the account: --quota-share 0.5 leaves
-      it half.
-  The run is slow
-      bulkwriter status JOURNAL says what holds it back.  Most often it is a
-      quota (help quotas).
-  Wrong pairs were written
-      bulkwriter undo JOURNAL deletes the records that this run created, and
-      nothing else.  It needs the role -Delete.
-  Are all pairs really on the server?
-      bulkwriter verify JOURNAL asks the server.  If a pair is there twice, add
-      --repair.
-  exit 70
-      This is a bug of ours.  Start the run again with -v, and report what it
-      prints.
-"""
-
-COMPLETION: Final = """\
-Completion of commands, options and file names in your shell
-
-  bash   echo 'eval "$(_BULKWRITER_COMPLETE=bash_source bulkwriter)"' >> ~/.bashrc
-  zsh    echo 'eval "$(_BULKWRITER_COMPLETE=zsh_source bulkwriter)"' >> ~/.zshrc
-  fish   echo '_BULKWRITER_COMPLETE=fish_source bulkwriter | source' \\
-             > ~/.config/fish/completions/bulkwriter.fish
-
-Then open a new shell.  bash must be version 4.4 or later; macOS comes with an
-older one.
 """
 
 VERIFY_AND_UNDO: Final = """\

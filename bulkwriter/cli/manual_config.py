@@ -50,7 +50,8 @@ What the file of a working folder may not do
 
 A folder may come from somebody else, with its bulkwriter.toml in it.  So:
 
-  - It names no proxy and no certificates.  Only your own file does.
+  - It names no proxy, no certificates, no command (on-end) and no file to write
+    (log-file, metrics-file).  Only your own file does.
   - A server that it names is told on each run.  The sign-in that stands in your
     own file is not used there, unless your own file names that server too.
   - A token in BULKWRITER_TOKEN is yours to give: look at the server that is told

@@ -236,6 +236,10 @@ output_options = several(
         "--log-format", "format of stderr: text, or JSON lines", "log_format",
         type=click.Choice(["text", "json"]), default="text",
     ),
+    plain(
+        "--log-file", "append all that is said to this file as well, each line with date, time and zone", "log_file",
+        metavar="PATH", type=PATH,
+    ),
     plain("--verbose", "show every event, and a traceback for a bug", "verbose", "-v", is_flag=True),
     plain("--yes", "answer yes to every question", "yes", is_flag=True),
     title="Output",
@@ -250,6 +254,10 @@ run_output_options = several(
     plain(
         "--metrics-file", "keep the run's metrics in this file, NAME.prom, for node_exporter's textfile collector",
         "metrics_file", metavar="PATH", type=PATH,
+    ),
+    click.option(  # not from the environment: whoever can set a variable there is not thereby asked to run commands
+        "--on-end", "on_end", cls=Option, metavar="COMMAND",
+        help="run this shell command at the end, with the object of --json on its stdin (see: help logs)",
     ),
     output_options,
     title="Output",

@@ -6,9 +6,11 @@ cannot write it drops: first progress (only the newest matters), then, past `QUE
 is not tried again.
 
 Two forms: text, where a `Screen` may draw progress below the lines, and JSON lines (`--log-format json`), where
-everything said is an object with `at` and `event`.  No secret that the command knows is ever written (`Secrets`).
+everything said is an object with `at` and `event`.  What is said goes into the file of `--log-file` as well, and
+progress with it, as lines.  No secret that the command knows is ever written (`Secrets`); no e-mail but those of the
+command line goes into a file.
 
-Invariant: no method but `close` waits, and `close` waits at most the time it is given.
+Invariant: no method but `settle` and `close` waits, and these wait at most the time they are given.
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
 
 from ..model import Snapshot
 from ..shell import visible
+from .log_file import LogFile
 from .secret import Secrets
 
 QUEUE_LINES = 2_000
@@ -47,9 +51,17 @@ class Stderr:
     """Queue of what to print, and the thread that writes it."""
 
     def __init__(
-        self, stream: TextIO | None, *, form: Literal["text", "json"] = "text", secrets: Sequence[str] = ()
+        self,
+        stream: TextIO | None,
+        *,
+        form: Literal["text", "json"] = "text",
+        secrets: Sequence[str] = (),
+        log: Path | None = None,
+        own_words: str = "",
     ) -> None:
+        """`log` is a file that gets all lines too; e-mails in `own_words` may stand there.  Raises `UsageError`."""
         self.form = form
+        self._log = LogFile(log, warn=self._warn, missing=self._missing, own_words=own_words) if log else None
         self._stream = stream
         self.is_terminal = stream is not None and is_terminal(stream)
         self._secrets = Secrets(secrets)
@@ -59,10 +71,15 @@ class Stderr:
         self._snapshot: Snapshot | None = None
         self._dropped = 0
         self._errors: set[str] = set()
-        self._is_closing = False
+        self._asked: Literal["", "settle", "close"] = ""
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._write_queued, name="stderr", daemon=True)
         self._thread.start()
+
+    @property
+    def has_log(self) -> bool:
+        """Whether there is a file that gets all lines."""
+        return self._log is not None
 
     def use(self, screen: Screen) -> None:
         """Draw progress with `screen` from now on."""
@@ -88,18 +105,30 @@ class Stderr:
         In a log an event's line begins with date, time and zone, since it may be read days later; so does progress
         wherever it is lines.
         """
+        self.log(text, **facts)
         if self.form == "json":
             text = json_line({"event": "said", **facts, "text": text})
         else:
             is_log = self._stream is not None and not self.is_terminal
             is_dated = (is_log and "event" in facts) or facts.get("event") == "progress"
-            text = visible(f"{stamp()}  {text}" if is_dated else text)
+            text = visible(dated(text) if is_dated else text)
         with self._wake:
             if len(self._lines) >= QUEUE_LINES:
                 self._dropped += 1
                 return
             self._lines.append(self._secrets.strike(text))
             self._wake.notify()
+
+    def log(self, text: str, /, **facts: Any) -> None:
+        """As `print`, for the log file alone; each of its lines begins with date, time and zone."""
+        if self._log is None:
+            return
+        if self.form == "json":
+            lines = [json_line({"event": "said", **facts, "text": text})]
+        else:
+            lines = [visible(dated(line)) for line in text.splitlines() if line]
+        for line in lines:
+            self._log.add(self._secrets.strike(line))
 
     def print_once(self, text: str, /, **facts: Any) -> None:
         """As `print`, for an error that ends the command: in text once, though it is told when it happens and at the
@@ -115,33 +144,58 @@ class Stderr:
             self._snapshot = snapshot
             self._wake.notify()
 
+    def settle(self, timeout_s: float = 2.0) -> None:
+        """Write what is queued and draw no more, so that another process may write there; wait as `close` does."""
+        with self._wake:
+            self._asked = self._asked or "settle"
+            self._wake.notify_all()
+            self._wake.wait_for(lambda: self._asked != "settle", timeout_s)
+
     def close(self, timeout_s: float = 2.0) -> None:
         """Write what is queued, but wait no longer than `timeout_s`.  A second call does nothing."""
         with self._wake:
-            self._is_closing = True
-            self._wake.notify()
+            self._asked = "close"
+            self._wake.notify_all()
         self._thread.join(timeout_s)
+        if self._log is not None:
+            self._log.close(timeout_s)
 
     def _write_queued(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for `signals`' thread
         while True:
             with self._wake:
-                while not (self._lines or self._snapshot or self._is_closing):
+                while not (self._lines or self._snapshot or self._asked):
                     self._wake.wait()
                 lines, self._lines = self._lines, deque()
                 self._written.extend(lines)
                 snapshot, self._snapshot = self._snapshot, None
                 dropped, self._dropped = self._dropped, 0
-                screen, is_closing = self._screen, self._is_closing
+                screen, asked = self._screen, self._asked
             for line in lines:
                 screen.line(line)
             if dropped:
                 screen.line(f"({dropped:,} lines were dropped: nobody read stderr)")
-            if snapshot is not None and not is_closing:
+            if snapshot is not None and not asked:
                 screen.draw(snapshot)
-            if is_closing and not lines:
+            if asked and not lines:
                 screen.close()
-                return
+                if asked == "close":
+                    return
+                self._settled()
+
+    def _settled(self) -> None:
+        with self._wake:
+            self._screen = PlainScreen(self._write)
+            self._asked = "" if self._asked == "settle" else self._asked
+            self._wake.notify_all()
+
+    def _warn(self, text: str) -> None:
+        self.print(f"note: {text}", event="note")
+
+    def _missing(self, count: int, why: str) -> str:
+        """The line in the log in the place of those that could not be written."""
+        text = f"({count:,} {'line is' if count == 1 else 'lines are'} missing here: {why})"
+        return json_line({"event": "missing", "count": count, "text": text}) if self.form == "json" else dated(text)
 
     def _write(self, text: str) -> None:
         if self._stream is None:
@@ -184,6 +238,10 @@ def is_terminal(stream: TextIO) -> bool:
 def stamp() -> str:
     """Now, as local time to the second with its zone."""
     return datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z").rstrip()
+
+
+def dated(text: str) -> str:
+    return f"{stamp()}  {text}"
 
 
 def json_line(facts: Mapping[str, Any]) -> str:
