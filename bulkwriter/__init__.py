@@ -31,10 +31,10 @@ Read the code in this order.  The `__init__.py` of each folder says what is wher
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` itself takes a while to import
+    from typing import Any
 
-if TYPE_CHECKING:
     from . import events as events
     from .errors import Backlogged as Backlogged
     from .errors import BulkwriterError as BulkwriterError
@@ -87,6 +87,8 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     module = import_module(f".{home}", __name__)
     return module if home == name else getattr(module, name)
 

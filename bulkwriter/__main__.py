@@ -8,17 +8,19 @@ This module deals with the process alone:
   1,024, on macOS 256.
 - A thread that hangs in a read or a write does not hold up the end of the process.  All that must last is durable by
   then.
+- A Ctrl-C while modules are imported ends the process by that signal, and not with a traceback: nothing has begun.  One
+  after the end changes nothing.  So this module imports little before `main`.
 """
 
 from __future__ import annotations
 
-import gc
-import io
+import _signal as signal  # type: ignore[import-not-found]  # what `signal` wraps, without the enums that take a while
 import os
 import sys
-import threading
-from contextlib import suppress
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` itself would take a while
+    from typing import NoReturn
 
 COLLECT_AFTER = 50_000
 """New objects before the garbage collector looks for cycles; 700 by default.  Each pair makes some ten objects that
@@ -38,14 +40,29 @@ def main(platform: str = sys.platform) -> None:
     if platform == "win32":  # said before anything is imported that is not there
         sys.stderr.write(NOT_HERE)
         sys.exit(2)
+    is_heeded = set_sigint(signal.SIG_DFL)
+    import gc
+
     gc.set_threshold(COLLECT_AFTER, 20, 50)
     open_standard_streams()
     allow_files()
+    from .cli.main import main as command_line
+
     try:
-        from .cli.main import main as command_line
-    except KeyboardInterrupt:  # nothing has begun, so there is nothing to say
-        leave(130)
-    leave(command_line(sys.argv[1:]))
+        if is_heeded:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = command_line(sys.argv[1:])
+    except KeyboardInterrupt:  # just before the command began, or just after its end
+        code = 130
+    leave(code)
+
+
+def set_sigint(handler: int) -> bool:
+    """Handle SIGINT so, where it is handled as Python does by itself; whoever ignores it goes on ignoring it."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return False
+    signal.signal(signal.SIGINT, handler)
+    return True
 
 
 def open_standard_streams() -> None:
@@ -57,12 +74,16 @@ def open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDONLY if fd == 1 else os.O_RDWR)
         if getattr(sys, name) is None:
             setattr(sys, name, open(fd, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  a descriptor, open for good
+    import io
+
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 must not make us fall silent
 
 
 def allow_files() -> None:
     """Raise this process's own limit on open files as far as allowed."""
+    from contextlib import suppress
+
     with suppress(ImportError, OSError, ValueError):  # Windows has none; macOS refuses more than its kernel's
         import resource
 
@@ -74,6 +95,9 @@ def allow_files() -> None:
 
 def leave(code: int) -> NoReturn:
     """End the process with `code`, whatever the state of the standard streams and of other threads."""
+    import threading
+
+    set_sigint(signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -33,7 +33,14 @@ CONTRACTS: dict[str, set[str]] = {
     # the example speaks of completed lessons
     "examples/service.py": {"lesson_id", "member_id"},
 }
-PROSE = {"cli/manual.py", "cli/manual_reference.py", "cli/resolve.py", "cli/enrol.py", "cli/manual_testing.py"}
+PROSE = {
+    "cli/manual.py",
+    "cli/manual_operators.py",
+    "cli/manual_reference.py",
+    "cli/manual_testing.py",
+    "cli/resolve.py",
+    "cli/enrol.py",
+}
 """Help that people read, about the API's own lessons and enrolments."""
 
 
