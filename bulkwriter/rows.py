@@ -3,6 +3,7 @@
     AppendRow   a record of the source that the journal does not have yet
     SettleRow   a change to a row that the journal has
     StoredRow   a row as it is read for a comparison
+    StepRow     a step in the way of a record that was no plain success
 
 The rows are plain tuples, since one is made for each pair.  `detail` is JSON or None; there is one function for each
 kind.  `store.schema` describes it and reads it back.
@@ -11,6 +12,7 @@ kind.  `store.schema` describes it and reads it back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import IntEnum
 from typing import Final
 
 import orjson
@@ -25,6 +27,39 @@ STATE_ALONE: Final = -1
 """In place of attempts: this row changes only the state.  The stored attempts and details are still true."""
 StoredRow = tuple[int, int | None, int | None, int, int, int | None]
 """A row as it is read for a comparison: seq, the two ids, state, attempts, line."""
+
+
+class RecordStep(IntEnum):
+    """One step in the way of a record that was no plain success.  The numbers are stored and keep their meaning.
+
+    What came of an attempt: `THROTTLED` not applied, the server said "too fast" · `UNSENT` not applied, nothing was
+    written or the token was an older one · `STOPPED` not applied, a setting, role or token is wrong · `LOST` may have
+    been applied · `REFUSED` the server refuses the pair.
+    Then: `RECALLED` the connection that answered was out of step, so it is in doubt · `ADOPTED` an earlier start had
+    sent it or was about to · `FOUND` a look saw its record · `ABSENT` looks agreed that there is none · `SETTLED` its
+    row is final.
+    """
+
+    THROTTLED = 1
+    UNSENT = 2
+    STOPPED = 3
+    LOST = 4
+    REFUSED = 5
+    RECALLED = 6
+    ADOPTED = 7
+    FOUND = 8
+    ABSENT = 9
+    SETTLED = 10
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+StepRow = tuple[int, float, int, int | None, str | None, int | None, int | None, float | None, float | None]
+"""A step in the way of one record: seq, time (epoch seconds), `RecordStep`, HTTP status, word, record id, state, how
+long the attempt took and which wait the server asked for (seconds).
+"""
 
 
 def intent_detail(floor: int | None) -> str | None:

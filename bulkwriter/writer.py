@@ -39,6 +39,7 @@ from .observe.logs import log_event
 from .run.delivery import Delivery
 from .run.engine import Engine
 from .run.health import Health
+from .run.history import History
 from .run.intents import states_sent_again
 from .run.measured import metrics_of
 from .run.notes import Notes
@@ -166,6 +167,7 @@ class BulkWriter:
                 engine.run.spawn(self._end_singles)
                 engine.run.spawn(self._health.keep)
                 engine.run.spawn(self._notes.keep)
+                engine.run.spawn(self._history.keep)
                 if warm_start:
                     engine.run.spawn(warm_start.keep, engine)
                 opened.set_result(None)
@@ -203,6 +205,7 @@ class BulkWriter:
             noted = ended  # a look or a stray reply brought news while the end was noted
             await self._notes.end(noted)
             await engine.committer.committed()
+        await self._history.end(noted)
         self._last_summary = replace(self.summary(), ended=noted)
         if error:
             raise error
@@ -218,6 +221,7 @@ class BulkWriter:
         self._health = Health(engine)
         self._singles = Singles(engine, self._health)
         self._source_run = source_run = SourceRun(engine, self._settings, assembly.stored.rows)
+        self._history = History(engine, engine.sender.log)
         self._notes = Notes(
             engine,
             began_at=assembly.began_at,

@@ -39,7 +39,7 @@ MAY_USE: dict[str, set[str]] = {
     "core": {"amounts", "errors", "metrics", "model", "rows", "settings"},
     "adaptive": {"model"},
     "net": {"__version__", "amounts", "entities", "errors", "guarded", "model", "settings"},
-    "store": {"entities", "errors", "guarded", "model", "rows", "threads"},
+    "store": {"__version__", "entities", "errors", "guarded", "model", "rows", "threads"},
     "sources": {"entities", "errors", "guarded", "model", "shell", "threads"},
     # look, wait and act
     "quota": {*NOUNS, "core", "guarded", "net", "store", "threads"},

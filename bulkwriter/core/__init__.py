@@ -11,6 +11,7 @@
     stops       when a run must stop, and the message to people
     reasons     the reasons why pairs were not written, grouped by their meaning
     stats       counters, latencies, the recent rate; `measured`: more of them, where somebody measures
+    record_log  the steps of records whose way was no plain success
     left        how many rows a source has, and how many still need work; `writes`: how many requests that takes
     dedupe      which pairs and which record ids were seen already
 

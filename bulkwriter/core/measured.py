@@ -18,7 +18,7 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -144,7 +144,11 @@ class MeasuredStats(Stats):
 
 def property_of(detail: str | None) -> str:
     """The property that a rejection names first, as a label."""
-    errors: Any = orjson.loads(detail).get("errors") if detail else None
+    return property_in(orjson.loads(detail).get("errors") if detail else None)
+
+
+def property_in(errors: Sequence[Sequence[str]] | None) -> str:
+    """The property that the first of these errors names, as a label."""
     name = errors[0][0] if errors else ""
     if not name:
         return NONE_NAMED

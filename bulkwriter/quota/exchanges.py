@@ -72,9 +72,12 @@ class Exchanges:
 
     def wall(self) -> float:
         """Epoch seconds, by the server's clock as far as it is known."""
-        boot = self._boot()
-        known = self._server.epoch(boot) if self._server else None
-        return self._zero + boot if known is None else known
+        known = self.server_wall()
+        return self._zero + self._boot() if known is None else known
+
+    def server_wall(self) -> float | None:
+        """Epoch seconds by the server's clock; None while that is not known."""
+        return self._server.epoch(self._boot()) if self._server else None
 
     def ask(self, kind: str) -> None:
         """More of this kind is wanted, now or soon; the exchange that is on its way may bring it."""

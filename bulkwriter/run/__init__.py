@@ -20,6 +20,7 @@
     measured                    the numbers of a run that somebody measures
     notes, token_life           what is kept for `status` and the next start; whether the token outlives the run
     warm_start                  the server's rate limit as found, kept for the next run of the account
+    history                     the run minute by minute, and the steps of records with trouble, in its journal
     registry        the list of this user's runs, so that two runs over the same pairs notice each other
     cpu                         processor time used
 

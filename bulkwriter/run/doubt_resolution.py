@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..core.pairs import Pairs
+from ..core.record_log import RecordLog
 from ..core.retry import RetryBudget
 from ..model import Intent, State
 from .admission import Admission
@@ -33,11 +34,13 @@ class DoubtResolution:
         admission: Admission,
         record_ids: RecordIds,
         store: Store,
+        log: RecordLog,
         *,
         is_checked: bool,
         clock: Callable[[], float],
     ) -> None:
         self._run, self._pairs, self._admission, self._ids, self._store = run, pairs, admission, record_ids, store
+        self._log = log
         self._is_checked = is_checked
         self._clock = clock
         self.budget = RetryBudget()
@@ -70,6 +73,7 @@ class DoubtResolution:
         if is_ours and intent.seq not in self._pairs.refusals:
             for event in self._admission.found(self._clock(), ended_at):
                 self._run.tell(event)
+        self._log.found(intent.seq, record_id, self._clock())
         self._pairs.found(intent, record_id, State.CREATED if is_ours else State.EXISTING)
         self._run.soon()
 
@@ -77,6 +81,7 @@ class DoubtResolution:
         """Looks saw no record of the pair."""
         if intent.seq not in self._pairs.refusals:
             self._admission.absent(self._clock())
+        self._log.absent(intent.seq, self._clock())
         self._pairs.absent(intent)
         self._run.soon()
 

@@ -25,6 +25,7 @@ from typing import Final
 import anyio
 
 from ..core import stops
+from ..core.record_log import RecordLog
 from ..core.rulings import Rulings
 from ..core.writes import unmet_of
 from ..errors import TryLater
@@ -88,7 +89,8 @@ class Engine:
         ids = RecordIds(stored.record_ids, are_rising=stored.has_rising_ids)
         self.token_refresh = token_refresh = TokenRefresh(ports.tokens, ports.api, run, pairs, clock=clock)
         is_checked = settings.existing == "check"
-        self.resolution = DoubtResolution(run, pairs, admission, ids, store, is_checked=is_checked, clock=clock)
+        log = RecordLog()
+        self.resolution = DoubtResolution(run, pairs, admission, ids, store, log, is_checked=is_checked, clock=clock)
         self.looker = looker = Looker(
             doubts=pairs.doubts,
             late_apply_s=settings.late_apply_s,
@@ -103,7 +105,7 @@ class Engine:
         )
         rulings = Rulings(settings, has_quotas=ports.quotas is not None, create_role=ports.entity.create_role)
         self.sender = Sender(
-            run, pairs, admission, token_refresh, rulings, ids, stats, looker,
+            run, pairs, admission, token_refresh, rulings, ids, stats, looker, log,
             timeout_s=settings.timeout_s, clock=clock, wall=ports.wall,
         )  # fmt: skip
         deliveries = deliveries_for(run, stats)
@@ -143,6 +145,7 @@ class Engine:
         self.known.adopt(stored.doubts)
         self.pairs.adopted(stored.doubts, ports.clock(), being_deleted=stored.being_deleted, causes=stored.causes)
         if stored.doubts:
+            self.sender.log.adopted([intent.seq for intent in stored.doubts], ports.clock())
             tell(DoubtsParked(len(stored.doubts), "an earlier start had sent them or was about to"))
 
     # the step

@@ -26,6 +26,7 @@ from ..core.classify import created_id
 from ..core.created import CreatedIds
 from ..core.pairs import Pairs
 from ..core.reasons import escaped
+from ..core.record_log import RecordLog
 from ..core.rulings import PairEvent, Ruling, Rulings
 from ..core.stats import Stats
 from ..events import LaneShifted, SameRejections
@@ -68,6 +69,7 @@ class Sender:
         record_ids: RecordIds,
         stats: Stats,
         looker: Looker,
+        log: RecordLog,
         *,
         timeout_s: float,
         clock: Callable[[], float],
@@ -75,6 +77,7 @@ class Sender:
     ) -> None:
         self._run, self._pairs, self._admission, self._token_refresh = run, pairs, admission, token_refresh
         self._rulings, self._record_ids, self.stats, self._looker = rulings, record_ids, stats, looker
+        self.log = log
         self._timeout_s, self._clock, self._wall = timeout_s, clock, wall
         self.lanes = LaneStock()
         self._created_id = CreatedIds(created_id).read
@@ -165,6 +168,7 @@ class Sender:
         )
         stats.count(ruling.verdict.kind, now - sent_at)
         stats.heard(reply)
+        self.log.attempt(intent, ruling.event, ruling.verdict, reply, sent_at=sent_at, now=now)
         self._move(lane, intent, ruling, reply.status, now)
         is_whole = reply.fault is None
         news = self._admission.heard(ruling.news, ruling.verdict, sent_at=sent_at, now=now, is_whole=is_whole)
@@ -206,6 +210,7 @@ class Sender:
         reason = f"the reply repeats record id {record_id}"
         for event in self._admission.bad(reason, sent_at=lane.sent_at, now=now):
             self._run.tell(event)
+        self.log.repeated(intent.seq, now, took_s=now - lane.sent_at)
         self._pairs.lost(intent, reason, now)
         self.strayed(lane)
         lane.abort(Fault.SHIFTED)
@@ -215,6 +220,7 @@ class Sender:
         recalled = lane_history(lane)
         if recalled:  # else only its last pair is in doubt
             self._run.tell(LaneShifted(len(recalled)))
+        self.log.recalled([intent.seq for intent, _ in recalled], self._clock())
         self._pairs.recalled(recalled, self._clock(), floor=self._record_ids.run_floor)
         self._run.soon()
 

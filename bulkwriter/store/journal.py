@@ -29,8 +29,9 @@ import orjson
 from ..entities import ORIGINAL
 from ..errors import BulkwriterError, JournalError
 from ..model import SINGLE_SEQ, State
-from ..rows import AppendRow, SettleRow
+from ..rows import AppendRow, SettleRow, StepRow
 from .bounds import believed
+from .history import Moment, add_row, add_steps
 from .journal_rows import SCAN_ROWS, JournalRows
 from .lock import FileLock
 from .opening import check_place, open_writer
@@ -44,6 +45,8 @@ OF_PAIRS: Final = (
     " (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
 )
 ALL_SEQS: Final = 2**63 - 1
+NOT_FINAL: Final = frozenset({int(State.INTENT), int(State.IN_DOUBT)})
+"""States of rows whose outcome this process is still to bring."""
 CHECKPOINT_BUSY_MS: Final = 1_000  # a reader may be at work; it reads the rest from the -wal
 
 
@@ -198,6 +201,21 @@ class Journal(JournalRows):
         states = [self._states.slice(row[0], 1)[0] for row in rows]
         self.settle([row for row, state in zip(rows, states, strict=True) if state in expected])
         return states
+
+    def keep_history(
+        self, moment: Moment | None, steps: Sequence[StepRow], left_out: int, open_seqs: Collection[int]
+    ) -> list[tuple[int, int]]:
+        """Add a row of history (unless `moment` is None) and steps of records.
+
+        Return seq and state of those records of `open_seqs` whose rows are final.  `left_out`: see `add_steps`.
+        """
+        with self._writing():
+            if moment:
+                add_row(self._db, moment, self.counts(), self.rows, self.next_single_seq)
+            if steps:
+                add_steps(self._db, steps, left_out)
+        states = ((seq, self._states.slice(seq, 1)) for seq in open_seqs)
+        return [(seq, state[0]) for seq, state in states if state and state[0] not in NOT_FINAL]
 
     def meta_set(self, key: str, value: str) -> None:
         """Keep `value` under `key`; never a secret."""

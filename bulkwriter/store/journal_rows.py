@@ -25,6 +25,7 @@ import orjson
 from ..model import SINGLE_SEQ, State
 from ..rows import StoredRow
 from .bounds import check_meta
+from .history import HistoryRow, StoredStep, read_rows, read_steps
 from .schema import EXPORT_COLUMNS, ExportRow, export_row, reason_of
 from .sqlite_errors import damaged, journal_error
 
@@ -101,6 +102,16 @@ class JournalRows:
             for row, (text, kind), count in reasons:  # in the order in which they come first
                 at = rows.index(row, at)
                 yield RowReasons(State(row[0]), text, kind, count, seqs[at])
+
+    def history(self, *, last: int | None = None) -> list[HistoryRow]:
+        """The history of the run, or its `last` rows, oldest first."""
+        with self._guard():
+            return read_rows(self._db, last=last)
+
+    def steps(self, seq: int) -> list[StoredStep]:
+        """The steps of the record `seq`, where its way was no plain success."""
+        with self._guard():
+            return read_steps(self._db, seq)
 
     def meta(self) -> dict[str, str]:
         with self._guard():

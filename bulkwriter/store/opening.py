@@ -3,6 +3,7 @@
     no file, or an empty one           created, 0600, in WAL mode
     not SQLite, or another database    refused and left as it is
     a newer format                     refused: this version cannot know what it means
+    an older format                    refused, with the version that goes on with it
     another entity                     refused (exit 5): the same ids would mean other records
     another base URL or account        refused (exit 5): a stub's journal must never answer for the real host
     other columns of the source        refused (exit 6): the same seqs would mean other pairs
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from .. import __version__
 from ..entities import ORIGINAL
 from ..errors import JournalError, SourceError
 from .bounds import check_meta, columns_of
@@ -34,6 +36,8 @@ from .private import keep_private
 from .schema import APPLICATION_ID, CREATE, FORMAT, JournalIdentity
 from .sqlite_errors import ELSEWHERE, EMPTY, GONE, NO_JOURNAL, damaged, journal_error
 
+BEGUN_BY: Final = {1: "bulkwriter 0.1.0, before it kept a history"}
+"""Formats whose journals do not name the version that began them."""
 SQLITE_OLDEST: Final = (3, 32)  # upsert (3.24), 32,766 variables a statement (3.32); JSON functions are asked for
 BUSY_S: Final = 10.0  # others only read, and hold a lock for the moment of a recovery at most
 # temp_store and secure_delete: ids are no secret, and overwriting freed bytes costs updates 25%.  fullfsync: what macOS
@@ -178,9 +182,26 @@ def _check_format(db: sqlite3.Connection, path: Path | None) -> None:
     if _pragma(db, "application_id") != APPLICATION_ID:
         raise JournalError(f"{path} is no journal of bulkwriter, or is damaged", hint=NO_JOURNAL)
     if version != FORMAT:
+        begun_by = BEGUN_BY.get(version) or _version_of(db)
         raise JournalError(
-            f"{path} has format {version}; this version knows format {FORMAT}", hint="use the bulkwriter that wrote it"
+            f"{path} has format {version}, begun by {begun_by}; this is bulkwriter {__version__}, which knows format "
+            f"{FORMAT}",
+            hint="finish it with the bulkwriter that began it, and begin the next source with this one",
         )
+
+
+def _version_of(db: sqlite3.Connection) -> str:
+    """The bulkwriter that made a journal of another format, as far as it tells."""
+    try:
+        row = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
+    except sqlite3.Error:
+        row = None
+    return f"bulkwriter {shown_version(row[0])}" if row else "another bulkwriter"
+
+
+def shown_version(text: object) -> str:
+    """A version as it may be shown: letters, digits, dots and plus signs."""
+    return "".join(char for char in str(text)[:20] if char.isascii() and (char.isalnum() or char in ".+-"))
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:
@@ -193,6 +214,7 @@ def _meta_of(identity: JournalIdentity) -> dict[str, str]:
         "account": identity.account,
         "columns": json.dumps(identity.columns),
         "entity": identity.entity,
+        "version": __version__,
     }
 
 
@@ -216,6 +238,8 @@ def _adopt(db: sqlite3.Connection, identity: JournalIdentity) -> None:
     """Give a journal without rows to another host, account, entity or pair of columns."""
     db.execute("BEGIN IMMEDIATE")
     db.execute("DELETE FROM meta WHERE key <> 'created_at'")
+    db.execute("DELETE FROM history")
+    db.execute("DELETE FROM step")
     db.executemany("INSERT INTO meta(key, value) VALUES (?, ?)", _meta_of(identity).items())
     db.execute("COMMIT")
 

@@ -1,6 +1,6 @@
-"""The journal's format, version 1.  Anyone can read it:  sqlite3 -readonly FILE 'SELECT * FROM outcome LIMIT 9'
+"""The journal's format, version 2.  Anyone can read it:  sqlite3 -readonly FILE 'SELECT * FROM outcome LIMIT 9'
 
-`PRAGMA application_id` is 0x62776A6C.  `PRAGMA user_version` is the format's version; a reader refuses a newer one.
+`PRAGMA application_id` is 0x62776A6C.  `PRAGMA user_version` is the format's version; a reader refuses any other one.
 
 Table `pair` has one row for each record of the source.  Rows are never deleted.
     seq          0-based place in the source, without gaps.  Pairs given one by one count from 2^40
@@ -24,12 +24,36 @@ Table `meta` has a key and a value (text) a row.  Values marked JSON are JSON.
     columns              JSON: the names of the two columns of the source
     entity               what is written: the label of an entity, see entities/; if missing, that of ORIGINAL
     created_at           when the journal was made
+    version              the bulkwriter that made it
     run                  JSON: the size of the source, the rate of the run, its quotas; see run/notes.py
     origin               JSON: the path of the source and how it was read; see store/starts.py
     source, last_start   JSON: the number of rows; when and why the last start ended; see store/starts.py
     undone               JSON: when the last undo was, after which start, and how many records it deleted
     has_rising_ids       "no" once a newer record had a lower id
     began                JSON: the state of the server when the run began; see listing/baseline.py
+    steps_left_out       how many steps of records are not in table `step`
+
+Table `history` has about a row a minute of each start, and its first and last moment.  Times are epoch seconds.  All
+counts are those of the whole run, except `start`.  See store/history.py for how it is kept small.
+    id                   ascending in the order of writing
+    start                1-based number of the start, which is one process
+    at, server_at        when, by the clock on the wall and by the server's; NULL while that is not known
+    created … duplicates rows by state at that moment; an intent counts as pending
+    next_seq, next_single_seq   the lowest seqs that no row of the source, and no single pair, had yet
+    attempts, throttled  requests of which at least one byte was written; those that the server throttled
+    in_flight, in_flight_limit, allowed_per_s   requests under way, how many may be, and how many a second; or NULL
+    held, held_s         what holds the run back; JSON: for how many seconds each cause has done so
+    spent                JSON: requests of the account in each long quota, by its text, at that moment; or NULL
+    steps, causes        JSON: how often each step was taken; how often attempts were lost, by cause; or NULL
+    ended                why the start ended, in its last row: a code of `last_start`
+
+Table `step` has the steps of records whose way was no plain success, at most 200,000 of them.
+    id                   ascending in the order of writing
+    seq, at              the record; when, epoch seconds
+    step                 see `RecordStep` in rows.py
+    status, word         HTTP status; a fault of the network, or the property that a refusal names; or NULL
+    record_id, state     the record that a look found; the state in which the row is settled; or NULL
+    took_s, wait_s       how long the attempt took, and the wait that the server asked for; or NULL
 
 Index `pair_by_ids` exists only where pairs were often given again one by one.
 
@@ -50,7 +74,7 @@ from ..model import FieldError, Pair, State, column_key
 from ..rows import text_of
 
 APPLICATION_ID: Final = 0x62776A6C  # "bwjl"
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 _WORDS: Final = " ".join(f"WHEN {s.value} THEN '{s.word}'" for s in State)
 CREATE: Final = (
@@ -61,6 +85,16 @@ CREATE: Final = (
     f"""CREATE VIEW outcome AS
         SELECT seq, line, id_a, id_b, CASE state {_WORDS} END AS state, attempts, record_id, http_status, detail
         FROM pair""",  # noqa: S608 our own words
+    """CREATE TABLE history(
+        id INTEGER PRIMARY KEY, start INTEGER NOT NULL, at REAL NOT NULL, server_at REAL,
+        created INTEGER NOT NULL, existing INTEGER NOT NULL, rejected INTEGER NOT NULL, failed INTEGER NOT NULL,
+        in_doubt INTEGER NOT NULL, pending INTEGER NOT NULL, invalid INTEGER NOT NULL, duplicates INTEGER NOT NULL,
+        next_seq INTEGER NOT NULL, next_single_seq INTEGER NOT NULL, attempts INTEGER NOT NULL,
+        throttled INTEGER NOT NULL, in_flight INTEGER NOT NULL, in_flight_limit INTEGER NOT NULL, allowed_per_s REAL,
+        held TEXT NOT NULL, held_s TEXT NOT NULL, spent TEXT, steps TEXT, causes TEXT, ended TEXT)""",
+    """CREATE TABLE step(
+        id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, at REAL NOT NULL, step INTEGER NOT NULL, status INTEGER,
+        word TEXT, record_id INTEGER, state INTEGER, took_s REAL, wait_s REAL)""",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {FORMAT}",
 )

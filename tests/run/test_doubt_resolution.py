@@ -8,6 +8,7 @@ from typing import Any, cast
 import orjson
 import pytest
 
+from bulkwriter.core.record_log import RecordLog
 from bulkwriter.model import Fault, Intent, Reply, State
 from bulkwriter.run.doubt_resolution import DoubtResolution
 from bulkwriter.run.run_loop import RunLoop
@@ -29,6 +30,7 @@ class Parked:
             stage.admission,
             stage.record_ids,
             store,
+            RecordLog(),
             is_checked=False,
             clock=lambda: stage.now,
         )

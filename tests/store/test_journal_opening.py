@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bulkwriter import __version__
 from bulkwriter.errors import JournalError, SourceError
 from bulkwriter.model import State
 from bulkwriter.rows import AppendRow
@@ -106,8 +107,20 @@ def test_a_newer_format_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute(f"PRAGMA user_version = {schema.FORMAT + 1}")
     db.close()
-    with pytest.raises(JournalError, match="format 2; this version knows format 1"):
+    with pytest.raises(JournalError, match=f"format 3, begun by bulkwriter {__version__}; .* knows format 2"):
         open_journal(path)
+
+
+def test_an_older_format_is_refused_with_the_version_that_goes_on_with_it(path: Path) -> None:
+    open_journal(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 1")
+        db.execute("DELETE FROM meta WHERE key = 'version'")
+    db.close()
+    with pytest.raises(JournalError, match=r"format 1, begun by bulkwriter 0\.1\.0, before .* history") as e:
+        open_journal(path)
+    assert e.value.exit_code == 5
+    assert "finish it with the bulkwriter that began it" in (e.value.hint or "")
 
 
 def test_an_empty_file_is_a_new_journal(path: Path) -> None:

@@ -14,6 +14,7 @@ import orjson
 
 from bulkwriter.adaptive import Controller
 from bulkwriter.core.pairs import Pairs
+from bulkwriter.core.record_log import RecordLog
 from bulkwriter.core.retry import Breaker
 from bulkwriter.core.rulings import Rulings
 from bulkwriter.core.stats import Stats
@@ -201,7 +202,7 @@ class Stage:
         looker: Any = SimpleNamespace(forbidden="nothing is looked up here")
         self.sender = Sender(
             cast(RunLoop, self.run), self.pairs, self.admission, cast(TokenRefresh, self.token_refresh),
-            Rulings(settings, has_quotas=False, create_role="R"), self.record_ids, self.stats, looker,
+            Rulings(settings, has_quotas=False, create_role="R"), self.record_ids, self.stats, looker, RecordLog(),
             timeout_s=settings.timeout_s, clock=lambda: self.now, wall=lambda: 1_764_000_000.0,
         )  # fmt: skip
         self.token()
