@@ -23,7 +23,7 @@ from .model import Fault, Reply
 from .net.api import Api
 from .net.auth import token_source
 from .net.calls import Calls
-from .net.dial import Dialer
+from .net.dial import dialer_for
 from .net.pool import Pool
 from .quota.build import CLOCKS, quotas_for, windows_for
 from .quota.gate import unheard
@@ -45,7 +45,7 @@ def check(settings: Settings, *, with_token: bool, entity: Entity = COMPLETED_LE
     that gives a token is read then, and gives it once.
     """
     windows_for(settings)
-    Dialer(settings.base_url, ca_file=settings.ca_file, proxy=settings.proxy, timeout_s=settings.timeout_s)
+    dialer_for(settings.base_url, ca_file=settings.ca_file, proxy=settings.proxy, timeout_s=settings.timeout_s)
     has_password = settings.password or settings.password_file
     if with_token and (settings.token or settings.token_file or (settings.username and has_password)):
         token_source(

@@ -7,6 +7,7 @@ a checkpoint.  Both run to their end even if the caller is cancelled: a journal 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import random
@@ -24,6 +25,7 @@ from .entities.completed_lessons import COMPLETED_LESSONS
 from .errors import BulkwriterError, Exit, JournalError
 from .events import Event
 from .model import Ended, Intent, State
+from .net.dial import load_tls, needs_tls
 from .net.pool import most_lanes
 from .quota.build import windows_for
 from .quota.gate import unheard
@@ -80,6 +82,9 @@ class Assembly:
                 notes={LAST_START: began_text(self.began_at)},
             )
             stored = await self._read_stored()
+            if needs_tls(settings.base_url):
+                with contextlib.suppress(RuntimeError):  # no room for a thread: `_make_ports` imports it then
+                    await asyncio.to_thread(load_tls)
             self.ports = self._make_ports()
             if self.ports.quotas:
                 await self.ports.quotas.begin()

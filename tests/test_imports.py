@@ -10,7 +10,10 @@ an import in each.
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -217,3 +220,34 @@ def test_no_way_to_import_is_overlooked(
     path.write_text(line)
     monkeypatch.setattr(test_tidy, "PACKAGE", tmp_path)
     assert imported_parts(path) & {"core", "net", "store", "run"} == found
+
+
+ON_USE = {
+    "aiohttp": "https: TLS, name look-up, proxies",
+    "aiolimiter": "--rate",
+    "importlib.metadata": "aiolimiter imports it",
+    "statistics": "the second throttle",
+    "tomllib": "a configuration file",
+    "rich": "a live display",
+    "bulkwriter.observe.metrics_file": "--metrics-file",
+    "bulkwriter.net.dial_tls": "as aiohttp",
+    "bulkwriter.sources.tables": "a spreadsheet or a database",
+    "bulkwriter.resolve": "resolve",
+    "bulkwriter.stub": "stub and demo",
+    "bulkwriter.verify": "verify and undo",
+}
+"""Modules that a plain run must not load, and what they are for.  aiohttp alone is as much as the rest of a start."""
+
+
+@pytest.mark.slow
+def test_a_plain_run_loads_nothing_that_it_does_not_use(tmp_path: Path) -> None:
+    """Up to the first request, which nobody takes: from there on nothing new is imported but what `ON_USE` names."""
+    (tmp_path / "p.csv").write_text("CourseLessonId,CourseMemberId\n1,1\n", encoding="ascii")
+    run = ["run", str(tmp_path / "p.csv"), "--base-url=http://127.0.0.1:1", "--existing=skip", "--give-up-after=0.1"]
+    command = [sys.executable, "-X", "importtime", "-m", "bulkwriter", *run]
+    env = {**os.environ, "BULKWRITER_TOKEN": "t" * 9, "BULKWRITER_CONFIG": "none"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=env, check=False, cwd=tmp_path)
+    assert done.returncode == 75, done.stderr[-2000:]
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert {"bulkwriter.run.engine", "uvloop", "orjson"} <= loaded
+    assert not loaded & set(ON_USE)

@@ -21,7 +21,6 @@ Source: the arrival curve of network calculus (Cruz 1991).
 from __future__ import annotations
 
 import itertools
-import statistics
 from collections import deque
 from typing import Final
 
@@ -63,6 +62,8 @@ class Bursts:
         """Between those two; 0 if too few throttles are known."""
         if len(self._throttles) < 2 or low >= high:
             return 0.0
+        import statistics  # here, since it imports decimal and fractions, and most runs never come to it
+
         rates = [low * (high / low) ** (n / STEPS) for n in range(STEPS + 1)]
         spreads = [statistics.pvariance([burst(one, rate) for one in self._throttles]) for rate in rates]
         least = min(spreads) + CHANCE

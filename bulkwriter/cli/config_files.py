@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,11 +145,15 @@ def tables_of(env: Mapping[str, str], known: Mapping[str, click.Option]) -> list
 def read(path: Path, known: Mapping[str, click.Option], *, is_own: bool) -> Iterator[Layer]:
     """The top of one file, then its profiles; nothing where there is no file."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        content = path.read_bytes()
     except FileNotFoundError:
         return
     except OSError as e:
         raise UsageError(f"cannot read {visible(str(path))}: {e.strerror}", hint="mend or remove that file") from None
+    import tomllib  # only where there is a file: it costs a `--help` a tenth
+
+    try:
+        data = tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise UsageError(
             f"{visible(str(path))} is not TOML: {visible(str(e))}", hint="bulkwriter help config shows one"

@@ -107,13 +107,10 @@ class RunCommand:
 
     def _drive_of(self, settings: Settings) -> Drive:
         """A real run: the library's writer, and the source named on the command line."""
-        from ..observe.metrics_file import MetricsFile
         from ..writer import BulkWriter
-        from .metrics_kept import MetricsKept
 
         names = choose.columns_of(self._options)
-        path: Path | None = self._options["metrics_file"]
-        metrics = MetricsKept(MetricsFile(path), self._note) if path else None
+        metrics = self._metrics_for(self._options["metrics_file"])
 
         def open_source() -> Any:
             source = choose.open_given(self._source, self._options, self._stderr, limits=settings.limits)
@@ -128,6 +125,14 @@ class RunCommand:
             progress=progress_form(self._stderr, self._options["progress"], os.environ),
             metrics=metrics,
         )
+
+    def _metrics_for(self, path: Path | None) -> MetricsKept | None:
+        if path is None:
+            return None
+        from ..observe.metrics_file import MetricsFile
+        from .metrics_kept import MetricsKept
+
+        return MetricsKept(MetricsFile(path), self._note)
 
     def _with_counts(self, ending: Ending) -> Ending:
         """An ending that came before the journal was opened (it is locked, the source is missing), with what that has.

@@ -3,7 +3,9 @@
     lane        one connection with one exchange at a time; knows exactly what was written and what came back
     framing     finds where a reply begins and ends in a stream of bytes
     pool        makes lanes, keeps their deadlines, ends them
-    dial        opens connections through aiohttp, and says why one could not be opened
+    dial        opens connections: http to this machine itself, https through dial_tls
+    dial_tls    look-up, TLS and proxies, through aiohttp
+    connect_failures    why a connection could not be opened
     idle        how long a connection may wait for its next request
     calls       single requests and their replies: lists, deletes, tokens
     api         requests and replies of an entity, as bytes and values

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 from ..guarded import guarded
 from ..model import Fault, Reply
 from ..settings import Limits
-from .dial import ConnectFailure
+from .connect_failures import ConnectFailure
 from .framing import failed
 from .lane import Lane, Owner
 

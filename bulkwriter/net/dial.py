@@ -1,253 +1,142 @@
-"""Opens connections through aiohttp's TCPConnector and says plainly why one could not be opened.
+"""Opens connections to one host, and says plainly why one could not be opened.
 
-aiohttp does name look-up, happy eyeballs, TLS and CONNECT proxies.  The connector never pools, queues (`limit=0`) or
-sends anything of ours, so a proxy never sees our Authorization header.
+Two ways, chosen by the scheme:
+
+    http     to this machine only (`settings`): a look-up of "localhost" and a TCP connection, by the event loop alone
+    https    name look-up, happy eyeballs, TLS and CONNECT proxies, by aiohttp's connector (`dial_tls`)
 
 Invariant: whatever a network, a server or a proxy does, `dial` raises only `ConnectFailure`, and then not a byte of a
-request was written.  Exceptions of aiohttp, ssl and the OS end here.  Their messages are not passed on if they could
-hold a proxy's password.
+request was written.  Exceptions of aiohttp, ssl and the OS end in this folder (`connect_failures`).
 
-TLS is 1.2 or later and always verified: against the system's authorities (or those of `SSL_CERT_FILE`), or against
-those of `ca_file` alone.  The proxy is the given one, else that of HTTPS_PROXY and NO_PROXY (lower case first).
-Loopback is never reached through a proxy, whatever the settings say.
-
-To import aiohttp takes 0.15 s.  That happens here, at the top, since later it would block somebody's event loop.  So
-commands without a connection (`bulkwriter --help`, `status`) must not import this module.
-Source: aiohttp 3.14 connector.py, client_exceptions.py; OpenSSL x509_vfy.h for the codes of TLS_REASONS.
+aiohttp with its TLS contexts is half of what a start costs, and http needs none of it.  So `dialer_for` imports it for
+https alone, and before anything is sent.  In an event loop that others share `load_tls` comes first, in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
-import ssl
-from collections.abc import Callable
-from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import Final
-from urllib.parse import unquote, urlsplit
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
-# Not `proxy_bypass`: on macOS that takes no proxies, and asks the system's settings.  Typeshed does not know this one.
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
-
-import aiohttp
-from aiohttp.connector import Connection
-from yarl import URL
-
-from ..errors import UsageError
-from ..guarded import is_cancelled
 from ..model import Fault
-from ..settings import is_host, is_loopback_host
+from .connect_failures import ConnectFailure, explain_name, explain_os_error
 
-TLS_REASONS: Final = {
-    9: "is not valid yet (is this machine's clock right?)",
-    10: "has expired",
-    18: "is self-signed",
-    19: "is signed by an authority that is not trusted here (--ca-file names others)",
-    20: "is signed by an authority that is not known here (--ca-file names others)",
-    21: "is signed by an authority that is not known here (--ca-file names others)",
-    62: "is for another host name",
-    64: "is for another address",
-}
-"""The fault of a certificate by OpenSSL's verify code."""
-
-NOT_TLS: Final = frozenset(
-    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
-)
-"""OpenSSL's messages, in versions 1.1 to 3.5, for a peer whose first bytes are not TLS."""
+HTTP_PORT: Final = 80
+LOCAL_NAME: Final = "localhost"
+"""The one name that http is allowed to."""
 
 
-class ConnectFailure(Exception):
-    """No connection, so nothing was sent.  `detail` names host and port and says why, for people.
+class OpenConnection(Protocol):
+    """A connection that was just opened.  `close` ends its transport, whoever is its protocol by then."""
 
-    TLS and PROXY faults last until somebody changes a setting.  The others may pass.
+    @property
+    def transport(self) -> asyncio.Transport | None: ...
+    @property
+    def protocol(self) -> Any:
+        """Its protocol so far, whose `should_close` tells whether the server spoke or ended already."""
+
+    def close(self) -> None: ...
+
+
+class Dialer(Protocol):
+    """Opens connections to one host, each within the time limit that it was made with.
+
+    `dial` raises `ConnectFailure` and is safe to cancel.  `aclose` waits for the end of every connection.
     """
 
-    def __init__(self, fault: Fault, detail: str) -> None:
-        super().__init__(f"{fault.value}: {detail}")
-        self.fault = fault
-        self.detail = detail
+    async def dial(self) -> OpenConnection: ...
+    async def aclose(self) -> None: ...
 
 
-class Dialer:
-    """Opens connections to one host, each within `timeout_s` for look-up, TCP, proxy and TLS together."""
+def dialer_for(base_url: str, *, ca_file: Path | None, proxy: str | None, timeout_s: float) -> Dialer:
+    """The way to this URL.  Raises `UsageError` for a URL, a proxy or a CA file that cannot be used."""
+    if not needs_tls(base_url):
+        return PlainDialer(base_url, timeout_s=timeout_s)
+    from .dial_tls import TlsDialer
 
-    def __init__(self, base_url: str, *, ca_file: Path | None, proxy: str | None, timeout_s: float) -> None:
+    return TlsDialer(base_url, ca_file=ca_file, proxy=proxy, timeout_s=timeout_s)
+
+
+def needs_tls(base_url: str) -> bool:
+    return urlsplit(base_url).scheme == "https"
+
+
+def load_tls() -> None:
+    """Import what `dialer_for` needs for https, for callers whose event loop must not stand still.  Any thread may."""
+    import_module(".dial_tls", __package__)
+
+
+class PlainDialer:
+    """TCP alone, for http.  The proxies of the environment and `--proxy` are never asked: it is this machine."""
+
+    def __init__(self, base_url: str, *, timeout_s: float) -> None:
+        parts = urlsplit(base_url)
+        self._host = parts.hostname or ""
+        self._port = HTTP_PORT if parts.port is None else parts.port
+        self._target = f"{self._host}:{self._port}"
         self._timeout_s = timeout_s
-        self._url = url_of(base_url, "base URL")
-        self._target = f"{self._url.raw_host}:{self._url.port}"
-        chosen = choose_proxy(base_url, proxy)
-        self._proxy = url_of(chosen, "proxy") if chosen else None
-        self._tls = make_tls_context(ca_file) if self._url.scheme == "https" else None
-        self._connector: aiohttp.TCPConnector | None = None
 
-    async def dial(self) -> Connection:
-        """Open one connection.  Safe to cancel."""
-        if self._connector is None:
-            self._connector = aiohttp.TCPConnector(limit=0, resolver=aiohttp.ThreadedResolver())
-        request = aiohttp.ClientRequest(
-            "GET",
-            self._url,
-            ssl=self._tls or True,
-            proxy=self._proxy,
-            loop=asyncio.get_running_loop(),
-        )
+    async def dial(self) -> OpenConnection:
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._connector.connect(request, [], aiohttp.ClientTimeout())
-        except (aiohttp.ClientError, OSError) as e:
-            raise self._explain(e) from None
+            async with asyncio.timeout(self._timeout_s) as limit:
+                return await self._connect()
+        except socket.gaierror as e:
+            raise explain_name(e, self._host) from None
+        except OSError as e:  # a TimeoutError is one
+            if limit.expired():
+                raise ConnectFailure(Fault.CONNECT_TIMEOUT, f"{self._target}, {self._timeout_s:g} s") from None
+            raise explain_os_error(e, self._target) from None
         except RuntimeError as e:  # names are looked up in a thread, and there may be no room for it now
             raise ConnectFailure(Fault.UNREACHABLE, f"{self._target}: {e}") from None
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
-            # aiohttp looks names up in a task of its own, which a cancel of everything reaches, and this one may not.
-            raise ConnectFailure(Fault.UNREACHABLE, f"{self._target}: the look-up was cancelled") from None
+
+    async def _connect(self) -> PlainConnection:
+        """To the first address that takes it: "localhost" may be ::1 and 127.0.0.1, with a server on one of them."""
+        loop = asyncio.get_running_loop()
+        failure = OSError()
+        for address in await self._addresses(loop):
+            try:
+                transport, opened = await loop.create_connection(Unowned, address, self._port)
+            except OSError as e:
+                failure = e
+            else:
+                return PlainConnection(transport, opened)
+        raise failure
+
+    async def _addresses(self, loop: asyncio.AbstractEventLoop) -> list[str]:
+        if self._host != LOCAL_NAME:  # an address: nothing to look up, and so no thread for it
+            return [self._host]
+        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        return [str(address[0]) for *_, address in found]
 
     async def aclose(self) -> None:
-        if self._connector is not None:
-            await self._connector.close()
-
-    def _explain(self, error: Exception) -> ConnectFailure:
-        target = self._target
-        match error:
-            case aiohttp.ClientHttpProxyError():
-                return self._explain_proxy(error.status)
-            case aiohttp.ClientResponseError():
-                return ConnectFailure(Fault.PROXY, f"{self._proxy_name()} does not answer in HTTP")
-            case aiohttp.ClientConnectorCertificateError():
-                return ConnectFailure(Fault.TLS, explain_certificate(error.certificate_error, target))
-            case aiohttp.ClientConnectorSSLError():
-                return explain_tls(getattr(error.os_error, "reason", None) or "", target)
-            case aiohttp.ClientConnectorDNSError():
-                is_proxy = self._proxy is not None and error.host == self._proxy.raw_host
-                return explain_name(error.os_error, f"{error.host} (the proxy)" if is_proxy else error.host)
-            case aiohttp.ClientProxyConnectionError():
-                return explain_os_error(error.os_error, self._proxy_name())
-            case aiohttp.ClientConnectorError():
-                return explain_os_error(error.os_error, target)
-            case TimeoutError():
-                return ConnectFailure(Fault.CONNECT_TIMEOUT, f"{target}, {self._timeout_s:g} s")
-            case aiohttp.InvalidURL():
-                return ConnectFailure(Fault.NAME, f"{target}: {error.description or 'not a host name'}")
-            case _ if self._proxy is not None:
-                return ConnectFailure(Fault.UNREACHABLE, f"{self._proxy_name()} hung up")
-            case _:
-                return ConnectFailure(Fault.UNREACHABLE, f"{target}: {type(error).__name__}")
-
-    def _explain_proxy(self, status: int) -> ConnectFailure:
-        name = self._proxy_name()
-        if status == 407:
-            return ConnectFailure(Fault.PROXY, f"{name} wants a user name and password, or others (407)")
-        if status >= 500:  # the proxy did not reach the host either: that may pass
-            return ConnectFailure(Fault.UNREACHABLE, f"{name} cannot reach {self._target} ({status})")
-        return ConnectFailure(Fault.PROXY, f"{name} answered {status}")
-
-    def _proxy_name(self) -> str:
-        return f"proxy {self._proxy.raw_host}:{self._proxy.port}" if self._proxy else "proxy"
+        """Nothing is kept: each connection is closed by its lane."""
 
 
-def url_of(text: str, what: str) -> URL:
-    """The URL for aiohttp.  Raises `UsageError` without the text, which may hold a password."""
-    try:
-        return URL(text)
-    except ValueError:  # it refuses a little more than urlsplit does
-        raise UsageError(f"the {what} is not a URL", hint="see --base-url, --proxy and HTTPS_PROXY") from None
+class Unowned(asyncio.Protocol):
+    """The protocol of a connection that no lane owns yet."""
+
+    def __init__(self) -> None:
+        self.should_close = False
+
+    def data_received(self, data: bytes) -> None:
+        self.should_close = True
+
+    def eof_received(self) -> None:
+        self.should_close = True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.should_close = True
 
 
-def choose_proxy(base_url: str, proxy: str | None) -> str | None:
-    """The proxy to tunnel through, or None: the given one, else the environment's.  None for loopback."""
-    parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    if parts.scheme != "https" or is_loopback_host(host):
-        return None
-    if proxy is None:
-        proxies = getproxies_environment()
-        proxy = proxies.get("https")
-        if not proxy or proxy_bypass_environment(f"{host}:{parts.port or 443}", proxies):
-            return None
-    if "://" not in proxy:
-        proxy = "http://" + proxy
-    if not is_proxy_url(proxy):  # not quoted: it may hold a password
-        raise UsageError("the proxy is not like http://[USER:PASSWORD@]HOST:PORT", hint="see --proxy and HTTPS_PROXY")
-    return proxy
+class PlainConnection:
+    """A TCP connection in its first moments."""
 
+    def __init__(self, transport: asyncio.Transport, protocol: Unowned) -> None:
+        self.transport = transport
+        self.protocol = protocol
 
-def is_proxy_url(url: str) -> bool:
-    """Whether it names an http(s) proxy, with a user that Basic authentication can carry (RFC 7617: no colon)."""
-    try:
-        parts = urlsplit(url)
-        user = unquote(parts.username or "")
-        (user + unquote(parts.password or "")).encode("latin-1")
-        return (
-            parts.scheme in ("http", "https") and is_host(parts.hostname or "") and parts.port != 0 and ":" not in user
-        )
-    except ValueError:
-        return False
-
-
-def make_tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Verifying, TLS 1.2 or later, HTTP/1.1 only; reads files, so it is made once, before any connection."""
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as e:
-        reason = "no certificate in it" if isinstance(e, ssl.SSLError) else e.strerror
-        raise UsageError(f"CA file {ca_file}: {reason}", hint="--ca-file wants a PEM file of certificates") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def explain_tls(reason: str, target: str) -> ConnectFailure:
-    """Why no TLS was agreed, by OpenSSL's word for it."""
-    if reason in NOT_TLS:
-        return ConnectFailure(Fault.TLS, f"{target}: this port does not speak TLS (is it one for http?)")
-    said = reason.replace("_", " ").lower()
-    return ConnectFailure(Fault.TLS, f"{target}: TLS 1.2 or later could not be agreed: {said}")
-
-
-def has_route() -> bool:
-    """Whether this machine has a route to anywhere.
-
-    Nothing is sent: to connect a datagram socket only asks for the route to a documentation address (RFC 5737, 3849).
-    """
-    for family, address in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
-        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((address, 9))
-            return True
-    return False
-
-
-def explain_name(error: OSError, name: str, *, has_network: Callable[[], bool] = has_route) -> ConnectFailure:
-    """Why a name was not found.
-
-    Only a name server can say that the name does not exist.  Without a network, or without an answer of a name server
-    (EAI_AGAIN, RFC 3493), a later look-up may succeed.
-    """
-    if error.errno == socket.EAI_AGAIN or not has_network():
-        return ConnectFailure(Fault.UNREACHABLE, f"{name}: no name server answers (is there a network?)")
-    return ConnectFailure(Fault.NAME, name)
-
-
-def explain_certificate(error: Exception, target: str) -> str:
-    """What is wrong with a server's certificate, in words."""
-    code = getattr(error, "verify_code", 0)
-    message = getattr(error, "verify_message", "") or "cannot be verified"
-    return f"{target}: the certificate {TLS_REASONS.get(code) or f'is refused: {message}'}"
-
-
-def explain_os_error(error: OSError, target: str) -> ConnectFailure:
-    """An OSError while connecting, by its number."""
-    match error.errno:
-        case errno.ECONNREFUSED:
-            return ConnectFailure(Fault.REFUSED, target)
-        case errno.ETIMEDOUT:
-            return ConnectFailure(Fault.CONNECT_TIMEOUT, target)
-        case None:
-            return ConnectFailure(Fault.UNREACHABLE, f"{target}: the connection ended before it stood")
-        case _:
-            # Not strerror: asyncio puts the address into it, in its own notation.
-            return ConnectFailure(Fault.UNREACHABLE, f"{target}: {os.strerror(error.errno)}")
+    def close(self) -> None:
+        self.transport.close()

@@ -7,7 +7,7 @@ serves several owners (the engine's lanes, and those of `Calls`), and has no lim
 handle takes about 1 µs, a tenth of a request.  A deadline is as exact as the interval of the sweep.
 
 Invariant: after `aclose` no lane is left, the connector knows of no connection, and every owner has had its `ended`.
-A connection taken from aiohttp must go back through its `Connection.close()`, or the connector's own close would wait.
+A connection taken from the dialer must go back through its `Connection.close()`, or aiohttp's own close would wait.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from typing import Final
 
 from ..model import Fault
 from ..settings import Limits
-from .dial import ConnectFailure, Dialer
+from .connect_failures import ConnectFailure
+from .dial import dialer_for
 from .framing import ReplyReader
 from .idle import IdleLimit
 from .lane import SHUTDOWN_S, BufferedLane, Lane, Owner
@@ -55,7 +56,7 @@ class Pool:
     ) -> None:
         self.limits = limits = limits or Limits()
         connect_s = min(limits.connect_timeout_s, timeout_s)
-        self._dialer = Dialer(base_url, ca_file=ca_file, proxy=proxy, timeout_s=connect_s)
+        self._dialer = dialer_for(base_url, ca_file=ca_file, proxy=proxy, timeout_s=connect_s)
         self._timeout_s = timeout_s
         self._idle = IdleLimit(limits.idle_s)
         self._lanes: set[Lane] = set()
@@ -71,7 +72,7 @@ class Pool:
         connection = await self._dialer.dial()
         transport, first = connection.transport, connection.protocol
         if transport is None or first is None or transport.is_closing() or first.should_close or self._is_closed:
-            # aiohttp's protocol has bytes or an end already: the server closed, or spoke before it was asked.
+            # Its first protocol has bytes or an end already: the server closed, or spoke before it was asked.
             if transport is not None:
                 transport.abort()
             connection.close()

@@ -22,7 +22,6 @@ from collections import deque
 from collections.abc import Callable
 
 import anyio
-from aiolimiter import AsyncLimiter
 
 AIM = 0.985
 """Share of the rate that the limiter aims at.  97% must be reached; the rest is room for uneven arrivals."""
@@ -38,6 +37,8 @@ class Ceiling:
     def __init__(self, rate_per_s: float) -> None:
         self.rate_per_s = rate_per_s
         self.reached_per_s = reached(rate_per_s)
+        from aiolimiter import AsyncLimiter  # it imports importlib.metadata, a fifteenth of a start without --rate
+
         sends = max(1, math.floor(rate_per_s))
         self._window_s = max(1.0, 1 / rate_per_s) * (1 + SLACK)
         self._sent_at: deque[float] = deque(maxlen=sends)

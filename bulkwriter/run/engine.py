@@ -33,7 +33,7 @@ from ..events import DoubtsParked, Event, Note
 from ..listing.lister import telling_orphans
 from ..listing.looks import Looker
 from ..model import SINGLE_SEQ, Counts, Fault, Intent, State
-from ..net.dial import ConnectFailure
+from ..net.connect_failures import ConnectFailure
 from ..quota.gate import Quotas
 from ..settings import Settings
 from .admission import admission_for

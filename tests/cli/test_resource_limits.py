@@ -14,7 +14,8 @@ import pytest
 from bulkwriter import UsageError
 from bulkwriter.cli.resource_limits import FILES, THREADS, require_resources
 from bulkwriter.model import Fault
-from bulkwriter.net.dial import ConnectFailure, Dialer
+from bulkwriter.net.connect_failures import ConnectFailure
+from bulkwriter.net.dial import dialer_for
 from bulkwriter.quota.ledger_thread import LedgerThread
 from bulkwriter.sources import open_source
 from tests.support.cli_process import stub, write_pairs
@@ -109,8 +110,9 @@ async def test_so_do_the_ledger_and_the_look_up_of_names(monkeypatch: pytest.Mon
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", refuse)
-    dialer = Dialer("http://localhost:1", ca_file=None, proxy=None, timeout_s=10)
-    with pytest.raises(ConnectFailure, match="can't start new thread") as raised:
-        await dialer.dial()
-    assert raised.value.fault is Fault.UNREACHABLE
-    await dialer.aclose()
+    for scheme in ("http", "https"):
+        dialer = dialer_for(f"{scheme}://localhost:1", ca_file=None, proxy=None, timeout_s=10)
+        with pytest.raises(ConnectFailure, match="can't start new thread") as raised:
+            await dialer.dial()
+        assert raised.value.fault is Fault.UNREACHABLE
+        await dialer.aclose()

@@ -11,7 +11,7 @@ import random
 from typing import Any
 
 from bulkwriter.model import Fault, Reply
-from bulkwriter.net.dial import ConnectFailure
+from bulkwriter.net.connect_failures import ConnectFailure
 from bulkwriter.settings import Limits
 
 from . import fates

@@ -17,7 +17,7 @@ import trustme
 import uvloop
 
 from bulkwriter.model import Fault, Reply
-from bulkwriter.net.dial import ConnectFailure
+from bulkwriter.net.connect_failures import ConnectFailure
 from bulkwriter.net.lane import Lane
 from bulkwriter.net.pool import Pool
 from bulkwriter.settings import Limits

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bulkwriter.model import Fault
-from bulkwriter.net.dial import ConnectFailure
+from bulkwriter.net.connect_failures import ConnectFailure
 from bulkwriter.net.pool import Pool
 from bulkwriter.settings import Limits
 
@@ -199,11 +199,12 @@ def test_a_closed_pool_opens_no_lane(loop: str) -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_many_addresses_of_one_name(loop: str, certificates: Certificates) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_many_addresses_of_one_name(loop: str, scheme: str, certificates: Certificates) -> None:
     """`localhost` is ::1 and 127.0.0.1; only the second listens."""
 
     async def main(port: int) -> int:
-        pool = Pool(f"https://localhost:{port}", ca_file=certificates.ca_file)
+        pool = Pool(f"{scheme}://localhost:{port}", ca_file=certificates.ca_file)
         ear = Ear()
         lane = await pool.connect(ear, body_bytes=BODY_BYTES)
         reply = await ear.exchange(lane, post(port))
@@ -216,7 +217,7 @@ def test_many_addresses_of_one_name(loop: str, certificates: Certificates) -> No
         peer.send(OK)
         peer.drain()
 
-    server = FaultServer(once, tls=certificates.good).start()
+    server = FaultServer(once, tls=certificates.good if scheme == "https" else None).start()
     try:
         assert run_on(loop, main(server.port)) == 200
     finally:

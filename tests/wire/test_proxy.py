@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bulkwriter.model import Fault
-from bulkwriter.net.dial import ConnectFailure
+from bulkwriter.net.connect_failures import ConnectFailure
 from bulkwriter.net.pool import Pool
 
 from .cases import BODY_BYTES, OK
