@@ -89,22 +89,27 @@ def imported_parts(path: Path) -> set[str]:
     return {name.split(".")[1] for name in imports(path) if name.startswith("bulkwriter.")}
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_a_file_is_short_and_so_are_its_functions(path: Path) -> None:
-    lines = path.read_text(encoding="utf-8").count("\n")
-    assert lines <= FILE_LINES, f"{lines} lines: split it by sense"
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            length = (node.end_lineno or node.lineno) - node.lineno + 1
-            assert length <= FUNCTION_LINES, f"{node.name} has {length} lines"
+def test_a_file_is_short_and_so_are_its_functions() -> None:
+    """Too long: split it by sense."""
+    files = {name_of(path): path.read_text(encoding="utf-8").count("\n") for path in FILES}
+    assert {name: lines for name, lines in files.items() if lines > FILE_LINES} == {}
+    functions = {
+        f"{name_of(path)}: {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in FILES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert {name: lines for name, lines in functions.items() if lines > FUNCTION_LINES} == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_says_what_it_is(path: Path) -> None:
-    if path.name == "__init__.py" and path.read_text(encoding="utf-8").count("\n") < TRIVIAL_LINES:
-        return
-    docstring = ast.get_docstring(tree(path)) or ""
-    assert docstring.count("\n") + 1 >= DOCSTRING_LINES, "what it does, its invariant, what it does not do"
+def test_a_module_says_what_it_is() -> None:
+    """What it does, its invariant, what it does not do."""
+
+    def is_trivial(path: Path) -> bool:
+        return path.name == "__init__.py" and path.read_text(encoding="utf-8").count("\n") < TRIVIAL_LINES
+
+    said = {name_of(path): ast.get_docstring(tree(path)) or "" for path in MODULES if not is_trivial(path)}
+    assert [name for name, docstring in said.items() if docstring.count("\n") + 1 < DOCSTRING_LINES] == []
 
 
 def types_in(path: Path) -> set[str]:
@@ -129,27 +134,28 @@ def test_a_folder_says_what_is_where_in_it(path: Path) -> None:
     assert here - {"__init__", "__main__"} <= said
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_nothing_is_left_for_later(path: Path) -> None:
-    if path == Path(__file__):
-        return
-    found = re.search(r"\b(TODO|FIXME|XXX|HACK)\b", path.read_text(encoding="utf-8"))
-    assert not found, f"{found and found[0]}: do it, or open an issue"
+def test_nothing_is_left_for_later() -> None:
+    """Do it, or open an issue."""
+    later = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+    others = [path for path in FILES if path != Path(__file__)]
+    assert [name_of(path) for path in others if later.search(path.read_text(encoding="utf-8"))] == []
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if part_of(p) != "cli"], ids=name_of)
-def test_only_the_command_line_prints(path: Path) -> None:
-    for node in ast.walk(tree(path)):
-        assert not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"), (
-            node.lineno
-        )
+def test_only_the_command_line_prints() -> None:
+    calls = [
+        (name_of(path), node.lineno)
+        for path in MODULES
+        if part_of(path) != "cli"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert calls == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_library_is_named_only_in_its_house(path: Path) -> None:
-    for library, houses in ONLY_IN.items():
-        if part_of(path) not in houses:
-            assert library not in {name.split(".")[0] for name in imports(path)}, f"only {houses} may name {library}"
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_is_named_only_in_its_house(library: str) -> None:
+    named = [path for path in MODULES if library in {name.split(".")[0] for name in imports(path)}]
+    assert [name_of(path) for path in named if part_of(path) not in ONLY_IN[library]] == []
 
 
 @pytest.mark.parametrize("holder", [Settings, Limits])

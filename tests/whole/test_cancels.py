@@ -19,7 +19,7 @@ from tests.support import cancels
 from tests.support.cli_process import stub
 from tests.support.library import LOOPS, on_loop, settings_for, some_pairs, states, truth, wholly
 
-MOMENTS = 12
+MOMENTS = 7
 PAIRS = some_pairs(300)
 
 
