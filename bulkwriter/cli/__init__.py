@@ -12,6 +12,7 @@
     neighbours      other runs over the same pairs, by the registry beside the ledger
     dry_run, plan   what a run would do (`source_counts`), and when it would be done (`outlook`)
     runs            all runs of this user, by the registry beside the ledger
+    explain         what happened to one record, by its steps in the journal
     check           what a run stands on, looked at before its first write
     status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`)
     resolve         a table of e-mails and titles becomes a source; `drafts`: files that appear together; `enrol`: what

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "show how many writes SOURCE needs and how many days they take"),
     "check": ("check", "check settings, token, roles, clock, disk and SOURCE before the first write"),
     "status": ("status", "show how a run stands, from its journal"),
+    "explain": ("explain", "show what happened to one record, attempt by attempt"),
     "runs": ("runs", "show all runs of this user, and how each stands"),
     "export": ("export", "write pairs of a journal by state to a CSV, which is a SOURCE again"),
     "verify": ("verify", "find pairs that are missing or doubled on the server"),

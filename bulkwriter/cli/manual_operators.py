@@ -72,6 +72,7 @@ How does it stand?
 
   bulkwriter runs                          all runs of this user
   bulkwriter status pairs.csv.journal      one run, from any terminal
+  bulkwriter explain pairs.csv.journal --line 1234    what happened to one record
   bulkwriter help logs                     log files, and a message at the end
 """
 
