@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -17,21 +18,27 @@ from typing import Final, Self
 from .core.classify import judge_call
 from .entities import Entity
 from .entities.completed_lessons import COMPLETED_LESSONS
-from .events import Event
+from .events import Event, Note
 from .listing.lister import Lister
 from .model import Fault, Reply
 from .net.api import Api
-from .net.auth import token_source
+from .net.auth import StoredUse, token_source
 from .net.calls import Calls
 from .net.dial import dialer_for
 from .net.pool import Pool
+from .net.stored_token import StoredToken
 from .quota.build import CLOCKS, quotas_for, windows_for
 from .quota.gate import unheard
 from .quota.turns import Turns
+from .quota.windows import WRITE
 from .settings import Settings
 from .shielded import own_task, to_its_end
+from .store.sign_in_file import SignInFile
+from .stored_sign_in import StoredSignIn
 
 SWEEP_S: Final = 0.5
+RENEW_WAIT_S: Final = 5.0
+"""The longest wait for a quota before a stored sign-in is renewed ahead of its time; short windows open sooner."""
 LANE_HISTORY: Final = 1_000_000
 """Pairs that all lanes together remember, at 32 bytes each, so that a lane out of step can put them in doubt.  A lane
 serves at most this ÷ in_flight requests before it is renewed.
@@ -47,7 +54,9 @@ def check(settings: Settings, *, with_token: bool, entity: Entity = COMPLETED_LE
     windows_for(settings)
     dialer_for(settings.base_url, ca_file=settings.ca_file, proxy=settings.proxy, timeout_s=settings.timeout_s)
     has_password = settings.password or settings.password_file
-    if with_token and (settings.token or settings.token_file or (settings.username and has_password)):
+    if with_token and settings.stored_sign_in:
+        stored_in(settings).load()
+    elif with_token and (settings.token or settings.token_file or (settings.username and has_password)):
         token_source(
             settings,
             request=never_asked,
@@ -61,6 +70,11 @@ async def never_asked(data: bytes, *, deadline_s: float) -> Reply:
     raise AssertionError("nothing is sent by a check")
 
 
+def stored_in(settings: Settings) -> SignInFile:
+    """Where the sign-in of these settings is stored.  Raises `ConfigurationStop` without a home folder."""
+    return SignInFile.of(settings.base_url, settings.account)
+
+
 class ServerClient:
     """Everything on the wire for one `Settings` and one entity."""
 
@@ -68,6 +82,7 @@ class ServerClient:
         self, settings: Settings, entity: Entity = COMPLETED_LESSONS, *, tell: Callable[[Event], None] = unheard
     ) -> None:
         self.entity = entity
+        self._tell = tell
         self._timeout_s = settings.timeout_s
         self.api = Api(settings.base_url, entity)
         lane_requests = min(settings.limits.lane_requests, LANE_HISTORY // settings.in_flight)
@@ -85,6 +100,7 @@ class ServerClient:
             token_request=self.api.token_request,
             judge=judge_call,
             role=entity.create_role,
+            stored=self._stored(settings) if settings.stored_sign_in else None,
         )
         self.quotas = quotas_for(settings, tell)
         """None if nothing is counted."""
@@ -103,6 +119,26 @@ class ServerClient:
 
     async def _ask(self, data: bytes, *, deadline_s: float) -> Reply:
         return await (self._turns or self.calls.request)(data, deadline_s=deadline_s)
+
+    async def sign_in_anew(self, settings: Settings) -> StoredSignIn:
+        """Sign in with the settings' user name and password, and store that for all runs.
+
+        Raises `ConfigurationStop` if it is refused or cannot be stored, `TryLater` if there is no answer.
+        """
+        supply = self.tokens.supply
+        assert isinstance(supply, StoredToken)
+        return await supply.sign_in_anew(client_id=settings.client_id or "")
+
+    def _stored(self, settings: Settings) -> StoredUse:
+        return StoredUse(
+            store=stored_in(settings), tell=lambda text: self._tell(Note(text)), has_room=self._has_room_for_renewal
+        )
+
+    def _has_room_for_renewal(self) -> bool:
+        """Whether a write may go soon.  A renewal that is not urgent does not wait for a quota's next day."""
+        now = time.monotonic()
+        at = self.quotas.opens_at(now, WRITE, is_call=True) if self.quotas else now
+        return at <= now + RENEW_WAIT_S or at == math.inf
 
     async def __aenter__(self) -> Self:
         try:

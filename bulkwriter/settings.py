@@ -100,6 +100,7 @@ class Settings:
 
     base_url: str = choice(DEFAULT_BASE_URL, "scheme, host, port and path prefix of the API; http only to loopback")
     token: str | TokenCall | None = choice(None, "bearer token, or an async callable that returns the current one", secret=True)
+    stored_sign_in: bool = choice(False, "use the sign-in that `bulkwriter login` stored for this base_url and account, shared with all processes of this user and renewed for all; a token function, or username with its password, serves where it cannot be renewed")
     token_file: PathChoice = choice(None, "file whose first line is the token; read again when the server refuses it")
     username: str | None = choice(None, "sign in with user name and password instead of a token")
     password: str | None = choice(None, "password of username", secret=True)
@@ -145,6 +146,11 @@ class Settings:
         make_paths(self)
         check_base_url(self.base_url)
         check_rates(self)
+        if self.stored_sign_in and (isinstance(self.token, str) or self.token_file):
+            raise UsageError(
+                "stored_sign_in and a fixed token cannot go together: one of them would not be used",
+                hint="leave out token and token_file, or stored_sign_in",
+            )
         if self.after_loss and self.existing == "skip":
             raise UsageError(
                 "--after-loss and --existing skip cannot go together: nothing would be looked up",

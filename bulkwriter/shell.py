@@ -7,13 +7,20 @@ command takes it for an option.
 
 `visible` is for messages.  A character that a terminal would obey, turn around or not show becomes its escape.  Line
 ends stay, since messages have several lines.  Its own result passes through it unchanged, since that is printable.
+
+`hidden` is for the words of strangers that may quote a secret.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterable
+from typing import Final
+
+MAY_BE_SECRET: Final = re.compile(r"(?=[\w~+/=-]*\d)[\w~+/=-]{6,}|[\w~+/=-]{24,}")
+"""Words that may be a token, a password or a code: with a digit from six characters on, else from 24 on."""
 
 
 def join(args: Iterable[str]) -> str:
@@ -40,6 +47,11 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else _escape(c) for c in text)
+
+
+def hidden(text: str) -> str:
+    """`text` without the words that may be a secret."""
+    return MAY_BE_SECRET.sub("(hidden)", text)
 
 
 def is_ascii_locale() -> bool:

@@ -31,6 +31,7 @@ MAY_USE: dict[str, set[str]] = {
     "metrics": set(),
     "entities": set(),
     "settings": {"errors"},
+    "stored_sign_in": {"settings", "shell"},
     # how numbers, and what comes from outside, are shown
     "amounts": set(),
     "shell": set(),
@@ -41,8 +42,19 @@ MAY_USE: dict[str, set[str]] = {
     # decide, talk, remember, read
     "core": {"amounts", "errors", "metrics", "model", "rows", "settings"},
     "adaptive": {"model"},
-    "net": {"__version__", "amounts", "entities", "errors", "guarded", "model", "settings"},
-    "store": {"__version__", "entities", "errors", "guarded", "model", "rows", "threads"},
+    "net": {
+        "__version__",
+        "amounts",
+        "entities",
+        "errors",
+        "guarded",
+        "model",
+        "settings",
+        "shell",
+        "shielded",
+        "stored_sign_in",
+    },
+    "store": {"__version__", "entities", "errors", "guarded", "model", "rows", "stored_sign_in", "threads"},
     "sources": {"entities", "errors", "guarded", "model", "shell", "threads"},
     # look, wait and act
     "quota": {*NOUNS, "core", "guarded", "net", "store", "threads"},
@@ -62,7 +74,19 @@ MAY_USE: dict[str, set[str]] = {
         "threads",
     },
     # put together
-    "server_client": {"core", "entities", "events", "listing", "model", "net", "quota", "settings", "shielded"},
+    "server_client": {
+        "core",
+        "entities",
+        "events",
+        "listing",
+        "model",
+        "net",
+        "quota",
+        "settings",
+        "shielded",
+        "store",
+        "stored_sign_in",
+    },
     "wiring": {
         "core",
         "entities",
@@ -102,6 +126,7 @@ MAY_USE: dict[str, set[str]] = {
         "shell",
         "sources",
         "store",
+        "stored_sign_in",
         "stub",
         "threads",
         "verify",

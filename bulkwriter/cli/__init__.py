@@ -5,6 +5,7 @@
     options         options that commands share, made from `Settings`' own metadata
     config_files    settings that stand in files, and what the file of a working folder may not do
     choose          options and environment -> Settings; `secret`: what must not be said
+    login, logout   a sign-in for all runs of this user; `token_command`: the user's own way to a token
 
     lifecycle       one way for `run`, `plan`, `verify`, `undo`: settings, signals, an end that always reports
     run             the options of a run; `drive`: the run itself, its progress and its drain
@@ -24,6 +25,7 @@
     stub, demo      the local server, and a run against it; `demo_people`: one that begins with a spreadsheet
     topics          help; `manual`: its texts for operators, `manual_reference`: those to look things up in,
                     `manual_config`: settings in files; `manual_operators`: the life of a long run;
+                    `manual_tokens`: signing in;
                     `manual_testing`: a service's own tests, benchmarks in CI; `api_page`: the library's reference
 
     signals         the first drains, the second leaves the process

@@ -29,8 +29,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ..errors import BulkwriterError, Exit
-from ..model import State
+from ..model import State, moment
 from ..settings import Settings
+from ..stored_sign_in import login_command
 from . import choose, describe, journals, options, reason_lines
 from .lifecycle import CountingCommand, Invocation
 from .plan import DATE_WORDS
@@ -291,10 +292,31 @@ def quotas_in_words(settings: Settings) -> str:
 
 
 def sign_in_words(settings: Settings) -> str:
-    """How long the token lives, as far as that is known."""
+    """How long the token lives, as far as that is known, and where it comes from."""
+    if settings.stored_sign_in:
+        return stored_words(settings)
+    if callable(settings.token):
+        return "from token-command; its age is not known"
     if settings.token or settings.token_file:
         return "its age is not known; a token lives 7 days"
     return "renewed by signing in again"
+
+
+def stored_words(settings: Settings) -> str:
+    """Where the stored sign-in is, and until when its token is good.  It has been renewed by now if it was due."""
+    from ..server_client import stored_in
+
+    file = stored_in(settings)
+    stored = file.load()
+    if stored is None:
+        return f"stored in {file.path}"
+    until = f"good until {moment(stored.expires_at)}" if stored.expires_at else "its end is not known"
+    renewed = (
+        f"runs renew it from {moment(stored.renew_at)} on"
+        if stored.refresh_token
+        else f"and it cannot be renewed: {login_command(*file.server)}"
+    )
+    return f"stored in {file.path}; {until}; {renewed}"
 
 
 def source_words(counts: SourceCounts) -> str:

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..entities import Entity
 from ..entities.completed_lessons import COMPLETED_LESSONS
-from ..errors import UsageError
-from ..settings import Limits, Settings
+from ..errors import ConfigurationStop, UsageError
+from ..settings import Limits, Settings, TokenCall
 from ..shell import operand, quote, visible
-from .config_files import NO_FILES
+from ..stored_sign_in import login_command
+from .config_files import HOST_OF_FOLDER, NO_ENVIRONMENT, NO_FILES
 from .options import ENV, METADATA
 from .secret import SECRET_ENV
 
@@ -53,13 +54,18 @@ def settings_for(
     """
     token = read_token() if given["token_file"] == STDIN else None
     keep_secret(token)
+    if given.get(NO_ENVIRONMENT):
+        env = {name: value for name, value in env.items() if name not in SECRET_ENV}
     settings = settings_from(given, env, journal=journal, token=token)
+    if settings.token is None and (command := given.get("token_command")) and not settings.token_file:
+        settings = dataclasses.replace(settings, token=token_command(command, keep_secret))
     is_dry = bool(given.get("dry_run"))
     if not is_dry:
+        settings = settings if given.get(HOST_OF_FOLDER) else with_stored(settings)
         settings = with_password(settings, given)
         keep_secret(settings.password)
         check_credentials(settings)
-    for secret in secrets_in_files(settings):
+    for secret in [*secrets_in_files(settings), *secrets_stored(settings)]:
         keep_secret(secret)
     check_settings(settings, with_token=is_dry or not is_piped(settings))
     return settings
@@ -191,11 +197,13 @@ def is_piped(settings: Settings) -> bool:
 
 def check_credentials(settings: Settings) -> None:
     """Refuse to start without any way to sign in."""
-    if settings.token or settings.token_file:
+    if settings.token or settings.token_file or settings.stored_sign_in:
         return
     if settings.username is None:
         raise UsageError(
-            "no token", hint="set BULKWRITER_TOKEN, or give --token-file PATH, or --username NAME (see: help token)"
+            "no token",
+            hint=f"sign in with `{login_command(settings.base_url, settings.account or '')}`, set BULKWRITER_TOKEN, or "
+            "give --token-file PATH or --username NAME (see: help tokens)",
         )
     if not (settings.password or settings.password_file):
         raise UsageError(
@@ -204,9 +212,54 @@ def check_credentials(settings: Settings) -> None:
         )
 
 
+def with_stored(settings: Settings) -> Settings:
+    """Settings that use the stored sign-in of their server, if there is one and no other way goes before it.
+
+    A user name goes before the stored sign-in of another user.
+    """
+    if isinstance(settings.token, str) or settings.token_file:
+        return settings
+    from ..store.sign_in_file import SignInFile
+
+    file = SignInFile.of(settings.base_url, settings.account)
+    if not file.is_there:
+        return settings
+    if settings.username is not None:
+        stored = file.load()
+        if stored is None or stored.username != settings.username:
+            return settings
+    return dataclasses.replace(settings, stored_sign_in=True)
+
+
+def secrets_stored(settings: Settings) -> list[str]:
+    """The tokens of the stored sign-in that these settings use; one that cannot be used is told elsewhere."""
+    if not settings.stored_sign_in:
+        return []
+    from ..store.sign_in_file import SignInFile
+
+    with contextlib.suppress(ConfigurationStop):
+        if stored := SignInFile.of(settings.base_url, settings.account).load():
+            return [stored.access_token, stored.refresh_token]
+    return []
+
+
+def token_command(command: str, keep_secret: Callable[[str | None], object]) -> TokenCall:
+    """What runs the user's token_command at each call."""
+
+    async def call() -> str:
+        from .token_command import token_of
+
+        token = await token_of(command)
+        keep_secret(token)
+        return token
+
+    return call
+
+
 def with_password(settings: Settings, given: Mapping[str, Any]) -> Settings:
     """Settings that hold the password of a user name, asked for where it is needed and a person can answer."""
-    has_other = settings.token or settings.token_file or settings.password or settings.password_file
+    has_other = settings.stored_sign_in or settings.token or settings.token_file
+    has_other = has_other or settings.password or settings.password_file
     if has_other or settings.username is None or given.get("yes") or not can_ask():
         return settings
     password = ask_secret(f"Password of {visible(settings.username)} (not shown): ")
@@ -224,8 +277,8 @@ def read_token() -> str:
 
 def with_totp(settings: Settings, given: Mapping[str, Any]) -> Settings:
     """Settings that hold the two-factor code of a sign-in with a password, asked for once where a person can answer."""
-    has_other = settings.token is not None or settings.token_file is not None or settings.totp_file is not None
-    if has_other or given["yes"] or given.get("dry_run") or not can_ask():
+    has_other = any(way is not None for way in (settings.token, settings.token_file, settings.totp_file, settings.totp))
+    if has_other or settings.stored_sign_in or given["yes"] or given.get("dry_run") or not can_ask():
         return settings
     code = ask_secret("Two-factor code (Enter if there is none): ").strip()
     return dataclasses.replace(settings, totp=lambda: code) if code else settings
@@ -239,6 +292,24 @@ def ask_secret(prompt: str) -> str:
         return getpass.getpass(prompt)
     except EOFError:
         return ""
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")  # what follows begins a line of its own
+        raise
+    except UnicodeDecodeError:
+        raise UsageError("what was typed is not text in this terminal's encoding") from None
+
+
+def ask_line(prompt: str) -> str:
+    """What a person types at the terminal, shown as it is typed; "" where the terminal's input ends."""
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
+    try:
+        return sys.stdin.readline().rstrip("\n")
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise
+    except UnicodeDecodeError:
+        raise UsageError("what was typed is not text in this terminal's encoding") from None
 
 
 def can_ask() -> bool:

@@ -9,13 +9,14 @@ Not here: reading the files, and which value counts (`config_files`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import click
 
-from ..errors import UsageError
-from ..settings import amount
+from ..errors import ConfigurationStop, UsageError
+from ..settings import DEFAULT_BASE_URL, amount
+from ..shell import visible
 from . import config_files, describe, options
 from .choose import without_password
 from .secret import SECRET_ENV
@@ -44,7 +45,7 @@ def command() -> None:
 def show(ctx: click.Context, /, as_json: bool) -> int:
     """Show every setting, its value, and where the value comes from: the environment, a file, or the default."""
     rows = list(settings_here(ctx))
-    for note in config_files.found_in(ctx)[1]:
+    for note in config_files.notes_for(ctx):
         click.echo(f"note: {note}", err=True)
     if as_json:
         facts: dict[str, Any] = {row.key: {"value": row.value, "origin": row.origin} for row in rows}
@@ -66,7 +67,8 @@ def path() -> int:
 
 def settings_here(ctx: click.Context) -> Iterator[Shown]:
     """Every setting that a file may set, as `run` would have it here, and the secrets of the environment."""
-    chosen, _ = config_files.found_in(ctx)
+    back = config_files.kept_back(ctx)
+    chosen = {name: found for name, found in config_files.found_in(ctx).chosen.items() if name not in back}
     for key, option in config_files.options_of(ctx.command).items():
         name = option.name or ""
         given = option.value_from_envvar(ctx)
@@ -79,10 +81,35 @@ def settings_here(ctx: click.Context) -> Iterator[Shown]:
     for variable in SECRET_ENV:
         if os.environ.get(variable):
             yield Shown(variable.removeprefix(options.ENV).lower(), NOT_SHOWN, variable)
+    yield stored_here(ctx, chosen)
+
+
+def stored_here(ctx: click.Context, chosen: Mapping[str, config_files.FromFile]) -> Shown:
+    """The stored sign-in of the server and account that a run would have here."""
+    from ..store.sign_in_file import SignInFile
+
+    def setting(name: str) -> str | None:
+        found = os.environ.get(options.variable(f"--{name.replace('_', '-')}")) or (
+            chosen[name].value if name in chosen else None
+        )
+        return str(found) if found else None
+
+    if config_files.foreign_host(ctx):
+        return Shown("stored-sign-in", "not used for a server that only the folder names", "-")
+    try:
+        file = SignInFile.of(setting("base_url") or DEFAULT_BASE_URL, setting("account"))
+        stored = file.load()
+    except ConfigurationStop as error:
+        return Shown("stored-sign-in", error.message, "-")
+    except ValueError:
+        return Shown("stored-sign-in", "not known: the base URL is no URL", "-")
+    return Shown("stored-sign-in", NOT_SHOWN if stored else "-", visible(str(file.path)) if stored else "default")
 
 
 def shown(name: str, value: Any) -> str:
     """A value as people read it."""
+    if name == "token_command":
+        return NOT_SHOWN
     if name == "proxy":
         return without_password(str(value))
     if isinstance(value, bool):

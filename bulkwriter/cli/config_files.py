@@ -11,8 +11,9 @@ An option goes before the environment, and the environment before a file.  Of th
 
 The user's own file is the user's word.  A file that lies in a working folder may come from anybody, with an archive or
 a checkout.  So it may name no certificates, no proxy, no command, and no file to write.  It may name a host, which is
-then told.  Such a host never gets a sign-in that stands in the user's own file, unless that file names the host as
-well.
+then told.  Such a *foreign* host, that nobody else names, never gets the stored sign-in nor one that stands in the
+user's own file.  Unless it is this machine, it does not get one of the environment either, nor a file from outside of
+the folder.  What is given on the command line is the user's word.
 
 Secrets stand in no such file: it names the file that holds one.  A path is relative to the file it stands in.  An
 unknown key or a value of the wrong type is a `UsageError` that says where it stands.
@@ -28,10 +29,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import click
 
 from ..errors import UsageError
+from ..settings import DEFAULT_BASE_URL, is_loopback_host
 from ..shell import visible
 
 NAME: Final = "bulkwriter.toml"
@@ -41,12 +44,21 @@ OF_ONE_CALL: Final = frozenset(
     {"journal", "limit", "dry_run", "retry", "after_loss", "as_json", "yes", "verbose", "header_line"}
 )
 """Parameters that a file may not set, since they concern one source or one call."""
-OF_THE_USER: Final = frozenset({"ca_file", "proxy", "on_end", "log_file", "metrics_file"})
+OF_THE_USER: Final = frozenset({"ca_file", "proxy", "token_command", "on_end", "log_file", "metrics_file"})
 """Parameters that the working folder's file may not set: who sets these can read what is sent, run a command, or write
 into any file."""
-SIGN_IN: Final = frozenset({"token_file", "username", "password_file", "totp_file", "client_id"})
+SIGN_IN: Final = frozenset({"token_file", "username", "password_file", "totp_file", "client_id", "token_command"})
+HOST_OF_FOLDER: Final = "host_of_folder"
+NO_ENVIRONMENT: Final = "no_environment"
+"""Among the options that `given` returns: whether only the working folder's file names the server, and whether that
+gets no secret of the environment either.
+"""
+FILE_ONLY: Final = (
+    click.Option(["--token-command"], help="command that prints a token in its first line, such as that of a keyring"),
+)
+"""Settings that have no option and no variable."""
 RIVALS: Final = (
-    (frozenset({"token_file"}), frozenset({"username"})),
+    (frozenset({"token_file"}), frozenset({"username", "token_command"})),
     (frozenset({"doubt_wait"}), frozenset({"late_apply_s", "list_lag_s"})),
 )
 """Ways to say the same.  Where an option or the environment says it one way, a file does not say it the other way."""
@@ -83,6 +95,17 @@ class Layer:
     values: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """What the files say.  `host`: the server that the working folder's file names.  `is_foreign`: nobody else names
+    it, as far as files tell.
+    """
+
+    chosen: dict[str, FromFile]
+    host: FromFile | None = None
+    is_foreign: bool = False
+
+
 def paths(env: Mapping[str, str]) -> tuple[Path, Path | None]:
     """The file of the working folder and the user's own, whether they are there or not; None without a home folder."""
     config, home = env.get("XDG_CONFIG_HOME", ""), env.get("HOME", "")
@@ -92,29 +115,86 @@ def paths(env: Mapping[str, str]) -> tuple[Path, Path | None]:
 
 def load(ctx: click.Context, profile: str | None, env: Mapping[str, str] = os.environ) -> None:
     """Make the files' values the defaults of this command.  Raises `UsageError`."""
-    tables = tables_of(env, options_of(ctx.command))
-    chosen, notes = choose(tables, profile, env)
-    ctx.default_map = {name: found.value for name, found in chosen.items()}
-    ctx.meta[META] = chosen, notes
+    found = choose(tables_of(env, options_of(ctx.command)), profile, env)
+    ctx.default_map = {name: one.value for name, one in found.chosen.items()}
+    ctx.meta[META] = found
 
 
-def found_in(ctx: click.Context) -> tuple[dict[str, FromFile], list[str]]:
-    """What `load` found, by parameter, and what is to be told of it."""
-    found: tuple[dict[str, FromFile], list[str]] = ctx.meta.get(META, ({}, []))
+def found_in(ctx: click.Context) -> FileSettings:
+    """What `load` found."""
+    found: FileSettings = ctx.meta.get(META, FileSettings({}))
     return found
 
 
+def foreign_host(ctx: click.Context, env: Mapping[str, str] = os.environ) -> FromFile | None:
+    """The server that nobody but the working folder's file names."""
+    return host_of_folder(ctx, env) if found_in(ctx).is_foreign else None
+
+
+def host_of_folder(ctx: click.Context, env: Mapping[str, str] = os.environ) -> FromFile | None:
+    """The server that the working folder's file names, unless an option or the environment names one."""
+    host = found_in(ctx).host
+    if any(param.name == "base_url" for param in ctx.command.params):
+        return host if is_of_file(ctx, "base_url") else None
+    return None if env.get("BULKWRITER_BASE_URL") else host
+
+
+def kept_back(ctx: click.Context, env: Mapping[str, str] = os.environ) -> set[str]:
+    """Parameters whose values a foreign host does not get."""
+    host, chosen = foreign_host(ctx, env), found_in(ctx).chosen
+    if host is None:
+        return set()
+    back = {name for name in SIGN_IN & chosen.keys() if chosen[name].origin.is_own}
+    if not is_environment_used(ctx, env):
+        back |= {name for name in SIGN_IN if ctx.get_parameter_source(name) is click.core.ParameterSource.ENVIRONMENT}
+        back |= {name for name in SIGN_IN & chosen.keys() if is_outside(name, chosen[name])}
+    return back
+
+
+def is_environment_used(ctx: click.Context, env: Mapping[str, str] = os.environ) -> bool:
+    """Whether the server gets a sign-in of the environment: not a foreign one, unless it is on this machine."""
+    host = foreign_host(ctx, env)
+    return host is None or is_loopback_url(str(host.value))
+
+
+def is_outside(name: str, found: FromFile) -> bool:
+    """Whether a folder's file names a secret that did not come with the folder."""
+    folder = found.origin.path.parent.resolve()
+    return name.endswith("_file") and not Path(found.value).resolve().is_relative_to(folder)
+
+
+def notes_for(ctx: click.Context, env: Mapping[str, str] = os.environ) -> list[str]:
+    """What is to be told of the files."""
+    host = host_of_folder(ctx, env)
+    if host is None:
+        return []
+    notes = [f"{host.origin} sets the server: {visible(str(host.value))}"]
+    if found_in(ctx).is_foreign:
+        whose = "your own" if is_loopback_url(str(host.value)) else "your own, nor one of the environment,"
+        notes.append(f"no sign-in of {whose} is used there; if you trust that server, give it with --base-url")
+    return notes
+
+
 def given(ctx: click.Context, options: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """The options without those of a file that an option or the environment says in another way."""
-    options = dict(options)
+    """The options without those of a file that an option or the environment says in another way, and without those
+    that a foreign host does not get.
+    """
+    back, chosen = kept_back(ctx, env), found_in(ctx).chosen
+    options = {name: None if name in back else value for name, value in options.items()}
     is_nearer = {name for name in options if options[name] is not None and not is_of_file(ctx, name)}
-    if env.get("BULKWRITER_TOKEN", "").strip():
+    if env.get("BULKWRITER_TOKEN", "").strip() and is_environment_used(ctx, env):
         is_nearer |= {"token_file", "username"}
     for one, other in RIVALS:
         for nearer, farther in ((one, other), (other, one)):
             if is_nearer & nearer:
                 options.update({name: None for name in farther if name in options and is_of_file(ctx, name)})
-    return options
+    if "token_command" in chosen.keys() - back and not is_nearer & {"token_file", "username"}:
+        options["token_command"] = chosen["token_command"].value
+    return {
+        **options,
+        HOST_OF_FOLDER: foreign_host(ctx, env) is not None,
+        NO_ENVIRONMENT: not is_environment_used(ctx, env),
+    }
 
 
 def is_of_file(ctx: click.Context, name: str) -> bool:
@@ -128,7 +208,7 @@ def options_of(command: click.Command) -> dict[str, click.Option]:
     params = [*run.params, *command.params]
     return {
         p.opts[0].lstrip("-"): p
-        for p in params
+        for p in [*params, *FILE_ONLY]
         if isinstance(p, click.Option) and p.expose_value and p.name not in OF_ONE_CALL
     }
 
@@ -161,9 +241,7 @@ def read(path: Path, known: Mapping[str, click.Option], *, is_own: bool) -> Iter
     profiles = data.pop("profile", {})
     if not isinstance(profiles, dict) or not all(isinstance(table, dict) for table in profiles.values()):
         raise UsageError(f"{visible(str(path))}: profile is not a table", hint="write [profile.NAME] above its keys")
-    origin = Origin(path, is_own)
-    yield Layer(origin, checked(data, known, origin))
-    for name, table in profiles.items():
+    for name, table in [("", data), *profiles.items()]:
         origin = Origin(path, is_own, name)
         yield Layer(origin, checked(table, known, origin))
 
@@ -218,9 +296,7 @@ def located(value: str, origin: Origin) -> Path:
     return path if value == "-" or path.is_absolute() else origin.path.parent / path
 
 
-def choose(
-    tables: Sequence[Layer], profile: str | None, env: Mapping[str, str] = os.environ
-) -> tuple[dict[str, FromFile], list[str]]:
+def choose(tables: Sequence[Layer], profile: str | None, env: Mapping[str, str] = os.environ) -> FileSettings:
     """The values that count, by parameter, and what is to be told.  Raises `UsageError` for an unknown profile."""
     of_profile = [table for table in tables if profile and table.origin.profile == profile]
     if profile and not of_profile:
@@ -236,7 +312,9 @@ def choose(
         for name, value in table.values.items():
             if name not in rivals:
                 chosen.setdefault(name, FromFile(value, table.origin))
-    return chosen, guard_sign_in(chosen, tables)
+    host = chosen.get("base_url")
+    host = None if host is None or host.origin.is_own else host
+    return FileSettings(chosen, host, is_foreign=host is not None and not is_known(str(host.value), tables))
 
 
 def rivals_of(one: frozenset[str], other: frozenset[str], chosen: Mapping[str, FromFile]) -> frozenset[str]:
@@ -244,16 +322,23 @@ def rivals_of(one: frozenset[str], other: frozenset[str], chosen: Mapping[str, F
     return (other if one & chosen.keys() else frozenset()) | (one if other & chosen.keys() else frozenset())
 
 
-def guard_sign_in(chosen: dict[str, FromFile], tables: Sequence[Layer]) -> list[str]:
-    """Take the user's own sign-in out where the working folder's file names a host that the user's own does not."""
-    host = chosen.get("base_url")
-    if host is None or host.origin.is_own:
-        return []
-    notes = [f"{host.origin} sets the server: {visible(str(host.value))}"]
-    own_hosts = {table.values.get("base_url") for table in tables if table.origin.is_own}
-    kept_back = [name for name in SIGN_IN & chosen.keys() if chosen[name].origin.is_own]
-    if kept_back and host.value not in own_hosts:
-        for name in kept_back:
-            del chosen[name]
-        notes.append("the sign-in of your own file is not used there, since your file does not name that server")
-    return notes
+def is_known(url: str, tables: Sequence[Layer]) -> bool:
+    """Whether a server is the default one, or named by the user's own file as well.
+
+    What is no URL is known to nobody; it is told where it is used.
+    """
+    from ..store.schema import normal_url
+
+    own = [str(table.values["base_url"]) for table in tables if table.origin.is_own and "base_url" in table.values]
+    try:
+        return normal_url(url) in {normal_url(other) for other in (DEFAULT_BASE_URL, *own)}
+    except ValueError:
+        return False
+
+
+def is_loopback_url(url: str) -> bool:
+    """Whether what is sent there does not leave this machine."""
+    try:
+        return is_loopback_host(urlsplit(url).hostname or "")
+    except ValueError:
+        return False

@@ -98,7 +98,7 @@ class Invocation:
 
     def __init__(self, ctx: click.Context, options: Mapping[str, Any]) -> None:
         self.options = config_files.given(ctx, options)
-        self._notes = config_files.found_in(ctx)[1]
+        self._notes = config_files.notes_for(ctx)
         self.command_line = resume_command(ctx.find_root().obj or ())
         self.stderr = Stderr(
             own_stderr(),
@@ -124,6 +124,12 @@ class Invocation:
         for note in self._notes:
             self._note(note)
         return choose.settings_for(self.options, os.environ, journal=journal, keep_secret=self.stderr.keep_secret)
+
+    def login_settings(self) -> Settings:
+        """Settings of a new sign-in, which may lack a user name and a password.  Raises `UsageError`."""
+        for note in self._notes:
+            self.stderr.print(f"note: {note}", event="note")
+        return choose.settings_from(self.options, os.environ, journal=None, token=None)
 
     def conduct(self, command: ServerCommand) -> int:
         """Take `command` through its lifecycle.  Everything has been said when this returns the exit code."""

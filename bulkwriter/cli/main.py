@@ -27,6 +27,8 @@ from .secret import Secrets, secrets_of
 from .stdout import Stdout
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "login": ("login", "sign in once for all runs of this user"),
+    "logout": ("logout", "remove that sign-in"),
     "run": ("run", "write every pair of SOURCE; the same command again resumes"),
     "resolve": ("resolve", "turn a table of e-mails and titles into a SOURCE of ids"),
     "plan": ("plan", "show how many writes SOURCE needs and how many days they take"),
@@ -43,7 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "help": ("topics", "explain a command or a topic, such as when, quotas or exit-codes"),
 }
 
-NEED_RESOURCES = frozenset({"run", "resolve", "plan", "check", "verify", "undo", "stub", "demo"})
+NEED_RESOURCES = frozenset({"login", "run", "resolve", "plan", "check", "verify", "undo", "stub", "demo"})
 """Commands that run an event loop: see `resource_limits`."""
 TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 """What click takes for yes in an environment variable."""

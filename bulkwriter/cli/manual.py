@@ -1,4 +1,4 @@
-"""Help topics written for whoever runs bulkwriter, not for whoever changes it: `bulkwriter help ids`, `help token`, …
+"""Help topics written for whoever runs bulkwriter, not for whoever changes it: `bulkwriter help ids`, `help journal`, …
 
 Each is plain text of at most 82 columns, so that it reads well on a terminal, in a mail and in a ticket.  What the
 program itself can say better (the reply table, settings, exit codes) is printed from its own tables (`topics`); the
@@ -121,56 +121,6 @@ are active.
 
 The user needs the roles Course-List, CourseLesson-List, CourseMember-List and
 Coworker-List, and best also Coworker-Read.
-"""
-
-SIGN_IN: Final = """\
-Signing in
-
-You need a token of the API, or a user name and a password.  One request gets a
-token (for a user with two-factor sign-in, add -d totp=CODE):
-
-  curl https://spaces.nexudus.com/api/token \\
-       -d grant_type=password --data-urlencode username=YOU@EXAMPLE.COM \\
-       --data-urlencode password@password-file      # a file without a line end
-
-The reply has an access_token, which is valid for 7 days (expires_in: 604799
-seconds).  There are three ways to give it to bulkwriter:
-
-  export BULKWRITER_TOKEN=...          an environment variable
-  --token-file PATH                    the first line of a file.  The run reads
-                                       the file again when the server refuses
-                                       the token, so you can replace the token
-                                       while the run goes on
-  --token-file -                       the first line of standard input.  A token
-                                       typed at a terminal is not shown
-
-With a user name and a password the run signs in by itself.  It gets a new token
-before the old one expires, so a run can last longer than 7 days:
-
-  --username NAME --password-file PATH [--totp-file PATH]
-  --username NAME                      on a terminal, it asks for the password
-  BULKWRITER_USERNAME, BULKWRITER_PASSWORD
-
-A two-factor code is valid for one sign-in, so each start needs a new one.  The
-run asks for it, or reads it from --totp-file.  For cron, use a user without
-two-factor sign-in, or --token-file.
-
-No option takes a secret as its value, because every user of the machine can
-read command lines.  Make files with secrets readable for yourself only
-(chmod 600).
-
-The user needs these roles (a full administrator has them all)
-
-  CourseCompletedLesson-Create   for run
-  CourseCompletedLesson-List     for run, plan, verify and undo, which read lists
-  CourseCompletedLesson-Delete   for undo and verify --repair
-
-  Course-List, CourseLesson-List, CourseMember-List, Coworker-List and
-  Coworker-Read                  for resolve
-
-A reply of 401 can mean a bad token or a missing role.  The message says which
-request was refused.  `bulkwriter check --probe` tries the token and both of the
-first two roles before the first write; the probe counts as one write.
 """
 
 SOURCES: Final = """\

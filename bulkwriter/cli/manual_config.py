@@ -50,14 +50,16 @@ What the file of a working folder may not do
 
 A folder may come from somebody else, with its bulkwriter.toml in it.  So:
 
-  - It names no proxy, no certificates, no command (on-end) and no file to write
-    (log-file, metrics-file).  Only your own file does.
-  - A server that it names is told on each run.  The sign-in that stands in your
-    own file is not used there, unless your own file names that server too.
-  - A token in BULKWRITER_TOKEN is yours to give: look at the server that is told
-    before you set it.
+  - It names no proxy, no certificates, no command (on-end, token-command) and no
+    file to write (log-file, metrics-file).  Only your own file does.
+  - A server that it names is told on each run.  Neither the sign-in that you
+    stored nor one that stands in your own file is sent there.  Unless the server
+    is on this machine, a sign-in of the environment is not sent either, nor a file
+    from outside of the folder.
+  - If you trust that server, give it with --base-url, or name it in your own file.
 
 No file holds a secret.  It names the file that does: token-file, password-file.
+Your own file may name a command that prints a token instead: token-command.
 An unknown key, or a value of the wrong type, ends the command with exit 2 before
 anything is sent, and says where it stands.
 """

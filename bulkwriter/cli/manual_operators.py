@@ -28,7 +28,7 @@ start it again and again.  Both work.
                                      exit 75: the same command, later
   the day's writes are spent         nothing: the run waits for the next ones.  With
                                      --on-quota stop it ends with exit 75
-  the token has expired              exit 4: a new token, then the same command
+  the sign-in has expired            exit 4: bulkwriter login, then the same command
 
 Which way
 
@@ -46,7 +46,7 @@ systemd, for your own user:
 
   systemd-run --user --unit=backfill --same-dir -p Restart=on-failure \\
       -p RestartSec=10min -p RestartPreventExitStatus="1 2 4 5 6 74" \\
-      "$(command -v bulkwriter)" run pairs.csv --token-file token
+      "$(command -v bulkwriter)" run pairs.csv
   loginctl enable-linger                   keeps it alive after you log out
   journalctl --user -u backfill -f         shows its messages
   systemctl --user stop backfill           stops it cleanly (SIGTERM)
@@ -66,7 +66,7 @@ In a container, use one volume for the folder of source and journal, and one for
 ~/.local/state/bulkwriter.  Stop it with SIGTERM, allow 30 s for that, and run
 one replica only.
 
-A token is valid for 7 days.  bulkwriter help token says how a run outlives it.
+Sign in once with bulkwriter login: runs renew that by themselves (help tokens).
 
 How does it stand?
 
@@ -162,7 +162,7 @@ When something happens: what it means, what to do
       or its next start, asks the server what became of it.  You need not do
       anything.
   exit 4, the token was refused (401)
-      The token is older than 7 days (help token), or the user has not the right
+      The token is older than 7 days (help tokens), or the user has not the right
       role (help roles).  Correct that; then the same command goes on.
   exit 4, the same rejection again and again
       A setting or the file is wrong for most rows.  The message quotes the

@@ -51,7 +51,7 @@ class Option(click.Option):
         if ctx is not None and source is click.core.ParameterSource.DEFAULT_MAP:
             from .config_files import found_in
 
-            return f"{hint} (from {found_in(ctx)[0][self.name or ''].origin})"
+            return f"{hint} (from {found_in(ctx).chosen[self.name or ''].origin})"
         return f"{hint} (from {self.envvar})" if is_env else hint
 
     def is_in_environment(self, ctx: click.Context | None) -> bool:

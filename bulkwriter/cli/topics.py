@@ -103,7 +103,10 @@ def manual(name: str, module: str = "manual") -> Callable[[int], str]:
 TOPICS: dict[str, tuple[str, Callable[[int], str]]] = {
     "ids": ("which ids, where they are, and a file from a spreadsheet", manual("IDS")),
     "spreadsheets": ("from a table with e-mails and titles to ids: resolve", manual("SPREADSHEETS")),
-    "token": ("how to sign in, how long a token lives, and which roles are needed", manual("SIGN_IN")),
+    "tokens": (
+        "how to sign in, how long a token lives, and which roles are needed",
+        manual("TOKENS", "manual_tokens"),
+    ),
     "sources": ("formats of SOURCE, and what a bad row is", manual("SOURCES")),
     "journal": ("what makes a run resume, and what to do when it is lost", manual("JOURNAL")),
     "quotas": ("how much may be sent in which time, and how it is counted", manual("QUOTAS")),

@@ -11,6 +11,7 @@
     api         requests and replies of an entity, as bytes and values
     auth        sources of tokens; one exchange renews a token in time for all callers
     signin      a token for user name and password
+    stored_token    tokens of a stored sign-in, renewed by one process for all
 
 Only this folder names aiohttp.  Nothing here knows the journal.
 """

@@ -1,6 +1,6 @@
 """Sources of bearer tokens: a fixed one, a caller's function, a file, or a sign-in that is renewed in time.
 
-`current` answers from memory until 80 % of the token's life have passed.  `refresh` is called when the server has
+`current` answers from memory until half of the token's life has passed.  `refresh` is called when the server has
 refused a token; it answers at once if a newer one is there.  Only one exchange is made, however many callers ask at
 once (single flight).  All of them share its result, and a failure too: 64 lanes with a wrong password sign in once.  A
 renewal that fails while the token is still good does no harm.
@@ -27,8 +27,8 @@ from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from ..settings import Settings, TokenCall
 from .api import check_header
 from .signin import Judge, Login, RequestCall, SignIn, TokenEndpoint, TokenRequest, obtain
+from .stored_token import Fallbacks, SignInStore, StoredToken
 
-RENEW_SHARE: Final = 0.8  # share of a token's life until it is renewed: over a day before the documented week ends
 RENEW_MIN_S: Final = 1.0  # never sooner, or a token with a very short life would be renewed without end
 RENEW_AGAIN_S: Final = 60.0  # pause after a renewal that failed because the server did not answer
 LINE_BYTES: Final = 65_536  # of a file's first line; tokens and passwords are far shorter
@@ -43,20 +43,21 @@ class Token:
 
 
 class Supply(Protocol):
-    """Makes token values.  `is_first`: none was made before; otherwise the last one was refused or expires soon.
+    """Makes token values.  `is_first`: none was made before.  `is_refused`: the server refused the last one; without
+    that the same one may be returned again.
 
-    Returns the value and for how many seconds it is good; infinity if that is not known.  Raises `ConfigurationStop` if
-    there is no other token, `TryLater` if there is none now.
+    Returns the value, and after how many seconds it wants to be asked again; infinity if the server's 401 is to say
+    so.  Raises `ConfigurationStop` if there is no other token, `TryLater` if there is none now.
     """
 
-    async def __call__(self, *, is_first: bool) -> tuple[str, float]: ...
+    async def __call__(self, *, is_first: bool, is_refused: bool = False) -> tuple[str, float]: ...
 
 
 class TokenSource:
     """The tokens of one account.  Its methods may be cancelled: another waiting caller then makes the token."""
 
     def __init__(self, supply: Supply, *, clock: Callable[[], float] = monotonic) -> None:
-        self._supply = supply
+        self.supply = supply
         self._clock = clock
         self._lock = asyncio.Lock()
         self._token: Token | None = None
@@ -70,10 +71,10 @@ class TokenSource:
         """
         token = self._token
         if token is None:
-            return await self._make(-1)
+            return await self._make(-1, is_refused=False)
         if self._clock() >= self._renew_at and not self._lock.locked():
             try:
-                return await self._make(token.generation)
+                return await self._make(token.generation, is_refused=False)
             except TryLater:
                 self._renew_at = self._clock() + RENEW_AGAIN_S
             except BulkwriterError:
@@ -86,9 +87,9 @@ class TokenSource:
         token = self._token
         if token is not None and token.generation > stale_generation:
             return token
-        return await self._make(stale_generation)
+        return await self._make(stale_generation, is_refused=True)
 
-    async def _make(self, stale_generation: int) -> Token:
+    async def _make(self, stale_generation: int, *, is_refused: bool) -> Token:
         failures = self._failures
         async with self._lock:
             token = self._token
@@ -97,15 +98,16 @@ class TokenSource:
             if self._failure is not None and self._failures > failures:
                 raise copy.copy(self._failure)  # of the exchange that was waited for
             try:
-                value, life_s = await self._supply(is_first=token is None)
+                value, ask_again_s = await self.supply(is_first=token is None, is_refused=is_refused)
                 check_header(value, "token")
             except BulkwriterError as error:
                 self._failure = copy.copy(error)
                 self._failures += 1
                 raise
-            self._token = made = Token(value, token.generation + 1 if token else 0)
-            self._renew_at = self._clock() + max(RENEW_MIN_S, RENEW_SHARE * life_s)
-            return made
+            self._renew_at = self._clock() + max(RENEW_MIN_S, ask_again_s)
+            if token is None or is_refused or value != token.value:
+                token = self._token = Token(value, token.generation + 1 if token else 0)
+            return token
 
 
 class FixedToken:
@@ -117,7 +119,7 @@ class FixedToken:
         self._value = check_header(value, "token")
         self._role = role
 
-    async def __call__(self, *, is_first: bool) -> tuple[str, float]:
+    async def __call__(self, *, is_first: bool, is_refused: bool = False) -> tuple[str, float]:
         if not is_first:
             raise refused("the token was refused (401)", self._role)
         return self._value, math.inf
@@ -135,7 +137,7 @@ class CalledToken:
         self._deadline_s = deadline_s
         self._last: str | None = None
 
-    async def __call__(self, *, is_first: bool) -> tuple[str, float]:
+    async def __call__(self, *, is_first: bool, is_refused: bool = False) -> tuple[str, float]:
         value = await obtain(self._call, "token", deadline_s=self._deadline_s)
         if not isinstance(value, str):
             raise UsageError(f"the function that gives tokens answered with {type(value).__name__}, not with text")
@@ -157,7 +159,7 @@ class FileToken:
         # A pipe, such as a shell's <(…), gave its line already: reading it again would wait for ever.
         self._is_pipe = not path.is_file()
 
-    async def __call__(self, *, is_first: bool) -> tuple[str, float]:
+    async def __call__(self, *, is_first: bool, is_refused: bool = False) -> tuple[str, float]:
         if is_first:
             return self._last, math.inf
         value = self._last
@@ -173,6 +175,15 @@ class FileToken:
         return value, math.inf
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredUse:
+    """The stored sign-in that a `token_source` may use, and what `StoredToken` needs beside it."""
+
+    store: SignInStore
+    tell: Callable[[str], object] = lambda text: None
+    has_room: Callable[[], bool] = lambda: True
+
+
 def token_source(
     settings: Settings,
     *,
@@ -180,37 +191,57 @@ def token_source(
     token_request: TokenRequest,
     judge: Judge,
     role: str,
+    stored: StoredUse | None = None,
 ) -> TokenSource:
-    """The source of tokens that the settings ask for: `token`, else `token_file`, else `username`.
+    """The source of tokens that the settings ask for: `stored_sign_in`, else `token`, `token_file` or `username`.
 
     `role` is the role that a refused token may lack.  The files of token and password are read now, once.  Raises
     `UsageError` if they are missing, empty or unusable, and if there is no way to a token.  Nothing is sent before the
     first `current`.
     """
-    supply: Supply
-    if isinstance(settings.token, str):
-        supply = FixedToken(settings.token, role)
-    elif settings.token is not None:
-        supply = CalledToken(settings.token, role, deadline_s=settings.timeout_s)
-    elif settings.token_file is not None:
-        supply = FileToken(settings.token_file, role)
-    elif settings.username is not None:
-        endpoint = TokenEndpoint(
-            request=request,
-            token_request=token_request,
-            judge=judge,
-            client_id=check_header(settings.client_id or f"bulkwriter-{secrets.token_hex(8)}", "client id"),
-            deadline_s=settings.timeout_s,
-            longest_wait_s=min(settings.longest_wait_s, settings.give_up_after_s),
-            rng=random.Random(),  # noqa: S311 jitter, not a secret
-        )
-        supply = SignIn(Login(settings.username, password_of(settings), totp_of(settings)), endpoint)
-    else:
-        raise UsageError(
-            "no token",
-            hint="set BULKWRITER_TOKEN, or give --token-file PATH, or --username with --password-file PATH",
-        )
-    return TokenSource(supply)
+    client_id = settings.client_id or f"bulkwriter-{secrets.token_hex(8)}"
+    endpoint = TokenEndpoint(
+        request=request,
+        token_request=token_request,
+        judge=judge,
+        client_id=check_header(client_id, "client id"),
+        deadline_s=settings.timeout_s,
+        longest_wait_s=min(settings.longest_wait_s, settings.give_up_after_s),
+        give_up_after_s=settings.give_up_after_s,
+        rng=random.Random(),  # noqa: S311 jitter, not a secret
+    )
+    return TokenSource(supply_of(settings, endpoint, role, stored))
+
+
+def supply_of(settings: Settings, endpoint: TokenEndpoint, role: str, stored: StoredUse | None) -> Supply:
+    """What makes the tokens, the first way that the settings name."""
+    token, called = settings.token, None
+    if token is not None and not isinstance(token, str):
+        called = CalledToken(token, role, deadline_s=settings.timeout_s)
+    if stored is not None:
+        fallbacks = Fallbacks(login=login_of(settings) if has_password(settings) else None, call=called)
+        return StoredToken(stored.store, endpoint, fallbacks, tell=stored.tell, has_room=stored.has_room)
+    if isinstance(token, str):
+        return FixedToken(token, role)
+    if called is not None:
+        return called
+    if settings.token_file is not None:
+        return FileToken(settings.token_file, role)
+    if settings.username is not None:
+        return SignIn(login_of(settings), endpoint)
+    raise UsageError(
+        "no token",
+        hint="sign in with `bulkwriter login`, set BULKWRITER_TOKEN, or give --token-file PATH, or --username with "
+        "--password-file PATH",
+    )
+
+
+def has_password(settings: Settings) -> bool:
+    return settings.username is not None and bool(settings.password or settings.password_file)
+
+
+def login_of(settings: Settings) -> Login:
+    return Login(settings.username or "", password_of(settings), totp_of(settings))
 
 
 def password_of(settings: Settings) -> str:

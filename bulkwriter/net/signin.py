@@ -1,6 +1,7 @@
 """Signs in with a password at /api/token, and uses refresh tokens from then on.
 
     TokenEndpoint  one form in, one answer out; within limits it asks again if the endpoint is busy or does not answer
+    sign_in        one sign-in with a password
     SignIn         makes token values: by refresh token, or by password if there is none or it is refused
 
 A refresh token works once, and each answer brings the next one.  If it is spent, cancelled or expired, there is one new
@@ -9,7 +10,7 @@ under the same id would cancel our refresh token.
 
 Invariants: no secret is ever part of an error; quotes of the server leave out the secrets that were sent to it.  A
 refused login is a `ConfigurationStop` after one request.  An endpoint that is busy or does not answer is asked a few
-times, never before its Retry-After; then it is a `TryLater`.
+times, never before its Retry-After, and not beyond `give_up_after_s`; then it is a `TryLater`.
 
 Source: the API's documentation of /api/token; RFC 6749, sections 4.3, 5.2 and 6.
 """
@@ -20,25 +21,23 @@ import asyncio
 import inspect
 import math
 import random
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote_plus
 
 from ..amounts import wait_words
 from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from ..guarded import is_cancelled
 from ..model import FATAL_FAULTS, CallVerdict, Fault, Reply
+from ..shell import hidden
+from ..stored_sign_in import RENEW_SHARE
 from .api import BadList, check_header, load
 
 TRIES: Final = 5  # requests for one token; with their pauses they bridge up to 15 s without an answer
 FIRST_PAUSE_S: Final = 1.0  # longest pause after the first try; doubled with each
 QUOTE_CHARS: Final = 200
-MAY_BE_SECRET: Final = re.compile(r"(?=[\w~+/=-]*\d)[\w~+/=-]{6,}|[\w~+/=-]{24,}")
-"""Words that may be a token, a password or a code: with a digit from six characters on, else from 24 on."""
-
 TokenRequest = Callable[[Mapping[str, str], str | None], bytes]
 """`token_request(form, client_id)`: the whole request; see `net.api.Api`."""
 Judge = Callable[[Reply, float], CallVerdict]
@@ -53,7 +52,11 @@ class RequestCall(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenEndpoint:
-    """`/api/token` of one host, asked under one client id.  `longest_wait_s`: a longer Retry-After is a `TryLater`."""
+    """`/api/token` of one host, asked under one client id.
+
+    `longest_wait_s`: a longer Retry-After is a `TryLater`.  `give_up_after_s`: no request begins later than this after
+    the first.
+    """
 
     request: RequestCall
     token_request: TokenRequest
@@ -61,14 +64,16 @@ class TokenEndpoint:
     client_id: str
     deadline_s: float
     longest_wait_s: float
+    give_up_after_s: float
     rng: random.Random
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     wall: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
 
     async def ask(self, form: Mapping[str, str], *, has_answered: bool) -> Reply:
         """The endpoint's answer, yes or no.  Raises `TryLater`, or `ConfigurationStop` if a setting must be wrong."""
         data = self.token_request({**form, "client_id": self.client_id}, self.client_id)
-        said = ""
+        said, until = "", self.clock() + self.give_up_after_s
         for attempt in range(TRIES):
             reply = await self.request(data, deadline_s=self.deadline_s)
             verdict = self.judge(reply, self.wall())
@@ -78,6 +83,8 @@ class TokenEndpoint:
                 raise ConfigurationStop(reply.trouble, hint=FATAL_FAULTS[reply.fault])
             said = reply.trouble
             pause_s = self._pause_s(verdict.retry_after_s or 0.0, attempt)
+            if self.clock() + pause_s > until:
+                break
             if attempt + 1 < TRIES:
                 await self.sleep(pause_s)
         raise TryLater(f"the sign-in got no answer ({said})", hint="the same command later goes on")
@@ -105,6 +112,39 @@ class Login:
     totp: Callable[[], str] | None = field(default=None, repr=False)
 
 
+class TokenGrant(NamedTuple):
+    """What the endpoint gave: `life_s` is how long the access token is good, infinity if that is not told."""
+
+    access_token: str
+    refresh_token: str
+    life_s: float
+
+
+async def sign_in(login: Login, endpoint: TokenEndpoint, *, has_answered: bool = False) -> TokenGrant:
+    """Sign in with the password.  Raises `ConfigurationStop` if it is refused, `TryLater` if there is no answer."""
+    form = {"grant_type": "password", "username": login.username, "password": login.password}
+    totp = login.totp
+    if totp is not None:
+        form["totp"] = await obtain(lambda: asyncio.to_thread(totp), "two-factor code")
+    answer = await endpoint.ask(form, has_answered=has_answered)
+    if grant := granted(answer):
+        return grant
+    raise refusal(answer, secrets=(login.password, form.get("totp", "")))
+
+
+def refresh_form(refresh_token: str) -> dict[str, str]:
+    return {"grant_type": "refresh_token", "refresh_token": refresh_token}
+
+
+def granted(answer: Reply) -> TokenGrant | None:
+    """What an answer grants; None without a usable token in it."""
+    said = json_object(answer.body) if answer.status == 200 else {}
+    value, refresh_token = said.get("access_token"), said.get("refresh_token")
+    if not isinstance(value, str) or not is_usable(value):
+        return None
+    return TokenGrant(value, refresh_token if isinstance(refresh_token, str) else "", life_of(said.get("expires_in")))
+
+
 class SignIn:
     """Makes token values (see `net.auth.Supply`): by refresh token while one works, else by password."""
 
@@ -114,34 +154,15 @@ class SignIn:
         self._refresh_token = ""
         self._has_answered = False
 
-    async def __call__(self, *, is_first: bool) -> tuple[str, float]:
+    async def __call__(self, *, is_first: bool, is_refused: bool = False) -> tuple[str, float]:
+        grant = None
         if refresh_token := self._refresh_token:
-            answer = await self._ask({"grant_type": "refresh_token", "refresh_token": refresh_token})
-            if token := self._take(answer):
-                return token
+            grant = granted(await self._endpoint.ask(refresh_form(refresh_token), has_answered=True))
             self._refresh_token = ""
-        form = {"grant_type": "password", "username": self._login.username, "password": self._login.password}
-        totp = self._login.totp
-        if totp is not None:
-            form["totp"] = await obtain(lambda: asyncio.to_thread(totp), "two-factor code")
-        answer = await self._ask(form)
-        if token := self._take(answer):
-            return token
-        raise refusal(answer, secrets=(self._login.password, form.get("totp", ""), refresh_token))
-
-    async def _ask(self, form: Mapping[str, str]) -> Reply:
-        answer = await self._endpoint.ask(form, has_answered=self._has_answered)
+        grant = grant or await sign_in(self._login, self._endpoint, has_answered=self._has_answered)
         self._has_answered = True
-        return answer
-
-    def _take(self, answer: Reply) -> tuple[str, float] | None:
-        """The token in an answer, and for how long it is good; None without a usable answer."""
-        granted = json_object(answer.body) if answer.status == 200 else {}
-        value, refresh_token = granted.get("access_token"), granted.get("refresh_token")
-        if not isinstance(value, str) or not is_usable(value):
-            return None
-        self._refresh_token = refresh_token if isinstance(refresh_token, str) else ""
-        return value, life_of(granted.get("expires_in"))
+        self._refresh_token = grant.refresh_token
+        return grant.access_token, RENEW_SHARE * grant.life_s
 
 
 async def obtain(call: Callable[[], Awaitable[str]], what: str, *, deadline_s: float | None = None) -> str:
@@ -180,7 +201,7 @@ async def obtain(call: Callable[[], Awaitable[str]], what: str, *, deadline_s: f
 def told(error: Exception) -> tuple[str, Exception | None]:
     """What a function of the caller raised, in words, and the error itself if it surely quotes no secret."""
     said = " ".join(str(error).split())[:QUOTE_CHARS]
-    clean = MAY_BE_SECRET.sub("(hidden)", said)
+    clean = hidden(said)
     words = f"{type(error).__name__}: {clean}" if clean else type(error).__name__
     return words, error if clean == said and len(str(error)) <= QUOTE_CHARS else None
 

@@ -13,6 +13,7 @@
     for others too  private         files and folders for their owner alone
                     sqlite_errors   errors of SQLite and the system as `JournalError` with a next step
                     network_fs      whether a file lies on a network file system
+                    sign_in_file    a stored sign-in: read with care, replaced as a whole, locked while it is renewed
                     boot            the clock since boot, its boot and its machine, for the ledger
 
 Only this folder and the ledger (`quota`) name sqlite3.  Nothing here knows the network.

@@ -20,6 +20,7 @@ from tests.conftest import CANARY
 JOURNAL = Path("pairs.csv.journal")
 OF_THE_LIBRARY_ALONE = {
     "token",
+    "stored_sign_in",
     "password",
     "totp",
     "limits",

@@ -25,7 +25,7 @@ class Tokens(TokenSource):
         super().__init__(self._supply_one)
         self._values = list(values)
 
-    async def _supply_one(self, *, is_first: bool) -> tuple[str, float]:
+    async def _supply_one(self, *, is_first: bool, is_refused: bool = False) -> tuple[str, float]:
         if not self._values:
             raise ConfigurationStop("the server refused the token")
         return self._values.pop(0), math.inf

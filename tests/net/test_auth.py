@@ -22,7 +22,7 @@ class Scripted:
         self.script = list(script)
         self.asked: list[bool] = []
 
-    async def __call__(self, *, is_first: bool) -> tuple[str, float]:
+    async def __call__(self, *, is_first: bool, is_refused: bool = False) -> tuple[str, float]:
         self.asked.append(is_first)
         await asyncio.sleep(0)
         step = self.script.pop(0)
@@ -87,10 +87,19 @@ async def at(clock: Clock, now: float, ask: Callable[[], Awaitable[Token]]) -> s
     return (await ask()).value
 
 
-async def test_a_token_is_renewed_when_four_fifths_of_its_life_have_passed() -> None:
-    clock, supply = Clock(), Scripted(("one", 100.0), ("two", 100.0))
+async def test_a_token_is_renewed_when_its_supply_wants_to_be_asked() -> None:
+    clock, supply = Clock(), Scripted(("one", 80.0), ("two", 80.0))
     source = TokenSource(supply, clock=clock)
     assert [await at(clock, t, source.current) for t in (0, 79.9, 80.1, 160)] == ["one", "one", "two", "two"]
+
+
+async def test_a_supply_that_has_no_other_token_yet_gives_the_same_again() -> None:
+    """It is the same generation then, so that nobody takes it for a new one; after a refusal it is another."""
+    clock, supply = Clock(), Scripted(("one", 80.0), ("one", 10.0), ("one", 10.0))
+    source = TokenSource(supply, clock=clock)
+    assert [(await source.current()).generation, await at(clock, 81, source.current)] == [0, "one"]
+    assert await source.current() == Token("one", 0)
+    assert await source.refresh(0) == Token("one", 1)
 
 
 async def test_a_token_of_a_moments_life_is_not_renewed_without_end() -> None:
@@ -102,14 +111,14 @@ async def test_a_token_of_a_moments_life_is_not_renewed_without_end() -> None:
 async def test_a_renewal_that_finds_the_server_gone_is_tried_again_later() -> None:
     clock, supply = Clock(), Scripted(("one", 100.0), TryLater("gone"), ("two", 100.0))
     source = TokenSource(supply, clock=clock)
-    times = (0, 81, 81 + RENEW_AGAIN_S - 1, 81 + RENEW_AGAIN_S + 1)
+    times = (0, 101, 101 + RENEW_AGAIN_S - 1, 101 + RENEW_AGAIN_S + 1)
     assert [await at(clock, t, source.current) for t in times] == ["one", "one", "one", "two"]
 
 
 async def test_a_renewal_that_is_refused_is_left_to_the_servers_401() -> None:
     clock, supply = Clock(), Scripted(("one", 100.0), ConfigurationStop("wrong"), ConfigurationStop("wrong"))
     source = TokenSource(supply, clock=clock)
-    assert [await at(clock, t, source.current) for t in (0, 81, 10_000)] == ["one", "one", "one"]
+    assert [await at(clock, t, source.current) for t in (0, 101, 10_000)] == ["one", "one", "one"]
     assert len(supply.asked) == 2
     with pytest.raises(ConfigurationStop):
         await source.refresh(0)
@@ -118,14 +127,14 @@ async def test_a_renewal_that_is_refused_is_left_to_the_servers_401() -> None:
 async def test_nobody_but_the_renewer_waits_for_a_renewal() -> None:
     clock, gate = Clock(), asyncio.Event()
 
-    async def slow(*, is_first: bool) -> tuple[str, float]:
+    async def slow(*, is_first: bool, is_refused: bool = False) -> tuple[str, float]:
         if not is_first:
             await gate.wait()
         return ("one" if is_first else "two"), 100.0
 
     source = TokenSource(slow, clock=clock)
     await source.current()
-    clock.now += 90
+    clock.now += 110
     renewing = asyncio.ensure_future(source.current())
     await asyncio.sleep(0)
     assert (await source.current()).value == "one"

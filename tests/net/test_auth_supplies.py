@@ -69,9 +69,9 @@ def test_a_user_name_needs_a_password() -> None:
 def test_a_token_goes_before_a_file_and_a_file_before_a_user_name(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text("abc")
-    supply = made(Settings(token=CANARY, token_file=path, username="ann"))._supply
+    supply = made(Settings(token=CANARY, token_file=path, username="ann")).supply
     assert isinstance(supply, FixedToken)
-    assert isinstance(made(Settings(token_file=path, username="ann"))._supply, FileToken)
+    assert isinstance(made(Settings(token_file=path, username="ann")).supply, FileToken)
 
 
 @pytest.mark.parametrize("content", [f"{CANARY}\n", f"\ufeff  {CANARY} \r\nsecond line\n", CANARY])

@@ -100,7 +100,7 @@ class SimTokens(TokenSource):
         self._server = server
         self._weather = weather
 
-    async def _supply_one(self, *, is_first: bool) -> tuple[str, float]:
+    async def _supply_one(self, *, is_first: bool, is_refused: bool = False) -> tuple[str, float]:
         if self._weather.is_tokenless(asyncio.get_running_loop().time()):
             raise self._weather.rng.choice((TryLater, ConfigurationStop))("no token can be had")
         if not is_first:

@@ -47,7 +47,7 @@ class Tokens(TokenSource):
     def __init__(self) -> None:
         super().__init__(self._supply_one)
 
-    async def _supply_one(self, *, is_first: bool) -> tuple[str, float]:
+    async def _supply_one(self, *, is_first: bool, is_refused: bool = False) -> tuple[str, float]:
         return "canary", math.inf
 
 

@@ -77,6 +77,7 @@ class Endpoint:
             client_id="mine",
             deadline_s=5.0,
             longest_wait_s=60.0,
+            give_up_after_s=3_600.0,
             rng=random.Random(2),
             sleep=self.sleep,
             wall=lambda: WALL_S,
