@@ -38,6 +38,7 @@ PROSE = {
     "cli/manual_operators.py",
     "cli/manual_reference.py",
     "cli/manual_testing.py",
+    "cli/manual_tokens.py",
     "cli/resolve.py",
     "cli/enrol.py",
 }
