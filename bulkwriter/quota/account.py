@@ -1,16 +1,18 @@
 """The spending and the leases of one account: decides an exchange from the ledger's rows and the client's ask.
 
-In this order: it counts the requests that have ended, takes back what finished leases leave, notes what throttles have
-shown, and then grants a lease of each kind that is wanted, as much as the slowest window can spend in two seconds:
+In this order: it counts the requests that have ended, takes back the slots that are of no use to the client, notes what
+throttles have shown, and then grants a lease of each kind that is wanted, as much as the slowest window can spend in
+two seconds:
 
     long windows    counted by the minute (`quota.forecast`).  A lease counts as spent in the minute in which its last
                     request can end; what has ended moves to the minute of its end
-    short windows   slots (`quota.slots`), held until the lease's last time, the longest request and the window are over
+    short windows   slots (`quota.short`), held until the lease and the longest request are over, and then cooling
 
 A client that dies says nothing more.  Its rows stay as they are, and time alone frees them.
 
-Fairness: clients that are active share a short window alike.  Whoever waits for a slot has a row (`WaitRow`), and is
-served before those that came later, as long as it asks again when it said.
+Fairness: clients that are active share a short window alike, each at its part of the pace.  Where they are more than
+slots, they take turns: who waits for a slot is served before those that came later, as long as it asks again when it
+said.
 
 Clocks: rows of another boot are placed by the server's clock, and never later than they were first seen.  While that
 clock is unknown, they count as spent when they were first seen.  Which machine wrote them proves nothing: machines of
@@ -23,24 +25,27 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ..model import QuotaWindow
-from .exchange import Answer, Ask, BootPlace, Changes, KeptSlots, LedgerRows, ShareGrant, SpentRow, WaitRow
+from .exchange import Answer, Ask, BootPlace, Changes, HeldUnits, KeptSlots, Lease, LedgerRows, ShareGrant, SpentRow
 from .forecast import DAY_S, KINDS, MINUTE_S, TAKEN, Grant, Spending, minute_of
-from .leases import GRACE_S, LEASE_S, Lease, Run
-from .slots import LOOK_S, SlotRow, Slots, key_of, plan, span_in
+from .leases import AHEAD_S, GRACE_S, LEASE_S, SOON_S
+from .short import GROUPS, LOOK_S, ClientRow, Cooling, ShortWindows, key_of, span_of, step_at, unpacked
 from .throttles import Learnt, learn, stretched, tried
-from .windows import SLACK, concerned, is_short
+from .windows import ANY, SLACK, concerned, is_short, tightest
 
 PLENTY: Final = 1 << 62
-AHEAD_S: Final = 3.0
-"""Slots are granted so long before they are free: during a lease, and half of the next one."""
 PART: Final = 100
 """At most this part of a long window is granted at once: so much a process can waste that dies."""
 LATE_S: Final = 1.0
 """Who waits and does not ask again within so long of the time that it said is taken for dead."""
+ACTIVE_S: Final = 2.0
+"""So long after its lease, or after its next request would have gone by its pace, a client counts as at work."""
+POLL_S: Final = 0.05
+"""Nobody need ask more often for a slot."""
 STRANGE_S: Final = 600.0
 """Of a lease that another boot wrote, nobody here knows its longest request (`--timeout`); few allow more."""
 KEEP_S: Final = 32 * DAY_S
@@ -50,18 +55,40 @@ STEP_S: Final = 1.0
 """If the server's clock moves by more than this against ours, rows of other places are placed anew."""
 
 
+@dataclass(slots=True)
+class Hand:
+    """One short window during an exchange, as the client has it."""
+
+    window: QuotaWindow
+    slots: int
+    on_way: int  # of these slots
+    left: int  # units of all kinds that need one
+    limit: int  # its part of the window; 0: it is another client's turn
+    ahead: int  # clients that are served first
+    cooling: Cooling
+
+    @property
+    def is_reused(self) -> bool:
+        """Whether a slot is used more than once during a lease."""
+        return self.window.window_s < LEASE_S
+
+    @property
+    def pace_s(self) -> float:
+        """The time between two of its requests."""
+        return span_of(self.window) / max(1, self.limit)
+
+
 class Account:
     """One account as one process sees it.  `windows` are all of its quotas."""
 
     def __init__(self, windows: Sequence[QuotaWindow], place: BootPlace) -> None:
         self._place = place
         self._windows = {kind: concerned(windows, kind) for kind in KINDS}
-        self._short = {key_of(window): window for window in windows if is_short(window)}
+        self._tightest = tightest(windows)
         self._longest_s = longest_of(windows)
         self._rows = LedgerRows()
         self._spending = Spending(0, epoch=None, slack=SLACK)
-        self._slots: dict[str, Slots] = {}
-        self._others: list[SlotRow] = []  # of windows that only other quotas have
+        self._short = ShortWindows()
         self._held: Counter[tuple[str, str, int]] = Counter()  # what leases hold: by client, kind and minute
         self._has_others = False
         self._zero: float | None = None  # of the boot clock by the server's, when rows of others were placed by it
@@ -88,44 +115,45 @@ class Account:
         self._spending.set_clock(zero_of(ask), (latest or 0.0) - (epoch or 0.0))
         if rows is not None:
             self._read(ask, rows)
-        shares = self._report(ask)
+        self._short.lapse(ask.now)
+        before = self._short.holders.pop(ask.client, ClientRow(0, 0.0, 0.0, {}, {}))
+        self._report(ask, before)
         self._learn_from(ask)
+        hands = self._hands(ask, before)
         tries: set[str] = set()
         leases: dict[str, Lease] = {}
         blocked: dict[str, Grant] = {}
-        waits = {}
         for kind in sorted(ask.wants):  # reads before writes: they tell the outcomes of writes
-            granted = self._grant(ask, kind, shares, tries)
+            granted = self._grant(ask, kind, hands, tries)
             if isinstance(granted, Lease):
                 leases[kind] = granted
             else:
                 blocked[kind] = granted
-                if granted.window and (key := key_of(granted.window)) in self._short:
-                    waits[key] = granted.opens_at
-        self._hold(ask, leases, shares)
-        self._wait(ask, waits)
+        self._hold(ask, before, hands, leases, blocked)
         self._forget(ask)
-        self._keep_slots(ask)
+        changes.short = self._short.packed()
         spread_s = self._rows.spread_s
-        if epoch is not None and known_spread_s != spread_s:
-            self._rows.spread_s = changes.spread_s = known_spread_s
+        if epoch is not None:
+            self._rows.spread_s = known_spread_s
+        changes.spread_s = self._rows.spread_s
         learnt = self._rows.learnt
         answer = Answer(
-            leases, blocked, shares, tries,
+            leases, blocked,
+            {key: ShareGrant(hand.slots, hand.cooling, hand.limit) for key, hand in hands.items()}, tries,
             shown={kind: day_of(kind, one.most) for kind, one in learnt.items()},
             stretched={kind for kind, one in learnt.items() if one.stretch},
             is_guess=self._has_others and epoch is None,
             spending=self._spending.copy(),
             not_before={kind: ask.now + one.until - wall for kind, one in learnt.items() if one.until > wall},
             spread_s=spread_s,
-            is_contended=self._is_contended(ask, shares),
         )  # fmt: skip
         return answer, changes
 
     def check(self) -> None:
         """Invariants, for tests."""
-        for slots in self._slots.values():
-            slots.check()
+        for window in self._tightest:
+            assert self._short.free(window, math.inf) == window.count
+        assert all(count >= 0 for one in self._short.holders.values() for count in one.slots.values())
 
     # what the ledger has
 
@@ -149,64 +177,38 @@ class Account:
                 self._held[row.client, row.kind, row.minute] += row.requests
             minute = placed(row, self._place, now=ask.now, zero=self._zero, hold_s=ask.hold_s)
             self._spending.add(row.kind, minute, row.requests)
-        self._read_slots(ask)
-
-    def _read_slots(self, ask: Ask) -> None:
-        """Bring rows of other places on our clock: each waits as long as it had to when it was written."""
-        found: dict[str, list[SlotRow]] = {}
-        for row, place, at in self._rows.slots:
-            if not place.has_clock_of(self._place):
-                row = row._replace(first=ask.now + max(0.0, row.first - at), last=ask.now + max(0.0, row.last - at))
-            found.setdefault(row.window, []).append(row)
-        ended = -math.inf
-        if self._short.keys() - found.keys():  # a window that was not counted before
-            ended = max((row.end - span_in(key) for key, rows in found.items() for row in rows), default=-math.inf)
-            if not found:
-                ended = min(ask.now, self._spending.ended_by())
-                ended = max([ended, *((minute + 1) * MINUTE_S for _, _, minute in self._held)])
-        self._slots = {
-            key: Slots(window, found[key], ask.now) if key in found else Slots.begun(window, ended, ask.now)
-            for key, window in self._short.items()
-        }
-        self._others = [row for key, rows in found.items() if key not in self._short for row in rows]
+        self._short = ShortWindows()
+        if rows.short:  # of another boot: each slot waits as long as it had to when it was written
+            self._short = unpacked(rows.short.packed)
+            if not rows.short.place.has_clock_of(self._place):
+                self._short = self._short.moved(ask.now - rows.short.at)
+        ended = max([min(ask.now, self._spending.ended_by()), *((minute + 1) * MINUTE_S for *_, minute in self._held)])
+        self._short.begin(self._tightest, ended, ask.now)
 
     # what the client reports
 
-    def _report(self, ask: Ask) -> dict[str, ShareGrant]:
-        """Book it.  Return the slots of quick windows that the client still has."""
-        for slots in self._slots.values():
-            slots.lapse(ask.now)
-        for (kind, minute), count in ask.ended.items():
-            self._add("", kind, minute, count)
+    def _report(self, ask: Ask, before: ClientRow) -> None:
+        """Book it; of a repeat what it holds, but not again what has ended."""
         for (client, kind, minute), count in list(self._held.items()):
             if client == ask.client:
                 self._add(client, kind, minute, -count)
-        for kind, count in ask.held.items():
-            if count:
-                self._add(ask.client, kind, minute_of(max(ask.now, ask.until) + ask.hold_s), count)
-        for number, runs in ask.finished:
-            self._take_back(ask.client, number, runs)
-        shares = {}
-        for key, slots in self._slots.items():
-            if slots.is_shared and (found := slots.release(ask.client, 0)):
-                given, free_at = ask.given.get(key, (0, 0.0))
-                slots.put(free_at, 0.0, min(given, found))
-                if found > given:
-                    limit = -(-slots.count // len(self._active(ask, key)))
-                    shares[key] = ShareGrant(found - given, 0, 0.0, limit)
-        return shares
+        for kind, held in ask.held.items():
+            self._book(ask, kind, held.left + held.on_way, held.until)
+        if ask.number == before.number:
+            for key, count in before.slots.items():  # what was granted and never heard of
+                lost = count - min(count, ask.kept.get(key, KeptSlots()).slots)
+                self._short.put(key, step_at(key, ask.now), lost)
+            return
+        for (kind, minute), count in ask.ended.items():
+            self._add("", kind, minute, count)
+        for key, kept in ask.kept.items():
+            for step, count in kept.given.items():
+                self._short.put(key, step, count)
 
-    def _take_back(self, client: str, number: int, runs: Sequence[Run]) -> None:
-        """The slots of a finished lease are free again: used ones a window after their end, others as they were."""
-        for slots in self._slots.values():
-            if not slots.is_shared and slots.release(client, number) == sum(run.units for run in runs):
-                for run in runs:
-                    if run.late_s is None:
-                        slots.put(run.first, run.spacing, run.units)
-                    else:
-                        slots.put(run.first + run.late_s + slots.span_s, run.spacing, run.units)
-                if runs[-1].late_s is None:
-                    slots.unplan(runs[-1].first)
+    def _book(self, ask: Ask, kind: str, count: int, until: float) -> None:
+        """Units that the client holds count as spent when the last of them can have ended."""
+        if count:
+            self._add(ask.client, kind, minute_of(max(ask.now, until) + ask.hold_s), count)
 
     def _add(self, client: str, kind: str, minute: int, count: int) -> None:
         key = client, kind, minute
@@ -223,7 +225,7 @@ class Account:
             taken = self._spending.spent(surely_a_day(kind), ask.now)
             self._learn(kind, stretched(learnt[kind], taken=taken, wall=ask.clocks.wall))
         for kind, news in ask.spent.items():
-            taken = self._spending.spent(day_of(kind, 0), ask.now) - ask.held.get(kind, 0)
+            taken = self._spending.spent(day_of(kind, 0), ask.now) - sum(ask.held.get(kind, HeldUnits())[:2])
             self._learn(kind, learn(learnt.get(kind), news, taken=taken, wall=ask.clocks.wall))
 
     def _learn(self, kind: str, learnt: Learnt) -> None:
@@ -231,40 +233,58 @@ class Account:
 
     # what it gets
 
-    def _grant(self, ask: Ask, kind: str, shares: dict[str, ShareGrant], tries: set[str]) -> Lease | Grant:
+    def _hands(self, ask: Ask, before: ClientRow) -> dict[str, Hand]:
+        """What the client has of each short window, and what it should have."""
+        hands = {}
+        for window in self._tightest:
+            key = key_of(window)
+            slots = min(ask.kept.get(key, KeptSlots()).slots, before.slots.get(key, 0))  # none, if its lease was over
+            waiting = {
+                name: one.waits[key][0] for name, one in self._short.holders.items()
+                if key in one.waits and one.waits[key][1] + LATE_S > ask.now
+            }  # fmt: skip
+            since, _ = before.waits.get(key, (ask.now, 0.0))
+            ahead = sum(1 for other in waiting.values() if other < since)
+            active = 1 + sum(
+                1 for name, one in self._short.holders.items()
+                if name in waiting or (key in one.slots and one.until + ACTIVE_S > ask.now)
+            )  # fmt: skip
+            limit = -(-window.count // active)
+            if slots and ahead and active > window.count:
+                limit = 0
+            held = [one for kind, one in ask.held.items() if window.kind in (kind, ANY)]
+            on_way, left = sum(one.on_way for one in held), sum(one.left for one in held)
+            hands[key] = Hand(window, slots, min(slots, on_way), left, limit, ahead, {})
+        return hands
+
+    def _grant(self, ask: Ask, kind: str, hands: dict[str, Hand], tries: set[str]) -> Lease | Grant:
         """A lease of this kind, or what stands against it."""
         windows = self._windows[kind]
         long = [window for window in windows if not is_short(window)]
+        own = [hand for hand in hands.values() if hand.window.kind in (kind, ANY)]
         count = min([ask.wants[kind], *(max(1, window.count // PART) for window in long)])
         grant = self._spending.grant(long, kind, count, ask.now)
         if grant.window is None:
-            grant = self._room(ask, [window for window in windows if is_short(window)], shares, grant.granted)
+            grant = self._room(ask, own, grant.granted)
         if grant.window is None:
             grant = self._as_shown(ask, kind, grant.granted, tries)
         if grant.window is not None:
             return grant
-        return self._lease(ask, kind, shares, grant.granted)
+        return self._lease(ask, kind, own, grant.granted)
 
-    def _room(self, ask: Ask, short: Sequence[QuotaWindow], shares: Mapping[str, ShareGrant], count: int) -> Grant:
-        """As many of `count` as the short windows allow soon, and as is this client's share of two seconds."""
+    def _room(self, ask: Ask, hands: Sequence[Hand], count: int) -> Grant:
+        """As many of `count` as the short windows allow soon, and as is this client's part of two seconds."""
         now, blocked = ask.now, Grant(0)
-        for window in short:
-            key = key_of(window)
-            slots, clients, ahead = self._slots[key], self._active(ask, key), self._ahead(ask, key)
-            room = slots.room(now, now + AHEAD_S) - len(ahead)
-            if slots.is_shared:
-                room += shares[key].slots if key in shares else 0
-                least = -(-slots.count // len(clients)) / slots.span_s
-                most = math.ceil(LEASE_S * least)
-            else:
-                most = min(room, int(LEASE_S * window.count / window.window_s / len(clients)))
-            if room < 1 or (not slots.is_shared and slots.pace > now + AHEAD_S):
-                if room < 1 <= room + len(ahead):
-                    at = max([now, *(wait.again_at for wait in ahead)]) + LOOK_S / 2  # they are served first
-                else:
-                    at = slots.opens_at(now, AHEAD_S / 2)
-                blocked = max(blocked, Grant(0, at, window), key=lambda grant: grant.opens_at)
-            count = min(count, max(1, most))
+        for hand in hands:
+            room = self._short.free(hand.window, now + AHEAD_S) - hand.slots - hand.ahead
+            have = hand.slots if hand.is_reused else hand.slots - hand.on_way - hand.left
+            if not hand.limit or have + max(0, room) < 1:
+                at = self._short.opens_at(hand.window, ask.client, now) - SOON_S
+                if hand.ahead:
+                    at = now + LOOK_S  # they are served first
+                blocked = max(blocked, Grant(0, max(at, now + POLL_S), hand.window), key=lambda grant: grant.opens_at)
+            most = max(1, int(LEASE_S / hand.pace_s))
+            count = min(count, most if hand.is_reused else min(most, have + max(0, room)))
         return blocked if blocked.window else Grant(count)
 
     def _as_shown(self, ask: Ask, kind: str, count: int, tries: set[str]) -> Grant:
@@ -285,97 +305,48 @@ class Account:
         tries.add(kind)
         return Grant(1)
 
-    def _lease(self, ask: Ask, kind: str, shares: dict[str, ShareGrant], count: int) -> Lease:
-        """Take the slots, and plan the units."""
-        now, taken = ask.now, []
-        start = now  # when a slot of each quick window is free
-        for window in self._windows[kind]:
-            key = key_of(window)
-            slots = self._slots.get(key)
-            if slots is None:
-                continue
-            if not slots.is_shared:
-                taken.append((slots, slots.take(count)))
-                continue
-            mine = shares[key].slots if key in shares else 0
-            limit = -(-slots.count // len(self._active(ask, key)))
-            more = max(0, min(limit - mine, slots.room(now, now + AHEAD_S) - len(self._ahead(ask, key))))
-            free_at = max((row.end for row in slots.take(more)), default=now)
-            start = start if mine else max(start, free_at)
-            before = shares.get(key, ShareGrant(0, 0, 0.0, 0))
-            shares[key] = ShareGrant(mine + more, before.more + more, max(before.free_at, free_at), limit)
-        number = 2 * ask.number + KINDS.index(kind)
-        line = plan(taken, count, start)
-        if taken:
-            lease = Lease(number, *line)
-        else:  # as much time as two seconds' worth needs, after what is left of the lease before
-            lease = Lease(number, start, 0.0, count, max(start, ask.until - GRACE_S) - start + LEASE_S + GRACE_S)
-        self._add(ask.client, kind, minute_of(lease.until + ask.hold_s), count)
-        for slots, _ in taken:
-            free_at = lease.until + ask.hold_s + slots.span_s
-            slots.hold(count, client=ask.client, lease=number, last=lease.last, free_at=free_at)
-        return lease
+    def _lease(self, ask: Ask, kind: str, hands: Sequence[Hand], count: int) -> Lease:
+        """Take the slots; until when the units may be used, at even pace."""
+        now, held = ask.now, ask.held.get(kind, HeldUnits())
+        total, start, pace_s, free_at = held.left + count, max(now, ask.next_at), 0.0, now
+        for hand in hands:
+            room = self._short.free(hand.window, now + AHEAD_S) - hand.slots - hand.ahead
+            need = hand.limit - hand.slots if hand.is_reused else count - (hand.slots - hand.on_way - hand.left)
+            taken = self._short.take(hand.window, more := max(0, min(need, room)), now, own=hand.slots)
+            hand.slots += more
+            hand.left += count
+            for step, slots in taken.items():
+                hand.cooling[step] = hand.cooling.get(step, 0) + slots
+                free_at = max(free_at, step * span_of(hand.window) / GROUPS + span_of(hand.window))
+            pace_s = max(pace_s, hand.pace_s)
+        lasts_s = max((total - 1) * pace_s, LEASE_S if total > 1 else 0.0)
+        until = max(start + lasts_s, free_at, held.until - GRACE_S) + GRACE_S
+        self._book(ask, kind, -(held.left + held.on_way), held.until)
+        self._book(ask, kind, total + held.on_way, until)
+        return Lease(count, until)
 
-    def _hold(self, ask: Ask, leases: Mapping[str, Lease], shares: Mapping[str, ShareGrant]) -> None:
+    def _hold(
+        self, ask: Ask, before: ClientRow, hands: dict[str, Hand], leases: dict[str, Lease], blocked: dict[str, Grant]
+    ) -> None:
         """Book what the client has from now on, as if it were never to ask again."""
-        until = max([ask.now, ask.until, *(lease.until for lease in leases.values())])
-        for key, share in shares.items():
-            slots = self._slots[key]
-            slots.hold(
-                share.slots, client=ask.client, lease=0, last=until - GRACE_S, free_at=until + ask.hold_s + slots.span_s
-            )
-
-    # who waits
-
-    def _active(self, ask: Ask, key: str) -> set[str]:
-        """The clients that share a short window at present, this one among them."""
-        waiting = {wait.client for wait in self._rows.waits if wait.window == key and wait.again_at + LATE_S > ask.now}
-        return {ask.client} | self._slots[key].active(ask.now) | waiting
-
-    def _ahead(self, ask: Ask, key: str) -> list[WaitRow]:
-        """Who has waited for a slot of this window for longer than this client, and still does."""
-        since = min((wait.since for wait in self._rows.waits if wait.client == ask.client), default=ask.now)
-        return [
-            wait
-            for wait in self._rows.waits
-            if wait.window == key and wait.client != ask.client and wait.again_at + LATE_S > ask.now
-            and wait.since < since
-        ]  # fmt: skip
-
-    def _is_contended(self, ask: Ask, shares: Mapping[str, ShareGrant]) -> bool:
-        """Whether others wait for slots of a quick window that this client has."""
-        others = {wait.window for wait in self._rows.waits if wait.client != ask.client}
-        return not others.isdisjoint(shares)
-
-    def _wait(self, ask: Ask, waits: Mapping[str, float]) -> None:
-        """Keep that this client waits, or does so no more."""
-        mine = [wait for wait in self._rows.waits if wait.client == ask.client]
-        if (not mine and not waits) or not (ask.wants or ask.is_last):
-            return
-        since = min((wait.since for wait in mine), default=ask.now)
-        kept = tuple(WaitRow(ask.client, key, since, at) for key, at in waits.items())
-        self._changes.waits = kept
-        self._rows.waits = [wait for wait in self._rows.waits if wait.client != ask.client] + list(kept)
+        until = max([ask.now, *(held.until for held in ask.held.values()), *(one.until for one in leases.values())])
+        waits = before.waits
+        if ask.wants or ask.is_last:
+            since = min((since for since, _ in before.waits.values()), default=ask.now)
+            keys = {key_of(one.window): one.opens_at for one in blocked.values() if one.window}
+            waits = {key: (since, at) for key, at in keys.items() if key in hands}
+        self._short.holders[ask.client] = ClientRow(
+            ask.number,
+            until if ask.is_last else max(until, ask.next_at),
+            until + ask.hold_s,
+            {
+                key: hand.slots for key, hand in hands.items()
+                if hand.slots or (key in before.slots and not ask.is_last)
+            },
+            waits,
+        )  # fmt: skip
 
     # what is kept
-
-    def _keep_slots(self, ask: Ask) -> None:
-        """Find what became of the rows of slots."""
-        wanted: Counter[SlotRow] = Counter()
-        for slots in self._slots.values():
-            wanted.update(slots.rows(ask.now))
-        in_use = {row.window for row in self._others if row.end > ask.now}
-        wanted.update(row for row in self._others if row.window in in_use)
-        kept: list[KeptSlots] = []
-        for one in self._rows.slots:
-            if one.place.has_clock_of(self._place) and wanted[one.row] > 0:
-                wanted[one.row] -= 1
-                kept.append(one)
-            else:
-                self._changes.gone.append(one)
-        self._changes.slots = list(wanted.elements())
-        kept.extend(KeptSlots(row, self._place, ask.now) for row in self._changes.slots)
-        self._rows.slots = kept
 
     def _forget(self, ask: Ask) -> None:
         """Drop what no window can reach any more; rows of other places only by a clock that is known."""

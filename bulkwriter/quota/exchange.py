@@ -3,19 +3,20 @@
 A client asks with an `Ask` and gets an `Answer`.  The deciding part (`quota.account`) turns the ledger's rows and the
 ask into the answer and into `Changes` of the rows.  Only the storing differs from one ledger to the next.
 
+A client numbers its exchanges.  If it does not learn whether one was carried out, it may repeat it under the same
+number: what it reports is then counted once, and what it may have been granted and never heard of is taken back.
+
 Nouns only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..model import QuotaWindow
 from .forecast import Grant, Spending
-from .leases import Lease, Run
-from .slots import SlotRow
 from .throttles import Learnt, Spent
 
 
@@ -51,21 +52,12 @@ class SpentRow(NamedTuple):
     seen_at: float = 0.0
 
 
-class KeptSlots(NamedTuple):
-    """A row of slots, where its times are counted, and when it was written."""
+class ShortRow(NamedTuple):
+    """The short windows of an account (`quota.short`), where their times are counted, and when they were written."""
 
-    row: SlotRow
     place: BootPlace
     at: float
-
-
-class WaitRow(NamedTuple):
-    """A client that waits for a slot of a short window since then, and promised to ask again."""
-
-    client: str
-    window: str
-    since: float
-    again_at: float
+    packed: str
 
 
 @dataclass(slots=True)
@@ -73,8 +65,7 @@ class LedgerRows:
     """All that a ledger keeps of one account."""
 
     spent: list[SpentRow] = field(default_factory=list)
-    slots: list[KeptSlots] = field(default_factory=list)
-    waits: list[WaitRow] = field(default_factory=list)  # of this boot
+    short: ShortRow | None = None
     learnt: dict[str, Learnt] = field(default_factory=dict)
     spread_s: float = 0.0  # how far the clocks of the server lie apart
 
@@ -87,11 +78,9 @@ class Changes:
     zero: float | None = None  # epoch seconds of the boot clock's zero, by the server's latest clock, for `ended`
     stamps: bool = False  # the clock became known: rows of this place without `ended` get it
     seen: list[SpentRow] = field(default_factory=list)  # rows of other places that are seen for the first time, now
-    gone: list[KeptSlots] = field(default_factory=list)
-    slots: list[SlotRow] = field(default_factory=list)  # new ones
-    waits: tuple[WaitRow, ...] | None = None  # of this client, if that changed
+    short: str = ""  # all of the short windows, packed
     learnt: dict[str, Learnt] = field(default_factory=dict)
-    spread_s: float | None = None
+    spread_s: float = 0.0
     forget: tuple[int, float | None] | None = None
     """Rows of this place before this minute may go, and others that ended before (epoch seconds)."""
 
@@ -108,32 +97,52 @@ class ClockReadings(NamedTuple):
     spread_s: float = 0.0
 
 
+class HeldUnits(NamedTuple):
+    """Units of one kind that a client holds: `left` to be used until a time, and on their way."""
+
+    left: int = 0
+    on_way: int = 0
+    until: float = 0.0
+
+
+class KeptSlots(NamedTuple):
+    """Slots of one short window: those that a client keeps, and by step those that it gives back and that cool."""
+
+    slots: int = 0
+    given: Mapping[int, int] = {}
+
+
 @dataclass(slots=True, kw_only=True)
 class Ask:
     """One side of an exchange.  `now` is the boot clock."""
 
     client: str
-    number: int  # of this exchange: leases that are granted now have it as theirs
+    number: int  # of this exchange, from 1 on; the same again is a repeat
     now: float
     clocks: ClockReadings
     hold_s: float  # the longest time from the use of a unit to the end of its request
+    next_at: float = 0.0  # when its next request goes by its own pace
     wants: Mapping[str, int] = field(default_factory=dict)  # how many units of each kind
-    held: Mapping[str, int] = field(default_factory=dict)  # units not used, or on their way, by kind
-    until: float = 0.0  # from then on none of these may be used
+    held: Mapping[str, HeldUnits] = field(default_factory=dict)  # by kind
+    kept: Mapping[str, KeptSlots] = field(default_factory=dict)  # by the key of a short window
     ended: Mapping[tuple[str, int], int] = field(default_factory=dict)  # requests by kind (or refused kind) and minute
-    finished: Sequence[tuple[int, Sequence[Run]]] = ()
-    given: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # slots given back by window, and when free
     spent: Mapping[str, Spent] = field(default_factory=dict)  # kinds of which throttles say that they are spent
     good: frozenset[str] = frozenset()  # kinds of which a try succeeded
     is_last: bool = False  # this client will not ask again
 
 
+class Lease(NamedTuple):
+    """Granted units of one kind: with those that were left, all may be used `until` then."""
+
+    units: int
+    until: float
+
+
 class ShareGrant(NamedTuple):
-    """Of a quick window `slots` are the client's, `more` of them new and free at `free_at`; it may use `limit`."""
+    """Of a short window `slots` are the client's, these of them new and not free yet; it may use `limit`."""
 
     slots: int
-    more: int
-    free_at: float
+    cooling: Mapping[int, int]
     limit: int
 
 
@@ -143,7 +152,7 @@ class Answer:
 
     leases: dict[str, Lease]
     blocked: dict[str, Grant]  # kinds of which nothing was granted: when to ask again, and which window is spent
-    shares: dict[str, ShareGrant]
+    shares: dict[str, ShareGrant]  # of every short window
     tries: set[str]  # kinds of which the one unit that was granted is a try
     shown: dict[str, QuotaWindow]  # what throttles have shown of the server's own windows, by kind
     stretched: set[str]  # kinds of which more than was shown is tried
@@ -151,4 +160,3 @@ class Answer:
     spending: Spending
     not_before: dict[str, float]  # by kind, until when (boot clock) the server wants nothing
     spread_s: float
-    is_contended: bool  # others wait for slots that this client has

@@ -149,7 +149,7 @@ class Exchanges:
             self._server = ServerClock(answer.spread_s)
         self._client.take_up(ask, answer)
         self._on_answer(answer)
-        if self._wanted or self._spent or self._good:
+        if self._wanted or self._spent or self._good or self._client.is_over:
             self.report()
         self._watch()
 
@@ -167,7 +167,7 @@ class Exchanges:
         self._lapse = None
         if self._client.until >= self._boot():
             self._watch()
-        elif self._client.has_ended(self._boot()):
+        else:
             self.report()
 
     def _crashed(self, error: Exception) -> None:

@@ -1,6 +1,7 @@
 """Makes every request wait for its turn under the quotas: each takes a unit of a lease before it is sent.
 
-The sender asks `opens_at`, then `take`s a unit, sends, and calls `ended` with the reply.  Calls (lists, deletes,
+The sender asks once a turn for how many requests there is `room`, and until when to wait where there is none
+(`opens_at`).  It sends them, says how many (`spent`), and calls `ended` with each reply.  Calls (lists, deletes,
 tokens) do the same in `turns`.  Leases come from the ledger, the next one before the last is used up:
 
     nothing leased -> ask the ledger -> a lease: `changed`  -> its time has come: send
@@ -10,7 +11,7 @@ All of this happens at once on the event loop.  Only exchanges with the ledger r
 before writes if both want the same unit, and writes leave calls a share of long windows over `any`.  So looks cannot
 starve.  `Streak` passes on to the ledger what throttles show.
 
-Invariant: between `take` and `ended` a request counts in every window, at worst until `hold_s` have passed.
+Invariant: between `spent` and `ended` a request counts in every window, at worst until `hold_s` have passed.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ from .client import Client
 from .exchange import Answer
 from .exchanges import Clocks, Exchanges, LedgerLike
 from .forecast import Grant
-from .leases import Units
+from .leases import SOON_S, Units
 from .throttles import FIRST_HOLDS_S, KNOWN_HOLDS_S, STRETCHED_HOLDS_S, Spent, Streak
 from .view import spent_words
 from .windows import READ, WRITE, is_short
 
 POLITE_S: Final = 0.005
 """A write waits so much longer for a unit than a waiting call.  A higher value is safer on a slow loop, and slower."""
+TURN_S: Final = 0.05
+"""So long an answer of `room` holds.  A process that was stopped in the middle of a turn sends one request after it."""
 CONTENDED_S: Final = 0.001
 """Pause before the next try where a unit was void when it was to be taken."""
-BUSY_S: Final = 0.05
-"""A slot of a quick window may be free again after the next reply.  Who does not hear of replies asks so often."""
 SLOW_S: Final = 5.0
 """The Date of a reply that took longer tells too little of now."""
 RECHECK_S: Final = 600.0
@@ -104,6 +105,7 @@ class Quotas:
         self.latest: Answer | None = None
         """The last answer of the ledger."""
         self._waiting = 0
+        self._is_starved = False  # somebody waits for the end of a request
         self._changed: anyio.Event | None = None  # made by the first waiting caller
         self._error: BulkwriterError | None = None
         self._tell = WaitNotes(tell, stops=stops)
@@ -122,13 +124,28 @@ class Quotas:
             at += POLITE_S
         return now if at <= boot else now + (at - boot)
 
+    def room(self, now: float, most: int, kind: str = WRITE) -> int:
+        """How many of `most` requests may be sent in this turn of the loop; 0: `opens_at` says when to ask again.
+
+        Valid for the moment: whoever sends them in a loop looks at the clock, and asks again after `TURN_S`.
+        """
+        boot, one = self.boot(), self.classes[kind]
+        if self._waiting or one.hold_until > boot:
+            return int(self.opens_at(now, kind) <= now)
+        return one.units.room(boot, most)
+
+    def spent(self, count: int, kind: str = WRITE) -> None:
+        """So many requests were sent, no more than there was room for."""
+        boot, one = self.boot(), self.classes[kind]
+        one.units.take(boot, count)
+        if one.units.is_low(boot) and boot >= one.recheck_at:
+            self.exchanges.ask(kind)
+
     def take(self, kind: str = WRITE) -> bool:
         """Use a unit for a request that is sent now.  False if it is void meanwhile; then ask `opens_at` again."""
-        boot, units = self.boot(), self.classes[kind].units
-        if not units.take(boot):
+        if self.classes[kind].units.room(self.boot(), 1) < 1:
             return False
-        if units.is_low(boot) and boot >= self.classes[kind].recheck_at:
-            self.exchanges.ask(kind)
+        self.spent(1, kind)
         return True
 
     def untake(self, kind: str = WRITE) -> None:
@@ -137,11 +154,9 @@ class Quotas:
 
     def ended(self, kind: str = WRITE) -> None:
         """A request was answered, or was given up at its deadline."""
-        boot, units = self.boot(), self.classes[kind].units
-        units.ended(boot)
-        if not units.is_out and (self._client.has_ended(boot) or self._lets_go(kind)):
+        if self.classes[kind].units.ended() and self._client.has_ended(self.boot(), kind):
             self.exchanges.report()
-        if self._waiting:
+        if self._waiting or self._is_starved:
             self._awake()
 
     @contextmanager
@@ -253,9 +268,12 @@ class Quotas:
         """Nothing is leased, or it waits for a reply: ask for more, or wait until asking makes sense."""
         if self._error or one.spent:
             return math.inf
-        if one.units.left:
-            return now + BUSY_S
+        if one.units.left and one.units.waits_for_end:
+            self._is_starved = True
+            return math.inf
         if boot >= one.recheck_at:
+            if one.units.next_at > boot + SOON_S:
+                return now + one.units.next_at - SOON_S - boot
             self.exchanges.ask(one.units.kind)
             return math.inf
         assert one.blocked is not None
@@ -264,21 +282,10 @@ class Quotas:
             self._awake()
         return now + (one.recheck_at - boot)
 
-    def _lets_go(self, kind: str) -> bool:
-        """Give back units that no call waits for, where others wait for the slots that they hold."""
-        units = self.classes[kind].units
-        if kind == WRITE or self._waiting or units.is_out or not (self.latest and self.latest.is_contended):
-            return False
-        had = units.left > 0
-        units.give_back()
-        return had
-
     def _answered(self, answer: Answer) -> None:
         self.latest = answer
         for one in self.classes.values():
             one.answered(answer, self.boot())
-        if self._lets_go(READ):
-            self.exchanges.report()
         self._awake()
 
     def _holds_s(self, kind: str) -> Sequence[float]:
@@ -292,6 +299,7 @@ class Quotas:
         self._awake()
 
     def _awake(self) -> None:
+        self._is_starved = False
         if self._changed:
             self._changed.set()
             self._changed = None

@@ -25,19 +25,20 @@ import contextlib
 import os
 import secrets
 import sqlite3
-from collections import defaultdict
 from glob import escape
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Final, Protocol, Self
 from urllib.parse import quote
 
 from ..errors import LedgerError, UsageError
 from ..store.private import make_folder
 from ..store.schema import normal_url
 from .account import Account
-from .exchange import Answer, Ask, BootPlace, Changes, KeptSlots, LedgerRows, SpentRow, WaitRow
+from .exchange import Answer, Ask, BootPlace, Changes, LedgerRows, ShortRow, SpentRow
 from .ledger_schema import (
+    FORMAT,
     OLDER,
+    ROW_ACCOUNT,
     ROWS_LEARNT,
     ROWS_SPENT,
     ROWS_SPENT_OLDER,
@@ -46,7 +47,6 @@ from .ledger_schema import (
     make_tables,
     take_over,
 )
-from .slots import SlotRow
 from .throttles import Learnt
 
 BUSY_S: Final = 10.0  # others hold the lock for a commit; longer is somebody's sqlite3 shell
@@ -87,7 +87,6 @@ class SqliteLedger:
         self.path = path
         self._db = db
         self._name, self._account, self._place = name, account, place
-        self._rowids: defaultdict[KeptSlots, list[int]] = defaultdict(list)
         self._version: int | None = None
         self._broken: LedgerError | None = None
 
@@ -118,7 +117,8 @@ class SqliteLedger:
             self._db.execute("BEGIN IMMEDIATE")
             version = self._db.execute("PRAGMA data_version").fetchone()[0]
             is_stale = version != self._version or self._account.is_stale(ask)
-            answer, changes = self._account.exchange(ask, self._rows() if is_stale else None)
+            rows = rows_of(self._db, self._name) if is_stale else None
+            answer, changes = self._account.exchange(ask, rows)
             self._keep(changes, ask)
             self._db.execute("COMMIT")
             self._version = version
@@ -135,20 +135,6 @@ class SqliteLedger:
         self._roll_back()
         self._db.close()
 
-    def _rows(self) -> LedgerRows:
-        slots: list[KeptSlots] = []
-        self._rowids.clear()
-        asked = """SELECT rowid, window, first, spacing, count, last, client, lease, machine, boot, at FROM slots
-            WHERE account = ?"""
-        for rowid, *row, machine, boot, at in self._db.execute(asked, (self._name,)):
-            kept = KeptSlots(SlotRow(*row), BootPlace(machine, boot), at)
-            slots.append(kept)
-            self._rowids[kept].append(rowid)
-        asked = "SELECT client, window, since, again_at FROM waits WHERE account = ? AND boot = ?"
-        waits = [WaitRow(*row) for row in self._db.execute(asked, (self._name, self._place.boot))]
-        found = self._db.execute("SELECT spread_s FROM accounts WHERE account = ?", (self._name,)).fetchone()
-        return rows_of(self._db, self._name, slots=slots, waits=waits, spread_s=found[0] if found else 0.0)
-
     def _keep(self, changes: Changes, ask: Ask) -> None:
         """Write down what changed."""
         db, name, place = self._db, self._name, self._place
@@ -164,34 +150,16 @@ class SqliteLedger:
         for row in changes.seen:
             key = name, *row.place, row.client, row.kind, row.minute
             db.execute(SEEN, (row.seen_boot, row.seen_at, *key))
-        self._keep_slots(changes, ask.now)
-        if changes.waits is not None:
-            db.execute("DELETE FROM waits WHERE account = ? AND client = ?", (name, ask.client))
-            for wait in changes.waits:
-                db.execute("INSERT INTO waits VALUES (?, ?, ?, ?, ?, ?, ?)", (name, *wait, *place))
         for kind, learnt in changes.learnt.items():
             db.execute("REPLACE INTO learnt VALUES (?, ?, ?, ?, ?, ?, ?)", (name, kind, *learnt))
-        if changes.spread_s is not None:
-            db.execute("REPLACE INTO accounts VALUES (?, ?)", (name, changes.spread_s))
+        kept = name, changes.spread_s, *place, ask.now, changes.short
+        db.execute("REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?)", kept)
         if changes.forget:
             self._forget(*changes.forget)
-
-    def _keep_slots(self, changes: Changes, now: float) -> None:
-        for gone in changes.gone:
-            self._db.execute("DELETE FROM slots WHERE rowid = ?", (self._rowids[gone].pop(),))
-            if not self._rowids[gone]:
-                del self._rowids[gone]
-        for row in changes.slots:
-            at = self._db.execute(
-                "INSERT INTO slots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (self._name, *row, *self._place, now)
-            )
-            assert at.lastrowid is not None
-            self._rowids[KeptSlots(row, self._place, now)].append(at.lastrowid)
 
     def _forget(self, minute: int, ended: float | None) -> None:
         """Drop old rows, of all accounts: one that is never used again must not stay for ever."""
         self._db.execute("DELETE FROM spent WHERE machine = ? AND boot = ? AND minute < ?", (*self._place, minute))
-        self._db.execute("DELETE FROM waits WHERE boot <> ?", (self._place.boot,))
         if ended is not None:
             asked = "DELETE FROM spent WHERE NOT (machine = ? AND boot = ?) AND ended < ?"
             self._db.execute(asked, (*self._place, ended))
@@ -204,12 +172,16 @@ class SqliteLedger:
             pass  # it is closed, or SQLite has rolled back by itself; either way nothing is half done
 
 
-def rows_of(db: sqlite3.Connection, name: str, *, version: int = 0, **short: Any) -> LedgerRows:
-    """What an account has spent, and what throttles have shown; `short` is the rest, which forecasts do not need."""
+def rows_of(db: sqlite3.Connection, name: str, *, version: int = FORMAT) -> LedgerRows:
+    """All that is kept of an account."""
     asked = ROWS_SPENT_OLDER if version == OLDER else ROWS_SPENT
     spent = [SpentRow(BootPlace(machine, boot), *row) for machine, boot, *row in db.execute(asked, (name,))]
     learnt = {kind: Learnt(*row) for kind, *row in db.execute(ROWS_LEARNT, (name,))}
-    return LedgerRows(spent=spent, learnt=learnt, **short)
+    found = db.execute(ROW_ACCOUNT, (name,)).fetchone() if version == FORMAT else None
+    if found is None:
+        return LedgerRows(spent=spent, learnt=learnt)
+    spread_s, machine, boot, at, packed = found
+    return LedgerRows(spent, ShortRow(BootPlace(machine, boot), at, packed), learnt, spread_s)
 
 
 def ledger_path(given: Path | None, env: dict[str, str] | os._Environ[str] = os.environ) -> Path:

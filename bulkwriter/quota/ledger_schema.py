@@ -5,10 +5,9 @@
                      for requests that have ended.  Else they are units of that client's lease, in the minute in which
                      the last of them can end.  `ended` is the minute's end by the server's clock (epoch seconds), null
                      where that is unknown.  `seen_at`: when another boot first saw it, by the clock of `seen_boot`
-    table `slots`    the slots of short windows, see `quota.slots`; `at` is when the row was written
-    table `waits`    clients that wait for a slot, and when they ask again
     table `learnt`   what a server showed of its own limit by throttling, see `quota.throttles`
-    table `accounts` how far the clocks of an account's server lie apart, see `quota.clock`
+    table `accounts` how far the clocks of an account's server lie apart, see `quota.clock`; and its short windows as
+                     one value (`quota.short`), with the place whose clock its times are of, and when it was written
 
 Of format 2, the counts are taken over when it is opened.  Its rows of other boots count as spent when they are first
 seen.  What processes had booked and not used stays spent.
@@ -22,6 +21,7 @@ from typing import Final
 
 from ..errors import LedgerError
 from .exchange import BootPlace
+from .short import unpacked
 
 APPLICATION_ID: Final = 0x62776C67  # "bwlg"
 FORMAT: Final = 3
@@ -31,12 +31,8 @@ CREATE: Final = (
     """CREATE TABLE spent(account TEXT, machine TEXT, boot TEXT, client TEXT, kind TEXT, minute INTEGER,
         count INTEGER NOT NULL, ended REAL, seen_boot TEXT NOT NULL, seen_at REAL NOT NULL,
         PRIMARY KEY(account, machine, boot, client, kind, minute)) WITHOUT ROWID""",
-    """CREATE TABLE slots(account TEXT NOT NULL, window TEXT NOT NULL, first REAL NOT NULL, spacing REAL NOT NULL,
-        count INTEGER NOT NULL, last REAL NOT NULL, client TEXT NOT NULL, lease INTEGER NOT NULL,
-        machine TEXT NOT NULL, boot TEXT NOT NULL, at REAL NOT NULL)""",
-    """CREATE TABLE waits(account TEXT, client TEXT, window TEXT, since REAL NOT NULL, again_at REAL NOT NULL,
-        machine TEXT NOT NULL, boot TEXT NOT NULL, PRIMARY KEY(account, client, window)) WITHOUT ROWID""",
-    "CREATE TABLE accounts(account TEXT PRIMARY KEY, spread_s REAL NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE accounts(account TEXT PRIMARY KEY, spread_s REAL NOT NULL, machine TEXT NOT NULL,
+        boot TEXT NOT NULL, at REAL NOT NULL, short TEXT NOT NULL) WITHOUT ROWID""",
 )
 CREATE_LEARNT: Final = """CREATE TABLE learnt(account TEXT, kind TEXT, most INTEGER NOT NULL, until REAL NOT NULL,
     try_at REAL NOT NULL, tries INTEGER NOT NULL, stretch INTEGER NOT NULL, PRIMARY KEY(account, kind)) WITHOUT ROWID"""
@@ -45,6 +41,7 @@ ROWS_SPENT: Final = """SELECT machine, boot, client, kind, minute, count, ended,
     FROM spent WHERE account = ?"""
 ROWS_SPENT_OLDER: Final = "SELECT '', boot, '', kind, minute, count, ended, '', 0.0 FROM spent WHERE account = ?"
 ROWS_LEARNT: Final = "SELECT kind, most, until, try_at, tries, stretch FROM learnt WHERE account = ?"
+ROW_ACCOUNT: Final = "SELECT spread_s, machine, boot, at, short FROM accounts WHERE account = ?"
 
 KINDS: Final = ("write", "read", "write-refused", "read-refused")
 COUNT_MAX: Final = 10**12
@@ -74,10 +71,8 @@ BOUNDS: Final = {
         "spent": f"""{_texts("account", "machine", "boot", "client", "seen_boot")} AND kind IN {KINDS}
             AND typeof(minute) = 'integer' AND {_counts("count")} AND {_times("minute", "seen_at")}
             AND (ended IS NULL OR ended {_IS_TIME})""",
-        "slots": f"""{_texts("account", "window", "client", "machine", "boot")} AND {_counts("count", "lease")}
-            AND {_times("first", "last", "at")} AND spacing BETWEEN 0 AND {TIME_MAX:.0f}""",
-        "waits": f"{_texts('account', 'client', 'window', 'machine', 'boot')} AND {_times('since', 'again_at')}",
-        "accounts": f"{_texts('account')} AND spread_s BETWEEN 0 AND {TIME_MAX:.0f}",
+        "accounts": f"""{_texts("account", "machine", "boot", "short")} AND {_times("at")}
+            AND spread_s BETWEEN 0 AND {TIME_MAX:.0f}""",
         "learnt": _LEARNT,
     },
     OLDER: {
@@ -134,3 +129,6 @@ def check_believable(db: sqlite3.Connection, version: int) -> None:
     for table, bounds in BOUNDS[version].items():
         if db.execute(f"SELECT 1 FROM {table} WHERE ({bounds}) IS NOT 1 LIMIT 1").fetchone():  # noqa: S608 our words
             raise ValueError(f"a row of table {table} is not as it was written")
+    if version == FORMAT:
+        for (packed,) in db.execute("SELECT short FROM accounts"):
+            unpacked(packed)

@@ -53,19 +53,25 @@ def blocked_by(quotas: Quotas) -> tuple[str, float | None] | None:
 
 def paced_by(quotas: Quotas) -> str:
     """The short window that paces writes right now, in words, or ""."""
-    boot, one = quotas.boot(), quotas.classes[WRITE]
-    blocked = one.blocked.window if one.blocked and one.blocked.opens_at > boot and not one.units.left else None
-    if blocked is None and one.units.left and one.units.opens_at(boot) > boot:
-        short = [window for window in concerned(quotas.windows, WRITE) if is_short(window)]
-        blocked = min(short, key=lambda window: window.count / window.window_s, default=None)
-    return f"quota {blocked.text}" if blocked and is_short(blocked) else ""
+    window = waited_for(quotas, WRITE)
+    return f"quota {window.text}" if window and is_short(window) else ""
 
 
 def calls_wait_for(quotas: Quotas) -> str:
     """The window in which list calls wait for room, in words, or "".  A run that was killed may hold all of it."""
-    one = quotas.classes[READ]
-    window = one.blocked.window if one.blocked and not one.units.left else None
-    return f"list calls wait for the quota {window.text}" if window and quotas.has_waiting_calls else ""
+    window = waited_for(quotas, READ) if quotas.has_waiting_calls else None
+    return f"list calls wait for the quota {window.text}" if window else ""
+
+
+def waited_for(quotas: Quotas, kind: str) -> QuotaWindow | None:
+    """The window in which the next request of this kind waits for room, or that paces it; None where it may go now."""
+    boot, one = quotas.boot(), quotas.classes[kind]
+    if one.blocked and one.blocked.opens_at > boot and not one.units.left:
+        return one.blocked.window
+    if one.units.next_at <= boot:
+        return None
+    short = [window for window in concerned(quotas.windows, kind) if is_short(window)]
+    return min(short, key=lambda window: window.count / window.window_s, default=None)
 
 
 def quiet_for(quotas: Quotas) -> float:

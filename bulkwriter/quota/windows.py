@@ -11,7 +11,7 @@ A given quota replaces the default.  If `nexudus` is named beside it, the quota 
 same kind and length, or is added to it.  `--quota-share` leaves room for other clients: counts are cut to that share.
 If less than one request would be left, the window becomes longer instead.
 
-Windows of up to a minute are *short*, paced evenly (`quota.slots`); longer ones are spent at full pace and
+Windows of up to a minute are *short*, paced evenly (`quota.short`); longer ones are spent at full pace and
 counted by the minute (`quota.forecast`).  `SLACK` makes every window a little longer than it says, because the server's
 clock runs a little faster or slower than ours.
 
@@ -139,6 +139,14 @@ def concerned(windows: Iterable[QuotaWindow], kind: str) -> tuple[QuotaWindow, .
 def is_short(window: QuotaWindow) -> bool:
     """Whether it is paced; else it is counted by the minute."""
     return window.window_s <= SHORT_S and window.day_at_s is None
+
+
+def tightest(windows: Iterable[QuotaWindow]) -> list[QuotaWindow]:
+    """The short windows; of several of one kind and length the one with the lowest count."""
+    found: dict[tuple[str, float], QuotaWindow] = {}
+    for window in sorted((window for window in windows if is_short(window)), key=lambda window: -window.count):
+        found[window.kind, window.window_s] = window
+    return list(found.values())
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

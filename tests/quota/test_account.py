@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bulkwriter.quota.account import KEEP_S, placed
-from bulkwriter.quota.exchange import BootPlace, SpentRow
+from bulkwriter.quota.exchange import BootPlace, KeptSlots, SpentRow
 from bulkwriter.quota.forecast import minute_of
+from bulkwriter.quota.short import LOOK_S, step_at
 from bulkwriter.quota.throttles import TRY_S, Spent
 from tests.support.memory_ledger import MemoryBook, MemoryLedger
-from tests.support.quota_desk import HERE, HOLD_S, MINUTE, NOW, WALL, Desk, clocks
+from tests.support.quota_desk import HERE, HOLD_S, MINUTE, NOW, WALL, Desk, clocks, holding
 
 HOUR_S = 3_600.0
 BEFORE = BootPlace("machine", "boot-0")
@@ -36,17 +37,18 @@ def test_at_most_a_hundredth_of_a_long_window_is_granted_at_once() -> None:
 
 
 def test_at_most_two_seconds_of_a_short_window_are_granted_at_once() -> None:
-    assert desks("write:120/10s")[0].lease(5_000).units == 24
+    assert desks("write:120/10s")[0].lease(5_000).units == 23
     assert desks("write:1/min")[0].lease(5_000).units == 1
 
 
-def test_a_lease_is_planned_evenly_and_the_next_one_after_it() -> None:
+def test_a_lease_lasts_as_long_as_its_units_need_at_even_pace() -> None:
     (desk,) = desks("write:120/10s")
     first = desk.lease(24)
-    assert first.first == NOW
-    assert first.spacing == pytest.approx(10 / 120, rel=0.06)
-    second = desk.lease(24, held={"write": 24}, until=first.until)
-    assert second.first == pytest.approx(first.last + first.spacing)
+    assert first.until == NOW + 2.0 + 1.0  # two seconds at least, and the grace
+    second = desk.lease(24, held=holding(11, first.until), kept={"write/10.0": KeptSlots(11)})
+    assert second.until == pytest.approx(NOW + (second.units + 10) * 10.002 / 120 + 1.0)
+    slow = desks("write:60/min")[0]
+    assert slow.lease(9, next_at=NOW + 0.2).until == pytest.approx(NOW + 1.2)
 
 
 def test_kinds_that_were_not_asked_for_get_nothing() -> None:
@@ -63,14 +65,26 @@ def test_reads_are_granted_before_writes() -> None:
 
 def test_a_quick_window_is_shared_by_its_slots() -> None:
     one, other = desks("write:50/s", count=2)
-    assert one.ask(20).shares["write:50/1.0"].slots == 50
+    key = "write/1.0"
+    assert one.ask(20).shares[key].slots == 50
     blocked = other.ask(20, now=NOW + 0.1).blocked["write"]
-    assert blocked.opens_at == pytest.approx(NOW + 0.7)
-    answer = one.ask(now=NOW + 0.5, held={"write": 10}, until=NOW + 1)
-    assert (answer.shares["write:50/1.0"].limit, answer.is_contended) == (25, True)
-    one.ask(now=NOW + 1, held={"write": 10}, until=NOW + 2, given={"write:50/1.0": (25, NOW + 1)})
-    share = other.ask(20, now=NOW + 1.1).shares["write:50/1.0"]
-    assert (share.slots, share.free_at) == (25, NOW + 1)
+    assert blocked.opens_at <= NOW + 0.1 + LOOK_S
+    held = holding(10, NOW + 2)
+    assert one.ask(now=NOW + 0.2, held=held, kept={key: KeptSlots(50)}).shares[key].limit == 25
+    one.ask(now=NOW + 0.2, held=held, kept={key: KeptSlots(25, {step_at(key, NOW + 0.1): 10})})
+    share = other.ask(20, now=NOW + 0.3).shares[key]
+    assert (share.slots, sum(share.cooling.values())) == (25, 10)
+
+
+def test_where_clients_are_more_than_slots_they_take_turns() -> None:
+    one, other = desks("write:1/s", count=2)
+    key = "write/1.0"
+    one.lease(9)
+    other.ask(9, now=NOW + 0.1)
+    answer = one.ask(9, now=NOW + 0.3, kept={key: KeptSlots(1)})
+    assert (answer.leases, answer.shares[key].limit) == ({}, 0)
+    one.ask(now=NOW + 0.31)
+    assert other.lease(9, now=NOW + 0.35).units
 
 
 # ---- throttles

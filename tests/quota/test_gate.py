@@ -68,7 +68,7 @@ def test_a_call_that_waits_goes_before_writes(tmp_path: Path) -> None:
         own = one.quotas.opens_at(one.now)
         with one.quotas.waiting():
             assert one.quotas.opens_at(one.now) > own
-            assert one.quotas.opens_at(one.now, "read", is_call=True) == own
+            assert one.quotas.opens_at(one.now, "read", is_call=True) <= own
 
     at_work(tmp_path, ["any:2/s"], act)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import resource
 import signal
@@ -17,10 +18,10 @@ import pytest
 
 from bulkwriter.errors import Exit, JournalError, LedgerError
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.exchange import Answer, Ask, BootPlace, Changes, LedgerRows, SpentRow
+from bulkwriter.quota.exchange import Answer, Ask, BootPlace, Changes, KeptSlots, LedgerRows, SpentRow
 from bulkwriter.quota.ledger import SqliteLedger, account_key, ledger_path, make_private, read_ledger, refuse_emptied
 from bulkwriter.quota.ledger_schema import APPLICATION_ID, CREATE_LEARNT
-from bulkwriter.quota.slots import SlotRow
+from bulkwriter.quota.short import step_at
 from bulkwriter.quota.throttles import Learnt
 from bulkwriter.quota.windows import windows_of
 from tests.support.quota_desk import HERE, HOLD_S, clocks
@@ -34,13 +35,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "ledger"
 
 
+NUMBERS = itertools.count(1)
+
+
 def opened(path: Path, *, account: str = "a", place: BootPlace = HERE) -> SqliteLedger:
     windows = windows_of(["write:100/hour", "write:2/s"], is_loopback=False)
     return SqliteLedger.open(path, account, Account(windows, place), place)
 
 
 def asked(ledger: SqliteLedger, client: str = "c", **said: Any) -> Answer:
-    return ledger.exchange(Ask(client=client, number=1, now=NOW, clocks=clocks(NOW), hold_s=HOLD_S, **said))
+    said = {"number": next(NUMBERS), "now": NOW, "clocks": clocks(NOW), "hold_s": HOLD_S, **said}
+    return ledger.exchange(Ask(client=client, **said))
 
 
 def add(ledger: SqliteLedger, kind: str = "write", minute: int = 5, count: int = 1) -> None:
@@ -149,7 +154,7 @@ def test_an_exchange_that_fails_leaves_nothing_and_ends_the_ledger(path: Path) -
     class Broken(Account):
         def exchange(self, ask: Ask, rows: LedgerRows | None) -> tuple[Answer, Changes]:
             answer, changes = super().exchange(ask, rows)
-            changes.slots.append(SlotRow("x", 0.0, 0.0, 1, client=None))  # type: ignore[arg-type]
+            changes.short = None  # type: ignore[assignment]
             return answer, changes
 
     ledger = SqliteLedger.open(path, "a", Broken(windows_of(["write:9/day"], is_loopback=False), HERE), HERE)
@@ -348,6 +353,13 @@ def test_an_account_is_its_name_or_the_base_url(base_url: str, account: str | No
     assert account_key(base_url, account) == key
 
 
+BAD_SHORT = tuple(
+    f"replace(short, '{old}', '{new}')"
+    for old, new in (
+        ("write/1.0", "write/61.0"), ("write/1.0", "writes/1.0"), ("write/1.0", "write/x"), (":1}", ":-1}"),
+        (":1}", ':"x"}'), (",1]]", ",-1]]"), ("[[1", "[[1e300,1"), ("[[1", "[[null,1"),
+    )
+)  # fmt: skip
 BAD_ROWS: dict[str, dict[str, tuple[str, ...]]] = {
     "spent": {
         "boot": ("x'ff'",),
@@ -358,17 +370,12 @@ BAD_ROWS: dict[str, dict[str, tuple[str, ...]]] = {
         "ended": ("'soon'", "1e300", "9e999", "x'00'"),
         "seen_at": ("'soon'",),
     },
-    "slots": {
-        "window": ("x'ff'",),
-        "first": ("'x'", "1e300"),
-        "spacing": ("-1",),
-        "count": ("-1", "1.5"),
-        "last": ("x'00'",),
-        "lease": ("'x'",),
+    "accounts": {
+        "spread_s": ("-1",),
         "at": ("9e999",),
+        "boot": ("x'ff'",),
+        "short": ("'{'", "'[]'", "'{}'", *BAD_SHORT),
     },
-    "waits": {"since": ("'x'",), "again_at": ("1e300",)},
-    "accounts": {"spread_s": ("-1",)},
     "learnt": {
         "most": ("-1", "'x'"),
         "until": ("'x'", "1e300"),
@@ -383,10 +390,11 @@ BAD = [(t, c, v) for t, columns in BAD_ROWS.items() for c, values in columns.ite
 def used(path: Path) -> None:
     """A ledger with a row in each table."""
     ledger = opened(path)
+    keep(ledger, Changes(learnt={"write": Learnt(2_500, 1e9, 1e9, 0, 0)}))
     add(ledger)
     asked(ledger, wants={"write": 2})
     asked(ledger, client="d", wants={"write": 2})
-    keep(ledger, Changes(learnt={"write": Learnt(2_500, 1e9, 1e9, 0, 0)}, spread_s=2.0))
+    asked(ledger, client="e", kept={"write/1.0": KeptSlots(0, {step_at("write/1.0", NOW): 1})})
     ledger.close()
 
 

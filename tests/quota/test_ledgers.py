@@ -5,18 +5,19 @@ Each exchange is one transaction; what one client is granted all others know of;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.exchange import BootPlace
-from bulkwriter.quota.leases import Run
+from bulkwriter.quota.exchange import BootPlace, KeptSlots
 from bulkwriter.quota.ledger import Ledger, SqliteLedger
 from bulkwriter.quota.throttles import Spent
 from tests.support.memory_ledger import MemoryBook, MemoryLedger
-from tests.support.quota_desk import HOLD_S, MINUTE, NOW, WALL, Desk, Opening
+from tests.support.quota_desk import HOLD_S, MINUTE, NOW, WALL, Desk, Opening, holding
 
 Made = Callable[..., Desk]
 
@@ -61,40 +62,73 @@ def test_a_client_that_dies_loses_its_lease_until_its_time_is_over(desk: Made) -
     assert other.ask(1, now=ends + 1).leases
 
 
+STEP_S = 10.002 / 512
+
+
+def cooling(end: float) -> dict[str, KeptSlots]:
+    """The only slot of 1/10s goes back: its request ended then."""
+    return {"write/10.0": KeptSlots(0, {math.ceil(end / STEP_S): 1})}
+
+
 def test_slots_of_a_short_window_go_to_one_client_each(desk: Made) -> None:
-    one, other = desk("write:60/min"), desk("write:60/min")
-    first, second = one.lease(9), other.lease(9)
-    assert first.units == 2
-    assert second.units == 1  # of two clients each gets half
-    assert second.first > first.last + 0.9
+    one, other, third = desk("write:3/10s"), desk("write:3/10s"), desk("write:3/10s")
+    assert (one.lease(9).units, other.lease(9).units, third.lease(9).units) == (1, 1, 1)
+    assert not one.ask(9, held=holding(1, NOW + 1), kept={"write/10.0": KeptSlots(1)}).leases
 
 
 def test_slots_are_free_a_window_after_the_reported_end(desk: Made) -> None:
     one, other = desk("write:1/10s"), desk("write:1/10s")
-    lease = one.lease(1)
-    one.ask(finished=[(lease.number, [Run(lease.first, lease.spacing, 1, 0.5)])], now=NOW + 0.5)
+    one.lease(1)
+    one.ask(kept=cooling(NOW + 0.5), now=NOW + 0.5)
     blocked = other.ask(1, now=NOW + 1).blocked["write"]
-    assert blocked.opens_at == pytest.approx(NOW + 10.5 - 1.5, abs=0.01)
-    assert other.lease(1, now=NOW + 9).first == pytest.approx(NOW + 10.502, abs=0.01)
+    assert blocked.opens_at == pytest.approx(NOW + 10.502 - 0.25, abs=0.03)
+    ((step, count),) = other.ask(1, now=NOW + 9).shares["write/10.0"].cooling.items()
+    assert count == 1
+    assert NOW + 0.5 <= step * STEP_S < NOW + 0.5 + STEP_S
 
 
 def test_slots_of_a_dead_client_are_free_when_no_request_of_its_can_arrive(desk: Made) -> None:
     dead, other = desk("write:1/10s"), desk("write:1/10s")
-    lease = dead.lease(1)
-    free_at = lease.last + 1.0 + HOLD_S + 10.002
-    assert other.lease(1, now=free_at).first >= free_at - 1e-6
-    assert not dead.ask(finished=[(lease.number, [Run(lease.first, 0.0, 1, 0.1)])], now=free_at + 1).leases
+    free_at = dead.lease(1).until + HOLD_S + 10.002
+    assert not other.ask(1, now=free_at - 3.1).leases
+    assert other.lease(1, now=free_at + 0.1).units == 1
+    dead.ask(kept=cooling(NOW + 0.1), now=free_at + 1)
     assert not desk("write:1/10s").ask(1, now=free_at + 2).leases  # a late report gives nothing back twice
+
+
+def test_who_was_stopped_for_too_long_has_its_slots_no_more(desk: Made) -> None:
+    stopped, other = desk("write:1/10s"), desk("write:1/10s")
+    later = stopped.lease(1).until + HOLD_S + 10.1
+    other.lease(1, now=later)
+    answer = stopped.ask(1, now=later + 0.1, kept={"write/10.0": KeptSlots(1)})
+    assert (answer.leases, answer.shares["write/10.0"].slots) == ({}, 0)
 
 
 def test_who_waits_is_served_before_who_comes_later(desk: Made) -> None:
     one, other, third = desk("write:1/10s"), desk("write:1/10s"), desk("write:1/10s")
-    lease = one.lease(1)
+    one.lease(1)
     again_at = other.ask(1, now=NOW + 0.01).blocked["write"].opens_at
-    one.ask(finished=[(lease.number, [Run(lease.first, 0.0, 1, 0.02)])], now=NOW + 0.02)
+    one.ask(kept=cooling(NOW - 9), now=NOW + 0.02)
     for desk_ in (one, third):
         assert not desk_.ask(1, now=again_at).leases
     assert other.lease(1, now=again_at).units == 1
+
+
+def test_what_is_reported_twice_under_one_number_is_counted_once(desk: Made) -> None:
+    """Whoever does not learn whether an exchange was carried out repeats it."""
+    one, other = desk("write:100/hour", "write:3/10s"), desk("write:100/hour", "write:3/10s")
+    one.lease(1)
+    said: dict[str, Any] = {
+        "ended": {("write", MINUTE): 1},
+        "kept": {"write/10.0": KeptSlots(0, {math.ceil(NOW / STEP_S): 1})},
+    }
+    one.ask(1, now=NOW + 1, **said)
+    again = one.ask(1, now=NOW + 2, repeats=True, **said)
+    assert (again.leases["write"].units, again.shares["write/10.0"].slots) == (1, 1)
+    other.ask()
+    assert [row.requests for row in other.rows().spent if not row.client] == [1]
+    assert other.ask(9, now=NOW + 2).blocked["write"].granted == 0  # one ended, one granted, one that was lost
+    assert other.ask(9, now=NOW + 10).leases["write"].units == 1
 
 
 def test_what_throttles_teach_all_clients_know(desk: Made) -> None:
@@ -129,15 +163,17 @@ def test_slots_of_another_boot_wait_as_long_as_they_had_to(desk: Made) -> None:
     after = desk("write:1/10s")
     assert not after.ask(1).leases
     free_s = 1.0 + HOLD_S + 10.002
-    assert not after.ask(1, now=NOW + free_s - 0.1).leases
+    assert not after.ask(1, now=NOW + free_s - 3.1).leases
     assert after.lease(1, now=NOW + free_s + 0.1).units == 1
 
 
 def test_another_quota_for_the_same_account_does_not_begin_at_nothing(desk: Made) -> None:
     desk("write:2/10s").lease(1)
-    other = desk("write:3/10s")
-    assert not other.ask(1).leases
-    assert other.lease(1, now=NOW + 1.0 + HOLD_S + 10.1).units == 1
+    assert desk("write:3/10s").lease(9).units == 1
+    assert not desk("write:2/10s").ask(1).leases  # of both
+    longer = desk("write:3/15s")
+    assert not longer.ask(1).leases
+    assert longer.lease(1, now=NOW + 1.0 + HOLD_S + 15.1).units == 1
 
 
 def test_counts_of_one_minute_add_up(desk: Made) -> None:

@@ -15,14 +15,12 @@ from unittest.mock import patch
 
 import pytest
 
-from bulkwriter.model import QuotaWindow
 from bulkwriter.quota import account
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.exchange import Ask
 from bulkwriter.quota.forecast import Spending, minute_of
-from bulkwriter.quota.leases import HeldLease, Share, Units
+from bulkwriter.quota.leases import Share, Units
 from bulkwriter.quota.ledger import SqliteLedger
-from bulkwriter.quota.slots import Slots
+from bulkwriter.quota.short import ShortWindows
 from tests.quota.test_quota_property import QUOTAS, machine_for, spend
 from tests.sim.loop import run_virtual
 from tests.support.quota_stage import ACCOUNT, Machine, broken_windows
@@ -68,44 +66,38 @@ def nothing_booked_before_it_is_sent() -> list[Any]:
 def a_short_unit_is_free_a_window_after_its_time() -> list[Any]:
     """The server counts at arrival, which comes later."""
 
-    def take(self: Share, now: float) -> None:
-        real_take(self, now)
-        real_ended(self, now)
+    def take(self: Share, now: float, count: int) -> None:
+        real_take(self, now, count)
+        real_ended(self, now, count)
 
-    def run(self: HeldLease, begin: int, end: int, late_s: float | None) -> Any:
-        return real_run(self, begin, end, None if late_s is None else 0.0)
-
-    real_take, real_ended, real_run = Share.take, Share.ended, HeldLease._run
-    return [
-        patch.object(Share, "take", take),
-        patch.object(Share, "ended", lambda self, now: None),
-        patch.object(HeldLease, "_run", run),
-    ]
+    real_take, real_ended = Share.take, Share.ended
+    return [patch.object(Share, "take", take), patch.object(Share, "ended", lambda self, now, count: None)]
 
 
 @twin("short ones", "short and long")
 def a_short_lease_is_free_when_it_is_over() -> list[Any]:
     """Of a dead client's lease some requests may still be on their way."""
 
-    def hold(self: Slots, slots: int, *, client: str, lease: int, last: float, free_at: float) -> None:
-        real(self, slots, client=client, lease=lease, last=last, free_at=last)
+    def lapse(self: ShortWindows, now: float) -> None:
+        self.holders = {name: one._replace(ended_by=one.until) for name, one in self.holders.items()}
+        real(self, now)
 
-    real = Slots.hold
-    return [patch.object(Slots, "hold", hold)]
+    real = ShortWindows.lapse
+    return [patch.object(ShortWindows, "lapse", lapse)]
 
 
 @twin("a long one", "many at once")
 def a_long_unit_is_booked_when_it_is_leased() -> list[Any]:
     """A request on its way counts in the minute of its lease, and stays there."""
 
-    def ended(self: Units, now: float) -> None:
+    def settle(self: Units, now: float) -> None:
         real(self, now)
-        self._ended.clear()
-        self._ended[self.kind, minute_of(now - 120.0)] += 1
+        count = self._ended.pop((self.kind, minute_of(now)), 0)
+        self._ended[self.kind, minute_of(now - 120.0)] += count
 
-    real = Units.ended
+    real = Units.settle
     return [
-        patch.object(Units, "ended", ended),
+        patch.object(Units, "settle", settle),
         patch.object(Spending, "_span_s", lambda self, window: window.window_s - 60.0),
     ]
 
@@ -113,30 +105,26 @@ def a_long_unit_is_booked_when_it_is_leased() -> list[Any]:
 @twin("short ones", "many at once")
 def a_unit_is_never_void() -> list[Any]:
     """A lease is used up whenever there is something to send, long after others may have its slots."""
-    return [patch.object(HeldLease, "due", lambda self, now: due_for_ever(self))]
 
+    def granted(self: Units, units: int, until: float, now: float) -> None:
+        real(self, units, until, now)
+        self.told, self._until = until, math.inf  # type: ignore[attr-defined]
 
-def due_for_ever(self: HeldLease) -> float:
-    return self.lease.first + self.place * self.lease.spacing if self.place < self.lease.units else math.inf
+    real = Units.granted
+    told = property(lambda self: getattr(self, "told", -math.inf) if self.left else -math.inf)
+    return [patch.object(Units, "granted", granted), patch.object(Units, "until", told)]
 
 
 @twin("short ones", "short and long")
 def short_windows_begin_afresh() -> list[Any]:
     """No process knows what another one sent a second ago."""
 
-    def read(self: Account, ask: Ask) -> None:
-        self._rows.slots = []
-        real(self, ask)
+    def begin(self: ShortWindows, windows: Any, ended: float, now: float) -> None:
+        self.cooling, self.holders = {}, {}
+        real(self, windows, -math.inf, now)
 
-    def begun(window: QuotaWindow, ended: float, now: float) -> Slots:
-        return real_begun(window, -math.inf, now)
-
-    real, real_begun = Account._read_slots, Slots.begun
-    return [
-        patch.object(Account, "_read_slots", read),
-        patch.object(Slots, "begun", begun),
-        patch.object(SqliteLedger, "_keep_slots", lambda *_: None),
-    ]
+    real = ShortWindows.begin
+    return [patch.object(ShortWindows, "begin", begin)]
 
 
 @twin("a day", "many at once")

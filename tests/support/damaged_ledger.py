@@ -9,6 +9,7 @@ Invariant: it knows no code of the product.  Not here: the damage itself, and wh
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -33,20 +34,15 @@ def is_ledger_damaged(path: Path) -> bool:
             spent = db.execute(
                 "SELECT account, machine, boot, client, seen_boot, kind, minute, count, ended, seen_at FROM spent"
             ).fetchall()
-            slots = db.execute(
-                "SELECT account, window, client, machine, boot, count, lease, first, last, at, spacing FROM slots"
-            ).fetchall()
-            waits = db.execute("SELECT account, client, window, machine, boot, since, again_at FROM waits").fetchall()
-            accounts = db.execute("SELECT account, spread_s FROM accounts").fetchall()
+            accounts = db.execute("SELECT account, machine, boot, short, spread_s, at FROM accounts").fetchall()
             learnt = db.execute("SELECT account, kind, most, until, try_at, tries, stretch FROM learnt").fetchall()
     except (sqlite3.Error, ValueError, OverflowError):
         return True
     is_good = (
         marks == [0x62776C67, 3]
         and all(map(is_spent, spent))
-        and all(map(is_slots, slots))
-        and all(are_texts(row[:5]) and all(map(is_time, row[5:])) for row in waits)
-        and all(are_texts(row[:1]) and is_time(row[1]) and row[1] >= 0 for row in accounts)
+        and all(are_texts(row[:4]) and all(map(is_time, row[4:])) and row[4] >= 0 for row in accounts)
+        and all(is_short(row[3]) for row in accounts)
         and all(map(is_learnt, learnt))
     )
     return not is_good
@@ -63,10 +59,23 @@ def is_spent(row: tuple[Any, ...]) -> bool:
     return is_named and is_int(count, 0, 10**12) and is_timed
 
 
-def is_slots(row: tuple[Any, ...]) -> bool:
-    count, lease, *times, spacing = row[5:]
-    is_counted = is_int(count, 0, 10**12) and is_int(lease, 0, 10**12)
-    return are_texts(row[:5]) and is_counted and all(map(is_time, times)) and is_time(spacing) and spacing >= 0
+def is_short(text: str) -> bool:
+    """Slots by window and step, and what clients hold: JSON."""
+    try:
+        value = json.loads(text)
+        steps = [(key, *step) for key, steps in value["cooling"].items() for step in steps]
+        holders = [list(one) for one in value["holders"].values()]
+        held = [(key, n) for *_, slots, _ in holders for key, n in slots.items()]
+        waits = [(key, *times) for *_, waits in holders for key, times in waits.items()]
+        keys = [*value["cooling"], *(key for key, *_ in (*held, *waits))]
+        counts = [*(n for _, _, n in steps), *(one[0] for one in holders), *(n for _, n in held)]
+        times = [*(t for _, *pair in waits for t in pair), *(t for one in holders for t in one[1:3])]
+        kinds, lengths = zip(*(key.split("/") for key in keys), strict=True) if keys else ((), ())
+        times += [step * float(key.split("/")[1]) * 1.0002 / 512 for key, step, _ in steps]
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return False
+    is_known = set(kinds) <= {"write", "read", "any"} and all(1e-3 <= float(length) <= 60 for length in lengths)
+    return is_known and all(is_int(n, 0, 10**12) for n in counts) and all(map(is_time, times))
 
 
 def is_learnt(row: tuple[Any, ...]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.exchange import Answer, Ask, BootPlace, Changes, KeptSlots, LedgerRows, SpentRow
+from bulkwriter.quota.exchange import Answer, Ask, BootPlace, Changes, LedgerRows, ShortRow, SpentRow
 
 
 class MemoryBook:
@@ -47,14 +47,9 @@ class MemoryLedger:
             minute, ended = changes.forget
             spent = {key: row for key, row in spent.items() if not is_over(row, place, minute, ended)}
         rows.spent = [row for row in spent.values() if row.requests or not row.client]
-        for gone in changes.gone:
-            rows.slots.remove(gone)
-        rows.slots += [KeptSlots(row, place, ask.now) for row in changes.slots]
-        if changes.waits is not None:
-            rows.waits = [wait for wait in rows.waits if wait.client != ask.client] + list(changes.waits)
+        rows.short = ShortRow(place, ask.now, changes.short)
         rows.learnt.update(changes.learnt)
-        if changes.spread_s is not None:
-            rows.spread_s = changes.spread_s
+        rows.spread_s = changes.spread_s
 
 
 def is_over(row: SpentRow, place: BootPlace, minute: int, ended: float | None) -> bool:

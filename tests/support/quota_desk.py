@@ -9,8 +9,7 @@ from typing import Any, Final
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.build import here
 from bulkwriter.quota.client import Client
-from bulkwriter.quota.exchange import Answer, Ask, BootPlace, ClockReadings, LedgerRows
-from bulkwriter.quota.leases import Lease
+from bulkwriter.quota.exchange import Answer, Ask, BootPlace, ClockReadings, HeldUnits, Lease, LedgerRows
 from bulkwriter.quota.ledger import Ledger, SqliteLedger
 from bulkwriter.quota.throttles import Spent
 from bulkwriter.quota.windows import windows_of
@@ -30,6 +29,11 @@ def clocks(now: float, *, is_known: bool = True, wall: float = WALL) -> ClockRea
     return ClockReadings(at, at, at) if is_known else ClockReadings(None, None, at)
 
 
+def holding(units: int, until: float = 0.0, *, on_way: int = 0) -> dict[str, HeldUnits]:
+    """So many writes that are left until then, and on their way."""
+    return {"write": HeldUnits(units, on_way, until)}
+
+
 class Desk:
     """One client.  `ask` makes exchanges by hand; `client` is what a process has in memory."""
 
@@ -44,9 +48,12 @@ class Desk:
         self.ledger = opening(self.account, place)
         self._number = 0
 
-    def ask(self, want: int = 0, *, now: float = NOW, is_known: bool = True, wall: float = WALL, **said: Any) -> Answer:
+    def ask(
+        self, want: int = 0, *, now: float = NOW, is_known: bool = True, wall: float = WALL, repeats: bool = False,
+        **said: Any,
+    ) -> Answer:  # fmt: skip
         """Ask for `want` writes.  `said` is the rest of the ask."""
-        self._number += 1
+        self._number += not repeats
         answer = self.ledger.exchange(
             Ask(
                 client=self.name, number=self._number, now=now, hold_s=HOLD_S,
