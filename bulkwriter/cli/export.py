@@ -52,7 +52,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 NUMBER = re.compile(r"-[0-9]+([.,][0-9]+)?")
 """What begins like a formula and is none: a spreadsheet reads its value."""
 BOM = "\ufeff"
-JOURNAL_ENDS = ("", "-wal", "-shm", ".lock")
+JOURNAL_ENDS = ("", "-wal", "-shm", ".lock", ".seal")
 
 
 @click.command("export")

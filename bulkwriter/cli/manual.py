@@ -190,7 +190,8 @@ pairs in doubt, and it sends the rest.
 
 - Keep the journal until the backfill is over, and keep it on a local disk.
   SQLite is not safe on network file systems.  The files .journal, .journal-wal
-  and .journal.lock belong together.
+  and .journal.lock belong together.  A .journal.seal spares the next start the
+  check of a large journal; nothing is lost without it.
 - Only one process can use a journal.  A second one ends with exit 5 and names
   the first.
 - A journal belongs to one server, one account and one source.  With another one

@@ -7,6 +7,7 @@
                     states          the state of every row, a byte each in memory
                     bounds          the checks that a file must pass before anything in it is believed
                     history         the run minute by minute, and the steps of records with trouble
+                    seal            what a large file was at its last close, so that it need not be checked again
                     journal_rows, journal_reader    reading, also by another process
                     journal_writer  the same for asyncio: a thread, and commits in groups
                     starts          notes of the last start: rows of the source, why it ended, until when to wait

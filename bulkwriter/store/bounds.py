@@ -7,6 +7,8 @@ SQLite is loosely typed, and a damaged page may hold anything after trouble with
     meta                   the keys of every journal are there, each as it was written
     rows                   contiguous, each within `ROW_IS_BELIEVABLE`
 
+A writer makes them unless the file is bit by bit what a writer has left (`seal`).
+
 Values that pass may still be wrong: a flipped bit in a valid id gives another valid id, and there are no checksums.
 Values that do not pass are damage (exit 5), whichever command asks.  Cost a row, all without the GIL:
 

@@ -10,7 +10,8 @@ Invariants
 - the state column in memory equals the table whenever no transaction is open;
 - a failed transaction ends the journal: it refuses everything from then on, since a second fsync may "succeed" without
   the data that the first one lost (PostgreSQL, 2018).  Rows of that transaction may or may not be found later.
-The format is described in `store/schema.py`, whole.  The database is never opened by a descriptor of ours.
+The format is described in `store/schema.py`, whole.  The database is never opened by a descriptor of ours
+while SQLite has it open.
 Not here: threads and futures (`journal_writer`), reading (`journal_rows`), what states mean for sending (`run`).
 """
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
@@ -36,6 +37,7 @@ from .journal_rows import SCAN_ROWS, JournalRows
 from .lock import FileLock
 from .opening import check_place, open_writer
 from .schema import CREATE_PAIR_INDEX, HAS_PAIR_INDEX, ExportRow, JournalIdentity
+from .seal import Seal, read_seal, write_seal
 from .sqlite_errors import GONE, damaged, journal_error
 from .statements import APPEND, MARK, settle_rows
 
@@ -53,14 +55,17 @@ CHECKPOINT_BUSY_MS: Final = 1_000  # a reader may be at work; it reads the rest 
 class Journal(JournalRows):
     """An open journal.  Its methods block, and must be called in the thread that opened it."""
 
-    def __init__(self, db: sqlite3.Connection, *, path: Path | None, lock: FileLock | None) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, *, path: Path | None, lock: FileLock | None, seal: Seal | None = None
+    ) -> None:
         self.path = path
         self._db = db
         self._lock = lock
         self._broken: JournalError | None = None
         self._inode = inode_of(path) if path else None
+        self._openings = seal.openings + 1 if seal else 0
         try:
-            self._states = believed(db)
+            self._states = seal.states if seal else believed(db)
             self.has_index = bool(db.execute(HAS_PAIR_INDEX).fetchone())
             """Whether pairs are found without a scan of all rows."""
         except ValueError as e:
@@ -77,7 +82,7 @@ class Journal(JournalRows):
 
         Raises `JournalError` if somebody else holds it, if it is unusable, or if it belongs to another base URL,
         account or entity.  Raises `SourceError` if it was made from other columns.  To check 10^7 rows takes about 6 s
-        (`bounds`).
+        (`bounds`), or 0.3 s if nothing has touched the file since it was closed (`seal`).
         """
         identity = JournalIdentity.of(base_url, account, columns, entity)
         if path is None or str(path) == ":memory:":
@@ -87,8 +92,9 @@ class Journal(JournalRows):
         lock = FileLock.acquire(file)
         db = None
         try:
+            seal = read_seal(file)
             db = open_writer(file, identity)
-            return cls(db, path=file, lock=lock)
+            return cls(db, path=file, lock=lock, seal=seal)
         except (sqlite3.Error, OSError) as e:
             _give_up(db, lock)
             raise journal_error(e, file) from e
@@ -252,19 +258,21 @@ class Journal(JournalRows):
     def close(self, *, checkpoint: bool = True) -> None:
         """Release the file and the lock.  A repetition is harmless.
 
-        With `checkpoint` the -wal is first written back and emptied, unless a reader is in the way.  A disk that fails
-        then is a `JournalError`.  Without `checkpoint` SQLite does it and reports no error.
+        With `checkpoint` the -wal is first written back and emptied, unless a reader is in the way, and a large file is
+        sealed.  A disk that fails then is a `JournalError`.  Without `checkpoint` SQLite does it and reports no error.
         """
         closed = JournalError("the journal is closed")
+        to_seal: Path | None = None
         try:
             if checkpoint and not self._broken and self.path is not None:
                 with self._guard():
                     self._db.execute(f"PRAGMA busy_timeout = {CHECKPOINT_BUSY_MS}")
                     self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                to_seal = self.path
         finally:
             self._broken = self._broken or closed
             self._roll_back()
-            _give_up(self._db, self._lock)
+            _give_up(self._db, self._lock, lambda: to_seal and write_seal(to_seal, self._states, self._openings))
 
     def check(self) -> None:
         """Assert the invariant of the state column, against the table."""
@@ -320,11 +328,15 @@ def inode_of(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _give_up(db: sqlite3.Connection | None, lock: FileLock | None) -> None:
+def _give_up(
+    db: sqlite3.Connection | None, lock: FileLock | None, between: Callable[[], object] = lambda: None
+) -> None:
+    """Close the database, do what needs it closed, and release the lock."""
     try:
         if db is not None:
             with suppress(sqlite3.Error):  # what was committed is on the disk; there is nothing else to lose
                 db.close()
+            between()
     finally:
         if lock is not None:
             lock.release()
