@@ -120,6 +120,13 @@ class Existing:
         self._take(page.records)
         return page
 
+    def remember(self, records: list[Record]) -> None:
+        """These pairs are on the server, whatever lists show."""
+        for record_id, pair in records:
+            self._found.add(pair)
+            if len(self._ids) < MOST_IDS:
+                self._ids.setdefault(pair, record_id)
+
     def _take(self, records: list[Record]) -> None:
         for record_id, pair in records:
             if self._found.add(pair) and (self._top is None or record_id <= self._top):

@@ -15,6 +15,7 @@
     committer       writes rows to the disk in groups, then delivers their outcomes (`delivery`)
     singles         single pairs from a service, in the same way; `single`: a pair and who waits for it
     entrance        the way of single pairs into the journal; `row_finder`: which rows pairs have there
+    pruning         old settled rows of single pairs dropped from the journal
 
     bottleneck      what holds the run back now, in words for people
     measured                    the numbers of a run that somebody measures

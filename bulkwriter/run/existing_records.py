@@ -91,6 +91,11 @@ class KnownRecords:
             return None
         return self._existing.at_hand(pairs) if self._existing else {}
 
+    def remember(self, records: list[tuple[int, tuple[int, int]]]) -> None:
+        """The journal forgets the rows of these records (id, or 0, and pair); `find` will still know them."""
+        assert self._existing, "without lists nobody would know them after this process"
+        self._existing.remember(records)
+
     def adopt(self, doubts: Iterable[Intent]) -> None:
         """Take over the floors of an earlier start's doubts, since these may be sent again before anything is looked
         up.

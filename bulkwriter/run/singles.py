@@ -26,6 +26,7 @@ from ..model import Outcome, Pair, State
 from ..store.schema import ExportRow
 from .engine import Engine
 from .health import Health
+from .pruning import prune
 from .single import Answers, Single
 
 NO_PAIR: Final = (0, 0)
@@ -38,6 +39,7 @@ class Singles:
     """Writes single pairs, and batches of them."""
 
     def __init__(self, engine: Engine, health: Health) -> None:
+        self._engine = engine
         self._committer, self._pairs, self._store = engine.committer, engine.pairs, engine.ports.store
         self._most = engine.settings.most_outstanding
         self._health = health
@@ -119,6 +121,15 @@ class Singles:
                     await self._turn(None)
                     count += self._resumed(row)
         return count
+
+    async def prune(self, older_than_s: float) -> int:
+        """Drop old settled rows from the journal; see `pruning`."""
+        self._require_open()
+        return await prune(self._engine, older_than_s, is_retrying=self._is_retrying)
+
+    def _is_retrying(self) -> bool:
+        is_always = State.REJECTED in self._committer.entrance.again
+        return is_always or any(single.retries for single in self._open.values())
 
     def _resumed(self, row: ExportRow) -> bool:
         if row.pair is None or row.pair in self._open:

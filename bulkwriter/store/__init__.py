@@ -5,6 +5,7 @@
                     journal         append, settle, transactions; blocking
                     statements, bulk        many rows in few statements
                     states          the state of every row, a byte each in memory
+                    pruned          how many rows of single pairs were dropped
                     bounds          the checks that a file must pass before anything in it is believed
                     history         the run minute by minute, and the steps of records with trouble
                     seal            what a large file was at its last close, so that it need not be checked again

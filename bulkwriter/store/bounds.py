@@ -28,8 +28,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import orjson
+
 from ..model import ID_MAX, SINGLE_SEQ, State
-from .states import SCAN_ROWS, StateColumn
+from .pruned import Pruned, pruned_of
+from .states import HOLE, SCAN_ROWS, StateColumn
 
 ATTEMPTS_MAX: Final = 10**9
 """Far more than any number of starts can use."""
@@ -74,6 +77,10 @@ _IS_PLAIN: Final = " AND ".join(
 """SQL: the same check for most rows, created at the first attempt, in half the time."""
 _IS_BELIEVABLE: Final = f"CASE WHEN {_IS_PLAIN} THEN 1 ELSE {ROW_IS_BELIEVABLE} END"
 _SCAN: Final = f"SELECT group_concat(state, ''), sum({_IS_BELIEVABLE}) FROM pair WHERE seq >= ? AND seq < ?"  # noqa: S608 ours
+_SCAN_PLACES: Final = (
+    f"SELECT json_group_array(seq - ?), group_concat(state, ''), sum({_IS_BELIEVABLE})"  # noqa: S608 ours
+    " FROM pair WHERE seq >= ? AND seq < ?"
+)
 _FIRST_BAD: Final = f"SELECT seq FROM pair WHERE seq >= ? AND seq < ? AND ({ROW_IS_BELIEVABLE}) IS NOT 1 LIMIT 1"  # noqa: S608
 _FROM_DIGITS: Final = bytes(c - 48 if 48 <= c <= 57 else 255 for c in range(256))
 _OF_EVERY_JOURNAL: Final = ("base_url", "account", "columns", "created_at")
@@ -86,8 +93,9 @@ def believed(db: sqlite3.Connection) -> StateColumn:
     inside a transaction.
     """
     check_trees(db)
-    check_meta(dict(db.execute("SELECT key, value FROM meta")))
-    return load_states(db)
+    meta = dict(db.execute("SELECT key, value FROM meta"))
+    check_meta(meta)
+    return load_states(db, pruned_of(meta))
 
 
 def check_trees(db: sqlite3.Connection) -> None:
@@ -123,25 +131,60 @@ def columns_of(text: str) -> tuple[str, str]:
     return columns[0], columns[1]
 
 
-def load_states(db: sqlite3.Connection) -> StateColumn:
+def load_states(db: sqlite3.Connection, pruned: Pruned | None = None) -> StateColumn:
     """Read the states of table `pair`.  Raises `ValueError` that says where rows are missing or not believable.
+
+    As many single rows are missing as were `pruned`, below the seq that it names.
 
     After `check_trees` the rows come in the order of their seqs, each once.  So no row is missing in a range that holds
     as many rows as it is long.
     """
-    states = StateColumn()
+    pruned = pruned or Pruned()
+    states = StateColumn(pruned)
     lowest, end = db.execute("SELECT (SELECT min(seq) FROM pair), (SELECT max(seq) FROM pair)").fetchone()
-    if lowest not in (None, 0, SINGLE_SEQ):
+    if lowest not in (None, 0, SINGLE_SEQ) and not (pruned.rows and lowest > SINGLE_SEQ):
         raise ValueError(f"row {lowest} is the first one")
     source_end = db.execute("SELECT max(seq) FROM pair WHERE seq < ?", (SINGLE_SEQ,)).fetchone()[0]
-    for start, last in ((0, source_end), (SINGLE_SEQ, end)):
-        for first in range(start, start if last is None else last + 1, SCAN_ROWS):
-            digits, count = db.execute(_SCAN, (first, first + SCAN_ROWS)).fetchone()
-            rows = min(SCAN_ROWS, last + 1 - first)
-            if type(digits) is not str or len(digits) != rows:  # states have one digit
-                raise ValueError(f"rows are missing from {first} on, or of unknown state")
-            states.extend(first, digits.encode().translate(_FROM_DIGITS))
-            if count != rows:
-                bad = db.execute(_FIRST_BAD, (first, first + SCAN_ROWS)).fetchone()
-                raise ValueError(f"row {bad[0] if bad else first} is not as it was written")
+    load_range(db, states, 0, -1 if source_end is None else source_end)
+    load_pruned(db, states)
+    load_range(db, states, pruned.before, -1 if end is None else end)
     return states
+
+
+def load_range(db: sqlite3.Connection, states: StateColumn, start: int, last: int) -> None:
+    """Read the states of the rows from `start` to `last`, without gaps."""
+    for first in range(start, last + 1, SCAN_ROWS):
+        digits, count = db.execute(_SCAN, (first, first + SCAN_ROWS)).fetchone()
+        rows = min(SCAN_ROWS, last + 1 - first)
+        if type(digits) is not str or len(digits) != rows:  # states have one digit
+            raise ValueError(f"rows are missing from {first} on, or of unknown state")
+        states.extend(first, digits.encode().translate(_FROM_DIGITS))
+        require_believable(db, first, count, rows)
+
+
+def load_pruned(db: sqlite3.Connection, states: StateColumn) -> None:
+    """Read the states of the single rows from which some were dropped."""
+    pruned = states.pruned
+    missing = 0
+    for first in range(SINGLE_SEQ, pruned.before, SCAN_ROWS):
+        end = min(first + SCAN_ROWS, pruned.before)
+        places, digits, count = db.execute(_SCAN_PLACES, (first, first, end)).fetchone()
+        there = orjson.loads(places)
+        found = (digits or "").encode().translate(_FROM_DIGITS)
+        if len(found) != len(there):
+            raise ValueError(f"rows from {first} on are of unknown state")
+        region = bytearray([HOLE]) * (end - first)
+        for place, state in zip(there, found, strict=True):
+            region[place] = state
+        states.extend(first, bytes(region))
+        require_believable(db, first, count or 0, len(there), end=end)
+        missing += end - first - len(there)
+    if missing != pruned.rows:
+        raise ValueError(f"{missing:,} single rows are missing, and {pruned.rows:,} were pruned")
+
+
+def require_believable(db: sqlite3.Connection, first: int, count: int, rows: int, *, end: int | None = None) -> None:
+    """Raise `ValueError` that names the first row of a range that is not as it was written, unless all of them are."""
+    if count != rows:
+        bad = db.execute(_FIRST_BAD, (first, end or first + SCAN_ROWS)).fetchone()
+        raise ValueError(f"row {bad[0] if bad else first} is not as it was written")

@@ -6,7 +6,7 @@ together cost about 4 µs a row at 1,000 rows a commit, most of it without the G
 
 Invariants
 - every acknowledged row is durable: it is there, whole, after a kill, a power cut or a torn -wal;
-- rows are contiguous: the source's from 0, single ones from `SINGLE_SEQ`; none is ever deleted;
+- rows are contiguous: the source's from 0, single ones from `SINGLE_SEQ`; only `prune` deletes settled single ones;
 - the state column in memory equals the table whenever no transaction is open;
 - a failed transaction ends the journal: it refuses everything from then on, since a second fsync may "succeed" without
   the data that the first one lost (PostgreSQL, 2018).  Rows of that transaction may or may not be found later.
@@ -36,6 +36,7 @@ from .history import Moment, add_row, add_steps
 from .journal_rows import SCAN_ROWS, JournalRows
 from .lock import FileLock
 from .opening import check_place, open_writer
+from .pruned import PRUNED, STATES
 from .schema import CREATE_PAIR_INDEX, HAS_PAIR_INDEX, ExportRow, JournalIdentity
 from .seal import Seal, read_seal, write_seal
 from .sqlite_errors import GONE, damaged, journal_error
@@ -182,6 +183,8 @@ class Journal(JournalRows):
     def settle(self, rows: Sequence[SettleRow]) -> None:
         """Give existing rows new outcomes.  A row may come twice: the last one holds."""
         with self._writing():
+            if self._states.has_holes([row[0] for row in rows]):  # a look may settle again what was pruned
+                rows = [row for row in rows if not self._states.has_holes([row[0]])]
             if rows:
                 columns = tuple(zip(*rows, strict=True))
                 self._states.replace(columns[0], columns[1])
@@ -223,6 +226,30 @@ class Journal(JournalRows):
         states = ((seq, self._states.slice(seq, 1)) for seq in open_seqs)
         return [(seq, state[0]) for seq, state in states if state and state[0] not in NOT_FINAL]
 
+    def on_server(self, first_seq: int, limit: int) -> list[tuple[int, tuple[int, int]]]:
+        """Record id (0 if it is not known) and pair of the created and existing rows of this range."""
+        where = f"seq >= ? AND seq < ? AND state IN ({State.CREATED:d}, {State.EXISTING:d})"
+        ids, id_a, id_b = self._columns(("record_id", "id_a", "id_b"), where, (first_seq, first_seq + limit))
+        return [(record_id or 0, (a, b)) for record_id, a, b in zip(ids, id_a, id_b, strict=True)]
+
+    def prune(self, first_seq: int, settled: bytes) -> int:
+        """Drop single rows from `first_seq` on, and return how many.  Only those go that are still in the state that
+        `settled` has for them, one of `pruned.STATES`.  They still count in `counts`.
+        """
+        now = self._states.slice(first_seq, len(settled))
+        gone = [
+            first_seq + i
+            for i, (before, state) in enumerate(zip(settled, now, strict=True))
+            if before == state and state in STATES
+        ]
+        if gone:
+            with self._writing():
+                self._states.drop(gone, first_seq + len(settled))
+                listed = orjson.dumps(gone).decode()
+                self._db.execute("DELETE FROM pair WHERE seq IN (SELECT value FROM json_each(?))", (listed,))
+                self.meta_set(PRUNED, self._states.pruned.text())
+        return len(gone)
+
     def meta_set(self, key: str, value: str) -> None:
         """Keep `value` under `key`; never a secret."""
         with self._writing():
@@ -263,6 +290,11 @@ class Journal(JournalRows):
         """
         closed = JournalError("the journal is closed")
         to_seal: Path | None = None
+
+        def seal() -> None:
+            if to_seal:
+                write_seal(to_seal, self._states, self._openings)
+
         try:
             if checkpoint and not self._broken and self.path is not None:
                 with self._guard():
@@ -272,7 +304,7 @@ class Journal(JournalRows):
         finally:
             self._broken = self._broken or closed
             self._roll_back()
-            _give_up(self._db, self._lock, lambda: to_seal and write_seal(to_seal, self._states, self._openings))
+            _give_up(self._db, self._lock, seal)
 
     def check(self) -> None:
         """Assert the invariant of the state column, against the table."""
@@ -328,9 +360,7 @@ def inode_of(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _give_up(
-    db: sqlite3.Connection | None, lock: FileLock | None, between: Callable[[], object] = lambda: None
-) -> None:
+def _give_up(db: sqlite3.Connection | None, lock: FileLock | None, between: Callable[[], None] = lambda: None) -> None:
     """Close the database, do what needs it closed, and release the lock."""
     try:
         if db is not None:

@@ -133,16 +133,14 @@ class JournalRows:
         """Ranges of seqs.  Together they hold every row from `first_seq` on that exists when its range is reached."""
         for start, end in ((0, SINGLE_SEQ), (SINGLE_SEQ, 2**63 - 1)):
             first = max(start, first_seq)
-            while self._has_row(first, end):
-                yield first, first + SCAN_ROWS
-                first += SCAN_ROWS
+            while (found := self._next_row(first, end)) is not None:  # rows may have been pruned before it
+                yield found, found + SCAN_ROWS
+                first = found + SCAN_ROWS
 
-    def _has_row(self, first: int, end: int) -> bool:
+    def _next_row(self, first: int, end: int) -> int | None:
         with self._guard():
-            return (
-                self._db.execute("SELECT 1 FROM pair WHERE seq >= ? AND seq < ? LIMIT 1", (first, end)).fetchone()
-                is not None
-            )
+            found = self._db.execute("SELECT min(seq) FROM pair WHERE seq >= ? AND seq < ?", (first, end)).fetchone()
+            return None if found is None or found[0] is None else int(found[0])
 
     def _columns(self, names: Sequence[str], where: str, values: tuple[Any, ...]) -> list[list[Any]]:
         arrays = ", ".join(f"json_group_array({name})" for name in names)

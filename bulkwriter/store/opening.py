@@ -33,6 +33,7 @@ from .bounds import check_meta, columns_of
 from .bulk import VARIABLES
 from .lock import holder
 from .private import keep_private
+from .pruned import PRUNED
 from .schema import APPLICATION_ID, CREATE, FORMAT, JournalIdentity
 from .sqlite_errors import ELSEWHERE, EMPTY, GONE, NO_JOURNAL, damaged, journal_error
 
@@ -231,7 +232,8 @@ def _create(db: sqlite3.Connection, path: Path | None, identity: JournalIdentity
 
 def is_unused(db: sqlite3.Connection) -> bool:
     """Whether no row was ever read into it.  A start that failed before its first row binds nothing."""
-    return db.execute("SELECT 1 FROM pair LIMIT 1").fetchone() is None
+    is_pruned = db.execute("SELECT 1 FROM meta WHERE key = ?", (PRUNED,)).fetchone() is not None
+    return not is_pruned and db.execute("SELECT 1 FROM pair LIMIT 1").fetchone() is None
 
 
 def _adopt(db: sqlite3.Connection, identity: JournalIdentity) -> None:

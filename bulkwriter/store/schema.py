@@ -2,7 +2,7 @@
 
 `PRAGMA application_id` is 0x62776A6C.  `PRAGMA user_version` is the format's version; a reader refuses any other one.
 
-Table `pair` has one row for each record of the source.  Rows are never deleted.
+Table `pair` has one row for each record of the source.  No row is deleted, but those of single pairs may be pruned.
     seq          0-based place in the source, without gaps.  Pairs given one by one count from 2^40
     state        0 pending, 1 intent, 2 in doubt, 3 created, 4 existing, 5 rejected, 6 failed, 7 invalid, 8 duplicate
     id_a, id_b   the two ids, in the order of meta `columns`; NULL if the row is no pair
@@ -28,6 +28,7 @@ Table `meta` has a key and a value (text) a row.  Values marked JSON are JSON.
     run                  JSON: the size of the source, the rate of the run, its quotas; see run/notes.py
     origin               JSON: the path of the source and how it was read; see store/starts.py
     source, last_start   JSON: the number of rows; when and why the last start ended; see store/starts.py
+    pruned               JSON: how many settled rows of single pairs were dropped; see store/pruned.py
     undone               JSON: when the last undo was, after which start, and how many records it deleted
     has_rising_ids       "no" once a newer record had a lower id
     began                JSON: the state of the server when the run began; see listing/baseline.py

@@ -4,8 +4,10 @@ SQLite has no cheap way to tell a row's state before an update, or to count ten 
 partial index of the open states would make every append and update slower.  One `group_concat` scan takes about 2 s for
 10^7 rows (without the GIL) and 10 MB.  It then answers counts, doubts and "which rows are still to be sent" at once.
 
-Invariant: `counts[s]` is the number of bytes equal to `s`; byte i of a region is the state of row `start + i`.
-There are two regions, the source's rows from 0 and the single ones from `SINGLE_SEQ`, each without gaps.
+Invariant: `counts[s]` is the number of bytes equal to `s`, and of the rows that were dropped in that state; byte i of a
+region is the state of row `start + i`.
+There are two regions, the source's rows from 0 and the single ones from `SINGLE_SEQ`, each without gaps.  A single row
+that was dropped (`pruned`) has the byte `HOLE` and still counts in its state.
 Not here: the disk (`bounds` reads it from there).  The owner changes this column together with the table, and drops it
 when a transaction fails.
 """
@@ -17,20 +19,27 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from ..model import SINGLE_SEQ, State
+from .pruned import STATES, Pruned
 
 SCAN_ROWS: Final = 10_000  # a string of 10 kB a step; longer ones measured slower
 _KNOWN: Final = bytes(State)
+HOLE: Final = 15
+"""No state: the row was dropped."""
 
 
 class StateColumn:
     """States by seq.  Not thread safe."""
 
-    __slots__ = ("_counts", "_single", "_source")
+    __slots__ = ("_counts", "_single", "_source", "pruned")
 
-    def __init__(self) -> None:
+    def __init__(self, pruned: Pruned | None = None) -> None:
         self._source = bytearray()
         self._single = bytearray()
         self._counts = [0] * len(State)
+        self.pruned = pruned or Pruned()
+        """What was dropped; its holes are part of what `extend` is given."""
+        for state, count in self.pruned.by_state.items():
+            self._counts[state] += count
 
     @property
     def rows(self) -> int:
@@ -51,7 +60,8 @@ class StateColumn:
         """
         region = self._single if first_seq >= SINGLE_SEQ else self._source
         end = self.next_single_seq if first_seq >= SINGLE_SEQ else self.rows
-        if first_seq != end or states.translate(None, _KNOWN):
+        known = _KNOWN + bytes([HOLE]) if first_seq >= SINGLE_SEQ and self.pruned.rows else _KNOWN
+        if first_seq != end or states.translate(None, known):
             raise ValueError(f"rows from {first_seq} are of unknown state, or cannot follow row {end - 1}")
         region += states
         for state in State:
@@ -70,6 +80,20 @@ class StateColumn:
             counts[state] += 1
             region[i] = state
 
+    def drop(self, seqs: Sequence[int], before: int) -> None:
+        """These single rows, which are in states that may be dropped, are gone; all are below seq `before`."""
+        counts = list(self.pruned[1:])
+        for seq in seqs:
+            i = seq - SINGLE_SEQ
+            counts[STATES.index(State(self._single[i]))] += 1
+            self._single[i] = HOLE
+        self.pruned = Pruned(max(before, self.pruned.before), *counts)
+
+    def has_holes(self, seqs: Sequence[int]) -> bool:
+        """Whether one of these rows was dropped."""
+        single = self._single
+        return self.pruned.rows > 0 and any(seq >= SINGLE_SEQ and single[seq - SINGLE_SEQ] == HOLE for seq in seqs)
+
     def seqs(self, wanted: Collection[State], first_seq: int = 0) -> Iterator[int]:
         """Seqs of the rows in the wanted states (at least one state), ascending, of the regions from `first_seq` on."""
         pattern = re.compile(b"[" + re.escape(bytes(wanted)) + b"]")
@@ -86,5 +110,8 @@ class StateColumn:
 
     def check(self) -> None:
         """Assert the invariant."""
+        pruned = self.pruned.by_state
         for state in State:
-            assert self._counts[state] == self._source.count(state) + self._single.count(state), state
+            there = self._source.count(state) + self._single.count(state)
+            assert self._counts[state] == there + pruned.get(state, 0), state
+        assert self._single.count(HOLE) == self.pruned.rows

@@ -1,4 +1,4 @@
-"""A large journal that is bit by bit what its last writer left is opened without a check of each row; no other one is."""
+"""A large journal that is bit by bit what its last writer left is opened without a check of each row, and no other."""
 
 from __future__ import annotations
 
