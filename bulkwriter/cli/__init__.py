@@ -12,10 +12,10 @@
     metrics_kept    the file of `--metrics-file`, kept up to date
     neighbours      other runs over the same pairs, by the registry beside the ledger
     dry_run, plan   what a run would do (`source_counts`), and when it would be done (`outlook`)
-    runs            all runs of this user, by the registry beside the ledger
+    runs            all runs of this user, by the registry beside the ledger; `moved`: where their journals lie now
     explain         what happened to one record, by its steps in the journal
     check           what a run stands on, looked at before its first write
-    status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`)
+    status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`); `watch`: kept fresh
     resolve         a table of e-mails and titles becomes a source; `drafts`: files that appear together; `enrol`: what
                     its rows lack is created
     export          pairs by state, as a source again, with their own rows (`source_rows`);
@@ -23,6 +23,7 @@
     verify, undo    what the server has, against a journal (`verify_report`); the records of a run deleted
     config          every setting with its origin
     stub, demo      the local server, and a run against it; `demo_people`: one that begins with a spreadsheet
+    completion      what makes a shell complete commands with Tab
     topics          help; `manual`: its texts for operators, `manual_reference`: those to look things up in,
                     `manual_config`: settings in files; `manual_operators`: the life of a long run;
                     `manual_tokens`: signing in;

@@ -17,6 +17,7 @@ import contextlib
 import csv
 import dataclasses
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,9 @@ from ..settings import Settings
 from ..shell import join, operand
 from . import describe, journals
 from .drive import Drive, progress_form
+from .ending import Ending
 from .export import csv_rows, write_file
+from .neighbours import Neighbours
 
 if TYPE_CHECKING:
     from .lifecycle import Invocation
@@ -195,9 +198,18 @@ class EnrolStep:
         from ..writer import BulkWriter
 
         invocation, settings = self._invocation, self._settings
+        is_forced = invocation.options["yes"]
+        neighbours = Neighbours.of(
+            invocation.stderr, str(self.file), settings, is_forced=is_forced, entity=self._entity.label
+        )
+
+        def open_file() -> Any:
+            source = open_source(str(self.file), entity=ENROLMENTS)
+            return neighbours.watching(source) if neighbours else source
+
         drive = Drive(
             invocation.stderr,
-            open_source=lambda: open_source(str(self.file), entity=ENROLMENTS),
+            open_source=open_file,
             open_writer=lambda source: BulkWriter(
                 settings, observers=[invocation.event_lines], columns=ENROLMENTS.fields, entity=self._entity
             ),
@@ -208,6 +220,9 @@ class EnrolStep:
                 await drive.run()
         finally:
             self.summary = drive.summary()
+            if neighbours and self.summary:
+                error, code = sys.exception(), invocation.signal_code
+                neighbours.end(Ending(summary=self.summary, error=error, signal_code=code))
 
 
 def was(count: int) -> str:

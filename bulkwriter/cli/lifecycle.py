@@ -119,6 +119,11 @@ class Invocation:
         self._is_stopping = False
         self._bug: Exception | None = None  # in stopping; then the work was cancelled instead
 
+    @property
+    def signal_code(self) -> int | None:
+        """The exit code of the signal that came, if one did."""
+        return self._signals.exit_code
+
     def settings(self, journal: Path | None) -> Settings:
         """Settings with a way to sign in, asked for where need be.  Raises `UsageError`."""
         for note in self._notes:

@@ -1,7 +1,7 @@
 """The group of commands, its lazy table, and the way an exception becomes a message and an exit code.
 
-`COMMANDS` is the whole table: a name, the module that holds `command`, and the line that `--help` shows.  The module
-is imported when the command is used, so that `--help` imports click and nothing heavy.  A command returns its exit
+`GROUPS` is the whole table: a name, the module that holds `command`, and the line that `--help` shows.  The module is
+imported when the command is used, so that `--help` imports click and nothing heavy.  A command returns its exit
 code.
 
 Exit codes are those of `errors.Exit` and of signals; `help exit-codes` shows them in their order.  A bug of ours
@@ -16,6 +16,7 @@ import importlib
 import io
 import os
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,24 +27,42 @@ from ..shell import visible
 from .secret import Secrets, secrets_of
 from .stdout import Stdout
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    "login": ("login", "sign in once for all runs of this user"),
-    "logout": ("logout", "remove that sign-in"),
-    "run": ("run", "write every pair of SOURCE; the same command again resumes"),
-    "resolve": ("resolve", "turn a table of e-mails and titles into a SOURCE of ids"),
-    "plan": ("plan", "show how many writes SOURCE needs and how many days they take"),
-    "check": ("check", "check settings, token, roles, clock, disk and SOURCE before the first write"),
-    "status": ("status", "show how a run stands, from its journal"),
-    "explain": ("explain", "show what happened to one record, attempt by attempt"),
-    "runs": ("runs", "show all runs of this user, and how each stands"),
-    "export": ("export", "write pairs of a journal by state to a CSV, which is a SOURCE again"),
-    "verify": ("verify", "find pairs that are missing or doubled on the server"),
-    "undo": ("undo", "delete the records that a run created"),
-    "config": ("config", "show every setting with its origin, and where configuration files lie"),
-    "stub": ("stub", "start a local server that behaves like the real one"),
-    "demo": ("demo", "show a run against the stub; needs no account"),
-    "help": ("topics", "explain a command or a topic, such as when, quotas or exit-codes"),
+GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "Before the first write": {
+        "login": ("login", "sign in once for all runs of this user"),
+        "resolve": ("resolve", "turn a table of e-mails and titles into a SOURCE of ids"),
+        "check": ("check", "check settings, token, roles, clock, disk and SOURCE"),
+        "plan": ("plan", "show how many writes SOURCE needs and how many days they take"),
+    },
+    "Write, and watch": {
+        "run": ("run", "write every pair of SOURCE; the same command again resumes"),
+        "status": ("status", "show how a run stands, from its journal"),
+        "explain": ("explain", "show what happened to one record, attempt by attempt"),
+        "runs": ("runs", "show all runs of this user, and how each stands"),
+    },
+    "Afterwards": {
+        "verify": ("verify", "find pairs that are missing or doubled on the server"),
+        "export": ("export", "write pairs of a journal by state to a CSV, which is a SOURCE again"),
+        "undo": ("undo", "delete the records that a run created"),
+    },
+    "Settings, trials and help": {
+        "logout": ("logout", "remove the stored sign-in"),
+        "config": ("config", "show every setting with its origin, and where configuration files lie"),
+        "demo": ("demo", "show a run against the local server; needs no account"),
+        "stub": ("stub", "start a local server that behaves like the real one"),
+        "completion": ("completion", "print what makes your shell complete commands with Tab"),
+        "help": ("topics", "explain a command or a topic, such as when, quotas or exit-codes"),
+    },
 }
+"""What `--help` shows, in the order in which a user comes to need it."""
+COMMANDS = {name: entry for commands in GROUPS.values() for name, entry in commands.items()}
+EXAMPLES = (
+    ("bulkwriter demo", "a local server, 5,000 made-up pairs, a run; no account needed"),
+    ("bulkwriter login", "signs in once for all runs of this user"),
+    ("bulkwriter check pairs.csv", "looks at everything before the first write"),
+    ("bulkwriter run pairs.csv", "writes every pair; after a stop the same command goes on"),
+    ("bulkwriter help long-runs", "tmux, systemd, cron, and what resumes how"),
+)
 
 NEED_RESOURCES = frozenset({"login", "run", "resolve", "plan", "check", "verify", "undo", "stub", "demo"})
 """Commands that run an event loop: see `resource_limits`."""
@@ -74,9 +93,25 @@ class LazyGroup(click.Group):
             ctx.fail(f"no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_help_text(ctx, formatter)
+        show_examples(EXAMPLES, formatter)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by groups, each name in the same width; then the options of the group itself."""
+        width = max(map(len, COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
+        click.Command.format_options(self, ctx, formatter)
+
+
+def show_examples(examples: Sequence[tuple[str, str]], formatter: click.HelpFormatter) -> None:
+    """Command lines, each with what it does below it."""
+    with formatter.section("Examples"):
+        for line, what in examples:
+            formatter.write(f"  {line}\n")
+            formatter.write(textwrap.indent(textwrap.fill(what, formatter.width - 6), " " * 6) + "\n")
 
 
 def show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

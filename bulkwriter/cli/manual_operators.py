@@ -70,8 +70,10 @@ Sign in once with bulkwriter login: runs renew that by themselves (help tokens).
 
 How does it stand?
 
-  bulkwriter runs                          all runs of this user
-  bulkwriter status pairs.csv.journal      one run, from any terminal
+  bulkwriter runs                          all runs of this user, also those whose
+                                           journal was moved nearby
+  bulkwriter status pairs.csv.journal      one run, from any terminal; with --watch
+                                           kept up to date until it has ended
   bulkwriter explain pairs.csv.journal --line 1234    what happened to one record
   bulkwriter help logs                     log files, and a message at the end
 """
@@ -215,13 +217,15 @@ When something happens: what it means, what to do
 """
 
 COMPLETION: Final = """\
-Completion of commands, options and file names in your shell
+Completion of commands, options and file names with Tab
 
-  bash   echo 'eval "$(_BULKWRITER_COMPLETE=bash_source bulkwriter)"' >> ~/.bashrc
-  zsh    echo 'eval "$(_BULKWRITER_COMPLETE=zsh_source bulkwriter)"' >> ~/.zshrc
-  fish   echo '_BULKWRITER_COMPLETE=fish_source bulkwriter | source' \\
-             > ~/.config/fish/completions/bulkwriter.fish
+  bash   echo 'eval "$(bulkwriter completion bash)"' >> ~/.bashrc
+  zsh    echo 'eval "$(bulkwriter completion zsh)"' >> ~/.zshrc
+  fish   bulkwriter completion fish > ~/.config/fish/completions/bulkwriter.fish
 
 Then open a new shell.  bash must be version 4.4 or later; macOS comes with an
-older one.
+older one.  In zsh the line must stand below compinit, which this adds where your
+~/.zshrc has none:
+
+  autoload -Uz compinit && compinit
 """

@@ -16,6 +16,7 @@ Invariant: a registry that cannot be written changes nothing but a note.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shlex
 import time
@@ -45,7 +46,9 @@ class Neighbours:
         self._before = registry.get(entry)
 
     @classmethod
-    def of(cls, stderr: Stderr, source: str, settings: Settings, *, is_forced: bool) -> Neighbours | None:
+    def of(
+        cls, stderr: Stderr, source: str, settings: Settings, *, is_forced: bool, entity: str = ""
+    ) -> Neighbours | None:
         """None where there is no place for a registry."""
         from ..quota.ledger import ledger_path
         from ..run.registry import Entry, Registry
@@ -56,7 +59,11 @@ class Neighbours:
         except BulkwriterError:
             return None
         entry = Entry.begun(
-            base_url=settings.base_url, account=settings.account, source=source, journal=settings.journal
+            base_url=settings.base_url,
+            account=settings.account,
+            source=source,
+            journal=settings.journal,
+            entity=entity,
         )
         return cls(stderr, registry, entry, source=source, is_forced=is_forced)
 
@@ -110,6 +117,8 @@ class Neighbours:
 
     def _judge(self, other: Entry) -> None:
         what = f"{other.source} with journal {other.journal}"
+        if not other.is_at_work and is_settled(other):
+            return
         if not other.is_at_work:
             when = describe.when(iso(other.ended_at or other.started_at) or "")
             how = f"ended at {when} with pairs left" if other.ended_at else f"began at {when} and was cut off"
@@ -129,6 +138,15 @@ class Neighbours:
     def _note(self, about: str, text: str) -> None:
         self._told.add(about)
         self._stderr.print(f"note: {text}", event="note")
+
+
+def is_settled(entry: Entry) -> bool:
+    """Whether its journal has nothing left, however its last start ended: that may have found a changed source."""
+    from .runs import of_journal
+
+    with contextlib.suppress(BulkwriterError, OSError):
+        return bool(of_journal(entry.journal)["state"] == "finished")
+    return False
 
 
 class Watched:

@@ -115,9 +115,9 @@ class CommandWithExamples(click.Command):
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_help_text(ctx, formatter)
         if self.examples:
-            with formatter.section("Examples"):
-                for line, what in self.examples:
-                    formatter.write(f"  {line}\n      {what}\n")
+            from .main import show_examples
+
+            show_examples(self.examples, formatter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {"Options": []}

@@ -6,20 +6,26 @@ The registry beside the ledger names them (`run.registry`); how one stands is re
     finished    every pair is settled, and the source was read to its end
     stopped     it ended with pairs left, and noted why
     cut off     it did not note its end: it was killed, or its disk failed
-    gone        there is no journal at that place any more: it was moved or deleted
+    gone        there is no journal at that place any more, and it was not found where `moved` looks
     unreadable  the journal is there, and cannot be read
 
-The newest comes first.  Invariant: reads only, and one journal that cannot be read hides no other.
+The newest comes first.  A journal that was moved is found by what it holds (`moved`) and shown where it lies; an entry
+whose run went on in another folder is not shown twice.  Enrolments of `resolve --enrol` are runs too.
+
+Invariant: reads only, and one journal that cannot be read hides no other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..core.left import to_do
+from ..entities import ORIGINAL, entity_of
+from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import BulkwriterError, JournalError
 from ..model import iso
 from ..shell import join, operand, visible
@@ -30,7 +36,10 @@ if TYPE_CHECKING:
     from ..run.registry import Entry
 
 
-@click.command("runs")
+EXAMPLES = (("bulkwriter runs", "which runs there are, how each stands, and what to do about it"),)
+
+
+@click.command("runs", cls=options.CommandWithExamples, examples=EXAMPLES)
 @options.profile_option
 @options.option("--ledger", "ledger", metavar="PATH", type=options.PATH)
 @options.json_option
@@ -40,7 +49,9 @@ def command(ledger: Path | None, as_json: bool) -> int:
     from ..run.registry import Registry
 
     registry = Registry(ledger_path(ledger))
-    runs = [facts_of(entry) for entry in registry.all()]
+    entries = registry.all()
+    taken = {entry.journal for entry in entries}
+    runs = [facts_of(entry, taken) for entry in entries if not goes_on_elsewhere(entry, entries)]
     if as_json:
         put_json({"runs": runs, "exit_code": 0})
     elif runs:
@@ -50,10 +61,25 @@ def command(ledger: Path | None, as_json: bool) -> int:
     return 0
 
 
-def facts_of(entry: Entry) -> dict[str, Any]:
+def goes_on_elsewhere(entry: Entry, entries: Sequence[Entry]) -> bool:
+    """Whether its journal is gone, and a later entry is the same run in another folder."""
+    old = Path(entry.journal)
+    return not old.exists() and any(
+        (other.kind, Path(other.journal).name) == (entry.kind, old.name)
+        and other.started_at > entry.started_at
+        and other.rows[: len(entry.rows)] == entry.rows != ()
+        for other in entries
+    )
+
+
+def facts_of(entry: Entry, taken: Collection[str] = ()) -> dict[str, Any]:
     """How one run stands, as `--json` has it; counts are null where the journal does not tell them."""
+    from .moved import find
+
     found: dict[str, Any] = {
         "journal": entry.journal,
+        "moved_from": None,
+        "records": entity.plural if (entity := entity_of(entry.entity or ORIGINAL)) else entry.entity,
         "source": entry.source,
         "base_url": entry.base_url,
         "account": entry.account or None,
@@ -69,7 +95,9 @@ def facts_of(entry: Entry) -> dict[str, Any]:
         "reason": entry.reason,
     }
     try:
-        return found | of_journal(entry)
+        if not Path(entry.journal).exists() and (now_at := find(entry, taken)):
+            return found | {"journal": str(now_at), "moved_from": entry.journal} | of_journal(str(now_at))
+        return found | of_journal(entry.journal)
     except JournalError as error:
         is_there = Path(entry.journal).exists()
         reason = error.message if is_there else "there is no journal at that place any more: it was moved or deleted"
@@ -78,11 +106,11 @@ def facts_of(entry: Entry) -> dict[str, Any]:
         return found | {"state": "unreadable", "reason": str(error)}
 
 
-def of_journal(entry: Entry) -> dict[str, Any]:
+def of_journal(journal: str) -> dict[str, Any]:
     """The part that its journal tells.  Raises `JournalError`."""
     from ..store.journal_reader import JournalReader
 
-    with JournalReader(entry.journal) as reader:
+    with JournalReader(journal) as reader:
         run = last_start.run_state_of(reader)
         writer = reader.writer()
     left = to_do(run.counts, run.rows.not_read, is_alive=False)
@@ -118,6 +146,10 @@ def lines_of(run: dict[str, Any]) -> list[str]:
         (run["state"], f"{run['journal']}, begun {began}"),
         ("", f"from {run['source']} to {run['base_url']}" + (f", account {run['account']}" if run["account"] else "")),
     ]
+    if run["moved_from"]:
+        rows.append(("", f"moved here from {run['moved_from']}"))
+    if run["records"] != COMPLETED_LESSONS.plural:
+        rows.append(("", f"writes {run['records']}"))
     if run["pairs"] is not None:
         about = "" if run["left_exact"] else "about "
         rows.append(("", f"{run['settled']:,} of {run['pairs']:,} pairs read are settled, {about}{run['left']:,} left"))

@@ -8,6 +8,8 @@ stdout carries the answer, as text or, with `--json`, as one object.
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,23 +25,44 @@ from .stdout import put
 if TYPE_CHECKING:
     from ..store.journal_reader import JournalReader
     from .last_start import RunState
+    from .watch import Standing
 
 
-@click.command("status")
+EXAMPLES = (
+    ("bulkwriter status pairs.csv.journal", "counts, speed, the end in sight, and what holds it back"),
+    ("bulkwriter status pairs.csv.journal --watch", "the same, kept up to date until the run has ended"),
+)
+
+
+@click.command("status", cls=options.CommandWithExamples, examples=EXAMPLES)
 @click.argument("journal", metavar="JOURNAL", type=options.PATH)
-@click.option("--json", "as_json", is_flag=True, help="one JSON object on stdout")
-def command(journal: Path, as_json: bool) -> int:
+@click.option("--watch", "is_watched", is_flag=True, help="show it again and again until the run has ended")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object on stdout; with --watch one a line")
+def command(journal: Path, is_watched: bool, as_json: bool) -> int:
     """Show how a run stands: its counts, its process, its speed, its end, and the quotas that are spent."""
     journals.check_journal(journal, "status")
+    if is_watched:
+        from .watch import watch
+
+        is_drawable = sys.stdout.isatty() and os.environ.get("TERM") not in (None, "", "dumb")
+        return watch(lambda: standing_of(journal), as_json=as_json, is_drawable=is_drawable and not as_json)
+    now = standing_of(journal)
+    put(json.dumps(now.facts) if as_json else "\n".join(now.lines))
+    return 0
+
+
+def standing_of(journal: Path) -> Standing:
+    """How the run stands at this moment.  Raises `JournalError`."""
     from ..store.journal_reader import JournalReader
+    from .watch import Standing
 
     with JournalReader(journal) as reader:
         run_state = last_start.run_state_of(reader)
         why = {} if reason_lines.have_all({}, run_state.counts) else reason_lines.reasons_of(reader)
         facts = {**run_state.counts.to_json(), "reasons": reasons_json(why), **run_state.to_json()}
         facts |= status_of(reader, journal, run_state) | status_ahead.facts(reader, run_state)
-    put(json.dumps(facts) if as_json else "\n".join(status_lines(run_state, facts, why)))
-    return 0
+    lines = status_lines(run_state, facts, why)
+    return Standing(run_state.is_alive, lines, status_line(run_state, facts), facts)
 
 
 def status_of(reader: JournalReader, journal: Path, run_state: RunState) -> dict[str, Any]:
@@ -61,7 +84,7 @@ def status_of(reader: JournalReader, journal: Path, run_state: RunState) -> dict
 def status_lines(run_state: RunState, facts: dict[str, Any], why: Reasons) -> list[str]:
     """The same for people."""
     writer = facts["writer"]
-    now = f"pid {writer['pid']} on {writer['host']} since {writer['since']}" if writer else "nobody"
+    now = f"pid {writer['pid']} on {writer['host']} since {describe.when(writer['since'])}" if writer else "nobody"
     rows = [
         ("journal", facts["journal"]),
         ("server", facts["base_url"] + (f", account {facts['account']}" if facts["account"] else "")),
@@ -75,6 +98,24 @@ def status_lines(run_state: RunState, facts: dict[str, Any], why: Reasons) -> li
     lines += ["", *(line[2:] for line in table)]
     lines += reason_lines.lines(why, indent="")
     return lines + status_ahead.lines(facts) + next_lines(run_state, facts)
+
+
+def status_line(run_state: RunState, facts: dict[str, Any]) -> str:
+    """The same on one line, for a log."""
+    counts, rows = run_state.counts, run_state.rows
+    done = counts.pairs - to_do(counts, 0, is_alive=False)
+    parts = [f"{done:,} done"]
+    if rows.total:
+        parts = [f"{done:,} of {'' if rows.is_exact else 'about '}{rows.total:,}", describe.percent(done, rows.total)]
+    states = describe.by_state(counts).items()
+    parts += [f"{describe.state(name)} {count:,}" for name, count in states if count and name != "pending"]
+    if facts["rate_per_s"]:
+        parts.append(describe.creates_per_second(facts["rate_per_s"]))
+    if facts["end"]:
+        parts.append(f"end in {facts['end']['words']}")
+    if facts.get("held_by"):
+        parts.append(f"held back: {facts['held_by']}")
+    return " · ".join(parts)
 
 
 def records_of(label: str) -> str:

@@ -63,6 +63,7 @@ def facts(reader: JournalReader, run_state: RunState) -> dict[str, Any]:
         return found
     if not writes or steady or outlook.windows:
         end = dataclasses.replace(outlook, rate_per_s=steady or math.inf).together(writes).after(wait_s)
+        end = end.after(end.seconds + last_doubts_s(writes, noted))
         found["end"] = {**end.facts(), "left": left, "is_exact": is_exact, "words": end.words()}
     return found
 
@@ -73,6 +74,13 @@ def doubts_s(counts: Counts, noted: dict[str, Any], *, is_alive: bool) -> float:
     if is_alive or not counts.in_doubt:
         return 0.0
     return number_of(noted, "doubt_wait_s", RATE_MAX) or 0.0
+
+
+def last_doubts_s(writes: int, noted: dict[str, Any]) -> float:
+    """For how long the last of the doubts waits that these writes will leave, if they leave any as the last start's
+    did."""
+    are_any = writes * (number_of(noted, "doubted", 1.0) or 0.0) >= 1
+    return (number_of(noted, "doubt_wait_s", RATE_MAX) or 0.0) if are_any else 0.0
 
 
 def held_now(noted: dict[str, Any]) -> dict[str, Any]:

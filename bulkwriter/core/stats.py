@@ -94,8 +94,14 @@ def place_of(latency_s: float) -> int:
     return int((exponent + mantissa + mantissa) * _SPLIT - _BASE)  # int() rounds down only above 0
 
 
+FIRST_S: Final = 1.0
+
+
 class RateMeter:
-    """Events a second over the last `window_s`, or since `started_at` if that is shorter."""
+    """Events a second over the last `window_s`, or since `started_at` if that is shorter, but over `FIRST_S` at least.
+
+    A server takes a burst in its first milliseconds, which is no rate: 100 in 11 ms are not 9,000 a second.
+    """
 
     __slots__ = ("_counts", "_slot", "_slot_s", "_started_at")
 
@@ -112,13 +118,13 @@ class RateMeter:
         self._counts[self._slot % _SLOTS] += count
 
     def per_s(self, now: float) -> float:
-        """The rate; 0.0 before any time has passed."""
+        """The rate at `now`."""
         slot = int(now / self._slot_s)
         if slot > self._slot:
             self._turn_to(slot)
         # The oldest slot kept began here: the current one is counted for as much of it as has passed.
         from_s = max(self._started_at, (self._slot - _SLOTS + 1) * self._slot_s)
-        return sum(self._counts) / (now - from_s) if now > from_s else 0.0
+        return sum(self._counts) / max(now - from_s, FIRST_S)
 
     def _turn_to(self, slot: int) -> None:
         """Empty the slots between the last event and `slot`: they are as old as the window."""

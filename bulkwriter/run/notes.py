@@ -8,6 +8,7 @@ The row `run` holds:
     writes_per_s                writes a second while nothing long holds them back, or null
     unmet                       listed records that no row has met yet, see `core.writes`
     doubt_wait_s                time until a doubt that is looked up anew may be settled either way
+    doubted                     share of this start's requests that left their pair in doubt
     held_kind, held_by          what holds the run back
     holds_until                 when that ends (epoch seconds), or null
     resume_at, is_theirs        when going on makes sense (epoch seconds, or null); whether the server said so
@@ -34,13 +35,14 @@ import orjson
 
 from ..errors import JournalError, is_of_journal
 from ..events import Note
-from ..model import Counts, Ended, whole_second
+from ..model import Counts, Ended, VerdictKind, whole_second
 from ..store.starts import LAST_START, RUN, SOURCE, ended_text, source_text
 from .bottleneck import waits_until
 from .token_life import token_warning
 
 if TYPE_CHECKING:
     from ..core.left import RowTotal
+    from ..core.stats import Stats
     from ..store.journal import Journal
     from .bottleneck import Held
     from .engine import Engine
@@ -146,6 +148,7 @@ def facts(engine: Engine, held: Held, total: RowTotal, rate: float) -> dict[str,
         "writes_per_s": round(steady, 5) if (steady := engine.bottleneck.eta.rate_per_s) < math.inf else None,
         "unmet": engine.unmet(counts_of(engine)),
         "doubt_wait_s": settings.late_apply_s + 2 * settings.list_lag_s,
+        "doubted": round(doubted(engine.sender.stats), 6),
         "at": round(wall, 1),
         "held_kind": held.kind,
         "held_by": held.words,
@@ -165,3 +168,8 @@ def is_due(noted: Noted, now: Noted, since_s: float, pause_s: float) -> bool:
     if kind != kind_now:
         return since_s >= HELD_S
     return since_s >= pause_s and abs(rate - rate_now) > rate / 100
+
+
+def doubted(stats: Stats) -> float:
+    """The share of requests that left their pair in doubt; 0 before the first."""
+    return stats.by_kind()[VerdictKind.IN_DOUBT] / stats.attempts if stats.attempts else 0.0

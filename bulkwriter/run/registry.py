@@ -9,6 +9,7 @@ as a whole:
     pid, boot, started_at      of the last start; epoch seconds
     ended_at, is_finished, exit_code, reason    of its end; null if it was killed or is still at work
     may_have_written           false if no start of it has sent anything
+    entity                     what its records are, if not what a plain run writes
 
 The lock of its journal tells whether a run is at work; its process number never does.  A file that cannot be read is
 skipped.  If the registry cannot be written, this is told and the run goes on.  The registry prevents doubles that
@@ -61,13 +62,21 @@ class Entry:
     may_have_written: bool = True
     exit_code: int | None = None
     reason: str = ""
+    entity: str = ""
 
     @classmethod
-    def begun(cls, *, base_url: str, account: str | None, source: str, journal: Path) -> Entry:
+    def begun(cls, *, base_url: str, account: str | None, source: str, journal: Path, entity: str = "") -> Entry:
         """The entry of a run that begins now, before its rows are known."""
         source = source if source == "-" else str(Path(source).resolve())
         return cls(
-            normal_url(base_url), account or "", source, str(journal.resolve()), (), os.getpid(), boot_id(), time.time()
+            normal_url(base_url),
+            account or "",
+            source,
+            str(journal.resolve()),
+            pid=os.getpid(),
+            boot=boot_id(),
+            started_at=time.time(),
+            entity=entity,
         )
 
     @property
@@ -76,6 +85,11 @@ class Entry:
         with contextlib.suppress(JournalError):
             return holder(Path(self.journal)) is not None
         return False
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """What two runs must have in common to write the same records."""
+        return self.base_url, self.account, self.entity
 
     def overlaps(self, other: Entry) -> bool:
         """Whether both read the same source, or have one of their first pairs in common."""
@@ -117,12 +131,12 @@ class Registry:
             self._path(entry).unlink(missing_ok=True)
 
     def others(self, own: Entry) -> list[Entry]:
-        """Runs on the same server and account with another journal."""
+        """Runs of the same kind of records on the same server and account, with another journal."""
         found = []
         with contextlib.suppress(OSError):
             for path in sorted(self.folder.glob(f"{server_of(own)}-*.json")):
                 entry = read(path)
-                if entry and (entry.base_url, entry.account) == (own.base_url, own.account):
+                if entry and entry.kind == own.kind:
                     found += [entry] if entry.journal != own.journal else []
         return found
 
@@ -169,7 +183,16 @@ def read(path: Path) -> Entry | None:
 
 
 def is_believable(entry: Entry) -> bool:
-    texts = (entry.base_url, entry.account, entry.source, entry.journal, entry.boot, entry.reason, *entry.rows)
+    texts = (
+        entry.base_url,
+        entry.account,
+        entry.source,
+        entry.journal,
+        entry.boot,
+        entry.reason,
+        entry.entity,
+        *entry.rows,
+    )
     return (
         all(type(text) is str for text in texts)
         and type(entry.pid) is int

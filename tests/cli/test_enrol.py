@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -46,6 +47,9 @@ def test_what_rows_lack_is_created_once_and_the_rows_are_resolved(tmp_path: Path
 
         code, again, _ = resolve(here, table.path, server, "--refresh")
         assert (code, again["unresolved"], created(server)) == (1, facts["unresolved"], len(wanted))
+    listed = {run["journal"]: run for run in json.loads(here("runs", "--json").out)["runs"]}
+    run = listed[str(table.journal)]
+    assert (run["state"], run["records"], run["settled"]) == ("finished", "enrolments", len(wanted))
 
 
 def test_what_was_rejected_before_is_told_and_not_sent_again(tmp_path: Path, here: Here) -> None:

@@ -77,3 +77,41 @@ def test_a_run_at_work_and_one_that_was_cut_off(here: Here, tmp_path: Path, caps
     assert (run["state"], run["pid"]) == ("cut off", None)
     assert "killed" in run["reason"]
     assert run["left"] >= 1
+
+
+def test_a_journal_that_was_moved_is_found_by_what_it_holds(here: Here, tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "work").mkdir()
+    with stub() as server:
+        for name, first in (("into", 1), ("named", 1_001), ("lost", 2_001)):
+            here.run(write_pairs(tmp_path / "work" / f"{name}.csv", 20, first=first), server)
+        (tmp_path / "work").rename(tmp_path / "work-2026")
+        work = tmp_path / "work-2026"
+        (work / "done").mkdir()
+        (work / "into.csv.journal").rename(work / "done" / "into.csv.journal")
+        (work / "lost.csv.journal").unlink()
+        found = runs(capsys)
+        assert {name: run["state"] for name, run in found.items()} == {
+            "into": "gone",
+            "named": "finished",
+            "lost": "gone",
+        }
+        assert found["named"]["journal"] == str(work / "named.csv.journal")
+        assert found["named"]["moved_from"] == str(tmp_path / "work" / "named.csv.journal")
+        assert f"moved here from {tmp_path}/work/named.csv.journal" in here("runs").out
+        here.run(work / "named.csv", server)
+    found = runs(capsys)
+    assert sorted(found) == ["into", "lost", "named"], "once, where it goes on"
+    assert found["named"]["moved_from"] is None
+
+
+def test_a_run_that_only_met_a_changed_source_is_not_one_with_pairs_left(here: Here, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    write_pairs(first, 20)
+    write_pairs(second, 20)
+    with stub() as server:
+        here.run(first, server)
+        first.write_text("CourseLessonId,CourseMemberId\n9,9\n", encoding="ascii")
+        assert here.run(first, server).code == 6
+        done = here.run(second, server)
+    assert done.code == 0
+    assert "pairs left" not in done.err
