@@ -48,7 +48,7 @@ class Standing:
     facts: dict[str, Any]
 
 
-class Ended(Exception):
+class LeftBySignal(Exception):
     """A signal that ends the watching."""
 
     def __init__(self, number: int) -> None:
@@ -79,7 +79,7 @@ def watch(look: Callable[[], Standing], *, as_json: bool, is_drawable: bool) -> 
                 time.sleep(max(pause_s, LOOKS * took_s))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except Ended as ended:
+    except LeftBySignal as ended:
         return ended.exit_code
     put(json.dumps(standing.facts) if as_json else "\n".join(standing.lines))
     return 0
@@ -90,7 +90,7 @@ def signals_raise() -> Iterator[None]:
     """SIGTERM and SIGHUP raise, as SIGINT does, so that the terminal is put right."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise Ended(number)
+        raise LeftBySignal(number)
 
     heeded = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
     before = [signal.signal(number, end) for number in heeded]
