@@ -263,10 +263,11 @@ What happens to the counts
 
   the run is killed, or the     what it had taken from the ledger counts as spent:
   power fails                   at most 1% of a long quota, or one request, and
-                                what two seconds can spend of a short one.  Where
-                                that is all of it, as of any:1/100ms, nothing is
-                                sent until the longest request of that run is
-                                surely over: about --timeout and half a minute
+                                what two seconds can spend of a short one.  If a
+                                request was on its way, its slot counts as taken
+                                until it is surely over: --timeout and half a
+                                minute.  any:1/100ms has one slot, so nothing is
+                                sent for so long.  The reason is told below
   the machine starts again,     the counts stay.  What was spent before is placed
   or the ledger is moved to     by the server's Date header.  Without Date it
   another machine               counts as spent just now, which can cost a day

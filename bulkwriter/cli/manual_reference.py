@@ -104,11 +104,19 @@ The ledger
   it.  A process takes a lease from it: as many requests as it may send in the
   next two seconds.  The lease is on the disk before the first of them is sent, so
   a crash never spends more than the quota.  What is not used within a second of
-  its time goes back to the ledger.
+  its time goes back to the ledger.  At a slow pace, as of 60/min, that is one
+  request at a time, taken a quarter of a second before and given back at once.
 
   A process that is killed gives nothing back.  Its last lease counts as used,
   until the longest request of that process and the window are over.  A lease is
   at most 1% of each quota of more than a minute, and at least one request.
+
+  Why so long: the server counts a request when it arrives, and only the reply
+  proves that it has.  A request that was on its way when its process died may
+  still lie in a proxy or in the network.  Nobody can know when it arrives, only
+  that after its deadline (--timeout, and half a minute to connect) it counts as
+  over.  Sending sooner could put two requests into one window.  At a slow pace, a
+  process that died between two requests held nothing: the next one sends at once.
 
   Anyone may read the file:
 

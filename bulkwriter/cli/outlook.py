@@ -19,7 +19,7 @@ from ..model import QuotaWindow, moment
 from ..quota.account import day_of, spending_in
 from ..quota.build import spent_so_far
 from ..quota.eta import long_of, pace_of
-from ..quota.exchange import BootPlace
+from ..quota.exchange import BootPlace, LedgerRows
 from ..quota.forecast import Finish, Spending, finish, usable
 from ..quota.windows import SLACK, WRITE, concerned, is_short
 from ..store.boot import boot_clock
@@ -53,7 +53,8 @@ class Outlook:
         known = learnt.get(WRITE)
         if known is None:
             return cls(windows, spending, (), boot, wall, rate_per_s)
-        return cls(windows, spending, (day_of(WRITE, known.most),), boot, wall, rate_per_s, known.until - wall + boot)
+        until = known.until - (wall - boot if spending.epoch is None else spending.epoch)
+        return cls(windows, spending, (day_of(WRITE, known.most),), boot, wall, rate_per_s, until)
 
     def later(self, wall: float) -> Outlook:
         """The same where the server has said to come back at `wall` (epoch seconds)."""
@@ -61,7 +62,7 @@ class Outlook:
 
     def fresh(self) -> Outlook:
         """The same with nothing spent, and nothing shown."""
-        nothing = spending_in((), self.windows, BootPlace("", ""), now=self.boot, wall=self.wall)
+        nothing = spending_in(LedgerRows(), self.windows, BootPlace("", ""), now=self.boot, wall=self.wall)
         return dataclasses.replace(self, spending=nothing, shown=(), not_before=-math.inf)
 
     def under(self, need: int, window: QuotaWindow) -> Term:

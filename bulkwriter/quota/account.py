@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -377,13 +377,26 @@ def placed(row: SpentRow, place: BootPlace, *, now: float, zero: float | None, h
 
 
 def spending_in(
-    rows: Iterable[SpentRow], windows: Sequence[QuotaWindow], place: BootPlace, *, now: float, wall: float
+    rows: LedgerRows, windows: Sequence[QuotaWindow], place: BootPlace, *, now: float, wall: float
 ) -> Spending:
-    """What was spent, for forecasts: `wall` (epoch seconds at `now`) is taken for the server's clock."""
-    spending = Spending(first_minute(now, longest_of(windows)), epoch=wall - now, slack=SLACK)
-    for row in rows:
-        spending.add(row.kind, placed(row, place, now=now, zero=wall - now, hold_s=0.0), row.requests)
+    """What was spent, for forecasts that hear of no reply: its `epoch` is the server's clock, as the rows show it."""
+    zero = zero_in(rows, place)
+    epoch, spread_s = (wall - now, 0.0) if zero is None else (zero, rows.spread_s)
+    spending = Spending(first_minute(now, longest_of(windows)), epoch=epoch, slack=SLACK, spread_s=spread_s)
+    for row in rows.spent:
+        spending.add(row.kind, placed(row, place, now=now, zero=epoch, hold_s=0.0), row.requests)
     return spending
+
+
+def zero_in(rows: LedgerRows, place: BootPlace) -> float | None:
+    """What the server's earliest clock showed at the zero of this boot's clock, by the rows of this boot; None while
+    nothing was counted in this boot, or no reply had a `Date`.
+    """
+    told = [row for row in rows.spent if row.ended is not None and row.place.has_clock_of(place)]
+    last = max(told, key=lambda row: row.minute, default=None)
+    if last is None or last.ended is None:
+        return None
+    return last.ended - (last.minute + 1) * MINUTE_S - rows.spread_s
 
 
 def day_of(kind: str, most: int) -> QuotaWindow:

@@ -64,9 +64,12 @@ def here() -> BootPlace:
 
 
 def spent_so_far(path: Path, account: str, windows: tuple[QuotaWindow, ...]) -> tuple[Spending, dict[str, Learnt]]:
-    """What the ledger says now, for a forecast: the counts, and what throttles have shown, by kind."""
+    """What the ledger says now, for a forecast: the counts, and what throttles have shown, by kind.
+
+    By the server's clock, as its replies told it since this machine started; by our own only where none did.
+    """
     rows = read_ledger(path, account)
-    return spending_in(rows.spent, windows, here(), now=boot_clock(), wall=time.time()), rows.learnt
+    return spending_in(rows, windows, here(), now=boot_clock(), wall=time.time()), rows.learnt
 
 
 def refuse_network(path: Path) -> None:

@@ -42,6 +42,8 @@ FIRST: Final = 20
 LEAST: Final = 4
 MOST: Final = 1 << 20
 """Bounds of that number later, when it follows what was used: twice that, so that a faster run finds enough."""
+MEASURE_S: Final = 0.05
+"""No rate is told from less time: one exchange and its requests may be over sooner, and would promise too much."""
 CATCH_UP: Final = 1 / 20
 """Share of a short window that is caught up after a late wake-up; more is less even, less loses throughput."""
 LATE_S: Final = 0.2
@@ -264,17 +266,17 @@ class Units:
         return self.next_at <= now + SOON_S
 
     def wants(self, now: float) -> int:
-        """How many units to ask for: what is missing to twice of what two seconds needed lately."""
+        """How many units to ask for: what is missing to twice of what two seconds need, at the rate of late."""
         self._counted_at = min(self._counted_at, now)
-        lasted_s, left = now - self._counted_at, self.left
-        if lasted_s >= LEASE_S and (left or self._used):  # who had nothing to use may need as much as before
-            self._size = max(LEAST, math.ceil(2 * LEASE_S * self._used / lasted_s))
-        if not left:  # it may have needed more
-            self._size = max(self._size, 2 * self._used)
-        self._size = min(self._size, MOST)
-        if lasted_s >= LEASE_S or not left:
+        lasted_s = now - self._counted_at
+        need = math.ceil(2 * LEASE_S * self._used / max(lasted_s, MEASURE_S))
+        if lasted_s < LEASE_S:
+            self._size = min(MOST, max(self._size, need))
+        else:
+            if self.left or self._used:  # who had nothing to use may need as much as before
+                self._size = min(MOST, max(LEAST, need))
             self._counted_at, self._used = now, 0
-        return max(1, self._size - left)
+        return max(1, self._size - self.left)
 
     def granted(self, units: int, until: float, now: float) -> None:
         """More units, and a longer time for all."""

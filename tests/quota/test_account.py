@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bulkwriter.quota.account import KEEP_S, placed
-from bulkwriter.quota.exchange import BootPlace, KeptSlots, SpentRow
+from bulkwriter.quota.account import KEEP_S, placed, spending_in
+from bulkwriter.quota.exchange import BootPlace, KeptSlots, LedgerRows, SpentRow
 from bulkwriter.quota.forecast import minute_of
 from bulkwriter.quota.short import LOOK_S, step_at
 from bulkwriter.quota.throttles import TRY_S, Spent
+from bulkwriter.quota.windows import parse
 from tests.support.memory_ledger import MemoryBook, MemoryLedger
 from tests.support.quota_desk import HERE, HOLD_S, MINUTE, NOW, WALL, Desk, clocks, holding
 
@@ -167,6 +168,22 @@ def test_where_a_row_counts(kept: SpentRow, zero: float | None, end: float) -> N
 def test_a_lease_that_was_first_seen_now_may_still_be_used() -> None:
     seen = placed(row(ELSEWHERE, None, client="x"), HERE, now=NOW, zero=None, hold_s=HOLD_S)
     assert (seen + 1) * 60 >= NOW + HOLD_S
+
+
+def test_a_forecast_goes_by_the_server_s_clock_as_the_rows_of_this_boot_show_it() -> None:
+    old = row(BEFORE, WALL - 90_000)
+    told = SpentRow(HERE, "", "write", MINUTE, 1, ZERO + (MINUTE + 1) * 60)
+    day = parse("write:50/day")
+    for rows, wall, spent in (
+        ([old, told], WALL - 86_400, 1),  # our own clock is a day late: it decides nothing
+        ([old, told], WALL + 86_400, 1),
+        ([old], WALL, 0),  # nothing is known but our own
+        ([old], WALL - 86_400, 30),
+    ):
+        spending = spending_in(LedgerRows(spent=rows), [day], HERE, now=NOW, wall=wall)
+        assert spending.spent(day, NOW) == spent
+    spread = spending_in(LedgerRows(spent=[told], spread_s=9.0), [day], HERE, now=NOW, wall=0.0)
+    assert (spread.epoch, spread.spread_s) == (ZERO - 9.0, 9.0)
 
 
 def test_rows_are_stamped_once_the_clock_is_known() -> None:

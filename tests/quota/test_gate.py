@@ -11,6 +11,7 @@ from bulkwriter.errors import TryLater
 from bulkwriter.model import moment
 from bulkwriter.quota.ledger import read_ledger
 from bulkwriter.quota.view import blocked_by, calls_wait_for, paced_by, quiet_for
+from tests.sim.loop import run_virtual
 from tests.support.quota_hand import One, at_work
 from tests.support.quota_stage import WALL_S
 
@@ -134,6 +135,50 @@ def test_a_unit_that_was_not_sent_is_used_again(tmp_path: Path) -> None:
         assert await one.send(100) == 30
 
     at_work(tmp_path, ["write:30/hour", "write:50/s"], act)
+
+
+def test_a_turn_gets_as_much_room_as_there_is(tmp_path: Path) -> None:
+    async def act(one: One) -> None:
+        quotas = one.quotas
+        await one.opens_at()
+        assert quotas.room(one.now, 3) == 3
+        many = quotas.room(one.now, 999)
+        assert 10 <= many <= 20  # a late turn catches up
+        quotas.spent(many)
+        assert quotas.room(one.now, 9) == 0
+        for _ in range(many):
+            quotas.ended()
+        assert one.now < quotas.opens_at(one.now) <= one.now + 0.02
+        with quotas.waiting():
+            await asyncio.sleep(0.1)
+            assert quotas.room(one.now, 9) == 1  # a call that waits may want the next one
+
+    at_work(tmp_path, ["write:50/s"], act)
+
+
+@pytest.mark.parametrize(("dies_after_s", "waits_s"), [(0.6, 2.0), (0.1, 30.0)])
+def test_at_a_slow_pace_only_a_request_on_its_way_holds_slots_of_the_dead(
+    tmp_path: Path, dies_after_s: float, waits_s: float
+) -> None:
+    """Of any:1/100ms, which has one slot, the second process has to wait; its deadline is 20 s."""
+
+    async def main() -> None:
+        dead = One(tmp_path, ["write:60/min", "any:1/100ms"])
+        await dead.quotas.begin()
+        await dead.opens_at()
+        assert dead.quotas.take()
+        if dies_after_s > 0.2:
+            await asyncio.sleep(0.2)
+            dead.quotas.ended()
+            await asyncio.sleep(dies_after_s - 0.2)
+        dead.quotas = dead.machine.quotas()
+        await dead.quotas.begin()
+        began = dead.now
+        while not (dead.quotas.opens_at(dead.now) <= dead.now and dead.quotas.take()):
+            await asyncio.sleep(0.01)
+        assert waits_s - 10 < dead.now - began < waits_s
+
+    run_virtual(main, most_s=1e3)
 
 
 def test_a_process_that_slept_finds_its_units_void(tmp_path: Path) -> None:
