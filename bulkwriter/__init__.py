@@ -26,6 +26,7 @@ Read the code in this order.  The `__init__.py` of each folder says what is wher
     sources/                            where pairs come from
     resolve/                            from e-mails and titles to ids: a table of people becomes a source
     observe/                            log, metrics and traces, as observers of events
+    report/                     the page of a run, made from its journal
     cli/, stub/                         the command line, and a local server to try it on
     examples/                           a service to read and to copy
 """

@@ -107,12 +107,15 @@ MAY_USE: dict[str, set[str]] = {
     "verify": {*NOUNS, "core", "listing", "net", "quota", "server_client", "store"},
     # show the writer to those who run a service
     "observe": {"__version__", "amounts", "errors", "events", "metrics", "model"},
+    # the page of a run, from its journal
+    "report": {"amounts", "model", "shell", "store"},
     # the library's face
     "writer": {*NOUNS, "entities", "observe", "run", "shielded", "sources", "wiring"},
     "__init__": {*NOUNS, "sources", "writer"},
     # on top
     "cli": {
         *NOUNS,
+        "__version__",
         "amounts",
         "core",
         "entities",
@@ -120,6 +123,7 @@ MAY_USE: dict[str, set[str]] = {
         "listing",
         "observe",
         "quota",
+        "report",
         "resolve",
         "run",
         "server_client",

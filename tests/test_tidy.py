@@ -49,7 +49,7 @@ RUN_OPTIONS = {
     "--max-attempts", "--max-same-rejections", "--stop-rejected", "--give-up-after", "--min-rate", "--lesson-column",
     "--member-column", "--header-line", "--strict", "--limit", "--dry-run", "--retry", "--token-file", "--username",
     "--password-file", "--totp-file", "--client-id", "--ca-file", "--proxy", "--progress", "--metrics-file", "--json",
-    "--log-format", "--log-file", "--on-end", "--verbose", "-v", "--yes", "--profile",
+    "--report", "--log-format", "--log-file", "--on-end", "--verbose", "-v", "--yes", "--profile",
     "--sheet", "--hidden-rows", "--query",
 }
 # fmt: on

@@ -13,6 +13,7 @@
     neighbours      other runs over the same pairs, by the registry beside the ledger
     dry_run, plan   what a run would do (`source_counts`), and when it would be done (`outlook`)
     runs            all runs of this user, by the registry beside the ledger; `moved`: where their journals lie now
+    report          one HTML page of a run; `report_kept`: that of `run --report`
     explain         what happened to one record, by its steps in the journal
     check           what a run stands on, looked at before its first write
     status          how a run stands (`last_start`), and what lies ahead of it (`status_ahead`); `watch`: kept fresh

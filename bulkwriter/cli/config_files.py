@@ -44,7 +44,7 @@ OF_ONE_CALL: Final = frozenset(
     {"journal", "limit", "dry_run", "retry", "after_loss", "as_json", "yes", "verbose", "header_line"}
 )
 """Parameters that a file may not set, since they concern one source or one call."""
-OF_THE_USER: Final = frozenset({"ca_file", "proxy", "token_command", "on_end", "log_file", "metrics_file"})
+OF_THE_USER: Final = frozenset({"ca_file", "proxy", "token_command", "on_end", "log_file", "metrics_file", "report"})
 """Parameters that the working folder's file may not set: who sets these can read what is sent, run a command, or write
 into any file."""
 SIGN_IN: Final = frozenset({"token_file", "username", "password_file", "totp_file", "client_id", "token_command"})

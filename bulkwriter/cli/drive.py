@@ -16,7 +16,7 @@ import contextlib
 import dataclasses
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -32,6 +32,7 @@ from .stderr import Stderr
 
 if TYPE_CHECKING:
     from .metrics_kept import MetricsKept
+    from .report_kept import ReportKept
 
 LIVE_S = 0.2
 """Time between two drawings of a live display: smooth to the eye, under 1% of a core."""
@@ -64,6 +65,10 @@ class RunCommand:
         choose.check_source(self._source, self._options)
         choose.check_metrics_file(self._options["metrics_file"])
         self._journal = choose.journal_path(self._source, self._options["journal"])
+        if page := self._options["report"]:
+            from .report import check_target
+
+            check_target(page, self._journal, source=self._source if self._source != "-" else "")
         for note in self._notes:
             self._stderr.print(f"note: {note}", event="note")
         settings = self._invocation.settings(self._journal)
@@ -123,8 +128,17 @@ class RunCommand:
                 settings, observers=[self._invocation.event_lines, *([metrics.file] if metrics else [])], columns=names
             ),
             progress=progress_form(self._stderr, self._options["progress"], os.environ),
-            metrics=metrics,
+            kept=[kept for kept in (metrics, self._report_for(self._options["report"])) if kept],
         )
+
+    def _report_for(self, path: Path | None) -> ReportKept | None:
+        if path is None or self._journal is None:
+            return None
+        from .report import made, write_page
+        from .report_kept import ReportKept
+
+        journal = self._journal
+        return ReportKept(path, make=lambda s: made(journal, refresh_s=s), write=write_page, warn=self._note)
 
     def _metrics_for(self, path: Path | None) -> MetricsKept | None:
         if path is None:
@@ -181,10 +195,10 @@ class Drive:
         open_source: Callable[[], Any],
         open_writer: Callable[[Any], Writer],
         progress: str,
-        metrics: MetricsKept | None = None,
+        kept: Sequence[contextlib.AbstractContextManager[object]] = (),
     ) -> None:
         self._stderr = stderr
-        self._metrics = metrics
+        self._kept = kept  # what is kept up to date beside the run: metrics, a report
         self._open_source = open_source
         self._open_writer = open_writer
         self._progress = progress
@@ -193,8 +207,8 @@ class Drive:
 
     async def run(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            if self._metrics:
-                stack.enter_context(self._metrics)
+            for kept in self._kept:
+                stack.enter_context(kept)
             source = self._open_source()
             stack.push_async_callback(source.aclose)
             self._opening = opening = self._open_writer(source)

@@ -37,6 +37,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Write, and watch": {
         "run": ("run", "write every pair of SOURCE; the same command again resumes"),
         "status": ("status", "show how a run stands, from its journal"),
+        "report": ("report", "make one HTML page of a run, to look at or to pass on"),
         "explain": ("explain", "show what happened to one record, attempt by attempt"),
         "runs": ("runs", "show all runs of this user, and how each stands"),
     },

@@ -51,7 +51,7 @@ What the file of a working folder may not do
 A folder may come from somebody else, with its bulkwriter.toml in it.  So:
 
   - It names no proxy, no certificates, no command (on-end, token-command) and no
-    file to write (log-file, metrics-file).  Only your own file does.
+    file to write (log-file, metrics-file, report).  Only your own file does.
   - A server that it names is told on each run.  Neither the sign-in that you
     stored nor one that stands in your own file is sent there.  Unless the server
     is on this machine, a sign-in of the environment is not sent either, nor a file

@@ -75,6 +75,8 @@ How does it stand?
   bulkwriter status pairs.csv.journal      one run, from any terminal; with --watch
                                            kept up to date until it has ended
   bulkwriter explain pairs.csv.journal --line 1234    what happened to one record
+  bulkwriter report pairs.csv.journal      a page for a browser: how it went, what
+                                           is left; --private to pass it on
   bulkwriter help logs                     log files, and a message at the end
 """
 
@@ -97,6 +99,7 @@ A log never has a token or a password.  E-mail addresses are left out of a log
 file, but for those on the command line.
 
   --json               prints one JSON object on stdout at the end (help json)
+  --report PATH        keeps that page fresh, about once a minute
   --metrics-file PATH  keeps metrics for node_exporter
 
 --on-end COMMAND runs a command of yours when the run has ended.  The command

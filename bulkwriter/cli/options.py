@@ -255,6 +255,10 @@ run_output_options = several(
         "--metrics-file", "keep the run's metrics in this file, NAME.prom, for node_exporter's textfile collector",
         "metrics_file", metavar="PATH", type=PATH,
     ),
+    plain(
+        "--report", "keep an HTML page of the run in this file, made anew about once a minute", "report",
+        metavar="PATH", type=PATH,
+    ),
     click.option(  # not from the environment: whoever can set a variable there is not thereby asked to run commands
         "--on-end", "on_end", cls=Option, metavar="COMMAND",
         help="run this shell command at the end, with the object of --json on its stdin (see: help logs)",

@@ -29,8 +29,8 @@ from .rulings import PairEvent
 
 MOST_OPEN: Final = 10_000
 """Records with steps that are not settled yet: each is asked for once a tick, at 0.3 µs."""
-STEPS_PER_S: Final = 200.0
-"""First steps of records that are kept, in the long run: at 4 µs a step under 0.1% of a core."""
+STEPS_PER_S: Final = 100.0
+"""First steps of records that are kept, in the long run: with its later ones some 0.2% of a core."""
 BURST: Final = 10_000
 """So many more at a time: a connection out of step, or the doubts of a process that was killed."""
 NOT_APPLIED: Final = {VerdictKind.THROTTLED: RecordStep.THROTTLED, VerdictKind.UNSENT: RecordStep.UNSENT}

@@ -1,0 +1,149 @@
+"""`bulkwriter report JOURNAL`: one HTML page of a run, made from its journal alone, at any time.
+
+The facts are those of `status --json`; the journal's history adds how it went.  Read-only, beside a run at work or
+after a kill.  The file appears whole or not at all.  It replaces an earlier report, and no other file without
+`--force`.  `--private` leaves ids only, so that a page can be passed on.  `--json` prints the facts and the figures of
+the history.
+
+Not here: the page itself (`report`), and `run --report`, which keeps one fresh (`report_kept`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from .. import __version__
+from ..errors import UsageError
+from ..model import reasons_json
+from ..store import private
+from . import journals, last_start, options, reason_lines, status, status_ahead
+from .export import check_output, write_file, write_stdout
+from .main import put_stderr
+from .stdout import put
+
+if TYPE_CHECKING:
+    from ..store.history import HistoryRow
+
+MARK: Final = b'<meta name="generator" content="bulkwriter'
+"""What stands near the begin of each report of ours."""
+HEAD_BYTES: Final = 1_000
+
+
+@click.command("report")
+@click.argument("journal", metavar="JOURNAL", type=options.PATH)
+@click.option("--output", metavar="FILE.html|-", help="where to write; - is stdout [default SOURCE.report.html]")
+@click.option("--private", "is_private", is_flag=True, help="leave ids only: no names, no texts of server or source")
+@click.option("--force", is_flag=True, help="replace FILE.html also if it is no report")
+@click.option("--json", "as_json", is_flag=True, help="no page: one JSON object on stdout")
+def command(journal: Path, output: str | None, is_private: bool, force: bool, as_json: bool) -> int:
+    """Make one HTML page of a run: totals, rates, causes, quotas, reasons, doubts, and the end in sight."""
+    journals.check_journal(journal, "report")
+    if as_json:
+        facts, rows = read(journal)
+        put(json.dumps(facts | {"history": figures(rows)}))
+        return 0
+    target = Path(output or f"{str(journal).removesuffix('.journal')}.report.html")
+    if output != "-":
+        check_target(target, journal, force=force)
+    text = made(journal, is_private=is_private)
+    if output == "-":
+        write_stdout(lines_of(text))
+        return 0
+    write_file(target, lines_of(text))
+    put_stderr(f"the report is in {target}")
+    return 0
+
+
+def check_target(target: Path, journal: Path, *, force: bool = False, source: str = "") -> None:
+    """Refuse to replace what is no report of ours."""
+    is_ours = False
+    try:
+        if target.is_file():
+            with target.open("rb") as file:
+                is_ours = MARK in file.read(HEAD_BYTES)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be read: {error.strerror}", hint="name another file") from None
+    check_output(target, journal, force=force or is_ours, source=source)
+
+
+def made(journal: Path, *, is_private: bool = False, refresh_s: int | None = None) -> str:
+    """The page as of now.  `refresh_s` counts only while somebody writes the journal.  Raises `JournalError`."""
+    from ..report.page import Making, page
+
+    facts, rows = read(journal)
+    refresh_s = refresh_s if facts["writer"] else None
+    making = Making(at=time.time(), version=__version__, is_private=is_private, refresh_s=refresh_s)
+    return page(facts, rows, making)
+
+
+def read(journal: Path) -> tuple[dict[str, Any], list[HistoryRow]]:
+    """The facts of `status --json`, and the history."""
+    from ..store.journal_reader import JournalReader
+
+    with JournalReader(journal) as reader:
+        run_state = last_start.run_state_of(reader)
+        why = {} if reason_lines.have_all({}, run_state.counts) else reason_lines.reasons_of(reader)
+        facts = {**run_state.counts.to_json(), "reasons": reasons_json(why), **run_state.to_json()}
+        facts |= status.status_of(reader, journal, run_state) | status_ahead.facts(reader, run_state)
+        return facts, reader.history()
+
+
+def figures(rows: list[HistoryRow]) -> dict[str, Any]:
+    """What the page tells from the history, as `--json` has it."""
+    from ..report.series import Series
+
+    if not rows:
+        return {"rows": 0}
+    series, moment = Series(rows), rows[-1].moment
+    return {
+        "rows": len(rows),
+        "since": series.since,
+        "until": series.until,
+        "attempts": moment.attempts,
+        "throttled": moment.throttled,
+        "held_s": series.held_s(),
+        "steps": dict(moment.steps),
+        "causes": dict(moment.causes),
+        "days": [
+            {"since": day.since.date().isoformat(), "until": day.until.date().isoformat(), "attempts": day.attempts,
+             "created": day.created}
+            for day in series.days()
+        ],
+        "starts": [
+            {"start": span.number, "began": span.began_at, "last": span.last_at, "ended": span.ended or None,
+             "attempts": span.attempts, "created": span.created}
+            for span in series.starts()
+        ],
+    }  # fmt: skip
+
+
+def write_page(target: Path, text: str) -> None:
+    """Replace the page of a run.  Its mode stays as it is, so that a web server may be allowed to read it."""
+    mode = private.mode_of(target) & 0o777 or private.FILE_MODE
+    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
+    try:
+        draft.unlink(missing_ok=True)  # of a process that died with this number
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with os.fdopen(os.open(draft, flags, private.FILE_MODE), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(OSError):  # a file system without modes
+            draft.chmod(mode)
+        draft.replace(target)
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def lines_of(text: str) -> Iterator[str]:
+    """A page as `write_file` takes it."""
+    yield text

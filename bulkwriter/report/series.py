@@ -1,0 +1,198 @@
+"""The history of a run as functions of time: totals between two rows, rates, causes, days and starts.
+
+Rows hold totals so far, so between two rows of a start a total is taken to grow evenly.  Between the last row of a
+start and the first one of the next nothing ran, and it stays as it is.  A clock that was set back is taken to have
+stood still.
+
+Invariant: the sum over all parts of a span is the difference of the totals at its ends, whatever rows were thinned.
+Pure.  Not here: how anything is shown.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Final
+
+from ..store.history import HistoryRow
+
+MOST_DAYS: Final = 62
+"""Bars of a chart by day; a longer run is shown by groups of days."""
+DAY_S: Final = 86_400.0
+
+TotalOf = Callable[[HistoryRow], float]
+
+
+@dataclass(frozen=True, slots=True)
+class StartSpan:
+    """One start, from its first row to its last.  `ended` is a code, or "" where its end was not noted."""
+
+    number: int
+    began_at: float
+    last_at: float
+    ended: str
+    attempts: int
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the span: what was made and throttled in it, for which share of it a process ran, and what held it
+    back most (a kind, or "" where nothing ran).
+    """
+
+    since: float
+    until: float
+    created: float
+    throttled: float
+    running: float
+    held: str
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Requests and records of some days (UTC), from `since` to before `until`."""
+
+    since: datetime
+    until: datetime
+    attempts: int
+    created: int
+
+
+class Series:
+    """The history of one run; `rows` in the order of writing, at least one."""
+
+    def __init__(self, rows: Sequence[HistoryRow]) -> None:
+        self.rows = rows
+        self._times: list[float] = []
+        for row in rows:
+            self._times.append(max(row.moment.at, self._times[-1] if self._times else row.moment.at))
+        self.since, self.until = self._times[0], self._times[-1]
+
+    @property
+    def last(self) -> HistoryRow:
+        return self.rows[-1]
+
+    def total(self, get: TotalOf, at: float) -> float:
+        """The total that `get` takes from a row, at any time of the span."""
+        i = bisect_right(self._times, at) - 1
+        if i < 0:
+            return get(self.rows[0])
+        if i + 1 == len(self.rows) or not self._runs(i):
+            return get(self.rows[i])
+        before, after = self._times[i], self._times[i + 1]
+        share = (at - before) / (after - before) if after > before else 1.0
+        return get(self.rows[i]) + (get(self.rows[i + 1]) - get(self.rows[i])) * share
+
+    def parts(self, count: int) -> list[Part]:
+        """The span in `count` equal parts; fewer where it is short."""
+        span = self.until - self.since
+        count = max(1, min(count, int(span) or 1))
+        edges = [self.since + span * i / count for i in range(count + 1)]
+        kinds = sorted({kind for row in self.rows for kind in row.moment.held_s})
+        found = []
+        for since, until in pairwise(edges):
+            held = {kind: self._grown(held_of(kind), since, until) for kind in kinds}
+            most = max(held, key=lambda kind: held[kind]) if held else ""
+            found.append(
+                Part(
+                    since,
+                    until,
+                    created=self._grown(created_of, since, until),
+                    throttled=self._grown(throttled_of, since, until),
+                    running=self._ran(since, until),
+                    held=most if held.get(most, 0) > 0 else "",
+                )
+            )
+        return found
+
+    def held_s(self) -> dict[str, float]:
+        """For how many seconds each cause held the run back, longest first."""
+        held = self.last.moment.held_s
+        return dict(sorted(held.items(), key=lambda item: -item[1]))
+
+    def days(self) -> list[Day]:
+        """Requests by UTC day, or by groups of days; their sum is the number of all requests."""
+        first = datetime.fromtimestamp(self.since, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        count = int((self.until - first.timestamp()) // DAY_S) + 1
+        each = next(days for days in (1, 7, 30, 90, 365, 3_650) if count <= days * MOST_DAYS or days == 3_650)
+        found, attempts, created = [], 0, 0
+        for at in range(0, min(count, each * MOST_DAYS), each):
+            since = first + timedelta(days=at)
+            until = since + timedelta(days=each)
+            end = until.timestamp()
+            is_last = at + each >= count
+            attempts_now = round(self.total(attempts_of, end)) if not is_last else self.last.moment.attempts
+            created_now = round(self.total(created_of, end)) if not is_last else self.last.counts.created
+            found.append(Day(since, until, attempts_now - attempts, created_now - created))
+            attempts, created = attempts_now, created_now
+        return found
+
+    def starts(self) -> list[StartSpan]:
+        """All starts, in their order."""
+        found: list[StartSpan] = []
+        attempts = created = 0
+        for i, row in enumerate(self.rows):
+            if i and self.rows[i - 1].moment.start == row.moment.start:
+                began_at = found.pop().began_at
+            else:
+                began_at = self._times[i]
+                attempts = self.rows[i - 1].moment.attempts if i else 0
+                created = self.rows[i - 1].counts.created if i else 0
+            moment = row.moment
+            found.append(
+                StartSpan(
+                    moment.start, began_at, self._times[i], moment.ended or "", moment.attempts - attempts,
+                    row.counts.created - created,
+                )
+            )  # fmt: skip
+        return found
+
+    def _grown(self, get: TotalOf, since: float, until: float) -> float:
+        return max(0.0, self.total(get, until) - self.total(get, since))
+
+    def _runs(self, i: int) -> bool:
+        """Whether one process ran from row i to the next."""
+        return self.rows[i].moment.start == self.rows[i + 1].moment.start
+
+    def _ran(self, since: float, until: float) -> float:
+        """The share of this time in which some process ran."""
+        if until <= since:
+            return 1.0
+        ran, i = 0.0, max(0, bisect_right(self._times, since) - 1)
+        while i + 1 < len(self.rows) and self._times[i] < until:
+            if self._runs(i):
+                ran += max(0.0, min(until, self._times[i + 1]) - max(since, self._times[i]))
+            i += 1
+        return min(1.0, ran / (until - since))
+
+
+def created_of(row: HistoryRow) -> float:
+    return row.counts.created
+
+
+def attempts_of(row: HistoryRow) -> float:
+    return row.moment.attempts
+
+
+def throttled_of(row: HistoryRow) -> float:
+    return row.moment.throttled
+
+
+def held_of(kind: str) -> TotalOf:
+    """Seconds of one cause."""
+    return lambda row: row.moment.held_s.get(kind, 0.0)
+
+
+def daily_limit(spent: Mapping[str, int]) -> int | None:
+    """The smallest quota of a day that writes count in, by the texts of the quotas, such as "write:2500/day"."""
+    limits = []
+    for text in spent:
+        kind, _, rest = text.partition(":")
+        count, _, window = rest.partition("/")
+        if kind in ("write", "any") and count.isdigit() and window.partition("@")[0] == "day":
+            limits.append(int(count))
+    return min(limits, default=None)

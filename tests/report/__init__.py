@@ -1,0 +1,1 @@
+"""The report: history as functions of time, and the page."""
