@@ -13,7 +13,7 @@
     stats       counters, latencies, the recent rate; `measured`: more of them, where somebody measures
     record_log  the steps of records whose way was no plain success
     left        how many rows a source has, and how many still need work; `writes`: how many requests that takes
-    dedupe      which pairs and which record ids were seen already
+    dedupe      which pairs and which record ids were seen already; `word_set`: sets of 64-bit words in few bytes
 
 This folder imports nouns only (`model`, `rows`, `errors`, `metrics`, `settings`).  `run` asks it and acts.
 """

@@ -1,66 +1,62 @@
 """Which pairs and which record ids a run has seen already: exact sets in a few bytes an entry.
 
 A pair of 64-bit ids does not fit into one 64-bit word (`first << 32 | second` makes (1, 2·2^32+5) equal to (3, 5)).
-So the *high* halves of both ids choose a bitmap, and only the low halves share a word in it:
+So the *high* halves of both ids choose a set of words (`word_set`), and only the low halves share a word in it:
 
-    bitmaps[first >> 32, second >> 32]  holds  (first mod 2^32) << 32 | (second mod 2^32)
+    sets[first >> 32, second >> 32]  holds  (first mod 2^32) << 32 | (second mod 2^32)
 
-Ids of one installation lie close together, so in practice there is one bitmap, in which the second ids of one first id
-are runs or dense blocks: about 2 to 4.5 bytes a pair (roaring bitmap), 120 bytes where ids are random.  Ids with very
-many different high halves would make very many bitmaps; beyond `MOST_BITMAPS` such pairs go to a plain set instead.
+Ids of one installation lie close together, so in practice there is one set of words, in which the second ids of one
+first id are runs or dense blocks: about 2 to 4.5 bytes a pair, 20 where ids are random.  Ids with very many different
+high halves would make very many sets; beyond `MOST_SETS` such pairs go to a plain set instead.
 
-Invariant: a pair is in the bitmap of its high halves where that bitmap exists, else in the plain set, never in both: no
-bitmap is made once the plain set has been begun.
-
-The time goes to `add_checked` in a C loop: one look-up an entry, and an exception only for a duplicate.  The other way,
-joining a chunk's bitmap to the whole (`whole |= chunk`), walks all of the whole: 53 µs a pair at 10^6 random pairs.
-Source: Chambi, Lemire et al., "Better bitmap performance with Roaring bitmaps" (2016).
+Invariant: a pair is in the set of its high halves where that set exists, else in the plain set, never in both: no set
+of words is made once the plain set has been begun.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from operator import length_hint
 from typing import Final
 
 from pyroaring import BitMap64
 
+from .word_set import WordSet
+
 HALF: Final = 1 << 32
 LOW: Final = HALF - 1
 WORDS: Final = 1 << 64
-MOST_BITMAPS: Final = 1_024
-"""An empty bitmap costs about 200 bytes; real sources need one to four."""
+MOST_SETS: Final = 1_024
+"""An empty set costs about 300 bytes; real sources need one to four."""
 
 
 class PairSet:
     """A set of (first id, second id); each id is 0 to 2^63-1.  Nothing is ever removed."""
 
-    __slots__ = ("_bitmaps", "_first", "_most_bitmaps", "_rest")
+    __slots__ = ("_first", "_most_sets", "_rest", "_sets")
 
-    def __init__(self, pairs: Iterable[tuple[int, int]] = (), *, most_bitmaps: int = MOST_BITMAPS) -> None:
-        self._first = BitMap64()  # of pairs whose ids are both below 2^32: nearly always all
-        self._bitmaps: dict[tuple[int, int], BitMap64] = {(0, 0): self._first}
+    def __init__(self, pairs: Iterable[tuple[int, int]] = (), *, most_sets: int = MOST_SETS) -> None:
+        self._first = WordSet()  # of pairs whose ids are both below 2^32: nearly always all
+        self._sets: dict[tuple[int, int], WordSet] = {(0, 0): self._first}
         self._rest: set[int] = set()
-        self._most_bitmaps = most_bitmaps
+        self._most_sets = most_sets
         for pair in pairs:
             self.add(pair)
 
     def __len__(self) -> int:
-        """How many pairs there are.  Walks the bitmaps: 3 ms at 10^6 scattered pairs, so not for every pair."""
-        return sum(map(len, self._bitmaps.values())) + len(self._rest)
+        """How many pairs there are.  Walks the words: 3 ms at 10^6 scattered pairs, so not for every pair."""
+        return sum(map(len, self._sets.values())) + len(self._rest)
 
     def __contains__(self, pair: tuple[int, int]) -> bool:
         first, second = pair
-        bitmap = self._bitmaps.get((first >> 32, second >> 32))
-        if bitmap is None:
+        words = self._sets.get((first >> 32, second >> 32))
+        if words is None:
             return first << 64 | second in self._rest
-        return ((first & LOW) << 32 | second & LOW) in bitmap
+        return ((first & LOW) << 32 | second & LOW) in words
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Every pair once, in no promised order; nothing may be added meanwhile."""
-        for (first_high, second_high), bitmap in self._bitmaps.items():
-            for word in bitmap:
+        for (first_high, second_high), words in self._sets.items():
+            for word in words:
                 yield first_high << 32 | word >> 32, second_high << 32 | word & LOW
         for packed in self._rest:
             yield packed >> 64, packed & (1 << 64) - 1
@@ -68,16 +64,12 @@ class PairSet:
     def add(self, pair: tuple[int, int]) -> bool:
         """Add one pair; True if it is new."""
         first, second = pair
-        bitmap = self._bitmaps.get((first >> 32, second >> 32))
-        if bitmap is None:
-            if len(self._bitmaps) >= self._most_bitmaps:
+        words = self._sets.get((first >> 32, second >> 32))
+        if words is None:
+            if len(self._sets) >= self._most_sets:
                 return add_to_set(self._rest, first << 64 | second)
-            bitmap = self._bitmaps[first >> 32, second >> 32] = BitMap64()
-        word = (first & LOW) << 32 | second & LOW
-        if word in bitmap:
-            return False
-        bitmap.add(word)
-        return True
+            words = self._sets[first >> 32, second >> 32] = WordSet()
+        return words.add((first & LOW) << 32 | second & LOW)
 
     def add_all(self, pairs: Sequence[tuple[int, int] | None]) -> list[int]:
         """Add many.  Return the ascending indexes of the entries that an earlier call or an earlier entry had added.
@@ -88,15 +80,15 @@ class PairSet:
         if None not in pairs:
             words = [first << 32 | second for first, second in pairs if first < HALF and second < HALF]  # type: ignore[misc]
             if len(words) == len(pairs):
-                return add_words(self._first, words)
+                return self._first.add_all(words)
         return [i for i, pair in enumerate(pairs) if pair is not None and not self.add(pair)]
 
     def check(self) -> None:
         """Invariants, for tests."""
-        assert self._bitmaps[0, 0] is self._first
-        assert len(self._bitmaps) == self._most_bitmaps or not self._rest
+        assert self._sets[0, 0] is self._first
+        assert len(self._sets) == self._most_sets or not self._rest
         for packed in self._rest:
-            assert (packed >> 96, packed >> 32 & LOW) not in self._bitmaps
+            assert (packed >> 96, packed >> 32 & LOW) not in self._sets
 
 
 class IdSet:
@@ -142,20 +134,6 @@ class IdSet:
     def highest(self) -> int:
         """The highest id, at least 0."""
         return max(0, self._bitmap.max() if self._bitmap else 0, *self._odd)
-
-
-def add_words(bitmap: BitMap64, words: list[int]) -> list[int]:
-    """Add 64-bit words to `bitmap`.  Return the indexes of the words that were there already."""
-    duplicates: list[int] = []
-    rest = iter(words)
-    adding = map(bitmap.add_checked, rest)
-    while True:
-        try:
-            deque(adding, maxlen=0)  # runs the map in C: half the time of a loop
-        except KeyError:  # the word just taken is there already; `adding` goes on behind it
-            duplicates.append(len(words) - length_hint(rest) - 1)
-        else:
-            return duplicates
 
 
 def add_to_set(numbers: set[int], number: int) -> bool:

@@ -58,12 +58,12 @@ def test_lesson_and_member_are_not_exchangeable() -> None:
     assert PairSet([(1, 2)]).add_all([(2, 1), (1, 2)]) == [1]
 
 
-@pytest.mark.parametrize("most_bitmaps", [1, 3, 100])
+@pytest.mark.parametrize("most_sets", [1, 3, 100])
 @brief
 @given(chunks=st.lists(st.lists(st.one_of(pairs, st.none()), max_size=12), max_size=6))
-def test_behaves_as_a_set(most_bitmaps: int, chunks: list[list[tuple[int, int] | None]]) -> None:
-    ours, reference = PairSet(most_bitmaps=most_bitmaps), set[tuple[int, int]]()
-    singly = PairSet(most_bitmaps=most_bitmaps)
+def test_behaves_as_a_set(most_sets: int, chunks: list[list[tuple[int, int] | None]]) -> None:
+    ours, reference = PairSet(most_sets=most_sets), set[tuple[int, int]]()
+    singly = PairSet(most_sets=most_sets)
     for chunk in chunks:
         expected = duplicates_of(chunk, reference)
         assert ours.add_all(chunk) == expected
@@ -87,7 +87,7 @@ def test_the_fast_way_reports_each_duplicate_in_order(chunks: list[list[tuple[in
     assert len(ours) == len(reference)
 
 
-def test_random_high_halves_do_not_make_endless_bitmaps() -> None:
+def test_random_high_halves_do_not_make_endless_sets() -> None:
     many = [(i * BIG + 1, i * BIG + 2) for i in range(1, 3_000)]
     ours = PairSet()
     assert ours.add_all(list(many)) == []
