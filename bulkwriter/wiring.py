@@ -82,9 +82,7 @@ class Assembly:
                 notes={LAST_START: began_text(self.began_at)},
             )
             stored = await self._read_stored()
-            if needs_tls(settings.base_url):
-                with contextlib.suppress(RuntimeError):  # no room for a thread: `_make_ports` imports it then
-                    await asyncio.to_thread(load_tls)
+            await self._load_network()
             self.ports = self._make_ports()
             if self.ports.quotas:
                 await self.ports.quotas.begin()
@@ -149,6 +147,12 @@ class Assembly:
         """The files that only their owner should read."""
         ledger = [ledger_path(self._settings.ledger)] if windows_for(self._settings) else []
         return [*([self._settings.journal] if self._settings.journal else []), *ledger]
+
+    async def _load_network(self) -> None:
+        """Import what TLS needs in a thread, so that the event loop of a service goes on meanwhile."""
+        if needs_tls(self._settings.base_url):
+            with contextlib.suppress(RuntimeError):  # no room for a thread: `_make_ports` imports it then
+                await asyncio.to_thread(load_tls)
 
     def _make_ports(self) -> Ports:
         client = self._client = ServerClient(self._settings, self._entity, tell=self._tell)

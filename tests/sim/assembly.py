@@ -66,6 +66,9 @@ class SimAssembly(Assembly):
     def _wall(self) -> float:
         return WALL_S + self._process.loop.time()
 
+    async def _load_network(self) -> None:
+        """There is none."""
+
     def _make_ports(self) -> Ports:
         network = self._client = SimNetwork(self.pool)  # type: ignore[assignment]
         api = Api(self._settings.base_url, self._entity)
