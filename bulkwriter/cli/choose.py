@@ -64,7 +64,7 @@ def settings_for(
         settings = settings if given.get(HOST_OF_FOLDER) else with_stored(settings)
         settings = with_password(settings, given)
         keep_secret(settings.password)
-        check_credentials(settings)
+        check_credentials(settings, is_foreign=bool(given.get(HOST_OF_FOLDER)))
     for secret in [*secrets_in_files(settings), *secrets_stored(settings)]:
         keep_secret(secret)
     check_settings(settings, with_token=is_dry or not is_piped(settings))
@@ -195,10 +195,15 @@ def is_piped(settings: Settings) -> bool:
     return any(path is not None and path.exists() and not path.is_file() for path in paths)
 
 
-def check_credentials(settings: Settings) -> None:
-    """Refuse to start without any way to sign in."""
+def check_credentials(settings: Settings, *, is_foreign: bool = False) -> None:
+    """Refuse to start without any way to sign in.  `is_foreign`: only a folder's file names the server."""
     if settings.token or settings.token_file or settings.stored_sign_in:
         return
+    if settings.username is None and is_foreign:  # no word of how to sign in there: it may be a trap
+        raise UsageError(
+            f"no token for {visible(settings.base_url)}, which only the bulkwriter.toml of this folder names",
+            hint="if you trust that server, give it with --base-url; else go to another folder",
+        )
     if settings.username is None:
         raise UsageError(
             "no token",
@@ -300,16 +305,20 @@ def ask_secret(prompt: str) -> str:
 
 
 def ask_line(prompt: str) -> str:
-    """What a person types at the terminal, shown as it is typed; "" where the terminal's input ends."""
+    """The line that a person types at the terminal, shown as it is typed.  Raises `UsageError` where input ends."""
     sys.stderr.write(prompt)
     sys.stderr.flush()
     try:
-        return sys.stdin.readline().rstrip("\n")
+        line = sys.stdin.readline()
     except KeyboardInterrupt:
         sys.stderr.write("\n")
         raise
     except UnicodeDecodeError:
         raise UsageError("what was typed is not text in this terminal's encoding") from None
+    if not line:
+        sys.stderr.write("\n")
+        raise UsageError("the terminal's input has ended, and nothing was typed")
+    return line.rstrip("\n")
 
 
 def can_ask() -> bool:

@@ -58,6 +58,10 @@ The way that is nearest counts
 No option takes a secret as its value, because every user of the machine can read
 command lines.  Make files with secrets readable for yourself only (chmod 600).
 
+In a service (help api): Settings(base_url=..., stored_sign_in=True) uses it too, on
+the machine and for the user that signed in.  With username and password beside
+it, the first of your processes signs in, and all of them share that.
+
 If the stored sign-in is not used
 
   can be read by others, belongs to another user, is a link, is damaged

@@ -241,7 +241,11 @@ def has_password(settings: Settings) -> bool:
 
 
 def login_of(settings: Settings) -> Login:
-    return Login(settings.username or "", password_of(settings), totp_of(settings))
+    username, password = settings.username or "", password_of(settings)
+    for value, what in ((username, "user name"), (password, "password")):
+        if not value.isascii() and value.encode(errors="replace") != value.encode(errors="surrogatepass"):
+            raise UsageError(f"the {what} is not text: it has bytes that are no UTF-8")
+    return Login(username, password, totp_of(settings))
 
 
 def password_of(settings: Settings) -> str:

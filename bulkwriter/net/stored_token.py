@@ -105,9 +105,9 @@ class StoredToken:
         if is_refused:
             self._refused = self._handed
         stored = await self._load()
+        if stored is None and is_first and self._login:
+            stored = await self._first_sign_in(self._login)
         if stored is None:
-            if is_first and self._login:
-                return self._hand(await self.sign_in_anew())
             raise self._stop("there is no stored sign-in")
         is_usable = self._is_usable(stored)
         if is_usable and (not self._is_due(stored) or not self._has_room()):
@@ -116,6 +116,20 @@ class StoredToken:
         if held is None:  # another process renews it just now
             return self._hand(stored)
         return await with_grace(self._renew(held, is_refused=is_refused), GRACE_S)
+
+    async def _first_sign_in(self, login: Login) -> StoredSignIn:
+        """Sign in, unless another process has done it while this one waited for its turn."""
+        held = await self._hold(is_patient=True)
+        assert held is not None
+        try:
+            stored = await self._load()
+        except BaseException:
+            held.release()
+            raise
+        if stored is None:
+            return await with_grace(self._sign_in_anew(held, login, ""), GRACE_S)
+        held.release()
+        return stored
 
     async def sign_in_anew(self, *, client_id: str = "") -> StoredSignIn:
         """Sign in with the password and store it, under the client id that the stored one has.

@@ -97,7 +97,7 @@ class SignInFile:
 
     def hold(self) -> HeldFile | None:
         """The right to replace it, or None while another process has it.  Raises `ConfigurationStop`."""
-        with translated(self.path):
+        with translated(self.path, "written"):
             make_folder(self.path.parent)
             with contextlib.ExitStack() as stack:
                 folder = stack.enter_context(folder_of(self.path))
@@ -136,20 +136,20 @@ class HeldFile:
 
     def reserve(self) -> None:
         """Make sure that a sign-in can be saved: room on the disk, and a file that nobody else may read."""
-        with translated(self._path):
+        with translated(self._path, "written"):
             self._write(b"\0" * BYTES_MAX)
 
     def save(self, sign_in: StoredSignIn) -> None:
         """Put it in the place of the one before, durably.  Raises `ConfigurationStop`; the one before is then there."""
         text = json.dumps({"version": VERSION, **dataclasses.asdict(sign_in)}, indent=1)
-        with translated(self._path):
+        with translated(self._path, "written"):
             self._write(text.encode())
             os.replace(self._new, self._path.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
             os.fsync(self._folder)
 
     def remove(self) -> bool:
         """Remove it, whatever stands at its place.  Returns whether anything did."""
-        with translated(self._path):
+        with translated(self._path, "removed"):
             try:
                 os.unlink(self._path.name, dir_fd=self._folder)
             except FileNotFoundError:
@@ -214,7 +214,7 @@ def check_ours(fd: int, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
+def translated(path: Path, verb: str = "used") -> Iterator[None]:
     """`OSError` becomes a `ConfigurationStop` that names the file."""
     try:
         yield
@@ -223,11 +223,11 @@ def translated(path: Path) -> Iterator[None]:
         hint = (
             "look at where it points, and remove it" if e.errno in LINK_ERRORS else "mend that, or set XDG_STATE_HOME"
         )
-        raise unusable(path, link, hint) from None
+        raise unusable(path, link, hint, verb) from None
 
 
-def unusable(path: Path, why: str, hint: str) -> ConfigurationStop:
-    return ConfigurationStop(f"the stored sign-in {path} cannot be used: {why}", hint=hint, code="token")
+def unusable(path: Path, why: str, hint: str, verb: str = "used") -> ConfigurationStop:
+    return ConfigurationStop(f"the stored sign-in {path} cannot be {verb}: {why}", hint=hint, code="token")
 
 
 def is_believable(found: StoredSignIn) -> bool:

@@ -233,6 +233,7 @@ def test_a_hostile_folder_gets_nothing_and_is_told(
     assert server.truth()["requests"] == before
     assert not (tmp_path / "was-run").exists()
     assert f"bulkwriter.toml sets the server: {server.base_url}" in done.err
+    assert "bulkwriter login" not in done.err, "no word of how to sign in there"
     if args[0] != "login":
         assert here(*args, "--base-url", server.base_url, *(FAST if args[0] == "run" else ())).code == 0
 

@@ -146,6 +146,14 @@ def test_a_password_keeps_its_blanks(tmp_path: Path, password: str, end: str) ->
     assert password_of(Settings(username="ann", password_file=path)) == password
 
 
+def test_bytes_that_are_no_text_are_told_and_not_shown() -> None:
+    for given in ({"username": "ann", "password": f"{CANARY}\udcff"}, {"username": f"{CANARY}\udcff", "password": "p"}):
+        with pytest.raises(UsageError, match="is not text") as error:
+            made(Settings(**given))  # type: ignore[arg-type]
+        assert CANARY not in all_words(error.value)
+    assert made(Settings(username="ännchen", password="pässword"))
+
+
 def test_a_file_of_blanks_holds_no_password(tmp_path: Path) -> None:
     (tmp_path / "password").write_text(" \n")
     with pytest.raises(UsageError, match="is empty"):

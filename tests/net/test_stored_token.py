@@ -367,7 +367,7 @@ async def test_after_a_logout_there_is_none(world: World) -> None:
 
 async def test_the_first_of_a_service_signs_in_for_all(world: World) -> None:
     runs = [Process(world, password=PASSWORD) for _ in range(3)]
-    tokens = [await run.token(world) for run in runs]
+    tokens = await asyncio.gather(*(run.token(world) for run in runs))
     assert len(set(tokens)) == 1
     assert world.grant_types == ["password"]
 
