@@ -66,7 +66,7 @@ class EnrolStep:
         """
         earlier = await self._earlier()
         added = [pair for pair in missing if pair not in earlier]
-        pending = len(added) + sum(state in (State.PENDING, State.FAILED) for state in earlier.values())
+        pending = len(added) + sum(state in self._unsent for state in earlier.values())
         doubts = sum(state is State.IN_DOUBT for state in earlier.values())
         self._tell_settled(Counter(earlier[pair] for pair in missing if pair in earlier))
         if not pending + doubts:
@@ -80,6 +80,12 @@ class EnrolStep:
             write_file(self.file, self._lines(earlier, added, missing))
         await self._drive()
         return True
+
+    @property
+    def _unsent(self) -> set[State]:
+        """The states of an earlier start that are sent now."""
+        again = {State.REJECTED} if self._settings.retry_rejected else set()
+        return {State.PENDING, State.FAILED, *again}
 
     @property
     def is_done(self) -> bool:
@@ -136,10 +142,14 @@ class EnrolStep:
         """Which of the missing enrolments an earlier start settled: nothing is sent for those."""
         journal = operand(str(self.journal))
         for state, before, hint in (
-            (State.REJECTED, "was rejected", f"why: bulkwriter export {journal} --state rejected --output -"),
+            (
+                State.REJECTED,
+                "was rejected",
+                f"why: bulkwriter export {journal} --state rejected --output -; --retry rejected sends them again",
+            ),
             (State.CREATED, "was created", "somebody has deleted it since, or lists are old: --refresh asks again"),
         ):
-            if count := states[state]:
+            if (count := states[state]) and state not in self._unsent:
                 each = f"{count:,} of the missing enrolments: each {before} by an earlier start, and is not sent again"
                 self._invocation.stderr.print(f"note: {each}; {hint}", event="note")
 
@@ -158,7 +168,7 @@ class EnrolStep:
                 f"{describe.quantity(len(courses), 'course')}, for {describe.quantity(rows, 'row')}"
             )
         if before:
-            lines.append(f"{describe.quantity(before, 'enrolment')} of an earlier start {was(before)} not sent yet")
+            lines.append(f"{describe.quantity(before, 'enrolment')} of an earlier start {was(before)} not created yet")
         if doubts:
             count = describe.quantity(doubts, "enrolment")
             lines.append(f"{count} of an earlier start {was(doubts)} in doubt: looked up first")

@@ -69,6 +69,8 @@ enrol_options = options.several(
                   is_flag=True),
     options.plain("--leave-approval", "with --enrol: do not send Approved, so that the server decides",
                   "leave_approval", is_flag=True),
+    options.plain("--retry", "with --enrol: send enrolments again that an earlier start saw rejected", "retry",
+                  type=click.Choice(["rejected"])),
     title="Missing enrolments",
 )  # fmt: skip
 table_columns = options.several(
@@ -101,7 +103,7 @@ def command(ctx: click.Context, /, people: str, **given: Any) -> int:
     kept.  Rows without a result go to a second file with the reason.  It reads lists, and writes nothing on the server,
     unless --enrol is given.
     """
-    invocation = Invocation(ctx, {**given, "retry": None})
+    invocation = Invocation(ctx, given)
     return invocation.conduct(ResolveCommand(invocation, people))
 
 
@@ -127,6 +129,8 @@ class ResolveCommand(CountingCommand):
             raise UsageError("a table of people is a file", hint="save it, and name the file")
         if self._options["leave_approval"] and not self._options["enrol"]:
             raise UsageError("--leave-approval says how to enrol", hint="add --enrol")
+        if self._options["retry"] and not self._options["enrol"]:
+            raise UsageError("--retry says which enrolments to send again", hint="add --enrol")
         if self._options["enrol"] and not self._may_replace():
             raise UsageError("--enrol creates enrolments, and nobody is here to be asked", hint="add --yes")
         self._accepted = accepted(self._options["accept"])

@@ -52,6 +52,8 @@ class RowReason(Enum):
     IDS_DISAGREE = "ids disagree"
 
 
+NAMES_NOTHING = frozenset({RowReason.NO_PERSON, RowReason.NO_LESSON, RowReason.NO_COURSE})
+"""Reasons that an empty cell gives."""
 ACCEPTABLE = {
     "inactive": RowReason.LESSON_INACTIVE,
     "blocked": RowReason.ENROLMENT_BLOCKED,

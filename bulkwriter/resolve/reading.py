@@ -1,7 +1,8 @@
 """A table of people, read once into a spool: its columns found, its rows kept with what is wrong with them.
 
 A row that cannot be read, that has more fields than the header, or whose id is no longer what it was (a spreadsheet
-rounds ids of 16 digits) gets a fault, and comes out with it.  It spoils nothing else.
+rounds ids of 16 digits) gets a fault, and comes out with it.  It spoils nothing else.  Why a cell is empty is kept for
+the rows that lack just that.
 
 Blocking, for a thread of its own.  Not here: formats (`sources.tables`), and what a row asks for (`wishes`).
 """
@@ -31,7 +32,7 @@ def fill(spool: Spool, table: Table, columns: WishColumns, *, is_over: IsOver) -
     for piece in table.pieces():
         table.check()
         for row in piece:
-            spool.add(row.line, row.values, fault_of(row, columns.names, ids))
+            spool.add(row.line, row.values, fault_of(row, columns.names, ids), blank_of(row, table, columns))
         if is_over():
             return
 
@@ -47,6 +48,17 @@ def fault_of(row: TableRow, names: Sequence[str], ids: set[int]) -> str:
         if at < len(values) and isinstance(value := values[at], Flawed):
             return f"{names[at]} '{cut(value)}' {value.why}"
     return ""
+
+
+def blank_of(row: TableRow, table: Table, columns: WishColumns) -> str:
+    """Why cells that a row is judged by are empty, where the file tells: merged ones, a formula without a value."""
+    values, found = row.values, []
+    for at in sorted(columns.places.values()):
+        value = values[at] if at < len(values) else ""
+        if not value.strip():
+            why = value.why if isinstance(value, Flawed) else table.why_empty(row.line, at)
+            found += [f"{columns.names[at]} {why}"] if why else []
+    return "; ".join(found)
 
 
 def is_header(*, chosen: Mapping[str, str | None], by_name: bool) -> Callable[[Sequence[str]], bool]:

@@ -31,7 +31,7 @@ from ..model import QuotaWindow
 from ..net.calls import LANES
 from .directory import CourseView, Directory
 from .fetch import BatchRefused, Lists
-from .matching import Resolved, RowReason, Unknown, Unresolved, match
+from .matching import NAMES_NOTHING, Resolved, RowReason, Unknown, Unresolved, match
 from .names import Names
 from .normal import email_key
 from .people import PeopleFinder, shows_emails
@@ -117,9 +117,11 @@ class Resolver:
         self.reasons.clear()
         self.missing_enrolments.clear()
         self.resolved = 0
-        for count, (line, cells, fault) in enumerate(self._spool, 1):
+        for count, (line, cells, fault, blank) in enumerate(self._spool, 1):
             wish = self._columns.wish(cells)
             outcome = Unresolved(RowReason.BAD_ROW, fault) if fault else self._match(wish)
+            if blank and isinstance(outcome, Unresolved) and outcome.reason in NAMES_NOTHING and not outcome.details:
+                outcome = outcome._replace(details=blank)
             assert not isinstance(outcome, Unknown), "everything was asked for"
             self._count(line, outcome)
             yield MatchedRow(line, cells, wish, outcome)
@@ -146,7 +148,7 @@ class Resolver:
 
     async def _wishes(self) -> AsyncIterator[Wish]:
         """What the rows ask for, but for those that cannot be read."""
-        for count, (_, cells, fault) in enumerate(self._spool, 1):
+        for count, (_, cells, fault, _) in enumerate(self._spool, 1):
             if not fault:
                 yield self._columns.wish(cells)
             if count % BREATH_ROWS == 0:

@@ -24,11 +24,14 @@ BUFFER_BYTES: Final = 1 << 18
 
 
 class SpooledRow(NamedTuple):
-    """`fault` is why the row, or an id in it, cannot be read."""
+    """`fault` is why the row, or an id in it, cannot be read.  `blank` is why cells of it are empty, where the file
+    tells.
+    """
 
     line: int
     cells: list[str]
     fault: str
+    blank: str
 
 
 class Spool:
@@ -44,8 +47,8 @@ class Spool:
     def __len__(self) -> int:
         return self._rows
 
-    def add(self, line: int, cells: Sequence[str], fault: str = "") -> None:
-        row = [line, [str(cell) for cell in cells], fault]
+    def add(self, line: int, cells: Sequence[str], fault: str = "", blank: str = "") -> None:
+        row = [line, [str(cell) for cell in cells], fault, blank]
         try:
             data = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
         except TypeError:  # half a surrogate pair, as JSON can have it

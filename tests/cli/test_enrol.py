@@ -61,6 +61,12 @@ def test_what_was_rejected_before_is_told_and_not_sent_again(tmp_path: Path, her
         _, again, done = resolve(here, table.path, server, "--refresh")
         assert (again["enrolments"]["created"], created(server)) == (0, len(table.wanted) - 2)
         assert "2 of the missing enrolments: each was rejected by an earlier start" in done.err
+        assert "--retry rejected sends them again" in done.err
+        _, again, done = resolve(here, table.path, server, "--refresh", "--retry", "rejected")
+        assert (again["enrolments"]["rejected"], created(server)) == (0, len(table.wanted))
+        assert compare_enrolments(table.wanted, server, table.journal) == (0, 0, 0)
+        runs = json.loads(here("runs", "--json").out)["runs"]
+        assert [run["state"] for run in runs if run["journal"] == str(table.journal)] == ["finished"]
 
 
 def test_a_stop_half_way_names_the_command_that_goes_on(tmp_path: Path, here: Here) -> None:

@@ -241,3 +241,18 @@ def test_lists_that_cannot_be_kept_are_told(
         done = here("resolve", str(table), "--base-url", server.base_url, "--give-up-after", "0.3", "--force")
     assert "the same command goes on" in done.err
     assert "is kept, and" not in done.err
+
+
+@pytest.mark.slow
+def test_a_row_that_names_no_course_says_that_its_cell_is_merged(
+    here: Here, stub: StubThread, sheet: list[SheetRow], table: Path, tmp_path: Path
+) -> None:
+    good = next(row for row in sheet if not row.why)
+    email, _, course, _, lesson, _ = good.cells
+    rows = [("Email", "Course", "Lesson"), (email, course, lesson), (email, None, lesson)]
+    people = tmp_path / "merged.xlsx"
+    people.write_bytes(workbook(SheetOf(rows, tail='<mergeCells count="1"><mergeCell ref="B2:B3"/></mergeCells>')))
+    assert here("resolve", str(people), "--base-url", stub.base_url).code == 1
+    (row,) = rows_of(tmp_path / "merged.unresolved.csv")
+    assert row["Reason"] == "the row names no course"
+    assert row["Details"].startswith("Course is inside the merged cells B2:B3")

@@ -9,9 +9,11 @@ import pytest
 
 from bulkwriter.resolve.matching import Resolved, RowReason, Unresolved
 from bulkwriter.resolve.outputs import Outputs
-from bulkwriter.resolve.reading import TOO_MANY, fault_of
+from bulkwriter.resolve.reading import TOO_MANY, columns_in, fault_of, fill, is_header
 from bulkwriter.resolve.spool import Spool
-from bulkwriter.sources.tables import Flawed, TableRow
+from bulkwriter.sources.tables import Flawed, TableOptions, TableRow, open_table
+
+from ..support.workbooks import Cell, SheetOf, workbook
 
 FOUND = Resolved(11, 1001, "e-mail")
 LOST = Unresolved(RowReason.NOT_ENROLLED, "so", ["coworker 5", "coworker 6"], course_id=3, coworker_id=5)
@@ -59,11 +61,32 @@ def test_what_is_wrong_with_a_row(values: list[str], fault: str) -> None:
 
 
 def test_rows_come_back_as_they_were_given(tmp_path: Path) -> None:
-    rows = [(2, ["a@b", "é\n\u2028", ""], ""), (9, ["\ud800", Flawed("x", "why")], "fault"), (10, [], "")]
+    rows = [(2, ["a@b", "é\n\u2028", ""], "", "why"), (9, ["\ud800", Flawed("x", "y")], "fault", ""), (10, [], "", "")]
     with closing(Spool(tmp_path)) as spool:
         for row in rows:
             spool.add(*row)
-        assert [(line, cells, fault) for line, cells, fault in spool] == rows
-        assert [line for line, _, _ in spool] == [2, 9, 10]
+        assert [(*row,) for row in spool] == rows
+        assert [row.line for row in spool] == [2, 9, 10]
         assert len(spool) == 3
         assert not [*tmp_path.iterdir()], "the file has no name"
+
+
+def test_why_a_cell_is_empty_is_kept_where_the_file_tells(tmp_path: Path) -> None:
+    """Merged cells, and a formula that was never calculated: a row that names no course for that says so."""
+    unsaved = Cell("<f>A1</f>")
+    rows = [("Email", "Course", "Lesson"), ("a@b.c", "One", "L"), ("d@e.f", None, "L"), ("g@h.i", unsaved, None)]
+    tail = '<mergeCells count="1"><mergeCell ref="B2:B3"/></mergeCells>'
+    path = tmp_path / "people.xlsx"
+    path.write_bytes(workbook(SheetOf(rows, tail=tail)))
+    judge = is_header(chosen={}, by_name=False)
+    with (
+        closing(Spool(tmp_path)) as spool,
+        open_table(str(path), TableOptions(), is_header=judge, line_bytes=65_536) as table,
+    ):
+        columns = columns_in(table, "people.xlsx", chosen={}, by_name=False)
+        fill(spool, table, columns, is_over=lambda: False)
+        assert [row.blank for row in spool] == [
+            "",
+            "Course is inside the merged cells B2:B3, of which the first alone holds the value",
+            "Course is a formula without a saved value: open the file in a spreadsheet and save it again",
+        ]
