@@ -41,6 +41,10 @@ DEVICES = ("/dev/", "/proc/")
 """Where descriptors have names: /dev/stdin, and /dev/fd/63 for a shell's <(...)."""
 
 
+class NoToken(UsageError):
+    """There is no way to sign in."""
+
+
 def settings_for(
     given: Mapping[str, Any],
     env: Mapping[str, str],
@@ -205,7 +209,7 @@ def check_credentials(settings: Settings, *, is_foreign: bool = False) -> None:
             hint="if you trust that server, give it with --base-url; else go to another folder",
         )
     if settings.username is None:
-        raise UsageError(
+        raise NoToken(
             "no token",
             hint=f"sign in with `{login_command(settings.base_url, settings.account or '')}`, set BULKWRITER_TOKEN, or "
             "give --token-file PATH or --username NAME (see: help tokens)",

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..errors import BulkwriterError, Exit
 from ..model import Ended, Snapshot, Summary
-from ..settings import DEFAULT_BASE_URL, Settings
+from ..settings import DEFAULT_BASE_URL, Limits, Settings
 from . import choose, describe, journals, progress
 from .ending import Ending, empty_summary, end_facts, summary_lines
-from .lifecycle import FinalReport, Invocation, beside
+from .lifecycle import FinalReport, Invocation, beside, run_loop
 from .neighbours import Neighbours
 from .reason_lines import have_all, reasons_of
 from .stderr import Stderr
@@ -71,12 +71,23 @@ class RunCommand:
             check_target(page, self._journal, source=self._source if self._source != "-" else "")
         for note in self._notes:
             self._stderr.print(f"note: {note}", event="note")
-        settings = self._invocation.settings(self._journal)
+        try:
+            settings = self._invocation.settings(self._journal)
+        except choose.NoToken:
+            if Path(self._source).is_file():
+                run_loop(self._refuse_source)  # what is no source needs no token
+            raise
         if not self._options["dry_run"]:
             choose.check_there(self._source)
             if not settings.after_loss and (lost := journals.note_if_lost(self._journal)):
                 self._stderr.print(f"note: {lost}", event="note")
         return settings
+
+    async def _refuse_source(self) -> None:
+        """Raise what a run would say of a file that has no pairs at all, such as one of e-mails."""
+        source = choose.open_given(self._source, self._options, self._stderr, limits=Limits())
+        async with contextlib.aclosing(source):
+            await source.read(1)
 
     async def work(self, settings: Settings) -> None:
         if self._options["dry_run"]:

@@ -62,9 +62,7 @@ another one still runs.  cron knows no PATH of yours, so name the program as
 For a systemd timer use Type=oneshot, SuccessExitStatus=75, OnCalendar=hourly and
 Persistent=true.
 
-In a container, use one volume for the folder of source and journal, and one for
-~/.local/state/bulkwriter.  Stop it with SIGTERM, allow 30 s for that, and run
-one replica only.
+For a container see bulkwriter help containers.
 
 Sign in once with bulkwriter login: runs renew that by themselves (help tokens).
 
@@ -78,6 +76,42 @@ How does it stand?
   bulkwriter report pairs.csv.journal      a page for a browser: how it went, what
                                            is left; --private to pass it on
   bulkwriter help logs                     log files, and a message at the end
+"""
+
+CONTAINERS: Final = """\
+A run in a container
+
+What must outlive the container is in two folders: that of source and journal, and
+the state folder with the ledger (and a sign-in).  Here both are one volume, /work.
+
+  # Dockerfile, in a clone of the repository
+  FROM python:3.13-slim
+  COPY . /src
+  RUN pip install --no-cache-dir /src && rm -rf /src
+  ENV XDG_STATE_HOME=/work/state
+  WORKDIR /work
+  ENTRYPOINT ["bulkwriter"]
+
+  docker build -t bulkwriter .
+  docker run -d --name backfill --init --read-only --stop-timeout 60 \\
+      --user "$(id -u)" -v "$PWD:/work" bulkwriter \\
+      run pairs.csv --token-file token --progress plain --log-file run.log
+
+  docker logs -f backfill             shows what it says
+  docker exec backfill bulkwriter status pairs.csv.journal
+  docker stop backfill                ends it cleanly: what is on the wire may end
+  docker start backfill               the same command again: it goes on
+
+- The volume must be a disk of that machine, not a network file system.
+- It runs as any user that may write to /work, and the rest may be read-only.
+- It works as process 1 too.  --init helps in the first second, in which Linux
+  keeps a SIGTERM from process 1.
+- Name the entry point as a list, as above.  A shell in between would keep the
+  SIGTERM of docker stop for itself.
+- Run it once only.  A second container on the same journal ends with exit 5; with
+  another ledger it spends the account's quotas a second time (--quota-share).
+- In Kubernetes: a StatefulSet or a Job with one replica and a volume of its own,
+  terminationGracePeriodSeconds: 60.
 """
 
 LOGS: Final = """\

@@ -115,6 +115,10 @@ TOPICS: dict[str, tuple[str, Callable[[int], str]]] = {
         manual("LONG_RUNS", "manual_operators"),
     ),
     "when": ("when something happens: what it means, what to do", manual("WHEN", "manual_operators")),
+    "containers": (
+        "a Dockerfile, its volume, and how it is stopped",
+        manual("CONTAINERS", "manual_operators"),
+    ),
     "logs": ("log files, and a command at the end of a run", manual("LOGS", "manual_operators")),
     "roles": ("which roles the user of the API needs", manual("ROLES", "manual_operators")),
     "verify-and-undo": ("what is on the server, and how to take it back", manual("VERIFY_AND_UNDO")),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.cli.main import main
+from tests.support.cli_process import Here
 
 LONG = "x" * 300
 PLAN = ("plan", "pairs.csv", "--existing", "skip")
@@ -63,3 +64,17 @@ def test_json_is_answered_even_where_no_command_is_named(
     monkeypatch.setenv("BULKWRITER_JSON", "1")
     assert main([]) == 2
     assert capsys.readouterr().out == '{"exit_code": 2}\n'
+
+
+def test_a_table_of_e_mails_is_told_before_a_missing_token(
+    tmp_path: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BULKWRITER_TOKEN")
+    (tmp_path / "people.csv").write_text("Email,Course,Lesson\na@b.de,X,Y\n")
+    done = here("run", str(tmp_path / "people.csv"), "--progress=none")
+    assert done.code == 6
+    assert "bulkwriter resolve" in done.err
+    (tmp_path / "pairs.csv").write_text("CourseLessonId,CourseMemberId\n1,2\n")
+    done = here("run", str(tmp_path / "pairs.csv"), "--progress=none")
+    assert (done.code, "no token" in done.err) == (2, True)
+    assert sorted(path.name for path in tmp_path.glob("*.journal*")) == []
