@@ -126,9 +126,10 @@ def drifting(rate: float, burst: float, *, share: float, period_s: float) -> Lim
     return limits
 
 
-def stepping(*rates: tuple[float, float]) -> Limits:
+def stepping(*rates: tuple[float, float], share: float = 0.1) -> Limits:
+    """A bucket whose rate changes; it holds `share` of a second's worth."""
     begins = (-math.inf, rates[0][1])
-    return lambda rng: [servers.steps(begins, *rates[1:], burst=lambda rate: max(1.0, rate / 10))]
+    return lambda rng: [servers.steps(begins, *rates[1:], burst=lambda rate: max(1.0, rate * share))]
 
 
 BASE = bucket(100, 10)

@@ -51,7 +51,7 @@ def dropping(kind: str, limits: Limits, far: str, timing: Timing) -> Cell:
 STEADY_LIMITS = tuple(stated(f"{name}, {far}", limits, per_s, timing)
                       for per_s in (10, 100, 1_000) for name, limits in kinds(per_s) for far, timing in TIMINGS)
 DROPS = tuple(dropping(kind, limits, far, timing)
-              for kind, limits in (("log", servers.stepping_log(*DROP)), ("bucket", stepping(*DROP)))
+              for kind, limits in (("log", servers.stepping_log(*DROP)), ("bucket", stepping(*DROP, share=0.2)))
               for far, timing in TIMINGS)
 STALLING = tuple(replace(stated(f"{name}, {far}, stalls", limits, 100, timing), stalls=STALLS)
                  for name, limits in kinds(100) for far, timing in TIMINGS)

@@ -4,7 +4,7 @@
     Pace         the rate: start, climb, surge, dip                  (pace.py)
     Limit        what the server allows, measured between refusals   (limit.py)
     Bursts       the rate that a few throttles agree about           (bursts.py)
-    Stated       the same from stated pauses                         (stated.py)
+    Stated       the law where throttles state a short pause         (stated.py)
     Climbs       how long to climb before the next throttle          (climbs.py)
     Window       how many it allows in what time, and when it ends   (window.py)
     Sharing      whether others use it too                           (sharing.py)

@@ -11,8 +11,9 @@ At a throttle the first row that fits decides:
     others use the limit too (`sharing.py`)         the pace is cut, and climbs straight
     otherwise                                       the limit is measured anew and the pace dips below it
 
-After a hold one canary goes alone.  When it is taken, all go on just below the limit.  With a floor (`floor.py`) only
-stated holds exist; otherwise the pace falls to the floor.
+After a hold one canary goes alone.  When it is taken, all go on just below the limit; where short pauses are stated,
+the law of `stated.py` sets the pace, and as many go at once as it needs.  With a floor (`floor.py`) only stated holds
+exist; otherwise the pace falls to the floor.
 
 Invariants: nothing is sent before a stated Retry-After (`paused_until` never falls); at most one cut an epoch; 1 <=
 in_flight_limit <= in_flight.  Errors and timeouts are not throttles: the breaker handles them (`core.retry`).  For 503s
@@ -31,9 +32,10 @@ from .floor import Floor
 from .hold import Hold
 from .limit import TRUSTED, Limit
 from .memory import Memory
-from .pace import Pace
+from .pace import CATCH_UP_S, Pace
 from .queueing import Queueing
 from .recent import Mark, RecentSends, Refusal
+from .stated import LONG_S, Stated
 from .told import Told
 from .words import TRIAL, Holding, believed, held, paused
 
@@ -52,9 +54,10 @@ class Controller:
     (also for a 503 that states Retry-After), `on_busy` (for one that does not) and `note_error` (everything else).
     """
 
-    __slots__ = ("_busy", "_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold", "_in_flight", "_is_canary",
-        "_left_over", "_limit", "_memory", "_most", "_note", "_pace", "_peak", "_queue", "_recent", "_refused",
-        "_replied", "_told", "_trip_at", "_trip_sent", "in_flight_limit", "paused_until", "restore")  # fmt: skip
+    __slots__ = ("_busy", "_canaries", "_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold", "_in_flight",
+        "_is_canary", "_left_over", "_limit", "_memory", "_most", "_note", "_pace", "_peak", "_queue", "_recent",
+        "_refused", "_replied", "_stated", "_told", "_trip_at", "_trip_sent", "in_flight_limit", "paused_until",
+        "restore")  # fmt: skip
 
     def __init__(self, in_flight: int, *, pause_cap_s: float, rng: random.Random, min_rate: float = 0.0) -> None:
         self._most = in_flight
@@ -68,10 +71,12 @@ class Controller:
         self._has_begun = False  # a first request was taken
         self._is_canary = True  # after a pause, until a request sent since then succeeds
         self._in_flight = self._left_over = self._peak = 0
+        self._canaries = 1
         self._cut_at, self._cut_sent = -math.inf, 0
         self._refused: tuple[Mark, float] | None = None  # the throttle that began the hold, and the rate then
         self._trip_at, self._trip_sent = 0.0, 0  # a round trip ends with the first good reply to a request sent since
         self._memory, self._told, self._busy = Memory(), Told(), Busy()
+        self._stated = Stated()
         self.restore = self._memory.restore
         """Start from the rate that an earlier run learnt so many seconds ago.  Call it before anything is sent."""
 
@@ -92,6 +97,8 @@ class Controller:
             self._floor.sent(now)
         elif self._pace.gap_s:
             self._pace.sent(now)
+            if self._stated.leads:
+                self._pace.next_at = max(self._pace.next_at, self._stated.next_at(now, self._pace.gap_s, self._recent))
 
     def on_good(self, now: float, sent_at: float, latency_s: float) -> None:
         """A whole reply that is no throttle."""
@@ -132,24 +139,47 @@ class Controller:
         if refusal is None or sent_at <= self._cut_at or sent_at < self.paused_until:
             if retry_after_s is not None:
                 self._pause_until(now, now + retry_after_s)
-        elif self._is_canary:
+        elif self._is_canary and not self._was_taken(now, sent_at):
             self._begin_hold(now, retry_after_s)
         else:
             self._end_epoch(now, sent_at, retry_after_s, refusal)
+            self._end_stated(sent_at, retry_after_s, refusal)
         if self._floor.per_s:
             self._floor.refused(now)
         return self.paused_until
+
+    def _was_taken(self, now: float, sent_at: float) -> bool:
+        """Whether others went before a refused one since the pause, and were taken: then the pause is over."""
+        first = self._recent.first_since(self.paused_until) if self._stated.leads else None
+        if first is None or first.at >= sent_at:
+            return False
+        self._is_canary = False
+        self._resume(now, first.at)
+        return True
+
+    def _end_stated(self, sent_at: float, retry_after_s: float | None, refusal: Refusal) -> None:
+        is_window = self._limit.window_s > 0
+        if retry_after_s is None or retry_after_s > LONG_S or is_window or self._crowd.is_capped or self._floor.per_s:
+            self._stated.leads, self._stated.guard, self._pace.slack_s = False, 0, CATCH_UP_S
+        else:
+            self._stated.refused(Mark(sent_at, refusal.taken_before), retry_after_s, self._recent)
+            self._pace.set(self._stated.after_pause())
+            self._pace.next_at = 0.0
+            self._canaries = min(self._most, 1 + int(self._pace.rate * self._queue.round_trip_s))
+            self.in_flight_limit = self._left_over + self._canaries
 
     def _end_left_over(self, sent_at: float) -> None:
         if sent_at < self.paused_until:
             self._left_over -= 1
             if self._is_canary:
-                self.in_flight_limit = self._left_over + 1
+                self.in_flight_limit = self._left_over + self._canaries
 
     def _end_trip(self, now: float, sent_at: float, latency_s: float) -> None:
         if self._is_canary:
             self._is_canary = False
             self._resume(now, sent_at) if self._has_begun else self._begin(now, sent_at, latency_s)
+        elif self._stated.leads:
+            self._follow(now)
         elif not self._busy.is_trial:
             self._judge_trip(now, latency_s)
         self.in_flight_limit = self._most_now()
@@ -186,6 +216,22 @@ class Controller:
         else:
             pace.climb(now, trust=limit.trust, patience_s=limit.patience_s, round_trip_s=queue.round_trip_s)
 
+    def _follow(self, now: float) -> None:
+        """A round trip went well under the law for stated pauses."""
+        self._stated.passed(Mark(now, self._recent.taken))
+        self._lead(now)
+
+    def _lead(self, now: float) -> None:
+        """The law for stated pauses sets the pace."""
+        pace, stated, round_trip_s = self._pace, self._stated, self._queue.round_trip_s
+        self._queue.end_trip(now, self._peak, is_starting=False, is_paced=True)
+        self._limit.passed(Mark(now, self._recent.taken))
+        pace.set(stated.rate(now, round_trip_s))
+        pace.slack_s = max(CATCH_UP_S, min(stated.slack_s, 0.1))
+        if stated.per_s:
+            self._limit.safe, self._limit.top = stated.per_s, max(stated.per_s, pace.rate)
+            self._limit.known_at = now
+
     def _most_now(self) -> int:
         return int(min(self._crowd.limit, self._queue.limit, self._pace.room(self._queue.round_trip_s)))
 
@@ -207,6 +253,7 @@ class Controller:
             climbed = pace.rate if retry_after_s is None else min(pace.rate, max(refusal.per_s, limit.safe))
             self._refused = mark, climbed  # steeply where pauses are stated: much further than when the request went
         can_tell = not (was_starting or is_again or limit.is_shared) and (self._crowd.is_capped or not limit.is_rate)
+        can_tell = can_tell and not (self._stated.leads and self._stated.guard)
         trip_s, is_new = self._queue.round_trip_s, limit.trust < TRUSTED
         is_crowded = can_tell and self._crowd.is_to_blame(now, refusal, trip_s, is_new=is_new)
         if retry_after_s is not None or is_again:
@@ -240,7 +287,7 @@ class Controller:
         if self._floor.per_s and retry_after_s is None:
             self._keep_floor(now)
             return
-        self._cut_at, self._cut_sent = now, self._recent.sent
+        self._cut_at, self._cut_sent, self._canaries = now, self._recent.sent, 1
         ends = self._limit.hold_ends(Mark(now, self._recent.taken))
         self._pause_until(now, self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, ends=ends))
 
@@ -259,14 +306,14 @@ class Controller:
             self.paused_until = self._trip_at = end
             self._is_canary = True
             self._left_over = self._in_flight
-            self.in_flight_limit = self._left_over + 1
+            self.in_flight_limit = self._left_over + self._canaries
 
     def _resume(self, now: float, sent_at: float) -> None:
         pace, limit = self._pace, self._limit
         limit.guess(pace.rate)
         held = self._hold.end(now, sent_at, rate=limit.top, round_trip_s=self._queue.round_trip_s)
         limit.climbs.cost_s = self._crowd.cost_s = held.cost_s if held.is_stated else 0.0
-        mark = Mark(sent_at, self._recent.taken - 1)
+        mark = self._recent.first_since(self.paused_until) or Mark(sent_at, self._recent.taken - 1)
         if sent_at > self.paused_until + IDLE_S:  # nothing was there to send: the pause was not so long
             limit.begin(mark)
             rate, limit.climbs.cost_s, self._crowd.cost_s = pace.rate, 0.0, 0.0
@@ -277,6 +324,13 @@ class Controller:
         self._refused = None
         self._dip(now, rate)
         pace.next_at = max(now, sent_at + pace.gap_s)
+        if self._stated.leads and held.lasted_s > LONG_S:
+            self._stated.leads, self._stated.guard = False, 0
+        if self._stated.leads:
+            self._stated.resumed(now, mark)
+            self._lead(now)
+            pace.next_at = max(0.0, now - self._stated.slack_s)
+            pace.slack_s = max(CATCH_UP_S, self._stated.slack_s)
 
     @property
     def allowed_per_s(self) -> float:

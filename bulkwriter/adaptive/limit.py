@@ -35,7 +35,7 @@ from .climbs import Climbs
 from .hold import EndedHold
 from .recent import Mark
 from .sharing import Sharing
-from .stated import LONG_S, Stated
+from .stated import LONG_S
 from .window import Ends, Window
 
 COUNTED: Final = 10  # requests taken, or a rate is not measured: ±10 % of a bucket's
@@ -55,6 +55,7 @@ CREDIT_KEPT_HOLD: Final = 0.95  # and after one with
 MEASURED_MOST: Final = 12
 CLOSE: Final = 1.05  # after a short hold the rate at which it began says little
 TRUSTED: Final = 8.0
+NEAR: Final = 1.3
 KNOWN: Final = 4.0  # what contradicts such a trust is another limit
 
 
@@ -62,7 +63,7 @@ class Limit:
     """The measured limit and how far it can be trusted."""
 
     __slots__ = ("_before", "_bursts", "_ends", "_floor", "_has_fallen", "_is_rough", "_measured",
-                 "_sharing", "_stated", "_window", "alike", "climbs", "credit", "known_at", "safe", "top",
+                 "_sharing", "_window", "alike", "climbs", "credit", "known_at", "safe", "top",
                  "trust")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
@@ -80,7 +81,6 @@ class Limit:
         self._is_rough = True  # counting began while the server did not refuse
         self._before: tuple[Mark, float, float, float, float] | None = None
         self._bursts = Bursts()
-        self._stated = Stated()
         self._has_fallen = False
         self._measured = 0  # so often since the limit was last found to be another
         self._window = Window()
@@ -244,12 +244,9 @@ class Limit:
 
     def _learn_stated(self, lasted_s: float, low: float, high: float, rate: float, taken: int) -> None:
         if lasted_s > LONG_S:
-            self._learn(*self._stated.long(low, high), taken)
-        elif self._is_rough:
-            self._learn(high, max(high, rate), taken)
+            self._learn(low, high if high < NEAR * low else low, taken)
         else:
-            bursts = None if self._window.requests else self._bursts
-            self._learn(*self._stated.limit(low, high, rate, taken, bursts), taken)
+            self._learn(high, max(high, rate), taken)
 
     def _learn(self, safe: float, top: float, taken: int, *, is_window: bool = False) -> None:
         self._has_fallen = False

@@ -50,12 +50,13 @@ class Pace:
     """The rate, and the instant at which the next request may go."""
 
     __slots__ = ("_bottom", "_floor", "_is_straight", "_since", "_span_s", "_surge_at", "_trips", "gap_s",
-                 "is_starting", "next_at", "rate", "surge", "top")  # fmt: skip
+                 "is_starting", "next_at", "rate", "slack_s", "surge", "top")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
         self._floor = max(floor_per_s, LEAST)
         self.rate = self.gap_s = self.next_at = 0.0
         self.is_starting = True
+        self.slack_s = CATCH_UP_S
         self.top = math.inf
         """Where the climb leads."""
         self.surge = 0.0
@@ -87,7 +88,7 @@ class Pace:
 
     def sent(self, now: float) -> None:
         at = self.next_at
-        if at < now - CATCH_UP_S:
+        if at < now - self.slack_s:
             at = now
         self.next_at = at + self.gap_s
 

@@ -15,10 +15,13 @@ Invariant: `refused` <= `sent`.  A request costs one append; everything else hap
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import deque
 from typing import Final, NamedTuple
 
-KEPT: Final = 1024  # some round trips at 3,000/s and 0.1 s; an older throttle is treated as an echo
+KEPT: Final = 4096  # a second at 3,000/s; an older throttle is treated as an echo
+STRETCHES: Final = 64
 RANKED: Final = 16  # compare with at least so many, however long ago
 SPACED: Final = 8  # over so many the rate is known to an eighth, however late the loop wakes up
 RANKED_MIN: Final = 5  # with fewer nothing can be said
@@ -76,6 +79,26 @@ class RecentSends:
         per_s = self._per_s(back, sent_at, round_trip_s)
         del times[back], self._others[back]
         return Refusal(others, sent_before, max(0, sent_before - refused_before), rank, per_s)
+
+    def first_since(self, paused_until: float) -> Mark | None:
+        """The first request after a pause that was not refused."""
+        since = list(itertools.takewhile(lambda at: at >= paused_until, reversed(self._times)))
+        return Mark(since[-1], self.taken - len(since)) if since else None
+
+    def taken_in(self, mark: Mark, span_s: float) -> int:
+        """How many of the last requests before `mark` went within `span_s`."""
+        since = mark.at - span_s
+        return sum(1 for at in reversed(self._times) if since < at < mark.at)
+
+    def stretches(self, mark: Mark, since: Mark) -> list[tuple[float, int]]:
+        """How long, and how many were taken: stretches that end at `mark` and begin after `since`, some of them."""
+        times = [at for at in self._times if since.at <= at < mark.at]
+        step = max(1, len(times) // STRETCHES)
+        return [(mark.at - at, len(times) - n) for n, at in enumerate(times) if n % step == 0]
+
+    def back(self, count: int) -> float:
+        """When the last but `count - 1` went, or long ago."""
+        return self._times[-count] if count <= len(self._times) else -math.inf
 
     def _per_s(self, back: int, sent_at: float, round_trip_s: float) -> float:
         """How fast requests went then."""

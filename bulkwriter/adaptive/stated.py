@@ -1,68 +1,283 @@
-"""Estimates the limit from stated pauses (Retry-After).  These may be longer than the server needed.
+"""The law for servers that state a wait (Retry-After) of a few seconds: their limit is known after two or three pauses.
 
-A number of requests was taken from the end of one pause to the end of the next.  The rate with the pause included is
-`low`: right for a window, but too low for a bucket that was full long before.  The rate without the pause is `high`: it
-includes the burst of that bucket.  The limit is between the two.  They come closer the longer a stretch lasts.  Until
-then
+A stated pause costs a second or more, whatever the server needed.  So each throttle must teach what the one before left
+open.  What was taken since the end of the last pause tells two kinds of servers apart.  After a pause as long as its
+window, a fixed window or a log is empty, and takes the same count again.  A bucket is full, and takes its burst and
+then so many a second.
 
-    far apart     what the throttles so far agree about (`bursts.py`)
-    repeated      the same, however close they are, once it is what it was the last time
-    closer        what a longer stretch took more than a shorter one, divided by how much longer it was: either a burst
-                  or a window's rest is in both of them
-    too alike     whichever of the two changed less from time to time
-    a long pause  is a window's own, and counts
+    believed   seen                                          done
+    nothing    the first throttle                            resume at `RESUME` times what was taken in a pause's time,
+                                                             and double it each second
+    window     the same count again, in another time; or a   never more than the count in the window's length, by the
+               burst as large as what a pause brings; or     send log; all of it at once after a pause, since a bucket
+               throttles that fit no bucket                  would refuse that
+    bucket     any other count                               the rate at which all throttles used up the same burst, and
+                                                             `SPENT` of the burst after a pause
+    bucket     a burst larger than what a pause brings       what was taken, by the time with the pause
+    known      a throttle where it was expected              the same again, and the next climb takes twice as long
+    known      a throttle much earlier                       nothing is known; the old rate is tried `TRY_S` after it,
+                                                             three times, and then ever more rarely
+    known      none                                          the rate grows by `GROWTH` · (time / tau)³
 
-Invariant: low <= the answer <= high, or the rate that was refused where that is higher.
+Invariants: no more than one trial a pause; a rate above the known one comes from growth or a trial alone.  Not here:
+the pause itself (`hold.py`), windows whose pauses are long (`window.py`), crowds (`crowd.py`).
+Source: the growth is CUBIC's (RFC 9438); the burst is the arrival curve of network calculus (Cruz 1991).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
 
-from .bursts import Bursts
+from .pace import USED
+from .recent import Mark, RecentSends
 
-LONG_S: Final = 3.5  # a rate limit rounded up to seconds states 1 or 2, so this is a window's
-WIDE: Final = 1.25
-REPEATED: Final = 0.01
-NEAR: Final = 1.3  # `high` within this of `low` may both be true
-MORE: Final = 15  # requests; fewer are chance
+LONG_S: Final = 3.5  # a rate limit rounded up to seconds states 1 or 2, so a longer pause is a window's
+RESUME: Final = (
+    2.0  # steeper, and a bucket's rate is measured over too short a time; flatter, and windows change midway
+)
+RESUME_SHORT: Final = 3.0  # after a first stretch of less than `SHORT` pauses: then a bucket's burst was nearly all
+SHORT: Final = 0.25
+RAMP: Final = 2.0  # times a second
+SPENT: Final = 0.8  # the burst is known to a request or two
+MARGIN: Final = 0.005  # of a window's length: one request in 100 a second, and clocks
+BELOW: Final = 0.005  # under a bucket's rate, and what one request more or less makes, at most
+BELOW_MOST: Final = 0.03
+GROWTH: Final = 0.02
+TAU_S: Final = 20.0  # of a bucket at first: the third pause of a run comes after 20 s
+TAU_WINDOW_S: Final = 60.0  # of a window, whose count is exact
+TAU_MAX_S: Final = 250.0  # pauses take half a percent of the time then
+LONGEST: Final = 20.0  # tau; a run that was idle for days must not overflow
+FAST: Final = 1.2  # of a window's rate: the log of sends holds back, so that stalls are caught up
+RUSH: Final = 4.0  # the same after a pause, and how fast a late send is caught up
+SAME: Final = 0.01  # of a count
+NEARLY: Final = 0.02  # of a window's count: a throttle there confirms it
+APART: Final = 0.1  # of a pause: so far apart a bucket would have taken another count
+COUNTED: Final = 5  # requests; fewer are no window
+WINDOW_LIKE: Final = 0.6  # of what a pause brings: buckets hold less, or a burst is chance
+MISFIT: Final = 0.02  # of a burst, and one request: throttles further apart fit no bucket
+CHANCE: Final = 0.1  # requests squared
+FELL: Final = 0.6  # of what was expected
+PROVEN: Final = 3.0  # pauses' time without a throttle
+CONFIRMED: Final = 0.03
+TRY_S: Final = 2.5
+TRIES: Final = 3
+TRY_MOST_S: Final = 100.0  # then the old rate is forgotten, and growth alone finds it
+LEAST: Final = 0.01  # a pause, where nothing was taken at all
+STEPS: Final = 48  # rates tried between two bounds
+SEEN: Final = 4  # throttles; older ones may be of another limit
+
+
+class Epoch(NamedTuple):
+    """What was taken from the end of a pause until the next throttle."""
+
+    lately: int
+    """Within the last pause's time."""
+    taken: int
+    span_s: float
+    rested_s: float
+    """How long the pause before it was; infinity before the first."""
+    stretches: list[tuple[float, int]]
+    """Some that end with it: how long, and how many."""
+
+    def burst(self, rate: float) -> float:
+        """What a bucket of `rate` must have held: the most above it, and what was left when it refused."""
+        left = min(1.0, rate * self.stretches[-1][0]) if self.stretches else 0.0
+        return left + max((taken - rate * span_s for span_s, taken in self.stretches), default=0.0)
+
+    @property
+    def fastest(self) -> float:
+        """The most that half of them or more were taken at."""
+        return max((n / s for s, n in self.stretches if s > 0 and 2 * n >= self.taken), default=math.inf)
 
 
 class Stated:
-    """Told of every pause that was stated, once it is over."""
+    """Told of every epoch that ends with a short stated pause; leads the pace while `leads`."""
 
-    __slots__ = ("_agreed", "_longer", "_off", "_was")
+    __slots__ = ("_base", "_burst", "_checked", "_count", "_is_trial", "_old", "_proven_per_s", "_refused_at",
+                 "_rested_s", "_resumed", "_seen", "_short", "_started", "_tau_s", "_trial_at", "_tries", "_try_at",
+                 "_unsure", "_window_s", "guard", "guard_s", "kind", "leads", "pause_s", "per_s")  # fmt: skip
 
     def __init__(self) -> None:
-        self._off = [1.0, 0.9]  # how far `low` and `high` were off lately; `high` has the benefit of the doubt
-        self._was: tuple[float, float] | None = None
-        self._longer = 0, 0.0
-        self._agreed = 0.0  # what the throttles agreed about the last time
+        self.leads = False
+        self.kind: Literal["", "window", "bucket"] = ""
+        self.per_s = 0.0
+        """The limit; 0 until it is known."""
+        self.guard, self.guard_s = 0, 0.0
+        """No more than so many in that time; 0: any number."""
+        self.pause_s = 0.0
+        self._base = 0.0  # where to resume while nothing is known
+        self._resumed = self._checked = Mark(0.0, 0)
+        self._refused_at, self._rested_s, self._started = 0.0, math.inf, 0.0
+        self._seen: list[Epoch] = []
+        self._burst = 0.0
+        self._unsure = 0.0  # share of the rate
+        self._count, self._window_s, self._short = 0, 0.0, 0
+        self._tau_s = TAU_S
+        self._proven_per_s = self._old = 0.0
+        self._is_trial, self._trial_at, self._tries, self._try_at = False, 0.0, 0, math.inf
 
-    def limit(self, low: float, high: float, rate: float, taken: int, bursts: Bursts | None) -> tuple[float, float]:
-        """A short pause, begun by a throttle at `rate`.  Returns what is surely allowed, and what hardly is more."""
-        self._compare(low, high)
-        (taken_before, before_s), span_s = self._longer, taken / high
-        self._longer = taken, span_s
-        more, more_s = taken - taken_before, span_s - before_s
-        before, self._agreed = self._agreed, bursts.rate(low, max(high, rate)) if bursts else 0.0
-        if (found := self._agreed) and (high > WIDE * low or (before and abs(math.log(found / before)) < REPEATED)):
-            return found, max(found, rate)
-        if taken_before and abs(more) > MORE and more * more_s > 0:
-            found = min(max(low, more / more_s), high)
-            return found, max(found, rate)
-        if self._off[0] < self._off[1]:
-            return low, high if high < NEAR * low else low
-        return high, max(high, rate)
+    def refused(self, mark: Mark, stated_s: float, sends: RecentSends) -> None:
+        """An epoch ended with a stated pause."""
+        self.leads, self._refused_at = True, mark.at
+        self.pause_s = max(self.pause_s if self._seen else 0.0, stated_s)
+        taken, span_s = mark.taken - self._resumed.taken, mark.at - self._resumed.at
+        within = sends.taken_in(mark, self.pause_s)
+        is_first = not self._seen and span_s < SHORT * self.pause_s
+        self._base = (RESUME_SHORT if is_first else RESUME) * within / self.pause_s
+        if self._is_trial:
+            self._is_trial = False
+            self._tries += 1
+            if self.kind:
+                return
+        if self.kind == "window" and self._confirms(sends.taken_in(mark, self._window_s)):
+            return
+        last = Epoch(min(taken, within), taken, span_s, self._rested_s, sends.stretches(mark, self._resumed))
+        is_lower = taken < FELL * min(self.per_s * self.pause_s, self._burst + self.per_s * span_s) - 1
+        is_lower = is_lower and (self.kind == "window" or last.burst(self.per_s) < FELL * self._burst)
+        self._seen.append(last)
+        del self._seen[:-SEEN]
+        if self.kind != "window" and self._is_window(last):
+            self._be_window()
+        elif self.kind and is_lower:
+            self._fall()
+            self._seen.append(last)
+        elif len(self._seen) > 1:
+            self._be_bucket(last)
 
-    def long(self, low: float, high: float) -> tuple[float, float]:
-        """The same of a long one."""
-        self._compare(low, high)
-        return low, high if high < NEAR * low else low
+    def _confirms(self, count: int) -> bool:
+        """Whether a throttle after so many in its length is what was expected of the window."""
+        if count < (1 - NEARLY) * self._count - 1:
+            return False
+        self._tau_s = min(2 * self._tau_s, TAU_MAX_S)
+        self._short = self._short + 1 if count < self._count else 0
+        if self._short == 2:
+            self._count, self._short = count, 0
+        return True
 
-    def _compare(self, low: float, high: float) -> None:
-        if self._was:
-            for n, value in enumerate((low, high)):
-                self._off[n] = self._off[n] / 2 + abs(math.log(value / self._was[n]))
-        self._was = low, high
+    def _fall(self) -> None:
+        """The limit is lower than it was."""
+        if self._proven_per_s > self._old:
+            self._old, self._tries = self._proven_per_s, 0
+        self._seen.clear()
+        self.kind, self.per_s, self._proven_per_s, self._burst = "", 0.0, 0.0, 0.0
+
+    def _is_window(self, last: Epoch) -> bool:
+        """Whether it took the same count as before, where a bucket would have taken another."""
+        return (
+            last.lately >= COUNTED
+            and last.span_s <= self.pause_s
+            and any(
+                abs(last.lately - one.lately) <= SAME * last.lately
+                and abs(last.span_s - one.span_s) > APART * self.pause_s
+                and one.span_s <= 2 * self.pause_s
+                for one in self._seen[:-1]
+            )
+        )
+
+    def _be_bucket(self, last: Epoch) -> None:
+        """The rate at which all throttles used up the same burst; a window where there is none that is likely."""
+        is_young = last.lately >= COUNTED and last.span_s <= self.pause_s * (1 if self._proven_per_s else 2)
+        low = max(one.taken / (one.span_s + one.rested_s) for one in self._seen)
+        high = min(one.fastest for one in self._seen)
+        was, rate, misfit = self.per_s, max(low, min(high, LEAST / self.pause_s)), 0.0
+        if 0.0 < low < high < math.inf:
+            rate, misfit = self._agreed(low, high)
+        held = last.burst(rate)
+        is_like = not self.kind and last.span_s <= self.pause_s and held > WINDOW_LIKE * rate * self.pause_s
+        if is_young and (misfit > MISFIT * held + 1 or is_like):
+            self._be_window()
+            return
+        if held > rate * last.rested_s + 1:
+            rate, held = max(rate * LEAST, last.taken / (last.span_s + last.rested_s)), rate * last.rested_s
+        is_long = last.span_s > PROVEN * self.pause_s
+        is_same = self.kind == "bucket" and is_long and abs(math.log(rate / was)) < CONFIRMED
+        self._tau_s = min(2 * self._tau_s, TAU_MAX_S) if is_same else TAU_S
+        self._unsure = 1 / max(1.0, rate * max(one.span_s for one in self._seen))
+        self.kind, self.per_s, self.guard, self._burst = "bucket", rate, 0, held
+
+    def _agreed(self, low: float, high: float) -> tuple[float, float]:
+        """The rate at which all throttles used up the same burst, and how far they are from that, in requests."""
+        rates = [low * (high / low) ** (n / STEPS) for n in range(STEPS + 1)]
+        spreads = [variance([one.burst(rate) for one in self._seen]) for rate in rates]
+        likely = [rate for rate, spread in zip(rates, spreads, strict=True) if spread <= min(spreads) + CHANCE]
+        return math.exp(sum(map(math.log, likely)) / len(likely)), math.sqrt(min(spreads))
+
+    def _be_window(self) -> None:
+        """A window never refuses less than it allows, so the least count is it."""
+        count = min(one.lately for one in self._seen)
+        self.kind, self._count, self._window_s = "window", count, self.pause_s
+        self.per_s = count / self.pause_s
+        self._tau_s, self._burst, self._short = TAU_WINDOW_S, float(count), 0
+
+    def resumed(self, now: float, mark: Mark) -> None:
+        """The pause is over: the request sent at `mark` was taken."""
+        self._rested_s = mark.at - self._refused_at
+        self._resumed, self._checked, self._started = mark, mark, now
+        if self._old:
+            wait_s = TRY_S * 2.0 ** max(0, self._tries - TRIES)
+            self._try_at = self._refused_at + wait_s
+            if wait_s > TRY_MOST_S:
+                self._old = 0.0
+
+    def passed(self, mark: Mark) -> None:
+        """A round trip went well.  A pause's time in which few pairs came proves nothing, and does not count."""
+        sends, span_s = mark.taken - self._checked.taken, mark.at - self._checked.at
+        if span_s >= self.pause_s:
+            self._checked = mark
+            if sends < USED * span_s * self.after_pause() - 1:
+                self._started += span_s
+
+    def after_pause(self) -> float:
+        """The pace from the end of the pause until the first reply."""
+        return self.per_s or max(self._base, RESUME / self.pause_s)
+
+    def rate(self, now: float, round_trip_s: float) -> float:
+        """The pace from now on."""
+        since_s = min(now - self._started, LONGEST * self._tau_s)
+        if self._is_trial:
+            if now - self._trial_at <= max(self.pause_s, 4 * round_trip_s) + round_trip_s:
+                return (1 - MARGIN) * self._old
+            self._restore(now)
+        elif self._old and now >= self._try_at:
+            self._is_trial, self._trial_at, self.guard = True, now, 0
+            return (1 - MARGIN) * self._old
+        if not self.kind:
+            return float(self.after_pause() * RAMP ** min(since_s, TAU_S))
+        if since_s > PROVEN * self.pause_s:
+            self._proven_per_s = self.per_s
+        climb = (since_s / self._tau_s) ** 3
+        if self.kind == "window":
+            grown = 1.0 + GROWTH * climb
+            self.guard, self.guard_s = self._count, self._window_s * (1 + MARGIN) / grown
+            is_first = since_s < self._window_s / RUSH
+            return (RUSH if is_first else FAST) * self.per_s * grown
+        return self.per_s * (1 - min(BELOW + self._unsure, BELOW_MOST) + max(GROWTH, self._unsure) * climb)
+
+    def _restore(self, now: float) -> None:
+        """The old limit holds again."""
+        self._is_trial = False
+        if self.kind == "window":
+            self._count = max(1, round(self._old * self._window_s))
+        self.per_s, self._old, self._started = self._old, 0.0, now
+
+    def next_at(self, now: float, gap_s: float, sends: RecentSends) -> float:
+        """The earliest time of the next request, whatever is to be caught up."""
+        at = now + gap_s / RUSH
+        return max(at, sends.back(self.guard) + self.guard_s) if self.guard else at
+
+    @property
+    def slack_s(self) -> float:
+        """How late a send may be caught up."""
+        return SPENT * min(self.pause_s, max(0.0, self._burst - 2) / self.per_s) if self.kind == "bucket" else 0.0
+
+    def check(self) -> None:
+        assert self.per_s >= 0.0
+        assert self.guard >= 0
+
+
+def variance(values: Sequence[float]) -> float:
+    """As `statistics.pvariance`, whose module no plain run loads."""
+    mean = sum(values) / len(values)
+    return sum((value - mean) ** 2 for value in values) / len(values)

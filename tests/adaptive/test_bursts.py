@@ -7,7 +7,6 @@ import pytest
 from bulkwriter.adaptive.bursts import Bursts
 from bulkwriter.adaptive.crowd import Crowd
 from bulkwriter.adaptive.recent import Mark, Refusal
-from bulkwriter.adaptive.stated import Stated
 from bulkwriter.stub.limits import Bucket
 
 
@@ -75,13 +74,3 @@ def test_a_cap_that_refuses_fewer_than_it_takes_is_none(learnt: int, refused: in
     crowd.is_to_blame(10.0, Refusal(refused, 100, 100, 1.0, 100.0), 0.1, is_new=True)
     assert crowd.is_capped is is_capped
     crowd.check()
-
-
-def test_between_two_stated_pauses_the_burst_cancels_out() -> None:
-    """100/s that holds 50, and pauses of 1 s: 150 in 1 s, then 450 in 4 s."""
-    stated, pause_s = Stated(), 1.0
-    for taken, span_s in ((150, 1.0), (450, 4.0)):
-        low, high = taken / (span_s + pause_s), taken / span_s
-        safe, top = stated.limit(low, high, 160.0, taken, None)
-    assert safe == pytest.approx(100.0)
-    assert low <= safe <= high <= top
