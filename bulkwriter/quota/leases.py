@@ -194,14 +194,16 @@ class Units:
         return most
 
     def opens_at(self, now: float) -> float:
-        """When the next request may go; infinity where no unit is left, or no slot is known to get free."""
+        """When the next request may or might have gone; infinity where no unit is left, or no slot is known to get
+        free.
+        """
         if self._over:
             self.settle(now)
         if now > self._until:
             self.left = 0
         if not self.left:
             return math.inf
-        return max([now, *(share.opens_at(now) for share in self.shares)])
+        return max((share.opens_at(now) for share in self.shares), default=-math.inf)
 
     def take(self, now: float, count: int) -> None:
         """Use units for requests that are sent now, no more than `room` said."""
