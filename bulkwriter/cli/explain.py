@@ -183,6 +183,7 @@ def read_between(seq: int, history: list[HistoryRow]) -> dict[str, str | None]:
 
 def why_missing(reader: JournalReader, ids: tuple[int, int] | None, line: int | None) -> str:
     """Why there is no such row, and what to try."""
+    from ..store.pruned import pruned_of
     from .last_start import run_state_of
 
     run_state = run_state_of(reader)
@@ -192,6 +193,8 @@ def why_missing(reader: JournalReader, ids: tuple[int, int] | None, line: int | 
     if rows is not None and rows.not_read != 0:
         unread = describe.not_read(rows.not_read, is_exact=rows.is_exact)
         text += f"; not read yet: {unread}"
+    if dropped := pruned_of(reader.meta()).rows:
+        text += f"; pruned, and known no more: {describe.quantity(dropped, 'single pair')}"
     if ids and reader.find_rows((ids[1], ids[0]), None, most=1):
         text += f".  There is one of {ids[1]}, {ids[0]}: the ids may have changed places"
     if line and (near := reader.row_before(line)):

@@ -76,6 +76,12 @@ finish, and quota (the one that limits the job).
 verify --json   missing doubled strangers checked repaired, and examples
 undo --json     deleted gone mismatched older left in_doubt
 
+report --json has all of status --json, and history: attempts, throttled, held_s
+(seconds by cause), steps and causes (of attempts in doubt), days and starts.
+
+explain --json has rows, each with ids, line, state, attempts, record_id, errors,
+read_after and read_before, and steps: at, step, status, took_s, wait_s, text.
+
 A value that is not known is null.
 """
 

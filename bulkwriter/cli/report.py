@@ -63,7 +63,11 @@ def command(journal: Path, output: str | None, is_private: bool, force: bool, as
 
 
 def check_target(target: Path, journal: Path, *, force: bool = False, source: str = "") -> None:
-    """Refuse to replace what is no report of ours."""
+    """Refuse to replace what is no report of ours, and what names no file."""
+    if str(target) == "-":
+        raise UsageError(
+            "a page that is kept fresh needs a file", hint="bulkwriter report JOURNAL --output - writes one"
+        )
     is_ours = False
     try:
         if target.is_file():

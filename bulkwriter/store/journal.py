@@ -41,6 +41,7 @@ from .schema import CREATE_PAIR_INDEX, HAS_PAIR_INDEX, ExportRow, JournalIdentit
 from .seal import Seal, read_seal, write_seal
 from .sqlite_errors import GONE, damaged, journal_error
 from .statements import APPEND, MARK, settle_rows
+from .states import HOLE
 
 OF_PAIR: Final = "seq < ? AND state <> 8 AND id_a = ? AND id_b = ?"
 OF_PAIRS: Final = (
@@ -224,7 +225,7 @@ class Journal(JournalRows):
             if steps:
                 add_steps(self._db, steps, left_out)
         states = ((seq, self._states.slice(seq, 1)) for seq in open_seqs)
-        return [(seq, state[0]) for seq, state in states if state and state[0] not in NOT_FINAL]
+        return [(seq, state[0]) for seq, state in states if state and state[0] not in NOT_FINAL and state[0] != HOLE]
 
     def on_server(self, first_seq: int, limit: int) -> list[tuple[int, tuple[int, int]]]:
         """Record id (0 if it is not known) and pair of the created and existing rows of this range."""

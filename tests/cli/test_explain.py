@@ -170,3 +170,12 @@ def test_what_is_no_pair_is_told(text: str) -> None:
 def test_every_step_has_its_sentence(step: RecordStep) -> None:
     for status, word in ((None, "silent"), (None, "new_fault"), (503, "")):
         assert sentence(StoredStep(AT, step, status, word, 5, State.CREATED, 0.5, None))
+
+
+def test_a_pair_whose_row_was_pruned_may_have_been_one_of_those(capsys: Captured, path: Path) -> None:
+    journal = Journal.open(path, base_url=URL, account=None, columns=("CourseLessonId", "CourseMemberId"))
+    journal.settle([(SINGLE_SEQ, int(State.CREATED), 1, 90, 200, None)])
+    assert journal.prune(SINGLE_SEQ, bytes([State.CREATED])) == 1
+    assert journal.keep_history(None, [], 0, {SINGLE_SEQ}) == []
+    journal.close()
+    assert "pruned, and known no more: 1 single pair" in told(capsys, path, "--pair", "5,5", code=1)

@@ -101,7 +101,7 @@ def test_only_a_report_is_replaced(long_run: Path, tmp_path: Path) -> None:
     assert main(["report", str(long_run), "--output", str(other)]) == 2
     assert other.read_text(encoding="ascii") == "mine"
     assert main(["report", str(long_run), "--output", str(other), "--force"]) == 0
-    for wrong in (long_run, tmp_path, tmp_path / "none" / "page.html"):
+    for wrong in (Path("-"), long_run, tmp_path, tmp_path / "none" / "page.html"):
         with pytest.raises(UsageError):
             check_target(wrong, long_run, force=True)
     with pytest.raises(UsageError, match="the source itself"):
