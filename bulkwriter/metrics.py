@@ -103,14 +103,12 @@ class Metrics:
     rows: Mapping[str, int] = field(default_factory=dict)
 
     def closed(self) -> Metrics:
-        """The same once the writer has ended: its counts and its rows stay, and nothing is under way."""
-        return replace(
-            self, writers=0, in_flight=0, in_flight_limit=0, allowed_per_s=None, ready=0, outstanding=0, quota_left={}
-        )
+        """The same once the writer has ended: its counts, its rows and its quotas stay, and nothing is under way."""
+        return replace(self, writers=0, in_flight=0, in_flight_limit=0, allowed_per_s=None, ready=0, outstanding=0)
 
     def counts(self) -> Metrics:
         """What was counted, alone."""
-        return replace(self.closed(), doubts=0, oldest_doubt_s=0.0, rows={})
+        return replace(self.closed(), doubts=0, oldest_doubt_s=0.0, quota_left={}, rows={})
 
     def plus(self, other: Metrics) -> Metrics:
         """Two writers together.  Of a quota that both have the smaller rest counts, since they may share it."""

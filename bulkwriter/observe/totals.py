@@ -2,7 +2,7 @@
 
 A service may open one writer after another, or several at once, and monitoring wants one set of numbers that only grow.
 So the counts of an ended writer are kept.  What stands at this moment comes from the open writers alone.  While none is
-open, the rows and doubts that the last one left are told: that is what an operator looks for after a run.
+open, the rows, doubts and quotas that the last one left are told: that is what an operator looks for after a run.
 
 Invariant: a reader in another thread sees one state, never half of a change.  The state is one tuple, replaced whole.
 """
@@ -19,6 +19,8 @@ from .sentences import name
 
 ReadMetrics = Callable[[], Metrics]
 NOTHING: Final = Metrics()
+LEFT: Final = ("rows", "doubts", "oldest_doubt_s", "quota_left")
+"""What an ended writer leaves."""
 TRIES: Final = 3
 """A table that grows while another thread copies it makes the copy fail; it grows seldom."""
 
@@ -57,7 +59,7 @@ class WriterSums:
 
     def ended(self, read: ReadMetrics) -> None:
         last, known = read().closed(), self._known
-        left = replace(NOTHING, rows=last.rows, doubts=last.doubts, oldest_doubt_s=last.oldest_doubt_s)
+        left = replace(NOTHING, **{field: getattr(last, field) for field in LEFT})
         others = tuple(other for other in known.open if other is not read)
         self._known = Known(others, known.counted.plus(last.counts()), left)
 

@@ -31,9 +31,13 @@ def as_source(pairs: PairsLike) -> Source:
 
 def checked_retry(retry: Collection[str]) -> bool:
     """Whether rejected pairs are sent again.  Raises `UsageError` for anything but a collection of `RETRIES`."""
-    if isinstance(retry, str) or not set(retry) <= RETRIES:
+    if isinstance(retry, str) or not isinstance(retry, Collection) or not all(map(is_retry, retry)):
         raise UsageError(f"retry = {retry!r} is not of {', '.join(sorted(RETRIES))}", hint='write retry=("rejected",)')
     return bool(retry)
+
+
+def is_retry(word: object) -> bool:
+    return isinstance(word, str) and word in RETRIES
 
 
 def checked_timeout(timeout: float | None) -> float | None:

@@ -108,7 +108,8 @@ def test_a_rejected_pair_is_sent_again_by_the_call_that_asks_for_it() -> None:
         assert [one.state for one in both] == [State.CREATED] * 2
         assert (both[0].seq, both[0].attempts) == (refused.seq, 3)
         assert (await writer.write((1, 9), retry=("rejected",))) == both[0]
-        for wrong in ("rejected", ["created"], ["failed", "rejected"]):
+        wrongs: list[Any] = ["rejected", ["created"], ["failed", "rejected"], 5, None, [[]]]
+        for wrong in wrongs:
             with pytest.raises(UsageError, match="retry"):
                 await writer.write((1, 9), retry=wrong)
 

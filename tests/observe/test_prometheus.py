@@ -114,9 +114,11 @@ def test_counts_of_ended_writers_stay_and_gauges_are_of_open_ones() -> None:
     ended(second)
     none = totals.read()
     assert (none.attempts, none.writers, none.in_flight, none.doubts, none.rows) == (10, 0, 0, 1, FULL.rows)
+    assert none.quota_left == FULL.quota_left
     third = totals.for_writer()
     third(Opened("https://h", None, Metrics))
     assert (totals.read().attempts, totals.read().rows, totals.read().doubts) == (10, {}, 0)
+    assert not totals.read().quota_left
 
 
 def test_a_table_that_changes_while_it_is_read_is_read_again() -> None:
