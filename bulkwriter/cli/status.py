@@ -67,6 +67,8 @@ def standing_of(journal: Path) -> Standing:
 
 def status_of(reader: JournalReader, journal: Path, run_state: RunState) -> dict[str, Any]:
     """Whose journal it is and who writes it, as `--json` has it; times are UTC."""
+    from ..store.pruned import pruned_of
+
     meta, identity = reader.meta(), reader.identity()
     writer = reader.writer() if run_state.is_alive else None
     return {
@@ -78,6 +80,7 @@ def status_of(reader: JournalReader, journal: Path, run_state: RunState) -> dict
         "created_at": meta.get("created_at"),
         "written_at": journals.written_at(reader.path).isoformat(timespec="seconds"),
         "writer": writer and {"pid": writer.pid, "host": writer.host, "since": writer.since},
+        "pruned": pruned_of(meta).rows,
     }
 
 
@@ -96,6 +99,8 @@ def status_lines(run_state: RunState, facts: dict[str, Any], why: Reasons) -> li
     lines = [f"{word:<9}  {text}" for word, text in rows]
     table = describe.counts_table(run_state.counts, run_state.source, is_alive=run_state.is_alive)
     lines += ["", *(line[2:] for line in table)]
+    if facts.get("pruned"):
+        lines.append(f"{'pruned':<9}  {facts['pruned']:,} of these rows were old, and are no longer in the journal")
     lines += reason_lines.lines(why, indent="")
     return lines + status_ahead.lines(facts) + next_lines(run_state, facts)
 

@@ -14,7 +14,7 @@ import pytest
 from bulkwriter.cli.export import harmless, states_of
 from bulkwriter.cli.main import main
 from bulkwriter.errors import UsageError
-from bulkwriter.model import BadRow, FieldError, State
+from bulkwriter.model import SINGLE_SEQ, BadRow, FieldError, State
 from bulkwriter.rows import bad_row_detail, outcome_detail
 from bulkwriter.store.journal import Journal
 
@@ -54,6 +54,22 @@ def journal(tmp_path: Path) -> Path:
 def exported(capsys: Captured, journal: Path, states: str) -> list[dict[str, str]]:
     assert main(["export", str(journal), "--state", states, "--output", "-"]) == 0
     return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+
+
+def test_status_says_what_was_pruned(capsys: Captured, tmp_path: Path) -> None:
+    path = tmp_path / "service.journal"
+    made = Journal.open(path, base_url=URL, account=None, columns=("CourseLessonId", "CourseMemberId"))
+    made.append([(SINGLE_SEQ + i, 1, 1 + i, None, int(State.PENDING), None) for i in range(3)])
+    made.settle([(SINGLE_SEQ + i, State.CREATED, 1, 77 + i, 200, None) for i in range(2)])
+    assert made.prune(SINGLE_SEQ, made.states_of(SINGLE_SEQ, 3)) == 2
+    made.close()
+    assert main(["status", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "pruned     2 of these rows were old" in shown
+    assert "created    2 " in shown
+    assert main(["status", str(path), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["pruned"], facts["pairs"], facts["created"], facts["pending"]) == (2, 3, 2, 1)
 
 
 def test_status_as_json(capsys: Captured, journal: Path) -> None:
