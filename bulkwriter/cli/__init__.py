@@ -11,7 +11,8 @@
     run             the options of a run; `drive`: the run itself, its progress and its drain
     metrics_kept    the file of `--metrics-file`, kept up to date
     neighbours      other runs over the same pairs, by the registry beside the ledger
-    dry_run, plan   what a run would do (`source_counts`), and when it would be done (`outlook`)
+    dry_run, plan   what a run would do, and when it would be done (`outlook`)
+    survey          a source as a start would find it (`source_counts`): for dry_run, plan and check
     runs            all runs of this user, by the registry beside the ledger; `moved`: where their journals lie now
     report          one HTML page of a run; `report_kept`: that of `run --report`
     explain         what happened to one record, by its steps in the journal

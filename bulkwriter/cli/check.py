@@ -19,7 +19,6 @@ rows, 0 nothing to mend.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import time
@@ -32,15 +31,17 @@ from ..errors import BulkwriterError, Exit
 from ..model import State, moment
 from ..settings import Settings
 from ..stored_sign_in import login_command
-from . import choose, describe, journals, options, reason_lines
+from . import choose, describe, options, reason_lines
 from .lifecycle import CountingCommand, Invocation
-from .plan import DATE_WORDS
+from .plan import DATE_WORDS, finish_lines
 from .stdout import put
+from .survey import outlook_for, survey
 
 if TYPE_CHECKING:
     from ..entities import Entity
     from ..model import Reply
     from ..server_client import ServerClient
+    from .last_start import RunState
     from .source_counts import SourceCounts
 
 ROW_BYTES: Final = 100
@@ -103,6 +104,7 @@ class Check(CountingCommand):
         self._invocation, self._options = invocation, invocation.options
         self._source = source
         self._counts: SourceCounts | None = None
+        self._run_state: RunState | None = None
 
     def prepare(self) -> Settings:
         if self._source:
@@ -133,28 +135,15 @@ class Check(CountingCommand):
     # the parts
 
     async def _look_at_source(self, settings: Settings) -> None:
-        from .source_counts import SourceCounts
-
         if not self._source:
             return
-        counts = SourceCounts(self._source, settings)
         try:
-            with contextlib.ExitStack() as stack:
-                reader = None
-                if self._journal and journals.is_there(self._journal):
-                    from ..store.journal_reader import JournalReader
-
-                    reader = stack.enter_context(JournalReader(self._journal))
-                    columns = choose.columns_of(self._options)
-                    reader.require(base_url=settings.base_url, account=settings.account, columns=columns)
-                opened = choose.open_given(self._source, self._options, self._invocation.stderr, limits=settings.limits)
-                async with self._invocation.showing(lambda: f"{counts.rows:,} rows read"):
-                    await counts.read(opened, reader)
+            found = await survey(self._invocation, self._source, settings, self._journal)
         except BulkwriterError as error:
             self._failed("source" if error.exit_code is not Exit.JOURNAL else "journal", error)
             return
-        self._counts = counts
-        self._add("source", source_words(counts), counts.exit_code)
+        self._counts, self._run_state = found.counts, found.run_state
+        self._add("source", source_words(found.counts), found.counts.exit_code)
 
     def _look_at_disk(self, journal: Path) -> None:
         rows = self._counts.rows if self._counts else 0
@@ -173,30 +162,21 @@ class Check(CountingCommand):
             self._add("disk", text, Exit.OK if free >= needed else Exit.JOURNAL)
 
     def _look_at_quotas(self, settings: Settings) -> None:
-        from ..quota.build import windows_for
-        from ..quota.ceiling import reached
-        from ..quota.ledger import account_key, ledger_path
         from ..run.token_life import token_warning
-        from .outlook import Outlook, window_words
+        from .outlook import window_words
 
-        windows = windows_for(settings)
-        outlook = Outlook.now(
-            windows,
-            ledger_path(settings.ledger),
-            account_key(settings.base_url, settings.account),
-            rate_per_s=reached(settings.rate) if settings.rate else float("inf"),
-        )
+        outlook = outlook_for(settings, self._run_state)
         for window in outlook.concerned():
             spent = outlook.spent(window)
             counted = "paced evenly" if spent is None else f"{spent:,} spent"
             self._add("quota", f"{window_words(window)}: {counted}")
-        if not windows:
+        if not outlook.windows:
             self._add("quota", "none is counted")
         writes = self._counts.states[State.PENDING] if self._counts else 0
         if not writes:
             return
         end = outlook.together(writes)
-        self._add("plan", f"{describe.quantity(writes, 'write')} at most: {end.words()}")
+        self._add("plan", f"{describe.quantity(writes, 'write')} at most; {finish_lines(outlook, writes)[0]}")
         if warning := token_warning(settings, end.seconds):
             self._add("token", warning, is_open=True)
 

@@ -1,47 +1,33 @@
 """`run --dry-run`: read the source and the journal, and say what a start would do; write nothing, connect nowhere.
 
-The counts are those that a start would begin with (`source_counts`).  A journal of another host ends it with exit 5, a
+The counts are those that a start would begin with (`survey`).  A journal of another host ends it with exit 5, a
 changed source with exit 6, bad rows with exit 1 and their reasons.  No journal is made and none is changed.  The server
 is not asked what exists.
 """
 
 from __future__ import annotations
 
-import contextlib
-
 from ..model import Counts, Rows, Summary
 from ..settings import Settings
-from . import choose, describe, journals
+from . import describe
 from .ending import Ending
 from .lifecycle import Invocation
-from .source_counts import SourceCounts
+from .survey import survey
 
 
 async def dry_run(invocation: Invocation, source: str, settings: Settings) -> Ending:
     """Look, and answer with an `Ending` whose counts are those that a start would begin with."""
-    path = settings.journal
-    with contextlib.ExitStack() as stack:
-        reader = None
-        if path is not None and journals.is_there(path):
-            from ..store.journal_reader import JournalReader
-
-            reader = stack.enter_context(JournalReader(path))
-            names = choose.columns_of(invocation.options)
-            reader.require(base_url=settings.base_url, account=settings.account, columns=names)
-        found = SourceCounts(source, settings)
-        opened = choose.open_given(source, invocation.options, invocation.stderr, limits=settings.limits)
-        await found.read(opened, reader)
-        why = found.reasons(reader)
+    found, why, run_state = await survey(invocation, source, settings, settings.journal)
     counts = Counts.of(found.states)
     found.print_bad(invocation.stderr)
     rows = Rows(found.rows, True, found.rows)
-    journal = str(path) if reader else None  # a start would make it
+    journal = str(settings.journal) if run_state else None  # a start would make it
     summary = Summary(counts=counts, journal=journal, rows=rows, reasons=why, exit_code=found.exit_code)
     start = invocation.command_line.replace(" --dry-run", "")
     can_start = start != invocation.command_line and (counts.pending or counts.in_doubt)
     return Ending(
         summary=summary,
-        title=title(counts, settings, is_resumed=reader is not None),
+        title=title(counts, settings, is_resumed=run_state is not None),
         next=((start_words(counts), start),) if can_start else (),
         is_look=True,
     )

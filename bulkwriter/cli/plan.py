@@ -19,18 +19,18 @@ import click
 
 from ..errors import Exit
 from ..model import Counts, Reasons, Rows, iso, reasons_json
-from ..quota.ceiling import reached
 from ..run.token_life import token_warning
 from ..settings import Settings
 from . import choose, describe, journals, last_start, options, reason_lines
 from .lifecycle import CountingCommand, Invocation
-from .source_counts import SourceCounts
 from .stdout import put
+from .survey import outlook_for, survey
 
 if TYPE_CHECKING:
     from ..listing.existing import Existing
     from .last_start import RunState
     from .outlook import Outlook
+    from .source_counts import SourceCounts
 
 
 DATE_WORDS = "each record will show the day it is written: the API has no other date"
@@ -109,28 +109,16 @@ class PlanCommand(CountingCommand):
         return self._invocation.settings(self._journal)
 
     async def work(self, settings: Settings) -> None:
-        from ..quota.build import windows_for
-        from ..quota.ledger import account_key, ledger_path
-        from .outlook import Outlook
-
-        windows = windows_for(settings)
         async with contextlib.AsyncExitStack() as stack:
             existing = None if self._is_offline else await self._look_up(settings, stack)
-            found = self._found = await self._count(settings, existing)
-        self._counts = Counts.of(found.states)
-        outlook = Outlook.now(
-            windows,
-            ledger_path(settings.ledger),
-            account_key(settings.base_url, settings.account),
-            rate_per_s=reached(settings.rate) if settings.rate else float("inf"),
-        )
-        if self._run_state and self._run_state.is_theirs and self._run_state.resume_at is not None:
-            outlook = outlook.later(self._run_state.resume_at)
-        self._outlook = outlook
+            found = await survey(self._invocation, self._source, settings, self._journal, existing)
+        self._found, self._reasons, self._run_state = found
+        self._counts = Counts.of(found.counts.states)
+        self._outlook = outlook = outlook_for(settings, self._run_state)
         self._writes = min(self._counts.pending, settings.limit or self._counts.pending)
         self._warning = token_warning(settings, outlook.together(self._writes).seconds)
         self._base_url = settings.base_url
-        found.print_bad(self._invocation.stderr)
+        found.counts.print_bad(self._invocation.stderr)
 
     async def _look_up(self, settings: Settings, stack: contextlib.AsyncExitStack) -> Existing:
         """What tells which pairs are on the server."""
@@ -150,29 +138,6 @@ class PlanCommand(CountingCommand):
             tell=tell,
             rng=session.rng,
         )
-
-    async def _count(self, settings: Settings, existing: Existing | None) -> SourceCounts:
-        """Count every row of the source in the state that a start would give it."""
-        from ..store.journal_reader import JournalReader
-
-        options = self._options
-        counts = SourceCounts(self._source, settings)
-        with contextlib.ExitStack() as stack:
-            reader = stack.enter_context(JournalReader(self._journal)) if self._journal else None
-            if reader:
-                columns = choose.columns_of(options)
-                reader.require(base_url=settings.base_url, account=settings.account, columns=columns)
-                self._run_state = last_start.run_state_of(reader)
-            source = choose.open_given(self._source, options, self._invocation.stderr, limits=settings.limits)
-
-            def line() -> str:
-                calls = f" · {existing.calls:,} list calls" if existing else ""
-                return f"{counts.rows:,} rows read{calls}"
-
-            async with self._invocation.showing(line):
-                await counts.read(source, reader, existing)
-            self._reasons = counts.reasons(reader)
-        return counts
 
     @property
     def exit_code(self) -> int:
