@@ -10,7 +10,6 @@ A bare lane sends pair after pair and looks at nothing but that a reply came: wh
 from __future__ import annotations
 
 import asyncio
-from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import repeat
 from time import monotonic
@@ -20,8 +19,10 @@ import uvloop
 
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.listing.lists import Filters
-from bulkwriter.model import Fault, Intent, Reply, State
+from bulkwriter.model import Intent, Reply, State
 from bulkwriter.net.api import Api
+from bulkwriter.net.framing import ReplyReader
+from bulkwriter.net.idle import IdleLimit
 from bulkwriter.net.lane import Lane
 from bulkwriter.net.pool import Pool
 from bulkwriter.rows import SettleRow
@@ -33,7 +34,7 @@ from bulkwriter.writer import BulkWriter
 
 from ..turns import TOKEN
 from . import Steps, Work
-from .pure import IN_FLIGHT, replies_for
+from .pure import IN_FLIGHT, replies_for, wire_of
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -46,51 +47,58 @@ def run(main: Callable[[], Awaitable[object]]) -> None:
         runner.run(whole())
 
 
-class FakeLane:
-    """A connection whose replies are made already."""
+class MemoryTransport(asyncio.Transport):
+    """A connection whose server answers in the loop's next turn."""
 
-    def __init__(self, owner: Any, pool: FakePool) -> None:
-        self._owner, self._pool = owner, pool
-        self.carried: object = None
-        self.history = array("q")
-        self.is_open = True
-        self.sent_at = self.replied_at = monotonic()
+    def __init__(self, pool: MemoryPool) -> None:
+        super().__init__()
+        self._pool = pool
+        self.lane: Any = None
+        self._is_closed = False
 
-    def send(self, request: bytes, carried: object, now: float, deadline: float) -> bool:
-        self.carried, self.sent_at = carried, now
-        self._pool.sent.append(self)
-        if len(self._pool.sent) == 1:
-            asyncio.get_running_loop().call_soon(self._pool.answer)
-        return True
+    def write(self, data: Any) -> None:
+        pool = self._pool
+        pool.asked.append(self.lane)
+        if len(pool.asked) == 1:
+            asyncio.get_running_loop().call_soon(pool.answer)
 
-    def is_reusable(self, now: float) -> bool:
-        return self.is_open
+    def is_closing(self) -> bool:
+        return self._is_closed
+
+    def abort(self) -> None:
+        self.close()
 
     def close(self) -> None:
-        self.is_open = False
-
-    def abort(self, fault: Fault) -> None:
-        self.is_open = False
-
-    def answer(self, reply: Reply) -> None:
-        self.replied_at = monotonic()
-        self._owner.replied(self, reply)
+        if not self._is_closed:
+            self._is_closed = True
+            asyncio.get_running_loop().call_soon(self.lane.connection_lost, None)
 
 
-class FakePool:
-    """Lanes that answer with these replies, in order."""
+class MemoryPool:
+    """Real lanes, over transports that answer with these bytes, in order."""
 
-    def __init__(self, replies: list[Reply]) -> None:
+    def __init__(self, replies: list[bytes]) -> None:
         self._replies = iter(replies)
-        self.sent: list[FakeLane] = []
+        self.asked: list[Lane] = []
 
     def answer(self) -> None:
-        lanes, self.sent = self.sent, []
+        lanes, self.asked = self.asked, []
         for lane in lanes:
-            lane.answer(next(self._replies))
+            lane.data_received(next(self._replies))
 
-    async def connect(self, owner: Any, *, body_bytes: int) -> FakeLane:
-        return FakeLane(owner, self)
+    async def connect(self, owner: Any, *, body_bytes: int) -> Lane:
+        transport = MemoryTransport(self)
+        transport.lane = lane = Lane(
+            owner,
+            transport=transport,
+            connection=transport,
+            reader=ReplyReader(head_bytes=65_536, body_bytes=body_bytes),
+            idle=IdleLimit(4.0),
+            max_requests=5_000,
+            linger_s=0.05,
+            forget=lambda lane: None,
+        )
+        return lane
 
     def sweep(self, now: float) -> None:
         return None
@@ -117,7 +125,7 @@ class NoJournal(JournalWriter):
 class FakeNetwork(Assembly):
     """The real parts but for lanes, lists and the journal."""
 
-    def __init__(self, settings: Settings, replies: list[Reply]) -> None:
+    def __init__(self, settings: Settings, replies: list[bytes]) -> None:
         super().__init__(settings, columns=None)
         self.store = NoJournal()
         self._replies = replies
@@ -127,13 +135,13 @@ class FakeNetwork(Assembly):
             raise AssertionError("nothing is listed: no source asks what is there")
 
         ports = super()._make_ports()
-        ports.pool, ports.get_page = FakePool(self._replies), get_page
+        ports.pool, ports.get_page = MemoryPool(self._replies), get_page
         return ports
 
 
 def engine(work: Work) -> Steps:
     """Intents in, settled outcomes out."""
-    replies = replies_for(work)
+    replies = [wire_of(reply) for reply in replies_for(work)]
     settings = Settings(base_url=NOWHERE, token=TOKEN, existing="skip", quota=("none",))
     intents = [Intent(seq, pair, 0, seq + 2, None) for seq, pair in enumerate(work.pairs)]
 
@@ -162,6 +170,9 @@ class BareOwner:
         if request is not None:
             now = monotonic()
             lane.send(request, None, now, now + 90)
+
+    def arrived(self, lane: Lane) -> None:
+        lane.read(monotonic())
 
     def replied(self, lane: Lane, reply: Reply) -> None:
         assert reply.fault is None, reply

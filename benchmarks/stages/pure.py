@@ -33,6 +33,10 @@ IN_FLIGHT = 64
 GROUP = 400
 """Outcomes a commit."""
 LATENCY_S = 0.001
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Mon, 23 Nov 2026 08:00:00 GMT\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\nConnection: keep-alive\r\n\r\n"
+)
 
 
 def body_of(record_id: int) -> bytes:
@@ -42,6 +46,11 @@ def body_of(record_id: int) -> bytes:
 def replies_for(work: Work) -> list[Reply]:
     """A created reply for each pair, with rising ids that leave room for those of others."""
     return [Reply(200, body_of(FIRST_ID + 3 * i)) for i in range(len(work.pairs))]
+
+
+def wire_of(reply: Reply) -> bytes:
+    """A reply as nginx writes it."""
+    return HEAD % len(reply.body) + reply.body
 
 
 def source(work: Work) -> Steps:
@@ -140,11 +149,7 @@ def encode(work: Work) -> Steps:
 
 def framing(work: Work) -> Steps:
     """Find the reply in what the socket gives: nginx's head, and a body of 300 bytes."""
-    head = (
-        b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Mon, 23 Nov 2026 08:00:00 GMT\r\nContent-Type: application/json\r\n"
-    )
-    body = body_of(FIRST_ID)
-    data = b"%bContent-Length: %d\r\nConnection: keep-alive\r\n\r\n%b" % (head, len(body), body)
+    data = wire_of(Reply(200, body_of(FIRST_ID)))
     reader = ReplyReader(head_bytes=65_536, body_bytes=1 << 20)
 
     def feed() -> None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from typing import Final
 
 from .busy import Busy
@@ -87,12 +88,17 @@ class Controller:
             at = self._floor.next_at
         return at if at > paused_until else paused_until  # noqa: FURB136 asked once a pair: half the cost of max()
 
-    def on_sent(self, now: float) -> None:
+    def room(self) -> int:
+        """How many requests may go together, once `next_send_at` lets one go."""
+        return 1 if self._floor.owed or self._pace.gap_s else self._most
+
+    def on_sent(self, now: float, count: int = 1) -> None:
+        """So many requests went, no more than `room` allows."""
         others = self._in_flight
-        self._note(now, others)
-        self._in_flight = others + 1
-        if others >= self._peak:
-            self._peak = others + 1
+        self._note(now, others, count)
+        self._in_flight = others + count
+        if self._in_flight > self._peak:
+            self._peak = self._in_flight
         if self._floor.owed and self._pace.next_at > now:
             self._floor.sent(now)
         elif self._pace.gap_s:
@@ -112,6 +118,12 @@ class Controller:
             self._busy.answered(now, sent_at, self._recent.taken - self._in_flight, self._pace)
         if sent_at >= self._trip_at:
             self._end_trip(now, sent_at, latency_s)
+
+    def on_all_good(self, now: float, sent_at: Sequence[float]) -> None:
+        """Whole replies that are no throttles, to requests that went at these times."""
+        on_good = self.on_good
+        for at in sent_at:
+            on_good(now, at, now - at)
 
     def note_error(self, now: float, sent_at: float) -> None:
         """The exchange ended in another way, which says nothing about the server's limits."""

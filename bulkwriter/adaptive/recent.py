@@ -18,6 +18,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
+from itertools import repeat
 from typing import Final, NamedTuple
 
 KEPT: Final = 4096  # a second at 3,000/s; an older throttle is treated as an echo
@@ -60,10 +61,11 @@ class RecentSends:
         """Requests that the server took, as far as is known now."""
         return self.sent - self.refused
 
-    def add(self, now: float, others: int) -> None:
-        self._times.append(now)
-        self._others.append(others)
-        self.sent += 1
+    def add(self, now: float, others: int, count: int = 1) -> None:
+        """So many requests went together, with so many others in flight before the first of them."""
+        self._times.extend(repeat(now, count))
+        self._others.extend(range(others, others + count))
+        self.sent += count
 
     def refuse(self, sent_at: float, round_trip_s: float) -> Refusal | None:
         """Take a refused request out; None if it went too long ago to be remembered."""

@@ -122,6 +122,12 @@ class IdSet:
             return add_to_set(self._odd, number)
         return True
 
+    def add_new(self, numbers: list[int]) -> list[int]:
+        """Add many.  Return the ascending indexes of those that an earlier call or an earlier entry had added."""
+        if max(numbers) < WORDS and min(numbers) >= 0:
+            return add_words(self._bitmap, numbers)
+        return [i for i, number in enumerate(numbers) if not self.add(number)]
+
     def add_all(self, numbers: list[int]) -> None:
         """Add many; some may be there already.  It takes 0.03 µs an id instead of 0.1."""
         try:

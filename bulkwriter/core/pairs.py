@@ -151,6 +151,14 @@ class Pairs:
         self._rows.append(row)
         self._intents.append(intent)
 
+    def answered_all(self, intents: list[Intent], rows: list[SettleRow]) -> None:
+        """The outcomes of these pairs in flight are known, each by its row."""
+        in_flight = self.in_flight
+        for row in rows:
+            in_flight.pop(row[0], None)
+        self._rows += rows
+        self._intents += intents
+
     def held(self, intent: Intent, row: SettleRow, verdict: Verdict, now: float, *, can_look: bool) -> bool:
         """The server refuses the pair, perhaps because a record exists.  `row` is its outcome if none does.
 

@@ -14,7 +14,7 @@ Source: the bucket scheme is HdrHistogram's (Tene), with the exponent that `frex
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import frexp
 from typing import Final
@@ -35,16 +35,17 @@ _CREATED: Final = VerdictKind.CREATED
 class Histogram:
     """Latencies from 1 µs to a day.  A shorter or longer one counts as the nearest of these.
 
-    `record` only appends a latency, in 0.03 µs.  `sort` must be called now and then: it moves all of them into their
+    `record` and `record_all` only keep latencies, in 0.03 µs each.  `sort` must be called now and then: it moves all of them into their
     buckets in one loop.  That costs half as much as one call for each.
     """
 
-    __slots__ = ("_counts", "_kept", "record")
+    __slots__ = ("_counts", "_kept", "record", "record_all")
 
     def __init__(self) -> None:
         self._counts = [0] * _BUCKETS
         self._kept: list[float] = []
         self.record: Callable[[float], None] = self._kept.append
+        self.record_all: Callable[[Iterable[float]], None] = self._kept.extend
 
     @property
     def count(self) -> int:
@@ -163,7 +164,6 @@ class Stats:
     def count(self, kind: VerdictKind, latency_s: float) -> None:
         """Count one exchange: its verdict, and how long it took.
 
-        A creation may be counted without this call: add one to `created`, and call `latency.record`.
         """
         if kind is _CREATED:  # apart, since hashing an enum for the dict costs more than all the rest
             self.created += 1
@@ -171,6 +171,11 @@ class Stats:
             self._others[kind] += 1
         self.latency.record(latency_s)
         self.latency.sort()
+
+    def created_all(self, sent_at: Sequence[float], now: float) -> None:
+        """Count creations by requests that were sent at these times."""
+        self.created += len(sent_at)
+        self.latency.record_all([now - at for at in sent_at])
 
     def heard(self, reply: Reply) -> None:
         """Count a reply that proves no creation, or its loss."""

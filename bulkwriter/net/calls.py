@@ -108,6 +108,9 @@ class Calls:
 
     # What lanes call.
 
+    def arrived(self, lane: Lane, /) -> None:
+        lane.read(monotonic())
+
     def replied(self, lane: Lane, reply: Reply, /) -> None:
         future, timer = self._waiting.pop(lane)
         timer.cancel()  # here and not by the caller, since the lane may carry another call before that one wakes up

@@ -15,14 +15,15 @@ that llhttp leaves open:
 
 Invariant: one Reply at most for each request, whatever the slicing; after a fault the reader is spent.
 
-A reply takes one of three ways.  Each gives the result of the ways below it:
+A reply takes one of two ways.  The first gives the result of the second:
 
-    same     the bytes of the head, and how many follow, are those of the plain reply before: then so is their meaning,
-             and the parser need not see them.  0.4 µs less of 0.8; servers change their head (Date) once a second
     plain    a 200 or 201 in one segment that needs nothing from its head but a new Date: the parser makes no call a
              header, which halves what a reply of five headers costs
     slow     all others, the first of a connection, and all replies to calls: the head's bytes are kept and split once
              the parser took them
+
+Who sees that a reply has the bytes of an earlier plain one (`text`), but for digits in its body, need not `feed` it:
+between two replies the reader's state is always the same.
 """
 
 from __future__ import annotations
@@ -66,14 +67,14 @@ class ReplyReader:
     `keep_alive_s` is how long the server keeps an idle one by its own words, or None.  A Reply of status 200 or 201 has
     no `retry_after`; unless `is_for_calls`, it has a `date`, with `age_s`, only where the Date differs from the last.
 
-    The head of the last plain reply and its Date are kept beside the parser's state, since most replies differ from it
-    only in the body.  For that the reader has 21 attributes, and `feed` its first branch.
+    `text` has the bytes of the last reply, if it was plain, no byte of its body was framed, and `keeps_open`; else it is
+    empty.  The Date of the last plain reply is kept beside the parser's state, since most replies have the same.
     """
 
     __slots__ = (
         "_body", "_body_bytes", "_date", "_date_at", "_feed", "_head", "_head_bytes", "_headers", "_is_for_calls",
-        "_parser", "_passed", "_pieces", "_plain_bytes", "_same_bytes", "_same_head", "_same_status", "_stage",
-        "_status", "keep_alive_s", "keeps_open", "on_body",
+        "_parser", "_passed", "_pieces", "_plain_bytes", "_stage", "_status", "keep_alive_s", "keeps_open", "on_body",
+        "text",
     )  # fmt: skip
 
     def __init__(self, *, head_bytes: int, body_bytes: int, is_for_calls: bool = False) -> None:
@@ -83,7 +84,6 @@ class ReplyReader:
         self._plain_bytes = min(head_bytes, body_bytes)
         self._stage = NOTHING
         self._status = 0
-        self._same_head, self._same_bytes, self._same_status = b"", -1, 0
         self._date, self._date_at = b"", -1  # the line of the last Date that a plain reply showed, and its place
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # the parser calls it
@@ -91,16 +91,13 @@ class ReplyReader:
         self._feed = self._parser.feed_data
         self.keeps_open = False
         self.keep_alive_s: float | None = None
+        self.text = b""
         self._reset()
         self._head: bytearray | None = bytearray()  # so that the first reply takes the slow way, for its Keep-Alive
 
     def feed(self, data: bytes) -> Reply | None:
         """Take bytes as received, at least one.  Returns the Reply once it is whole, or cannot be believed any more."""
-        if len(data) == self._same_bytes and data.startswith(self._same_head):
-            body = data[len(self._same_head) :]
-            if body[0] in JSON_STARTS and self._stage == NOTHING and self._head is None:
-                self.keeps_open = True
-                return new_tuple(Reply, (self._same_status, body, None, None, None, "", 0.0))
+        self.text = b""
         try:
             if data[-1] > 13:
                 self._feed(data)
@@ -116,7 +113,7 @@ class ReplyReader:
                 if data.endswith(body):  # not so of a chunk
                     head = data[: -len(body)]
                     if self.keeps_open:
-                        self._same_head, self._same_bytes, self._same_status = head, len(data), self._status
+                        self.text = data
                     if self._date_at < 0 or not head.startswith(self._date, self._date_at):
                         return self._dated(body, head)
                 return new_tuple(Reply, (self._status, body, None, None, None, "", 0.0))

@@ -1,17 +1,19 @@
 """One connection with at most one request on it.  It knows exactly what was written and what came back.
 
-A lane is an asyncio protocol directly on a connected transport: no request needs a task, timer or future.  Its owner
-sends bytes, and is called back from inside the event loop's `data_received`.  It may send the next request there.  A
-`BufferedLane` is the same with its own read buffer.
+A lane is an asyncio protocol directly on a connected transport: no request needs a task, timer or future.  It keeps the
+bytes that come (`unread`) and tells its owner once (`arrived`).  The owner reads them when it likes, all lanes of a turn
+of the event loop together.  A `BufferedLane` is the same with its own read buffer.
 
     send -> False                nothing was written, and nothing will be: the pair is unsent
     send -> True, then replied   exactly once a request: a whole reply, or a fault, which leaves the pair in doubt
+    send -> True, then taken     the same, where the owner knows by the bytes that the reply is plain and whole
     strayed                      bytes that no request explains: replies may have been shifted since the lane opened,
                                  so everything in `history` is in doubt (replies do not name their request)
     ended                        exactly once, last: the connection is gone
 
 Invariants: `is_busy` from a `send` that returned True until its `replied`.  No byte is written after `is_open` is
-False.  A lane is never pipelined, follows no redirect and repeats nothing.  Its promises about the wire:
+False.  Bytes that came are read before anything else happens to the lane: its end, an abort, an overdue request.  A
+lane is never pipelined, follows no redirect and repeats nothing.  Its promises about the wire:
 
 - An aborted request leaves the kernel at once: SO_LINGER(1, 0), set by the pool, turns the close into a reset, which
   drops the send queue.  Without it megabytes of a "lost" request still arrive.  An idle lane closes in good order.
@@ -48,6 +50,9 @@ SHUTDOWN_S: Final = 1.0
 class Owner(Protocol):
     """The owner of a lane.  All calls are synchronous, on the event loop."""
 
+    def arrived(self, lane: Lane, /) -> None:
+        """Bytes came on the lane.  Call `lane.read` now or at the end of this turn.  Must not raise."""
+
     def replied(self, lane: Lane, reply: Reply, /) -> None:
         """The reply to `lane.carried`, at `lane.replied_at`; `lane.send` is allowed if `lane.is_open`."""
 
@@ -70,14 +75,17 @@ class Closable(Protocol):
 class Lane(asyncio.BaseProtocol):
     """See the module.  The owner may read attributes without an underscore, and fills `history`.
 
-    It has 18 attributes because it stands for a connection and for its request.  As two objects, each request would pay
-    for the second.
+    `is_fresh`: nothing of the reply to `carried` has been read, and the connection has answered before.  Only then may
+    the owner take `unread` for a whole reply (`take`).
+
+    It has so many attributes because it stands for a connection and for its request.  As two objects, each request
+    would pay for the second.
     """
 
     __slots__ = (
-        "_close_at", "_connection", "_deadline", "_forget", "_idle", "_linger_s", "_max_requests", "_owner", "_reader",
-        "_socket", "_transport", "carried", "history", "is_busy", "is_open", "replied_at", "requests",
-        "sent_at",
+        "_arrived", "_clock", "_close_at", "_connection", "_deadline", "_forget", "_idle", "_linger_s", "_max_requests",
+        "_owner", "_reader", "_socket", "_transport", "carried", "history", "is_busy", "is_fresh", "is_open",
+        "replied_at", "requests", "sent_at", "unread",
     )  # fmt: skip
 
     def __init__(
@@ -91,8 +99,11 @@ class Lane(asyncio.BaseProtocol):
         max_requests: int,
         linger_s: float,
         forget: Callable[[Lane], None],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._owner = owner
+        self._arrived = owner.arrived  # once a reply: bound once
+        self._clock = clock
         self._transport = transport
         self._socket: socket.socket | None = transport.get_extra_info("socket")
         self._connection = connection
@@ -105,10 +116,11 @@ class Lane(asyncio.BaseProtocol):
         self._close_at = 0.0
         self.carried: object = None
         self.history = array("q")
-        self.is_busy = False
+        self.unread = b""
+        self.is_busy = self.is_fresh = False
         self.is_open = True
         self.requests = 0
-        self.sent_at = self.replied_at = monotonic()
+        self.sent_at = self.replied_at = clock()
 
     def send(self, request: bytes, carried: object, now: float, deadline: float) -> bool:
         """Write one request.  False: nothing was or will be written, and `ended` will come or has come.
@@ -116,16 +128,54 @@ class Lane(asyncio.BaseProtocol):
         The lane must not be busy.  `deadline` is on the clock of `now`, `time.monotonic`.
         """
         assert not self.is_busy, "one request at a time"
+        if self.unread:
+            self.read(now)  # bytes that nobody asked for close the lane
         if not self.is_open or self._transport.is_closing():
             self.is_open = False
             return False
         self.is_busy = True
+        self.is_fresh = self.requests > 0
         self.carried = carried
         self.sent_at = now
         self._deadline = deadline
         self.requests += 1
         self._transport.write(request)
         return True
+
+    @property
+    def text(self) -> bytes:
+        """The bytes of the reply just read, if they came in one piece and would mean the same on every connection."""
+        return self._reader.text
+
+    def read(self, now: float) -> None:
+        """Read what has come.  Calls `replied` for a whole reply, `strayed` for bytes that no request explains."""
+        data, self.unread = self.unread, b""
+        if not data:
+            return  # read already, before the end or an abort
+        try:
+            if self.is_busy:
+                reply = self._reader.feed(data)
+                if reply is not None:
+                    self._reply(reply, now)
+                else:
+                    self.is_fresh = False
+                    self._acknowledge()
+            elif not self._transport.is_closing():
+                self._stray()
+        except Exception as e:
+            self._break(e)
+
+    def take(self, now: float) -> Any:
+        """What came is a plain whole reply, after which the connection stays open.  Returns what the lane carried.
+
+        Only for a fresh lane.  `replied` is not called.
+        """
+        carried = self.carried
+        self.unread, self.carried = b"", None
+        self._answered(now)
+        if not self.is_open:
+            self.close()
+        return carried
 
     def is_reusable(self, now: float) -> bool:
         """Whether a request may be sent now, with little danger that the server is just closing the connection."""
@@ -140,21 +190,25 @@ class Lane(asyncio.BaseProtocol):
         """Take no more requests.  A busy lane ends after its reply, an idle one after listening for a stray."""
         self.is_open = False
         if not self.is_busy and not self._close_at:
-            self._close_at = monotonic() + self._linger_s
+            self._close_at = self._clock() + self._linger_s
             if not self.requests:
                 self.hang_up()
 
     def abort(self, fault: Fault) -> None:
-        """Cut the connection now, by a reset.  An outstanding request gets a reply with `fault` before this returns."""
+        """Cut the connection now, by a reset.  An outstanding request gets its reply, or else one with `fault`, before
+        this returns.
+        """
+        now = self._clock()
+        self.read(now)
         self.is_open = False
         self._cut()
         if self.is_busy:
-            self._reply(failed(fault))
+            self._reply(failed(fault), now)
 
     def hang_up(self) -> None:
         """Close an idle lane now, in good order: FIN instead of reset, and `close_notify` where there is TLS."""
         self.is_open = False
-        self._close_at = monotonic() + SHUTDOWN_S
+        self._close_at = self._clock() + SHUTDOWN_S
         self._end_softly()
         self._connection.close()
 
@@ -175,34 +229,32 @@ class Lane(asyncio.BaseProtocol):
     # What the event loop calls.
 
     def data_received(self, data: bytes) -> None:
-        try:
-            if self.is_busy:
-                reply = self._reader.feed(data)
-                if reply is not None:
-                    self._reply(reply)
-                else:
-                    self._acknowledge()
-            elif not self._transport.is_closing():
-                self._stray()
-        except Exception as e:
-            self._break(e)
+        if self.unread:  # a second piece in the same turn; at most what the kernel held
+            self.unread += data
+        else:
+            self.unread = data
+            self._arrived(self)
 
     def eof_received(self) -> None:
+        now = self._clock()
+        self.read(now)
         try:
             if self.is_busy:
-                self._end_busy(is_clean=True)
+                self._end_busy(now, is_clean=True)
             else:
-                self._server_closed()
+                self._server_closed(now)
                 self._end_softly()
         except Exception as e:
             self._break(e)
 
     def connection_lost(self, error: Exception | None) -> None:
+        now = self._clock()
+        self.read(now)
         try:
             if self.is_busy:
-                self._end_busy(is_clean=False)
+                self._end_busy(now, is_clean=False)
             else:
-                self._server_closed()
+                self._server_closed(now)
             self._connection.close()
             self._reader.close()
         except Exception as e:
@@ -213,17 +265,22 @@ class Lane(asyncio.BaseProtocol):
         except Exception as e:
             self._owner.crashed(e)
 
-    def _reply(self, reply: Reply) -> None:
+    def _answered(self, now: float) -> None:
+        self.is_busy = self.is_fresh = False
+        self.replied_at = now
+        if self.requests >= self._max_requests or self._idle.is_once:
+            self.is_open = False
+        elif self.requests == 2 and self.is_open:
+            self._idle.answered_second()
+
+    def _reply(self, reply: Reply, now: float) -> None:
         fault = reply.fault
-        self.is_busy = False
-        self.replied_at = monotonic()
         if fault is not None:
             self.is_open = False
             self._cut()
-        elif not self._reader.keeps_open or self.requests >= self._max_requests or self._idle.is_once:
+        elif not self._reader.keeps_open:
             self.is_open = False
-        elif self.requests == 2:
-            self._idle.answered_second()
+        self._answered(now)
         try:
             self._owner.replied(self, reply)
             if fault is Fault.SHIFTED:
@@ -245,7 +302,7 @@ class Lane(asyncio.BaseProtocol):
 
     def _crash(self, error: Exception) -> None:
         # Not through abort(): the owner that just raised is not asked again about a request that it may have sent.
-        self.is_busy = self.is_open = False
+        self.is_busy = self.is_fresh = self.is_open = False
         self._cut()
         self._owner.crashed(error)
 
@@ -254,23 +311,22 @@ class Lane(asyncio.BaseProtocol):
         self.is_open = False
         try:
             if self.is_busy:
-                self._reply(failed(Fault.LOST))
+                self._reply(failed(Fault.LOST), self._clock())
             else:
                 self._cut()
         except Exception as e:
             self._owner.crashed(e)
         self._owner.crashed(error)
 
-    def _end_busy(self, *, is_clean: bool) -> None:
+    def _end_busy(self, now: float, *, is_clean: bool) -> None:
         self.is_open = False
         reply = self._reader.end(is_clean=is_clean)
         if reply.fault is Fault.LOST and self.requests == 2:
-            self._idle.lost_second(monotonic())
-        self._reply(reply)
+            self._idle.lost_second(now)
+        self._reply(reply, now)
 
-    def _server_closed(self) -> None:
+    def _server_closed(self, now: float) -> None:
         if self.is_open and self.requests:
-            now = monotonic()
             self._idle.learn(now - self.replied_at, now)
         self.is_open = False
 

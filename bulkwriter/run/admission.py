@@ -9,7 +9,8 @@ Five parts are asked before each send, in this order, since a question to the la
     quotas     the server's limits over time; a unit is taken before the send, and given back if nothing was written
 
 Admission hears of every request, of every reply (`created`, `heard`), of looks (`found`, `absent`) and of failed
-connections.  It passes the news to these parts, and returns what observers should be told.
+connections.  It passes the news to these parts, and returns what observers should be told.  What happens in one turn of the event loop
+comes together: it has one instant.
 
 Invariants: each request that was `sent` ends in one of `created`, `bad` and `heard`.  Only one request is in flight
 until something was created (the canary), while the breaker is open, and while sending is suspended.  Not here: pairs,
@@ -51,7 +52,7 @@ class Admission:
     ) -> None:
         self.suspension = suspension
         self.control, self.breaker, self.ceiling, self.quotas = control, breaker, ceiling, quotas
-        self._next_send_at, self._on_sent, self._on_good = control.next_send_at, control.on_sent, control.on_good
+        self._next_send_at, self._on_good = control.next_send_at, control.on_good
         self._give_up_after_s = give_up_after_s
         self._clock = clock
         self.has_created = False
@@ -78,6 +79,11 @@ class Admission:
             at = self.quotas.opens_at(now)
         return at
 
+    def room(self) -> int:
+        """How many requests may go together, once `opens_at` lets one go."""
+        is_free = not (self.suspension.error or self.breaker.is_open or self.ceiling or self.quotas)
+        return self.control.room() if is_free else 1
+
     def take_probe(self, now: float) -> None:
         """Take the breaker's probe while it is open: the next request is the probe, even if its lane must be opened
         first.
@@ -85,33 +91,41 @@ class Admission:
         if self.breaker.is_open and not self._has_probe:
             self._has_probe = self.breaker.may_probe(now)
 
-    def sent(self, now: float) -> None:
-        """A request was written."""
+    def sent(self, now: float, count: int) -> None:
+        """So many requests were written."""
+        if not count:
+            return
         self._has_probe = False
         if self.suspension.error:
             self.suspension.tried(now)
-        self._on_sent(now)
+        self.control.on_sent(now, count)
         if self.ceiling:
             self.ceiling.book(self._clock())  # which in a slow turn is later than `now`
 
     # after a reply
 
-    def ended(self, reply: Reply, took_s: float) -> None:
-        """A request was answered or given up after `took_s`: its unit of quota is spent."""
+    def ended(self, count: int) -> None:
+        """So many requests were answered or given up: their units of quota are spent."""
+        if self.quotas:
+            for _ in range(count):
+                self.quotas.ended()
+
+    def saw(self, reply: Reply, took_s: float) -> None:
+        """A reply came `took_s` after its request.  Its Date may be new."""
         quotas = self.quotas
         if quotas:
-            quotas.ended()
             if reply.date is not None:
                 quotas.saw(reply.date, took_s=took_s, age_s=reply.age_s)
             elif not quotas.is_told and reply.fault is None:
                 quotas.saw(None)
 
-    def created(self, now: float, sent_at: float) -> Sequence[Event]:
-        """A record was created."""
+    def created(self, now: float, sent_at: Sequence[float]) -> Sequence[Event]:
+        """Records were created by requests that were sent at these times."""
         self.has_created = True
-        self._on_good(now, sent_at, now - sent_at)
+        self.control.on_all_good(now, sent_at)
         if self.quotas and self.quotas.is_wary:
-            self.quotas.good()
+            for _ in sent_at:
+                self.quotas.good()
         return self._recovered(now) if self.breaker.bad or self.suspension.is_unproven else NOTHING
 
     def heard(self, news: News, verdict: Verdict, *, sent_at: float, now: float, is_whole: bool) -> Sequence[Event]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from struct import Struct
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from ..model import Fault, Intent
 
@@ -20,12 +20,18 @@ class LaneLike(Protocol):
     """One connection as the engine needs it; see `net.lane.Lane`."""
 
     carried: object
+    is_fresh: bool
     is_open: bool
     sent_at: float
     replied_at: float
     history: array[int]
+    unread: bytes
 
+    @property
+    def text(self) -> bytes: ...
     def send(self, request: bytes, carried: object, now: float, deadline: float) -> bool: ...
+    def read(self, now: float) -> None: ...
+    def take(self, now: float) -> Any: ...
     def is_reusable(self, now: float) -> bool: ...
     def close(self) -> None: ...
     def abort(self, fault: Fault) -> None: ...
@@ -52,19 +58,24 @@ class LaneStock:
     def is_empty(self) -> bool:
         return not self._open
 
-    def take(self, now: float) -> LaneLike | None:
-        """A freed lane, or the idle lane used last, or None.  Lanes that are too old are closed on the way."""
-        while self.freed:
-            lane = self.freed.pop()
-            if lane.is_open:
-                return lane
-            self._close(lane)
-        while self._idle:
-            lane = self._idle.pop()
-            if lane.is_reusable(now):
-                return lane
-            self._close(lane)
-        return None
+    def take(self, now: float, most: int) -> list[LaneLike]:
+        """Up to `most` lanes: freed ones, then those used last.  Lanes that are too old are closed on the way."""
+        freed, idle = self.freed, self._idle
+        taken: list[LaneLike] = []
+        while len(taken) < most:
+            if freed:
+                lane = freed.pop()
+                is_usable = lane.is_open
+            elif idle:
+                lane = idle.pop()
+                is_usable = lane.is_reusable(now)
+            else:
+                break
+            if is_usable:
+                taken.append(lane)
+            else:
+                self._close(lane)
+        return taken
 
     def give_back(self, lane: LaneLike, now: float) -> None:
         """The lane carries nothing now.  It may carry another request, unless it has served its time."""

@@ -23,7 +23,7 @@ class RecordIds:
 
     def __init__(self, given: IdSet | None = None, *, are_rising: bool = True) -> None:
         seen = IdSet() if given is None else given  # its truth value would walk it
-        self._see = seen.add
+        self._see_all = seen.add_new
         self._checked = 0
         self._below = 0
         self.newest = self._newest_given = seen.highest
@@ -36,17 +36,19 @@ class RecordIds:
         """The highest id of this process, if it is above those of earlier ones; else 0."""
         return self.newest if self.newest > self._newest_given else 0
 
-    def add(self, record_id: int, floor: int | None) -> bool:
-        """Take the id given to a pair whose floor was `floor`; False if it was given before."""
-        if not self._see(record_id):
-            return False
-        if floor is not None:
-            self._checked += 1
-            if record_id <= floor:
-                self._watch()
-        if record_id > self.newest:
-            self.newest = record_id
-        return True
+    def add_all(self, ids: list[int], floors: list[int | None]) -> list[int]:
+        """Take the ids given to pairs with these floors.  Return the ascending indexes of ids that were given before."""
+        again = self._see_all(ids)
+        for at, (record_id, floor) in enumerate(zip(ids, floors, strict=True)):
+            if again and at in again:
+                continue
+            if floor is not None:
+                self._checked += 1
+                if record_id <= floor:
+                    self._watch()
+            if record_id > self.newest:
+                self.newest = record_id
+        return again
 
     def begin_at(self, floor: int | None) -> None:
         """Set the floor from before the first write of this process."""

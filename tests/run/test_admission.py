@@ -73,13 +73,13 @@ def test_what_begins_a_wait_is_asked_only_if_all_before_it_say_now(holds: str) -
 def test_one_alone_goes_until_something_was_created_and_while_the_server_is_gone() -> None:
     asked = admission()
     assert asked.limit() == 1
-    assert asked.created(NOW, NOW - 0.1) == ()
+    assert asked.created(NOW, [NOW - 0.1]) == ()
     assert asked.limit() == 8
     events = [*asked.bad("lost", sent_at=NOW, now=NOW), *asked.bad("lost", sent_at=NOW, now=NOW)]
     assert [type(event) for event in events] == [ConnectionTrouble]
     assert asked.limit() == 1
     asked.check()
-    (recovered,) = asked.created(NOW + 7, NOW + 6)
+    (recovered,) = asked.created(NOW + 7, [NOW + 6])
     assert isinstance(recovered, Recovered)
     assert asked.limit() == 8
 
@@ -92,7 +92,7 @@ def test_a_probe_is_taken_once_and_is_still_there_while_its_lane_is_opened() -> 
     assert NOW < at < math.inf
     asked.take_probe(at)
     assert asked.opens_at(at) <= at
-    asked.sent(at)
+    asked.sent(at, 1)
     assert asked.opens_at(at) == math.inf  # one is out
     (event,) = asked.unconnected("connection refused", at + 1)
     assert isinstance(event, ConnectionTrouble)
@@ -122,9 +122,9 @@ def test_a_look_that_found_a_record_closes_the_breaker_and_ends_the_canary() -> 
 
 
 def test_quotas_hear_every_date_that_a_reply_tells() -> None:
-    """A creation's too, of the fast path: there a lane tells it where it is new."""
+    """A creation's too: a lane tells it where it is new."""
     quotas = Asked()
     asked = admission(quotas=quotas)
     for reply in (Reply(200, date="1"), Reply(200), Reply(409, date="2", age_s=3.0), Reply(0, fault=Fault.LOST)):
-        asked.ended(reply, 0.25)
+        asked.saw(reply, 0.25)
     assert quotas.dates == [("1", 0.25, 0.0), ("2", 0.25, 3.0)]

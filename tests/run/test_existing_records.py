@@ -123,7 +123,7 @@ def test_skip_goes_on_without_a_floor_where_lists_fail_until_a_record_is_made() 
     async def then(stage: Stage) -> None:
         assert await stage.known.find([(1, 1)]) == {}
         assert (stage.known.floor(), stage.kept.floors, stage.ids.run_floor) == (None, [None], None)
-        stage.ids.add(900, None)
+        stage.ids.add_all([900], [None])
         assert stage.known.floor() == 900
 
     on(lambda: Stage(server, existing="skip"), then)
@@ -183,7 +183,7 @@ def test_ids_that_do_not_rise_make_the_journal_forget_floors_once() -> None:
     async def then(stage: Stage) -> None:
         assert stage.known.floors_to_forget() is None
         for record_id in range(1, 9):
-            stage.ids.add(record_id, 1_000)
+            stage.ids.add_all([record_id], [1_000])
         assert stage.known.floor() is None
         forget = stage.known.floors_to_forget()
         assert forget is not None

@@ -1,48 +1,103 @@
-"""Lanes to the model server: `net.lane.Lane` without bytes and sockets, with the same calls in the same order.
+"""Lanes to the model server: those of `net.lane`, over a connection without a network.
 
-A reply is whatever arrives on the lane while it is busy, as on a real one: replies do not name their request.  So a
-repeated reply answers the next request, or, on an idle lane, is bytes that nobody asked for.
+So whatever a lane does with bytes, ends and aborts is done here as well.  The pool gives replies as bytes; a lane takes
+them for the reply to the request that it carries, since replies do not name their request.  A repeated reply answers
+the next request, or, on an idle lane, is bytes that nobody asked for.
 
-    reply   is_busy False, replied_at, cut if a fault, owner.replied, owner.strayed if SHIFTED, close if done
-    stray   is_open False, cut, owner.strayed
-    cut     owner.ended in a later turn
-    close   of an idle lane: listens for `linger_s` more, then owner.ended
-
-`tests/net/test_lane_contract.py` holds the real lane and this one to the same behaviour.
+A transport that is closed loses its request, and the lane is told so in a later turn.
 """
 
 from __future__ import annotations
 
 import asyncio
-from array import array
 from typing import TYPE_CHECKING, Any
 
-from bulkwriter.model import Fault, Reply
+from bulkwriter.model import Intent
+from bulkwriter.net.framing import ReplyReader
+from bulkwriter.net.idle import IdleLimit
+from bulkwriter.net.lane import Lane
 
 if TYPE_CHECKING:
     from .pool import SimPool
 
+HEAD_BYTES, BODY_BYTES = 2_048, 4_096
+"""What a lane accepts."""
 
-class SimLane:
-    """One connection."""
 
-    def __init__(self, pool: SimPool, owner: Any, number: int) -> None:
+class SimTransport(asyncio.Transport):
+    """The client's end of one connection.  It is also what a lane gives back to its connector."""
+
+    def __init__(self, pool: SimPool) -> None:
+        super().__init__()
         self._pool = pool
-        self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self.deadline = 0.0
-        self._close_at = 0.0
-        self._is_cut = False
+        self._is_closing = self.is_gone = False
+        self.lane: Any = None
+
+    def write(self, data: Any) -> None:
+        self._pool.sent(self.lane, bytes(data))
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def abort(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is sent or heard from now on."""
+        self._is_closing = True
+        self._end(None)
+
+    def reset(self) -> None:
+        """The server resets the connection, and the lane is told at once."""
+        self._is_closing = True
+        if not self.is_gone:
+            self._gone()
+            self._lost(ConnectionResetError())
+
+    def closed_after(self, delay_s: float) -> None:
+        """The server has closed the connection, which the kernel knows; the lane is told after a while."""
+        self._is_closing = True
+        self._loop.call_later(delay_s, self._end, None)
+
+    def _end(self, error: Exception | None) -> None:
+        if not self.is_gone:
+            self._gone()
+            self._loop.call_soon(self._lost, error)
+
+    def _gone(self) -> None:
+        self.is_gone = True
+        self._pool.lost(self.lane)  # also what seemed answered, by a reply that was another's
+
+    def _lost(self, error: Exception | None) -> None:
+        if not self._pool.process.is_dead:
+            self.lane.connection_lost(error)
+
+
+class SimLane(Lane):
+    """One connection.  Lanes hash by their number, so that sets of them have the same order in every run."""
+
+    __slots__ = ("_pool", "deadline", "is_shifted", "number", "request", "transport")
+
+    def __init__(self, pool: SimPool, owner: Any, number: int, idle: IdleLimit) -> None:
+        self._pool = pool
         self.number = number
-        self.is_server_done = False  # the server has closed, and we have not been told yet
+        self.deadline = 0.0
         self.is_shifted = False  # somebody else's reply has come or will
         self.request: Any = None
-        self.carried: Any = None
-        self.history = array("q")
-        self.is_busy = False
-        self.is_open = True
-        self.requests = 0
-        self.sent_at = self.replied_at = self._loop.time()
+        self.transport = SimTransport(pool)
+        self.transport.lane = self
+        super().__init__(
+            owner,
+            transport=self.transport,
+            connection=self.transport,
+            reader=ReplyReader(head_bytes=HEAD_BYTES, body_bytes=BODY_BYTES),
+            idle=idle,
+            max_requests=pool.limits.lane_requests,
+            linger_s=pool.limits.linger_s,
+            forget=pool.forget,
+            clock=asyncio.get_running_loop().time,
+        )
 
     def __hash__(self) -> int:
         return self.number
@@ -53,113 +108,37 @@ class SimLane:
     def __repr__(self) -> str:
         return f"lane {self.number}"
 
-    # what the engine calls
+    @property
+    def seq(self) -> int:
+        """Of the pair that it carries."""
+        assert isinstance(self.carried, Intent)
+        return self.carried.seq
 
     def send(self, request: bytes, carried: object, now: float, deadline: float) -> bool:
-        assert not self.is_busy, "one request at a time"
-        if not self.is_open or self.is_server_done or self._is_cut:
-            self.is_open = False
-            return False
-        self.is_busy = True
-        self.carried = carried
-        self.sent_at = now
         self.deadline = deadline
-        self.requests += 1
-        self._pool.sent(self, request)
-        return True
+        return super().send(request, carried, now, deadline)
 
-    def is_reusable(self, now: float) -> bool:
-        if not self.is_open or self.is_busy or self.is_server_done:
-            return False
-        return now - self.replied_at < self._pool.limits.idle_s
+    def read(self, now: float) -> None:
+        if self.unread:
+            super().read(now)
+            self._pool.process.event(f"{self} was read")
 
-    def close(self) -> None:
-        self.is_open = False
-        if not self.is_busy and not self._close_at and not self._is_cut:
-            self._close_at = self._loop.time() + self._pool.limits.linger_s
-            if not self.requests:
-                self.cut()
-
-    def abort(self, fault: Fault) -> None:
-        self.is_open = False
-        self.cut()
-        if self.is_busy:
-            self._pool.lost(self)
-            self._reply(Reply(0, fault=fault))
-
-    def sweep(self, now: float) -> None:
-        if self.is_busy:
-            if now >= self.deadline:
-                self.abort(Fault.SILENT)
-        elif self.is_open:
-            if not self.is_reusable(now):
-                self.close()
-        elif self._close_at and now >= self._close_at:
-            self.cut()
+    def take(self, now: float) -> Any:
+        carried = super().take(now)
+        self._pool.process.event(f"{self} was read by its ends")
+        return carried
 
     # what the server does
 
-    def deliver(self, reply: Reply) -> None:
-        """A reply arrives, asked for or not."""
-        if self._is_cut or not self._pool.process.event(f"{self} hears {reply.fault or reply.status}"):
-            return
-        if self.is_busy:
-            if reply.fault:
-                self._pool.lost(self)
-            self._reply(reply)
-        else:
-            self.is_open = False
-            self.cut()
-            self._call(self._owner.strayed, self)
-        self._pool.process.event("heard")
+    def deliver(self, text: bytes, what: str) -> None:
+        """Bytes arrive, asked for or not."""
+        if not self.transport.is_gone and self._pool.process.event(f"{self} hears {what}"):
+            self.data_received(text)
 
     def server_closes(self) -> None:
         """The server closes the connection; a request that crosses this is lost unread."""
-        if self._is_cut:
-            return
-        if self.is_busy:
-            self.deliver(Reply(0, fault=Fault.LOST))
-        else:
-            self.is_server_done = True
-            self._loop.call_later(self._pool.rng.uniform(0, 0.002), self.cut)
-
-    def cut(self) -> None:
-        """The connection is gone; the owner is told in a later turn."""
-        if not self._is_cut:
-            self._is_cut = True
-            self._pool.lost(self)  # also what seemed answered, by a reply that was another's
-            self._loop.call_soon(self._ended)
-
-    # inside
-
-    def _reply(self, reply: Reply) -> None:
-        self.is_busy = False
-        self.replied_at = self._loop.time()
-        if reply.fault is not None:
-            self.is_open = False
-            self.cut()
-        elif self.is_server_done or self.requests >= self._pool.limits.lane_requests:
-            self.is_open = False
-        self._pool.heard(self, reply)
-        self._call(self._owner.replied, self, reply)
-        if reply.fault is Fault.SHIFTED:
-            self._call(self._owner.strayed, self)
-        if not self.is_busy:
-            self.carried = None
-            if not self.is_open:
-                self.close()
-
-    def _ended(self) -> None:
-        self.is_open = False
-        self._pool.forget(self)
-        if not self._pool.process.is_dead:
-            self._call(self._owner.ended, self)
-
-    def _call(self, callback: Any, *args: Any) -> None:
-        try:
-            callback(*args)
-        except Exception as e:
-            self._pool.process.note(f"owner raised {e!r}")
-            self._pool.watch.failures.append(e)
-            self.is_busy = self.is_open = False
-            self.cut()
+        if not self.transport.is_gone:
+            if self.is_busy:
+                self.transport.reset()
+            else:
+                self.transport.closed_after(self._pool.rng.uniform(0, 0.002))

@@ -12,21 +12,25 @@ from typing import Any
 
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.connect_failures import ConnectFailure
+from bulkwriter.net.idle import IdleLimit
+from bulkwriter.net.lane import Lane
 from bulkwriter.settings import Limits
 
 from . import fates
 from .fates import CONNECT_FAULTS, DATE, FORBIDDEN, KINDS, Does, Kind, draw
-from .lanes import SimLane
+from .lanes import BODY_BYTES, SimLane
 from .lists import SimCalls
 from .process import Process
 from .server import Answer, Request, Server
 from .watch import Watch
 from .weather import Weather
-from .wire import create_reply, read_create
+from .wire import create_reply, read_create, wire_of
 
 OTHERS = 2_000_000
 """Members of records that others' replies tell of; never in a source."""
 PLAIN = Kind(Does.TAKES)
+SPLIT = 0.1
+"""Share of the replies that come in two pieces."""
 
 
 class SimPool:
@@ -41,7 +45,8 @@ class SimPool:
         self.watch = watch
         self.limits = limits
         self.rng = rng
-        self._lanes: dict[SimLane, None] = {}
+        self._idle = IdleLimit(limits.idle_s)
+        self._lanes: dict[Lane, None] = {}
         self._numbers = 0
         self._is_closed = False
 
@@ -53,12 +58,13 @@ class SimPool:
         if fails or self._is_closed:
             raise ConnectFailure(self.rng.choice(CONNECT_FAULTS), "sim.test")
         self._numbers += 1
-        lane = SimLane(self, owner, self._numbers)
+        lane = SimLane(self, owner, self._numbers, self._idle)
         self._lanes[lane] = None
         self.process.note(f"{lane} opens")
         return lane
 
     def sweep(self, now: float) -> None:
+        self._idle.relax(now)
         for lane in list(self._lanes):
             lane.sweep(now)
 
@@ -71,7 +77,7 @@ class SimPool:
                 lane.close()
         await asyncio.sleep(self.limits.linger_s)
         for lane in list(self._lanes):
-            lane.cut()
+            lane.hang_up()
         while self._lanes:
             await asyncio.sleep(0.01)
 
@@ -84,7 +90,7 @@ class SimPool:
     def sent(self, lane: SimLane, request: bytes) -> None:
         """The lane has written a create."""
         token, pair = read_create(request)
-        if not self.process.event(f"{lane} sends {lane.carried.seq} {pair}"):
+        if not self.process.event(f"{lane} sends {lane.seq} {pair}"):
             return
         self.watch.sent(lane)
         now, up_s, down_s = self.process.now, self.weather.latency(), self.weather.latency()
@@ -112,7 +118,7 @@ class SimPool:
             return PLAIN, PLAIN.does
         kind = KINDS.get(name) or FORBIDDEN[name]
         does = self.rng.choice((Does.TAKES, Does.DROPS, Does.TAKES_LATE)) if kind.does is Does.MAY_TAKE else kind.does
-        self.process.note(f"fate of {lane.carried.seq}: {name}, {does.value}")
+        self.process.note(f"fate of {lane.seq}: {name}, {does.value}")
         return kind, does
 
     def lost(self, lane: SimLane) -> None:
@@ -120,14 +126,13 @@ class SimPool:
         if lane.request:
             self.server.lose(lane.request, self.process.now, self.weather.late_apply_s)
 
-    def heard(self, lane: SimLane, reply: Reply) -> None:
-        """The lane's owner is about to be told."""
-        self.watch.heard(lane, reply)
+    def _trouble(self, lane: SimLane, reply: Reply, text: bytes) -> bytes:
+        """A reply to a request goes out.  What happens to its lane next?  Returns the bytes of the reply."""
         event = None if lane.is_shifted else draw(self.rng, self.weather.odds.lanes)
         loop, after_s = asyncio.get_running_loop(), self.rng.expovariate(20)
         match event:
             case "close after the reply":
-                lane.is_open = False
+                return text.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
             case "closed when idle":
                 loop.call_later(after_s, lane.server_closes)
             case "stray bytes":
@@ -135,22 +140,30 @@ class SimPool:
             case fates.SHIFT:
                 lane.is_shifted = True
                 other = self.server.add((1, OTHERS + self.server.next_id), self.process.now)
-                loop.call_later(after_s, lane.deliver, create_reply(Answer(200, other.record_id)))
+                loop.call_later(after_s, self._say, lane, create_reply(Answer(200, other.record_id)))
             case "repeated reply" if b'"Id"' in reply.body:
-                loop.call_later(after_s, lane.deliver, reply)
+                loop.call_later(after_s, self._say, lane, reply)
+        return text
 
-    def forget(self, lane: SimLane) -> None:
+    def _say(self, lane: SimLane, reply: Reply) -> None:
+        """A reply arrives that is none to the request which the lane carries, if any."""
+        if lane.is_busy:
+            self.watch.heard(reply)
+        lane.deliver(wire_of(reply), f"{reply.status}")
+
+    def forget(self, lane: Lane) -> None:
         self._lanes.pop(lane, None)
 
     def _stray(self, lane: SimLane) -> None:
         if not lane.is_busy:
-            lane.deliver(Reply(408))
+            self._say(lane, Reply(408))
 
     def _deliver(self, lane: SimLane, kind: Kind, request: Request) -> None:
         self.server.advance(self.process.now)
         if kind.fault:
-            reply = Reply(0, fault=kind.fault)
-        elif kind.status:
+            self._fail(lane, kind.fault)
+            return
+        if kind.status:
             date = DATE if kind.retry_after else None
             reply = Reply(kind.status, kind.body, retry_after=kind.retry_after, date=date)
         else:
@@ -158,4 +171,35 @@ class SimPool:
             reply = create_reply(request.answer)
             if self.server.date:
                 reply = reply._replace(date=self.server.date(self.process.now))
-        lane.deliver(reply)
+        if lane.is_busy:
+            self.watch.heard(reply)
+            self._pass(lane, self._trouble(lane, reply, wire_of(reply)), f"{reply.status}")
+        else:  # another's reply was taken for the one to this request
+            lane.deliver(wire_of(reply), f"{reply.status}")
+
+    def _pass(self, lane: SimLane, text: bytes, what: str) -> None:
+        """The network brings a reply, now and then in two pieces."""
+        if self.rng.random() < SPLIT:
+            at = self.rng.randrange(1, len(text))
+            lane.deliver(text[:at], f"a part of {what}")
+            later = self.rng.choice((0.0, 0.001))
+            asyncio.get_running_loop().call_later(later, lane.deliver, text[at:], f"the rest of {what}")
+        else:
+            lane.deliver(text, what)
+
+    def _fail(self, lane: SimLane, fault: Fault) -> None:
+        """What comes in place of a reply."""
+        match fault:
+            case Fault.LOST:
+                if self.process.event(f"{lane} is reset"):
+                    lane.transport.reset()
+            case Fault.CUT:
+                lane.deliver(wire_of(Reply(200, b"{}"))[:-1], "a part of a reply, and its end")
+                if self.rng.random() < 0.5:
+                    lane.transport.reset()
+                else:
+                    asyncio.get_running_loop().call_later(0.001, lane.transport.reset)
+            case Fault.GARBLED:
+                lane.deliver(b"garbage", "garbage")
+            case Fault.OVERSIZED:
+                lane.deliver(wire_of(Reply(200, b"{" + b" " * BODY_BYTES)), "too much")

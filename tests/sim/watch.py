@@ -34,7 +34,7 @@ class Watch:
         self._process = process
         self._settings = settings
         self._journal = journal
-        self._busy: dict[Any, None] = {}
+        self._carriers: list[Any] = []  # lanes that were sent on; those that are not busy fall out
         self._sent_at: deque[float] = deque(maxlen=max(1, int(settings.rate or 1)) + 1)
         self._not_before = 0.0
         self._has_created = False
@@ -56,19 +56,19 @@ class Watch:
         """`lane` sends what it carries."""
         now, intent = self._process.now, lane.carried
         self.attempts += 1
-        self._busy[lane] = None
+        self._carriers = [other for other in self._busy() if other is not lane] + [lane]
         self._require(isinstance(intent, Intent), "no intent on the lane")
         self._require(self._is_durable(intent), f"{intent} is sent without a durable intent")
-        self._require(len(self._busy) <= self._settings.in_flight, f"{len(self._busy)} in flight")
-        self._require(self._has_created or len(self._busy) == 1, "more than the canary before anything was created")
+        in_flight = len(self._carriers)
+        self._require(in_flight <= self._settings.in_flight, f"{in_flight} in flight")
+        self._require(self._has_created or in_flight == 1, "more than the canary before anything was created")
         self._require(now >= self._not_before, f"sent {self._not_before - now:.3f} s before the stated Retry-After")
         self._require(not self._is_stopping, "sent after a stop was announced")
         self._check_rate(now)
         self.check()
 
-    def heard(self, lane: Any, reply: Reply) -> None:
-        """The reply to what `lane` carries."""
-        self._busy.pop(lane, None)
+    def heard(self, reply: Reply) -> None:
+        """A lane that carries something is about to hear this."""
         if reply.status in (200, 201) and b'"Id"' in reply.body:
             self._has_created = True
         if reply.retry_after and reply.status in (409, 429, 503):
@@ -90,8 +90,11 @@ class Watch:
         if self.engine is None:
             return
         self.engine.check()
-        carried = sorted(lane.carried.seq for lane in self._busy if lane.carried)
+        carried = sorted(lane.carried.seq for lane in self._busy())
         self._require(carried == sorted(self.engine.pairs.in_flight), "in flight is not what the lanes carry")
+
+    def _busy(self) -> list[Any]:
+        return [lane for lane in self._carriers if lane.is_busy]
 
     def _is_durable(self, intent: Intent) -> bool:
         states = self._journal.states_of(intent.seq, 1)

@@ -112,3 +112,15 @@ def list_body(records: list[Record], *, ask: Ask, size: int, total: int) -> byte
             "TotalPages": -(-total // size),
         }
     )
+
+
+def wire_of(reply: Reply) -> bytes:
+    """A whole reply as it is on the wire."""
+    lines = [f"HTTP/1.1 {reply.status} {reply.status}"]
+    if reply.date is not None:
+        lines.append(f"Date: {reply.date}")
+    if reply.retry_after is not None:
+        lines.append(f"Retry-After: {reply.retry_after}")
+    if reply.status != 204:
+        lines.append(f"Content-Length: {len(reply.body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + reply.body

@@ -37,11 +37,16 @@ class Wire(asyncio.Transport):
 
 
 class Watcher:
-    """An owner that notes what it hears; `then` runs inside `replied`."""
+    """An owner that notes what it hears; `then` runs inside `replied`.  It reads what comes at once, or `waits`."""
 
     def __init__(self) -> None:
+        self.waits = False
         self.heard: list[Any] = []
         self.then: Callable[[Lane], object] = lambda lane: None
+
+    def arrived(self, lane: Lane, /) -> None:
+        if not self.waits:
+            lane.read(monotonic())
 
     def replied(self, lane: Lane, reply: Reply, /) -> None:
         self.heard.append((lane.carried, reply.fault or reply.status))

@@ -53,7 +53,7 @@ class LightWatch(Watch):
     def sent(self, lane: Any) -> None:
         self.attempts += 1
 
-    def heard(self, lane: Any, reply: Reply) -> None:
+    def heard(self, reply: Reply) -> None:
         """Nothing to see."""
 
     def listed(self) -> None:

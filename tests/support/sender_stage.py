@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -40,7 +40,8 @@ class HandLane:
         self.history = array("q")
         self.is_open = True
         self.is_broken = False
-        self.is_busy = False
+        self.is_busy = self.is_fresh = False
+        self.unread = self.text = b""
         self.sent_at = self.replied_at = stage.now
         self.faults: list[Fault] = []
 
@@ -52,6 +53,12 @@ class HandLane:
         self.is_busy, self.carried, self.sent_at = True, carried, now
         self.stage.sent.append(self.carried.seq)
         return True
+
+    def read(self, now: float) -> None:
+        raise AssertionError("a test gives replies, not bytes")
+
+    def take(self, now: float) -> Any:
+        raise AssertionError("a test gives replies, not bytes")
 
     def is_reusable(self, now: float) -> bool:
         return self.is_open and not self.is_busy
@@ -86,7 +93,14 @@ class PlainControl:
     def next_send_at(self, now: float) -> float:
         return self.paused_until
 
-    def on_sent(self, now: float) -> None: ...
+    def room(self) -> int:
+        return self._most
+
+    def on_sent(self, now: float, count: int) -> None: ...
+
+    def on_all_good(self, now: float, sent_at: Sequence[float]) -> None:
+        for at in sent_at:
+            self.on_good(now, at, now - at)
 
     def on_good(self, now: float, sent_at: float, latency_s: float) -> None:
         if sent_at >= self.paused_until:

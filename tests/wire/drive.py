@@ -59,6 +59,9 @@ class Ear:
         self.ends = 0
         self.crashes: list[Exception] = []
 
+    def arrived(self, lane: Lane, /) -> None:
+        asyncio.get_running_loop().call_soon(lambda: lane.read(monotonic()))  # at the end of the turn, as a run does
+
     def replied(self, lane: Lane, reply: Reply, /) -> None:
         self.replies.append(reply)
         self.reply.set_result(reply)
