@@ -35,8 +35,8 @@ _CREATED: Final = VerdictKind.CREATED
 class Histogram:
     """Latencies from 1 µs to a day.  A shorter or longer one counts as the nearest of these.
 
-    `record` and `record_all` only keep latencies, in 0.03 µs each.  `sort` must be called now and then: it moves all of them into their
-    buckets in one loop.  That costs half as much as one call for each.
+    `record` and `record_all` only keep latencies, in 0.03 µs each.  `sort` must be called now and then: it moves all of
+    them into their buckets in one loop.  That costs half as much as one call for each.
     """
 
     __slots__ = ("_counts", "_kept", "record", "record_all")
@@ -162,9 +162,7 @@ class Stats:
         self.latency.sort()
 
     def count(self, kind: VerdictKind, latency_s: float) -> None:
-        """Count one exchange: its verdict, and how long it took.
-
-        """
+        """Count one exchange: its verdict, and how long it took."""
         if kind is _CREATED:  # apart, since hashing an enum for the dict costs more than all the rest
             self.created += 1
         else:

@@ -67,8 +67,8 @@ class ReplyReader:
     `keep_alive_s` is how long the server keeps an idle one by its own words, or None.  A Reply of status 200 or 201 has
     no `retry_after`; unless `is_for_calls`, it has a `date`, with `age_s`, only where the Date differs from the last.
 
-    `text` has the bytes of the last reply, if it was plain, no byte of its body was framed, and `keeps_open`; else it is
-    empty.  The Date of the last plain reply is kept beside the parser's state, since most replies have the same.
+    `text` has the bytes of the last reply, if it was plain, with a body that no chunk frames, and `keeps_open`; else it
+    is empty.  The Date of the last plain reply is kept beside the parser's state, since most replies have the same.
     """
 
     __slots__ = (

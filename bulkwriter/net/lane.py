@@ -1,8 +1,8 @@
 """One connection with at most one request on it.  It knows exactly what was written and what came back.
 
 A lane is an asyncio protocol directly on a connected transport: no request needs a task, timer or future.  It keeps the
-bytes that come (`unread`) and tells its owner once (`arrived`).  The owner reads them when it likes, all lanes of a turn
-of the event loop together.  A `BufferedLane` is the same with its own read buffer.
+bytes that come (`unread`) and tells its owner once (`arrived`).  The owner reads them, at once or, with those of
+all other lanes, at the end of the event loop's turn.  A `BufferedLane` is the same with its own read buffer.
 
     send -> False                nothing was written, and nothing will be: the pair is unsent
     send -> True, then replied   exactly once a request: a whole reply, or a fault, which leaves the pair in doubt

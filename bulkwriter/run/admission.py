@@ -9,8 +9,8 @@ Five parts are asked before each send, in this order, since a question to the la
     quotas     the server's limits over time; a unit is taken before the send, and given back if nothing was written
 
 Admission hears of every request, of every reply (`created`, `heard`), of looks (`found`, `absent`) and of failed
-connections.  It passes the news to these parts, and returns what observers should be told.  What happens in one turn of the event loop
-comes together: it has one instant.
+connections.  It passes the news to these parts, and returns what observers should be told.  What happens in one turn of
+the event loop comes together, with one instant.
 
 Invariants: each request that was `sent` ends in one of `created`, `bad` and `heard`.  Only one request is in flight
 until something was created (the canary), while the breaker is open, and while sending is suspended.  Not here: pairs,

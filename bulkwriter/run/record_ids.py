@@ -37,7 +37,7 @@ class RecordIds:
         return self.newest if self.newest > self._newest_given else 0
 
     def add_all(self, ids: list[int], floors: list[int | None]) -> list[int]:
-        """Take the ids given to pairs with these floors.  Return the ascending indexes of ids that were given before."""
+        """Take the ids given to pairs with these floors.  Return the ascending indexes of those given before."""
         again = self._see_all(ids)
         for at, (record_id, floor) in enumerate(zip(ids, floors, strict=True)):
             if again and at in again:

@@ -1,11 +1,11 @@
 """The heart of a run: turns replies into outcomes, and sends ready pairs on free lanes.  Synchronous; it never waits.
 
-Everything happens by the turn of the event loop.  In a turn lanes only keep the bytes that come, and say so (`arrived`).
-At its end the run loop makes one step:
+Everything happens by the turn of the event loop.  In a turn lanes only keep the bytes that come, and say so.  At the
+end of the turn the run loop makes one step:
 
-    read   what came on all lanes.  The usual reply is told by its ends and digits (`core.created`); a lane reads any
-           other text itself and calls `replied`
-    rule   a reply that proves a creation takes the short way, all of a turn together.  Any other reply gets a ruling
+    read   what came on all lanes, in order.  The usual reply is told by its ends and digits (`core.created`).  A lane
+           reads any other text itself and calls `replied`
+    rule   replies that prove a creation take the short way, all in a row together.  Any other reply gets a ruling
            (`core.rulings`): what it means for the pair, and what it says about the server
     send   while there is a ready pair, a free lane, and nothing that holds the run back
 
@@ -154,7 +154,7 @@ class Sender:
             self._run.soon()
 
     def read(self) -> None:
-        """Read what has come on all lanes, in order, and settle the usual replies together."""
+        """Read what has come on all lanes, in order.  Usual replies in a row are settled together."""
         if not self._arrived:
             return
         now, usual, created = self._clock(), self._usual, list[Creation]()
@@ -164,6 +164,9 @@ class Sender:
                 if lane.is_fresh and (record_id := usual.id_in(lane.unread)):
                     created.append((lane, lane.take(now), record_id, usual.status))
                 else:
+                    if created:
+                        row, created = created, []
+                        self._settle(row, now)
                     lane.read(now)
         finally:  # a bug loses nothing: what is read is settled, and the next step reads the rest
             self._arrived.extend(arrived)

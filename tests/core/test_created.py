@@ -90,7 +90,8 @@ def test_another_text_is_learnt_after_a_while_and_only_then() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", "0", "01", "-1", "1.5", "1e3", " 1", "1 ", "null", '"1"', "true", "1}", "+1", "1_0", "²", "012", "1e1"]
+    "wrong",
+    ["", "0", "01", "-1", "1.5", "1e3", " 1", "1 ", "null", '"1"', "true", "1}", "+1", "1_0", "²", "012", "1e1"],
 )
 def test_only_a_plain_number_between_is_believed(wrong: str) -> None:
     for like in (1, 10, 178, 1780):
