@@ -160,7 +160,7 @@ class Lane(asyncio.BaseProtocol):
                 else:
                     self.is_fresh = False
                     self._acknowledge()
-            elif not self._transport.is_closing():
+            else:
                 self._stray()
         except Exception as e:
             self._break(e)
@@ -207,8 +207,10 @@ class Lane(asyncio.BaseProtocol):
 
     def hang_up(self) -> None:
         """Close an idle lane now, in good order: FIN instead of reset, and `close_notify` where there is TLS."""
+        now = self._clock()
+        self.read(now)
         self.is_open = False
-        self._close_at = self._clock() + SHUTDOWN_S
+        self._close_at = now + SHUTDOWN_S
         self._end_softly()
         self._connection.close()
 
@@ -231,7 +233,7 @@ class Lane(asyncio.BaseProtocol):
     def data_received(self, data: bytes) -> None:
         if self.unread:  # a second piece in the same turn; at most what the kernel held
             self.unread += data
-        else:
+        elif self.is_busy or not self._transport.is_closing():  # else it was cut, and this comes too late
             self.unread = data
             self._arrived(self)
 
