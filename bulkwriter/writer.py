@@ -199,14 +199,12 @@ class BulkWriter:
         if warm_start:
             await warm_start.keep_now(engine)
         await engine.committer.committed()
-        noted = self._ended()
-        await self._notes.end(noted)
-        await engine.committer.committed()
-        while (ended := self._ended()).exit_code != noted.exit_code:
-            noted = ended  # a look or a stray reply brought news while the end was noted
+        noted = None
+        while noted is None or self._ended().exit_code != noted.exit_code:
+            noted = self._ended()  # again if a look or a stray reply brought news while the end was noted
+            await self._history.end(noted)
             await self._notes.end(noted)
             await engine.committer.committed()
-        await self._history.end(noted)
         self._last_summary = replace(self.summary(), ended=noted)
         if error:
             raise error
