@@ -22,7 +22,6 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).p
 
 SET_FROM_OUTSIDE = {
     ("run/sender.py", "attempts"): "a count of `Stats`, on the way of every pair",
-    ("run/sender.py", "created"): "as `attempts`",
     ("run/entrance.py", "seq"): "the row of a `Single`, on the way of every pair that is given by itself",
     ("quota/account.py", "forget"): "a part of `Changes`, the record that one exchange fills",
     ("quota/account.py", "short"): "as `forget`",

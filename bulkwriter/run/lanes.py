@@ -52,6 +52,8 @@ class LaneStock:
         self._opening = 0
         self.freed: list[LaneLike] = []
         """Lanes that were answered since `keep_freed`."""
+        self.arrived: list[LaneLike] = []
+        """Lanes with bytes that nobody has read."""
         self.has_connected = False
 
     @property
@@ -76,6 +78,11 @@ class LaneStock:
             else:
                 self._close(lane)
         return taken
+
+    def take_arrived(self) -> list[LaneLike]:
+        """The lanes on which bytes came since the last call, in order."""
+        arrived, self.arrived = self.arrived, []
+        return arrived
 
     def give_back(self, lane: LaneLike, now: float) -> None:
         """The lane carries nothing now.  It may carry another request, unless it has served its time."""

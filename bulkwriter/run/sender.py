@@ -89,7 +89,6 @@ class Sender:
         self.log = log
         self._timeout_s, self._clock, self._wall = timeout_s, clock, wall
         self.lanes = LaneStock()
-        self._arrived: list[LaneLike] = []
         self._usual = UsualReply(created_id)
 
     def source_begins(self) -> None:
@@ -149,16 +148,16 @@ class Sender:
 
     def arrived(self, lane: LaneLike) -> None:
         """Bytes came on `lane`.  They are read at the end of this turn."""
-        self._arrived.append(lane)
+        self.lanes.arrived.append(lane)
         if not self._run.is_due:  # once a pair: half the cost of asking `soon`
             self._run.soon()
 
     def read(self) -> None:
         """Read what has come on all lanes, in order.  Usual replies in a row are settled together."""
-        if not self._arrived:
+        if not self.lanes.arrived:
             return
         now, usual, created = self._clock(), self._usual, list[Creation]()
-        arrived, self._arrived = iter(self._arrived), []
+        arrived = iter(self.lanes.take_arrived())
         try:
             for lane in arrived:
                 if lane.is_fresh and (record_id := usual.id_in(lane.unread)):
@@ -169,7 +168,7 @@ class Sender:
                         self._settle(row, now)
                     lane.read(now)
         finally:  # a bug loses nothing: what is read is settled, and the next step reads the rest
-            self._arrived.extend(arrived)
+            self.lanes.arrived.extend(arrived)
             if created:
                 self._settle(created, now)
 
