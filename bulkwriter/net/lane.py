@@ -216,6 +216,7 @@ class Lane(asyncio.BaseProtocol):
 
     def sweep(self, now: float) -> None:
         """Abort an overdue request, close a lane that was idle for too long, or end a lingering one."""
+        self.read(now)  # what has come is not overdue
         if self.is_busy:
             if now >= self._deadline:
                 self.abort(Fault.SILENT)
