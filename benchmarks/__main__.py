@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("words", nargs="*", metavar="WORD", help=f"{', '.join(BENCHMARKS)}; compare, plot, gate")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender; seeds of control [5]")
+    parser.add_argument("--rounds", type=int, default=6, help="turns of each contender; seeds of control [6]")
     parser.add_argument("--pairs", type=int, help="pairs instead of a benchmark's own number")
     parser.add_argument("--long", action="store_true", help="10^7 pairs and rows too")
     parser.add_argument("--axis", action="append", default=[], help="of scale, one of its axes; may be repeated [all]")

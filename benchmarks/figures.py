@@ -107,6 +107,13 @@ def ratio(rows: Sequence[Row], over: str, under: str, key: str) -> float | None:
     return None if top is None or not bottom else top / bottom
 
 
+def turn_ratios(runs: Sequence[Row], over: str, under: str, key: str) -> list[float]:
+    """The figure of `over` divided by that of `under`, turn by turn."""
+    turns = dict.fromkeys(run["turn"] for run in runs if "turn" in run)
+    by_turn = ([run for run in runs if run.get("turn") == turn] for turn in turns)
+    return [found for rows in by_turn if (found := ratio(rows, over, under, key)) is not None]
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Plain text, the first column to the left and the others to the right."""
     cells = [list(headings), *map(list, rows)]

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
     "aiohttp", "uvloop", "httptools", "orjson", "anyio", "aiolimiter", "pyroaring", "click",
-    "httpx", "niquests", "aiosonic", "pyreqwest", "rnet",
+    "httpx", "niquests", "aiosonic", "pyreqwest", "rnet", "wreq",
 )  # fmt: skip
 MODEL_NAME = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
 MACHINE_ID = Path("/etc/machine-id")

@@ -3,7 +3,8 @@
     benchmark, format   its name, and 1
     at, commit, is_dirty, versions, machine, load_before, journal_on    where and when; see machine.py
     settings            what was asked for, and what the benchmark chose
-    rows                one a contender: medians of its runs         ratios   what is claimed, from the rows
+    rows                one a contender: medians of its runs         ratios   what is claimed, from the rows or turns
+    spreads             least and most of a ratio over the turns, where it was taken turn by turn
     runs                every run, in order, starts first            notes    what a reader must know
 
 Names are BENCHMARK-TIME-COMMIT.json, so that they sort by time.  `compare` reads two of them and refuses to put figures
@@ -54,6 +55,7 @@ def result_of(name: str, plan: Plan, found: Findings, made: dict[str, Any]) -> R
         "keys": list(found.keys),
         "rows": found.rows,
         "ratios": found.ratios,
+        "spreads": found.spreads,
         "notes": found.notes,
         "runs": found.runs,
     }
@@ -101,9 +103,14 @@ def shown(result: Result) -> str:
         "",
         row_table(result["rows"], result["keys"]),
     ]
-    ratios = [[name, f"{value:.2f}"] for name, value in result["ratios"].items() if value is not None]
+    spreads = result.get("spreads", {})
+    ratios = [
+        [name, f"{value:.2f}", " to ".join(f"{end:.2f}" for end in spreads.get(name, ()))]
+        for name, value in result["ratios"].items()
+        if value is not None
+    ]
     if ratios:
-        lines += ["", table(["ratio of medians", ""], ratios)]
+        lines += ["", table(["ratio", "median", "of all turns"], ratios)]
     lines += [f"note: {note}" for note in result["notes"]]
     return "\n".join(lines)
 

@@ -35,7 +35,7 @@ class Plan:
 
     folder: Path
     cores: Cores
-    rounds: int = 5
+    rounds: int = 6
     pairs: int | None = None
     seed: int = 1
     is_long: bool = False
@@ -54,12 +54,16 @@ class Plan:
 
 @dataclass(slots=True, kw_only=True)
 class Findings:
-    """What one benchmark found: raw runs, a row a contender, ratios by name, and what a reader must know of them."""
+    """What one benchmark found: raw runs, a row a contender, ratios by name, and what a reader must know of them.
+
+    `spreads` has the least and the most of a ratio over the turns, where it was taken turn by turn.
+    """
 
     runs: list[Row]
     rows: list[Row]
     keys: tuple[str, ...]
     ratios: dict[str, float | None] = field(default_factory=dict)
+    spreads: dict[str, tuple[float, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
 

@@ -36,6 +36,7 @@ CLIENTS = (
     Client("aiohttp_gather", "aiohttp", "aiohttp, asyncio.gather as written", 0.1, is_own_loop=True),
     Client("pyreqwest_loop", "pyreqwest", "pyreqwest (Rust)", 1.0),
     Client("rnet_loop", "rnet", "rnet (Rust)", 1.0),
+    Client("wreq_loop", "wreq", "wreq (Rust)", 1.0),
     Client("aiosonic_loop", "aiosonic", "aiosonic", 0.25),
     Client("niquests_loop", "niquests", "niquests", 0.025),
     Client("httpx_loop", "httpx", "httpx", 0.01),

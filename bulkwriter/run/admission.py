@@ -6,7 +6,7 @@ Five parts are asked before each send, in this order, since a question to the la
     control    the send rate, and a pause after throttles
     breaker    a server that does not answer: then one probe at a time
     ceiling    the user's maximum rate
-    quotas     the server's limits over time; a unit is taken before the send, and given back if nothing was written
+    quotas     the server's limits over time; a unit is used with each request that is written
 
 Admission hears of every request, of every reply (`created`, `heard`), of looks (`found`, `absent`) and of failed
 connections.  It passes the news to these parts, and returns what observers should be told.  What happens in one turn of
@@ -79,10 +79,12 @@ class Admission:
             at = self.quotas.opens_at(now)
         return at
 
-    def room(self) -> int:
-        """How many requests may go together, once `opens_at` lets one go."""
-        is_free = not (self.suspension.error or self.breaker.is_open or self.ceiling or self.quotas)
-        return self.control.room() if is_free else 1
+    def room(self, now: float, most: int) -> int:
+        """How many of `most` requests may go together, once `opens_at` lets one go.  0: a unit is void meanwhile."""
+        if self.suspension.error or self.breaker.is_open or self.ceiling:
+            most = 1
+        most = min(most, self.control.room())
+        return self.quotas.room(now, most) if self.quotas else most
 
     def take_probe(self, now: float) -> None:
         """Take the breaker's probe while it is open: the next request is the probe, even if its lane must be opened
@@ -92,9 +94,11 @@ class Admission:
             self._has_probe = self.breaker.may_probe(now)
 
     def sent(self, now: float, count: int) -> None:
-        """So many requests were written."""
+        """So many requests were written, no more than there was room for."""
         if not count:
             return
+        if self.quotas:
+            self.quotas.spent(count)
         self._has_probe = False
         if self.suspension.error:
             self.suspension.tried(now)

@@ -119,12 +119,12 @@ class Sender:
                 return Wishes(at)
             if is_probe:
                 admission.take_probe(now)
-            taken = lanes.take(now, min(wanted, admission.room()))
+            room = admission.room(now, wanted)
+            if not room:
+                return Wishes(now + CONTENDED_S)
+            taken = lanes.take(now, room)
             if not taken:
                 return Wishes(lanes=lanes.missing(min(limit, len(in_flight) + len(ready))))
-            if admission.quotas and not admission.quotas.take():  # another process has just taken it
-                lanes.freed.extend(taken)
-                return Wishes(now + CONTENDED_S)
             sent = self._write(taken, now)
             self.stats.attempts += sent
             admission.sent(now, sent)
@@ -140,8 +140,6 @@ class Sender:
                 sent += 1
             else:
                 pairs.back(intent, now)
-                if self._admission.quotas:
-                    self._admission.quotas.untake()
         return sent
 
     # reading
