@@ -20,7 +20,7 @@ from typing import Final
 
 from pyroaring import BitMap64
 
-from .word_set import WordSet
+from .word_set import WordSet, add_words
 
 HALF: Final = 1 << 32
 LOW: Final = HALF - 1

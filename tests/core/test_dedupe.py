@@ -132,3 +132,11 @@ def test_many_record_ids_are_added_as_each_would_be(lists: list[list[int]]) -> N
         reference.update(numbers)
     assert sorted(ours) == sorted(reference)
     assert ours.highest == max([0, *reference])
+
+
+def test_new_ids_are_told_from_known_ones_many_at_a_time() -> None:
+    ids = IdSet()
+    assert ids.add_new([5, 7, 5]) == [2]
+    assert ids.add_new([7, 8, 2**64 + 1, -3]) == [0]
+    assert ids.add_new([2**64 + 1, 9, -3]) == [0, 2]
+    assert sorted(ids) == [-3, 5, 7, 8, 9, 2**64 + 1]
