@@ -84,12 +84,13 @@ class Epoch(NamedTuple):
     def burst(self, rate: float) -> float:
         """What a bucket of `rate` must have held: the most above it, and what was left when it refused."""
         left = min(1.0, rate * self.stretches[-1][0]) if self.stretches else 0.0
-        return left + max((taken - rate * span_s for span_s, taken in self.stretches), default=0.0)
+        return left + max((taken - rate * span_s for span_s, taken in ((0.0, 0), *self.stretches)))
 
     @property
     def fastest(self) -> float:
-        """The most that half of them or more were taken at."""
-        return max((n / s for s, n in self.stretches if s > 0 and 2 * n >= self.taken), default=math.inf)
+        """The most that half of those still known, or more, were taken at."""
+        known = self.stretches[0][1] if self.stretches else 0
+        return max((n / s for s, n in self.stretches if s > 0 and 2 * n >= known), default=math.inf)
 
 
 class Stated:
