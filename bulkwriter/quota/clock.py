@@ -44,6 +44,9 @@ SAMPLES: Final = 20
 """So many replies count.  More remember a rare backend for longer; fewer are faster to forget a false Date."""
 GRAIN_S: Final = 1.0
 """A Date tells whole seconds; see the module for the second that is added on both sides."""
+ANEW_S: Final = 0.05
+"""The same Date again tells next to nothing so soon, and thousands of replies a second have it.  Reading it costs as much
+as all else that a reply does; a Date that stands still must be noticed."""
 SPREAD_HOLDS_S: Final = 86_400.0
 """A backend whose clock was not seen for a day is taken for gone."""
 MOST_SPREAD_S: Final = 43_200.0
@@ -66,6 +69,7 @@ class ServerClock:
         """Least and most of each reply's offset to the boot clock."""
         self._earliest, self._latest = math.inf, -math.inf  # offsets of what is believed
         self._at = 0.0  # of the last sample
+        self._date: str | None = None  # the last one that was read
         self._spread_s, self._spread_until = spread_s, math.inf
 
     @property
@@ -90,8 +94,11 @@ class ServerClock:
         """A reply came at `boot` with this header, `took_s` after its request was sent.  Whether that changed much.
 
         True where the clock became known or unknown, or moved by more than a second: then decisions by the old one are
-        to be made again.  `age_s` is the reply's Age.  An HTTP-date in any of its three forms counts.
+        to be made again.  The same header as just before is passed over.  `age_s` is the reply's Age.  An HTTP-date in any of its three forms counts.
         """
+        if date == self._date and boot < self._at + ANEW_S:
+            return False
+        self._date = date
         at = http_date(date.strip(" \t"), CENTURY_S) if date else None
         return at is not None and self.saw(at, boot, took_s=took_s, has_age=age_s > 0)
 
