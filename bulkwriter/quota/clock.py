@@ -45,8 +45,8 @@ SAMPLES: Final = 20
 GRAIN_S: Final = 1.0
 """A Date tells whole seconds; see the module for the second that is added on both sides."""
 ANEW_S: Final = 0.05
-"""The same Date again tells next to nothing so soon, and thousands of replies a second have it.  Reading it costs as much
-as all else that a reply does; a Date that stands still must be noticed."""
+"""The same Date again tells next to nothing so soon, and thousands of replies a second have it.  More would tell the
+time less exactly, and notice later that a Date stands still."""
 SPREAD_HOLDS_S: Final = 86_400.0
 """A backend whose clock was not seen for a day is taken for gone."""
 MOST_SPREAD_S: Final = 43_200.0
@@ -94,7 +94,8 @@ class ServerClock:
         """A reply came at `boot` with this header, `took_s` after its request was sent.  Whether that changed much.
 
         True where the clock became known or unknown, or moved by more than a second: then decisions by the old one are
-        to be made again.  The same header as just before is passed over.  `age_s` is the reply's Age.  An HTTP-date in any of its three forms counts.
+        to be made again.  The same header as just before is passed over.  `age_s` is the reply's Age.  An HTTP-date in
+        any of its three forms counts.
         """
         if date == self._date and boot < self._at + ANEW_S:
             return False

@@ -34,6 +34,18 @@ def test_one_reply_tells_the_time_to_a_few_seconds() -> None:
     assert clock.latest(1_000.0) == pytest.approx(NOON + 2.1)  # "12:00:00" of a timer a second late, and the way back
 
 
+def test_the_same_date_is_read_again_only_after_a_while() -> None:
+    clock, date = ServerClock(), "Mon, 30 Nov 2026 20:00:00 GMT"
+    assert clock.heard(date, 100.0)
+    first = clock.latest(100.04) or 0.0
+    clock.heard(date, 100.04)
+    assert clock.latest(100.04) == first
+    clock.heard(date, 100.06)  # it stands still, or it tells the time better
+    assert (clock.latest(100.06) or 0.0) < first + 0.02
+    clock.heard("Mon, 30 Nov 2026 22:00:00 GMT", 100.061)  # another backend is heard at once
+    assert clock.spread_s > 7_000
+
+
 def test_many_replies_tell_it_better_and_old_ones_worse() -> None:
     clock = ServerClock()
     for tenth in range(20):
