@@ -148,13 +148,9 @@ class Quotas:
         self.spent(1, kind)
         return True
 
-    def untake(self, kind: str = WRITE) -> None:
-        """The request was not sent after all."""
-        self.classes[kind].units.untake()
-
-    def ended(self, kind: str = WRITE) -> None:
-        """A request was answered, or was given up at its deadline."""
-        if self.classes[kind].units.ended() and self._client.has_ended(self.boot(), kind):
+    def ended(self, kind: str = WRITE, *, count: int = 1) -> None:
+        """So many requests were answered, or were given up at their deadline."""
+        if self.classes[kind].units.ended(count) and self._client.has_ended(self.boot(), kind):
             self.exchanges.report()
         if self._waiting or self._is_starved:
             self._awake()

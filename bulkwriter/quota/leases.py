@@ -88,10 +88,6 @@ class Share:
         self.on_way += count
         self.next_at = max(self.next_at, now - self._catch_up_s) + count * self.gap_s
 
-    def untake(self) -> None:
-        self.on_way -= 1
-        self.next_at -= self.gap_s
-
     def ended(self, now: float, count: int) -> None:
         self.on_way -= count
         self._cold += count
@@ -213,17 +209,9 @@ class Units:
         for share in self.shares:
             share.take(now, count)
 
-    def untake(self) -> None:
-        """A request taken last was not sent."""
-        self.left += 1
-        self.on_way -= 1
-        self._used -= 1
-        for share in self.shares:
-            share.untake()
-
-    def ended(self) -> bool:
-        """One request was answered, or was given up at its deadline.  Whether that is to be booked at once."""
-        self._over += 1
+    def ended(self, count: int) -> bool:
+        """So many requests were answered, or given up at their deadline.  Whether that is to be booked at once."""
+        self._over += count
         return self._over >= self._batch or self._over == self.on_way
 
     def settle(self, now: float) -> None:

@@ -111,8 +111,7 @@ class Admission:
     def ended(self, count: int) -> None:
         """So many requests were answered or given up: their units of quota are spent."""
         if self.quotas:
-            for _ in range(count):
-                self.quotas.ended()
+            self.quotas.ended(count=count)
 
     def saw(self, reply: Reply, took_s: float) -> None:
         """A reply came `took_s` after its request.  Its Date may be new."""

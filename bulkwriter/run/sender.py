@@ -37,7 +37,7 @@ from ..core.stats import Stats
 from ..events import LaneShifted, SameRejections
 from ..listing.looks import Looker
 from ..model import SINGLE_SEQ, Fault, Intent, Reply, State, Verdict, VerdictKind
-from ..quota.gate import CONTENDED_S
+from ..quota.gate import CONTENDED_S, TURN_S
 from ..rows import outcome_detail, text_of
 from .admission import Admission
 from .lanes import NOTE, LaneLike, LaneStock, lane_history
@@ -134,7 +134,11 @@ class Sender:
     def _write(self, lanes: list[LaneLike], now: float) -> int:
         """Send a ready pair on each of these lanes.  Return how many requests were written."""
         pairs, encode, deadline, sent = self._pairs, self._token_refresh.encode, now + self._timeout_s, 0
-        for lane in lanes:
+        has_quotas = self._admission.quotas is not None
+        for place, lane in enumerate(lanes):
+            if has_quotas and self._clock() > now + TURN_S:  # the process was stopped: others may have that room now
+                self.lanes.freed.extend(lanes[place:])
+                break
             intent = pairs.next()
             if lane.send(encode(intent[1]), intent, now, deadline):
                 sent += 1

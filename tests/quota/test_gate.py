@@ -127,16 +127,6 @@ def test_a_lease_that_is_not_used_is_given_back_when_it_is_over(tmp_path: Path) 
     at_work(tmp_path, ["write:10000/hour", "write:50/s", "write:500/10s"], act)
 
 
-def test_a_unit_that_was_not_sent_is_used_again(tmp_path: Path) -> None:
-    async def act(one: One) -> None:
-        await one.opens_at()
-        assert one.quotas.take()
-        one.quotas.untake()
-        assert await one.send(100) == 30
-
-    at_work(tmp_path, ["write:30/hour", "write:50/s"], act)
-
-
 def test_a_turn_gets_as_much_room_as_there_is(tmp_path: Path) -> None:
     async def act(one: One) -> None:
         quotas = one.quotas
