@@ -74,7 +74,7 @@ class Outcome:
     """What became of one pair, as the journal has it when this is delivered.
 
     `seq` is the 0-based place in the source (single writes count from `SINGLE_SEQ`; -1: `timeout` ended before the
-    journal was asked).  `pair` is None for a bad row.  `record_id` is the id of the record, where it is known.
+    journal was asked).  `pair` is None for a bad row.  `state` says what became of it.  `record_id` is known or None.
     `attempts` counts requests of which at least one byte was written.  `http_status` is that of the last whole reply.
     `errors` are the server's reasons, `message` one in words, also of ours.  `line` is 1-based, of the source, or None.
     """
