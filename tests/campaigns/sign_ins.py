@@ -1,4 +1,4 @@
-"""`scripts/sign-ins [KILLS] [SEED]`: two runs share one sign-in, and one of them is killed while it renews it.
+"""`scripts/signins [KILLS] [SEED]`: two runs share one sign-in, and one of them is killed while it renews it.
 
 The token lives for seconds.  Who renews holds a lock, which the kernel tells.  That process is killed after a time
 drawn by chance, from before its request until after its save.  Where a kill took the refresh token with it, a note says
@@ -136,7 +136,7 @@ def main(kills: int = 50, seed: int = 1) -> int:
     say(f"{len(runs.bad)} runs failed; {written:,} records, {doubled} doubled; ended with {dict(ended)}")
     for words in runs.bad:
         say(words)
-    say(f"({took_s:.0f} s; scripts/sign-ins {kills} {seed})")
+    say(f"({took_s:.0f} s; scripts/signins {kills} {seed})")
     return 1 if runs.bad or doubled or counts["kills"] < kills else 0
 
 
