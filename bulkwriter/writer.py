@@ -202,8 +202,8 @@ class BulkWriter:
         noted = None
         while noted is None or self._ended().exit_code != noted.exit_code:
             noted = self._ended()  # again if a look or a stray reply brought news while the end was noted
-            await self._history.end(noted)
             await self._notes.end(noted)
+            await self._history.end(noted)
             await engine.committer.committed()
         self._last_summary = replace(self.summary(), ended=noted)
         if error:
