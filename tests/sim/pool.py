@@ -147,9 +147,7 @@ class SimPool:
 
     def _say(self, lane: SimLane, reply: Reply) -> None:
         """A reply arrives that is none to the request which the lane carries, if any."""
-        if lane.is_busy:
-            self.watch.heard(reply)
-        lane.deliver(wire_of(reply), f"{reply.status}")
+        self._reach(lane, reply, wire_of(reply), f"{reply.status}")
 
     def forget(self, lane: Lane) -> None:
         self._lanes.pop(lane, None)
@@ -171,21 +169,27 @@ class SimPool:
             reply = create_reply(request.answer)
             if self.server.date:
                 reply = reply._replace(date=self.server.date(self.process.now))
-        if lane.is_busy:
-            self.watch.heard(reply)
-            self._pass(lane, self._trouble(lane, reply, wire_of(reply)), f"{reply.status}")
-        else:  # another's reply was taken for the one to this request
-            lane.deliver(wire_of(reply), f"{reply.status}")
+        text = wire_of(reply)
+        if lane.is_busy:  # else another's reply was taken for the one to this request
+            text = self._trouble(lane, reply, text)
+        self._pass(lane, reply, text)
 
-    def _pass(self, lane: SimLane, text: bytes, what: str) -> None:
+    def _pass(self, lane: SimLane, reply: Reply, text: bytes) -> None:
         """The network brings a reply, now and then in two pieces."""
+        what = f"{reply.status}"
         if self.rng.random() < SPLIT:
             at = self.rng.randrange(1, len(text))
             lane.deliver(text[:at], f"a part of {what}")
             later = self.rng.choice((0.0, 0.001))
-            asyncio.get_running_loop().call_later(later, lane.deliver, text[at:], f"the rest of {what}")
+            asyncio.get_running_loop().call_later(later, self._reach, lane, reply, text[at:], f"the rest of {what}")
         else:
-            lane.deliver(text, what)
+            self._reach(lane, reply, text, what)
+
+    def _reach(self, lane: SimLane, reply: Reply, text: bytes, what: str) -> None:
+        """The last bytes of a reply reach the lane: now it can be known."""
+        if lane.is_busy:
+            self.watch.heard(reply)
+        lane.deliver(text, what)
 
     def _fail(self, lane: SimLane, fault: Fault) -> None:
         """What comes in place of a reply."""
