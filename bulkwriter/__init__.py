@@ -16,6 +16,7 @@ Read the code in this order.  The `__init__.py` of each folder says what is wher
     wiring, server_client               put the real parts together: journal, network, quotas
     guarded, shielded, threads          guards for callbacks of the event loop; steps that no cancellation breaks in
                                         two; threads that may hang
+    wording                             texts for people, in the words of the library and of the command line
     amounts, shell                      how counts and durations, and how text from outside is shown
     run/                                the run itself: waits and acts
     entities/                           the kind of record that is written: names on the wire, roles, words for people

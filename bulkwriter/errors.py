@@ -25,6 +25,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from .wording import Worded, typed
+
 
 class Exit(IntEnum):
     """Exit codes of the command line; when several apply, `bulkwriter help exit-codes` says which comes first.
@@ -48,7 +50,10 @@ class Exit(IntEnum):
 
 
 class BulkwriterError(Exception):
-    """The root of all errors that this package raises on purpose.  `hint` names what to do next, or is empty."""
+    """The root of all errors that this package raises on purpose.  `hint` names what to do next, or is empty.
+
+    Both are in the words of the library, whatever the words in which they are given (`wording`).
+    """
 
     exit_code: Exit = Exit.BUG
     code: str = "bug"
@@ -56,11 +61,16 @@ class BulkwriterError(Exception):
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = Worded(hint)
         self.code = code or self.code
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+    def typed(self) -> str:
+        """The same text in the words of the command line."""
+        message = typed(self.message)
+        return f"{message}\n  {self.hint.typed}" if self.hint else message
 
 
 class UsageError(BulkwriterError):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 from urllib.parse import urlsplit
 
 from .errors import UsageError
+from .wording import Worded
 
 DEFAULT_BASE_URL: Final = "https://spaces.nexudus.com"
 
@@ -153,7 +154,7 @@ class Settings:
             )
         if self.after_loss and self.existing == "skip":
             raise UsageError(
-                "--after-loss and --existing skip cannot go together: nothing would be looked up",
+                Worded("--after-loss and --existing skip cannot go together: nothing would be looked up"),
                 hint="leave out --existing, so that what the lost run created is found",
             )
 

@@ -21,16 +21,17 @@ import pytest
 from . import test_tidy
 from .test_tidy import MODULES, PACKAGE, imported_parts, imports, name_of, part_of
 
-NOUNS = {"model", "rows", "errors", "events", "metrics", "settings"}
+NOUNS = {"model", "rows", "errors", "events", "metrics", "settings", "wording"}
 MAY_USE: dict[str, set[str]] = {
     # the nouns
     "model": set(),
     "rows": {"model"},
-    "errors": set(),
+    "wording": set(),
+    "errors": {"wording"},
     "events": {"metrics"},
     "metrics": set(),
     "entities": set(),
-    "settings": {"errors"},
+    "settings": {"errors", "wording"},
     "stored_sign_in": {"settings", "shell"},
     # how numbers, and what comes from outside, are shown
     "amounts": set(),
@@ -40,7 +41,7 @@ MAY_USE: dict[str, set[str]] = {
     "shielded": set(),
     "threads": {"errors"},
     # decide, talk, remember, read
-    "core": {"amounts", "errors", "metrics", "model", "rows", "settings"},
+    "core": {"amounts", "errors", "metrics", "model", "rows", "settings", "wording"},
     "adaptive": {"model"},
     "net": {
         "__version__",
@@ -55,7 +56,7 @@ MAY_USE: dict[str, set[str]] = {
         "stored_sign_in",
     },
     "store": {"__version__", "entities", "errors", "guarded", "model", "rows", "stored_sign_in", "threads"},
-    "sources": {"entities", "errors", "guarded", "model", "shell", "threads"},
+    "sources": {"entities", "errors", "guarded", "model", "shell", "threads", "wording"},
     # look, wait and act
     "quota": {*NOUNS, "core", "guarded", "net", "store", "threads"},
     "listing": {*NOUNS, "core", "entities", "net"},
@@ -169,6 +170,7 @@ PURE = {
     "metrics",
     "model",
     "rows",
+    "wording",
     *PURE_QUOTA,
     *PURE_RESOLVE,
 }

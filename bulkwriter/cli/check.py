@@ -238,7 +238,7 @@ class Check(CountingCommand):
         self.findings.append(Finding(name, text, code, is_open))
 
     def _failed(self, name: str, error: BulkwriterError) -> None:
-        self._add(name, str(error), error.exit_code)
+        self._add(name, error.typed(), error.exit_code)
 
     @property
     def exit_code(self) -> int:

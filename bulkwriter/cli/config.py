@@ -17,6 +17,7 @@ import click
 from ..errors import ConfigurationStop, UsageError
 from ..settings import DEFAULT_BASE_URL, amount
 from ..shell import visible
+from ..wording import typed
 from . import config_files, describe, options
 from .choose import without_password
 from .secret import SECRET_ENV
@@ -100,7 +101,7 @@ def stored_here(ctx: click.Context, chosen: Mapping[str, config_files.FromFile])
         file = SignInFile.of(setting("base_url") or DEFAULT_BASE_URL, setting("account"))
         stored = file.load()
     except ConfigurationStop as error:
-        return Shown("stored-sign-in", error.message, "-")
+        return Shown("stored-sign-in", typed(error.message), "-")
     except ValueError:
         return Shown("stored-sign-in", "not known: the base URL is no URL", "-")
     return Shown("stored-sign-in", NOT_SHOWN if stored else "-", visible(str(file.path)) if stored else "default")

@@ -17,6 +17,7 @@ from ..core.left import to_do
 from ..errors import BulkwriterError, Exit, TryLater
 from ..model import Counts, Summary, iso
 from ..shell import join, operand
+from ..wording import typed
 from . import describe, reason_lines
 from .choose import without_password
 
@@ -102,7 +103,7 @@ def reason_of(error: BaseException) -> str:
     """An interrupt is none of ours: it came before signals were watched."""
     if isinstance(error, KeyboardInterrupt):
         return signal.SIGINT.name
-    return error.message if isinstance(error, BulkwriterError) else f"a bug of ours: {type(error).__name__}"
+    return typed(error.message) if isinstance(error, BulkwriterError) else f"a bug of ours: {type(error).__name__}"
 
 
 def time_to_come_back(error: BaseException | None) -> dict[str, str | None]:

@@ -17,9 +17,11 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from typing import Any
 
 from .. import events
 from ..observe.sentences import name, sentence
+from ..wording import Worded
 from .stderr import Stderr
 
 GATHER_S = 30.0
@@ -78,6 +80,7 @@ class EventLines:
             self._print(event, count - 1)
 
     def _print(self, event: events.Event, more: int) -> None:
+        event = as_typed(event)
         is_sum = isinstance(event, events.DoubtsSettled)
         text = sentence(event, wall=self._wall()) + (
             f" ({more:,} more like this before)" if more and not is_sum else ""
@@ -85,6 +88,13 @@ class EventLines:
         is_end = isinstance(event, events.Stopping) and event.is_error
         put = self._stderr.print_once if is_end else self._stderr.print
         put(text, event=name(event), **dataclasses.asdict(event), **({"more": more} if more else {}))
+
+
+def as_typed(event: events.Event) -> events.Event:
+    """An event with its texts in the words of the command line."""
+    values = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
+    texts: dict[str, Any] = {key: value.typed for key, value in values.items() if isinstance(value, Worded)}
+    return dataclasses.replace(event, **texts)
 
 
 def together(earlier: events.Event | None, event: events.Event) -> events.Event:

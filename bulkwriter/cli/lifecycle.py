@@ -35,6 +35,7 @@ import click
 from ..errors import BulkwriterError
 from ..guarded import guarded
 from ..settings import Settings
+from ..wording import typed
 from . import choose, config_files, progress
 from .ending import exit_code_of, first_of, resume_command, time_to_come_back
 from .event_lines import EventLines
@@ -210,7 +211,8 @@ class Invocation:
         stderr = self.stderr
         self.event_lines.finish()
         if isinstance(error, BulkwriterError):
-            stderr.print_once(f"error: {error}", event="error", message=error.message, hint=error.hint)
+            message, hint = typed(error.message), error.hint.typed
+            stderr.print_once(f"error: {error.typed()}", event="error", message=message, hint=hint)
         elif error is not None and not isinstance(error, KeyboardInterrupt):
             # `stderr` strikes out secrets itself.
             stderr.print(bug(error, is_verbose=self.options["verbose"], secrets=[]), event="bug")

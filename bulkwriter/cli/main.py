@@ -162,7 +162,7 @@ def invoke(args: Sequence[str], env: Mapping[str, str]) -> int:
         put_stderr("interrupted")
         code = 130
     except BulkwriterError as e:
-        put_stderr(f"error: {e}")
+        put_stderr(f"error: {e.typed()}")
         code = int(e.exit_code)
     except Exception as e:
         put_stderr(bug(e, is_verbose="-v" in args or "--verbose" in args, secrets=secrets_of(env)))

@@ -18,6 +18,7 @@ from typing import Final, Self
 
 from ..errors import BulkwriterError
 from ..threads import started
+from ..wording import typed
 
 FIRST_S: Final = 2.0
 """Then the run has begun, and its first rows are there."""
@@ -74,7 +75,7 @@ class ReportKept:
         try:
             self._write(self._path, self._make(round(self._every_s)))
         except (BulkwriterError, OSError) as error:
-            self._tell(error.message if isinstance(error, BulkwriterError) else error.strerror or str(error))
+            self._tell(typed(error.message) if isinstance(error, BulkwriterError) else error.strerror or str(error))
         except Exception as error:  # a bug in a page must not hurt a run
             self._tell(f"a bug of ours, {type(error).__name__}")
         self._took_s = time.monotonic() - began_at

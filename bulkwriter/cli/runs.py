@@ -103,7 +103,8 @@ def facts_of(entry: Entry, taken: Collection[str] = ()) -> dict[str, Any]:
         reason = error.message if is_there else "there is no journal at that place any more: it was moved or deleted"
         return found | {"state": "unreadable" if is_there else "gone", "reason": reason}
     except (BulkwriterError, OSError) as error:
-        return found | {"state": "unreadable", "reason": str(error)}
+        reason = error.typed() if isinstance(error, BulkwriterError) else str(error)
+        return found | {"state": "unreadable", "reason": reason}
 
 
 def of_journal(journal: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BulkwriterError, SourceError
 from ..model import SINGLE_SEQ
+from ..wording import typed
 
 if TYPE_CHECKING:
     from ..sources.columns import Columns
@@ -82,7 +83,7 @@ def own_rows(reader: JournalReader, columns: tuple[str, str], path: Path | None)
             return changed
         return OwnRows(open_table(source, TableOptions(**options), is_header=wanted.is_in), wanted, source)
     except BulkwriterError as error:
-        return error.message
+        return typed(error.message)
 
 
 def origin_of(meta: dict[str, str]) -> dict[str, Any]:

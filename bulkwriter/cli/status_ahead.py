@@ -21,6 +21,7 @@ from ..core.writes import writes_to_come
 from ..errors import BulkwriterError
 from ..quota.eta import UNKNOWN
 from ..store.starts import RUN, noted_of, number_of, wall_of
+from ..wording import typed
 from . import describe
 
 RATE_MAX: Final = 1e9
@@ -48,7 +49,7 @@ def facts(reader: JournalReader, run_state: RunState) -> dict[str, Any]:
         if outlook and run_state.is_theirs and run_state.resume_at is not None:
             outlook = outlook.later(run_state.resume_at)
     except BulkwriterError as error:
-        return found | {"trouble": error.message}
+        return found | {"trouble": typed(error.message)}
     counts, rows = run_state.counts, run_state.rows
     left = to_do(counts, rows.not_read, is_alive=is_alive)
     unmet = int(number_of(noted, "unmet", RATE_MAX) or 0)

@@ -16,6 +16,7 @@ from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..model import FATAL_FAULTS, Fault, Verdict, moment
 from ..rows import text_of
 from ..settings import Settings
+from ..wording import Worded
 from .reasons import escaped, words_of
 
 GO_ON = "nothing is lost: the same command goes on where this one ended"
@@ -100,7 +101,8 @@ def no_role(role: str) -> str:
 def true_without_journal(error: BulkwriterError, settings: Settings) -> BulkwriterError:
     """The same error.  Where no journal is kept, its hint does not promise that the run can go on."""
     if not settings.journal:
-        error.hint = NOT_KEPT if isinstance(error, TryLater) else error.hint.replace(GO_ON, NOT_KEPT)
+        is_later = isinstance(error, TryLater)
+        error.hint = Worded(NOT_KEPT if is_later else error.hint.typed.replace(GO_ON, NOT_KEPT))
     return error
 
 
@@ -109,7 +111,7 @@ def at_connect(fault: Fault, detail: str, *, has_connected: bool) -> BulkwriterE
     hint = FATAL_FAULTS.get(fault)
     if hint is None or (has_connected and fault is not Fault.TLS):
         return None
-    return ConfigurationStop(f"{fault.value}: {detail}", hint=hint)
+    return ConfigurationStop(Worded(f"{fault.value}: {detail}"), hint=hint)
 
 
 def at_long_wait(stated_s: float | None, settings: Settings, wall_s: float) -> BulkwriterError | None:

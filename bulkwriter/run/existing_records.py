@@ -27,6 +27,7 @@ from ..model import Intent
 from ..settings import Settings
 from ..store.journal import Journal
 from ..store.schema import RISING_IDS
+from ..wording import Worded
 from .baseline_keeper import BaselineKeeper
 from .ports import Ports
 from .record_ids import RecordIds
@@ -151,7 +152,7 @@ class KnownRecords:
             return
         if not self._has_told:  # many single writes may wait here at once
             self._has_told = True
-            self._tell(Note(f"{OUTWAITING}: nothing is looked up or sent for {wait_s:,.0f} s"))
+            self._tell(Note(Worded(f"{OUTWAITING}: nothing is looked up or sent for {wait_s:,.0f} s")))
         await anyio.sleep(wait_s)
 
     async def _begin_floors(self) -> None:

@@ -37,6 +37,7 @@ from ..errors import JournalError, is_of_journal
 from ..events import Note
 from ..model import Counts, Ended, VerdictKind, whole_second
 from ..store.starts import LAST_START, RUN, SOURCE, ended_text, source_text
+from ..wording import Worded
 from .bottleneck import waits_until
 from .token_life import token_warning
 
@@ -124,7 +125,7 @@ class Notes:
         self._has_warned = True
         settings = self._engine.settings
         if warning := token_warning(settings, eta_s, is_kept=settings.journal is not None):
-            self._engine.run.tell(Note(warning))
+            self._engine.run.tell(Note(Worded(warning)))
 
 
 def counts_of(engine: Engine) -> Counts:

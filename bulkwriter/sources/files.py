@@ -32,6 +32,7 @@ from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import SourceError, UsageError
 from ..model import Batch
 from ..shell import operand, quote
+from ..wording import Worded
 from .batches import Source
 from .columns import Columns
 from .csvrows import CsvRows
@@ -175,7 +176,7 @@ def refuse_options(name: str, options: Mapping[str, str | None]) -> None:
     """Raise `UsageError` if one of these is given, which the source `name` does not know."""
     for flag, value in options.items():
         if value is not None:
-            raise UsageError(f"{flag} does not go with {name}", hint=f"leave out {flag} (see: help sources)")
+            raise UsageError(Worded(f"{flag} does not go with {name}"), hint=f"leave out {flag} (see: help sources)")
 
 
 def refuse_path(path: str) -> None:

@@ -117,8 +117,8 @@ def test_a_floor_above_the_ceiling_is_refused_with_both_flags() -> None:
     with pytest.raises(UsageError) as error:
         settings("--min-rate=10", "--rate=5")
     assert error.value.message == "min_rate = 10 is above rate = 5"
-    assert "--min-rate" in error.value.hint
-    assert "--rate" in error.value.hint
+    assert "--min-rate" in error.value.hint.typed
+    assert "--rate" in error.value.hint.typed
     assert settings("--min-rate=5", "--rate=5").min_rate == 5
     assert settings("--min-rate=10", "--quota=write:60/min").min_rate == 10  # quotas hold all the same
 

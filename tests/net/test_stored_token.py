@@ -221,7 +221,7 @@ async def test_killed_at_any_step_of_a_refresh_nobody_fails_undeservedly(
         except ConfigurationStop as stop:
             lost += 1
             assert not password, stop  # noqa: PT017 most kills end in no error
-            assert "bulkwriter login --base-url https://api.example" in stop.hint  # noqa: PT017
+            assert "bulkwriter login --base-url https://api.example" in stop.hint.typed  # noqa: PT017
             told = [note for run in runs for note in run.notes]
             assert any("cannot be renewed" in note and "The token is good until 20" in note for note in told)
             stored = world.file.load()

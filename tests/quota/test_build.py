@@ -34,6 +34,6 @@ def test_a_ledger_on_a_network_file_system_is_refused_with_words(
     with pytest.raises(LedgerError, match=f"network file system .{kind}") as refused:
         quotas_for(settings, ignore)
     assert refused.value.exit_code == 5
-    assert "--ledger" in (refused.value.hint or "")
-    assert "--quota-share" in (refused.value.hint or "")
+    assert "--ledger" in refused.value.hint.typed
+    assert "--quota-share" in refused.value.hint.typed
     assert not ledger.parent.exists()

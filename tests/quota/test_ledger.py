@@ -219,7 +219,7 @@ def refused(path: Path) -> JournalError:
     with pytest.raises(JournalError) as error:
         opened(path)
     assert error.value.exit_code == 5
-    assert "--ledger" in error.value.hint
+    assert "--ledger" in error.value.hint.typed
     return error.value
 
 
@@ -336,7 +336,7 @@ def test_it_is_in_the_state_folder_of_the_user() -> None:
 def test_a_user_without_a_home_is_told_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")  # as in a container that runs under a number that nobody has
     monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)
-    with pytest.raises(LedgerError, match=r"no place.*\n.*--ledger"):
+    with pytest.raises(LedgerError, match=r"no place.*\n.*with ledger"):
         ledger_path(None, {})
     assert ledger_path(Path("/state/ledger"), {}) == Path("/state/ledger")
 

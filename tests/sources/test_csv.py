@@ -87,8 +87,8 @@ def test_a_text_without_its_columns_is_an_error(data: bytes, words: str) -> None
 def test_a_missing_column_names_the_option_that_helps() -> None:
     with pytest.raises(SourceError) as caught:
         read_all(b"CourseLessonId,Enrolment\n")
-    assert "--member-column" in caught.value.hint
-    assert "--lesson-column" not in caught.value.hint
+    assert "--member-column" in caught.value.hint.typed
+    assert "--lesson-column" not in caught.value.hint.typed
     assert caught.value.line == 1
 
 

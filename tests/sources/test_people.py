@@ -135,14 +135,14 @@ def test_the_hint_says_in_which_line_the_columns_are() -> None:
     for sizes in CUTS:
         with pytest.raises(SourceError, match=r"line 1: no column .* found: Completed lessons") as caught:
             read_all(TITLED, sizes=list(sizes))
-        assert caught.value.hint == "line 4 names the columns: give --header-line 4"
+        assert caught.value.hint.typed == "line 4 names the columns: give --header-line 4"
     with pytest.raises(SourceError) as caught:
         read_all(b'A "title", with a quote" that is odd\n' + HEAD)
-    assert "--header-line 2" in caught.value.hint
+    assert "--header-line 2" in caught.value.hint.typed
     for blank, hint in ((18, "--header-line 20"), (19, "name the right one with")):
         with pytest.raises(SourceError) as caught:
             read_all(b"title\n" + b"\n" * blank + HEAD)
-        assert hint in caught.value.hint
+        assert hint in caught.value.hint.typed
 
 
 def read_from(data: bytes, header_line: int, sizes: list[int], path: str = "x.csv") -> list[tuple[int, int] | None]:

@@ -56,8 +56,8 @@ def refused(path: Path) -> JournalError:
     for look in (JournalReader.counts, lambda reader: list(reader.export({State.CREATED})), JournalReader.meta):
         with JournalReader(path) as reader, pytest.raises(JournalError, match="damaged"):
             look(reader)
-    assert "--after-loss" in writing.value.hint
-    assert "--existing check" in writing.value.hint
+    assert "--after-loss" in writing.value.hint.typed
+    assert "--existing check" in writing.value.hint.typed
     return writing.value
 
 
@@ -157,5 +157,5 @@ def test_a_wal_without_its_journal_is_kept(path: Path, is_there: bool) -> None:
     for look in (open_journal, JournalReader):
         with pytest.raises(JournalError, match="its -wal is there") as error:
             look(path)
-        assert "--after-loss" in error.value.hint
+        assert "--after-loss" in error.value.hint.typed
     assert wal.stat().st_size == 5_000

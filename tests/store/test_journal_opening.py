@@ -169,7 +169,7 @@ def test_a_gap_and_an_unknown_state_are_damage(path: Path) -> None:
         db.close()
         with pytest.raises(JournalError, match="damaged") as e:
             open_journal(path)
-        assert "--existing check" in e.value.hint
+        assert "--existing check" in e.value.hint.typed
         assert holder(path) is None
         path.unlink()
 

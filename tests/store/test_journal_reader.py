@@ -162,7 +162,7 @@ def test_exports_by_state_over_many_chunks(path: Path) -> None:
 def test_no_journal_and_no_journal_of_ours(path: Path) -> None:
     with pytest.raises(JournalError, match="there is no journal at") as e:
         JournalReader(path)
-    assert "bulkwriter run" in e.value.hint
+    assert "bulkwriter run" in e.value.hint.typed
     path.write_text("CourseLessonId,CourseMemberId\n1,2\n")
     with pytest.raises(JournalError, match="no journal"):
         JournalReader(path)
@@ -180,7 +180,7 @@ def test_what_a_start_left_that_ended_while_it_made_the_file_is_called_empty_not
         assert path.stat().st_size
     with pytest.raises(JournalError, match="is empty: no start has written to it yet") as e:
         JournalReader(path)
-    assert "`bulkwriter run SOURCE` goes on with it" in e.value.hint
+    assert "`bulkwriter run SOURCE` goes on with it" in e.value.hint.typed
     open_journal(path).close()
     with JournalReader(path) as reader:
         assert reader.counts() == {}

@@ -60,7 +60,7 @@ def test_a_state_folder_is_absolute_or_refused(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match="no absolute path") as error:
         ledger_path(None)
-    assert "--ledger" in error.value.hint
+    assert "--ledger" in error.value.hint.typed
     assert ledger_path(Path("here")) == Path.cwd() / "here"
     monkeypatch.setenv("XDG_STATE_HOME", "/state")
     assert ledger_path(None) == Path("/state/bulkwriter/ledger")

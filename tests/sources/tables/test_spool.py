@@ -121,7 +121,7 @@ async def test_a_query_chooses_rows_and_their_order(tmp_path: Path) -> None:
     path = database(tmp_path / "a.sqlite3", "CREATE TABLE other(a)")
     with pytest.raises(UsageError, match="has 2 tables, and one is wanted; found: other, pairs") as caught:
         await rows_of(path)
-    assert "--query" in caught.value.hint
+    assert "--query" in caught.value.hint.typed
     query = "SELECT * FROM pairs WHERE CourseLessonId < 4 ORDER BY CourseMemberId DESC"
     assert await rows_of(path, query=query) == [Row((3, 4), 1), Row((1, 2), 2)]
 
@@ -249,7 +249,7 @@ def test_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(spool_table, "MODULES", {"parquet": ("no_such_module", "duckdb")})
     with pytest.raises(UsageError, match="the extra 'duckdb', which is not installed") as caught:
         require_module("parquet", ".parquet")
-    assert "pipx install --force '.[duckdb]'" in caught.value.hint
+    assert "pipx install --force '.[duckdb]'" in caught.value.hint.typed
     assert "uv tool install" in caught.value.hint
 
 

@@ -178,7 +178,7 @@ async def test_hidden_rows_are_asked_about_before_the_first_row(make: Make) -> N
     path = make(HIDDEN)
     with pytest.raises(UsageError, match="2 rows are hidden or filtered out, the first is row 3") as caught:
         await rows_of(path)
-    assert "--hidden-rows include" in caught.value.hint
+    assert "--hidden-rows include" in caught.value.hint.typed
     assert await rows_of(path, hidden_rows="include") == [Row((1, 2), 2), Row((3, 4), 3), Row((5, 6), 4)]
     assert await rows_of(path, hidden_rows="skip") == [Row((1, 2), 2)]
 
@@ -237,11 +237,11 @@ async def test_a_sheet_that_cannot_be_read_is_told(make: Make, sheet: str, words
 async def test_columns_on_another_sheet_or_below_a_title_are_told(make: Make) -> None:
     with pytest.raises(SourceError, match=r"no column CourseLessonId .* found: a") as caught:
         await rows_of(make(workbook(SheetOf([("a",)]), SheetOf([HEAD], name="Pairs"))))
-    assert "--sheet NAME, of Pairs" in caught.value.hint
+    assert "--sheet NAME, of Pairs" in caught.value.hint.typed
     path = make(workbook(SheetOf([("Our people",), None, HEAD, (1, 2)])))
     with pytest.raises(SourceError) as caught:
         await rows_of(path)
-    assert caught.value.hint == "row 3 names the columns: give --header-line 3"
+    assert caught.value.hint.typed == "row 3 names the columns: give --header-line 3"
     assert await rows_of(path, header_line=3) == [Row((1, 2), 4)]
 
 
