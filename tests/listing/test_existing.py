@@ -207,7 +207,7 @@ def test_what_will_not_go_away_is_a_stop(failure: ListFailed, stop: type[Bulkwri
     async def main() -> float:
         with pytest.raises(stop) as raised:
             await existing_over(server, give_up_after_s=60).find([(1, 1)])
-        assert words in raised.value.hint
+        assert words in raised.value.hint.typed
         return asyncio.get_running_loop().time()
 
     assert run_virtual(main) < 200

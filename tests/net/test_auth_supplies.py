@@ -58,7 +58,7 @@ def test_no_token_names_the_ways_to_give_one() -> None:
     with pytest.raises(UsageError, match="no token") as error:
         made(Settings())
     for way in ("BULKWRITER_TOKEN", "--token-file", "--username", "--password-file"):
-        assert way in error.value.hint
+        assert way in error.value.hint.typed
 
 
 def test_a_user_name_needs_a_password() -> None:

@@ -60,7 +60,7 @@ async def test_a_fault_that_shows_a_wrong_setting_stops_at_once(fault: Fault) ->
     endpoint = Endpoint(Reply(0, fault=fault, detail="no such thing"))
     with pytest.raises(ConfigurationStop, match="no such thing") as error:
         await endpoint.sign_in()(is_first=True)
-    assert "check --" in error.value.hint
+    assert "check --" in error.value.hint.typed
 
 
 async def test_a_name_that_was_found_before_is_looked_up_again() -> None:
