@@ -30,6 +30,7 @@ CONTRACTS: dict[str, set[str]] = {
     "cli/main.py": FLAGS,
     "cli/options.py": OPTIONS | FLAGS,
     "store/opening.py": FLAGS,
+    "wording.py": FLAGS,
     # the example speaks of completed lessons
     "examples/service.py": {"lesson_id", "member_id"},
 }
