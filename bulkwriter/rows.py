@@ -56,6 +56,9 @@ class RecordStep(IntEnum):
         return self.name.lower()
 
 
+ABSENT_REFUSED: Final = "absent_refused"
+"""Beside the words of steps in their totals: how many of `ABSENT` were looks at refused pairs."""
+
 StepRow = tuple[int, float, int, int | None, str | None, int | None, int | None, float | None, float | None]
 """A step in the way of one record: seq, time (epoch seconds), `RecordStep`, HTTP status, word, record id, state, how
 long the attempt took and which wait the server asked for (seconds).
@@ -75,6 +78,13 @@ def outcome_detail(errors: Sequence[FieldError], message: str) -> str:
 def doubt_detail(message: str, floor: int | None) -> str:
     """The `detail` of a doubt: its reason, and the floor of its intent."""
     return orjson.dumps({"message": message, "floor": floor}).decode()
+
+
+def undone_detail(record_id: int, *, is_deleted: bool) -> str:
+    """The `detail` of a pair whose record an undo has deleted, or found gone."""
+    how = "then deleted by an undo" if is_deleted else "an undo found it gone"
+    message = f"undone: record {record_id} was created by this run, and {how}"
+    return orjson.dumps({"undone": record_id, "message": message}).decode()
 
 
 def bad_row_detail(bad: BadRow) -> str:

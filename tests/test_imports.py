@@ -109,7 +109,7 @@ MAY_USE: dict[str, set[str]] = {
     # show the writer to those who run a service
     "observe": {"__version__", "amounts", "errors", "events", "metrics", "model"},
     # the page of a run, from its journal
-    "report": {"amounts", "model", "shell", "store"},
+    "report": {"amounts", "model", "rows", "shell", "store"},
     # the library's face
     "writer": {*NOUNS, "entities", "observe", "run", "shielded", "sources", "wiring"},
     "__init__": {*NOUNS, "sources", "writer"},

@@ -67,14 +67,17 @@ def not_read(count: int | None, *, is_exact: bool) -> str:
 
 
 def counts_table(
-    counts: Counts, rows: Rows | None = None, *, always: Sequence[str] = ("created",), is_alive: bool = False
-) -> list[str]:
+    counts: Counts, rows: Rows | None = None, *, always: Sequence[str] = ("created",), is_alive: bool = False,
+    is_undone: bool = False,
+) -> list[str]:  # fmt: skip
     """Aligned lines of a count, its word and its meaning; zero rows are left out but for those in `always`.
 
     `rows` tells of the source, where there is one and it was not read whole.  `is_alive`: some process writes this
-    journal, in which what that has yet to send looks like doubts.
+    journal, in which what that has yet to send looks like doubts.  `is_undone`: an undo has deleted records since.
     """
     meaning = {**MEANING, "in_doubt": "about to be sent, on their way, or in doubt"} if is_alive else MEANING
+    if is_undone:
+        meaning = {**meaning, "pending": "not sent yet, or undone: their records were deleted by `undo`"}
     lines = [("pairs", number(counts.pairs), "rows read")]
     lines += [(state(n), number(c), meaning[n]) for n, c in by_state(counts).items() if c or n in always]
     if rows and (rows.not_read or not rows.is_exact):

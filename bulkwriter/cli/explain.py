@@ -51,13 +51,16 @@ def command(journal: Path, pair: str | None, line: int | None, as_json: bool) ->
     ids = ids_of(pair) if pair is not None else None
     journals.check_journal(journal, "explain")
     from ..store.journal_reader import JournalReader
+    from ..store.starts import undone
 
     with JournalReader(journal) as reader:
         rows = reader.find_rows(ids, line, most=MOST_ROWS + 1)
         told = [facts_of(reader, row) for row in rows[:MOST_ROWS]]
+        undo = undone(reader.meta())
         history = reader.history()
         for fact, row in zip(told, rows, strict=False):
             fact |= {"journal": str(journal), **read_between(row.seq, history)}
+            fact["undone_at"] = iso(undo.at) if undo and fact["state"] == "pending" else None
         missing = "" if told else why_missing(reader, ids, line)
         names = reader.identity().columns
     exit_code = int(Exit.OK if told else Exit.INCOMPLETE)
@@ -97,6 +100,7 @@ def facts_of(reader: JournalReader, row: ExportRow) -> dict[str, Any]:
         "ids": list(row.pair) if row.pair else None,
         "state": state,
         "under_way": row.state is State.INTENT and is_alive,
+        "undone_record_id": row.undone if row.state is State.PENDING else None,
         "attempts": row.attempts,
         "record_id": row.record_id,
         "http_status": row.http_status,
@@ -209,7 +213,8 @@ def lines_of(fact: dict[str, Any], names: tuple[str, str]) -> list[str]:
     line = fact["line"]
     where = f"line {line:,}" if line and fact["seq"] < SINGLE_SEQ else "given one by one"
     rows = [("record", f"{what} · {where}"), ("state", state_words(fact))]
-    said = text_of([(error["property"], error["message"]) for error in fact["errors"]], fact["message"])
+    errors = [(error["property"], error["message"]) for error in fact["errors"]]
+    said = "" if fact["undone_record_id"] else text_of(errors, fact["message"])
     if said:
         rows.append(("reason", said))
     if times := read_words(fact):
@@ -238,6 +243,9 @@ def state_words(fact: dict[str, Any]) -> str:
     state, record = fact["state"], f", record {fact['record_id']}" if fact["record_id"] else ""
     if fact["under_way"]:
         return "pending: about to be sent, or on its way at this moment"
+    last = f"; the last undo was at {describe.when(fact['undone_at'])}" if fact["undone_at"] else ""
+    if fact["undone_record_id"]:
+        return f"pending, {fact['message']}{last}; the next start writes the pair again"
     attempts = f" at attempt {fact['attempts']}" if fact["attempts"] and state in ("created", "rejected") else ""
     meaning = {
         "created": "made by this run",
@@ -245,7 +253,7 @@ def state_words(fact: dict[str, Any]) -> str:
         "rejected": "refused by the server",
         "failed": "all attempts failed and none was applied; the next start tries again",
         "in_doubt": "it was sent or about to be sent; the next start looks it up",
-        "pending": "not sent yet",
+        "pending": f"not sent yet, or undone{last}" if last else "not sent yet",
         "invalid": "the row holds no valid pair",
         "duplicate": "the same pair as an earlier row",
     }[state]

@@ -87,7 +87,11 @@ def lines(run_state: RunState) -> list[tuple[str, str]]:
         why = ", as the server asked" if run_state.is_theirs else ", when the spent quota has room again"
         rows.append(("wait", f"until {moment(run_state.resume_at)}{why}"))
     if run_state.undone:
-        at, deleted = describe.when(iso(run_state.undone.at) or ""), run_state.undone.deleted
-        what = "not to its end" if deleted is None else f"{describe.quantity(deleted, 'record')} deleted"
-        rows.append(("undone", f"{at}, {what}; another start writes these pairs again"))
+        rows.append(("undone", undone_words(run_state.undone)))
     return rows
+
+
+def undone_words(undo: Undone) -> str:
+    """When the last undo was, and what it did."""
+    what = "not to its end" if undo.deleted is None else f"{describe.quantity(undo.deleted, 'record')} deleted"
+    return f"{describe.when(iso(undo.at) or '')}, {what}; another start writes these pairs again"

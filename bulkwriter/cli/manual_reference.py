@@ -78,6 +78,8 @@ undo --json     deleted gone mismatched older left in_doubt
 
 report --json has all of status --json, and history: attempts, throttled, held_s
 (seconds by cause), steps and causes (of attempts in doubt), days and starts.
+Where history.is_whole is false, a start noted no end (yet): then attempts and
+throttled are at least so many.
 
 explain --json has rows, each with ids, line, state, attempts, record_id, errors,
 read_after and read_before, and steps: at, step, status, took_s, wait_s, text.

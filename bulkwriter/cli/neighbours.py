@@ -117,11 +117,14 @@ class Neighbours:
 
     def _judge(self, other: Entry) -> None:
         what = f"{other.source} with journal {other.journal}"
-        if not other.is_at_work and is_settled(other):
+        stands = {} if other.is_at_work else standing_of(other)
+        if stands.get("state") == "finished":
             return
         if not other.is_at_work:
             when = describe.when(iso(other.ended_at or other.started_at) or "")
             how = f"ended at {when} with pairs left" if other.ended_at else f"began at {when} and was cut off"
+            if stands.get("state") == "undone":
+                how = f"was undone at {describe.when(stands['undone_at'])}"
             self._note(other.journal, f"a run of {what} {how}; some of its pairs are in {self._source} too")
         elif self._is_forced:
             self._note(other.journal, f"a run at work has pairs of this source, and both may write them: {what}")
@@ -140,13 +143,15 @@ class Neighbours:
         self._stderr.print(f"note: {text}", event="note")
 
 
-def is_settled(entry: Entry) -> bool:
-    """Whether its journal has nothing left, however its last start ended: that may have found a changed source."""
+def standing_of(entry: Entry) -> dict[str, Any]:
+    """How its journal stands, however its last start ended: that may have found a changed source.  Empty where the
+    journal does not tell.
+    """
     from .runs import of_journal
 
     with contextlib.suppress(BulkwriterError, OSError):
-        return bool(of_journal(entry.journal)["state"] == "finished")
-    return False
+        return of_journal(entry.journal)
+    return {}
 
 
 class Watched:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MARK: Final = b'<meta name="generator" content="bulkwriter'
 """What stands near the begin of each report of ours."""
+NAMES: Final = ("journal", "base_url", "account", "columns", "ended_reason", "trouble", "held_by")
+"""Facts that name a file, a host or an account, or may: the codes beside them tell as much."""
 HEAD_BYTES: Final = 1_000
 
 
@@ -45,10 +47,13 @@ HEAD_BYTES: Final = 1_000
 @click.option("--json", "as_json", is_flag=True, help="no page: one JSON object on stdout")
 def command(journal: Path, output: str | None, is_private: bool, force: bool, as_json: bool) -> int:
     """Make one HTML page of a run: totals, rates, causes, quotas, reasons, doubts, and the end in sight."""
+    if as_json and output not in (None, "-"):
+        raise UsageError("--json prints an object on stdout, and --output writes a page", hint="give one of the two")
     journals.check_journal(journal, "report")
     if as_json:
         facts, rows = read(journal)
-        put(json.dumps(facts | {"history": figures(rows)}))
+        facts |= {"history": figures(facts, rows)}
+        put(json.dumps(bare_facts(facts) if is_private else facts))
         return 0
     target = Path(output or f"{str(journal).removesuffix('.journal')}.report.html")
     if output != "-":
@@ -100,17 +105,32 @@ def read(journal: Path) -> tuple[dict[str, Any], list[HistoryRow]]:
         return facts, reader.history()
 
 
-def figures(rows: list[HistoryRow]) -> dict[str, Any]:
+def bare_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a private report: numbers, times, codes and ids, as its page has them."""
+    from ..report.page import bare, ids_in
+
+    told = {name: facts[name] for name in facts if name not in NAMES}
+    told["reasons"] = {
+        state: [{**reason, "reason": bare(reason["reason"], state), "example": ids_in(reason["example"])}
+                for reason in reasons]
+        for state, reasons in facts["reasons"].items()
+    }  # fmt: skip
+    return told | {"writer": bool(facts["writer"])}
+
+
+def figures(facts: dict[str, Any], rows: list[HistoryRow]) -> dict[str, Any]:
     """What the page tells from the history, as `--json` has it."""
     from ..report.series import Series
 
     if not rows:
         return {"rows": 0}
-    series, moment = Series(rows), rows[-1].moment
+    series = Series.of(facts, rows)
+    moment = series.last.moment
     return {
         "rows": len(rows),
         "since": series.since,
-        "until": series.until,
+        "until": series.told_at,
+        "is_whole": series.is_whole,
         "attempts": moment.attempts,
         "throttled": moment.throttled,
         "held_s": series.held_s(),

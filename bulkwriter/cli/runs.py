@@ -5,6 +5,7 @@ The registry beside the ledger names them (`run.registry`); how one stands is re
     at work     somebody holds its journal
     finished    every pair is settled, and the source was read to its end
     stopped     it ended with pairs left, and noted why
+    undone      `undo` deleted what it had created, or began to
     cut off     it did not note its end: it was killed, or its disk failed
     gone        there is no journal at that place any more, and it was not found where `moved` looks
     unreadable  the journal is there, and cannot be read
@@ -92,6 +93,8 @@ def facts_of(entry: Entry, taken: Collection[str] = ()) -> dict[str, Any]:
         "left": None,
         "left_exact": False,
         "resume_at": None,
+        "undone_at": None,
+        "undone": "",
         "reason": entry.reason,
     }
     try:
@@ -127,6 +130,8 @@ def of_journal(journal: str) -> dict[str, Any]:
         "left": left,
         "left_exact": is_whole,
         "resume_at": iso(run.resume_at),
+        "undone_at": iso(run.undone.at) if run.undone else None,
+        "undone": last_start.undone_words(run.undone) if run.undone else "",
         "reason": run.ended_reason or "",
     }
 
@@ -137,6 +142,8 @@ def state_of(run: last_start.RunState, *, left: int, is_cut: bool) -> str:
     is_read = run.source is None or run.rows.not_read == 0
     if not left and is_read:
         return "finished"
+    if run.undone:
+        return "undone"
     return "cut off" if is_cut else "stopped"
 
 
@@ -156,6 +163,8 @@ def lines_of(run: dict[str, Any]) -> list[str]:
         rows.append(("", f"{run['settled']:,} of {run['pairs']:,} pairs read are settled, {about}{run['left']:,} left"))
     if run["state"] == "at work":
         rows.append(("", f"pid {run['pid']}"))
+    elif run["state"] == "undone":
+        rows.append(("", run["undone"]))
     elif run["state"] != "finished" and run["reason"]:
         rows.append(("", run["reason"].partition("\n")[0]))
     if run["resume_at"] and run["state"] != "at work":

@@ -97,7 +97,9 @@ def status_lines(run_state: RunState, facts: dict[str, Any], why: Reasons) -> li
         *last_start.lines(run_state),
     ]
     lines = [f"{word:<9}  {text}" for word, text in rows]
-    table = describe.counts_table(run_state.counts, run_state.source, is_alive=run_state.is_alive)
+    table = describe.counts_table(
+        run_state.counts, run_state.source, is_alive=run_state.is_alive, is_undone=run_state.undone is not None
+    )
     lines += ["", *(line[2:] for line in table)]
     if facts.get("pruned"):
         lines.append(f"{'pruned':<9}  {facts['pruned']:,} of these rows were old, and are no longer in the journal")

@@ -23,7 +23,7 @@ from typing import Final
 
 from ..metrics import add_bounded
 from ..model import Fault, Intent, Reply, Verdict, VerdictKind
-from ..rows import RecordStep, StepRow
+from ..rows import ABSENT_REFUSED, RecordStep, StepRow
 from .measured import property_in
 from .rulings import PairEvent
 
@@ -103,7 +103,9 @@ class RecordLog:
     def found(self, seq: int, record_id: int, now: float) -> None:
         self._add(seq, RecordStep.FOUND, now, record_id=record_id)
 
-    def absent(self, seq: int, now: float) -> None:
+    def absent(self, seq: int, now: float, *, is_refused: bool = False) -> None:
+        """`is_refused`: a refused pair was looked up, and its refusal stands."""
+        self.totals[ABSENT_REFUSED] += is_refused
         self._add(seq, RecordStep.ABSENT, now)
 
     def settled(self, states: Sequence[tuple[int, int]], now: float) -> None:

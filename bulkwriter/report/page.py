@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from ..amounts import duration, per_second, quantity
 from ..model import HAVE_REASONS
+from ..rows import ABSENT_REFUSED
 from ..store.history import HistoryRow
 from . import parts
 from .causes import GROUPS, cause_of, loss_words
@@ -38,6 +39,7 @@ TERMS: Final = {
     "duplicates": "duplicates",
 }
 """The terms of the equation, in its order, each in words."""
+UNDONE: Final = "not sent yet, or undone"
 UNDER_WAY: Final = "under way, or in doubt"
 """What is about to be sent by a living process looks like a doubt, since only that process knows better."""
 PARTS: Final = 240
@@ -69,7 +71,7 @@ class Making:
 
 def page(facts: Mapping[str, Any], rows: Sequence[HistoryRow], making: Making) -> str:
     """The whole page."""
-    series = Series(rows) if rows else None
+    series = Series.of(facts, rows) if rows else None
     title = title_of(facts, making)
     refresh = f'<meta http-equiv="refresh" content="{making.refresh_s}">' if making.refresh_s else ""
     body = "".join(sections(facts, series, making))
@@ -105,6 +107,8 @@ def state_of(facts: Mapping[str, Any]) -> tuple[str, str]:
     """How the run stands: a class, and words."""
     if facts["writer"]:
         return "work", "At work"
+    if facts["undone_at"]:
+        return "stop", "Undone, and can be run again"
     if facts["ended_code"] is None:
         return ("cut", "Cut off: its last start did not note its end") if facts["ended_reason"] else ("", "Not at work")
     if facts["ended_code"] == "done" and not (facts["pending"] or facts["in_doubt"] or facts["failed"]):
@@ -144,6 +148,7 @@ def totals(facts: Mapping[str, Any]) -> str:
     terms = [f"<li><div><b>{number(facts['pairs'])}</b><span>rows read</span></div></li>"]
     for i, (name, words) in enumerate(TERMS.items()):
         words = UNDER_WAY if name == "in_doubt" and facts["writer"] else words
+        words = UNDONE if name == "pending" and facts["undone_at"] else words
         nil = "" if facts[name] else ' class="nil"'
         terms.append(
             f'<li{nil}><span class="op">{"+" if i else "="}</span><div><b>{number(facts[name])}</b>'
@@ -192,13 +197,14 @@ def over_time(facts: Mapping[str, Any], series: Series) -> str:
     """Records and throttles over time."""
     cut = series.parts(PARTS)
     rates = [rate_of(part) for part in cut]
-    factor, unit = unit_of(max(rates, default=0.0))
-    scaled = [rate * factor for rate in rates]
-    top = parts.nice(max(scaled, default=0.0))
+    highest = max((rate for rate in rates if rate is not None), default=0.0)
+    factor, unit = unit_of(highest)
+    scaled = [None if rate is None else rate * factor for rate in rates]
+    top = parts.nice(highest * factor)
     xs = ticks(series)
     last = series.last
-    made = f"{quantity(facts['created'], 'record')} in {duration(series.until - series.since)}"
-    label = f"Records made, {unit}, over time: {made}; at most {parts.short(round(max(scaled, default=0.0), 1))} {unit}"
+    made = f"{quantity(last.counts.created, 'record')} made in {duration(series.until - series.since)}"
+    label = f"Records made, {unit}, over time: {made}; at most {parts.short(round(highest * factor, 1))} {unit}"
     body = parts.chart(parts.rate_area(scaled, top), top=top, unit=f"Records {unit}", xs=xs, label=label)
     throttled = last.moment.throttled
     if throttled:
@@ -209,18 +215,22 @@ def over_time(facts: Mapping[str, Any], series: Series) -> str:
         label = f"Throttled requests over time: {number(throttled)} in all"
         body += parts.chart(svg, top=high, unit=f"Throttled requests in {each}", xs=xs, label=label, is_low=True)
     share = f" ({percent(throttled, last.moment.attempts)})" if throttled else ""
+    least = "" if series.is_whole else "at least "
+    none = "none" if series.is_whole else f"none that is known by {clock(series.told_at)}"
     note = (
-        f"{made}, with {quantity(last.moment.attempts, 'request')} to create; the server throttled "
-        f"{number(throttled) if throttled else 'none'}{share}."
+        f"{made}, with {least}{quantity(last.moment.attempts, 'request')} to create; the server throttled "
+        f"{f'{least}{number(throttled)}{share}' if throttled else none}."
     )
+    if facts["undone_at"]:
+        note += " An undo has deleted records since."
     note += " In gaps no process ran." if last.moment.start > series.rows[0].moment.start else ""
     return section("Over time", body, note=note)
 
 
-def rate_of(part: Part) -> float:
-    """Records a second while a process ran."""
+def rate_of(part: Part) -> float | None:
+    """Records a second while a process ran; None where none ran."""
     ran_s = (part.until - part.since) * part.running
-    return part.created / ran_s if ran_s > 0 else 0.0
+    return part.created / ran_s if ran_s > 0 else None
 
 
 def unit_of(most_per_s: float) -> tuple[float, str]:
@@ -287,7 +297,8 @@ def by_day(facts: Mapping[str, Any], series: Series) -> str:
     rows = [(esc(day_text(day)), number(day.attempts), number(day.created)) for day in reversed(days)]
     grid = parts.table((("", "day (UTC)"), ("n", "requests"), ("n", "records made")), rows)
     body += f"<details><summary>The same in figures</summary>{grid}</details>" if is_drawn else grid
-    note = f"{quantity(total, 'request')} of this run by days of the server's calendar (UTC)."
+    least = "" if series.is_whole else "At least "
+    note = f"{least}{quantity(total, 'request')} of this run by days of the server's calendar (UTC)."
     if limit:
         note += f" Its quota allows {number(limit)} a day, to all runs of the account together."
     return section("Quotas spent by day" if series.last.moment.spent else "Requests by day", body, note=note)
@@ -334,20 +345,28 @@ def doubts(facts: Mapping[str, Any], series: Series) -> str:
     steps, open_now = moment.steps, series.last.counts.in_doubt if facts["writer"] else facts["in_doubt"]
     lost, recalled, adopted = (steps.get(word, 0) for word in ("lost", "recalled", "adopted"))
     if not (lost or recalled or adopted or open_now):
-        return section("Doubts", '<p class="soft">No attempt of this run was ever in doubt.</p>')
-    found, absent = steps.get("found", 0), steps.get("absent", 0)
+        known = "was ever" if series.is_whole else f"is known to have been, by {clock(series.told_at)},"
+        return section("Doubts", f'<p class="soft">No attempt of this run {esc(known)} in doubt.</p>')
+    found, absent, refused = (steps.get(word, 0) for word in ("found", "absent", ABSENT_REFUSED))
     arose = [(loss_words(cause), count) for cause, count in sorted(moment.causes.items(), key=lambda item: -item[1])]
     arose += [("a connection that turned out to be out of step", recalled)] if recalled else []
     arose += [("left by an earlier start, which had sent them or was about to", adopted)] if adopted else []
     rows = [(esc(words), number(count)) for words, count in arose]
-    ended = [("found on the server by a look", found), ("not there, by the looks that it takes; sent again", absent)]
-    ended += [("open now", open_now)]
+    ended = [
+        ("found on the server by a look", found),
+        ("not there, by the looks that it takes; released to be sent", absent - min(absent, refused)),
+        *([("not there, as a refusal had said; it stands", refused)] if refused else []),
+        ("open now", open_now),
+    ]
     body = parts.table((("text", "how they arose"), ("n", "times")), rows) if rows else ""
     body += parts.table((("text", "how they were settled"), ("n", "times")), [(esc(w), number(c)) for w, c in ended])
     note = (
         "An attempt whose effect is not known is in doubt until lists of the server settle it. "
         "A record may be in doubt more than once; refused pairs that were looked up count among the looks."
     )
+    if not series.is_whole:
+        note += " Doubts of a start that was cut off, or goes on, are known up to the last row of its history"
+        note += f", {clock(series.told_at)}."
     return section("Doubts", body, note=note)
 
 
@@ -360,7 +379,7 @@ def starts(facts: Mapping[str, Any], series: Series) -> str:
         end = ENDS.get(span.ended, span.ended) or ("it goes on" if is_alive else "it was cut off")
         rows.append(
             (number(span.number), esc(minute(span.began_at)), esc(duration(span.last_at - span.began_at)),
-             number(span.attempts), number(span.created), esc(end))
+             ("" if span.ended else "at least ") + number(span.attempts), number(span.created), esc(end))
         )  # fmt: skip
     heads = (
         ("n opt", "start"), ("t", "began"), ("n opt", "lasted"), ("n opt", "requests"), ("n", "records"),
@@ -374,7 +393,7 @@ def starts(facts: Mapping[str, Any], series: Series) -> str:
 def footer(facts: Mapping[str, Any], series: Series | None, making: Making) -> str:
     told = f"Made from the run's journal by bulkwriter {making.version}, {clock(making.at)}."
     if series:
-        told += f" Times, rates and causes are known up to {clock(series.last.moment.at)}."
+        told += f" Times, rates and causes are known up to {clock(series.told_at)}."
     if making.refresh_s:
         told += " While the run is at work this page is written anew about once a minute."
         told += " If the time above is long past, it was cut off."

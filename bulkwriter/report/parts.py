@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import groupby
 from typing import Final
 
 from ..shell import visible
@@ -115,15 +116,17 @@ def height_of(value: float, top: float) -> int:
     return round(HEIGHT * min(1.0, value / top)) if top > 0 else 0
 
 
-def rate_area(rates: Sequence[float], top: float) -> str:
-    """Rates of equal parts of time, as steps with an area below."""
-    steps = []
-    for i, rate in enumerate(rates):
-        y = HEIGHT - height_of(rate, top)
-        steps.append(f"{'M' if not i else 'L'}{i} {y}H{i + 1}")
-    path = "".join(steps)
-    width = len(rates)
-    return _svg(width, f'<path class="area" d="{path}V{HEIGHT}H0Z"/><path class="edge" d="{path}"/>')
+def rate_area(rates: Sequence[float | None], top: float) -> str:
+    """Rates of equal parts of time, as steps with an area below; nothing is drawn where there is none."""
+    areas, edges, since = [], [], 0
+    for is_gap, group in groupby(rates, key=lambda rate: rate is None):
+        steps = [f"L{i} {HEIGHT - height_of(rate or 0.0, top)}H{i + 1}" for i, rate in enumerate(group, since)]
+        if not is_gap:
+            path = "M" + "".join(steps).removeprefix("L")
+            edges.append(path)
+            areas.append(f"{path}V{HEIGHT}H{since}Z")
+        since += len(steps)
+    return _svg(len(rates), f'<path class="area" d="{"".join(areas)}"/><path class="edge" d="{"".join(edges)}"/>')
 
 
 def columns(values: Sequence[float], top: float, kind: str, *, limit: float | None = None, gap: float = 0.15) -> str:

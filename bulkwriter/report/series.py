@@ -4,6 +4,11 @@ Rows hold totals so far, so between two rows of a start a total is taken to grow
 start and the first one of the next nothing ran, and it stays as it is.  A clock that was set back is taken to have
 stood still.
 
+A process that was killed has written rows of the journal after its last row of history.  Those are known from the first
+row of the next start, or from the journal as it is now (`Series.of`): the last row is then continued to that moment.
+Its requests are known as far as the rows prove them: one for each record made or refused.  So they are a lower bound,
+and `is_whole` is False.  An undo takes records away; those that were made by then stay counted as made.
+
 Invariant: the sum over all parts of a span is the difference of the totals at its ends, whatever rows were thinned.
 Pure.  Not here: how anything is shown.
 """
@@ -12,16 +17,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final, Self
 
-from ..store.history import HistoryRow
+from ..store.history import COUNTS, HistoryRow
 
 MOST_DAYS: Final = 62
 """Bars of a chart by day; a longer run is shown by groups of days."""
 DAY_S: Final = 86_400.0
+TAIL_S: Final = 61.0
+"""The next row of history would have come by then, so rows of the journal after the last one are no later.  A journal
+that was copied has a later time.
+"""
 
 TotalOf = Callable[[HistoryRow], float]
 
@@ -63,14 +72,32 @@ class Day:
 
 
 class Series:
-    """The history of one run; `rows` in the order of writing, at least one."""
+    """The history of one run; `rows` in the order of writing, at least one.
 
-    def __init__(self, rows: Sequence[HistoryRow]) -> None:
-        self.rows = rows
+    `told_at` is when its last row was written, `is_whole` whether no process did anything after its last row.
+    """
+
+    def __init__(self, rows: Sequence[HistoryRow], *, tail: HistoryRow | None = None) -> None:
+        self.told_at = rows[-1].moment.at
+        self.is_whole = tail is None and all(
+            before.moment.ended for before, after in pairwise(rows) if before.moment.start != after.moment.start
+        )
+        self.rows = proven([*rows, tail] if tail else rows)
         self._times: list[float] = []
-        for row in rows:
+        for row in self.rows:
             self._times.append(max(row.moment.at, self._times[-1] if self._times else row.moment.at))
         self.since, self.until = self._times[0], self._times[-1]
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], rows: Sequence[HistoryRow]) -> Self:
+        """The history up to the facts of `status --json`, where its last start noted no end."""
+        last = rows[-1]
+        if last.moment.ended or facts["undone_at"]:
+            return cls(rows)
+        at = min(datetime.fromisoformat(facts["written_at"]).timestamp(), last.moment.at + TAIL_S)
+        # Only the process itself can tell its doubts from what it is about to send.
+        counts = replace(last.counts, **{name: facts[name] for name in COUNTS if name not in ("in_doubt", "pending")})
+        return cls(rows, tail=last._replace(moment=last.moment._replace(at=at), counts=counts))
 
     @property
     def last(self) -> HistoryRow:
@@ -132,21 +159,16 @@ class Series:
         return found
 
     def starts(self) -> list[StartSpan]:
-        """All starts, in their order."""
-        found: list[StartSpan] = []
-        attempts = created = 0
-        for i, row in enumerate(self.rows):
-            if i and self.rows[i - 1].moment.start == row.moment.start:
-                began_at = found.pop().began_at
-            else:
-                began_at = self._times[i]
-                attempts = self.rows[i - 1].moment.attempts if i else 0
-                created = self.rows[i - 1].counts.created if i else 0
-            moment = row.moment
+        """All starts, in their order.  What the first row of the next one tells more was done by the one before."""
+        firsts = [i for i in range(len(self.rows)) if not i or not self._runs(i - 1)]
+        found = []
+        for first, after in zip(firsts, [*firsts[1:], len(self.rows)], strict=True):
+            begin, last, end = self.rows[first], self.rows[after - 1], self.rows[min(after, len(self.rows) - 1)]
+            attempts, created = (begin.moment.attempts, begin.counts.created) if first else (0, 0)
             found.append(
                 StartSpan(
-                    moment.start, began_at, self._times[i], moment.ended or "", moment.attempts - attempts,
-                    row.counts.created - created,
+                    last.moment.start, self._times[first], self._times[after - 1], last.moment.ended or "",
+                    end.moment.attempts - attempts, end.counts.created - created,
                 )
             )  # fmt: skip
         return found
@@ -168,6 +190,20 @@ class Series:
                 ran += max(0.0, min(until, self._times[i + 1]) - max(since, self._times[i]))
             i += 1
         return min(1.0, ran / (until - since))
+
+
+def proven(rows: Sequence[HistoryRow]) -> list[HistoryRow]:
+    """Rows whose records made never fall, and whose requests are at least as many as rows by state prove."""
+    found: list[HistoryRow] = []
+    made = attempts = 0
+    before = rows[0].counts.created
+    for row in rows:
+        made = made + max(0, row.counts.created - before) if found else before
+        before = row.counts.created
+        attempts = max(attempts, row.moment.attempts, made + row.counts.rejected)
+        moment, counts = row.moment._replace(attempts=attempts), replace(row.counts, created=made)
+        found.append(row._replace(moment=moment, counts=counts))
+    return found
 
 
 def created_of(row: HistoryRow) -> float:

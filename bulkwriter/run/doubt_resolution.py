@@ -79,9 +79,10 @@ class DoubtResolution:
 
     def absent(self, intent: Intent) -> None:
         """Looks saw no record of the pair."""
-        if intent.seq not in self._pairs.refusals:
+        is_refused = intent.seq in self._pairs.refusals
+        if not is_refused:
             self._admission.absent(self._clock())
-        self._log.absent(intent.seq, self._clock())
+        self._log.absent(intent.seq, self._clock(), is_refused=is_refused)
         self._pairs.absent(intent)
         self._run.soon()
 

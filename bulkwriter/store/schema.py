@@ -16,6 +16,7 @@ Table `pair` has one row for each record of the source.  No row is deleted, but 
                                 left out if it is the same text
                  an intent      {"floor": …}, also in a doubt: the highest record id on the server that was known
                                 before the request; a newer record of the pair was made by this run
+                 an undone row  {"undone": …, "message": …}: pending again, since an undo deleted this record of it
 
 View `outcome` shows the same with states in words.  It shows an intent as `in_doubt`, since only its sender knows more.
 
@@ -149,6 +150,7 @@ class ExportRow(NamedTuple):
     message: str
     raw: str
     floor: int | None
+    undone: int | None = None
 
 
 EXPORT_COLUMNS: Final = "seq, line, id_a, id_b, state, attempts, record_id, http_status, detail"
@@ -169,6 +171,7 @@ class Detail(NamedTuple):
     message: str = ""
     raw: str = ""
     floor: int | None = None
+    undone: int | None = None
 
 
 NOTHING_TOLD: Final = Detail()
@@ -180,7 +183,8 @@ def read_detail(text: str | None) -> Detail:
         return NOTHING_TOLD
     parts = parsed_detail(text)
     errors = tuple(FieldError(*error) for error in parts.get("errors", ()))
-    return Detail(errors, parts.get("reason") or parts.get("message", ""), parts.get("raw", ""), parts.get("floor"))
+    said = parts.get("reason") or parts.get("message", "")
+    return Detail(errors, said, parts.get("raw", ""), parts.get("floor"), parts.get("undone"))
 
 
 def reason_of(text: str | None) -> tuple[str, str]:
@@ -196,10 +200,11 @@ def parsed_detail(text: str) -> dict[str, Any]:
     parts = orjson.loads(text)
     if type(parts) is not dict:
         raise ValueError(f"a detail is no object: {text[:40]!r}")
-    errors, floor = parts.get("errors", []), parts.get("floor")
+    errors = parts.get("errors", [])
     is_told = all(type(parts.get(name, "")) is str for name in ("reason", "message", "raw", "kind"))
-    has_floor = floor is None or (type(floor) is int and floor >= 0)
-    if not (is_told and has_floor and type(errors) is list and all(map(is_field_error, errors))):
+    ids = (parts.get("floor"), parts.get("undone"))
+    has_ids = all(record_id is None or (type(record_id) is int and record_id >= 0) for record_id in ids)
+    if not (is_told and has_ids and type(errors) is list and all(map(is_field_error, errors))):
         raise ValueError(f"a detail is not as it was written: {text[:40]!r}")
     return parts
 

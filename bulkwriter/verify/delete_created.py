@@ -25,7 +25,7 @@ from typing import Final
 from ..listing.baseline import Baseline
 from ..model import State
 from ..net.api import ListedRecord
-from ..rows import SettleRow, doubt_detail
+from ..rows import SettleRow, doubt_detail, undone_detail
 from ..store.journal import Journal
 from ..store.journal_writer import JournalWriter
 from ..store.schema import ExportRow
@@ -154,10 +154,10 @@ class CreatedDeleter:
 
     async def note_gone(self, rows: Sequence[ExportRow], own: Mapping[int, bool] = NOBODY_DELETED) -> None:
         """Note that the records of these rows are not there; `own` tells by seq which of them this undo deleted."""
+        deleted = {row.seq for row in rows if own.get(row.seq, False) or row.seq in self._unanswered}
         if rows:
-            await self._store.settle([as_pending(row) for row in rows])
-        deleted = sum(own.get(row.seq, False) or row.seq in self._unanswered for row in rows)
-        self.tally.add_gone(len(rows), deleted=deleted)
+            await self._store.settle([as_pending(row, is_deleted=row.seq in deleted) for row in rows])
+        self.tally.add_gone(len(rows), deleted=len(deleted))
 
     async def _leave(self, row: ExportRow, pair: tuple[int, int] | None) -> None:
         """Note that the record is not ours to delete: it holds another pair, or (None) was there before the run."""
@@ -181,8 +181,10 @@ def as_created(row: ExportRow) -> SettleRow:
     return (row.seq, State.CREATED, row.attempts, row.record_id, row.http_status, None)
 
 
-def as_pending(row: ExportRow) -> SettleRow:
-    return (row.seq, State.PENDING, 0, None, None, None)
+def as_pending(row: ExportRow, *, is_deleted: bool) -> SettleRow:
+    """To be sent by the next start, as if never sent; its detail says what was undone, for `explain` and `export`."""
+    assert row.record_id is not None
+    return (row.seq, State.PENDING, 0, None, None, undone_detail(row.record_id, is_deleted=is_deleted))
 
 
 def read_created(journal: Journal, *, first_seq: int) -> list[ExportRow]:

@@ -14,10 +14,10 @@ from bulkwriter.cli.explain import ids_of, sentence
 from bulkwriter.cli.main import main
 from bulkwriter.errors import UsageError
 from bulkwriter.model import SINGLE_SEQ, BadRow, FieldError, State
-from bulkwriter.rows import RecordStep, bad_row_detail, outcome_detail
+from bulkwriter.rows import RecordStep, bad_row_detail, outcome_detail, undone_detail
 from bulkwriter.store.history import Moment, StoredStep
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.starts import SOURCE, source_text
+from bulkwriter.store.starts import SOURCE, UNDONE, source_text, undone_text
 
 URL = "http://127.0.0.1:1"
 AT = 1_796_000_000.0
@@ -104,6 +104,18 @@ def test_every_state_is_explained(capsys: Captured, path: Path, line: int, words
     text = told(capsys, path, "--line", str(line))
     assert all(word in text for word in words), text
     assert "ann@example.com" not in text
+
+
+def test_an_undone_pair_was_created_and_deleted(capsys: Captured, path: Path) -> None:
+    journal = Journal.open(path, base_url=URL, account=None, columns=("CourseLessonId", "CourseMemberId"))
+    journal.settle([(0, State.PENDING, 0, None, None, undone_detail(77, is_deleted=True))])
+    journal.meta_set(UNDONE, undone_text(AT, 1, journal.meta()))
+    journal.close()
+    text = told(capsys, path, "--line", "2")
+    assert "pending, undone: record 77 was created by this run, and then deleted by an undo; the last undo was" in text
+    (row,) = facts(capsys, path, "--line", "2")["rows"]
+    assert (row["undone_record_id"], row["undone_at"]) == (77, "2026-11-30T00:53:20+00:00")
+    assert "pending: not sent yet, or undone; the last undo was at 2026-" in told(capsys, path, "--line", "6")
 
 
 def test_a_pair_in_several_rows_is_told_for_each(capsys: Captured, path: Path) -> None:

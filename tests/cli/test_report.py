@@ -49,7 +49,10 @@ def test_the_numbers_of_the_page_are_those_of_status(capsys: Captured, long_run:
     for reason in status["reasons"]["rejected"]:
         assert f"rejected {reason['count']:,} CourseMember" in text or f"{reason['count']:,} CourseLesson" in text
     history = report["history"]
-    assert f"{history['attempts']:,} requests to create; the server throttled {history['throttled']:,}" in text
+    assert (
+        f"at least {history['attempts']:,} requests to create; the server throttled at least {history['throttled']:,}"
+        in text
+    )
     assert sum(day["attempts"] for day in history["days"]) == history["attempts"]
     assert sum(start["attempts"] for start in history["starts"]) == history["attempts"]
     for word in ("found", "absent"):
@@ -75,6 +78,21 @@ def test_a_private_page_has_no_name_and_no_text(long_run: Path) -> None:
     html = made(long_run, is_private=True)
     assert not re.search(r"pairs\.csv|127\.0\.0\.1|unknown|archived|ann@|line \d", html)
     assert re.search(r"such as \d+,\d+", text_of(html))
+
+
+def test_private_facts_have_no_name_and_no_text(capsys: Captured, long_run: Path) -> None:
+    assert main(["report", str(long_run), "--json", "--private"]) == 0
+    told = capsys.readouterr().out
+    assert not re.search(r"pairs\.csv|127\.0\.0\.1|unknown|archived|ann@|line \d", told)
+    facts = json.loads(told)
+    assert re.fullmatch(r"\d+,\d+", facts["reasons"]["rejected"][0]["example"])
+    assert facts["pairs"] == as_json(capsys, "report", long_run)["pairs"]
+
+
+def test_json_has_no_file(capsys: Captured, long_run: Path, tmp_path: Path) -> None:
+    assert main(["report", str(long_run), "--json", "--output", str(tmp_path / "x.html")]) == 2
+    assert "give one of the two" in capsys.readouterr().err
+    assert main(["report", str(long_run), "--json", "--output", "-"]) == 0
 
 
 def test_a_torn_journal_ends_with_5_and_leaves_the_page_alone(long_run: Path, tmp_path: Path) -> None:

@@ -104,6 +104,25 @@ def test_a_journal_that_was_moved_is_found_by_what_it_holds(here: Here, tmp_path
     assert found["named"]["moved_from"] is None
 
 
+def test_an_undone_run_is_told_as_such(here: Here, tmp_path: Path, capsys: Captured) -> None:
+    first, second = write_pairs(tmp_path / "first.csv", 20), write_pairs(tmp_path / "second.csv", 20)
+    with stub() as server:
+        here.run(first, server, "--limit=12")
+        undo = ["undo", f"{first}.journal", "--base-url", server.base_url, "--yes"]
+        assert here(*undo).code == 0
+        run = runs(capsys)["first"]
+        assert (run["state"], run["settled"]) == ("undone", 0)
+        assert "12 records deleted; another start writes these pairs again" in here("runs").out
+        assert "or undone: their records were deleted" in here("status", f"{first}.journal").out
+        assert "then deleted by an undo" in here("explain", f"{first}.journal", "--line", "2").out
+        done = here.run(second, server)
+        assert "was undone at" in done.err
+        assert "pairs left" not in done.err
+        assert here.run(first, server).code == 0
+        assert "undo" not in here("explain", f"{first}.journal", "--line", "2").out
+    assert runs(capsys)["first"]["state"] == "finished"
+
+
 def test_a_run_that_only_met_a_changed_source_is_not_one_with_pairs_left(here: Here, tmp_path: Path) -> None:
     first, second = tmp_path / "first.csv", tmp_path / "second.csv"
     write_pairs(first, 20)

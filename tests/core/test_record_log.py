@@ -8,7 +8,7 @@ from bulkwriter.core import record_log
 from bulkwriter.core.record_log import BURST, STEPS_PER_S, RecordLog
 from bulkwriter.core.rulings import PairEvent
 from bulkwriter.model import Fault, FieldError, Intent, Reply, State, Verdict, VerdictKind
-from bulkwriter.rows import RecordStep
+from bulkwriter.rows import ABSENT_REFUSED, RecordStep
 
 WALL = 1e9
 
@@ -88,3 +88,10 @@ def test_causes_of_losses_are_counted_by_a_bounded_number_of_words() -> None:
     log.repeated(7, 1.0, took_s=0.1)
     assert len(log.causes) == 21
     assert sum(log.causes.values()) == 101
+
+
+def test_a_refusal_that_stands_is_no_release() -> None:
+    log = RecordLog()
+    log.absent(1, 1.0)
+    log.absent(2, 1.0, is_refused=True)
+    assert log.totals == {"absent": 2, ABSENT_REFUSED: 1}

@@ -11,7 +11,8 @@ import pytest
 from bulkwriter.model import Counts
 from bulkwriter.report.causes import KINDS, cause_of, loss_words
 from bulkwriter.report.page import TERMS, Making, page
-from bulkwriter.report.parts import nice, percent
+from bulkwriter.report.parts import nice, percent, rate_area
+from bulkwriter.rows import ABSENT_REFUSED
 from bulkwriter.store.history import MOST_ROWS, HistoryRow, Moment
 
 AT = 1_796_000_000.0
@@ -158,6 +159,42 @@ def test_what_a_living_process_is_about_to_send_is_no_doubt() -> None:
 )
 def test_the_state_is_told_first(facts: dict[str, Any], words: str) -> None:
     assert text_of(made(facts)).startswith(words)
+
+
+LAST = rows()[-1]
+LATER = {"written_at": "2026-12-31T00:00:00+00:00"}
+ENDED = [rows()[0], LAST._replace(moment=LAST.moment._replace(ended="done"))]
+
+
+@pytest.mark.parametrize(
+    ("facts", "history", "words"),
+    [
+        ({"created": 240}, ENDED, "240 records made in 4 min 00 s, with 244 requests to create"),
+        (LATER | {"created": 250, "rejected": 0}, None, "250 records made in 5 min 01 s, with at least 250 requests"),
+        (LATER | {"created": 75, "rejected": 0}, rows(1), "75 records made in 1 min 01 s, with at least 75 requests"),
+        ({}, rows(1), "the server throttled none that is known by 2026-"),
+        ({"in_doubt": 0}, rows(1), "No attempt of this run is known to have been, by 2026-"),
+        ({"in_doubt": 0}, [ENDED[0]._replace(moment=ENDED[0].moment._replace(ended="done"))], "was ever in doubt"),
+        ({"undone_at": "2026-11-30T00:00:00+00:00", "created": 0}, ENDED, "An undo has deleted records since."),
+        ({"undone_at": "2026-11-30T00:00:00+00:00", "created": 0}, ENDED, "240 records made in 4 min 00 s, with 244"),
+        ({"undone_at": "2026-11-30T00:00:00+00:00"}, ENDED, "48,000 not sent yet, or undone"),
+        ({}, None, "released to be sent 1"),
+    ],
+)
+def test_no_sentence_tells_more_than_is_known(facts: dict[str, Any], history: list[HistoryRow], words: str) -> None:
+    assert words in text_of(made(facts, history))
+
+
+def test_looks_at_refused_pairs_are_counted_apart() -> None:
+    last = LAST.moment._replace(steps={"absent": 54, ABSENT_REFUSED: 50, "lost": 4})
+    text = text_of(made(history=[rows()[0], LAST._replace(moment=last)]))
+    assert "released to be sent 4 not there, as a refusal had said; it stands 50" in text
+
+
+def test_a_time_without_a_process_is_a_gap() -> None:
+    svg = rate_area([1.0, None, None, 2.0], 2.0)
+    assert 'class="edge" d="M0 500H1M3 0H4"' in svg
+    assert 'class="area" d="M0 500H1V1000H0ZM3 0H4V1000H3Z"' in svg
 
 
 def test_a_full_history_of_a_large_run_is_small_enough_to_mail() -> None:

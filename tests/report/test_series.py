@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from bulkwriter.model import Counts
-from bulkwriter.report.series import MOST_DAYS, Series, attempts_of, created_of, daily_limit
+from bulkwriter.report.series import MOST_DAYS, TAIL_S, Series, attempts_of, created_of, daily_limit
 from bulkwriter.store.history import HistoryRow, Moment
 
 MIDNIGHT = datetime(2026, 11, 30, tzinfo=UTC).timestamp()
@@ -72,6 +73,41 @@ def test_starts_have_their_own_share() -> None:
         100,
         "",
     )
+
+
+def test_what_a_killed_start_did_after_its_last_row_is_its_own() -> None:
+    """119 requests by its last row, 127 records by the first row of the next start."""
+    rows = [row(MIDNIGHT, 0), row(MIDNIGHT + 6, 119), row(MIDNIGHT + 30, 127, start=2)]
+    rows[2] = rows[2]._replace(moment=rows[2].moment._replace(attempts=119))
+    series = Series([*rows, row(MIDNIGHT + 40, 150, start=2, ended="done")])
+    assert not series.is_whole
+    assert [(span.created, span.attempts) for span in series.starts()] == [(127, 127), (23, 23)]
+    assert TWO_STARTS.is_whole
+
+
+def facts(**others: Any) -> dict[str, Any]:
+    at = datetime.fromtimestamp(MIDNIGHT + 7, UTC).isoformat()
+    return {**Counts().to_json(), "undone_at": None, "written_at": at, **others}
+
+
+def test_a_start_without_an_end_goes_on_to_the_facts() -> None:
+    series = Series.of(facts(created=75, in_doubt=13), [row(MIDNIGHT, 0)])
+    last = series.last
+    assert (last.counts.created, last.moment.attempts, last.counts.in_doubt) == (75, 75, 0)
+    assert (series.told_at, series.until, series.is_whole) == (MIDNIGHT, MIDNIGHT + 7, False)
+    copied = facts(written_at="2027-12-01T00:00:00+00:00", created=75)
+    assert Series.of(copied, [row(MIDNIGHT, 0)]).until == MIDNIGHT + TAIL_S
+
+
+def test_an_undo_takes_nothing_from_what_was_made() -> None:
+    rows = [row(MIDNIGHT, 0), row(MIDNIGHT + 9, 415, ended="limit")]
+    undone = Series.of(facts(undone_at="x", created=0), rows)
+    assert (undone.last.counts.created, undone.is_whole) == (415, True)
+    again = [row(MIDNIGHT + DAY_S, 0, start=2), row(MIDNIGHT + DAY_S + 9, 400, start=2, ended="done")]
+    again = [each._replace(moment=each.moment._replace(attempts=415 + each.counts.created)) for each in again]
+    series = Series([*rows, *again])
+    assert [span.created for span in series.starts()] == [415, 400]
+    assert [(day.attempts, day.created) for day in series.days()] == [(415, 415), (400, 400)]
 
 
 def test_days_are_those_of_utc_and_sum_up_to_all() -> None:

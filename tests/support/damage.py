@@ -31,7 +31,7 @@ from bulkwriter.model import SINGLE_SEQ, State
 from bulkwriter.quota.ledger import account_key
 from bulkwriter.rows import doubt_detail, intent_detail, outcome_detail
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.schema import CREATE_PAIR_INDEX
+from bulkwriter.store.schema import CREATE_PAIR_INDEX, FORMAT
 from bulkwriter.stub.thread import StubThread
 from tests.conftest import CANARY
 from tests.support.quota_desk import fill_ledger
@@ -351,7 +351,7 @@ def cells(path: Path) -> list[tuple[Any, ...]] | None:
     is_whole = source == list(range(len(source))) and seqs[len(source) :] == [
         SINGLE_SEQ + i for i in range(len(seqs) - len(source))
     ]
-    is_good = is_whole and marks == [0x62776A6C, 1] and is_meta(meta) and all(map(is_row, rows))
+    is_good = is_whole and marks == [0x62776A6C, FORMAT] and is_meta(meta) and all(map(is_row, rows))
     return rows if is_good else None
 
 
