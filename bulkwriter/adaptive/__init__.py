@@ -5,6 +5,7 @@
     Limit        what the server allows, measured between refusals   (limit.py)
     Bursts       the rate that a few throttles agree about           (bursts.py)
     Stated       the law where throttles state a short pause         (stated.py)
+    StatedPauses what other stated pauses say of the limit           (pauses.py)
     Climbs       how long to climb before the next throttle          (climbs.py)
     Window       how many it allows in what time, and when it ends   (window.py)
     Sharing      whether others use it too                           (sharing.py)

@@ -11,9 +11,9 @@ At a throttle the first row that fits decides:
     others use the limit too (`sharing.py`)         the pace is cut, and climbs straight
     otherwise                                       the limit is measured anew and the pace dips below it
 
-After a hold one canary goes alone.  When it is taken, all go on just below the limit; where short pauses are stated,
-the law of `stated.py` sets the pace, and as many go at once as it needs.  With a floor (`floor.py`) only stated holds
-exist; otherwise the pace falls to the floor.
+After a hold one canary goes alone.  When it is taken, all go on just below the limit; where pauses of a second are
+stated, the law of `stated.py` sets the pace until it is disproved, and as many go at once as it needs.  With a floor
+(`floor.py`) only stated holds exist; otherwise the pace falls to the floor.
 
 Invariants: nothing is sent before a stated Retry-After (`paused_until` never falls); at most one cut an epoch; 1 <=
 in_flight_limit <= in_flight.  Errors and timeouts are not throttles: the breaker handles them (`core.retry`).  For 503s
@@ -36,7 +36,7 @@ from .memory import Memory
 from .pace import CATCH_UP_S, Pace
 from .queueing import Queueing
 from .recent import Mark, RecentSends, Refusal
-from .stated import LONG_S, Stated
+from .stated import LONG_S, MOST_S, Stated
 from .told import Told
 from .words import TRIAL, Holding, believed, held, paused
 
@@ -170,15 +170,21 @@ class Controller:
         return True
 
     def _end_stated(self, sent_at: float, retry_after_s: float | None, refusal: Refusal) -> None:
-        is_window = self._limit.window_s > 0
-        if retry_after_s is None or retry_after_s > LONG_S or is_window or self._crowd.is_capped or self._floor.per_s:
-            self._stated.leads, self._stated.guard, self._pace.slack_s = False, 0, CATCH_UP_S
-        else:
-            self._stated.refused(Mark(sent_at, refusal.taken_before), retry_after_s, self._recent)
-            self._pace.set(self._stated.after_pause())
-            self._pace.next_at = 0.0
-            self._canaries = min(self._most, 1 + int(self._pace.rate * self._queue.round_trip_s))
-            self.in_flight_limit = self._left_over + self._canaries
+        stated, is_known = self._stated, self._limit.window_s > 0 or self._crowd.is_capped
+        stated.is_wrong = stated.is_wrong or (retry_after_s or 0.0) > MOST_S
+        if not (retry_after_s is None or stated.is_wrong or is_known or self._floor.per_s):
+            stated.refused(Mark(sent_at, refusal.taken_before), retry_after_s, self._recent)
+            if not stated.is_wrong:
+                self._pace.set(stated.after_pause())
+                self._pace.next_at = 0.0
+                self._canaries = min(self._most, 1 + int(self._pace.rate * self._queue.round_trip_s))
+                self.in_flight_limit = self._left_over + self._canaries
+                return
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """The law for stated pauses does not fit this server, or this throttle."""
+        self._stated.leads, self._stated.guard, self._pace.slack_s = False, 0, CATCH_UP_S
 
     def _end_left_over(self, sent_at: float) -> None:
         if sent_at < self.paused_until:
@@ -243,6 +249,9 @@ class Controller:
         if stated.per_s:
             self._limit.safe, self._limit.top = stated.per_s, max(stated.per_s, pace.rate)
             self._limit.known_at = now
+        if stated.is_wrong:
+            self._give_up()
+            self._dip(now, stated.per_s)
 
     def _most_now(self) -> int:
         return int(min(self._crowd.limit, self._queue.limit, self._pace.room(self._queue.round_trip_s)))
@@ -337,7 +346,7 @@ class Controller:
         self._dip(now, rate)
         pace.next_at = max(now, sent_at + pace.gap_s)
         if self._stated.leads and held.lasted_s > LONG_S:
-            self._stated.leads, self._stated.guard = False, 0
+            self._give_up()
         if self._stated.leads:
             self._stated.resumed(now, mark)
             self._lead(now)

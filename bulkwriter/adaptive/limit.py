@@ -33,6 +33,7 @@ from typing import Final
 from .bursts import Bursts
 from .climbs import Climbs
 from .hold import EndedHold
+from .pauses import StatedPauses
 from .recent import Mark
 from .sharing import Sharing
 from .stated import LONG_S
@@ -55,7 +56,6 @@ CREDIT_KEPT_HOLD: Final = 0.95  # and after one with
 MEASURED_MOST: Final = 12
 CLOSE: Final = 1.05  # after a short hold the rate at which it began says little
 TRUSTED: Final = 8.0
-NEAR: Final = 1.3
 KNOWN: Final = 4.0  # what contradicts such a trust is another limit
 
 
@@ -63,7 +63,7 @@ class Limit:
     """The measured limit and how far it can be trusted."""
 
     __slots__ = ("_before", "_bursts", "_ends", "_floor", "_has_fallen", "_is_rough", "_measured",
-                 "_sharing", "_window", "alike", "climbs", "credit", "known_at", "safe", "top",
+                 "_pauses", "_sharing", "_window", "alike", "climbs", "credit", "known_at", "safe", "top",
                  "trust")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
@@ -81,6 +81,7 @@ class Limit:
         self._is_rough = True  # counting began while the server did not refuse
         self._before: tuple[Mark, float, float, float, float] | None = None
         self._bursts = Bursts()
+        self._pauses = StatedPauses()
         self._has_fallen = False
         self._measured = 0  # so often since the limit was last found to be another
         self._window = Window()
@@ -244,9 +245,12 @@ class Limit:
 
     def _learn_stated(self, lasted_s: float, low: float, high: float, rate: float, taken: int) -> None:
         if lasted_s > LONG_S:
-            self._learn(low, high if high < NEAR * low else low, taken)
-        else:
+            self._learn(*self._pauses.long(low, high), taken)
+        elif self._is_rough:
             self._learn(high, max(high, rate), taken)
+        else:
+            bursts = None if self._window.requests else self._bursts
+            self._learn(*self._pauses.limit(low, high, rate, taken, bursts), taken)
 
     def _learn(self, safe: float, top: float, taken: int, *, is_window: bool = False) -> None:
         self._has_fallen = False

@@ -19,6 +19,16 @@ then so many a second.
                                                              three times, and then ever more rarely
     known      none                                          the rate grows by `GROWTH` · (time / tau)³
 
+It is a hypothesis, and is given up for the run (`is_wrong`) when the server disproves it; `limit.py` and `pace.py` then
+go on as for every other server.  What disproves it:
+
+    a stated wait of more than `MOST_S`             it varies with what the server needs, so it is no constant
+    the known limit was passed by more than `BEYOND`    it was too low: a cap, or a window shorter than the pause
+    a window refused fewer than it allows, twice    a counter, or chance
+    it allows fewer than `COUNTED` in a pause       one request more or less is everything
+    more than `HASTY` throttles soon after pauses   whatever it is, the law storms it
+    a stretch of `PROVEN` pauses brought far more   a window longer than the pause, or a burst of many seconds
+
 Invariants: no more than one trial a pause; a rate above the known one comes from growth or a trial alone.  Not here:
 the pause itself (`hold.py`), windows whose pauses are long (`window.py`), crowds (`crowd.py`).
 Source: the growth is CUBIC's (RFC 9438); the burst is the arrival curve of network calculus (Cruz 1991).
@@ -33,6 +43,7 @@ from typing import Final, Literal, NamedTuple
 from .pace import USED
 from .recent import Mark, RecentSends
 
+MOST_S: Final = 1.0  # whole seconds, the least that can be stated; longer ones follow what the server needs
 LONG_S: Final = 3.5  # a rate limit rounded up to seconds states 1 or 2, so a longer pause is a window's
 RESUME: Final = (
     2.0  # steeper, and a bucket's rate is measured over too short a time; flatter, and windows change midway
@@ -45,8 +56,11 @@ MARGIN: Final = 0.005  # of a window's length: one request in 100 a second, and 
 BELOW: Final = 0.005  # under a bucket's rate, and what one request more or less makes, at most
 BELOW_MOST: Final = 0.03
 GROWTH: Final = 0.02
+BEYOND: Final = 0.05  # of a window, whose count is exact
+BEYOND_BUCKET: Final = 0.1
+BEYOND_UNSURE: Final = 3.0  # times what one request more or less makes
 TAU_S: Final = 20.0  # of a bucket at first: the third pause of a run comes after 20 s
-TAU_WINDOW_S: Final = 60.0  # of a window, whose count is exact
+TAU_WINDOW_S: Final = 30.0  # of a window: the third pause comes after 20 s
 TAU_MAX_S: Final = 250.0  # pauses take half a percent of the time then
 LONGEST: Final = 20.0  # tau; a run that was idle for days must not overflow
 FAST: Final = 1.2  # of a window's rate: the log of sends holds back, so that stalls are caught up
@@ -54,13 +68,14 @@ RUSH: Final = 4.0  # the same after a pause, and how fast a late send is caught 
 SAME: Final = 0.01  # of a count
 NEARLY: Final = 0.02  # of a window's count: a throttle there confirms it
 APART: Final = 0.1  # of a pause: so far apart a bucket would have taken another count
-COUNTED: Final = 5  # requests; fewer are no window
+COUNTED: Final = 5  # requests in a pause's time; fewer are chance
 WINDOW_LIKE: Final = 0.6  # of what a pause brings: buckets hold less, or a burst is chance
 MISFIT: Final = 0.02  # of a burst, and one request: throttles further apart fit no bucket
 CHANCE: Final = 0.1  # requests squared
 FELL: Final = 0.6  # of what was expected
 PROVEN: Final = 3.0  # pauses' time without a throttle
 CONFIRMED: Final = 0.03
+HASTY: Final = 6  # a limit that falls and returns takes fewer
 TRY_S: Final = 2.5
 TRIES: Final = 3
 TRY_MOST_S: Final = 100.0  # then the old rate is forgotten, and growth alone finds it
@@ -96,9 +111,10 @@ class Epoch(NamedTuple):
 class Stated:
     """Told of every epoch that ends with a short stated pause; leads the pace while `leads`."""
 
-    __slots__ = ("_base", "_burst", "_checked", "_count", "_is_trial", "_old", "_proven_per_s", "_refused_at",
-                 "_rested_s", "_resumed", "_seen", "_short", "_started", "_tau_s", "_trial_at", "_tries", "_try_at",
-                 "_unsure", "_window_s", "guard", "guard_s", "kind", "leads", "pause_s", "per_s")  # fmt: skip
+    __slots__ = ("_base", "_burst", "_checked", "_count", "_hasty", "_is_trial", "_old", "_proven_per_s", "_refused_at",
+                 "_rested_s", "_resumed", "_seen", "_short", "_started", "_tau_s", "_trial_at", "_tries",
+                 "_try_at", "_unsure", "_window_s", "guard", "guard_s", "is_wrong", "kind", "leads", "pause_s",
+                 "per_s")  # fmt: skip
 
     def __init__(self) -> None:
         self.leads = False
@@ -108,12 +124,15 @@ class Stated:
         self.guard, self.guard_s = 0, 0.0
         """No more than so many in that time; 0: any number."""
         self.pause_s = 0.0
+        self.is_wrong = False
+        """What is believed was disproved: something else must lead from here on."""
         self._base = 0.0  # where to resume while nothing is known
         self._resumed = self._checked = Mark(0.0, 0)
         self._refused_at, self._rested_s, self._started = 0.0, math.inf, 0.0
         self._seen: list[Epoch] = []
         self._burst = 0.0
         self._unsure = 0.0  # share of the rate
+        self._hasty = 0  # throttles in a row that came soon after a pause
         self._count, self._window_s, self._short = 0, 0.0, 0
         self._tau_s = TAU_S
         self._proven_per_s = self._old = 0.0
@@ -127,6 +146,10 @@ class Stated:
         within = sends.taken_in(mark, self.pause_s)
         is_first = not self._seen and span_s < SHORT * self.pause_s
         self._base = (RESUME_SHORT if is_first else RESUME) * within / self.pause_s
+        self._hasty = self._hasty + 1 if span_s < PROVEN * self.pause_s else 0
+        if self._hasty > HASTY:
+            self.is_wrong = True
+            return
         if self._is_trial:
             self._is_trial = False
             self._tries += 1
@@ -146,6 +169,14 @@ class Stated:
             self._seen.append(last)
         elif len(self._seen) > 1:
             self._be_bucket(last)
+        self.is_wrong = bool(self.kind) and self._is_refuted()
+
+    def _is_refuted(self) -> bool:
+        """Whether what is known now brings too few to be known, or far fewer than a long stretch brought."""
+        return self.per_s * self.pause_s < COUNTED or any(
+            one.span_s > PROVEN * self.pause_s and self.per_s < FELL * one.taken / (one.span_s + self.pause_s)
+            for one in self._seen
+        )
 
     def _confirms(self, count: int) -> bool:
         """Whether a throttle after so many in its length is what was expected of the window."""
@@ -154,6 +185,7 @@ class Stated:
         self._tau_s = min(2 * self._tau_s, TAU_MAX_S)
         self._short = self._short + 1 if count < self._count else 0
         if self._short == 2:
+            self.is_wrong = count < (1 - NEARLY) * self._count
             self._count, self._short = count, 0
         return True
 
@@ -251,10 +283,13 @@ class Stated:
         climb = (since_s / self._tau_s) ** 3
         if self.kind == "window":
             grown = 1.0 + GROWTH * climb
+            self.is_wrong = grown > 1 + BEYOND
             self.guard, self.guard_s = self._count, self._window_s * (1 + MARGIN) / grown
             is_first = since_s < self._window_s / RUSH
             return (RUSH if is_first else FAST) * self.per_s * grown
-        return self.per_s * (1 - min(BELOW + self._unsure, BELOW_MOST) + max(GROWTH, self._unsure) * climb)
+        grown = 1 - min(BELOW + self._unsure, BELOW_MOST) + max(GROWTH, self._unsure) * climb
+        self.is_wrong = grown > 1 + max(BEYOND_BUCKET, BEYOND_UNSURE * self._unsure)
+        return self.per_s * grown
 
     def _restore(self, now: float) -> None:
         """The old limit holds again."""

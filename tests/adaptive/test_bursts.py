@@ -6,6 +6,7 @@ import pytest
 
 from bulkwriter.adaptive.bursts import Bursts
 from bulkwriter.adaptive.crowd import Crowd
+from bulkwriter.adaptive.pauses import StatedPauses
 from bulkwriter.adaptive.recent import Mark, Refusal
 from bulkwriter.stub.limits import Bucket
 
@@ -74,3 +75,13 @@ def test_a_cap_that_refuses_fewer_than_it_takes_is_none(learnt: int, refused: in
     crowd.is_to_blame(10.0, Refusal(refused, 100, 100, 1.0, 100.0), 0.1, is_new=True)
     assert crowd.is_capped is is_capped
     crowd.check()
+
+
+def test_between_two_stated_pauses_the_burst_cancels_out() -> None:
+    """100/s that holds 50, and pauses of 1 s: 150 in 1 s, then 450 in 4 s."""
+    pauses, pause_s = StatedPauses(), 1.0
+    for taken, span_s in ((150, 1.0), (450, 4.0)):
+        low, high = taken / (span_s + pause_s), taken / span_s
+        safe, top = pauses.limit(low, high, 160.0, taken, None)
+    assert safe == pytest.approx(100.0)
+    assert low <= safe <= high <= top

@@ -7,15 +7,17 @@ fixed seed: a figure changes only when the controller or the model does.
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
 
-from benchmarks.control import matrix, measure
-from benchmarks.control.cells import Cell
+from benchmarks.control import matrix, measure, servers
+from benchmarks.control.cells import Cell, bucket
 from benchmarks.control.stated import PLAIN, STATED, STATED_HELD_OUT
+from bulkwriter.adaptive import Controller
 from bulkwriter.adaptive.recent import Mark, RecentSends
-from bulkwriter.adaptive.stated import MARGIN, RESUME, RUSH, TRY_S, Stated
+from bulkwriter.adaptive.stated import MARGIN, RESUME, RUSH, TAU_WINDOW_S, TRY_S, Stated
 
 IN_20_S, IN_20_S_OF_DROPS = 0.80, 0.64
 """Where a wait is stated: the worst of the cells here has 0.815, and of those whose limit drops 0.69."""
@@ -100,6 +102,48 @@ def test_a_limit_that_fell_is_remembered_and_tried_again() -> None:
     tried_at = server.now + TRY_S
     assert server.law.rate(tried_at, 0.1) == pytest.approx((1 - MARGIN) * 100)
     assert tried_at > refused_at
+
+
+def test_a_window_that_is_passed_without_a_throttle_was_none() -> None:
+    server = Server()
+    for span_s in (0.05, 0.4):
+        server.take(100, span_s)
+        server.refuse()
+    server.law.rate(server.now + TAU_WINDOW_S, 0.1)
+    assert not server.law.is_wrong
+    server.law.rate(server.now + 2 * TAU_WINDOW_S, 0.1)
+    assert server.law.is_wrong
+
+
+def test_a_long_stretch_that_brought_far_more_disproves_a_small_count() -> None:
+    """A log of 435 in 5 s gives back the gaps of a window ago, three and twelve at a time."""
+    server = Server()
+    for count, span_s in ((435, 4.7), (12, 0.04), (12, 0.3)):
+        server.take(count, span_s)
+        server.refuse()
+    assert server.law.is_wrong
+
+
+def test_a_limit_of_one_a_second_is_not_stormed() -> None:
+    """60 a minute: a request or two between pauses say nothing of the rate."""
+    slow = Cell(name="1/s, 1 s stated", factor="rate", limits=bucket(1, 1), limit_per_s=1, form=servers.one_second,
+                ends_at=400, steady_s=200)  # fmt: skip
+    found = measure.run(slow, matrix.ours, 1)
+    assert found.too_early == 0
+    assert found.steady >= 0.95
+    assert found.throttled <= 0.02
+
+
+@pytest.mark.parametrize("stated_s", [1.0, 2.0])
+def test_only_waits_of_a_second_are_a_constant(stated_s: float) -> None:
+    """Longer ones, as those of a date, follow what the server needs; they are obeyed, and tell of no window."""
+    controller = Controller(64, pause_cap_s=60.0, rng=random.Random(1))
+    controller.on_sent(0.0)
+    controller.on_good(0.1, 0.0, 0.1)
+    for n in range(20):
+        controller.on_sent(0.1 + n / 20)
+    assert controller.on_throttle(1.2, 1.05, stated_s) == pytest.approx(1.2 + stated_s, abs=0.1)
+    assert (controller.in_flight_limit > 20) is (stated_s == 1.0)  # 19 are left from before the pause
 
 
 def test_half_of_the_cells_are_held_out_and_none_is_on_both_sides() -> None:
