@@ -298,7 +298,14 @@ class BulkWriter:
         for the pair; `UsageError` for what is no pair; and the error that ended the writer for good.
         """
         self._require_able()
-        return await self._singles.write(checked_pair(pair), checked_timeout(timeout), retries=checked_retry(retry))
+        singles, retries = self._singles, checked_retry(retry)
+        if timeout is not None or not singles.has_room:
+            return await singles.write(checked_pair(pair), checked_timeout(timeout), retries=retries)
+        future = singles.asked(checked_pair(pair), retries=retries)
+        try:  # here and not in a coroutine of `singles`: that would be some 250 bytes more for each that is outstanding
+            return await future
+        finally:
+            singles.hears_no_more(future)
 
     async def write_many(
         self,

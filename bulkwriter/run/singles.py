@@ -69,7 +69,19 @@ class Singles:
             await asyncio.wait([future], timeout=max(0.0, until - now()))
             return future.result() if future.done() else self._as_it_stands([single])[0]
         finally:
-            self._health.waits_no_more(future)
+            self.hears_no_more(future)
+
+    def asked(self, pair: tuple[int, int], *, retries: bool = False) -> asyncio.Future[Outcome]:
+        """As `write` while it `has_room`, without a coroutine.  `hears_no_more` must follow."""
+        self._require_open()
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._given(pair, future, retries=retries)
+        self._health.waits(future, pair, self._health.now)
+        return future
+
+    def hears_no_more(self, future: asyncio.Future[Outcome]) -> None:
+        """Nobody waits for this outcome any more."""
+        self._health.waits_no_more(future)
 
     async def write_many(
         self, pairs: Sequence[tuple[int, int]], timeout_s: float | None, *, retries: bool = False
@@ -93,7 +105,7 @@ class Singles:
     def submit(self, pair: tuple[int, int]) -> asyncio.Future[Outcome]:
         """Give `pair` without waiting.  Raises `Backlogged`."""
         self._require_open()
-        if not self._has_room:
+        if not self.has_room:
             raise backlogged(self._most, 0)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._given(pair, future)
@@ -190,13 +202,14 @@ class Singles:
     # waiting for room
 
     @property
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
+        """Whether a pair may be given without waiting for others."""
         return not self._turns and self.outstanding + self._granted < self._most
 
     async def _turn(self, until: float | None, *, taken: int = 0) -> None:
         """Wait in order until a pair may be given.  A call that has given some goes on before the others."""
         self._require_open()
-        if self._has_room or (taken and self.outstanding + self._granted < self._most):
+        if self.has_room or (taken and self.outstanding + self._granted < self._most):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         (self._turns.appendleft if taken else self._turns.append)(turn)

@@ -69,6 +69,22 @@ def test_many_at_once_list_what_exists_once(tmp_path: Path) -> None:
         assert server.truth()["doubles"] == 0
 
 
+def test_a_write_that_waits_is_one_coroutine_and_no_more(tmp_path: Path) -> None:
+    """A coroutine inside would be 250 bytes more for each write that is outstanding."""
+
+    async def main() -> None:
+        async with BulkWriter(settings_for(server, tmp_path / "j")) as writer:
+            writing: Any = writer.write((7, 42))
+            task = asyncio.create_task(writing)
+            await asyncio.sleep(0)
+            assert writing.cr_await is not None
+            assert not asyncio.iscoroutine(writing.cr_await)
+            assert (await task).state is State.CREATED
+
+    with stub() as server:
+        on_loop(main, server=server)
+
+
 def test_a_cancelled_caller_leaves_the_write_going(tmp_path: Path) -> None:
     async def main() -> None:
         async with BulkWriter(settings_for(server, tmp_path / "j")) as writer:
