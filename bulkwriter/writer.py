@@ -284,18 +284,20 @@ class BulkWriter:
 
         It shares lanes, quotas and journal with all other calls; many may run at once.  If the attempt ends in doubt,
         this waits for the looks that settle it, about `late_apply_s` + 2 `list_lag_s`.  If no look is possible, because
-        this token may not list or the writer was left, the outcome is `in_doubt`.  The next start that may list looks
-        it up.  `retry=("rejected",)` sends a pair again that was rejected, since a role or an enrolment may be there by
-        now.  Safe to cancel: the pair goes on, and the journal gets its outcome.
+        this token may not list, lists fail for `give_up_after_s` or the writer was left, the outcome is `in_doubt`.
+        This start goes on to look it up while it can, and the next one that may list does.  `retry=("rejected",)` sends
+        a pair again that was rejected, since a role or an enrolment may be there by now.  Safe to cancel: the pair goes
+        on, and the journal gets its outcome.
 
         `timeout` (seconds) ends the waiting, never the write: the outcome is then as it stands, `pending` or `in_doubt`
         (`seq` is -1 if the journal was not asked yet: an earlier call or start may then have written the pair).  While
         `most_outstanding` answers are owed, calls wait in order.
 
-        Raises `NotWell` once the writer could not send for `Settings.patience_s`, and the pair goes on when it can;
-        `TryLater` for a new pair while a quota is spent with `on_quota="stop"`, until its window opens, and at close
-        for a pair that was not sent, whose row is then `pending`; `Backlogged` if `timeout` ends before there is room
-        for the pair; `UsageError` for what is no pair; and the error that ended the writer for good.
+        Raises `NotWell` once the writer is not well for `Settings.patience_s` (see `is_well`), and the pair goes on
+        when it can; `TryLater` for a new pair while a quota is spent with `on_quota="stop"`, until its window opens,
+        and at close for a pair that was not sent, whose row is then `pending` if it was given before; `Backlogged` if
+        `timeout` ends before there is room for the pair; `UsageError` for what is no pair; and the error that ended the
+        writer for good.
         """
         self._require_able()
         singles, retries = self._singles, checked_retry(retry)
@@ -335,9 +337,10 @@ class BulkWriter:
         return self._singles.submit(checked_pair(pair))
 
     async def flush(self) -> None:
-        """Wait until all pairs are settled that were given one by one or in batches before.  Safe to cancel.
+        """Wait until all pairs that were given one by one or in batches before have their outcome.  Safe to cancel.
 
-        Pairs given meanwhile are not waited for, nor are sources.  Raises what `write` would raise for one of them.
+        One whose callers were told `in_doubt` has its outcome; `snapshot()` counts doubts that are still open.  Pairs
+        given meanwhile are not waited for, nor are sources.  Raises what `write` would raise for one of them.
         """
         self._require_able()
         await self._singles.flush()
@@ -419,8 +422,10 @@ class BulkWriter:
     def is_well(self) -> bool:
         """Whether the writer is open and can send, as far as it knows: what a service asks for its readiness.
 
-        A writer that is not well tries by itself whether it can send again, after 1 s to 5 min.  A spent quota that it
-        waits for (`on_quota="wait"`), a throttle and a failed pair are no reason.
+        It knows from its own writes alone: a server that is gone is noticed after `limits.breaker_failures` lost
+        replies in a row, so a service that writes seldom notices late.  A writer that is not well tries by itself
+        whether it can send again, after 1 s to 5 min.  A spent quota that it waits for (`on_quota="wait"`), a throttle
+        and a failed pair are no reason.
         """
         return (
             self._living is not None
@@ -457,8 +462,10 @@ class BulkWriter:
         return snapshot_of(self._engine, elapsed_s=elapsed_s, rows=self._source_run.rows())
 
     def _require_open(self) -> None:
-        if self._living is None or self._is_left.is_set():
+        if self._living is None or (self._is_left.is_set() and self._living.done()):
             raise UsageError("the writer is not open", hint=OPEN)
+        if self._is_left.is_set():
+            raise TryLater("the writer ends", hint=ENDS)
         if running_loop() is not self._living.get_loop():
             raise UsageError(
                 "the writer belongs to another event loop",

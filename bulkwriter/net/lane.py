@@ -232,16 +232,19 @@ class Lane(asyncio.BaseProtocol):
     # What the event loop calls.
 
     def data_received(self, data: bytes) -> None:
-        if self.unread:  # a second piece in the same turn; at most what the kernel held
-            self.unread += data
-        elif self.is_busy or not self._transport.is_closing():  # else it was cut, and this comes too late
-            self.unread = data
-            self._arrived(self)
+        try:
+            if self.unread:  # a second piece in the same turn; at most what the kernel held
+                self.unread += data
+            elif self.is_busy or not self._transport.is_closing():  # else it was cut, and this comes too late
+                self.unread = data
+                self._arrived(self)
+        except Exception as e:
+            self._break(e)
 
     def eof_received(self) -> None:
         now = self._clock()
-        self.read(now)
         try:
+            self.read(now)
             if self.is_busy:
                 self._end_busy(now, is_clean=True)
             else:
@@ -252,8 +255,8 @@ class Lane(asyncio.BaseProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         now = self._clock()
-        self.read(now)
         try:
+            self.read(now)
             if self.is_busy:
                 self._end_busy(now, is_clean=False)
             else:

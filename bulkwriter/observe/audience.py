@@ -4,12 +4,15 @@ An observer may be called anywhere: inside a connection's callback, between two 
 error in it is no reason to end anything of ours.  So it is caught here and nowhere else: the observer is dropped, and
 all others are told so, once.
 
-Invariant: `tell` never raises an `Exception`.  Observers are told of events in the order in which these happened, and
-each observer of one event in the order in which they were given.
+Invariant: `tell` raises nothing but `KeyboardInterrupt` and `SystemExit`.  An observer is a plain call in which no task
+of ours waits, so a `CancelledError` from it is an error of its own, such as one of a future that it read.  Observers
+are told of events in the order in which these happened, and each observer of one event in the order in which they were
+given.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -38,7 +41,7 @@ class Audience:
                 continue
             try:
                 observer(event)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError, GeneratorExit) as error:
                 self._observers = tuple(other for other in self._observers if other is not observer)
                 self.tell(ObserverDropped(name_of(observer), words_of(error)))
 
@@ -57,7 +60,7 @@ def name_of(observer: Observer) -> str:
     return str(getattr(observer, "__qualname__", type(observer).__qualname__))
 
 
-def words_of(error: Exception) -> str:
+def words_of(error: BaseException) -> str:
     """What was raised, on one line; its type alone if it cannot even be shown."""
     try:
         return repr(error)[:ERROR_CHARS]

@@ -76,7 +76,8 @@ class Health:
         if engine.run.error:
             return Trouble(engine.run.error, now)
         if suspension.error:
-            return Trouble(suspension.error, suspension.since)
+            gone_since = suspension.since if breaker.gone_since is None else breaker.gone_since
+            return Trouble(suspension.error, min(suspension.since, gone_since))
         if breaker.is_open:
             since = now if breaker.gone_since is None else breaker.gone_since
             message = f"no good reply for {now - since:,.0f} s (last: {breaker.reason})"

@@ -302,6 +302,13 @@ def test_whoever_waits_for_a_writer_that_ends_is_told() -> None:
             with pytest.raises(TryLater, match="ends"):
                 await task
         assert not writer.is_well()
+        closing = asyncio.create_task(writer.aclose())
+        await asyncio.sleep(0)
+        with pytest.raises(TryLater, match="ends"):
+            await writer.write((1, 2))
+        await closing
+        with pytest.raises(UsageError, match="not open"):
+            await writer.write((1, 2))
         return waiting
 
     here = stage()

@@ -51,12 +51,13 @@ def test_old_settled_pairs_are_dropped_and_still_counted_and_never_written_twice
         here.weather.odds = replace(LOST, lists={"500": 1.0})
         doubt = asyncio.create_task(writer.write((2, 1)))
         await asyncio.sleep(200.0)
-        here.weather.calm()
+        here.weather.odds = replace(CALM, lists={"500": 1.0})  # so that the doubt stays one until rows were pruned
         new = await writer.write((3, 1))
         before = writer.summary().counts
 
         assert await writer.prune(older_than=MINUTES) == len(OLD)
         assert await writer.prune(older_than=MINUTES) == 0
+        here.weather.calm()
         left = [row.pair for rows in (here.journal.whole(SINGLE_SEQ, 99), here.journal.whole(0, 9)) for row in rows]
         assert left == [(2, 1), (3, 1), (5, 5)]
         assert (await doubt).state is State.CREATED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bulkwriter.errors import UsageError
@@ -66,6 +68,13 @@ def test_an_error_that_cannot_be_shown_is_told_by_its_type() -> None:
     told: list[Event] = []
     Audience([Failing(Mute()), told.append]).tell(FIRST)
     assert ObserverDropped("Failing", "Mute") in told
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit()])
+def test_a_cancelled_future_that_an_observer_reads_cancels_nothing_of_ours(error: BaseException) -> None:
+    told: list[Event] = []
+    Audience([Failing(error), told.append]).tell(FIRST)
+    assert told == [ObserverDropped("Failing", repr(error)), FIRST]
 
 
 def test_an_interrupt_goes_through() -> None:
