@@ -103,9 +103,14 @@ Windows
   left, the window becomes longer instead.
 
   Requests in a window of up to a minute are spread evenly over it.  In a longer
-  window they are sent at full speed, and counted by the minute.  The run takes
-  each window as a little longer than it is, because the server's clock may run
-  faster or slower than ours.
+  window they are sent at full speed, and counted by the minute, so a window that
+  slides may have room up to a minute late.  That matters for windows of 1 to 3
+  minutes, which lose a good part of their requests: if you can, give such a quota
+  as a window of a minute or less.  The run takes each window as a little longer
+  than it is, because the server's clock may run faster or slower than ours.
+
+  What was sent in the last seconds before a calendar day begins counts in both
+  days, since a Date tells whole seconds: about five seconds with one clock.
 
 The ledger
   The ledger is an SQLite file.  All processes of one user on one machine share

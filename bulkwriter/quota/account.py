@@ -31,7 +31,7 @@ from typing import Final
 
 from ..model import QuotaWindow
 from .exchange import Answer, Ask, BootPlace, Changes, HeldUnits, KeptSlots, Lease, LedgerRows, ShareGrant, SpentRow
-from .forecast import DAY_S, KINDS, MINUTE_S, TAKEN, Grant, Spending, minute_of
+from .forecast import DAY_S, KINDS, MINUTE_S, PARTS, REFUSED, TAKEN, Grant, Spending, minute_of
 from .leases import AHEAD_S, GRACE_S, LEASE_S, SOON_S
 from .short import GROUPS, LOOK_S, ClientRow, Cooling, ShortWindows, key_of, span_of, step_at, unpacked
 from .throttles import Learnt, learn, stretched, tried
@@ -89,7 +89,7 @@ class Account:
         self._rows = LedgerRows()
         self._spending = Spending(0, epoch=None, slack=SLACK)
         self._short = ShortWindows()
-        self._held: Counter[tuple[str, str, int]] = Counter()  # what leases hold: by client, kind and minute
+        self._held: Counter[tuple[str, str, float]] = Counter()  # what leases hold: by client, kind and minute
         self._has_others = False
         self._zero: float | None = None  # of the boot clock by the server's, when rows of others were placed by it
         self._forget_at = -math.inf
@@ -199,8 +199,8 @@ class Account:
                 lost = count - min(count, ask.kept.get(key, KeptSlots()).slots)
                 self._short.put(key, step_at(key, ask.now), lost)
             return
-        for (kind, minute), count in ask.ended.items():
-            self._add("", kind, minute, count)
+        for (kind, part), count in ask.ended.items():
+            self._add("", kind, self._spending.kept(part, self._windows[kind.removesuffix(REFUSED)]), count)
         for key, kept in ask.kept.items():
             for step, count in kept.given.items():
                 self._short.put(key, step, count)
@@ -210,7 +210,7 @@ class Account:
         if count:
             self._add(ask.client, kind, minute_of(max(ask.now, until) + ask.hold_s), count)
 
-    def _add(self, client: str, kind: str, minute: int, count: int) -> None:
+    def _add(self, client: str, kind: str, minute: float, count: int) -> None:
         key = client, kind, minute
         self._changes.spent[key] = self._changes.spent.get(key, 0) + count
         self._spending.add(kind, minute, count)
@@ -365,15 +365,15 @@ def zero_of(ask: Ask) -> float | None:
     return None if ask.clocks.epoch is None else ask.clocks.epoch - ask.now
 
 
-def placed(row: SpentRow, place: BootPlace, *, now: float, zero: float | None, hold_s: float) -> int:
-    """The minute of `place` in which a row counts; `zero` is the server's clock at the boot clock's zero."""
+def placed(row: SpentRow, place: BootPlace, *, now: float, zero: float | None, hold_s: float) -> float:
+    """The minute of `place` or its part where a row counts; `zero` is the server's clock at the boot clock's zero."""
     if row.place.has_clock_of(place):
         return row.minute
     end = row.seen_at if row.seen_boot == place.boot else now  # it was there then
     end += max(hold_s, STRANGE_S) + LEASE_S + AHEAD_S + GRACE_S if row.client else 0.0
     if zero is not None and row.ended is not None:
         end = min(end, row.ended - zero)
-    return math.ceil(end / MINUTE_S) - 1
+    return math.ceil(end * PARTS / MINUTE_S) / PARTS - 1
 
 
 def spending_in(

@@ -36,7 +36,8 @@ class BootPlace(NamedTuple):
 
 
 class SpentRow(NamedTuple):
-    """So many `requests` that ended in a minute of a boot; of a living or dead client's lease where `client` is set.
+    """So many `requests` that ended in a minute of a boot, or in a part of one; where `client` is set, of the lease of
+    a client that lives or is dead.
 
     `ended` is the minute's end by the server's latest clock (epoch seconds), None if that was unknown.  `seen_at` is
     when, on the clock of `seen_boot`, the row was first seen by another boot.
@@ -45,7 +46,7 @@ class SpentRow(NamedTuple):
     place: BootPlace
     client: str
     kind: str
-    minute: int
+    minute: float
     requests: int
     ended: float | None = None
     seen_boot: str = ""
@@ -74,7 +75,7 @@ class LedgerRows:
 class Changes:
     """What becomes of the rows, all of it in one transaction.  New rows are of this place."""
 
-    spent: dict[tuple[str, str, int], int] = field(default_factory=dict)  # by client, kind, minute: more or fewer
+    spent: dict[tuple[str, str, float], int] = field(default_factory=dict)  # by client, kind, minute: more or fewer
     zero: float | None = None  # epoch seconds of the boot clock's zero, by the server's latest clock, for `ended`
     stamps: bool = False  # the clock became known: rows of this place without `ended` get it
     seen: list[SpentRow] = field(default_factory=list)  # rows of other places that are seen for the first time, now
@@ -125,7 +126,7 @@ class Ask:
     wants: Mapping[str, int] = field(default_factory=dict)  # how many units of each kind
     held: Mapping[str, HeldUnits] = field(default_factory=dict)  # by kind
     kept: Mapping[str, KeptSlots] = field(default_factory=dict)  # by the key of a short window
-    ended: Mapping[tuple[str, int], int] = field(default_factory=dict)  # requests by kind (or refused kind) and minute
+    ended: Mapping[tuple[str, float], int] = field(default_factory=dict)  # requests by (refused) kind, part of a minute
     spent: Mapping[str, Spent] = field(default_factory=dict)  # kinds of which throttles say that they are spent
     good: frozenset[str] = frozenset()  # kinds of which a try succeeded
     is_last: bool = False  # this client will not ask again

@@ -10,6 +10,9 @@ window's length no more is sent than it allows, and it is spent to within one mi
                      `DAY_SKEW_S`; `epoch` is what its earliest clock shows at the boot clock's zero, and `spread_s` how
                      far its clocks lie apart.  Where they are unknown, the day counts as any 24 hours
 
+Where a day begins, a minute is told by its parts: what is spent just before midnight must not count in both days.  A
+part is named by the minute that ends with it: 6.25 lasts until 60 x 7.25 seconds after boot, and lies in minute 7.
+
 `finish` tells when so many writes will be made.  It spends forward minute by minute, by the same rules, so that the
 answer is right across every wait.
 
@@ -31,6 +34,10 @@ DAY_SKEW_S: Final = 2.0
 """By how much the server's clock may differ from ours once it was compared: `Date` tells whole seconds."""
 READ_SHARE: Final = 0.02
 """Share of windows over `any` that writes leave to lists, so that looks cannot starve; at least one request."""
+PARTS: Final = 64
+"""Parts of a minute, 0.94 s each: less than `DAY_SKEW_S`.  A power of two, so that their names are exact."""
+NEAR_S: Final = 60.0
+"""So near to the beginning of a day minutes are told by their parts: where it lies is known to some seconds."""
 TAKEN: Final = "taken-"
 ROUNDING_S: Final = 1e-6
 """What floats of a boot clock of years may be off by: at the instant that `opens_at` names there is room."""
@@ -44,6 +51,11 @@ server took them; they are kept as negative numbers, so that a window over "take
 
 def minute_of(at: float) -> int:
     return math.floor(at / MINUTE_S)
+
+
+def part_of(at: float) -> float:
+    """The minute that ends with the part in which `at` lies; it lies in `minute_of(at)`."""
+    return (math.floor(at * PARTS / MINUTE_S) + 1) / PARTS - 1
 
 
 class Grant(NamedTuple):
@@ -67,6 +79,7 @@ class Spending:
     def __init__(self, first: int, *, epoch: float | None, slack: float, spread_s: float = 0.0) -> None:
         self._first = first
         self._counts: dict[str, list[int]] = {kind: [] for kind in (*KINDS, *(kind + REFUSED for kind in KINDS))}
+        self._parts: dict[str, dict[int, dict[float, int]]] = {kind: {} for kind in self._counts}
         self._slack = slack
         self.epoch, self.spread_s = epoch, spread_s
 
@@ -77,17 +90,33 @@ class Spending:
     def copy(self) -> Spending:
         other = Spending(self._first, epoch=self.epoch, slack=self._slack, spread_s=self.spread_s)
         other._counts = {kind: list(counts) for kind, counts in self._counts.items()}
+        other._parts = {
+            kind: {minute: dict(parts) for minute, parts in minutes.items()} for kind, minutes in self._parts.items()
+        }
         return other
 
-    def add(self, kind: str, minute: int, count: int) -> None:
-        """Count `count` more (or fewer) in a minute; minutes before the first are forgotten."""
+    def kept(self, part: float, windows: Sequence[QuotaWindow]) -> float:
+        """Under which minute a part of one is counted: that part where one of `windows` begins, else all of it."""
+        for window in windows:
+            if window.day_at_s is not None and self.epoch is not None:
+                begins = window.day_at_s - self.epoch - DAY_SKEW_S - self.spread_s
+                if ((part + 1) * MINUTE_S - begins + NEAR_S) % DAY_S < 2 * NEAR_S:
+                    return part
+        return math.ceil(part)
+
+    def add(self, kind: str, minute: float, count: int) -> None:
+        """Count `count` more (or fewer) in a minute, or in a part of one; minutes before the first are forgotten."""
         count = -count if kind.endswith(REFUSED) else count
-        counts, place = self._counts[kind], minute - self._first
+        whole = math.ceil(minute)
+        counts, place = self._counts[kind], whole - self._first
         if place < 0:
             return
         if place >= len(counts):
             counts.extend([0] * (place + 1 - len(counts)))
         counts[place] += count
+        if whole != minute:
+            parts = self._parts[kind].setdefault(whole, {})
+            parts[minute] = parts.get(minute, 0) + count
 
     def take_back(self, kind: str, count: int) -> None:
         """Count so many fewer, of the last minutes."""
@@ -96,6 +125,9 @@ class Spending:
             part = min(count, counts[place])
             counts[place] -= part
             count -= part
+            parts = self._parts[kind].get(self._first + place, {})
+            for at in sorted(parts, reverse=True):
+                parts[at] -= min(parts[at], max(0, sum(parts.values()) - counts[place]))
             if not count:
                 return
 
@@ -104,6 +136,9 @@ class Spending:
         if minute > self._first:
             for counts in self._counts.values():
                 del counts[: minute - self._first]
+            for minutes in self._parts.values():
+                for old in [old for old in minutes if old < minute]:
+                    del minutes[old]
             self._first = minute
 
     def ended_by(self) -> float:
@@ -113,8 +148,14 @@ class Spending:
 
     def spent(self, window: QuotaWindow, now: float) -> int:
         """How many requests count in the window at `now`, those on their way included."""
-        first = max(0, self._active_from(window, now) - self._first)
-        return sum(sum(self._counts[kind][first:]) for kind in kinds_of(window))
+        minute = self._active_from(window, now)
+        first, kinds = max(0, minute - self._first), kinds_of(window)
+        spent = sum(sum(self._counts[kind][first:]) for kind in kinds)
+        if window.day_at_s is None or self.epoch is None:
+            return spent
+        begins = self._begins(window, now, self.epoch)
+        parts = [item for kind in kinds for item in self._parts[kind].get(minute, {}).items()]
+        return spent - sum(count for part, count in parts if (part + 1) * MINUTE_S <= begins)
 
     def opens_at(self, window: QuotaWindow, now: float, most: int) -> float:
         """When fewer than `most` count in the window: `now`, or when enough of them have become free."""
@@ -158,8 +199,12 @@ class Spending:
     def _active_from(self, window: QuotaWindow, now: float) -> int:
         """The first minute that counts in the window at `now`."""
         if window.day_at_s is not None and self.epoch is not None:
-            return minute_of(self._day_start(window, now, self.epoch) - DAY_SKEW_S - self.spread_s)
+            return minute_of(self._begins(window, now, self.epoch))
         return minute_of(now - self._span_s(window) + ROUNDING_S)
+
+    def _begins(self, window: QuotaWindow, now: float, epoch: float) -> float:
+        """From when on what ended may count in the day, by any clock of the server."""
+        return self._day_start(window, now, epoch) - DAY_SKEW_S - self.spread_s
 
     def _day_start(self, window: QuotaWindow, now: float, epoch: float) -> float:
         """When the day began that by now is surely the server's as well, on the boot clock."""
@@ -212,7 +257,8 @@ def finish(
             made = int(whole)
             is_paced = made < grant.granted
             carry = whole - made if is_paced else 0.0
-            spending.add("write", minute_of(at), made)
+            part = spending.kept(part_of(at + made / rate_per_s), windows)
+            spending.add("write", min(part, minute_of(at)), made)
             need -= made
             at = end if is_paced else at + made / rate_per_s
         if mark is None:

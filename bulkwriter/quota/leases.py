@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..model import QuotaWindow
-from .forecast import REFUSED, minute_of
+from .forecast import REFUSED, part_of
 from .short import key_of, span_of, step_of
 
 GRACE_S: Final = 1.0
@@ -167,7 +167,7 @@ class Units:
         self._until = -math.inf
         self._over = 0  # requests that ended and are not booked yet,
         self._batch = 1  # fewer than so many, which at full pace end within `BATCH_S`
-        self._ended: Counter[tuple[str, int]] = Counter()
+        self._ended: Counter[tuple[str, float]] = Counter()
         self._low = 0  # when so few units are left, or it ends so soon, it is time to ask for more
         self._renew_at = math.inf
         self._size = FIRST
@@ -221,11 +221,11 @@ class Units:
             self.on_way -= count
             for share in self.shares:
                 share.ended(now, count)
-            self._ended[self.kind, minute_of(now)] += count
+            self._ended[self.kind, part_of(now)] += count
 
     def refused(self, now: float) -> None:
         """A request that ended was throttled: the server did not take it."""
-        self._ended[self.kind + REFUSED, minute_of(now)] += 1
+        self._ended[self.kind + REFUSED, part_of(now)] += 1
 
     # for exchanges
 
@@ -286,8 +286,8 @@ class Units:
         if now > self._until:
             self.left = 0
 
-    def spent(self) -> Counter[tuple[str, int]]:
-        """Requests that ended since the last call, by kind (or refused kind) and minute."""
+    def spent(self) -> Counter[tuple[str, float]]:
+        """Requests that ended since the last call, by kind (or refused kind) and part of a minute."""
         ended, self._ended = self._ended, Counter()
         return ended
 

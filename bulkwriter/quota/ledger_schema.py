@@ -4,7 +4,8 @@
                      write-refused and read-refused are those among them that the server throttled).  `client` is empty
                      for requests that have ended.  Else they are units of that client's lease, in the minute in which
                      the last of them can end.  `ended` is the minute's end by the server's clock (epoch seconds), null
-                     where that is unknown.  `seen_at`: when another boot first saw it, by the clock of `seen_boot`
+                     where that is unknown.  Near the beginning of a calendar day `minute` has parts
+                     (`quota.forecast`).  `seen_at`: when another boot first saw it, by the clock of `seen_boot`
     table `learnt`   what a server showed of its own limit by throttling, see `quota.throttles`
     table `accounts` how far the clocks of an account's server lie apart, see `quota.clock`; and its short windows as
                      one value (`quota.short`), with the place whose clock its times are of, and when it was written
@@ -69,7 +70,7 @@ _LEARNT: Final = f"{_texts('account')} AND kind IN {KINDS[:2]} AND {_counts('mos
 BOUNDS: Final = {
     FORMAT: {
         "spent": f"""{_texts("account", "machine", "boot", "client", "seen_boot")} AND kind IN {KINDS}
-            AND typeof(minute) = 'integer' AND {_counts("count")} AND {_times("minute", "seen_at")}
+            AND typeof(minute) IN ('integer', 'real') AND {_counts("count")} AND {_times("minute", "seen_at")}
             AND (ended IS NULL OR ended {_IS_TIME})""",
         "accounts": f"""{_texts("account", "machine", "boot", "short")} AND {_times("at")}
             AND spread_s BETWEEN 0 AND {TIME_MAX:.0f}""",

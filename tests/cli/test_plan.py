@@ -34,7 +34,7 @@ def spend(ledger: Path, count: int, *, account: str = "https://spaces.nexudus.co
     """Note that so many writes were made a while ago."""
     opened = SqliteLedger.open(ledger, account, Account((), here()), here())
     now, wall = boot_clock(), time.time()
-    ended = {("write", int((now - ago_s) // 60)): count}
+    ended = {("write", (now - ago_s) // 60): count}
     clocks = ClockReadings(wall, wall, wall)
     opened.exchange(Ask(client="c", number=1, now=now, clocks=clocks, hold_s=90.0, ended=ended))
     opened.close()

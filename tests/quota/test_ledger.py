@@ -364,7 +364,7 @@ BAD_ROWS: dict[str, dict[str, tuple[str, ...]]] = {
     "spent": {
         "boot": ("x'ff'",),
         "machine": ("x'ff'",),
-        "minute": ("'x'", "1.5", "x'00'"),
+        "minute": ("'x'", "1e300", "x'00'"),
         "kind": ("'writes'", "''"),
         "count": ("-1", "'x'", "1.5", "x'31'"),
         "ended": ("'soon'", "1e300", "9e999", "x'00'"),

@@ -131,7 +131,7 @@ def short_windows_begin_afresh() -> list[Any]:
 def an_earlier_boot_is_forgotten() -> list[Any]:
     """Only what was spent since the machine came up counts."""
 
-    def placed(row: Any, place: Any, **how: Any) -> int:
+    def placed(row: Any, place: Any, **how: Any) -> float:
         return real(row, place, **how) if row.place == place else -(10**6)
 
     real = account.placed

@@ -81,8 +81,9 @@ def fill_ledger(path: Path, account: str) -> None:
     ledger = SqliteLedger.open(path, account, Account(windows, place), place)
     clocks = ClockReadings(1.0e9, 1.0e9, 1.0e9)
     common: dict[str, Any] = {"client": "c", "now": 18_000.0, "clocks": clocks, "hold_s": 90.0}
-    taken = {("write", minute): 8 for minute in range(300)} | {("read", minute): 2 for minute in range(300)}
+    minutes = [float(minute) for minute in range(300)]
+    taken = {("write", minute): 8 for minute in minutes} | {("read", minute): 2 for minute in minutes}
     ledger.exchange(Ask(number=1, ended=taken, wants={"write": 5}, spent={"write": Spent(60.0)}, **common))
-    refused = {("write-refused", minute): 4 for minute in range(300)}  # so that the server has shown that it has room
+    refused = {("write-refused", minute): 4 for minute in minutes}  # so that the server has shown that it has room
     ledger.exchange(Ask(number=2, ended=refused, **common))
     ledger.close()
