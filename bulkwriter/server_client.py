@@ -23,6 +23,7 @@ from .listing.lister import Lister
 from .model import Fault, Reply
 from .net.api import Api
 from .net.auth import StoredUse, token_source
+from .net.auth import TokenRefused as TokenRefused
 from .net.calls import Calls
 from .net.dial import dialer_for
 from .net.pool import Pool

@@ -19,6 +19,7 @@ rows, 0 nothing to mend.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -129,7 +130,7 @@ class Check(CountingCommand):
             self._look_at_quotas(settings)
             await self._look_at_server(settings)
         except BulkwriterError as error:
-            self._failed("server" if error.exit_code is not Exit.JOURNAL else "quotas", error)
+            self._failed(part_of(error), error)
         self._add("date", DATE_WORDS)
 
     # the parts
@@ -184,15 +185,28 @@ class Check(CountingCommand):
         from ..server_client import ServerClient
 
         async with ServerClient(settings, tell=self._invocation.event_lines) as client:
-            token = await client.tokens.current()
-            reply = await client.request(client.api.list_page(token.value, size=1))
+            token, reply = await self._list(client)
             if not self._judge_list(client, reply, how=sign_in_words(settings)):
                 return
             self._add("clock", *clock_words(reply.date, time.time()))
             if self._options["probe"]:
-                await self._probe(client, token.value)
+                await self._probe(client, token)
             else:
                 self._add("create", f"{client.entity.create_role} was not tried; --probe tries it", is_open=True)
+
+    async def _list(self, client: ServerClient) -> tuple[str, Reply]:
+        """A list of one record.  A refused token is renewed once, as in a run.  Raises what the sign-in does."""
+        from ..core.classify import judge_call
+        from ..model import CallKind
+        from ..server_client import TokenRefused
+
+        token = await client.tokens.current()
+        reply = await client.request(client.api.list_page(token.value, size=1))
+        if judge_call(reply, time.time()).kind is CallKind.UNAUTHORIZED:
+            with contextlib.suppress(TokenRefused):  # there is no other
+                token = await client.tokens.refresh(token.generation)
+                reply = await client.request(client.api.list_page(token.value, size=1))
+        return token.value, reply
 
     def _judge_list(self, client: ServerClient, reply: Reply, *, how: str) -> bool:
         """Whether the server answered with a list."""
@@ -260,6 +274,13 @@ class Check(CountingCommand):
             lines.append(f"{finding.word:<4}  {finding.name:<8}  {first}")
             lines += [f"{'':16}{line}" for line in rest]
         return lines
+
+
+def part_of(error: BulkwriterError) -> str:
+    """The check that an error of the server's part belongs to."""
+    if error.exit_code is Exit.JOURNAL:
+        return "quotas"
+    return "token" if error.code == "token" else "server"
 
 
 RESULTS: Final = {"ok": "ok", "FAIL": "failed", "?": "unknown"}

@@ -127,9 +127,14 @@ class Invocation:
 
     def settings(self, journal: Path | None) -> Settings:
         """Settings with a way to sign in, asked for where need be.  Raises `UsageError`."""
-        for note in self._notes:
+        notes, self._notes = self._notes, []
+        for note in notes:
             self._note(note)
         return choose.settings_for(self.options, os.environ, journal=journal, keep_secret=self.stderr.keep_secret)
+
+    def go_offline(self) -> None:
+        """Ask no server: `settings` need no way to sign in from here on."""
+        self.options = {**self.options, "dry_run": True}
 
     def login_settings(self) -> Settings:
         """Settings of a new sign-in, which may lack a user name and a password.  Raises `UsageError`."""

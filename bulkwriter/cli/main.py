@@ -191,7 +191,7 @@ def bug(error: BaseException, *, is_verbose: bool, secrets: Sequence[str]) -> st
         return Secrets(secrets).strike("".join(traceback.format_exception(error)))
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" at {Path(last[0].filename).name}:{last[0].lineno}" if last else ""
-    return f"bug: {type(error).__name__}{place}; this is our fault, please report it (-v shows where it came from)"
+    return f"bug: {type(error).__name__}{place}; our fault, please report it; -v, where a command has it, shows more"
 
 
 def show(error: click.ClickException) -> None:

@@ -10,8 +10,6 @@ stdout carries the answer, as text or with `--json` as one object; stderr is for
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,18 +65,12 @@ def command(ctx: click.Context, /, source: str, **given: Any) -> int:
 
     With a token it asks the server which pairs exist, as a run does.  With --existing skip it does not ask.
     """
-    is_offline = given["existing"] == "skip" or (given["existing"] is None and not has_token(given, os.environ))
-    invocation = Invocation(ctx, {**given, "dry_run": is_offline, "retry": None})
+    invocation = Invocation(ctx, {**given, "dry_run": given["existing"] == "skip", "retry": None})
     plan = PlanCommand(invocation, source)
     code = invocation.conduct(plan)
     if code in (Exit.OK, Exit.INCOMPLETE) and not given["as_json"]:
         put("\n".join(plan.text()))
     return code
-
-
-def has_token(given: Mapping[str, Any], env: Mapping[str, str]) -> bool:
-    """Whether there is any way to sign in."""
-    return bool(given["token_file"] or given["username"] or env.get("BULKWRITER_TOKEN", "").strip())
 
 
 class PlanCommand(CountingCommand):
@@ -103,9 +95,15 @@ class PlanCommand(CountingCommand):
         given: Path | None = self._options["journal"]
         journal = given or (None if self._source == "-" else choose.journal_path(self._source, None))
         self._journal = journal if journal is not None and journals.is_there(journal) else None
-        if self._is_offline and self._options["existing"] is None:
-            text = "note: no token, so nothing was looked up: pairs that exist count as writes"
-            self._invocation.stderr.print(text, event="note")
+        try:
+            return self._invocation.settings(self._journal)
+        except choose.NoToken:
+            if self._options["existing"] == "check":
+                raise
+        text = "note: no token, so nothing was looked up: pairs that exist count as writes"
+        self._invocation.stderr.print(text, event="note")
+        self._is_offline = True
+        self._invocation.go_offline()
         return self._invocation.settings(self._journal)
 
     async def work(self, settings: Settings) -> None:

@@ -162,7 +162,8 @@ def lines_of(run: dict[str, Any]) -> list[str]:
         about = "" if run["left_exact"] else "about "
         rows.append(("", f"{run['settled']:,} of {run['pairs']:,} pairs read are settled, {about}{run['left']:,} left"))
     if run["state"] == "at work":
-        rows.append(("", f"pid {run['pid']}"))
+        who = "its process has not said who it is" if run["pid"] is None else f"pid {run['pid']}"
+        rows.append(("", who))
     elif run["state"] == "undone":
         rows.append(("", run["undone"]))
     elif run["state"] != "finished" and run["reason"]:

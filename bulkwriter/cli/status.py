@@ -87,12 +87,11 @@ def status_of(reader: JournalReader, journal: Path, run_state: RunState) -> dict
 def status_lines(run_state: RunState, facts: dict[str, Any], why: Reasons) -> list[str]:
     """The same for people."""
     writer = facts["writer"]
-    now = f"pid {writer['pid']} on {writer['host']} since {describe.when(writer['since'])}" if writer else "nobody"
     rows = [
         ("journal", facts["journal"]),
         ("server", facts["base_url"] + (f", account {facts['account']}" if facts["account"] else "")),
         *([] if facts["entity"] == ORIGINAL else [("records", records_of(facts["entity"]))]),
-        ("writer", now),
+        ("writer", writer_words(writer)),
         ("written", describe.when(facts["written_at"])),
         *last_start.lines(run_state),
     ]
@@ -105,6 +104,15 @@ def status_lines(run_state: RunState, facts: dict[str, Any], why: Reasons) -> li
         lines.append(f"{'pruned':<9}  {facts['pruned']:,} of these rows were old, and are no longer in the journal")
     lines += reason_lines.lines(why, indent="")
     return lines + status_ahead.lines(facts) + next_lines(run_state, facts)
+
+
+def writer_words(writer: dict[str, Any] | None) -> str:
+    """Who writes the journal."""
+    if writer is None:
+        return "nobody"
+    if writer["pid"] is None:
+        return "another process holds it and has not said who it is"
+    return f"pid {writer['pid']} on {writer['host']} since {describe.when(writer['since'])}"
 
 
 def status_line(run_state: RunState, facts: dict[str, Any]) -> str:

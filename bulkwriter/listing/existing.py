@@ -50,8 +50,15 @@ class Existing:
         def tell_failed(failure: CallFailed, pause_s: float) -> None:
             tell(LookFailed(failure.reason, pause_s))
 
-        hint = f"{needs_list(entity.list_role)}; or, only if surely none of the pairs is there, use --existing skip"
-        self._retry = RetryUntilDeadline(settings, clock=clock, wall=wall, tell=tell_failed, rng=rng, hint=hint)
+        self._retry = RetryUntilDeadline(
+            settings,
+            clock=clock,
+            wall=wall,
+            tell=tell_failed,
+            rng=rng,
+            hint=needs_list(entity.list_role),
+            way_out="or, only if surely none of the pairs is there, use --existing skip",
+        )
         self._get_page = get_page
         self._coverage = Coverage(self._page, entity.filters, retry=self._retry)
         self._clock = clock

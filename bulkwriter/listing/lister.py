@@ -27,7 +27,7 @@ from ..errors import ConfigurationStop
 from ..events import Event, Note
 from ..model import CallKind, Fault, Reply
 from ..net.api import NOBODY, Api, BadList, ListedRecord, ListPage
-from ..net.auth import TokenSource
+from ..net.auth import TokenRefused, TokenSource
 from .lists import PAGE_SIZE, Filters, GetPage, ListFailed
 
 SAID_BYTES = 800  # of a server's text in place of a list, looked at
@@ -109,8 +109,10 @@ class Lister:
         if judge_call(reply, 0.0).kind is CallKind.UNAUTHORIZED:
             try:
                 token = await self._tokens.refresh(token.generation)
-            except ConfigurationStop as refused:
-                raise ListFailed(refused.message, is_forbidden=True) from None
+            except TokenRefused as refused:  # its hint names another role than that of lists
+                raise ListFailed(refused.message, stop=ConfigurationStop(refused.message, code="token")) from None
+            except ConfigurationStop as stop:
+                raise ListFailed(stop.message, stop=stop) from None
             reply = await self._ask(request_with(token.value))
         self._check(reply, what)
         try:

@@ -64,12 +64,15 @@ class FailedLooks:
         """What the last one failed of; it stays when looks succeed again."""
         self.forbidden = ""
         """Why looks will never work, or empty."""
+        self.hint = ""
+        """What to do about that, where it is a sign-in that failed, or empty."""
 
     def failed(self, failure: ListFailed, now: float) -> float:
         """A look failed at `now`; returns how long to pause."""
         self.reason = failure.reason
         if failure.is_forbidden or (self._oddness and self._oddness.failed(failure, now)):
             self.forbidden = failure.reason
+            self.hint = failure.stop.hint if failure.stop else ""
         if self.since is None:
             self.since = now
         pause_s = max(self._pauses.after(failure, self._count), SHORTEST_PAUSE_S)

@@ -63,6 +63,7 @@ class CallFailed(Exception):
     help.  `is_misplaced`: this address has nothing of the kind, so it will not help either.  `is_odd`: the answer has
     another shape, or ignores the page number, perhaps for good (`Oddness` decides).  `is_flawed`: the answer
     contradicts itself; to see that took many calls.  `is_answer`: the server is well, so no deadline comes nearer.
+    `stop`: there is no token to ask with, which this error tells; one without a hint gets that of who made the call.
     """
 
     def __init__(
@@ -76,16 +77,18 @@ class CallFailed(Exception):
         is_slow_down: bool = False,
         is_answer: bool = False,
         retry_after_s: float | None = None,
+        stop: ConfigurationStop | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.is_forbidden = is_forbidden or is_misplaced
+        self.is_forbidden = is_forbidden or is_misplaced or stop is not None
         self.is_misplaced = is_misplaced
         self.is_odd = is_odd
         self.is_flawed = is_flawed
         self.is_slow_down = is_slow_down
         self.is_answer = is_answer
         self.retry_after_s = retry_after_s
+        self.stop = stop
 
 
 class Oddness:
@@ -158,7 +161,7 @@ class RetryUntilDeadline:
     """`await retry(step)` repeats `step` until it succeeds, and returns its result.  Any number of calls may run at
     once.
 
-    `hint` says what to check if the token is not allowed to list.
+    `hint` says what to check if the token is not allowed to list, `way_out` what to do if it never will be.
     """
 
     def __init__(
@@ -170,6 +173,7 @@ class RetryUntilDeadline:
         tell: Callable[[CallFailed, float], None],
         rng: random.Random,
         hint: str,
+        way_out: str = "",
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         self._settings = settings
@@ -177,7 +181,7 @@ class RetryUntilDeadline:
         self._wall = wall
         self._tell = tell
         self._pauses = Pauses(rng)
-        self._hint = hint
+        self._hint, self._way_out = hint, way_out
         self._sleep = sleep
         self._opens_at = -math.inf  # for everybody
         self._slow_downs = 0  # how often everybody was asked to wait, less one for each success since
@@ -235,9 +239,12 @@ class RetryUntilDeadline:
 
     def _stop(self, failure: CallFailed, tries: Tries, now: float) -> BulkwriterError | None:
         """The error that ends the tries, if there is one."""
+        if stop := failure.stop:
+            return stop if stop.hint else ConfigurationStop(stop.message, hint=self._hint, code=stop.code)
         if failure.is_forbidden and not failure.is_misplaced:
             message = f"the server does not let this token list what exists: {failure.reason}"
-            return ConfigurationStop(message, hint=self._hint, code="token")
+            hint = f"{self._hint}; {self._way_out}" if self._way_out else self._hint
+            return ConfigurationStop(message, hint=hint, code="token")
         if failure.is_misplaced or tries.oddness.failed(failure, now):
             return ConfigurationStop(f"{tries.what}: {failure.reason}", hint=NO_LIST)
         if error := at_long_wait(failure.retry_after_s, self._settings, self._wall()):

@@ -110,6 +110,10 @@ class TokenSource:
             return token
 
 
+class TokenRefused(ConfigurationStop):
+    """The server refused a token, and there is no other.  Its 401 may as well mean that the user lacks a role."""
+
+
 class FixedToken:
     """A token given as text.  If the server refuses it, there is no other.  Raises `UsageError` if it cannot be a
     token.
@@ -286,5 +290,5 @@ def first_line(path: Path, what: str) -> str:
     return line
 
 
-def refused(message: str, role: str) -> ConfigurationStop:
-    return ConfigurationStop(message, hint=f"it is wrong or expired, or its user lacks the role {role}", code="token")
+def refused(message: str, role: str) -> TokenRefused:
+    return TokenRefused(message, hint=f"it is wrong or expired, or its user lacks the role {role}", code="token")

@@ -182,6 +182,8 @@ class Lists:
             except TooLarge:
                 return None
             except ListFailed as failure:
+                if failure.stop:
+                    raise
                 if failure.is_forbidden and not failure.is_misplaced:
                     raise BatchRefused(failure.reason) from None
                 if failure.is_misplaced or failure.is_odd:

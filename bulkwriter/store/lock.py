@@ -40,14 +40,19 @@ _UNSUPPORTED: Final = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOS
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lock; `since` is UTC as ISO 8601.  pid 0: someone whose line could not be read."""
+    """Who holds a lock; `since` is UTC as ISO 8601.  All None: a process whose line is not there, or cannot be read.
 
-    pid: int = 0
-    host: str = "?"
-    since: str = "?"
+    The line comes after the lock and goes before it.  On a full disk it never comes.
+    """
+
+    pid: int | None = None
+    host: str | None = None
+    since: str | None = None
 
     def __str__(self) -> str:
-        return f"pid {self.pid or '?'} on {self.host} since {self.since}"
+        if self.pid is None:
+            return "another process, which has not said who it is"
+        return f"pid {self.pid} on {self.host} since {self.since}"
 
 
 class FileLock:
@@ -156,6 +161,7 @@ def _flock(fd: int, file: Path, *, is_exclusive: bool, tries: int) -> bool:
 def _read(fd: int) -> Holder:
     try:
         said = json.loads(os.pread(fd, 4_096, 0))
-        return Holder(int(said["pid"]), str(said["host"]), str(said["since"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        pid, since = int(said["pid"]), datetime.fromisoformat(said["since"])
+        return Holder(pid, str(said["host"]), since.isoformat(timespec="seconds"))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return Holder()

@@ -29,7 +29,7 @@ from ..listing.lister import SendRequest
 from ..listing.retry_until_deadline import CallFailed, Outage, RetryUntilDeadline
 from ..model import CallKind, Reply
 from ..net.api import Api, BadList, load
-from ..net.auth import Token, TokenSource
+from ..net.auth import Token, TokenRefused, TokenSource
 from ..settings import Settings
 from .stop_signal import StopSet, StopSignal
 
@@ -131,7 +131,7 @@ class Deleter:
     async def _refreshed(self, token: Token) -> Token:
         try:
             return await self._tokens.refresh(token.generation)
-        except ConfigurationStop as refused:
+        except TokenRefused as refused:
             raise not_allowed(refused.message, self._api.entity.delete_role) from None
 
     def _answered(self, fate: Fate) -> Fate:

@@ -115,7 +115,7 @@ class DoubtResolver:
         failing_s = looker.failures.seconds(self._session.clock())
         if looker.forbidden:
             what = f"{len(looker.doubts)} doubts cannot be settled, since what exists cannot be listed"
-            hint = f"{needs_list(self._session.entity.list_role)}; or {NO_LIST}"
+            hint = looker.failures.hint or f"{needs_list(self._session.entity.list_role)}; or {NO_LIST}"
             self._session.stop.set(ConfigurationStop(f"{what}: {looker.forbidden}", hint=hint))
         elif failing_s >= self._settings.give_up_after_s:
             what = f"list calls have failed for {failing_s:,.0f} s: {looker.failures.reason}"

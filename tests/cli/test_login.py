@@ -83,6 +83,47 @@ def test_one_sign_in_serves_every_command(here: Here, server: StubThread, tmp_pa
     assert f"accepted, stored in {path}; good until 20" in done.out
 
 
+def test_a_plan_asks_the_server_with_whatever_signs_a_run_in(here: Here, server: StubThread, tmp_path: Path) -> None:
+    sign_in(here, server, tmp_path)
+    pairs = write_pairs(tmp_path / "pairs.csv", 4)
+    assert here.run(pairs, server).code == 0
+    pairs.with_name("pairs.csv.journal").unlink()
+
+    def writes(url: str) -> tuple[int, bool]:
+        done = here("plan", str(pairs), "--base-url", url, "--json")
+        said = json.loads(done.out)
+        assert done.code == 0, done.err
+        assert ("no token" in done.err) is not said["checked"]
+        return said["writes"], said["checked"]
+
+    assert writes(server.base_url) == (0, True)
+    own = tmp_path / "config" / "bulkwriter" / "bulkwriter.toml"
+    with StubThread({}) as other:
+        assert writes(other.base_url) == (4, False)
+        own.write_text('token-command = "echo stub-token"\n')
+        assert writes(other.base_url) == (4, True)
+
+
+def test_a_revoked_sign_in_names_login_in_every_command(here: Here, server: StubThread, tmp_path: Path) -> None:
+    sign_in(here, server, tmp_path)
+    pairs, url = write_pairs(tmp_path / "pairs.csv", 3), ("--base-url", server.base_url)
+    journal = f"{pairs}.journal"
+    assert here.run(pairs, server).code == 0
+    server.reset()
+    more = str(write_pairs(tmp_path / "more.csv", 5))
+    for line in (
+        ("run", more, *FAST), ("plan", more), ("check", more), ("verify", journal, *WAITS),
+        ("undo", journal, "--yes", *WAITS),
+    ):  # fmt: skip
+        done = here(*line, *url)
+        said = done.out + done.err
+        assert done.code == 4, (line, said)
+        assert "the stored sign-in has expired or was refused" in said
+        assert f"sign in again: bulkwriter login --base-url {server.base_url}" in said
+        assert ("-List" in said, "--existing skip" in said) == (False, False), line
+        assert "FAIL  server" not in said
+
+
 def test_config_show_names_it_and_never_shows_it(here: Here, server: StubThread, tmp_path: Path) -> None:
     sign_in(here, server, tmp_path)
     here.env("BULKWRITER_BASE_URL", server.base_url)

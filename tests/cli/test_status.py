@@ -13,10 +13,12 @@ import pytest
 
 from bulkwriter.cli.export import harmless, states_of
 from bulkwriter.cli.main import main
+from bulkwriter.cli.runs import of_journal
 from bulkwriter.errors import UsageError
 from bulkwriter.model import SINGLE_SEQ, BadRow, FieldError, State
 from bulkwriter.rows import bad_row_detail, outcome_detail
 from bulkwriter.store.journal import Journal
+from bulkwriter.store.lock import FileLock
 
 from ..conftest import CANARY
 
@@ -70,6 +72,20 @@ def test_status_says_what_was_pruned(capsys: Captured, tmp_path: Path) -> None:
     assert main(["status", str(path), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["pruned"], facts["pairs"], facts["created"], facts["pending"]) == (2, 3, 2, 1)
+
+
+@pytest.mark.parametrize("text", ["", '{"pid": 7, "host": "h", "since": "?"}'])
+def test_a_holder_that_has_not_said_who_it_is(capsys: Captured, journal: Path, text: str) -> None:
+    """A run at its start and at its end, and on a full disk: it has the lock, and its line is not there."""
+    held = FileLock.acquire(journal)
+    Path(f"{journal}.lock").write_text(text)
+    assert main(["status", str(journal)]) == 0
+    assert "writer     another process holds it and has not said who it is" in capsys.readouterr().out
+    assert main(["status", str(journal), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["writer"] == {"pid": None, "host": None, "since": None}
+    run = of_journal(str(journal))
+    assert (run["state"], run["pid"]) == ("at work", None)
+    held.release()
 
 
 def test_status_as_json(capsys: Captured, journal: Path) -> None:

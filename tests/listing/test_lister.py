@@ -15,7 +15,7 @@ from bulkwriter.listing.lister import Lister, StaleList
 from bulkwriter.listing.lists import ListFailed
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.api import Api, ListedRecord
-from bulkwriter.net.auth import TokenSource
+from bulkwriter.net.auth import TokenSource, refused
 
 
 class Tokens(TokenSource):
@@ -23,11 +23,12 @@ class Tokens(TokenSource):
 
     def __init__(self, *values: str) -> None:
         super().__init__(self._supply_one)
+        self.error: ConfigurationStop = refused("the server refused the token", "X-Create")
         self._values = list(values)
 
     async def _supply_one(self, *, is_first: bool, is_refused: bool = False) -> tuple[str, float]:
         if not self._values:
-            raise ConfigurationStop("the server refused the token")
+            raise self.error
         return self._values.pop(0), math.inf
 
 
@@ -83,6 +84,17 @@ async def test_an_expired_token_is_refreshed_once() -> None:
         with pytest.raises(ListFailed) as failed:
             await lister_of(*[Reply(401)] * count, tokens=tokens).page({}, 1)
         assert failed.value.is_forbidden
+
+
+async def test_a_sign_in_that_failed_keeps_its_hint_and_a_refused_token_names_no_role_of_writes() -> None:
+    tokens = Tokens("a")
+    for error, hint in ((ConfigurationStop("gone", hint="sign in again"), "sign in again"), (tokens.error, "")):
+        tokens = Tokens("a")
+        tokens.error = error
+        with pytest.raises(ListFailed) as failed:
+            await lister_of(Reply(401), tokens=tokens).page({}, 1)
+        assert failed.value.stop is not None
+        assert (failed.value.stop.message, failed.value.stop.hint) == (error.message, hint)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from ..support.chance import Highest, Lowest
 SETTINGS = Settings(give_up_after_s=3_600.0)
 AGAIN = CallFailed("HTTP 500")
 THROTTLE = CallFailed("HTTP 429", is_slow_down=True)
+HINT, WAY_OUT = "check the token", "or do without"
 FORBIDDEN = CallFailed("HTTP 403", is_forbidden=True)
 
 
@@ -38,7 +39,13 @@ class Retried:
         self.pauses: list[float] = []
         self.clock = asyncio.get_running_loop().time
         self.retry = RetryUntilDeadline(
-            settings, clock=self.clock, wall=lambda: 0.0, tell=self._tell, rng=rng or Highest(), hint=""
+            settings,
+            clock=self.clock,
+            wall=lambda: 0.0,
+            tell=self._tell,
+            rng=rng or Highest(),
+            hint=HINT,
+            way_out=WAY_OUT,
         )
         self.began: list[float] = []
 
@@ -111,6 +118,15 @@ def test_what_ends_the_trying(failure: CallFailed, error: type[BulkwriterError],
     end = end_of(failure)
     assert type(end) is error
     assert said in str(end)
+
+
+def test_a_sign_in_that_failed_is_told_as_it_is() -> None:
+    """The hint on roles, and the way out for a token without them, are not for a token that is refused."""
+    stop = ConfigurationStop("the sign-in has expired", hint="sign in again", code="token")
+    assert str(end_of(CallFailed("x", stop=stop))) == str(stop)
+    bare = end_of(CallFailed("x", stop=ConfigurationStop("the token was refused (401)", code="token")))
+    assert (bare.message, bare.hint, bare.code) == ("the token was refused (401)", HINT, "token")
+    assert end_of(FORBIDDEN).hint == f"{HINT}; {WAY_OUT}"
 
 
 def test_odd_lists_end_it_only_in_a_row_and_over_some_seconds() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.errors import JournalError
-from bulkwriter.store.lock import FileLock, holder
+from bulkwriter.store.lock import FileLock, Holder, holder
 
 from ..support.journal_child import open_journal
 
@@ -56,9 +56,11 @@ def test_a_passing_look_does_not_keep_a_writer_out(file: Path) -> None:
 
 def test_a_holder_whose_line_is_garbage_is_still_a_holder(file: Path) -> None:
     lock = FileLock.acquire(file)
-    for text in ("", "x", "[]", '{"pid": "?"}'):
+    for text in ("", "x", "[]", '{"pid": "?"}', '{"pid": 7, "host": "h", "since": "?"}'):
         Path(f"{file}.lock").write_text(text)
-        assert str(holder(file)) == "pid ? on ? since ?"
+        assert holder(file) == Holder(None, None, None)
+        with pytest.raises(JournalError, match="is held by another process, which has not said who it is"):
+            FileLock.acquire(file)
     lock.release()
 
 
@@ -107,7 +109,7 @@ def test_another_process_holds_it_until_it_is_killed(file: Path) -> None:
 FORKS = """
 import os, sys
 from pathlib import Path
-from bulkwriter.store.lock import FileLock, holder
+from bulkwriter.store.lock import FileLock, Holder, holder
 file = Path(sys.argv[1])
 lock = FileLock.acquire(file)
 its, ours = os.pipe()
