@@ -495,6 +495,6 @@ def moment(wall: float) -> str:
 
 
 def began(wall: float) -> str:
-    """Local time to the minute, rounded down: when something began."""
+    """Local time to the minute, rounded down: when something began, or until when it is good."""
     at = datetime.fromtimestamp(wall, UTC).astimezone()
     return at.strftime("%Y-%m-%d %H:%M %Z").rstrip()

@@ -23,6 +23,14 @@ MAY_BE_SECRET: Final = re.compile(r"(?=[\w~+/=-]*\d)[\w~+/=-]{6,}|[\w~+/=-]{24,}
 """Words that may be a token, a password or a code: with a digit from six characters on, else from 24 on."""
 
 
+_NAME: Final = r'(?:\\?"[^"@\n]{1,64}"|[^\s@<>"(),;:=&?/]{1,128})(?:@|%40)'
+_PART: Final = r"[^\s@<>\"'(),;:=&?/.]+"
+E_MAIL: Final = re.compile(rf"{_NAME}{_PART}(?:\.{_PART})+", re.IGNORECASE)
+"""What an e-mail looks like wherever it stands, also with a quoted name, or as a URL has it.  `day@06:00` is none."""
+LIKE_E_MAIL: Final = re.compile(rf"{_NAME}[^\s@<>\"'(),;:=&?/]+", re.IGNORECASE)
+"""The same for words of strangers, which may leave out the dot."""
+
+
 def join(args: Iterable[str]) -> str:
     """A command line that can be pasted."""
     return " ".join(map(quote, args))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkwriter.shell import join, operand, quote, visible
+from bulkwriter.shell import E_MAIL, join, operand, quote, visible
 from tests.support.cli_process import finish, start
 
 SHELLS = [shell for name in ("bash", "zsh", "ksh") if (shell := shutil.which(name))]
@@ -105,3 +105,18 @@ def test_the_commands_that_a_run_shows_can_be_pasted(tmp_path: Path, name: bytes
         assert name in b"".join(read_back("bash", line)), line
         if " export " in line:
             assert os.fsencode("./-x") in os.fsencode(line) or not name.startswith(b"-")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("CourseMemberId 'jane%40victim.example' is no number", "CourseMemberId (e-mail)' is no number"),
+        ('no "bob smith"@victim.example here', "no (e-mail) here"),
+        (r"no \"bob smith\"@victim.example here", "no (e-mail) here"),
+        ("/home/x/jane@victim.example.csv.journal: locked", "/home/x/(e-mail): locked"),
+        ("?Coworker_Email=jane@victim.example&page=1", "?Coworker_Email=(e-mail)&page=1"),
+        ("the quota write:2500/day@06:00 is spent", "the quota write:2500/day@06:00 is spent"),
+    ],
+)
+def test_e_mails_are_found_as_people_and_urls_write_them(text: str, told: str) -> None:
+    assert E_MAIL.sub("(e-mail)", text) == told

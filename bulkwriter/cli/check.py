@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ..errors import BulkwriterError, Exit
-from ..model import State, moment
+from ..model import State, began, moment
 from ..settings import Settings
 from ..stored_sign_in import login_command
 from . import choose, describe, options, reason_lines
@@ -311,7 +311,7 @@ def stored_words(settings: Settings) -> str:
     stored = file.load()
     if stored is None:
         return f"stored in {file.path}"
-    until = f"good until {moment(stored.expires_at)}" if stored.expires_at else "its end is not known"
+    until = f"good until {began(stored.expires_at)}" if stored.expires_at else "its end is not known"
     renewed = (
         f"runs renew it from {moment(stored.renew_at)} on"
         if stored.refresh_token

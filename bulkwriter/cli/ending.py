@@ -216,7 +216,7 @@ def next_steps(ending: Ending, *, source: str, resume: str, server: Sequence[str
 def why_again(ending: Ending) -> str:
     counts = ending.summary.counts
     if ending.exit_code in (Exit.CONFIGURATION, Exit.JOURNAL, Exit.SOURCE):
-        return "put that right, or add the option named above; then the same command goes on"
+        return "once what is said above is put right, the same command goes on"
     if counts.in_doubt and not counts.pending:
         return "the same command looks up what is in doubt"
     if counts.failed and not counts.pending:

@@ -106,7 +106,7 @@ class Invocation:
             form=self.options["log_format"],
             secrets=secrets_of(os.environ),
             log=self.options.get("log_file"),
-            own_words=f"{self.command_line} {self.options.get('username')}",
+            own_name=str(self.options.get("username") or ""),
         )
         on_end = None if self.options.get("dry_run") else self.options.get("on_end")
         self._on_end = OnEnd(on_end, self._note, env=os.environ) if on_end else None

@@ -7,8 +7,8 @@ the file was moved or removed (logrotate), the next line begins a new one.
 A disk that is full, or a file that cannot be written, is told once and changes nothing else.  Each later line is
 another try; the first that succeeds stands below one that says how many are missing.
 
-The mode is 0600, since the lines name files and servers.  An e-mail is no part of a log, whoever said it, unless it
-stands on the command line.  Secrets are struck out before a line comes here (`stderr`).
+The mode is 0600, since the lines name files and servers.  An e-mail is no part of a log, whoever said it, not even in
+the name of a file, unless it is `--username`.  Secrets are struck out before a line comes here (`stderr`).
 
 Invariant: `add` never waits, and `close` waits no longer than it is told.
 """
@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import re
 import signal
 import threading
 from collections.abc import Callable
@@ -26,25 +25,23 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import UsageError
-from ..shell import operand, quote
+from ..shell import E_MAIL, operand, quote
 from ..threads import started
 
 LINES_MAX: Final = 20_000
 """Lines that wait for a disk that hangs; later ones are counted as missing.  About 4 MB."""
 MODE: Final = 0o600
-E_MAIL: Final = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
-"""What an e-mail looks like, wherever it stands."""
 
 
 class LogFile:
     """Appends lines to a file.  `warn` tells a person what is wrong with it; another thread calls it.
 
     `missing` makes the line that stands in the place of lines that could not be written, of their number and the
-    reason.  E-mails in `own_words` may be written.  Raises `UsageError` for a path that can be no file.
+    reason.  The e-mail `own_name` may be written.  Raises `UsageError` for a path that can be no file.
     """
 
     def __init__(
-        self, path: Path, *, warn: Callable[[str], object], missing: Callable[[int, str], str], own_words: str = ""
+        self, path: Path, *, warn: Callable[[str], object], missing: Callable[[int, str], str], own_name: str = ""
     ) -> None:
         if path.is_dir() or not path.parent.is_dir():
             raise UsageError(
@@ -52,7 +49,7 @@ class LogFile:
                 hint="give the name of a file, in a folder that is there",
             )
         self._path = path.absolute()
-        self._warn, self._missing, self._own_words = warn, missing, own_words
+        self._warn, self._missing, self._own_name = warn, missing, own_name
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._fd: int | None = None
         # Each number is counted by one thread, so that no count is lost.
@@ -65,7 +62,7 @@ class LogFile:
     def add(self, line: str) -> None:
         """Write it soon, without its line end."""
         if self._queue.qsize() < LINES_MAX:
-            self._queue.put(E_MAIL.sub(lambda found: found[0] if found[0] in self._own_words else "(e-mail)", line))
+            self._queue.put(E_MAIL.sub(lambda found: found[0] if found[0] == self._own_name else "(e-mail)", line))
         else:
             self._overflown += 1
 

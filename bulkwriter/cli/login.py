@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ConfigurationStop, Exit, UsageError
-from ..model import iso, moment
+from ..model import began, iso, moment
 from ..settings import Settings
 from ..shell import visible
 from . import choose, config_files, options
@@ -111,7 +111,7 @@ class LoginCommand(CountingCommand):
 
     def text(self, stored: StoredSignIn) -> list[str]:
         """The answer for people."""
-        until = moment(stored.expires_at) if stored.expires_at else "the server refuses it"
+        until = began(stored.expires_at) if stored.expires_at else "the server refuses it"
         renewed = (
             f"runs renew it from {moment(stored.renew_at)} on"
             if stored.refresh_token

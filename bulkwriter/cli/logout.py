@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ConfigurationStop, TryLater
-from ..model import moment
+from ..model import began
 from ..settings import Settings
 from ..shell import visible
 from . import choose, config_files, options
@@ -52,7 +52,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     elif not is_removed:
         put(f"no sign-in is stored for {place(settings)}")
     else:
-        until = f" until {moment(stored.expires_at)}" if stored and stored.expires_at else ""
+        until = f" until {began(stored.expires_at)}" if stored and stored.expires_at else ""
         put(f"removed the sign-in for {place(settings)}: {visible(str(file.path))}")
         put(f"its access token stays good{until}: the API has no way to take it back")
     return 0

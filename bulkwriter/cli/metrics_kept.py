@@ -53,4 +53,5 @@ class MetricsKept:
         except OSError as error:
             if not self._has_warned:
                 self._has_warned = True
-                self._warn(f"the metrics file {self.file.path} cannot be written: {error.strerror}; the run goes on")
+                what = f"the metrics file {self.file.path} cannot be written: {error.strerror}"
+                self._warn(f"{what}; nothing else depends on it")

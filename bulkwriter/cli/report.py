@@ -57,7 +57,7 @@ def command(journal: Path, output: str | None, is_private: bool, force: bool, as
         return 0
     target = Path(output or f"{str(journal).removesuffix('.journal')}.report.html")
     if output != "-":
-        check_target(target, journal, force=force)
+        check_target(target, journal, force=force, source=source_of(journal))
     text = made(journal, is_private=is_private)
     if output == "-":
         write_stdout(lines_of(text))
@@ -65,6 +65,15 @@ def command(journal: Path, output: str | None, is_private: bool, force: bool, as
     write_file(target, lines_of(text))
     put_stderr(f"the report is in {target}")
     return 0
+
+
+def source_of(journal: Path) -> str:
+    """The path of the run's source as its journal notes it, or ""."""
+    from ..store.journal_reader import JournalReader
+    from .source_rows import origin_of
+
+    with JournalReader(journal) as reader:
+        return str(origin_of(reader.meta()).get("path", ""))
 
 
 def check_target(target: Path, journal: Path, *, force: bool = False, source: str = "") -> None:

@@ -83,4 +83,4 @@ class ReportKept:
     def _tell(self, why: str) -> None:
         if not self._has_warned:
             self._has_warned = True
-            self._warn(f"the report {self._path} is not up to date: {why}; the run goes on")
+            self._warn(f"the report {self._path} is not up to date: {why}; nothing else depends on it")

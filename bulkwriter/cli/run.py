@@ -25,9 +25,9 @@ EXAMPLES = (
         "from cron: ends with 75 when today's writes are spent",
     ),
 )
-EPILOG = """Every option is also read from the environment: --in-flight from BULKWRITER_IN_FLIGHT, and so on.  Secrets
-come from there or from files, never from a flag: BULKWRITER_TOKEN, or BULKWRITER_USERNAME and BULKWRITER_PASSWORD.
-More: bulkwriter help settings, help sources, help exit-codes."""
+EPILOG = """Every option but --on-end is also read from the environment: --in-flight from BULKWRITER_IN_FLIGHT, and
+so on.  Secrets come from there or from files, never from a flag: BULKWRITER_TOKEN, or BULKWRITER_USERNAME and
+BULKWRITER_PASSWORD.  More: bulkwriter help settings, help sources, help exit-codes."""
 
 
 @click.command("run", cls=options.CommandWithExamples, examples=EXAMPLES, epilog=EPILOG)

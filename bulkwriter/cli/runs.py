@@ -3,7 +3,7 @@
 The registry beside the ledger names them (`run.registry`); how one stands is read from its journal, as `status` does:
 
     at work     somebody holds its journal
-    finished    every pair is settled, and the source was read to its end
+    finished    every pair is settled, and the source was read to its end; rows that were refused are told
     stopped     it ended with pairs left, and noted why
     undone      `undo` deleted what it had created, or began to
     cut off     it did not note its end: it was killed, or its disk failed
@@ -90,6 +90,7 @@ def facts_of(entry: Entry, taken: Collection[str] = ()) -> dict[str, Any]:
         "pid": None,
         "pairs": None,
         "settled": None,
+        "refused": {},
         "left": None,
         "left_exact": False,
         "resume_at": None,
@@ -117,7 +118,9 @@ def of_journal(journal: str) -> dict[str, Any]:
     with JournalReader(journal) as reader:
         run = last_start.run_state_of(reader)
         writer = reader.writer()
-    left = to_do(run.counts, run.rows.not_read, is_alive=False)
+    counts = run.counts
+    refused = {name: count for name in ("rejected", "invalid") if (count := getattr(counts, name))}
+    left = to_do(counts, run.rows.not_read, is_alive=False)
     is_whole = run.rows.is_exact or run.rows.not_read == 0
     ended = run.start.ended if run.start and not run.is_alive else None
     return {
@@ -127,6 +130,7 @@ def of_journal(journal: str) -> dict[str, Any]:
         "exit_code": ended.exit_code if ended else None,
         "pairs": run.counts.pairs,
         "settled": run.counts.pairs - to_do(run.counts, 0, is_alive=False),
+        "refused": refused,
         "left": left,
         "left_exact": is_whole,
         "resume_at": iso(run.resume_at),
@@ -161,6 +165,9 @@ def lines_of(run: dict[str, Any]) -> list[str]:
     if run["pairs"] is not None:
         about = "" if run["left_exact"] else "about "
         rows.append(("", f"{run['settled']:,} of {run['pairs']:,} pairs read are settled, {about}{run['left']:,} left"))
+    if run["refused"]:
+        what = " and ".join(f"{count:,} {name}" for name, count in run["refused"].items())
+        rows.append(("", f"not written: {what}"))
     if run["state"] == "at work":
         who = "its process has not said who it is" if run["pid"] is None else f"pid {run['pid']}"
         rows.append(("", who))

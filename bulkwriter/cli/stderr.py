@@ -57,11 +57,11 @@ class Stderr:
         form: Literal["text", "json"] = "text",
         secrets: Sequence[str] = (),
         log: Path | None = None,
-        own_words: str = "",
+        own_name: str = "",
     ) -> None:
-        """`log` is a file that gets all lines too; e-mails in `own_words` may stand there.  Raises `UsageError`."""
+        """`log` is a file that gets all lines too; the e-mail `own_name` may stand there.  Raises `UsageError`."""
         self.form = form
-        self._log = LogFile(log, warn=self._warn, missing=self._missing, own_words=own_words) if log else None
+        self._log = LogFile(log, warn=self._warn, missing=self._missing, own_name=own_name) if log else None
         self._stream = stream
         self.is_terminal = stream is not None and is_terminal(stream)
         self._secrets = Secrets(secrets)

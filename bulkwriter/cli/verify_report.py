@@ -76,7 +76,8 @@ class VerifyReport:
         if not facts["is_complete"]:
             return ["Nothing was verified"]
         is_bad = facts["missing"] or facts["doubled"]
-        lines = ["Not every pair is there exactly once" if is_bad else "Every pair checked is there exactly once", ""]
+        good = "Every pair checked is there exactly once" if facts["checked"] else "There was no pair to check"
+        lines = ["Not every pair is there exactly once" if is_bad else good, ""]
         meanings = {**MEANING, "strangers": f"records of these {self.entity.words[0]}s for other pairs"}
         rows = [(name, facts[name], meaning) for name, meaning in meanings.items() if facts[name] or name in ALWAYS]
         width = max(len(describe.number(count)) for _, count, _ in rows)

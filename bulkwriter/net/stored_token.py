@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
-from ..model import moment
+from ..model import began
 from ..shielded import with_grace
 from ..stored_sign_in import StoredSignIn, login_command
 from .api import check_header
@@ -291,7 +291,7 @@ class StoredToken:
         """Tell what went wrong, and until when the token is good all the same; for an expired one an error will."""
         if not self._is_usable(stored):
             return
-        until = "until the server refuses it" if stored.expires_at is None else f"until {moment(stored.expires_at)}"
+        until = "until the server refuses it" if stored.expires_at is None else f"until {began(stored.expires_at)}"
         command = login_command(*self._store.server)
         self._say(f"{what}.  The token is good {until}; before that, sign in again: {command}")
 

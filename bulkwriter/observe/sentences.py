@@ -106,10 +106,10 @@ def until(wall: float, seconds: float) -> str:
 
 
 def settled(found: int, again: int, released: int) -> str:
-    """First value: "9 found on the server, 3 not there: 2 are sent again, 1 is released to be sent"."""
+    """First value: "9 found on the server, 3 not there: 2 are to be sent again, 1 is released to be sent"."""
     facts = []
     if again:
-        facts.append(f"{again:,} {'is' if again == 1 else 'are'} sent again")
+        facts.append(f"{again:,} {'is' if again == 1 else 'are'} to be sent again")
     if released:
         facts.append(f"{released:,} {'is' if released == 1 else 'are'} released to be sent")
     absent = f", {again + released:,} not there: {', '.join(facts)}" if facts else ""

@@ -21,6 +21,7 @@ from typing import Any, Final
 from ..amounts import duration, per_second, quantity
 from ..model import HAVE_REASONS
 from ..rows import ABSENT_REFUSED
+from ..shell import LIKE_E_MAIL
 from ..store.history import HistoryRow
 from . import parts
 from .causes import GROUPS, cause_of, loss_words
@@ -53,8 +54,6 @@ ENDS: Final = {
 }  # fmt: skip
 """Codes of ends in words; others are shown as they are."""
 PROPERTY: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.]{0,63}): ")
-EMAIL: Final = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
-"""An e-mail address, which a server may repeat from somewhere.  No address of a person is told here."""
 IDS: Final = re.compile(r"([0-9]{1,19}),([0-9]{1,19})")
 
 
@@ -318,7 +317,7 @@ def reasons(facts: Mapping[str, Any], making: Making) -> str:
             text, example = reason["reason"], reason["example"].removesuffix(f": {reason['reason']}")
             if making.is_private:
                 text, example = bare(text, state), ids_in(example)
-            text, example = EMAIL.sub("…@…", text), EMAIL.sub("…@…", example)
+            text, example = LIKE_E_MAIL.sub("…@…", text), LIKE_E_MAIL.sub("…@…", example)
             such = f'<span class="soft small">such as {esc(example)}</span>' if example else ""
             rows.append((esc(TERMS[state]), number(reason["count"]), esc(text) + such))
     if not rows:

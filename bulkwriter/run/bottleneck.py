@@ -166,7 +166,7 @@ def gone(engine: Engine, now: float) -> Held:
     lasts = "" if since is None else f" since {began(wall - now + since)}"
     return Held(
         "gone",
-        f"no good reply{lasts}, so one request at a time tries, and the run gives up at {moment(wall + left_s)}: "
+        f"no good reply{lasts}, so one request at a time tries, and the run gives up at {began(wall + left_s)}: "
         f"{breaker.reason[:REASON_CHARS]}",
         max(0.0, at - now) if at < math.inf else None,
     )

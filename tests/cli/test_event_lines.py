@@ -57,11 +57,11 @@ EXAMPLES: list[tuple[events.Event, str]] = [
     (events.Recovered(61), "the server is back after 1 min 01 s"),
     (events.DoubtsParked(1, "no reply in time"), "1 pair in doubt: no reply in time"),
     (events.DoubtsSettled(3, 0), "doubts settled: 3 found on the server"),
-    (events.DoubtsSettled(3, 1), "doubts settled: 3 found on the server, 1 not there: 1 is sent again"),
+    (events.DoubtsSettled(3, 1), "doubts settled: 3 found on the server, 1 not there: 1 is to be sent again"),
     (events.DoubtsSettled(0, 7, 7), "doubts settled: 0 found on the server, 7 not there: 7 are released to be sent"),
     (
         events.DoubtsSettled(1, 5, 3),
-        "doubts settled: 1 found on the server, 5 not there: 2 are sent again, 3 are released to be sent",
+        "doubts settled: 1 found on the server, 5 not there: 2 are to be sent again, 3 are released to be sent",
     ),
     (events.LookFailed("HTTP 500", 5.0), "a look settled nothing: HTTP 500; again in 5.0 s"),
     (

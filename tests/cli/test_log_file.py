@@ -21,9 +21,9 @@ def log(path: Path, warned: list[str] | None = None) -> LogFile:
     return LogFile(path, warn=found.append, missing=lambda count, why: f"({count} missing: {why})")
 
 
-def stderr(path: Path, *, form: str = "text", own_words: str = "") -> Stderr:
+def stderr(path: Path, *, form: str = "text", own_name: str = "") -> Stderr:
     is_json = form == "json"
-    return Stderr(io.StringIO(), form="json" if is_json else "text", secrets=[CANARY], log=path, own_words=own_words)
+    return Stderr(io.StringIO(), form="json" if is_json else "text", secrets=[CANARY], log=path, own_name=own_name)
 
 
 def test_it_appends_and_is_for_its_owner_alone(tmp_path: Path) -> None:
@@ -56,11 +56,19 @@ def test_in_json_each_line_is_an_object_with_its_time(tmp_path: Path) -> None:
 
 
 def test_neither_secrets_nor_e_mails_but_our_own_are_in_it(tmp_path: Path) -> None:
-    said = stderr(tmp_path / "run.log", own_words="bulkwriter run x --username me@example.com")
+    said = stderr(tmp_path / "run.log", own_name="me@example.com")
     said.print(f"{CANARY}: refused for ada.l+1@mail.example.org, me@example.com")
     said.close()
     text = (tmp_path / "run.log").read_text()
     assert text.endswith("(secret): refused for (e-mail), me@example.com\n")
+
+
+def test_an_e_mail_in_the_name_of_a_file_is_in_no_line(tmp_path: Path) -> None:
+    said = stderr(tmp_path / "run.log", own_name="me@example.com")
+    for name in ("jane@victim.example.csv", "jane@victim.example.csv.journal", "jane%40victim.example"):
+        said.print(f"bulkwriter run {name}")
+    said.close()
+    assert "jane" not in (tmp_path / "run.log").read_text()
 
 
 def test_a_file_that_was_moved_or_removed_is_made_anew(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from bulkwriter.errors import UsageError
 from bulkwriter.model import State
 from bulkwriter.report.page import TERMS
 from bulkwriter.store.journal import Journal
+from bulkwriter.store.starts import ORIGIN
 
 from ..report.test_page import text_of
 from ..support.made_history import URL, made_history
@@ -142,3 +143,13 @@ def test_a_page_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
         write_page(page, "half \ud800")
     assert page.read_text(encoding="ascii") == "two"
     assert list(tmp_path.iterdir()) == [page]
+
+
+def test_the_runs_own_source_is_never_replaced(tmp_path: Path) -> None:
+    source, path = tmp_path / "pairs.csv", tmp_path / "j"
+    source.write_text("CourseLessonId,CourseMemberId\n1,1\n", encoding="ascii")
+    journal = Journal.open(path, base_url=URL, account=None, columns=COLUMNS)
+    journal.append([(0, 1, 1, 2, int(State.PENDING), None)], {ORIGIN: json.dumps({"path": str(source)})})
+    journal.close()
+    assert main(["report", str(path), "--output", str(source), "--force"]) == 2
+    assert source.read_text(encoding="ascii").endswith("1,1\n")

@@ -68,7 +68,7 @@ def test_trouble_is_told_once_and_tried_again(error: Exception, words: str) -> N
 
     with ReportKept(PAGE, make=lambda s: "", write=write, warn=warned.append, first_s=0.0, every_s=0.001):
         assert enough.wait(20)
-    assert warned == [f"the report page.html is not up to date: {words}; the run goes on"]
+    assert warned == [f"the report page.html is not up to date: {words}; nothing else depends on it"]
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ def test_trouble_is_told_once_and_the_last_write_comes_at_the_end(tmp_path: Path
         path.parent.mkdir()
         kept.file = file_at(path)
     assert len(told) == 1
-    assert "cannot be written: No such file or directory; the run goes on" in told[0]
+    assert "cannot be written: No such file or directory; nothing else depends on it" in told[0]
     assert samples(path.read_text())["bulkwriter_attempts_total", ()] == 5
 
 

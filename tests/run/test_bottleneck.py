@@ -17,7 +17,7 @@ import pytest
 from bulkwriter import BulkWriter, Pair
 from bulkwriter.core.doubts import Doubt
 from bulkwriter.events import Event, HeldBack
-from bulkwriter.model import Intent, Snapshot
+from bulkwriter.model import Intent, Snapshot, began, moment
 from bulkwriter.quota.ceiling import Ceiling
 from bulkwriter.quota.eta import UNKNOWN
 from bulkwriter.quota.windows import READ, WRITE
@@ -283,3 +283,10 @@ def test_processor_times_never_fall_and_need_no_linux(tmp_path: Path) -> None:
     sum(range(200_000))
     assert cpu_times() >= (used, waited)
     assert cpu_times(tmp_path / "none")[1] == 0.0
+
+
+def test_a_deadline_is_rounded_down_and_a_wait_up() -> None:
+    """Whoever comes at either is neither too late nor too early: 00:00:48 UTC."""
+    at = 1_796_000_000.0 - 3_200 + 48
+    assert began(at)[-9:-4] != moment(at)[-9:-4]
+    assert began(at) == moment(at - 48)
