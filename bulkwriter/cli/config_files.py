@@ -11,9 +11,9 @@ An option goes before the environment, and the environment before a file.  Of th
 
 The user's own file is the user's word.  A file that lies in a working folder may come from anybody, with an archive or
 a checkout.  So it may name no certificates, no proxy, no command, and no file to write.  It may name a host, which is
-then told.  Such a *foreign* host, that nobody else names, never gets the stored sign-in nor one that stands in the
-user's own file.  Unless it is this machine, it does not get one of the environment either, nor a file from outside of
-the folder.  What is given on the command line is the user's word.
+then told, as is each setting that makes a run less careful.  Such a *foreign* host, that nobody else names, never gets
+the stored sign-in, one that stands in the user's own file, one of the environment, or a file from outside of the
+folder, whether it is this machine or not.  What is given on the command line is the user's word.
 
 Secrets stand in no such file: it names the file that holds one.  A path is relative to the file it stands in.  An
 unknown key or a value of the wrong type is a `UsageError` that says where it stands.
@@ -25,16 +25,16 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import click
 
 from ..errors import UsageError
-from ..settings import DEFAULT_BASE_URL, is_loopback_host
+from ..settings import DEFAULT_BASE_URL
 from ..shell import visible
 
 NAME: Final = "bulkwriter.toml"
@@ -44,9 +44,18 @@ OF_ONE_CALL: Final = frozenset(
     {"journal", "limit", "dry_run", "retry", "after_loss", "as_json", "yes", "verbose", "header_line"}
 )
 """Parameters that a file may not set, since they concern one source or one call."""
-OF_THE_USER: Final = frozenset({"ca_file", "proxy", "token_command", "on_end", "log_file", "metrics_file", "report"})
+OF_THE_USER: Final = frozenset(
+    {"ca_file", "proxy", "token_command", "on_end", "log_file", "metrics_file", "report", "ledger"}
+)
 """Parameters that the working folder's file may not set: who sets these can read what is sent, run a command, or write
 into any file."""
+COMMANDS: Final = frozenset({"token_command", "on_end"})
+WEAKENING: Final = frozenset(
+    {"account", "existing", "quota", "quota_share", "late_apply_s", "list_lag_s", "doubt_wait", "max_same_rejections"}
+)
+"""Parameters that decide what is looked up, waited for and counted: told where the working folder's file sets them."""
+MOST_BYTES: Final = 1 << 20
+"""Of a file.  Far more than all settings take; what a link leads to may have no end."""
 SIGN_IN: Final = frozenset({"token_file", "username", "password_file", "totp_file", "client_id", "token_command"})
 HOST_OF_FOLDER: Final = "host_of_folder"
 NO_ENVIRONMENT: Final = "no_environment"
@@ -152,9 +161,8 @@ def kept_back(ctx: click.Context, env: Mapping[str, str] = os.environ) -> set[st
 
 
 def is_environment_used(ctx: click.Context, env: Mapping[str, str] = os.environ) -> bool:
-    """Whether the server gets a sign-in of the environment: not a foreign one, unless it is on this machine."""
-    host = foreign_host(ctx, env)
-    return host is None or is_loopback_url(str(host.value))
+    """Whether the server gets a sign-in of the environment: not a foreign one."""
+    return foreign_host(ctx, env) is None
 
 
 def is_outside(name: str, found: FromFile) -> bool:
@@ -165,14 +173,25 @@ def is_outside(name: str, found: FromFile) -> bool:
 
 def notes_for(ctx: click.Context, env: Mapping[str, str] = os.environ) -> list[str]:
     """What is to be told of the files."""
-    host = host_of_folder(ctx, env)
+    host, notes = host_of_folder(ctx, env), []
+    chosen = found_in(ctx).chosen
+    told = sorted(name for name in WEAKENING & chosen.keys() if is_of_file(ctx, name) and is_weaker(name, chosen[name]))
+    if told:
+        keys = ", ".join(name.removesuffix("_s").replace("_", "-") for name in told)
+        origins = ", ".join(dict.fromkeys(str(chosen[name].origin) for name in told))
+        notes.append(f"{origins} sets {keys}: if you do not trust this folder, give them as options")
     if host is None:
-        return []
-    notes = [f"{host.origin} sets the server: {visible(str(host.value))}"]
+        return notes
+    notes += [f"{host.origin} sets the server: {visible(str(host.value))}"]
     if found_in(ctx).is_foreign:
-        whose = "your own" if is_loopback_url(str(host.value)) else "your own, nor one of the environment,"
+        whose = "your own, nor one of the environment,"
         notes.append(f"no sign-in of {whose} is used there; if you trust that server, give it with --base-url")
     return notes
+
+
+def is_weaker(name: str, found: FromFile) -> bool:
+    """Whether a file that may be anybody's makes a run less careful; to look up what exists is the default."""
+    return not found.origin.is_own and (name, found.value) != ("existing", "check")
 
 
 def given(ctx: click.Context, options: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> dict[str, Any]:
@@ -225,7 +244,7 @@ def tables_of(env: Mapping[str, str], known: Mapping[str, click.Option]) -> list
 def read(path: Path, known: Mapping[str, click.Option], *, is_own: bool) -> Iterator[Layer]:
     """The top of one file, then its profiles; nothing where there is no file."""
     try:
-        content = path.read_bytes()
+        content, mode = content_of(path)
     except FileNotFoundError:
         return
     except OSError as e:
@@ -243,7 +262,26 @@ def read(path: Path, known: Mapping[str, click.Option], *, is_own: bool) -> Iter
         raise UsageError(f"{visible(str(path))}: profile is not a table", hint="write [profile.NAME] above its keys")
     for name, table in [("", data), *profiles.items()]:
         origin = Origin(path, is_own, name)
-        yield Layer(origin, checked(table, known, origin))
+        values = checked(table, known, origin)
+        if mode & stat.S_IWOTH and COMMANDS & values.keys():
+            raise UsageError(
+                f"{origin}: it names a command, and any user of this machine may write into it",
+                hint=f"look at it, then: chmod go-w {visible(str(path))}",
+            )
+        yield Layer(origin, values)
+
+
+def content_of(path: Path) -> tuple[bytes, int]:
+    """A file and its mode.  Raises `OSError`, and `UsageError` for what is no regular file, or a large one."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would wait for a writer
+    with os.fdopen(fd, "rb") as file:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
+            raise UsageError(f"{visible(str(path))} is no regular file", hint="remove it, or go to another folder")
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise UsageError(f"{visible(str(path))} has more than {MOST_BYTES:,} bytes", hint="mend or remove that file")
+    return content, mode
 
 
 def checked(table: Mapping[str, Any], known: Mapping[str, click.Option], origin: Origin) -> dict[str, Any]:
@@ -332,13 +370,5 @@ def is_known(url: str, tables: Sequence[Layer]) -> bool:
     own = [str(table.values["base_url"]) for table in tables if table.origin.is_own and "base_url" in table.values]
     try:
         return normal_url(url) in {normal_url(other) for other in (DEFAULT_BASE_URL, *own)}
-    except ValueError:
-        return False
-
-
-def is_loopback_url(url: str) -> bool:
-    """Whether what is sent there does not leave this machine."""
-    try:
-        return is_loopback_host(urlsplit(url).hostname or "")
     except ValueError:
         return False

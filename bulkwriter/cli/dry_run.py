@@ -36,8 +36,9 @@ async def dry_run(invocation: Invocation, source: str, settings: Settings) -> En
 def title(counts: Counts, settings: Settings, *, is_resumed: bool) -> str:
     sends = min(counts.pending, settings.limit or counts.pending)
     looks = f", and look up {describe.quantity(counts.in_doubt, 'doubt')} first" if counts.in_doubt else ""
+    most = "at most " if sends and settings.existing == "check" else ""
     where = "go on from the journal and send" if is_resumed else "send"
-    return f"Dry run: a start would {where} {describe.quantity(sends, 'pair')} to {settings.base_url}{looks}"
+    return f"Dry run: a start would {where} {most}{describe.quantity(sends, 'pair')} to {settings.base_url}{looks}"
 
 
 def start_words(counts: Counts) -> str:

@@ -51,11 +51,11 @@ What the file of a working folder may not do
 A folder may come from somebody else, with its bulkwriter.toml in it.  So:
 
   - It names no proxy, no certificates, no command (on-end, token-command) and no
-    file to write (log-file, metrics-file, report).  Only your own file does.
-  - A server that it names is told on each run.  Neither the sign-in that you
-    stored nor one that stands in your own file is sent there.  Unless the server
-    is on this machine, a sign-in of the environment is not sent either, nor a file
-    from outside of the folder.
+    file to write (log-file, metrics-file, report, ledger).  Only your own file does.
+  - A server that it names is told on each run.  No sign-in that you stored, that
+    stands in your own file or in the environment is sent there, nor a file from
+    outside of the folder.
+  - What it sets of account, existing, quotas and waits is told on each run.
   - If you trust that server, give it with --base-url, or name it in your own file.
 
 No file holds a secret.  It names the file that does: token-file, password-file.

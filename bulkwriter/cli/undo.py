@@ -197,7 +197,7 @@ MEANING = {
     "gone": "were gone already",
     "mismatched": "hold another pair than this run wrote, so they were left alone",
     "older": "are by id and CreatedOn no newer than what was there before, so they were left alone",
-    "left": "records of this run still there",
+    "left": "records of this run that were not deleted",
     "in_doubt": "may be there or not; the same command goes on",
 }
 

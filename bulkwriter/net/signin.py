@@ -211,7 +211,7 @@ def refusal(answer: Reply, *, secrets: tuple[str, ...]) -> ConfigurationStop:
     if answer.status in (400, 401):
         words = json_object(answer.body)
         said = words.get("error_description") or words.get("error")
-        quote = f": {without(secrets, said)}" if isinstance(said, str) else ""
+        quote = f": {without(secrets, said).rstrip('.')}" if isinstance(said, str) else ""
         return ConfigurationStop(
             f"the sign-in was refused (HTTP {answer.status}){quote}",
             hint="check user name, password and, where the account uses it, the two-factor code",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,7 @@ def test_a_profile_named_by_the_environment_counts_as_well(files: Files, monkeyp
         ("profile = 3", "profile is not a table"),
         ("x = ", "is not TOML"),
         ('proxy = "http://p"', "proxy may stand only in your own file"),
+        ('ledger = "l"', "ledger may stand only in your own file"),
         ('ca-file = "c"', "ca-file may stand only in your own file"),
     ],
 )
@@ -219,11 +221,48 @@ def test_the_users_own_folder_is_the_users_own(files: Files, monkeypatch: pytest
 
 def test_a_run_obeys_its_file(files: Files, here: Here) -> None:
     source = write_pairs(files.folder / "pairs.csv", 30)
+    (files.folder / "token").write_text(CANARY)
     with StubThread(CALM) as stub:
         files.here.write_text(f'base-url = "{stub.base_url}"\nexisting = "skip"\nprogress = "none"\n')
+        assert here("run", str(source), "--json").code == 2, "no secret of the environment, on this machine either"
+        assert stub.truth()["requests"] == {}
+        files.here.write_text(files.here.read_text() + 'token-file = "token"\n')
         done = here("run", str(source), "--json")
     assert done.json["created"] == 30
     assert f"note: {files.here} sets the server: {stub.base_url}" in done.err
+    assert f"note: {files.here} sets existing: if you do not trust this folder" in done.err
+
+
+def test_what_a_folder_makes_less_careful_is_told_and_no_more(files: Files) -> None:
+    files.here.write_text('quota = ["none"]\nlate-apply = 0\nexisting = "check"\nin-flight = 3\n')
+    (note,) = files.notes()
+    assert note.startswith(f"{files.here} sets late-apply, quota: ")
+    assert files.notes("--quota=none", "--late-apply=0") == []
+    files.here.rename(files.own)
+    assert files.notes() == []
+
+
+def test_a_file_without_an_end_is_not_read(files: Files) -> None:
+    files.here.symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match="is no regular file"):
+        files.options()
+    files.here.unlink()
+    os.mkfifo(files.here)
+    with pytest.raises(UsageError, match="is no regular file"):
+        files.options()
+    files.here.unlink()
+    files.here.write_bytes(b"#" * (config_files.MOST_BYTES + 1))
+    with pytest.raises(UsageError, match="has more than 1,048,576 bytes"):
+        files.options()
+
+
+def test_a_command_in_a_file_that_anybody_may_write_is_refused(files: Files) -> None:
+    files.own.write_text('token-command = "true"')
+    files.own.chmod(0o666)
+    with pytest.raises(UsageError, match="any user of this machine may write into it"):
+        files.options()
+    files.own.chmod(0o644)
+    assert files.options()["token_command"] == "true"
 
 
 def test_config_show_tells_each_value_with_its_origin(

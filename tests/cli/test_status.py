@@ -241,7 +241,7 @@ def test_a_dry_run_makes_nothing_and_says_what_would_be_sent(capsys: Captured, t
     said = json.loads(out)
     assert [said[k] for k in ("pairs", "pending", "duplicates", "invalid", "created")] == [8, 6, 1, 1, 0]
     assert (said["exit_code"], said["journal"]) == (1, None)
-    assert "a start would send 6 pairs" in err
+    assert "a start would send at most 6 pairs" in err
     assert ".journal" not in err, "there is none"
     assert "line 8: " in err
     assert [p.name for p in tmp_path.iterdir()] == ["pairs.csv"]
@@ -256,14 +256,14 @@ def test_a_dry_run_knows_what_the_journal_has_settled(capsys: Captured, journal:
     said = json.loads(out)
     assert [said[k] for k in ("pairs", "pending", "created", "rejected", "failed", "in_doubt")] == [8, 3, 1, 1, 0, 1]
     assert [said["reasons"]["rejected"][0]["count"], len(said["reasons"]["invalid"])] == [1, 1]
-    assert "go on from the journal and send 3 pairs" in err
+    assert "go on from the journal and send at most 3 pairs" in err
     assert "look up 1 doubt first" in err
     assert said["journal"] == str(journal)
     assert main([*command, "--retry=rejected", "--limit=2"]) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["reasons"]["rejected"] == []
     assert [json.loads(out)[k] for k in ("pending", "rejected")] == [4, 0]
-    assert "send 2 pairs" in err
+    assert "send at most 2 pairs" in err
     assert journal.read_bytes() == before
 
 

@@ -105,7 +105,7 @@ async def test_a_wrong_password_is_one_request_and_a_plain_stop() -> None:
     assert len(endpoint.forms) == 1
     error = errors[0]
     assert isinstance(error, ConfigurationStop)
-    assert error.message == "the sign-in was refused (HTTP 400): The user name or password is incorrect."
+    assert error.message == "the sign-in was refused (HTTP 400): The user name or password is incorrect"
     assert "password" in error.hint
     assert CANARY not in all_words(error)
 
