@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from bulkwriter.model import Intent
+from bulkwriter.model import Intent, Reply
 from bulkwriter.net.framing import ReplyReader
 from bulkwriter.net.idle import IdleLimit
 from bulkwriter.net.lane import Lane
@@ -77,7 +77,7 @@ class SimTransport(asyncio.Transport):
 class SimLane(Lane):
     """One connection.  Lanes hash by their number, so that sets of them have the same order in every run."""
 
-    __slots__ = ("_pool", "deadline", "is_shifted", "number", "request", "transport")
+    __slots__ = ("_pool", "behind", "deadline", "is_shifted", "number", "request", "transport")
 
     def __init__(self, pool: SimPool, owner: Any, number: int, idle: IdleLimit) -> None:
         self._pool = pool
@@ -85,6 +85,7 @@ class SimLane(Lane):
         self.deadline = 0.0
         self.is_shifted = False  # somebody else's reply has come or will
         self.request: Any = None
+        self.behind: list[tuple[Reply, bytes]] | None = None  # replies that follow one whose second piece is to come
         self.transport = SimTransport(pool)
         self.transport.lane = self
         super().__init__(

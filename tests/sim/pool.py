@@ -175,15 +175,24 @@ class SimPool:
         self._pass(lane, reply, text)
 
     def _pass(self, lane: SimLane, reply: Reply, text: bytes) -> None:
-        """The network brings a reply, now and then in two pieces."""
-        what = f"{reply.status}"
-        if self.rng.random() < SPLIT:
+        """The network brings a reply, now and then in two pieces; what follows comes behind both."""
+        if lane.behind is not None:
+            lane.behind.append((reply, text))
+        elif self.rng.random() < SPLIT:
+            lane.behind = []
             at = self.rng.randrange(1, len(text))
-            lane.deliver(text[:at], f"a part of {what}")
+            lane.deliver(text[:at], f"a part of {reply.status}")
             later = self.rng.choice((0.0, 0.001))
-            asyncio.get_running_loop().call_later(later, self._reach, lane, reply, text[at:], f"the rest of {what}")
+            asyncio.get_running_loop().call_later(later, self._rest, lane, reply, text[at:])
         else:
-            self._reach(lane, reply, text, what)
+            self._reach(lane, reply, text, f"{reply.status}")
+
+    def _rest(self, lane: SimLane, reply: Reply, text: bytes) -> None:
+        """The second piece of a reply comes, and all that waited behind it."""
+        self._reach(lane, reply, text, f"the rest of {reply.status}")
+        behind, lane.behind = lane.behind or [], None
+        for following in behind:
+            self._pass(lane, *following)
 
     def _reach(self, lane: SimLane, reply: Reply, text: bytes, what: str) -> None:
         """The last bytes of a reply reach the lane: now it can be known."""
