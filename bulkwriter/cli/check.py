@@ -106,14 +106,26 @@ class Check(CountingCommand):
         self._source = source
         self._counts: SourceCounts | None = None
         self._run_state: RunState | None = None
+        self._no_sign_in: Finding | None = None
 
     def prepare(self) -> Settings:
         if self._source:
             choose.check_source(self._source, self._options)
             choose.check_there(self._source)
-        settings = self._invocation.settings(self._journal)
+        settings = self._settings()
         self._add("settings", f"{settings.base_url}, quotas {quotas_in_words(settings)}")
         return dataclasses.replace(settings, on_quota="stop")  # so that a spent quota is told and not waited for
+
+    def _settings(self) -> Settings:
+        """The settings; without a way to sign in they serve for all that needs no server."""
+        try:
+            return self._invocation.settings(self._journal)
+        except BulkwriterError as error:
+            if not isinstance(error, choose.NoToken) and error.exit_code is not Exit.CONFIGURATION:
+                raise
+            self._no_sign_in = Finding("token", error.typed(), Exit.CONFIGURATION)
+        self._invocation.go_offline()
+        return self._invocation.settings(self._journal)
 
     @property
     def _journal(self) -> Path | None:
@@ -128,7 +140,10 @@ class Check(CountingCommand):
             self._look_at_disk(self._journal)
         try:
             self._look_at_quotas(settings)
-            await self._look_at_server(settings)
+            if self._no_sign_in:
+                self.findings.append(self._no_sign_in)
+            else:
+                await self._look_at_server(settings)
         except BulkwriterError as error:
             self._failed(part_of(error), error)
         self._add("date", DATE_WORDS)

@@ -56,6 +56,14 @@ def test_a_wrong_token_hides_no_bad_row(here: Here, tmp_path: Path) -> None:
     assert "CourseMemberId 'x' is not a whole number" in done.out
 
 
+def test_no_way_to_sign_in_hides_nothing_else(here: Here, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BULKWRITER_TOKEN")
+    found = results(here, str(source), "--base-url=http://127.0.0.1:9", "--quota=write:2500/day", code=4)
+    assert found == {
+        "settings": "ok", "source": "ok", "disk": "ok", "quota": "ok", "plan": "ok", "token": "failed", "date": "ok",
+    }  # fmt: skip
+
+
 def test_bad_rows_alone(here: Here, tmp_path: Path) -> None:
     path = tmp_path / "pairs.csv"
     path.write_text("CourseLessonId,CourseMemberId\n1,x\n")
