@@ -61,7 +61,7 @@ class BulkwriterError(Exception):
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.hint = Worded(hint)
+        self.hint: Worded = Worded(hint)
         self.code = code or self.code
 
     def __str__(self) -> str:

@@ -182,7 +182,7 @@ class Lists:
             except TooLarge:
                 return None
             except ListFailed as failure:
-                if failure.stop:
+                if failure.stop and failure.stop.hint:  # else the token was refused, as it is where a role is missing
                     raise
                 if failure.is_forbidden and not failure.is_misplaced:
                     raise BatchRefused(failure.reason) from None

@@ -24,6 +24,7 @@ from bulkwriter.run.record_ids import RecordIds
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.schema import RISING_IDS
+from bulkwriter.wording import typed
 
 from ..sim.loop import run_virtual
 from ..support.list_server import ListServer
@@ -207,7 +208,7 @@ def test_after_a_lost_journal_nobody_looks_before_all_of_it_can_be_seen() -> Non
         assert stage.known.outwaits_s(loop.time()) == pytest.approx(65.0, abs=0.1)
         await asyncio.gather(stage.known.find([(1, 1)]), stage.known.find([(1, 2)]))
         assert loop.time() >= 65.0
-        assert sum(OUTWAITING in event.text for event in stage.told if isinstance(event, Note)) == 1
+        assert sum(OUTWAITING in typed(event.text) for event in stage.told if isinstance(event, Note)) == 1
         assert stage.known.outwaits_s(loop.time()) == 0.0
 
     on(lambda: Stage(server, not_before=asyncio.get_running_loop().time() + 65.0), then)

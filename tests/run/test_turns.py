@@ -132,7 +132,7 @@ class LaneStage(Stage):
                 lane.connection_lost(ConnectionResetError())
             case "abort":
                 lane.abort(Fault.CANCELLED)
-            case "overdue":
+            case "overdue" if lane.is_busy:  # an idle one would be retired
                 lane.sweep(self.now + 100.0)
 
     def tells(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from .server import Pair
 from .twins import TWINS
 from .world import Ending, Life, Use, World, draw_world, plain_world
 
-SEEDS = 1_000
+SEEDS = 500
 BATCH = 50
 ROWS: list[Pair | None] = [(1, 1), (1, 2), None, (2, 1), (1, 2), (2, 2), (3, 3)]
 TROUBLE = Odds(dict.fromkeys(("reset before", "reset, late", "500 after", "429 with a wait"), 0.05), {}, {}, 0.1, 0.0)
