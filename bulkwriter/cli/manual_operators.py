@@ -82,19 +82,19 @@ CONTAINERS: Final = """\
 A run in a container
 
 What must outlive the container is in two folders: that of source and journal, and
-the state folder with the ledger (and a sign-in).  Here both are one volume, /work.
+the state folder with the ledger (and a sign-in).  Here both are one volume, /data.
 
   # Dockerfile, in a clone of the repository
   FROM python:3.13-slim
   COPY . /src
   RUN pip install --no-cache-dir /src && rm -rf /src
-  ENV XDG_STATE_HOME=/work/state
-  WORKDIR /work
+  ENV XDG_STATE_HOME=/data/state
+  WORKDIR /data
   ENTRYPOINT ["bulkwriter"]
 
   docker build -t bulkwriter .
   docker run -d --name backfill --init --read-only --stop-timeout 60 \\
-      --user "$(id -u)" -v "$PWD:/work" bulkwriter \\
+      --user "$(id -u)" -v "$PWD:/data" bulkwriter \\
       run pairs.csv --token-file token --progress plain --log-file run.log
 
   docker logs -f backfill             shows what it says
@@ -103,7 +103,7 @@ the state folder with the ledger (and a sign-in).  Here both are one volume, /wo
   docker start backfill               the same command again: it goes on
 
 - The volume must be a disk of that machine, not a network file system.
-- It runs as any user that may write to /work, and the rest may be read-only.
+- It runs as any user that may write to /data, and the rest may be read-only.
 - It works as process 1 too.  --init helps in the first second, in which Linux
   keeps a SIGTERM from process 1.
 - Name the entry point as a list, as above.  A shell in between would keep the

@@ -80,12 +80,12 @@ def test_a_run_at_work_and_one_that_was_cut_off(here: Here, tmp_path: Path, caps
 
 
 def test_a_journal_that_was_moved_is_found_by_what_it_holds(here: Here, tmp_path: Path, capsys: Captured) -> None:
-    (tmp_path / "work").mkdir()
+    (tmp_path / "jobs").mkdir()
     with stub() as server:
         for name, first in (("into", 1), ("named", 1_001), ("lost", 2_001)):
-            here.run(write_pairs(tmp_path / "work" / f"{name}.csv", 20, first=first), server)
-        (tmp_path / "work").rename(tmp_path / "work-2026")
-        work = tmp_path / "work-2026"
+            here.run(write_pairs(tmp_path / "jobs" / f"{name}.csv", 20, first=first), server)
+        (tmp_path / "jobs").rename(tmp_path / "jobs-2026")
+        work = tmp_path / "jobs-2026"
         (work / "done").mkdir()
         (work / "into.csv.journal").rename(work / "done" / "into.csv.journal")
         (work / "lost.csv.journal").unlink()
@@ -96,8 +96,8 @@ def test_a_journal_that_was_moved_is_found_by_what_it_holds(here: Here, tmp_path
             "lost": "gone",
         }
         assert found["named"]["journal"] == str(work / "named.csv.journal")
-        assert found["named"]["moved_from"] == str(tmp_path / "work" / "named.csv.journal")
-        assert f"moved here from {tmp_path}/work/named.csv.journal" in here("runs").out
+        assert found["named"]["moved_from"] == str(tmp_path / "jobs" / "named.csv.journal")
+        assert f"moved here from {tmp_path}/jobs/named.csv.journal" in here("runs").out
         here.run(work / "named.csv", server)
     found = runs(capsys)
     assert sorted(found) == ["into", "lost", "named"], "once, where it goes on"
