@@ -22,9 +22,8 @@ import click
 
 from .. import __version__
 from ..errors import UsageError
-from ..model import reasons_json
 from ..store import private
-from . import journals, last_start, options, reason_lines, status, status_ahead
+from . import journals, options, status
 from .export import check_output, write_file, write_stdout
 from .main import put_stderr
 from .stdout import put
@@ -107,10 +106,7 @@ def read(journal: Path) -> tuple[dict[str, Any], list[HistoryRow]]:
     from ..store.journal_reader import JournalReader
 
     with JournalReader(journal) as reader:
-        run_state = last_start.run_state_of(reader)
-        why = {} if reason_lines.have_all({}, run_state.counts) else reason_lines.reasons_of(reader)
-        facts = {**run_state.counts.to_json(), "reasons": reasons_json(why), **run_state.to_json()}
-        facts |= status.status_of(reader, journal, run_state) | status_ahead.facts(reader, run_state)
+        _, _, facts = status.facts_of(reader, journal)
         return facts, reader.history()
 
 

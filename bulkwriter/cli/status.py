@@ -57,12 +57,17 @@ def standing_of(journal: Path) -> Standing:
     from .watch import Standing
 
     with JournalReader(journal) as reader:
-        run_state = last_start.run_state_of(reader)
-        why = {} if reason_lines.have_all({}, run_state.counts) else reason_lines.reasons_of(reader)
-        facts = {**run_state.counts.to_json(), "reasons": reasons_json(why), **run_state.to_json()}
-        facts |= status_of(reader, journal, run_state) | status_ahead.facts(reader, run_state)
+        run_state, why, facts = facts_of(reader, journal)
     lines = status_lines(run_state, facts, why)
     return Standing(run_state.is_alive, lines, status_line(run_state, facts), facts)
+
+
+def facts_of(reader: JournalReader, journal: Path) -> tuple[RunState, Reasons, dict[str, Any]]:
+    """What the journal tells, why pairs were not written, and all of it as `--json` has it."""
+    run_state = last_start.run_state_of(reader)
+    why = {} if reason_lines.have_all({}, run_state.counts) else reason_lines.reasons_of(reader)
+    facts = {**run_state.counts.to_json(), "reasons": reasons_json(why), **run_state.to_json()}
+    return run_state, why, facts | status_of(reader, journal, run_state) | status_ahead.facts(reader, run_state)
 
 
 def status_of(reader: JournalReader, journal: Path, run_state: RunState) -> dict[str, Any]:
