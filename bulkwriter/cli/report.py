@@ -49,30 +49,21 @@ def command(journal: Path, output: str | None, is_private: bool, force: bool, as
     if as_json and output not in (None, "-"):
         raise UsageError("--json prints an object on stdout, and --output writes a page", hint="give one of the two")
     journals.check_journal(journal, "report")
+    facts, rows, source = read(journal)
     if as_json:
-        facts, rows = read(journal)
         facts |= {"history": figures(facts, rows)}
         put(json.dumps(bare_facts(facts) if is_private else facts))
         return 0
     target = Path(output or f"{str(journal).removesuffix('.journal')}.report.html")
     if output != "-":
-        check_target(target, journal, force=force, source=source_of(journal))
-    text = made(journal, is_private=is_private)
+        check_target(target, journal, force=force, source=source)
+    text = page_of(facts, rows, is_private=is_private)
     if output == "-":
         write_stdout(lines_of(text))
         return 0
     write_file(target, lines_of(text))
     put_stderr(f"the report is in {target}")
     return 0
-
-
-def source_of(journal: Path) -> str:
-    """The path of the run's source as its journal notes it, or ""."""
-    from ..store.journal_reader import JournalReader
-    from .source_rows import origin_of
-
-    with JournalReader(journal) as reader:
-        return str(origin_of(reader.meta()).get("path", ""))
 
 
 def check_target(target: Path, journal: Path, *, force: bool = False, source: str = "") -> None:
@@ -91,23 +82,31 @@ def check_target(target: Path, journal: Path, *, force: bool = False, source: st
     check_output(target, journal, force=force or is_ours, source=source)
 
 
-def made(journal: Path, *, is_private: bool = False, refresh_s: int | None = None) -> str:
+def made(journal: Path, *, refresh_s: int | None = None) -> str:
     """The page as of now.  `refresh_s` counts only while somebody writes the journal.  Raises `JournalError`."""
+    facts, rows, _ = read(journal)
+    return page_of(facts, rows, refresh_s=refresh_s)
+
+
+def page_of(
+    facts: dict[str, Any], rows: list[HistoryRow], *, is_private: bool = False, refresh_s: int | None = None
+) -> str:
+    """The page of what was read just now."""
     from ..report.page import Making, page
 
-    facts, rows = read(journal)
     refresh_s = refresh_s if facts["writer"] else None
     making = Making(at=time.time(), version=__version__, is_private=is_private, refresh_s=refresh_s)
     return page(facts, rows, making)
 
 
-def read(journal: Path) -> tuple[dict[str, Any], list[HistoryRow]]:
-    """The facts of `status --json`, and the history."""
+def read(journal: Path) -> tuple[dict[str, Any], list[HistoryRow], str]:
+    """The facts of `status --json`, the history, and the path of the source as the journal notes it, or ""."""
     from ..store.journal_reader import JournalReader
+    from .source_rows import origin_of
 
     with JournalReader(journal) as reader:
         _, _, facts = status.facts_of(reader, journal)
-        return facts, reader.history()
+        return facts, reader.history(), str(origin_of(reader.meta()).get("path", ""))
 
 
 def bare_facts(facts: dict[str, Any]) -> dict[str, Any]:

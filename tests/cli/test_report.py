@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bulkwriter.cli.main import main
-from bulkwriter.cli.report import check_target, made, write_page
+from bulkwriter.cli.report import check_target, made, page_of, read, write_page
 from bulkwriter.errors import UsageError
 from bulkwriter.model import State
 from bulkwriter.report.page import TERMS
@@ -76,7 +76,8 @@ def test_the_page_of_a_run_at_work_asks_to_be_loaded_again(long_run: Path) -> No
 
 
 def test_a_private_page_has_no_name_and_no_text(long_run: Path) -> None:
-    html = made(long_run, is_private=True)
+    facts, rows, _ = read(long_run)
+    html = page_of(facts, rows, is_private=True)
     assert not re.search(r"pairs\.csv|127\.0\.0\.1|unknown|archived|ann@|line \d", html)
     assert re.search(r"such as \d+,\d+", text_of(html))
 
