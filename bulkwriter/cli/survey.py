@@ -48,9 +48,9 @@ async def survey(
         reader = None
         if journal is not None and journals.is_there(journal):
             reader = stack.enter_context(JournalReader(journal))
+            run_state = last_start.run_state_of(reader)  # first: it checks the whole file, which others then rely on
             columns = choose.columns_of(options)
             reader.require(base_url=settings.base_url, account=settings.account, columns=columns)
-            run_state = last_start.run_state_of(reader)
         opened = choose.open_given(source, options, invocation.stderr, limits=settings.limits)
 
         def line() -> str:
