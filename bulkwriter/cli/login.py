@@ -122,7 +122,7 @@ class LoginCommand(CountingCommand):
             f"  stored in   {file_of(self._settings).path}, readable for you alone",
             f"  good until  {until}; {renewed}",
         ]
-        if before := goes_before(self._options, os.environ):
+        if before := goes_before(os.environ):
             lines.append(f"  note        {before} is set and goes before it: runs use that instead")
         return lines
 
@@ -156,7 +156,7 @@ def asked_name(file: SignInFile) -> str:
     return name
 
 
-def goes_before(given: Mapping[str, Any], env: Mapping[str, str]) -> str:
+def goes_before(env: Mapping[str, str]) -> str:
     """What a run would use in place of the stored sign-in; "" for nothing."""
     if env.get("BULKWRITER_TOKEN", "").strip():
         return "BULKWRITER_TOKEN"
