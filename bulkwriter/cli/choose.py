@@ -172,9 +172,9 @@ def open_given(
 
     options = {name: given[name] for name in READING if given[name] is not None}
     if words := waits_for(source):
-        stderr.print(f"note: {words}", event="note")
+        stderr.note(words)
     for words in notes_on(source, **options):
-        stderr.print(f"note: {source}: {words}", event="note")
+        stderr.note(f"{source}: {words}")
     first, second = columns_of(given, entity)
     return open_source(
         source,

@@ -70,7 +70,7 @@ class RunCommand:
 
             check_target(page, self._journal, source=self._source if self._source != "-" else "")
         for note in self._notes:
-            self._stderr.print(f"note: {note}", event="note")
+            self._stderr.note(note)
         try:
             settings = self._invocation.settings(self._journal)
         except choose.NoToken:
@@ -80,7 +80,7 @@ class RunCommand:
         if not self._options["dry_run"]:
             choose.check_there(self._source)
             if not settings.after_loss and (lost := journals.note_if_lost(self._journal)):
-                self._stderr.print(f"note: {lost}", event="note")
+                self._stderr.note(lost)
         return settings
 
     async def _refuse_source(self) -> None:
@@ -149,7 +149,7 @@ class RunCommand:
         from .report_kept import ReportKept
 
         journal = self._journal
-        return ReportKept(path, make=lambda s: made(journal, refresh_s=s), write=write_page, warn=self._note)
+        return ReportKept(path, make=lambda s: made(journal, refresh_s=s), write=write_page, warn=self._stderr.note)
 
     def _metrics_for(self, path: Path | None) -> MetricsKept | None:
         if path is None:
@@ -157,7 +157,7 @@ class RunCommand:
         from ..observe.metrics_file import MetricsFile
         from .metrics_kept import MetricsKept
 
-        return MetricsKept(MetricsFile(path), self._note)
+        return MetricsKept(MetricsFile(path), self._stderr.note)
 
     def _with_counts(self, ending: Ending) -> Ending:
         """An ending that came before the journal was opened (it is locked, the source is missing), with what that has.
@@ -188,9 +188,6 @@ class RunCommand:
         with contextlib.suppress(BulkwriterError), JournalReader(path) as reader:
             return dataclasses.replace(ending, summary=dataclasses.replace(summary, reasons=reasons_of(reader)))
         return ending
-
-    def _note(self, text: str) -> None:
-        self._stderr.print(f"note: {text}", event="note")
 
     def _journal_text(self) -> str | None:
         return str(self._journal) if self._journal else None

@@ -151,7 +151,7 @@ class EnrolStep:
         ):
             if (count := states[state]) and state not in self._unsent:
                 each = f"{count:,} of the missing enrolments: each {before} by an earlier start, and is not sent again"
-                self._invocation.stderr.print(f"note: {each}; {hint}", event="note")
+                self._invocation.stderr.note(f"{each}; {hint}")
 
     def _tell(self, missing: Missing, added: Sequence[tuple[int, int]], *, pending: int, doubts: int) -> None:
         """What will be sent, what that means, and how long it takes."""

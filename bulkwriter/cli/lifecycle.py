@@ -109,7 +109,7 @@ class Invocation:
             own_name=str(self.options.get("username") or ""),
         )
         on_end = None if self.options.get("dry_run") else self.options.get("on_end")
-        self._on_end = OnEnd(on_end, self._note, env=os.environ) if on_end else None
+        self._on_end = OnEnd(on_end, self.stderr.note, env=os.environ) if on_end else None
         self._is_told = False  # how it ended, to everybody but `--on-end`
         self.event_lines = EventLines(self.stderr, is_verbose=options["verbose"], now=time.monotonic)
         self._signals = Signals(on_first=self._first, on_second=self._second)
@@ -127,9 +127,7 @@ class Invocation:
 
     def settings(self, journal: Path | None) -> Settings:
         """Settings with a way to sign in, asked for where need be.  Raises `UsageError`."""
-        notes, self._notes = self._notes, []
-        for note in notes:
-            self._note(note)
+        self._tell_notes()
         return choose.settings_for(self.options, os.environ, journal=journal, keep_secret=self.stderr.keep_secret)
 
     def go_offline(self) -> None:
@@ -138,8 +136,7 @@ class Invocation:
 
     def login_settings(self) -> Settings:
         """Settings of a new sign-in, which may lack a user name and a password.  Raises `UsageError`."""
-        for note in self._notes:
-            self.stderr.print(f"note: {note}", event="note")
+        self._tell_notes()
         return choose.settings_from(self.options, os.environ, journal=None, token=None)
 
     def conduct(self, command: ServerCommand) -> int:
@@ -232,8 +229,11 @@ class Invocation:
             self._on_end.wait()
         stderr.close()
 
-    def _note(self, text: str) -> None:
-        self.stderr.print(f"note: {text}", event="note")
+    def _tell_notes(self) -> None:
+        """What is to be told of the files of settings, once."""
+        notes, self._notes = self._notes, []
+        for note in notes:
+            self.stderr.note(note)
 
     def _stop(self, number: signal.Signals) -> None:
         if self._task is not None and not self._task.done() and not self._is_stopping:

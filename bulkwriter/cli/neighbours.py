@@ -140,7 +140,7 @@ class Neighbours:
 
     def _note(self, about: str, text: str) -> None:
         self._told.add(about)
-        self._stderr.print(f"note: {text}", event="note")
+        self._stderr.note(text)
 
 
 def standing_of(entry: Entry) -> dict[str, Any]:

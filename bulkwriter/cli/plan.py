@@ -100,8 +100,7 @@ class PlanCommand(CountingCommand):
         except choose.NoToken:
             if self._options["existing"] == "check":
                 raise
-        text = "note: no token, so nothing was looked up: pairs that exist count as writes"
-        self._invocation.stderr.print(text, event="note")
+        self._invocation.stderr.note("no token, so nothing was looked up: pairs that exist count as writes")
         self._is_offline = True
         self._invocation.go_offline()
         return self._invocation.settings(self._journal)

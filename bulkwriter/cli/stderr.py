@@ -61,7 +61,7 @@ class Stderr:
     ) -> None:
         """`log` is a file that gets all lines too; the e-mail `own_name` may stand there.  Raises `UsageError`."""
         self.form = form
-        self._log = LogFile(log, warn=self._warn, missing=self._missing, own_name=own_name) if log else None
+        self._log = LogFile(log, warn=self.note, missing=self._missing, own_name=own_name) if log else None
         self._stream = stream
         self.is_terminal = stream is not None and is_terminal(stream)
         self._secrets = Secrets(secrets)
@@ -118,6 +118,10 @@ class Stderr:
                 return
             self._lines.append(self._secrets.strike(text))
             self._wake.notify()
+
+    def note(self, text: str) -> None:
+        """As `print`, for what a person should know, though nothing ends of it."""
+        self.print(f"note: {text}", event="note")
 
     def log(self, text: str, /, **facts: Any) -> None:
         """As `print`, for the log file alone; each of its lines begins with date, time and zone."""
@@ -188,9 +192,6 @@ class Stderr:
             self._screen = PlainScreen(self._write)
             self._asked = "" if self._asked == "settle" else self._asked
             self._wake.notify_all()
-
-    def _warn(self, text: str) -> None:
-        self.print(f"note: {text}", event="note")
 
     def _missing(self, count: int, why: str) -> str:
         """The line in the log in the place of those that could not be written."""

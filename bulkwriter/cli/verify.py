@@ -159,7 +159,7 @@ class VerifyCommand(CountingCommand):
                 expected.add_pairs(batch.pairs)
                 bad += len(batch.bad)
         if bad:
-            stderr.print(f"note: {describe.quantity(bad, 'row')} of {source.name} hold no pair", event="note")
+            stderr.note(f"{describe.quantity(bad, 'row')} of {source.name} hold no pair")
 
     async def _verify(self, settings: Settings, expected: ExpectedPairs, session: ServerSession) -> None:
         from ..verify.verify import Verification
