@@ -21,10 +21,14 @@ Source: the arrival curve of network calculus (Cruz 1991).
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
 
 from .recent import Mark
+
+T = TypeVar("T")
 
 STEPS: Final = 32
 KEPT: Final = 96
@@ -62,13 +66,7 @@ class Bursts:
         """Between those two; 0 if too few throttles are known."""
         if len(self._throttles) < 2 or low >= high:
             return 0.0
-        import statistics  # here, since it imports decimal and fractions, and most runs never come to it
-
-        rates = [low * (high / low) ** (n / STEPS) for n in range(STEPS + 1)]
-        spreads = [statistics.pvariance([burst(one, rate) for one in self._throttles]) for rate in rates]
-        least = min(spreads) + CHANCE
-        likely = [rate for rate, spread in zip(rates, spreads, strict=True) if spread <= least]
-        return statistics.geometric_mean(likely)
+        return agreed(self._throttles, burst, low, high, steps=STEPS)[0]
 
     def check(self) -> None:
         assert len(self._marks) <= KEPT
@@ -78,3 +76,22 @@ class Bursts:
 def burst(stretches: list[tuple[float, int]], rate: float) -> float:
     """What a bucket must have held that refused then: the most above `rate`, and the refused one."""
     return max([1.0, *(taken + 1 - rate * span_s for span_s, taken in stretches)])
+
+
+def agreed(
+    throttles: Iterable[T], burst_of: Callable[[T, float], float], low: float, high: float, *, steps: int
+) -> tuple[float, float]:
+    """The rate between those two at which all throttles used up the same burst, and how far they are from that, in
+    requests.
+    """
+    rates = [low * (high / low) ** (n / steps) for n in range(steps + 1)]
+    spreads = [variance([burst_of(one, rate) for one in throttles]) for rate in rates]
+    least = min(spreads)
+    likely = [rate for rate, spread in zip(rates, spreads, strict=True) if spread <= least + CHANCE]
+    return math.exp(sum(map(math.log, likely)) / len(likely)), math.sqrt(least)
+
+
+def variance(values: Sequence[float]) -> float:
+    """As `statistics.pvariance`, whose module no plain run loads."""
+    mean = sum(values) / len(values)
+    return sum((value - mean) ** 2 for value in values) / len(values)

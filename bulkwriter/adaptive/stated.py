@@ -37,9 +37,9 @@ Source: the growth is CUBIC's (RFC 9438); the burst is the arrival curve of netw
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
+from .bursts import agreed
 from .pace import USED
 from .recent import Mark, RecentSends
 
@@ -71,7 +71,6 @@ APART: Final = 0.1  # of a pause: so far apart a bucket would have taken another
 COUNTED: Final = 5  # requests in a pause's time; fewer are chance
 WINDOW_LIKE: Final = 0.6  # of what a pause brings: buckets hold less, or a burst is chance
 MISFIT: Final = 0.02  # of a burst, and one request: throttles further apart fit no bucket
-CHANCE: Final = 0.1  # requests squared
 FELL: Final = 0.6  # of what was expected
 PROVEN: Final = 3.0  # pauses' time without a throttle
 CONFIRMED: Final = 0.03
@@ -216,7 +215,7 @@ class Stated:
         high = min(one.fastest for one in self._seen)
         was, rate, misfit = self.per_s, max(low, min(high, LEAST / self.pause_s)), 0.0
         if 0.0 < low < high < math.inf:
-            rate, misfit = self._agreed(low, high)
+            rate, misfit = agreed(self._seen, Epoch.burst, low, high, steps=STEPS)
         held = last.burst(rate)
         is_like = not self.kind and last.span_s <= self.pause_s and held > WINDOW_LIKE * rate * self.pause_s
         if is_young and (misfit > MISFIT * held + 1 or is_like):
@@ -229,13 +228,6 @@ class Stated:
         self._tau_s = min(2 * self._tau_s, TAU_MAX_S) if is_same else TAU_S
         self._unsure = 1 / max(1.0, rate * max(one.span_s for one in self._seen))
         self.kind, self.per_s, self.guard, self._burst = "bucket", rate, 0, held
-
-    def _agreed(self, low: float, high: float) -> tuple[float, float]:
-        """The rate at which all throttles used up the same burst, and how far they are from that, in requests."""
-        rates = [low * (high / low) ** (n / STEPS) for n in range(STEPS + 1)]
-        spreads = [variance([one.burst(rate) for one in self._seen]) for rate in rates]
-        likely = [rate for rate, spread in zip(rates, spreads, strict=True) if spread <= min(spreads) + CHANCE]
-        return math.exp(sum(map(math.log, likely)) / len(likely)), math.sqrt(min(spreads))
 
     def _be_window(self) -> None:
         """A window never refuses less than it allows, so the least count is it."""
@@ -311,9 +303,3 @@ class Stated:
     def check(self) -> None:
         assert self.per_s >= 0.0
         assert self.guard >= 0
-
-
-def variance(values: Sequence[float]) -> float:
-    """As `statistics.pvariance`, whose module no plain run loads."""
-    mean = sum(values) / len(values)
-    return sum((value - mean) ** 2 for value in values) / len(values)
