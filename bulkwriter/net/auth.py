@@ -16,17 +16,16 @@ import asyncio
 import copy
 import math
 import random
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
 from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from ..settings import Settings, TokenCall
 from .api import check_header
-from .signin import Judge, Login, RequestCall, SignIn, TokenEndpoint, TokenRequest, obtain
+from .signin import Judge, Login, RequestCall, SignIn, Supply, TokenEndpoint, TokenRequest, new_client_id, obtain
 from .stored_token import Fallbacks, SignInStore, StoredToken
 
 RENEW_MIN_S: Final = 1.0  # never sooner, or a token with a very short life would be renewed without end
@@ -40,17 +39,6 @@ class Token:
 
     value: str = field(repr=False)
     generation: int
-
-
-class Supply(Protocol):
-    """Makes token values.  `is_first`: none was made before.  `is_refused`: the server refused the last one; without
-    that the same one may be returned again.
-
-    Returns the value, and after how many seconds it wants to be asked again; infinity if the server's 401 is to say
-    so.  Raises `ConfigurationStop` if there is no other token, `TryLater` if there is none now.
-    """
-
-    async def __call__(self, *, is_first: bool, is_refused: bool = False) -> tuple[str, float]: ...
 
 
 class TokenSource:
@@ -203,12 +191,11 @@ def token_source(
     `UsageError` if they are missing, empty or unusable, and if there is no way to a token.  Nothing is sent before the
     first `current`.
     """
-    client_id = settings.client_id or f"bulkwriter-{secrets.token_hex(8)}"
     endpoint = TokenEndpoint(
         request=request,
         token_request=token_request,
         judge=judge,
-        client_id=check_header(client_id, "client id"),
+        client_id=check_header(settings.client_id or new_client_id(), "client id"),
         deadline_s=settings.timeout_s,
         longest_wait_s=min(settings.longest_wait_s, settings.give_up_after_s),
         give_up_after_s=settings.give_up_after_s,

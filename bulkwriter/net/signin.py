@@ -21,6 +21,7 @@ import asyncio
 import inspect
 import math
 import random
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,17 @@ TokenRequest = Callable[[Mapping[str, str], str | None], bytes]
 """`token_request(form, client_id)`: the whole request; see `net.api.Api`."""
 Judge = Callable[[Reply, float], CallVerdict]
 """`judge(reply, wall_s)`: the meaning of a reply, as for every call; see `core.classify.judge_call`."""
+
+
+class Supply(Protocol):
+    """Makes token values.  `is_first`: none was made before.  `is_refused`: the server refused the last one; without
+    that the same one may be returned again.
+
+    Returns the value, and after how many seconds it wants to be asked again; infinity if the server's 401 is to say
+    so.  Raises `ConfigurationStop` if there is no other token, `TryLater` if there is none now.
+    """
+
+    async def __call__(self, *, is_first: bool, is_refused: bool = False) -> tuple[str, float]: ...
 
 
 class RequestCall(Protocol):
@@ -132,6 +144,11 @@ async def sign_in(login: Login, endpoint: TokenEndpoint, *, has_answered: bool =
     raise refusal(answer, secrets=(login.password, form.get("totp", "")))
 
 
+def new_client_id() -> str:
+    """One that no other client has."""
+    return f"bulkwriter-{secrets.token_hex(8)}"
+
+
 def refresh_form(refresh_token: str) -> dict[str, str]:
     return {"grant_type": "refresh_token", "refresh_token": refresh_token}
 
@@ -146,7 +163,7 @@ def granted(answer: Reply) -> TokenGrant | None:
 
 
 class SignIn:
-    """Makes token values (see `net.auth.Supply`): by refresh token while one works, else by password."""
+    """Makes token values (see `Supply`): by refresh token while one works, else by password."""
 
     def __init__(self, login: Login, endpoint: TokenEndpoint) -> None:
         self._login = login

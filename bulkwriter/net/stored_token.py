@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,17 @@ from ..model import began
 from ..shielded import with_grace
 from ..stored_sign_in import StoredSignIn, login_command
 from .api import check_header
-from .signin import Login, TokenEndpoint, TokenGrant, granted, refresh_form, refusal, sign_in
+from .signin import (
+    Login,
+    Supply,
+    TokenEndpoint,
+    TokenGrant,
+    granted,
+    new_client_id,
+    refresh_form,
+    refusal,
+    sign_in,
+)
 
 AGAIN_S: Final = 60.0
 """Pause after a renewal that failed or had to wait, or half of what is left of the token's life if that is less."""
@@ -63,22 +72,16 @@ class SignInStore(Protocol):
     def hold(self) -> HeldStore | None: ...
 
 
-class TokenMaker(Protocol):
-    """Makes token values in another way; see `net.auth.Supply`."""
-
-    async def __call__(self, *, is_first: bool, is_refused: bool = False) -> tuple[str, float]: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fallbacks:
     """What may give a token where the stored sign-in cannot be renewed."""
 
     login: Login | None = None
-    call: TokenMaker | None = None
+    call: Supply | None = None
 
 
 class StoredToken:
-    """Makes token values (see `net.auth.Supply`) from the sign-in in `store`.
+    """Makes token values (see `net.signin.Supply`) from the sign-in in `store`.
 
     `tell` takes notes for people.  `has_room`: whether a quota has room for one request soon.
     """
@@ -144,7 +147,7 @@ class StoredToken:
     async def _sign_in_anew(self, held: HeldStore, login: Login, client_id: str) -> StoredSignIn:
         try:
             await asyncio.to_thread(held.reserve)
-            client_id = client_id or await self._client_id() or f"bulkwriter-{secrets.token_hex(8)}"
+            client_id = client_id or await self._client_id() or new_client_id()
             check_header(client_id, "client id")
             endpoint = dataclasses.replace(self._endpoint, client_id=client_id)
             made = self._made(await sign_in(login, endpoint), login.username, client_id)

@@ -21,8 +21,8 @@ from bulkwriter.core.classify import judge_call
 from bulkwriter.errors import ConfigurationStop, TryLater
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.auth import TokenSource
-from bulkwriter.net.signin import Login, TokenEndpoint
-from bulkwriter.net.stored_token import Fallbacks, HeldStore, StoredToken, TokenMaker
+from bulkwriter.net.signin import Login, Supply, TokenEndpoint
+from bulkwriter.net.stored_token import Fallbacks, HeldStore, StoredToken
 from bulkwriter.store.sign_in_file import SignInFile
 from bulkwriter.stored_sign_in import StoredSignIn
 from bulkwriter.stub.tokens import FORM, TokenStore, User
@@ -134,7 +134,7 @@ class Process:
         world: World,
         *,
         password: str = "",
-        call: TokenMaker | None = None,
+        call: Supply | None = None,
         has_room: bool = True,
         deadline_s: float = 10_000.0,
     ) -> None:
