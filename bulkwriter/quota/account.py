@@ -33,7 +33,7 @@ from ..model import QuotaWindow
 from .exchange import Answer, Ask, BootPlace, Changes, HeldUnits, KeptSlots, Lease, LedgerRows, ShareGrant, SpentRow
 from .forecast import DAY_S, KINDS, MINUTE_S, PARTS, REFUSED, TAKEN, Grant, Spending, minute_of
 from .leases import AHEAD_S, GRACE_S, LEASE_S, SOON_S
-from .short import GROUPS, LOOK_S, ClientRow, Cooling, ShortWindows, key_of, span_of, step_at, unpacked
+from .short import LOOK_S, ClientRow, Cooling, ShortWindows, key_of, span_of, step_at, step_free_at, unpacked
 from .throttles import Learnt, learn, stretched, tried
 from .windows import ANY, SLACK, concerned, is_short, tightest
 
@@ -71,6 +71,11 @@ class Hand:
     def is_reused(self) -> bool:
         """Whether a slot is used more than once during a lease."""
         return self.window.window_s < LEASE_S
+
+    @property
+    def usable(self) -> int:
+        """How many of its slots the next units may use."""
+        return self.slots if self.is_reused else self.slots - self.on_way - self.left
 
     @property
     def pace_s(self) -> float:
@@ -276,16 +281,19 @@ class Account:
         """As many of `count` as the short windows allow soon, and as is this client's part of two seconds."""
         now, blocked = ask.now, Grant(0)
         for hand in hands:
-            room = self._short.free(hand.window, now + AHEAD_S) - hand.slots - hand.ahead
-            have = hand.slots if hand.is_reused else hand.slots - hand.on_way - hand.left
-            if not hand.limit or have + max(0, room) < 1:
+            most_slots = hand.usable + self._more(hand, now)
+            if not hand.limit or most_slots < 1:
                 at = self._short.opens_at(hand.window, ask.client, now) - SOON_S
                 if hand.ahead:
                     at = now + LOOK_S  # they are served first
                 blocked = max(blocked, Grant(0, max(at, now + POLL_S), hand.window), key=lambda grant: grant.opens_at)
             most = max(1, int(LEASE_S / hand.pace_s))
-            count = min(count, most if hand.is_reused else min(most, have + max(0, room)))
+            count = min(count, most if hand.is_reused else min(most, most_slots))
         return blocked if blocked.window else Grant(count)
+
+    def _more(self, hand: Hand, now: float) -> int:
+        """How many more slots it may take: those that are free soon, without what others are served with first."""
+        return max(0, self._short.free(hand.window, now + AHEAD_S) - hand.slots - hand.ahead)
 
     def _as_shown(self, ask: Ask, kind: str, count: int, tries: set[str]) -> Grant:
         """As many of `count` as the server has shown that it takes."""
@@ -310,14 +318,14 @@ class Account:
         now, held = ask.now, ask.held.get(kind, HeldUnits())
         total, start, pace_s, free_at = held.left + count, max(now, ask.next_at), 0.0, now
         for hand in hands:
-            room = self._short.free(hand.window, now + AHEAD_S) - hand.slots - hand.ahead
-            need = hand.limit - hand.slots if hand.is_reused else count - (hand.slots - hand.on_way - hand.left)
-            taken = self._short.take(hand.window, more := max(0, min(need, room)), now, own=hand.slots)
+            need = (hand.limit if hand.is_reused else count) - hand.usable
+            taken = self._short.take(hand.window, more := max(0, min(need, self._more(hand, now))), now, own=hand.slots)
             hand.slots += more
             hand.left += count
             for step, slots in taken.items():
                 hand.cooling[step] = hand.cooling.get(step, 0) + slots
-                free_at = max(free_at, step * span_of(hand.window) / GROUPS + span_of(hand.window))
+            if taken:
+                free_at = max(free_at, step_free_at(key_of(hand.window), max(taken)))
             pace_s = max(pace_s, hand.pace_s)
         lasts_s = max((total - 1) * pace_s, LEASE_S if total > 1 else 0.0)
         until = max(start + lasts_s, free_at, held.until - GRACE_S) + GRACE_S

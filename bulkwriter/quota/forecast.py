@@ -16,7 +16,7 @@ part is named by the minute that ends with it: 6.25 lasts until 60 x 7.25 second
 `finish` tells when so many writes will be made.  It spends forward minute by minute, by the same rules, so that the
 answer is right across every wait.
 
-Pure.  Not here: durability (`quota.ledger`), short windows (`quota.slots`).
+Pure.  Not here: durability (`quota.ledger`), short windows (`quota.short`).
 """
 
 from __future__ import annotations

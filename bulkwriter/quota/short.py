@@ -58,8 +58,8 @@ class ShortWindows:
     def free(self, window: QuotaWindow, by: float) -> int:
         """How many slots are nobody's and free at `by`; below 0 where other quotas allowed more."""
         key, span_s = key_of(window), span_of(window)
-        oldest = (by - span_s) / step_of(key)
-        used = sum(count for step, count in self.cooling.get(key, {}).items() if step > oldest)
+        cooled = cooled_step(key, by)
+        used = sum(count for step, count in self.cooling.get(key, {}).items() if step > cooled)
         held = sum(one.slots.get(key, 0) for one in self.holders.values() if one.ended_by + span_s > by)
         return window.count - used - held
 
@@ -69,8 +69,8 @@ class ShortWindows:
         """
         key = key_of(window)
         count -= min(count, max(0, self.free(window, now) - own))
-        cooling, oldest, taken = self.cooling.setdefault(key, {}), (now - span_of(window)) / step_of(key), {}
-        for step in sorted(step for step in cooling if step > oldest):
+        cooling, cooled, taken = self.cooling.setdefault(key, {}), cooled_step(key, now), {}
+        for step in sorted(step for step in cooling if step > cooled):
             if not count:
                 break
             part = taken[step] = min(count, cooling[step])
@@ -96,8 +96,8 @@ class ShortWindows:
             if not one.slots and max([one.until, *(at for _, at in one.waits.values())]) < now - KEEP_S:
                 del self.holders[name]
         for key, cooling in self.cooling.items():
-            oldest = (now - span_in(key)) / step_of(key)
-            for step in [step for step in cooling if step <= oldest]:
+            cooled = cooled_step(key, now)
+            for step in [step for step in cooling if step <= cooled]:
                 del cooling[step]
 
     def begin(self, windows: Iterable[QuotaWindow], ended: float, now: float) -> None:
@@ -132,9 +132,8 @@ class ShortWindows:
         Whoever is late with that, or dead, is asked after more and more seldom, until its slots free themselves.
         """
         key, span_s = key_of(window), span_of(window)
-        oldest = (now - span_s) / step_of(key)
-        first = min((step for step in self.cooling.get(key, ()) if step > oldest), default=math.inf)
-        at = first * step_of(key) + span_s
+        cooled = cooled_step(key, now)
+        at = step_free_at(key, min((step for step in self.cooling.get(key, ()) if step > cooled), default=math.inf))
         for name, one in self.holders.items():
             if name != client and one.slots.get(key):
                 late_s = now - one.until
@@ -201,6 +200,16 @@ def step_of(key: str) -> float:
 def step_at(key: str, at: float) -> int:
     """The step that is over at `at`, or soon after."""
     return math.ceil(at / step_of(key))
+
+
+def step_free_at(key: str, step: float) -> float:
+    """When the slots that cool since this step are free."""
+    return step * step_of(key) + span_in(key)
+
+
+def cooled_step(key: str, at: float) -> float:
+    """The slots that cool since this step, or an earlier one, are free at `at`."""
+    return (at - span_in(key)) / step_of(key)
 
 
 def moved_steps(key: str, cooling: Cooling, later_s: float) -> Cooling:
