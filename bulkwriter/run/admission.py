@@ -52,7 +52,7 @@ class Admission:
     ) -> None:
         self.suspension = suspension
         self.control, self.breaker, self.ceiling, self.quotas = control, breaker, ceiling, quotas
-        self._next_send_at, self._on_good = control.next_send_at, control.on_good
+        self._next_send_at = control.next_send_at
         self._give_up_after_s = give_up_after_s
         self._clock = clock
         self.has_created = False
@@ -135,7 +135,7 @@ class Admission:
         """Any other reply came, whole or not."""
         match news:
             case News.GOOD:
-                self._on_good(now, sent_at, now - sent_at)
+                self.control.on_good(now, sent_at, now - sent_at)
                 if self.quotas and self.quotas.is_wary:
                     self.quotas.good()
                 return self._recovered(now, is_proof=verdict.kind is VerdictKind.REJECTED)
@@ -150,7 +150,7 @@ class Admission:
         """An exchange was lost, or ended in doubt.  A whole reply to it may say that the server is busy."""
         control, events = self.control, NOTHING
         if is_whole and self.breaker.trust:
-            self._on_good(now, sent_at, now - sent_at)
+            control.on_good(now, sent_at, now - sent_at)
         elif not is_busy:
             control.note_error(now, sent_at)
         elif control.on_busy(now, sent_at):

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -27,7 +26,6 @@ from ..core.record_log import RecordLog
 from ..errors import JournalError, is_of_journal
 from ..model import Ended
 from ..quota.view import left_of
-from ..rows import StepRow
 from ..store.history import Moment, left_out_of
 from .bottleneck import quiet_s
 from .measured import allowed_per_s
@@ -114,10 +112,9 @@ class History:
         moment = self._moment(now, ended) if has_row else None
         if moment:
             self._row_at, self._told = now, self._figures()
-        keep = partial(
-            keep_history, moment=moment, steps=steps, left_out=self._left_out + log.left_out, seqs=[*log.open]
-        )
-        log.settled(await engine.ports.store.write(keep), now)
+        left_out, seqs = self._left_out + log.left_out, [*log.open]
+        states = await engine.ports.store.write(lambda journal: journal.keep_history(moment, steps, left_out, seqs))
+        log.settled(states, now)
         if ended and log.has_rows:  # what was settled just now
             await self._write(now, has_row=False)
 
@@ -149,10 +146,3 @@ def read_last(journal: Journal) -> tuple[Moment | None, int]:
     """The last moment of the start before, and how many steps were not kept so far."""
     rows = journal.history(last=1)
     return rows[0].moment if rows else None, left_out_of(journal.meta())
-
-
-def keep_history(
-    journal: Journal, *, moment: Moment | None, steps: list[StepRow], left_out: int, seqs: list[int]
-) -> list[tuple[int, int]]:
-    """In the journal's thread: add all of it, and return seq and state of those `seqs` that are settled."""
-    return journal.keep_history(moment, steps, left_out, seqs)
