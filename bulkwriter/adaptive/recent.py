@@ -18,7 +18,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from itertools import repeat
 from typing import Final, NamedTuple
 
 KEPT: Final = 4096  # a second at 3,000/s; an older throttle is treated as an echo
@@ -63,7 +62,7 @@ class RecentSends:
 
     def add(self, now: float, others: int, count: int = 1) -> None:
         """So many requests went together, with so many others in flight before the first of them."""
-        self._times.extend(repeat(now, count))
+        self._times.extend(itertools.repeat(now, count))
         self._others.extend(range(others, others + count))
         self.sent += count
 

@@ -10,7 +10,7 @@ has none: its row in the journal tells all of it.  Most pairs are like that, and
     settled        its row in the journal is final
 
 Invariants: a step holds numbers and our own words alone: a status, the name of a fault, the name of a property of the
-API.  It holds nothing of the server's text and nothing of the source.  `most_open` and `Allowance` bound how many are
+API.  It holds nothing of the server's text and nothing of the source.  `MOST_OPEN` and `Allowance` bound how many are
 kept; those that are not are counted (`left_out`), and the totals count all of them.
 Pure: `now` is the engine's clock.  Not here: when steps are written (`run.history`), their table (`store.history`).
 """

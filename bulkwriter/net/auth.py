@@ -234,7 +234,7 @@ def has_password(settings: Settings) -> bool:
 def login_of(settings: Settings) -> Login:
     username, password = settings.username or "", password_of(settings)
     for value, what in ((username, "user name"), (password, "password")):
-        if not value.isascii() and value.encode(errors="replace") != value.encode(errors="surrogatepass"):
+        if any("\ud800" <= c <= "\udfff" for c in value):  # a byte that is no text, as Python carries it
             raise UsageError(f"the {what} is not text: it has bytes that are no UTF-8")
     return Login(username, password, totp_of(settings))
 
