@@ -24,6 +24,7 @@ Read the code in this order.  The `__init__.py` of each folder says what is wher
     quota/                              how much may be spent, and who counts it
     listing/, verify/                   what the server has; verify, repair and undo
     net/, store/                        the network; the journal on disk
+    postgres/                           state that several machines share
     sources/                            where pairs come from
     resolve/                            from e-mails and titles to ids: a table of people becomes a source
     observe/                            log, metrics and traces, as observers of events

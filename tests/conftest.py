@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.postgres_server import postgres, postgres_server, postgres_session  # noqa: F401  fixtures
+
 if TYPE_CHECKING:
     from tests.support.cli_process import Here
 

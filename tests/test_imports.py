@@ -57,6 +57,7 @@ MAY_USE: dict[str, set[str]] = {
     },
     "store": {"__version__", "entities", "errors", "guarded", "model", "rows", "stored_sign_in", "threads"},
     "sources": {"entities", "errors", "guarded", "model", "shell", "threads", "wording"},
+    "postgres": {"errors"},
     # look, wait and act
     "quota": {*NOUNS, "core", "guarded", "net", "store", "threads"},
     "listing": {*NOUNS, "core", "entities", "net"},
@@ -258,6 +259,7 @@ ON_USE = {
     "statistics": "the second throttle",
     "tomllib": "a configuration file",
     "rich": "a live display",
+    "psycopg": "a URL of PostgreSQL",
     "bulkwriter.observe.metrics_file": "--metrics-file",
     "bulkwriter.net.dial_tls": "as aiohttp",
     "bulkwriter.sources.tables": "a spreadsheet or a database",

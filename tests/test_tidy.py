@@ -35,6 +35,7 @@ TRIVIAL_LINES = 20
 ONLY_IN = {
     "aiohttp": {"net", "examples"},
     "sqlite3": {"store", "quota", "sources"},
+    "psycopg": {"postgres"},
     "httptools": {"net", "stub"},
     "rich": {"cli"},
     "click": {"cli"},

@@ -1,0 +1,9 @@
+"""State that several machines share, in PostgreSQL: the ledger of an account, and jobs with the log of each part.
+
+    address     a URL of a database, of a job in it, or of a part of that job
+    connect     opens connections, and says of each trouble whether it passes, and what to do next
+    schema      the tables, in the SQL schema `bulkwriter`: how they are made, migrated, checked, and who may use them
+
+All of it is imported only where a URL of PostgreSQL is given.  psycopg 3 is an extra (`bulkwriter[postgres]`), and is
+imported where a connection is opened.  Every call blocks, and so runs in a thread of its owner.
+"""
