@@ -23,7 +23,7 @@ from ..errors import ConfigurationStop, UsageError
 from ..settings import Limits, Settings, TokenCall
 from ..shell import operand, quote, visible
 from ..stored_sign_in import login_command
-from .config_files import HOST_OF_FOLDER, NO_ENVIRONMENT, NO_FILES
+from .config_files import HOST_OF_FOLDER, NO_FILES
 from .options import ENV, METADATA
 from .secret import SECRET_ENV
 
@@ -58,17 +58,18 @@ def settings_for(
     """
     token = read_token() if given["token_file"] == STDIN else None
     keep_secret(token)
-    if given.get(NO_ENVIRONMENT):
+    is_foreign = bool(given.get(HOST_OF_FOLDER))
+    if is_foreign:
         env = {name: value for name, value in env.items() if name not in SECRET_ENV}
     settings = settings_from(given, env, journal=journal, token=token)
     if settings.token is None and (command := given.get("token_command")) and not settings.token_file:
         settings = dataclasses.replace(settings, token=token_command(command, keep_secret))
     is_dry = bool(given.get("dry_run"))
     if not is_dry:
-        settings = settings if given.get(HOST_OF_FOLDER) else with_stored(settings)
+        settings = settings if is_foreign else with_stored(settings)
         settings = with_password(settings, given)
         keep_secret(settings.password)
-        check_credentials(settings, is_foreign=bool(given.get(HOST_OF_FOLDER)))
+        check_credentials(settings, is_foreign=is_foreign)
     for secret in [*secrets_in_files(settings), *secrets_stored(settings)]:
         keep_secret(secret)
     check_settings(settings, with_token=is_dry or not is_piped(settings))

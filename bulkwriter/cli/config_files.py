@@ -58,9 +58,8 @@ MOST_BYTES: Final = 1 << 20
 """Of a file.  Far more than all settings take; what a link leads to may have no end."""
 SIGN_IN: Final = frozenset({"token_file", "username", "password_file", "totp_file", "client_id", "token_command"})
 HOST_OF_FOLDER: Final = "host_of_folder"
-NO_ENVIRONMENT: Final = "no_environment"
-"""Among the options that `given` returns: whether only the working folder's file names the server, and whether that
-gets no secret of the environment either.
+"""Among the options that `given` returns: whether only the working folder's file names the server.  Then it gets
+neither the stored sign-in nor a secret of the environment.
 """
 FILE_ONLY: Final = (
     click.Option(["--token-command"], help="command that prints a token in its first line, such as that of a keyring"),
@@ -150,19 +149,13 @@ def host_of_folder(ctx: click.Context, env: Mapping[str, str] = os.environ) -> F
 
 def kept_back(ctx: click.Context, env: Mapping[str, str] = os.environ) -> set[str]:
     """Parameters whose values a foreign host does not get."""
-    host, chosen = foreign_host(ctx, env), found_in(ctx).chosen
-    if host is None:
+    if foreign_host(ctx, env) is None:
         return set()
+    chosen = found_in(ctx).chosen
     back = {name for name in SIGN_IN & chosen.keys() if chosen[name].origin.is_own}
-    if not is_environment_used(ctx, env):
-        back |= {name for name in SIGN_IN if ctx.get_parameter_source(name) is click.core.ParameterSource.ENVIRONMENT}
-        back |= {name for name in SIGN_IN & chosen.keys() if is_outside(name, chosen[name])}
+    back |= {name for name in SIGN_IN if ctx.get_parameter_source(name) is click.core.ParameterSource.ENVIRONMENT}
+    back |= {name for name in SIGN_IN & chosen.keys() if is_outside(name, chosen[name])}
     return back
-
-
-def is_environment_used(ctx: click.Context, env: Mapping[str, str] = os.environ) -> bool:
-    """Whether the server gets a sign-in of the environment: not a foreign one."""
-    return foreign_host(ctx, env) is None
 
 
 def is_outside(name: str, found: FromFile) -> bool:
@@ -198,10 +191,10 @@ def given(ctx: click.Context, options: Mapping[str, Any], env: Mapping[str, str]
     """The options without those of a file that an option or the environment says in another way, and without those
     that a foreign host does not get.
     """
-    back, chosen = kept_back(ctx, env), found_in(ctx).chosen
+    back, chosen, is_foreign = kept_back(ctx, env), found_in(ctx).chosen, foreign_host(ctx, env) is not None
     options = {name: None if name in back else value for name, value in options.items()}
     is_nearer = {name for name in options if options[name] is not None and not is_of_file(ctx, name)}
-    if env.get("BULKWRITER_TOKEN", "").strip() and is_environment_used(ctx, env):
+    if env.get("BULKWRITER_TOKEN", "").strip() and not is_foreign:
         is_nearer |= {"token_file", "username"}
     for one, other in RIVALS:
         for nearer, farther in ((one, other), (other, one)):
@@ -209,11 +202,7 @@ def given(ctx: click.Context, options: Mapping[str, Any], env: Mapping[str, str]
                 options.update({name: None for name in farther if name in options and is_of_file(ctx, name)})
     if "token_command" in chosen.keys() - back and not is_nearer & {"token_file", "username"}:
         options["token_command"] = chosen["token_command"].value
-    return {
-        **options,
-        HOST_OF_FOLDER: foreign_host(ctx, env) is not None,
-        NO_ENVIRONMENT: not is_environment_used(ctx, env),
-    }
+    return {**options, HOST_OF_FOLDER: is_foreign}
 
 
 def is_of_file(ctx: click.Context, name: str) -> bool:
