@@ -4,6 +4,8 @@
 Whatever ends the block before that removes the drafts, and files that had these names stay as they were.  A crash
 between two renames leaves the first new and the second old; so the one that others depend on is named last.
 
+`replacing` is the same for one file of text.
+
 Not here: whether a file may be replaced (`export.check_output`).
 """
 
@@ -12,13 +14,44 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from ..errors import UsageError
 from ..store import private
+
+
+@contextlib.contextmanager
+def replacing(target: Path, *, errors: str = "strict", mode: int | None = None) -> Iterator[TextIO]:
+    """A file that takes the place of `target` where the block ends well, and is then on the disk.
+
+    Only its owner can read it, unless it is given a `mode`; a file system without modes stops nothing.
+    """
+    draft = draft_of(target)
+    try:
+        with os.fdopen(opened_anew(draft), "w", encoding="utf-8", newline="", errors=errors) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            with contextlib.suppress(OSError):
+                draft.chmod(mode)
+        draft.replace(target)
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def draft_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}.draft")
+
+
+def opened_anew(draft: Path) -> int:
+    """A descriptor of a new file of this name, its owner's alone."""
+    draft.unlink(missing_ok=True)  # of a process that died with this number, or a link laid by another user
+    return os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, private.FILE_MODE)
 
 
 class Draft:
@@ -27,11 +60,10 @@ class Draft:
     def __init__(self, target: Path) -> None:
         self.target = target.resolve()
         self.rows = 0
-        self._path = self.target.with_name(f".{self.target.name}.{os.getpid()}.draft")
-        self._path.unlink(missing_ok=True)  # of a process that died with this number, or a link laid by another user
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(self._path, flags, private.FILE_MODE)
-        self._file = os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="", errors="backslashreplace")
+        self._path = draft_of(self.target)
+        self._file = os.fdopen(
+            opened_anew(self._path), "w", encoding="utf-8-sig", newline="", errors="backslashreplace"
+        )
         self._writer: Any = csv.writer(self._file, lineterminator="\n")
 
     def head(self, names: Sequence[str]) -> None:

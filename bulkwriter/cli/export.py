@@ -19,12 +19,10 @@ The file appears whole or not at all: written beside its name, synced, then rena
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import difflib
 import io
 import json
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -202,22 +200,14 @@ def check_output(output: Path, journal: Path | None, *, force: bool, source: str
 def write_file(output: Path, lines: Iterator[str]) -> int:
     """Write the lines so that the file, its owner's alone, is there whole or not at all; how many rows there were."""
     from ..store import private
+    from .drafts import replacing
 
     target = output.resolve()
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
     try:
-        draft.unlink(missing_ok=True)  # of a process that died with this number, or a link laid by another user
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, private.FILE_MODE)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
+        with replacing(target, errors="backslashreplace") as file:
             count = pour(lines, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
     except OSError as e:
         raise UsageError(f"cannot write {output}: {e.strerror or e}", hint="nothing was replaced") from None
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
     for sentence in private.shown_to([target]):
         put_stderr(f"note: {sentence}")
     return count

@@ -10,9 +10,7 @@ Not here: the page itself (`report`), and `run --report`, which keeps one fresh 
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +22,7 @@ from .. import __version__
 from ..errors import UsageError
 from ..store import private
 from . import journals, options, status
+from .drafts import replacing
 from .export import check_output, write_file, write_stdout
 from .main import put_stderr
 from .stdout import put
@@ -156,20 +155,8 @@ def figures(facts: dict[str, Any], rows: list[HistoryRow]) -> dict[str, Any]:
 def write_page(target: Path, text: str) -> None:
     """Replace the page of a run.  Its mode stays as it is, so that a web server may be allowed to read it."""
     mode = private.mode_of(target) & 0o777 or private.FILE_MODE
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
-    try:
-        draft.unlink(missing_ok=True)  # of a process that died with this number
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with os.fdopen(os.open(draft, flags, private.FILE_MODE), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(OSError):  # a file system without modes
-            draft.chmod(mode)
-        draft.replace(target)
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
+    with replacing(target, mode=mode) as file:
+        file.write(text)
 
 
 def lines_of(text: str) -> Iterator[str]:
