@@ -184,8 +184,8 @@ class Journal(JournalRows):
     def settle(self, rows: Sequence[SettleRow]) -> None:
         """Give existing rows new outcomes.  A row may come twice: the last one holds."""
         with self._writing():
-            if self._states.has_holes([row[0] for row in rows]):  # a look may settle again what was pruned
-                rows = [row for row in rows if not self._states.has_holes([row[0]])]
+            if self._states.pruned.rows:  # a look may settle again what was pruned
+                rows = [row for row in rows if not self._states.is_hole(row[0])]
             if rows:
                 columns = tuple(zip(*rows, strict=True))
                 self._states.replace(columns[0], columns[1])

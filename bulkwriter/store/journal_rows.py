@@ -140,7 +140,7 @@ class JournalRows:
     def _next_row(self, first: int, end: int) -> int | None:
         with self._guard():
             found = self._db.execute("SELECT min(seq) FROM pair WHERE seq >= ? AND seq < ?", (first, end)).fetchone()
-            return None if found is None or found[0] is None else int(found[0])
+            return None if found[0] is None else int(found[0])
 
     def _columns(self, names: Sequence[str], where: str, values: tuple[Any, ...]) -> list[list[Any]]:
         arrays = ", ".join(f"json_group_array({name})" for name in names)

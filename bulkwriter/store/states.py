@@ -89,10 +89,9 @@ class StateColumn:
             self._single[i] = HOLE
         self.pruned = Pruned(max(before, self.pruned.before), *counts)
 
-    def has_holes(self, seqs: Sequence[int]) -> bool:
-        """Whether one of these rows was dropped."""
-        single = self._single
-        return self.pruned.rows > 0 and any(seq >= SINGLE_SEQ and single[seq - SINGLE_SEQ] == HOLE for seq in seqs)
+    def is_hole(self, seq: int) -> bool:
+        """Whether this row was dropped."""
+        return seq >= SINGLE_SEQ and self._single[seq - SINGLE_SEQ] == HOLE
 
     def seqs(self, wanted: Collection[State], first_seq: int = 0) -> Iterator[int]:
         """Seqs of the rows in the wanted states (at least one state), ascending, of the regions from `first_seq` on."""
