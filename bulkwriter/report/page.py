@@ -80,7 +80,7 @@ def page(facts: Mapping[str, Any], rows: Sequence[HistoryRow], making: Making) -
         f'<meta name="generator" content="bulkwriter {esc(making.version)}">{refresh}'
         f'<meta name="referrer" content="no-referrer"><meta name="robots" content="noindex">'
         f"<title>{esc(title)}</title><style>{STYLE}</style></head>"
-        f"<body><main>{header(facts, title, making)}{body}{footer(facts, series, making)}</main></body></html>\n"
+        f"<body><main>{header(facts, title, making)}{body}{footer(series, making)}</main></body></html>\n"
     )
 
 
@@ -90,7 +90,7 @@ def sections(facts: Mapping[str, Any], series: Series | None, making: Making) ->
     if series:
         yield over_time(facts, series)
         yield causes(series)
-        yield by_day(facts, series)
+        yield by_day(series)
     yield reasons(facts, making)
     if series:
         yield doubts(facts, series)
@@ -271,7 +271,7 @@ def causes(series: Series) -> str:
     return section("What held it back", body, note=f"Of {duration(whole)} in which a process ran.")
 
 
-def by_day(facts: Mapping[str, Any], series: Series) -> str:
+def by_day(series: Series) -> str:
     """Requests of this run by day, beside the quota of a day."""
     days = series.days()
     if not series.last.moment.attempts:
@@ -389,7 +389,7 @@ def starts(facts: Mapping[str, Any], series: Series) -> str:
     return section("Starts", parts.table(heads, rows), note=note)
 
 
-def footer(facts: Mapping[str, Any], series: Series | None, making: Making) -> str:
+def footer(series: Series | None, making: Making) -> str:
     told = f"Made from the run's journal by bulkwriter {making.version}, {clock(making.at)}."
     if series:
         told += f" Times, rates and causes are known up to {clock(series.told_at)}."

@@ -97,7 +97,7 @@ def short(value: float) -> str:
 
 def chart(svg: str, *, top: float, unit: str, xs: Sequence[str], label: str, is_low: bool = False) -> str:
     """A chart: its plot, labels of both axes, and a sentence for those who do not see it."""
-    ys = [short(top), "0"] if is_low else [f"{short(top)}", short(top / 2), "0"]
+    ys = [short(top), "0"] if is_low else [short(top), short(top / 2), "0"]
     y = "".join(f"<span>{esc(text)}</span>" for text in ys)
     x = "".join(f"<span>{esc(text)}</span>" for text in xs)
     kind = "chart low" if is_low else "chart"
