@@ -25,7 +25,7 @@ from .net.api import Api
 from .net.auth import StoredUse, token_source
 from .net.auth import TokenRefused as TokenRefused
 from .net.calls import Calls
-from .net.dial import dialer_for
+from .net.dial import check_way
 from .net.pool import Pool
 from .net.stored_token import StoredToken
 from .quota.build import CLOCKS, quotas_for, windows_for
@@ -53,7 +53,7 @@ def check(settings: Settings, *, with_token: bool, entity: Entity = COMPLETED_LE
     that gives a token is read then, and gives it once.
     """
     windows_for(settings)
-    dialer_for(settings.base_url, ca_file=settings.ca_file, proxy=settings.proxy, timeout_s=settings.timeout_s)
+    check_way(settings.base_url, ca_file=settings.ca_file, proxy=settings.proxy)
     has_password = settings.password or settings.password_file
     if with_token and settings.stored_sign_in:
         stored_in(settings).load()

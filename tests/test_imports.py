@@ -262,6 +262,7 @@ ON_USE = {
     "psycopg": "a URL of PostgreSQL",
     "bulkwriter.observe.metrics_file": "--metrics-file",
     "bulkwriter.net.dial_tls": "as aiohttp",
+    "bulkwriter.net.https": "https",
     "bulkwriter.sources.tables": "a spreadsheet or a database",
     "bulkwriter.resolve": "resolve",
     "bulkwriter.stub": "stub and demo",
@@ -270,15 +271,27 @@ ON_USE = {
 """Modules that a plain run must not load, and what they are for.  aiohttp alone is as much as the rest of a start."""
 
 
+def loaded_by(folder: Path, *args: str, code: int) -> set[str]:
+    """The modules that `run` with these arguments loads."""
+    (folder / "p.csv").write_text("CourseLessonId,CourseMemberId\n1,1\n", encoding="ascii")
+    command = [sys.executable, "-X", "importtime", "-m", "bulkwriter", "run", str(folder / "p.csv"), *args]
+    env = {**os.environ, "BULKWRITER_TOKEN": "t" * 9, "BULKWRITER_CONFIG": "none"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=env, check=False, cwd=folder)
+    assert done.returncode == code, done.stderr[-2000:]
+    return {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+
+
 @pytest.mark.slow
 def test_a_plain_run_loads_nothing_that_it_does_not_use(tmp_path: Path) -> None:
     """Up to the first request, which nobody takes: from there on nothing new is imported but what `ON_USE` names."""
-    (tmp_path / "p.csv").write_text("CourseLessonId,CourseMemberId\n1,1\n", encoding="ascii")
-    run = ["run", str(tmp_path / "p.csv"), "--base-url=http://127.0.0.1:1", "--existing=skip", "--give-up-after=0.1"]
-    command = [sys.executable, "-X", "importtime", "-m", "bulkwriter", *run]
-    env = {**os.environ, "BULKWRITER_TOKEN": "t" * 9, "BULKWRITER_CONFIG": "none"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=env, check=False, cwd=tmp_path)
-    assert done.returncode == 75, done.stderr[-2000:]
-    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    options = ("--base-url=http://127.0.0.1:1", "--existing=skip", "--give-up-after=0.1")
+    loaded = loaded_by(tmp_path, *options, code=75)
     assert {"bulkwriter.run.engine", "uvloop", "orjson"} <= loaded
     assert not loaded & set(ON_USE)
+
+
+@pytest.mark.slow
+def test_a_dry_run_for_https_opens_nothing_and_loads_no_aiohttp(tmp_path: Path) -> None:
+    loaded = loaded_by(tmp_path, "--dry-run", "--base-url=https://api.test", "--proxy=http://p:1", code=0)
+    assert "bulkwriter.net.https" in loaded
+    assert not loaded & {"aiohttp", "bulkwriter.net.dial_tls"}

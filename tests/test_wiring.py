@@ -31,7 +31,7 @@ SET_FROM_OUTSIDE = {
     ("run/health.py", "__cause__"): "as in `errors`",
     ("cli/options.py", "title"): "click makes an option before the group that it is shown under is known",
     ("cli/config_files.py", "default_map"): "how click takes the defaults of a command",
-    ("net/dial_tls.py", "minimum_version"): "how `ssl` takes it",
+    ("net/https.py", "minimum_version"): "how `ssl` takes it",
     ("sources/tables/xml_events.py", "StartElementHandler"): "how expat takes it",
     ("sources/tables/xml_events.py", "EndElementHandler"): "how expat takes it",
     ("sources/tables/xml_events.py", "CharacterDataHandler"): "how expat takes it",

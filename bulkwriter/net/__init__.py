@@ -5,6 +5,7 @@
     pool        makes lanes, keeps their deadlines, ends them
     dial        opens connections: http to this machine itself, https through dial_tls
     dial_tls    look-up, TLS and proxies, through aiohttp
+    https       which proxy and whose certificates; whether they can be used
     connect_failures    why a connection could not be opened
     idle        how long a connection may wait for its next request
     calls       single requests and their replies: lists, deletes, tokens

@@ -60,6 +60,14 @@ def dialer_for(base_url: str, *, ca_file: Path | None, proxy: str | None, timeou
     return TlsDialer(base_url, ca_file=ca_file, proxy=proxy, timeout_s=timeout_s)
 
 
+def check_way(base_url: str, *, ca_file: Path | None, proxy: str | None) -> None:
+    """Raise the `UsageError` of `dialer_for`, for commands that open no connection and so need no aiohttp."""
+    if needs_tls(base_url):
+        from .https import check_https
+
+        check_https(base_url, ca_file=ca_file, proxy=proxy)
+
+
 def needs_tls(base_url: str) -> bool:
     return urlsplit(base_url).scheme == "https"
 

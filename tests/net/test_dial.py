@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from bulkwriter.errors import UsageError
 from bulkwriter.model import Fault
 from bulkwriter.net.connect_failures import ConnectFailure
-from bulkwriter.net.dial import PlainDialer, dialer_for
+from bulkwriter.net.dial import PlainDialer, check_way, dialer_for
 from bulkwriter.net.dial_tls import TlsDialer
 
 
@@ -20,6 +22,37 @@ def test_the_scheme_chooses_the_way() -> None:
     assert isinstance(dialer_for("https://127.0.0.1:1", ca_file=None, proxy=None, timeout_s=1), TlsDialer)
     with pytest.raises(UsageError):
         dialer_for("https://api.test", ca_file=None, proxy="nowhere://", timeout_s=1)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "proxy", "ca_text", "is_refused"),
+    [
+        ("https://api.test", None, None, False),
+        ("https://api.test", "http://u:secret@p:1", None, False),
+        ("https://api.test", "nowhere://", None, True),
+        ("https://api.test", "http://p:99999", None, True),
+        ("https://api.test", None, "no certificate", True),
+        ("http://127.0.0.1:1", "nowhere://", "no certificate", False),
+    ],
+)
+def test_a_way_that_is_only_checked_is_refused_as_one_that_is_made(
+    base_url: str, proxy: str | None, ca_text: str | None, is_refused: bool, tmp_path: Path
+) -> None:
+    ca_file = None
+    if ca_text is not None:
+        ca_file = tmp_path / "ca.pem"
+        ca_file.write_text(ca_text)
+
+    def refusal(check: Callable[[], object]) -> str | None:
+        try:
+            check()
+        except UsageError as e:
+            return f"{e.message} {e.hint}"
+        return None
+
+    said = refusal(lambda: check_way(base_url, ca_file=ca_file, proxy=proxy))
+    assert said == refusal(lambda: dialer_for(base_url, ca_file=ca_file, proxy=proxy, timeout_s=1))
+    assert (said is not None) is is_refused
 
 
 @pytest.mark.parametrize("greeting", [b"", b"HTTP/1.1 200 OK"])

@@ -17,7 +17,8 @@ import trustme
 from bulkwriter.errors import UsageError
 from bulkwriter.model import Fault
 from bulkwriter.net.connect_failures import NOT_TLS, ConnectFailure, explain_name, explain_tls
-from bulkwriter.net.dial_tls import TlsDialer, choose_proxy, make_tls_context
+from bulkwriter.net.dial_tls import TlsDialer
+from bulkwriter.net.https import choose_proxy, make_tls_context
 from bulkwriter.shielded import own_task
 
 API = "https://api.test"
