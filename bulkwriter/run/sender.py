@@ -38,7 +38,7 @@ from ..events import LaneShifted, SameRejections
 from ..listing.looks import Looker
 from ..model import SINGLE_SEQ, Fault, Intent, Reply, State, Verdict, VerdictKind
 from ..quota.gate import CONTENDED_S, TURN_S
-from ..rows import outcome_detail, text_of
+from ..rows import SettleRow, outcome_detail, text_of
 from .admission import Admission
 from .lanes import NOTE, LaneLike, LaneStock, lane_history
 from .record_ids import RecordIds
@@ -48,8 +48,12 @@ from .token import TokenRefresh
 PENDING, CREATED, REJECTED = int(State.PENDING), int(State.CREATED), int(State.REJECTED)
 
 
-Creation = tuple[LaneLike, Intent, int, int]
-"""A pair that was created: the lane that carried it, the pair, the record id, the HTTP status."""
+class Created(NamedTuple):
+    """Pairs that were created, by column: the lanes that carried them, the pairs, the record ids."""
+
+    lanes: list[LaneLike]
+    intents: list[Intent]
+    ids: list[int]
 
 
 class Wishes(NamedTuple):
@@ -158,21 +162,23 @@ class Sender:
         """Read what has come on all lanes, in order.  Usual replies in a row are settled together."""
         if not self.lanes.arrived:
             return
-        now, usual, created = self._clock(), self._usual, list[Creation]()
+        now, usual, created = self._clock(), self._usual, Created([], [], [])
         arrived = iter(self.lanes.take_arrived())
         try:
             for lane in arrived:
                 if lane.is_fresh and (record_id := usual.id_in(lane.unread)):
-                    created.append((lane, lane.take(now), record_id, usual.status))
+                    created.intents.append(lane.take(now))
+                    created.lanes.append(lane)
+                    created.ids.append(record_id)
                 else:
-                    if created:
-                        row, created = created, []
-                        self._settle(row, now)
+                    if created.ids:
+                        row, created = created, Created([], [], [])
+                        self._settle(row, usual.status, now)
                     lane.read(now)
         finally:  # a bug loses nothing: what is read is settled, and the next step reads the rest
             self.lanes.arrived.extend(arrived)
-            if created:
-                self._settle(created, now)
+            if created.ids:
+                self._settle(created, usual.status, now)
 
     def replied(self, lane: LaneLike, reply: Reply) -> None:
         """The request of `lane` was answered in another way than usual, or is known to be lost."""
@@ -181,7 +187,7 @@ class Sender:
         self._admission.saw(reply, now - lane.sent_at)
         if record_id := created_id(reply):
             self._usual.learn(lane.text, reply, record_id)
-            self._settle([(lane, intent, record_id, reply.status)], now)
+            self._settle(Created([lane], [intent], [record_id]), reply.status, now)
         else:
             self._admission.ended(1)
             self._rule(lane, intent, reply, now)
@@ -189,26 +195,27 @@ class Sender:
                 self.lanes.freed.append(lane)
         self._run.soon()
 
-    def _settle(self, created: list[Creation], now: float) -> None:
+    def _settle(self, created: Created, status: int, now: float) -> None:
         """Each of these replies proves that a record was created.  Rows come first: no bug behind them can lose one."""
-        repeated = self._record_ids.add_all([one[2] for one in created], [one[1].floor for one in created])
-        again = [created.pop(at) for at in reversed(repeated)]
-        self._pairs.answered_all(
-            [one[1] for one in created],
-            [(intent[0], CREATED, intent[2] + 1, record_id, status, None) for _, intent, record_id, status in created],
-        )
-        sent_at = []
-        for lane, (seq, pair, attempts, _, _), _, _ in created:
+        lanes, intents, ids = created
+        repeated = self._record_ids.add_all(ids, [intent.floor for intent in intents])
+        again = [(lanes.pop(at), intents.pop(at), ids.pop(at)) for at in reversed(repeated)]
+        rows: list[SettleRow] = [
+            (seq, CREATED, attempts + 1, record_id, status, None)
+            for (seq, _, attempts, _, _), record_id in zip(intents, ids, strict=True)
+        ]
+        self._pairs.answered_all(intents, rows)
+        for lane, (seq, pair, attempts, _, _) in zip(lanes, intents, strict=True):
             lane.history.frombytes(NOTE(seq, *pair, attempts + 1 << 4 | CREATED))
-            sent_at.append(lane.sent_at)
-            self.lanes.freed.append(lane)
+        self.lanes.freed.extend(lanes)
+        sent_at = [lane.sent_at for lane in lanes]
         self.stats.created_all(sent_at, now)
-        self._admission.ended(len(created) + len(again))
-        if created:
+        self._admission.ended(len(lanes) + len(again))
+        if lanes:
             for event in self._admission.created(now, sent_at):
                 self._run.tell(event)
         for one in again:
-            self._repeated(*one, now)
+            self._repeated(*one, status, now)
 
     def _rule(self, lane: LaneLike, intent: Intent, reply: Reply, now: float) -> None:
         """Act on a reply that proves no creation."""
