@@ -5,7 +5,9 @@ The tree is short on purpose.  A program acts on the type, a person on the hint.
     BulkwriterError                exit 70   a bug of ours, when it is raised as itself
      ├─ UsageError                      2   a setting or option cannot be right
      ├─ JournalError                    5   journal locked, unusable, or of another host
-     │   └─ LedgerError                     the quota ledger unusable; the journal is well
+     │   ├─ LedgerError                     the quota ledger unusable; the journal is well
+     │   ├─ FenceLost                       another process has taken the part of the job that this one wrote
+     │   └─ StoreGone                  75   the database of the journal did not answer for too long, or lost commits
      ├─ SourceError                     6   source unreadable, without its columns, or changed
      ├─ ConfigurationStop               4   bad token, role, host, TLS name, or the same refusal again and again
      └─ TryLater                       75   the server is gone, or asks to wait for more than we may
@@ -91,6 +93,22 @@ class LedgerError(JournalError):
     """The quota ledger cannot be used, or its disk failed.  Nothing is sent after this error; the journal is intact."""
 
     code = "ledger"
+
+
+class FenceLost(JournalError):
+    """Another process has taken the part of a job that this one wrote.  Nothing is sent or written after this error."""
+
+    code = "fence"
+
+
+class StoreGone(JournalError):
+    """The database that keeps the journal did not answer for too long, or may have lost what it had acknowledged.
+
+    Nothing is sent after this error.  What had been sent is in doubt where its outcome was not kept there.
+    """
+
+    exit_code = Exit.TRY_LATER
+    code = "database"
 
 
 def is_of_journal(error: BaseException | None) -> bool:

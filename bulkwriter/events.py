@@ -115,12 +115,13 @@ class Stopping:
 class Unwell:
     """The writer cannot send for this `reason`; `hint` says what to do.  One request tries again after `tries_s`.
 
-    While a source is being taken, `Stopping` is told in its place.
+    While a source is being taken, `Stopping` is told in its place; unless `tries_s` is None: no request can change it,
+    and it passes by itself.
     """
 
     reason: str
     hint: str
-    tries_s: float
+    tries_s: float | None
 
 
 @dataclass(frozen=True, slots=True)

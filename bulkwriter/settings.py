@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 from urllib.parse import urlsplit
 
 from .errors import UsageError
+from .postgres.address import Address, is_postgres
 from .wording import Worded
 
 DEFAULT_BASE_URL: Final = "https://spaces.nexudus.com"
@@ -41,6 +42,16 @@ if TYPE_CHECKING:
         def __get__(self, settings: object, owner: type, /) -> Any: ...
         def __set__(self, settings: object, value: Path | str | None, /) -> None: ...
 
+    class PlaceChoice:
+        """A setting that takes a path, or the URL of a database, or the text of either."""
+
+        @overload
+        def __get__(self, settings: None, owner: type, /) -> Self: ...
+        @overload
+        def __get__(self, settings: object, owner: type, /) -> Path | Address | None: ...
+        def __get__(self, settings: object, owner: type, /) -> Any: ...
+        def __set__(self, settings: object, value: Path | Address | str | None, /) -> None: ...
+
     class TextsChoice:
         """A setting that takes any sequence of texts, and gives a tuple."""
 
@@ -52,8 +63,10 @@ if TYPE_CHECKING:
         def __set__(self, settings: object, value: Sequence[str], /) -> None: ...
 
 else:  # plain fields: `make_paths` turns what was given into what is read
-    PathChoice, TextsChoice = Path | None, tuple[str, ...]
-READ_AS: Final = {"PathChoice": "Path | None", "TextsChoice": "tuple[str, ...]"}
+    PathChoice, PlaceChoice, TextsChoice = Path | None, Path | Address | None, tuple[str, ...]
+READ_AS: Final = {
+    "PathChoice": "Path | None", "PlaceChoice": "Path | Address | None", "TextsChoice": "tuple[str, ...]",
+}  # fmt: skip
 """What is read from such a field."""
 
 
@@ -112,9 +125,10 @@ class Settings:
     ca_file: PathChoice = choice(None, "PEM file of certificate authorities to trust instead of the system's")
     proxy: str | None = choice(None, "http(s) proxy to tunnel through; the default comes from HTTPS_PROXY and NO_PROXY, and loopback never uses it", secret=True)
 
-    journal: PathChoice = choice(None, "SQLite file that remembers every pair; with None nothing is kept, and a restart sends every pair again")
+    journal: PlaceChoice = choice(None, "SQLite file that remembers every pair; or one part of a job in a database, postgresql://USER@HOST/DATABASE/JOB/PART; with None nothing is kept, and a restart sends every pair again")
     existing: Literal["check", "skip"] = choice("check", "check: look up the existing records before writing; skip: trust that there are none", words=("check", "skip"))
     after_loss: bool = choice(False, "the journal was lost: first wait late_apply_s + list_lag_s, so that the look-up sees every request that was on its way")
+    lease_s: float = bound(30.0, "s", 1, 3_600, "with a journal in a database: who has not renewed its part for so long sends nothing, and another process may take the part; shorter means sooner, and that a shorter outage stops sending")
     retry_rejected: bool = choice(False, "send pairs again that an earlier start saw rejected")
     strict: bool = choice(False, "stop at the first bad row")
     limit: int | None = bound(None, "pairs", 1, 10**12, "send at most this many pairs in this start")
@@ -233,7 +247,9 @@ def check_types(settings: Any) -> None:
 
 def is_of(value: Any, kind: str) -> bool:
     """Whether a value is of this kind, taken from a field's annotation.  Numbers and words are checked elsewhere."""
-    plain: dict[str, Any] = {"None": type(None), "str": str, "bool": bool, "Path": (Path, str), "Limits": Limits}
+    plain: dict[str, Any] = {
+        "None": type(None), "str": str, "bool": bool, "Path": (Path, str), "Address": Address, "Limits": Limits,
+    }  # fmt: skip
     if kind in plain:
         return isinstance(value, plain[kind])
     if kind.startswith("tuple"):
@@ -244,11 +260,15 @@ def is_of(value: Any, kind: str) -> bool:
 
 
 def make_paths(settings: Any) -> None:
-    """Turn the names of files into paths, and lists into tuples: callers write journal="run.journal"."""
+    """Turn the names of files into paths, URLs into addresses, and lists into tuples: callers write
+    journal="run.journal".
+    """
     for f in dataclasses.fields(settings):
         value = getattr(settings, f.name)
         if type_of(f).startswith("Path") and isinstance(value, str):
-            object.__setattr__(settings, f.name, Path(value))  # frozen, but for this moment
+            may_be_address = "Address" in type_of(f) and is_postgres(value)
+            place = Address.parse(value) if may_be_address else Path(value)
+            object.__setattr__(settings, f.name, place)  # frozen, but for this moment
         elif isinstance(value, list):
             object.__setattr__(settings, f.name, tuple(value))
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 
@@ -23,7 +23,7 @@ from .core.dedupe import IdSet
 from .entities import Entity
 from .entities.completed_lessons import COMPLETED_LESSONS
 from .errors import BulkwriterError, Exit, JournalError
-from .events import Event
+from .events import Event, Note
 from .model import Ended, Intent, State
 from .net.dial import load_tls, needs_tls
 from .net.pool import most_lanes
@@ -41,6 +41,9 @@ from .store.journal_writer import JournalWriter
 from .store.private import shown_to
 from .store.schema import RISING_IDS
 from .store.starts import LAST_START, began_text, ended_text, source_rows
+
+if TYPE_CHECKING:
+    from .postgres.part import PartStore
 
 NOTE_S: Final = 2.0
 """The longest wait for a disk that notes why a start could not begin."""
@@ -62,7 +65,8 @@ class Assembly:
         self._entity = entity
         first, second = columns or (None, None)
         self._columns = (first or entity.fields[0], second or entity.fields[1])
-        self.store = JournalWriter()
+        self._part = self._part_of(settings)
+        self.store = JournalWriter(open_journal=self._part.open) if self._part else JournalWriter()
         self._client: ServerClient | None = None
         self.began_at = time.time()
         self._asked_to_end: Ended | None = None
@@ -71,10 +75,11 @@ class Assembly:
 
     async def __aenter__(self) -> Self:
         settings = self._settings
+        self._loop = asyncio.get_running_loop()
         try:
             self.began_at = self._wall()
             await self.store.open(
-                settings.journal,
+                settings.journal if isinstance(settings.journal, Path) else None,
                 base_url=settings.base_url,
                 account=settings.account,
                 columns=self._columns,
@@ -106,6 +111,8 @@ class Assembly:
             ended = Ended("bug", f"a bug of ours: {type(error).__name__}", int(Exit.BUG))
         else:
             ended = self._asked_to_end or Ended("left", "ended before anything was sent")
+        if self._part:
+            self._part.leave()
         text = ended_text(self.began_at, self._wall(), ended)
         with contextlib.suppress(JournalError), anyio.move_on_after(NOTE_S):
             await self.store.run(lambda journal: journal.meta_set(LAST_START, text))
@@ -125,12 +132,30 @@ class Assembly:
                 await self._client.aclose()
         finally:
             await self.store.close(checkpoint=checkpoint)
+            if self._part:
+                await asyncio.to_thread(self._part.close)
+
+    def _part_of(self, settings: Settings) -> PartStore | None:
+        """The part whose journal this writer keeps, where that is in a database."""
+        if settings.journal is None or isinstance(settings.journal, Path):
+            return None
+        from .postgres.part import PartSettings, PartStore
+
+        named = {name: getattr(settings, name) for name in PartSettings._fields}
+        return PartStore(settings.journal, PartSettings(**named), note=self._tell_soon)
+
+    def _tell_soon(self, text: str) -> None:
+        """From the journal's thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._tell, Note(text))
 
     async def _read_stored(self) -> Stored:
         store = self.store
         tally = dict(store.counts)
+        lease = self._part.log.lease if self._part else None
+        in_doubt_for_s, unseen_for_s = (lease.in_doubt_for_s, lease.unseen_for_s) if lease else (0.0, 0.0)
         if not tally:
-            return Stored(tally=tally, doubts=[], record_ids=IdSet())
+            return Stored(tally=tally, doubts=[], record_ids=IdSet(), unseen_for_s=unseen_for_s)
         doubts, being_deleted, causes = await store.run(adopt_doubts)
         meta = await store.run(lambda journal: journal.meta())
         return Stored(
@@ -141,12 +166,15 @@ class Assembly:
             has_rising_ids=meta.get(RISING_IDS) != "no",
             rows=source_rows(meta, store.rows),
             record_ids=await store.run(read_record_ids),
+            in_doubt_for_s=in_doubt_for_s,
+            unseen_for_s=unseen_for_s,
         )
 
     def _files(self) -> list[Path]:
         """The files that only their owner should read."""
         ledger = [ledger_path(self._settings.ledger)] if windows_for(self._settings) else []
-        return [*([self._settings.journal] if self._settings.journal else []), *ledger]
+        journal = self._settings.journal
+        return [*([journal] if isinstance(journal, Path) else []), *ledger]
 
     async def _load_network(self) -> None:
         """Import what TLS needs in a thread, so that the event loop of a service goes on meanwhile."""
@@ -170,6 +198,7 @@ class Assembly:
             cpu_times=cpu_times,
             most_lanes=most_lanes(),
             quotas=client.quotas,
+            fence=self._part.log if self._part else None,
             warm_start=warm_start_for(self._settings, time.time),
         )
 

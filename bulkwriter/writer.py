@@ -37,6 +37,7 @@ from .events import Closed, Observer, Opened, SharedObserver, Stopping
 from .model import Ended, Outcome, Snapshot, Summary
 from .observe.audience import Audience
 from .observe.logs import log_event
+from .run import holding
 from .run.delivery import Delivery
 from .run.engine import Engine
 from .run.health import Health
@@ -171,6 +172,9 @@ class BulkWriter:
                 engine.run.spawn(self._history.keep)
                 if warm_start:
                     engine.run.spawn(warm_start.keep, engine)
+                if fence := assembly.ports.fence:
+                    engine.run.spawn(holding.renew, engine, fence)
+                    engine.run.spawn(holding.watch, engine, fence)
                 opened.set_result(None)
                 await self._is_left.wait()
                 await self._end(warm_start)

@@ -31,7 +31,7 @@ MAY_USE: dict[str, set[str]] = {
     "events": {"metrics"},
     "metrics": set(),
     "entities": set(),
-    "settings": {"errors", "wording"},
+    "settings": {"errors", "postgres", "wording"},
     "stored_sign_in": {"settings", "shell"},
     # how numbers, and what comes from outside, are shown
     "amounts": set(),
@@ -57,7 +57,7 @@ MAY_USE: dict[str, set[str]] = {
     },
     "store": {"__version__", "entities", "errors", "guarded", "model", "rows", "stored_sign_in", "threads"},
     "sources": {"entities", "errors", "guarded", "model", "shell", "threads", "wording"},
-    "postgres": {"errors"},
+    "postgres": {"errors", "model", "store", "threads"},
     # look, wait and act
     "quota": {*NOUNS, "core", "guarded", "net", "store", "threads"},
     "listing": {*NOUNS, "core", "entities", "net"},
@@ -96,6 +96,7 @@ MAY_USE: dict[str, set[str]] = {
         "events",
         "model",
         "net",
+        "postgres",
         "quota",
         "run",
         "server_client",

@@ -7,6 +7,8 @@ is not asked what exists.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..model import Counts, Rows, Summary
 from ..settings import Settings
 from . import describe
@@ -17,7 +19,8 @@ from .survey import survey
 
 async def dry_run(invocation: Invocation, source: str, settings: Settings) -> Ending:
     """Look, and answer with an `Ending` whose counts are those that a start would begin with."""
-    found, why, run_state = await survey(invocation, source, settings, settings.journal)
+    kept = settings.journal if isinstance(settings.journal, Path) else None
+    found, why, run_state = await survey(invocation, source, settings, kept)
     counts = Counts.of(found.states)
     found.print_bad(invocation.stderr)
     rows = Rows(found.rows, True, found.rows)

@@ -96,6 +96,7 @@ class UndoCommand(CountingCommand):
         from ..verify.undo import Undo
 
         invocation = self._invocation
+        assert isinstance(settings.journal, Path)
         store = JournalWriter()
         await store.open(
             settings.journal, base_url=settings.base_url, account=settings.account,
@@ -208,7 +209,7 @@ def check_journal(settings: Settings, *, with_plan: bool) -> tuple[JournalIdenti
     from ..store.journal_reader import JournalReader
     from ..verify.undo import UndoPlan
 
-    assert settings.journal
+    assert isinstance(settings.journal, Path)
     with JournalReader(settings.journal) as reader:
         identity, entity = reader.identity(), journals.entity_in(reader)
         reader.require(

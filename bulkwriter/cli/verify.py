@@ -214,7 +214,7 @@ async def take_journal(
     from ..store.journal_reader import JournalReader
     from ..store.journal_writer import JournalWriter
 
-    assert settings.journal
+    assert isinstance(settings.journal, Path)
     store = None
     with JournalReader(settings.journal) as reader:
         identity, entity = reader.identity(), journals.entity_in(reader)

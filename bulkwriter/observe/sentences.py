@@ -77,7 +77,8 @@ def sentence(event: events.Event, *, wall: float) -> str:
             return f"stopping: {reason}"
         case events.Unwell(reason, hint, tries_s):
             more = f" ({hint})" if hint else ""
-            return f"nothing can be sent: {reason}{more}; one request tries again in {duration(tries_s)}"
+            tries = "" if tries_s is None else f"; one request tries again in {duration(tries_s)}"
+            return f"nothing can be sent: {reason}{more}{tries}"
         case events.Well(unwell_s):
             return f"sending goes on after {duration(unwell_s)}"
         case events.SameRejections(count, reason):

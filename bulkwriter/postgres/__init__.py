@@ -3,6 +3,10 @@
     address     a URL of a database, of a job in it, or of a part of that job
     connect     opens connections, and says of each trouble whether it passes, and what to do next
     schema      the tables, in the SQL schema `bulkwriter`: how they are made, migrated, checked, and who may use them
+    session     a connection that is made again until what was asked is answered
+    lease       who may write a part of a job, until when, and how it passes on
+    log         what the journal of a part committed, group by group
+    part        opens the journal of a part: claim, replay, ship
 
 All of it is imported only where a URL of PostgreSQL is given.  psycopg 3 is an extra (`bulkwriter[postgres]`), and is
 imported where a connection is opened.  Every call blocks, and so runs in a thread of its owner.

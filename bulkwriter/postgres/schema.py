@@ -154,6 +154,7 @@ CREATE TABLE bulkwriter.parts (
     holder text NOT NULL DEFAULT '',
     claimed_at timestamptz,
     lease_end timestamptz,
+    lease_s double precision NOT NULL DEFAULT 0,
     deadline_s double precision NOT NULL DEFAULT 0,
     system_id text NOT NULL DEFAULT '',
     timeline integer NOT NULL DEFAULT 0,
@@ -170,7 +171,10 @@ COMMENT ON COLUMN bulkwriter.parts.token IS
     'of the last claim: it rises with each, and what names a lower one is refused';
 COMMENT ON COLUMN bulkwriter.parts.holder IS
     'who claimed it: host and process; empty once it was given up';
-COMMENT ON COLUMN bulkwriter.parts.lease_end IS 'from then on, by the database''s clock, others may claim it';
+COMMENT ON COLUMN bulkwriter.parts.lease_end IS
+    'the end of the lease by the database''s clock, for people: no process goes by that clock';
+COMMENT ON COLUMN bulkwriter.parts.lease_s IS
+    'others may claim it once this row has not changed for so long by their own clock';
 COMMENT ON COLUMN bulkwriter.parts.deadline_s IS
     'the longest request of the holder: what it sent ends so long after the lease';
 COMMENT ON COLUMN bulkwriter.parts.system_id IS

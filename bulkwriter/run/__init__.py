@@ -11,6 +11,7 @@
     intents         makes intents durable and hands them over
     sender          sends ready pairs on free lanes (`lanes`) with a token (`token`), and acts on each reply
     admission       whether a request may go now, and what replies and looks show of the server
+    holding         keeps hold of the part of a job that this process writes, where several machines share the job
     doubt_resolution    acts on what looks tell, and sends released pairs again; `record_ids`: the ids seen so far
     committer       writes rows to the disk in groups, then delivers their outcomes (`delivery`)
     singles         single pairs from a service, in the same way; `single`: a pair and who waits for it

@@ -1,7 +1,8 @@
 """Admission control: whether a request may be sent now, and what replies and looks show of the server.
 
-Five parts are asked before each send, in this order, since a question to the last two begins a wait:
+Six parts are asked before each send, in this order, since a question to the last two begins a wait:
 
+    fence      where several machines share a job: whether this process still holds its part
     suspension an error of the server, a token or a setting: then one request tries now and then
     control    the send rate, and a pause after throttles
     breaker    a server that does not answer: then one probe at a time
@@ -19,6 +20,7 @@ lanes, when a run stops.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -31,13 +33,14 @@ from ..model import Reply, Verdict, VerdictKind
 from ..quota.ceiling import Ceiling
 from ..quota.gate import Quotas
 from ..settings import Settings
+from .holding import Fence
 from .ports import Ports
 
 NOTHING: Final[Sequence[Event]] = ()
 
 
 class Admission:
-    """Suspension, control, breaker, ceiling and quotas of one run.  They are public for readers only."""
+    """Fence, suspension, control, breaker, ceiling and quotas of one run.  They are public for readers only."""
 
     def __init__(
         self,
@@ -47,9 +50,11 @@ class Admission:
         ceiling: Ceiling | None,
         quotas: Quotas | None,
         *,
+        fence: Fence | None = None,
         give_up_after_s: float,
         clock: Callable[[], float],
     ) -> None:
+        self.fence = fence
         self.suspension = suspension
         self.control, self.breaker, self.ceiling, self.quotas = control, breaker, ceiling, quotas
         self._next_send_at = control.next_send_at
@@ -68,6 +73,8 @@ class Admission:
 
     def opens_at(self, now: float) -> float:
         """When the next request may go.  A time up to `now` means at once; infinity means that an event will tell."""
+        if self.fence and self.fence.over_s():
+            return math.inf
         at = self._next_send_at(now)
         if self.suspension.error:
             at = max(at, self.suspension.opens_at(now))
@@ -228,6 +235,7 @@ def admission_for(settings: Settings, ports: Ports) -> Admission:
         Breaker(limits.breaker_failures, cap_s=limits.probe_pause_s, rng=rng),
         Ceiling(settings.rate) if settings.rate else None,
         ports.quotas,
+        fence=ports.fence,
         give_up_after_s=settings.give_up_after_s,
         clock=ports.clock,
     )

@@ -116,7 +116,7 @@ class Engine:
             baseline=baseline,
             token_refresh=token_refresh,
             stats=stats,
-            not_before=clock() + outwait_s(settings),
+            not_before=clock() + outwait_s(settings) + stored.unseen_for_s,
             clock=clock,
             tell=tell,
         )
@@ -143,7 +143,8 @@ class Engine:
         if ports.warm_start:
             ports.warm_start.restore(self)
         self.known.adopt(stored.doubts)
-        self.pairs.adopted(stored.doubts, ports.clock(), being_deleted=stored.being_deleted, causes=stored.causes)
+        ended_at = ports.clock() + stored.in_doubt_for_s
+        self.pairs.adopted(stored.doubts, ended_at, being_deleted=stored.being_deleted, causes=stored.causes)
         if stored.doubts:
             self.sender.log.adopted([intent.seq for intent in stored.doubts], ports.clock())
             tell(DoubtsParked(len(stored.doubts), "an earlier start had sent them or was about to"))

@@ -5,6 +5,7 @@ Nobody sends, for one of these reasons, and each has one owner:
     an error of the server, the token or a setting     `core.suspension`, asked by `run.admission`
     no good reply for a while                          the breaker (`core.retry`), asked by `run.admission`
     what exists cannot be listed                       `listing.existing`; without it nothing new may be sent
+    the lease of its part of a job is over             `holding.Fence`, asked by `run.admission`
     the run has ended for good                         `run.run_loop`
 
 This module reads them and owns none.  A writer with such a reason is *not well*.  Then:
@@ -33,6 +34,7 @@ from ..errors import BulkwriterError, NotWell, TryLater
 from ..listing.lists import ListFailed
 from ..model import State
 from .delivery import unsettled
+from .holding import GONE, HINT
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -70,11 +72,14 @@ class Health:
         """Why the writer is not well; None if it is well."""
         engine = self._engine
         known, suspension, breaker = engine.known, engine.admission.suspension, engine.admission.breaker
-        if not (engine.run.error or suspension.error or breaker.is_open or known.is_listing):
+        over_s = engine.admission.fence.over_s() if engine.admission.fence else 0.0
+        if not (engine.run.error or suspension.error or breaker.is_open or known.is_listing or over_s):
             return None  # as nearly always; it is asked after each step
         now = engine.ports.clock()
         if engine.run.error:
             return Trouble(engine.run.error, now)
+        if over_s:
+            return Trouble(TryLater(GONE, hint=HINT, code="database"), now - over_s)
         if suspension.error:
             gone_since = suspension.since if breaker.gone_since is None else breaker.gone_since
             return Trouble(suspension.error, min(suspension.since, gone_since))

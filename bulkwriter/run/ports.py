@@ -24,6 +24,7 @@ from ..net.auth import TokenSource
 from ..quota.gate import Quotas
 from ..rows import SettleRow
 from ..store.journal import Journal
+from .holding import Fence
 from .lanes import LaneLike
 from .warm_start import WarmStart
 
@@ -76,6 +77,8 @@ class Ports:
     most_lanes: float = math.inf
     """How many connections this process may have open."""
     quotas: Quotas | None = None
+    fence: Fence | None = None
+    """The lease of the part that this process writes, where its journal is kept in a database."""
     warm_start: WarmStart | None = None
 
 
@@ -91,6 +94,10 @@ class Stored:
     causes: dict[int, str] = field(default_factory=dict)
     """Why doubts are doubts, by seq, where that is known."""
     has_rising_ids: bool = True
+    in_doubt_for_s: float = 0.0
+    """Requests of an earlier holder may still be on their way for so long; looks for its doubts count from then."""
+    unseen_for_s: float = 0.0
+    """For so long nothing may be looked up or sent: what was lost of the journal may still be applied."""
     notes: list[str] = field(default_factory=list)
     """Messages that people should read first."""
     rows: Rows = field(default_factory=Rows)

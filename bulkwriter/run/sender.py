@@ -132,15 +132,18 @@ class Sender:
             sent = self._write(taken, now)
             self.stats.attempts += sent
             admission.sent(now, sent)
+            if admission.fence and admission.fence.over_s():  # stopped in between: what the loop still holds never goes
+                lanes.abort(Fault.CANCELLED, taken.__contains__)
             now = self._clock()
         return NO_WISHES
 
     def _write(self, lanes: list[LaneLike], now: float) -> int:
         """Send a ready pair on each of these lanes.  Return how many requests were written."""
         pairs, encode, deadline, sent = self._pairs, self._token_refresh.encode, now + self._timeout_s, 0
-        has_quotas = self._admission.quotas is not None
+        has_quotas, fence = self._admission.quotas is not None, self._admission.fence
         for place, lane in enumerate(lanes):
-            if has_quotas and self._clock() > now + TURN_S:  # the process was stopped: others may have that room now
+            # The process was stopped: others may have that room now, or this part.
+            if (has_quotas and self._clock() > now + TURN_S) or (fence and fence.over_s()):
                 self.lanes.freed.extend(lanes[place:])
                 break
             intent = pairs.next()

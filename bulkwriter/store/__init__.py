@@ -11,6 +11,7 @@
                     seal            what a large file was at its last close, so that it need not be checked again
                     journal_rows, journal_reader    reading, also by another process
                     journal_writer  the same for asyncio: a thread, and commits in groups
+                    shipping        what a journal writes as groups of calls for a log elsewhere, and their replay
                     starts          notes of the last start: rows of the source, why it ended, until when to wait
     for others too  private         files and folders for their owner alone
                     sqlite_errors   errors of SQLite and the system as `JournalError` with a next step

@@ -17,6 +17,7 @@ Not here: threads and futures (`journal_writer`), reading (`journal_rows`), what
 
 from __future__ import annotations
 
+import copy
 import sqlite3
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ from .opening import check_place, open_writer
 from .pruned import PRUNED, STATES
 from .schema import CREATE_PAIR_INDEX, HAS_PAIR_INDEX, ExportRow, JournalIdentity
 from .seal import Seal, read_seal, write_seal
+from .shipping import Shipper, Shipping
 from .sqlite_errors import GONE, damaged, journal_error
 from .statements import APPEND, MARK, settle_rows
 from .states import HOLE
@@ -58,11 +60,18 @@ class Journal(JournalRows):
     """An open journal.  Its methods block, and must be called in the thread that opened it."""
 
     def __init__(
-        self, db: sqlite3.Connection, *, path: Path | None, lock: FileLock | None, seal: Seal | None = None
+        self,
+        db: sqlite3.Connection,
+        *,
+        path: Path | None,
+        lock: FileLock | None,
+        seal: Seal | None = None,
+        shipper: Shipper | None = None,
     ) -> None:
         self.path = path
         self._db = db
         self._lock = lock
+        self._shipping = Shipping(shipper) if shipper else None
         self._broken: JournalError | None = None
         self._inode = inode_of(path) if path else None
         self._openings = seal.openings + 1 if seal else 0
@@ -178,6 +187,8 @@ class Journal(JournalRows):
             self._states.extend(first, bytes([row[4] for row in rows]))
             if APPEND.execute(self._db, rows) != len(rows):
                 raise damaged(self.path, f"a row from {first} on was there already")
+            if self._shipping:
+                self._shipping.note("a", rows)
             for key, value in (note or {}).items():
                 self.meta_set(key, value)
 
@@ -190,12 +201,16 @@ class Journal(JournalRows):
                 columns = tuple(zip(*rows, strict=True))
                 self._states.replace(columns[0], columns[1])
                 settle_rows(self._db, rows, columns)
+                if self._shipping:
+                    self._shipping.note("s", rows)
 
     def mark(self, seqs: Sequence[int], state: State) -> None:
         """Give existing rows a new state and leave the rest of them alone."""
         with self._writing():
             self._states.replace(seqs, [state] * len(seqs))
             MARK.execute(self._db, [(seq, int(state)) for seq in seqs])
+            if self._shipping and seqs:
+                self._shipping.note("k", list(seqs), int(state))
 
     def claim(self, rows: Sequence[SettleRow], expected: Sequence[int]) -> list[int]:
         """Settle each of these rows that is still in its `expected` state, and return their seqs.
@@ -224,6 +239,8 @@ class Journal(JournalRows):
                 add_row(self._db, moment, self.counts(), self.rows, self.next_single_seq)
             if steps:
                 add_steps(self._db, steps, left_out)
+            if self._shipping and (moment or steps):
+                self._shipping.note("h", moment, list(steps), left_out)
         states = ((seq, self._states.slice(seq, 1)) for seq in open_seqs)
         return [(seq, state[0]) for seq, state in states if state and state[0] not in NOT_FINAL and state[0] != HOLE]
 
@@ -248,6 +265,8 @@ class Journal(JournalRows):
                 self._states.drop(gone, first_seq + len(settled))
                 listed = orjson.dumps(gone).decode()
                 self._db.execute("DELETE FROM pair WHERE seq IN (SELECT value FROM json_each(?))", (listed,))
+                if self._shipping:
+                    self._shipping.note("p", first_seq, settled)
                 self.meta_set(PRUNED, self._states.pruned.text())
         return len(gone)
 
@@ -255,10 +274,21 @@ class Journal(JournalRows):
         """Keep `value` under `key`; never a secret."""
         with self._writing():
             self._db.execute("REPLACE INTO meta(key, value) VALUES (?, ?)", (key, value))
+            if self._shipping:
+                self._shipping.note("m", key, value)
+
+    def begin(self, meta: Mapping[str, str]) -> None:
+        """Give a journal without rows this meta in place of what it has, and no history."""
+        with self._writing():
+            for table in ("meta", "history", "step"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 our own words
+            self._db.executemany("INSERT INTO meta(key, value) VALUES (?, ?)", meta.items())
+            if self._shipping:
+                self._shipping.note("b", dict(meta))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make everything inside durable together when the block ends.
+        """Make everything inside durable together when the block ends, and shipped where the journal has a shipper.
 
         An exception inside it, or a commit that fails, undoes the block and ends the journal.  It is raised; an
         exception of SQLite becomes a `JournalError`.
@@ -269,6 +299,8 @@ class Journal(JournalRows):
             self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
+            if self._shipping:
+                self._shipping.ship(self.counts())
         except BaseException as e:
             self._broken = self._reason(e)
             self._roll_back()
@@ -282,6 +314,13 @@ class Journal(JournalRows):
         self._roll_back()
         self._broken = JournalError("the journal was opened again elsewhere")
         return Journal(self._db, path=None, lock=None)
+
+    def shipped(self, shipper: Shipper) -> Journal:
+        """This journal as one that ships all that it writes from now on.  All rows are checked.  This object is
+        spent.
+        """
+        self._broken = JournalError("the journal is used by another name")
+        return Journal(self._db, path=self.path, lock=self._lock, shipper=shipper)
 
     def close(self, *, checkpoint: bool = True) -> None:
         """Release the file and the lock.  A repetition is harmless.
@@ -330,7 +369,7 @@ class Journal(JournalRows):
 
     def _refuse_if_broken(self) -> None:
         if self._broken:
-            raise JournalError(self._broken.message, hint=self._broken.hint)
+            raise copy.copy(self._broken)
 
     def _refuse_if_gone(self) -> None:
         # SQLite writes on into a file that has no name any more, and nobody would find it again.
@@ -340,6 +379,8 @@ class Journal(JournalRows):
     def _reason(self, error: BaseException) -> JournalError:
         if isinstance(error, sqlite3.Error):
             return journal_error(error, self.path)
+        if isinstance(error, JournalError):  # of its own kind: it may have another exit code
+            return error
         if isinstance(error, BulkwriterError):
             return JournalError(error.message, hint=error.hint)
         return JournalError(f"{self.path}: writing was broken off ({type(error).__name__})")

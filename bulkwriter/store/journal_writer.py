@@ -83,12 +83,17 @@ class JournalWriter:
     """A `Journal` used from an event loop.  All methods but `open` need an open journal.  Only inline ones block the
     loop.
 
+    `open_journal` takes the place of `Journal.open` where the journal is not a file alone.
+
     Each may be cancelled, but its operation happens all the same.  So call `close` after a cancelled `open`.
     """
 
     _loop: asyncio.AbstractEventLoop
 
-    def __init__(self, *, inline: bool = False, close_s: float = CLOSE_S) -> None:
+    def __init__(
+        self, *, inline: bool = False, close_s: float = CLOSE_S, open_journal: Callable[..., Journal] = Journal.open
+    ) -> None:
+        self._open_journal = open_journal
         self.rows = 0
         self.next_single_seq = SINGLE_SEQ
         self.counts: dict[State, int] = {}
@@ -112,7 +117,7 @@ class JournalWriter:
         """Open or create the journal, as `Journal.open` does, and keep `notes` in its meta before anything else."""
 
         def opening() -> Journal:
-            journal = Journal.open(path, base_url=base_url, account=account, columns=columns, entity=entity)
+            journal = self._open_journal(path, base_url=base_url, account=account, columns=columns, entity=entity)
             try:
                 for key, value in (notes or {}).items():
                     journal.meta_set(key, value)

@@ -246,7 +246,7 @@ def _adopt(db: sqlite3.Connection, identity: JournalIdentity) -> None:
     db.execute("COMMIT")
 
 
-def identity_of(meta: Mapping[str, str], path: Path | None) -> JournalIdentity:
+def identity_of(meta: Mapping[str, str], path: Path | str | None) -> JournalIdentity:
     """What a journal with this meta belongs to.  Raises `JournalError` if it does not tell."""
     try:
         check_meta(meta)
@@ -255,7 +255,7 @@ def identity_of(meta: Mapping[str, str], path: Path | None) -> JournalIdentity:
     return JournalIdentity(meta["base_url"], meta["account"], columns_of(meta["columns"]), meta.get("entity", ORIGINAL))
 
 
-def check_identity(meta: Mapping[str, str], path: Path | None, wanted: JournalIdentity) -> None:
+def check_identity(meta: Mapping[str, str], path: Path | str | None, wanted: JournalIdentity) -> None:
     """Raise `JournalError` or `SourceError` if a journal with this meta must not be used for `wanted`."""
     found = identity_of(meta, path)
     if (found.base_url, found.account) != (wanted.base_url, wanted.account):

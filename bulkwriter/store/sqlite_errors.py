@@ -70,6 +70,6 @@ def journal_error(error: sqlite3.Error | OSError, path: Path | None) -> JournalE
     return JournalError(f"{name}: {what} ({symbol}: {error})", hint=hint)
 
 
-def damaged(path: Path | None, what: str) -> JournalError:
+def damaged(path: Path | str | None, what: str) -> JournalError:
     """The `JournalError` for a journal that SQLite can read but that we cannot believe."""
     return JournalError(f"{path}: the journal is damaged ({what})", hint=DAMAGED)

@@ -25,6 +25,7 @@ OF_THE_LIBRARY_ALONE = {
     "totp",
     "limits",
     "journal",
+    "lease_s",
     "retry_rejected",
     "patience_s",
     "most_outstanding",
