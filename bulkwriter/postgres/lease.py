@@ -112,7 +112,7 @@ class PartLease:
         part: str,
         token: int,
         holder: str,
-        place: Cluster,
+        cluster: Cluster,
         shipped: int,
         lease_s: float,
         asked_at: float,
@@ -120,7 +120,7 @@ class PartLease:
         unseen_for_s: float = 0.0,
         clock: Callable[[], float] = boot_clock,
     ) -> None:
-        self.job, self.part, self.token, self.holder, self.place = job, part, token, holder, place
+        self.job, self.part, self.token, self.holder, self.cluster = job, part, token, holder, cluster
         self.shipped = shipped
         """Number of the last group of the log when the part was claimed."""
         self.lease_s = lease_s
@@ -186,13 +186,13 @@ def take(
     asked: list[float] = []  # the first counts: its commit may be the one of which nobody knew
 
     def ask(connection: Connection) -> int | None:
-        place = session.place
+        cluster = session.cluster
         asked.append(clock())
-        if has_lost(row, place) and not claim.after_loss:
+        if has_lost(row, cluster) and not claim.after_loss:
             raise lost_commits(f"{job}/{part}")
         values = {
             **row._asdict(), "job": job, "part": part, "holder": holder, "was": row.holder, "lease_s": claim.lease_s,
-            "deadline_s": claim.deadline_s, "system_id": place.system_id, "timeline": place.timeline,
+            "deadline_s": claim.deadline_s, "system_id": cluster.system_id, "timeline": cluster.timeline,
         }  # fmt: skip
         if taken := connection.execute(CLAIM, values).fetchone():
             return int(str(taken[0]))
@@ -203,17 +203,17 @@ def take(
     if token is None:
         return None
     was_held = not row.is_free
-    unseen_s = row.lease_s + row.deadline_s + claim.unsure_s if has_lost(row, session.place) else 0.0
+    unseen_s = row.lease_s + row.deadline_s + claim.unsure_s if has_lost(row, session.cluster) else 0.0
     return PartLease(
-        job=job, part=part, token=token, holder=holder, place=session.place, shipped=row.shipped,
+        job=job, part=part, token=token, holder=holder, cluster=session.cluster, shipped=row.shipped,
         lease_s=claim.lease_s, asked_at=asked[0], in_doubt_for_s=row.deadline_s if was_held else 0.0,
         unseen_for_s=unseen_s, clock=clock,
     )  # fmt: skip
 
 
-def has_lost(row: PartRow, place: Cluster) -> bool:
+def has_lost(row: PartRow, cluster: Cluster) -> bool:
     """Whether the database may have lost commits since the last claim of a part."""
-    return bool(row.system_id) and (row.system_id, row.timeline) != place
+    return bool(row.system_id) and (row.system_id, row.timeline) != cluster
 
 
 def lost_commits(part: str) -> StoreGone:

@@ -149,7 +149,7 @@ class PartLog:
         lease, row = self.lease, read_part(connection, self.lease.job, self.lease.part)
         if row is None:
             raise JournalError(f"{self.name} was deleted while it was written", hint="what was sent is on the server")
-        if has_lost(row, self._session.place) or self._session.place != lease.place:
+        if has_lost(row, self._session.cluster) or self._session.cluster != lease.cluster:
             raise lost_commits(self.name)
         if (row.token, row.holder) != (lease.token, lease.holder):
             if row.token < lease.token:

@@ -10,7 +10,7 @@ answer `StoreGone` is raised, and for a trouble that does not pass `JournalError
 libpq gives up a peer that acknowledges nothing.  It waits for ever for one that acknowledges and says nothing, such as
 a proxy that stalls.  So a thread cuts the connection of a call that is not answered within `answer_s`.
 
-`place` says which history of which database the connection leads to: the system identifier of the cluster and its
+`cluster` says which history of which database the connection leads to: the system identifier of the cluster and its
 timeline.  A promoted standby, and a backup that was restored, are other timelines, and may have lost commits.
 
 Invariants: only its thread uses the connection; the socket is cut only while a call is under way.
@@ -42,7 +42,8 @@ T = TypeVar("T")
 FIRST_S: Final = 0.1
 LONGEST_S: Final = 5.0
 """Between two tries.  A database that starts again is back in seconds, and a hundred workers ask it at once."""
-HURRY_S: Final = 5.0
+HURRY_S: Final = 8.0
+"""Less than `journal_writer.CLOSE_S`, which would blame the disk."""
 LOOK_S: Final = 0.5
 """How often the cutting thread looks."""
 TIMELINE: Final = "('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer"
@@ -73,7 +74,7 @@ class Session:
         self._answer_s, self._give_up_after_s = answer_s, give_up_after_s
         self._opened, self._clock = opened, clock
         self._connection: Connection | None = None
-        self.place = Cluster("", 0)
+        self.cluster = Cluster("", 0)
         """Where the last connection led to."""
         self._lock = threading.Lock()
         self._overdue_at: float | None = None  # of the call that is under way
@@ -135,15 +136,16 @@ class Session:
         raise PostgresProblem(problem)
 
     def _connect(self) -> None:
-        connection = self._opened(self.address)
+        connection = self._opened(self.address)  # which has a time limit of its own
         with self._lock:
             self._connection = connection
+        self._begins()
         check(connection, self.address)
         is_standby, system_id = connection.execute(PLACE).fetchone() or (True, "")
         if is_standby:
             raise PostgresProblem(STANDBY)
         (timeline,) = connection.execute(f"SELECT {TIMELINE}").fetchone() or (0,)
-        self.place = Cluster(str(system_id), int(str(timeline)))
+        self.cluster = Cluster(str(system_id), int(str(timeline)))
 
     def _drop(self) -> None:
         with self._lock:

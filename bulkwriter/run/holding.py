@@ -65,8 +65,9 @@ async def watch(engine: Engine, fence: Fence) -> None:
             run.tell(Unwell(GONE, HINT, None))
         if is_over and not over_s:
             run.tell(Well(longest_s))
+        if over_s or is_over:
+            run.soon()
         is_over, longest_s = over_s > 0, over_s
         if run.is_stopping:
             fence.hurry()
-        run.soon()
         await anyio.sleep(TICK_S)

@@ -132,8 +132,6 @@ class Sender:
             sent = self._write(taken, now)
             self.stats.attempts += sent
             admission.sent(now, sent)
-            if admission.fence and admission.fence.over_s():  # stopped in between: what the loop still holds never goes
-                lanes.abort(Fault.CANCELLED, taken.__contains__)
             now = self._clock()
         return NO_WISHES
 

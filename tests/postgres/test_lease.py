@@ -24,8 +24,8 @@ def test_a_free_part_is_claimed_at_once_and_each_claim_has_a_higher_token(sessio
     lease = hand.claim(session)
     row = row_of(session)
     assert (lease.token, row.token, row.holder, row.lease_s, row.deadline_s) == (1, 1, lease.holder, 30.0, 90.0)
-    assert (row.system_id, row.timeline) == session.place == lease.place
-    assert session.place.system_id.isdigit()
+    assert (row.system_id, row.timeline) == session.cluster == lease.cluster
+    assert session.cluster.system_id.isdigit()
     assert (lease.in_doubt_for_s, lease.unseen_for_s, hand.told) == (0.0, 0.0, [])
     assert lease.over_s() == 0.0
     hand.now += 30.0 - TURN_S
@@ -97,7 +97,7 @@ def test_a_database_of_another_history_is_claimed_only_after_a_loss_and_then_lat
     lease = Hand().claim(session, CLAIM._replace(after_loss=True))
     assert (lease.token, lease.unseen_for_s) == (2, 30.0 + 90.0 + 65.0)
     row = row_of(session)
-    assert (row.system_id, row.timeline) == session.place
+    assert (row.system_id, row.timeline) == session.cluster
     assert Hand().claim(session).unseen_for_s == 0.0
 
 

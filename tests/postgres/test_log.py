@@ -20,7 +20,7 @@ from bulkwriter.postgres.part import make_rows
 from bulkwriter.postgres.schema import grant
 from bulkwriter.postgres.session import Session
 from tests.postgres_server import Database
-from tests.support.part_hand import IDENTITY, JOB, PART, Hand, Lossy, made, row_of, session_at
+from tests.support.part_hand import CLAIM, IDENTITY, JOB, PART, Hand, Lossy, made, row_of, session_at
 
 COUNTS = {State.CREATED: 3, State.INTENT: 2}
 
@@ -221,3 +221,21 @@ def test_a_role_with_the_least_rights_may_do_all_of_it(postgres: Database) -> No
     with connect(postgres.address) as connection:
         connection.execute("DROP OWNED BY clerk")
         connection.execute("DROP ROLE clerk")
+
+
+def test_a_promoted_standby_stops_the_holder_with_75_and_is_claimed_after_a_loss(
+    session: Session, postgres: Database, hand: Hand
+) -> None:
+    log = PartLog(session, hand.claim(session), clock=hand)
+    log.ship(b"one", COUNTS)
+    postgres.server.stop(signal.SIGINT)
+    (postgres.server.folder / "cluster" / "standby.signal").touch()
+    postgres.server.start()
+    postgres.server.admin("SELECT pg_promote()")
+    with pytest.raises(StoreGone, match="may have lost") as caught:
+        log.ship(b"two", COUNTS)
+    assert (caught.value.exit_code, caught.value.code) == (Exit.TRY_LATER, "lost")
+    assert log.over_s() > 0
+    assert session.cluster.timeline == log.lease.cluster.timeline + 1
+    lease = Hand().claim(session, CLAIM._replace(after_loss=True))
+    assert (lease.cluster, lease.unseen_for_s) == (session.cluster, 30.0 + 90.0 + 65.0)

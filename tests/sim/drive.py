@@ -82,7 +82,7 @@ class Simulation:
         self.judge = Judge(world, self.server)
         self.result = Result(world.seed, [], 0)
         self.now = 0.0
-        self.journal = new_journal()
+        self.journal = self.new_journal()
         self.is_kept = world.settings.journal is not None
 
     def run(self) -> Result:
@@ -149,7 +149,7 @@ class Simulation:
 
     def _lose_journal(self) -> None:
         """A new journal, for which what the old one made was there before."""
-        self.journal = new_journal()
+        self.journal = self.new_journal()
         self.world.existing += sorted(self.server.disown() - set(self.world.existing))
 
     def _run(self, process: Process, life: Life, assembly: SimAssembly, watch: Watch) -> Ended | None:
@@ -181,9 +181,17 @@ class Simulation:
         errors = [ended and ended.error, watch.engine and watch.engine.run.error]
         has_disk = not any(isinstance(error, JournalError) for error in errors)
         summary = ended.summary if ended and has_disk else None  # after a failed commit nobody knows what it left
-        self.journal = self.journal.reopened()
+        self.journal = self.handed_on()
         judge = self.judge.after_process if self.is_kept else self.judge.after_sources
         result.wrong += judge(self.journal, summary)
+
+    def new_journal(self) -> Journal:
+        """One that nobody has written."""
+        return new_journal()
+
+    def handed_on(self) -> Journal:
+        """The journal as the next process finds it."""
+        return self.journal.reopened()
 
     def _set_the_stage(self, process: Process, *, is_calm: bool) -> None:
         """Events of the world that happen whatever the process does."""
