@@ -1,12 +1,13 @@
-"""What every ledger owes its clients: the same questions to the one on disk and to the one in memory.
+"""What every ledger owes its clients: the same questions to those on disk, in PostgreSQL and in memory.
 
 Each exchange is one transaction; what one client is granted all others know of; a client that dies loses its lease.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,18 @@ from bulkwriter.quota.exchange import BootPlace, KeptSlots
 from bulkwriter.quota.ledger import Ledger, SqliteLedger
 from bulkwriter.quota.throttles import Spent
 from tests.support.memory_ledger import MemoryBook, MemoryLedger
+from tests.support.postgres_desk import DeskLedger, SetClock
 from tests.support.quota_desk import HOLD_S, MINUTE, NOW, WALL, Desk, Opening, holding
 
 Made = Callable[..., Desk]
 
 
-@pytest.fixture(params=["disk", "memory"])
-def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Made:
-    book = MemoryBook()
+@pytest.fixture(params=["disk", "memory", "postgres"])
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Made]:
+    book, ledgers = MemoryBook(), contextlib.ExitStack()
+    clock = None
+    if request.param == "postgres":
+        clock = ledgers.enter_context(contextlib.closing(SetClock(request.getfixturevalue("postgres"))))
 
     def on_disk(account: Account, place: BootPlace) -> Ledger:
         return SqliteLedger.open(tmp_path / "ledger", "a", account, place, synchronous="OFF")
@@ -32,8 +37,13 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Made:
     def in_memory(account: Account, place: BootPlace) -> Ledger:
         return MemoryLedger(book, account, place)
 
-    opening: Opening = on_disk if request.param == "disk" else in_memory
-    return lambda *quota, **how: Desk(opening, *quota, **how)
+    def in_postgres(account: Account, place: BootPlace) -> Ledger:
+        assert clock is not None
+        return ledgers.enter_context(contextlib.closing(DeskLedger(clock, account, place)))
+
+    openings: dict[str, Opening] = {"disk": on_disk, "memory": in_memory, "postgres": in_postgres}
+    with ledgers:
+        yield lambda *quota, **how: Desk(openings[request.param], *quota, **how)
 
 
 def test_clients_share_a_long_window(desk: Made) -> None:

@@ -1,0 +1,254 @@
+"""The quota ledger in PostgreSQL: machines that share an account share its quotas, and never exceed them together.
+
+It is a `quota.ledger.Ledger`.  What is granted is decided here as everywhere, by `quota.account`; the account's row is
+locked meanwhile.  An exchange is one transaction of two round trips, and nothing is granted that is not committed.
+
+Time is ledger time (`postgres.clock`).  Its rows stand under the number of a clock, as rows of a file stand under a
+boot.  A new number begins where nobody can say how the database's clock has run since the last exchange: no client was
+at work, and this machine never was.  Then what was spent before is placed by the server's clock, or counts from now.
+
+    the database is away     nothing is granted; it is tried again and again, at most `MOST_PAUSE_S` apart, and people
+                             are told.  An exchange that may have been committed keeps its number, so that the repeat
+                             counts nothing twice
+    at the start             the same for `OPEN_S`, then it is an error: the address may be wrong
+    it refuses us for good   a `LedgerError` that says what to do; then for ever
+
+A process that dies forfeits its lease, as with a file.  A commit that the database loses (a standby without the last
+seconds took its place) is forgotten spending: a synchronous standby loses none.
+
+Invariant: one thread uses it, but for `interrupt`.  Not here: rows and statements (`postgres.rows`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from ..errors import LedgerError
+from ..quota.account import Account, first_minute
+from ..quota.exchange import Answer, Ask, BootPlace, LedgerRows
+from .address import Address
+from .clock import Bounds, DatabaseClock
+from .connect import PostgresProblem, Problem, connect, host_name, problem_of
+from .rows import (
+    KNOWN,
+    LEARNT,
+    MAKE,
+    NOW,
+    PURGE,
+    READ_ONLY,
+    SPENT,
+    AccountRow,
+    AccountRows,
+    ClientRowNow,
+    Read,
+    learnt_of,
+    ledger_rows,
+    spent_row,
+)
+from .schema import check
+from .times import as_repeat, to_client, to_ledger
+
+if TYPE_CHECKING:
+    pass
+
+if TYPE_CHECKING:
+    from .connect import Connection
+
+JOIN_S: Final = 5.0
+"""A client that is new here believes the database's clock if another one knew the time so short a while ago: those at
+work ask every two seconds or so.  A step within that is set right by them at their next exchange."""
+OPEN_S: Final = 15.0
+"""A database that restarts is back by then."""
+FIRST_PAUSE_S: Final = 0.1
+MOST_PAUSE_S: Final = 5.0
+"""Between two tries.  Longer wastes quota once it is back; shorter is a burden for a server with many clients."""
+TELL_S: Final = 2.0
+"""People hear of it when it lasts so long: a lease lasts about as long."""
+PINGS: Final = 3
+"""Readings of the database's clock with each new connection: the shortest round trip tells it best."""
+
+
+class PostgresLedger:
+    """See the module.  `reach_s`: how far back what was spent matters.  `boot`: the clock since boot, which `boot_id`
+    names.  `say` is called with words for people, in the thread of the ledger.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        name: str,
+        account_for: Callable[[BootPlace], Account],
+        *,
+        reach_s: float,
+        boot: Callable[[], float],
+        boot_id: str,
+        clock: DatabaseClock,
+        say: Callable[[str], None],
+        rng: random.Random,
+    ) -> None:
+        self._address, self._account_for, self._reach_s = address, account_for, reach_s
+        self._boot, self._boot_id, self._clock = boot, boot_id, clock
+        self._say, self._rng = say, rng
+        self._connection: Connection | None = None
+        self._ping: Bounds | None = None  # of the database's clock, from when it was connected
+        self._rows = AccountRows(name, boot)
+        self._account: tuple[BootPlace, Account] | None = None
+        self._interrupted = threading.Event()
+        self._broken: LedgerError | None = None
+
+    def exchange(self, ask: Ask) -> Answer:
+        """See `Ledger`.  It may wait for the database for any time."""
+        if self._broken:
+            raise LedgerError(self._broken.message, hint=self._broken.hint)
+        began, pause_s, is_told = self._boot(), FIRST_PAUSE_S, False
+        while True:
+            problem = self._tried(ask)
+            if not isinstance(problem, Problem):
+                if is_told:
+                    self._say("the quota ledger answers again, and the run goes on")
+                return problem
+            away_s = self._boot() - began
+            if not problem.passes or (away_s > OPEN_S and not self._clock.is_known):
+                self._broken = problem.error(LedgerError)
+                raise self._broken
+            if away_s > TELL_S and not is_told:
+                is_told = True
+                self._say(f"nothing is sent until the quota ledger answers: {problem.message}")
+            if self._interrupted.wait(pause_s * self._rng.uniform(0.5, 1.0)):
+                self._broken = LedgerError("the ledger was closed while its database was away")
+                raise self._broken
+            pause_s = min(2 * pause_s, MOST_PAUSE_S)
+
+    def interrupt(self) -> None:
+        """End the waiting for a database that is away.  From any thread."""
+        self._interrupted.set()
+
+    def close(self) -> None:
+        self._broken = self._broken or LedgerError("the ledger is closed")
+        self._drop()
+
+    def _tried(self, ask: Ask) -> Answer | Problem:
+        """Carry it out once; or what stood in the way."""
+        import psycopg
+
+        try:
+            return self._carry_out(ask, self._connected())
+        except psycopg.Error as error:
+            problem = problem_of(error, self._address)
+        except PostgresProblem as error:
+            problem = error.problem
+        except BaseException as error:
+            self._broken = LedgerError(f"the quota ledger was broken off ({type(error).__name__})")
+            self._drop()
+            raise
+        self._drop()
+        return problem
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = connection = connect(self._address)
+            check(connection, self._address)
+            connection.execute(MAKE, [self._rows.name])
+            known = connection.execute(KNOWN, [self._rows.name, self._boot_id]).fetchone()
+            if known and not self._clock.is_known:
+                low, high, seen_at = (float(str(one)) for one in known)
+                self._clock.take_over(Bounds(low, high), seen_at)
+            pings = [ping(connection, self._boot) for _ in range(PINGS)]
+            self._ping = min(pings, key=lambda one: one.high - one.low)
+        return self._connection
+
+    def _drop(self) -> None:
+        """Close the connection.  Whether the last transaction was committed is not known: all is read anew."""
+        if self._connection is not None:
+            with contextlib.suppress(Exception):
+                self._connection.close()
+        self._connection, self._account = None, None
+        self._rows = AccountRows(self._rows.name, self._boot)
+
+    def _carry_out(self, ask: Ask, connection: Connection) -> Answer:
+        found = self._rows.begin(connection, ask.client)
+        seen, row, now = self._time(found)
+        place = BootPlace(host_name(), str(row.clock))
+        is_new = self._account is None or self._account[0] != place
+        if self._account is None or is_new:
+            self._account = place, self._account_for(place)
+        account = self._account[1]
+        _, behind_s = self._clock.errors(found.sent)
+        told = to_ledger(as_repeat(ask) if found.number == ask.number else ask, now, behind_s=behind_s)
+        rows = None
+        if is_new or found.is_changed or account.is_stale(told):
+            rows = self._rows.rows(row, place=place, first_minute=first_minute(now, self._reach_s))
+        answer, changes = account.exchange(told, rows)
+        if changes.forget:
+            row = row._replace(purged=max(row.purged, row.exchanges - PURGE))
+        row = row._replace(
+            exchanges=row.exchanges + 1, spread_s=changes.spread_s,
+            short=changes.short, short_clock=row.clock, short_at=now,
+        )  # fmt: skip
+        me = ClientRowNow(ask.client, ask.number, place.machine, os.getpid(), self._boot_id, seen, now)
+        self._rows.commit(connection, changes, row, me)
+        self._clock.keep(seen, found.got)
+        ahead_s, behind_s = self._clock.errors(self._boot())
+        return to_client(answer, ahead_s=ahead_s, behind_s=behind_s)
+
+    def _time(self, found: Read) -> tuple[Bounds, AccountRow, float]:
+        """Ledger time minus the clock here; the row with its shift and its clock as they are to be; ledger time."""
+        row, raw = found.row, Bounds.of(found.clock_s, found.sent, found.got)
+        if self._ping is not None:
+            raw, self._ping = self._ping.with_(raw) or raw, None
+        seen = raw.moved(row.shift_s)
+        now = found.clock_s + row.shift_s
+        step_s = self._clock.step_s(seen, found.got, floor_s=row.sure_at - now)
+        now += step_s
+        is_sure = self._clock.is_known
+        if not is_sure and row.exchanges and not 0.0 <= now - row.sure_at <= JOIN_S:
+            row, is_sure = row._replace(clock=row.clock + 1), True
+        if is_sure or not row.exchanges:
+            row = row._replace(sure_at=now)
+        return seen.moved(step_s), row._replace(shift_s=row.shift_s + step_s), now
+
+
+def ping(connection: Connection, boot: Callable[[], float]) -> Bounds:
+    """The database's clock minus the one here, by one round trip."""
+    sent = boot()
+    found = connection.execute("SELECT extract(epoch FROM clock_timestamp())::double precision").fetchone()
+    got = boot()
+    assert found is not None
+    return Bounds.of(float(str(found[0])), sent, got)
+
+
+def read_postgres(address: Address, name: str) -> tuple[LedgerRows, BootPlace, float]:
+    """What an account has spent, as of one moment, the place of that, and ledger time.  Changes nothing.
+
+    Raises `LedgerError`.
+    """
+    import psycopg
+
+    try:
+        with contextlib.closing(connect(address)) as connection:
+            check(connection, address)
+            connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            return read_rows(connection, name)
+    except psycopg.Error as error:
+        problem = problem_of(error, address)
+    except PostgresProblem as error:
+        problem = error.problem
+    raise problem.error(LedgerError)
+
+
+def read_rows(connection: Connection, name: str) -> tuple[LedgerRows, BootPlace, float]:
+    account = connection.execute(READ_ONLY, [name]).fetchone()
+    clock = connection.execute(NOW, [name, ""]).fetchone()
+    assert clock is not None
+    now = float(str(clock[0]))
+    if account is None:
+        return LedgerRows(), BootPlace("", "1"), now
+    row = AccountRow(*account)  # type: ignore[arg-type]  # columns of these types
+    spent = [spent_row(*one) for one in connection.execute(SPENT, [name, -1])]  # type: ignore[arg-type]
+    learnt = learnt_of(connection.execute(LEARNT, [name]))
+    return ledger_rows(row, spent, learnt), BootPlace("", str(row.clock)), now + row.shift_s
