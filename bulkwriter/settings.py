@@ -140,7 +140,7 @@ class Settings:
     quota_share: float = bound(1.0, "share", 0.01, 1, "share of each quota that this run may use")
     on_quota: Literal["wait", "stop"] = choice("wait", "when a quota is spent, wait until it has room again, or stop with exit 75", words=("wait", "stop"))
     account: str | None = choice(None, "name under which quotas are counted; default: the base URL")
-    ledger: PathChoice = choice(None, "file that counts what was spent of the quotas; what runs learn of the server's limit is kept beside it; default in the user's state folder")
+    ledger: PlaceChoice = choice(None, "what counts the spending of the quotas: a file, beside which is kept what runs learn of the server's limit; or postgresql://USER@HOST/DATABASE, which several machines share; default a file in the user's state folder")
 
     timeout_s: float = bound(90.0, "s", 0.01, 86_400, "deadline of a request; longer than the usual gateway's 60 s, so that the gateway gives up first")
     late_apply_s: float = bound(60.0, "s", 0, 864_000, "a request whose reply was lost is applied within this time, or never")
@@ -159,6 +159,7 @@ class Settings:
         check_words(self)
         check_types(self)
         make_paths(self)
+        check_places(self)
         check_base_url(self.base_url)
         check_rates(self)
         if self.stored_sign_in and (isinstance(self.token, str) or self.token_file):
@@ -202,6 +203,15 @@ def check_bounds(settings: Any) -> None:
                 f"{f.name} = {value!r} is not between {amount(low)} and {amount(high)} {unit}",
                 hint=f"{f.name}: {f.metadata['why']}",
             )
+
+
+def check_places(settings: Settings) -> None:
+    """Raise `UsageError` for the URL of a job where a database is wanted."""
+    if isinstance(settings.ledger, Address) and settings.ledger.job:
+        raise UsageError(
+            f"{settings.ledger.shown} names a job; a ledger is a whole database",
+            hint=f"--ledger {settings.ledger.of_database.shown}",
+        )
 
 
 def check_rates(settings: Settings) -> None:

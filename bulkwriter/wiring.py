@@ -27,6 +27,7 @@ from .events import Event, Note
 from .model import Ended, Intent, State
 from .net.dial import load_tls, needs_tls
 from .net.pool import most_lanes
+from .postgres.address import Address
 from .quota.build import windows_for
 from .quota.gate import unheard
 from .quota.ledger import ledger_path
@@ -172,7 +173,8 @@ class Assembly:
 
     def _files(self) -> list[Path]:
         """The files that only their owner should read."""
-        ledger = [ledger_path(self._settings.ledger)] if windows_for(self._settings) else []
+        has_file = windows_for(self._settings) and not isinstance(self._settings.ledger, Address)
+        ledger = [ledger_path(self._settings.ledger)] if has_file else []
         journal = self._settings.journal
         return [*([journal] if isinstance(journal, Path) else []), *ledger]
 

@@ -41,8 +41,9 @@ FOLDERS: Final = (
     "/opt/homebrew/opt/postgresql*/bin",
 )
 OWNER: Final = "bulkwriter"
-PASSWORD: Final = "canary-password-8c1f"
-"""Of the owner, for connections to the port; the socket asks for none."""
+PASSWORD: Final = "canary-token-8c1f"
+"""Of the owner, for connections to the port; the socket asks for none.  It is `conftest.CANARY`, which the suite looks
+for in all that a test prints, logs and leaves behind."""
 UP_S: Final = 30.0
 """A busy machine; it takes half a second."""
 MISSING: Final = "no PostgreSQL server (initdb, postgres) on PATH or where distributions put it"

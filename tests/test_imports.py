@@ -57,9 +57,9 @@ MAY_USE: dict[str, set[str]] = {
     },
     "store": {"__version__", "entities", "errors", "guarded", "model", "rows", "stored_sign_in", "threads"},
     "sources": {"entities", "errors", "guarded", "model", "shell", "threads", "wording"},
-    "postgres": {"errors", "model", "store", "threads"},
     # look, wait and act
-    "quota": {*NOUNS, "core", "guarded", "net", "store", "threads"},
+    "quota": {*NOUNS, "core", "guarded", "net", "postgres", "store", "threads"},
+    "postgres": {"errors", "model", "quota", "store", "threads"},
     "listing": {*NOUNS, "core", "entities", "net"},
     "run": {
         *NOUNS,
@@ -125,6 +125,7 @@ MAY_USE: dict[str, set[str]] = {
         "guarded",
         "listing",
         "observe",
+        "postgres",
         "quota",
         "report",
         "resolve",
@@ -175,6 +176,9 @@ PURE = {
     "wording",
     *PURE_QUOTA,
     *PURE_RESOLVE,
+    "postgres/address",
+    "postgres/clock",
+    "postgres/times",
 }
 """Parts that decide, single files of a part among them, and the nouns: values in, values out."""
 IMPURE = {
@@ -261,6 +265,7 @@ ON_USE = {
     "tomllib": "a configuration file",
     "rich": "a live display",
     "psycopg": "a URL of PostgreSQL",
+    "bulkwriter.postgres.connect": "as psycopg",
     "bulkwriter.observe.metrics_file": "--metrics-file",
     "bulkwriter.net.dial_tls": "as aiohttp",
     "bulkwriter.net.https": "https",

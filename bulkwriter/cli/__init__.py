@@ -10,6 +10,7 @@
     lifecycle       one way for `run`, `plan`, `verify`, `undo`: settings, signals, an end that always reports
     run             the options of a run; `drive`: the run itself, its progress and its drain
     metrics_kept    the file of `--metrics-file`, kept up to date
+    ledger          makes the tables in PostgreSQL that machines share; `manual_machines`: the help topic on them
     neighbours      other runs over the same pairs, by the registry beside the ledger
     dry_run, plan   what a run would do, and when it would be done (`outlook`)
     survey          a source as a start would find it (`source_counts`): for dry_run, plan and check

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..entities import Entity
 from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import ConfigurationStop, UsageError
+from ..postgres.address import Address
 from ..settings import Limits, Settings, TokenCall
 from ..shell import operand, quote, visible
 from ..stored_sign_in import login_command
@@ -70,7 +71,7 @@ def settings_for(
         settings = with_password(settings, given)
         keep_secret(settings.password)
         check_credentials(settings, is_foreign=is_foreign)
-    for secret in [*secrets_in_files(settings), *secrets_stored(settings)]:
+    for secret in [*secrets_in_files(settings), *secrets_stored(settings), *secrets_in_addresses(settings)]:
         keep_secret(secret)
     check_settings(settings, with_token=is_dry or not is_piped(settings))
     return settings
@@ -185,6 +186,11 @@ def open_given(
         line_bytes=limits.line_bytes,
         entity=entity,
     )
+
+
+def secrets_in_addresses(settings: Settings) -> list[str]:
+    """Passwords of databases."""
+    return [secret for _, secret in settings.ledger.secrets] if isinstance(settings.ledger, Address) else []
 
 
 def check_settings(settings: Settings, *, with_token: bool) -> None:

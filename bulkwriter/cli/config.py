@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import click
 
 from ..errors import ConfigurationStop, UsageError
+from ..postgres.address import Address, is_postgres
 from ..settings import DEFAULT_BASE_URL, amount
 from ..shell import visible
 from ..wording import typed
@@ -113,6 +114,8 @@ def shown(name: str, value: Any) -> str:
         return NOT_SHOWN
     if name == "proxy":
         return without_password(str(value))
+    if is_postgres(str(value)):
+        return Address.parse(str(value)).shown
     if isinstance(value, bool):
         return "true" if value else "false"
     return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

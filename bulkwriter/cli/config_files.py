@@ -15,7 +15,8 @@ then told, as is each setting that makes a run less careful.  Such a *foreign* h
 the stored sign-in, one that stands in the user's own file, one of the environment, or a file from outside of the
 folder, whether it is this machine or not.  What is given on the command line is the user's word.
 
-Secrets stand in no such file: it names the file that holds one.  A path is relative to the file it stands in.  An
+Secrets stand in no such file: it names the file that holds one.  The URL of a database may hold a password, in the
+user's own file that nobody else may read.  A path is relative to the file it stands in.  An
 unknown key or a value of the wrong type is a `UsageError` that says where it stands.
 
 Not here: the values' ranges (`Settings`), and what one command line may decide alone (`OF_ONE_CALL`).
@@ -34,8 +35,10 @@ from typing import Any, Final
 import click
 
 from ..errors import UsageError
+from ..postgres.address import Address, is_postgres
 from ..settings import DEFAULT_BASE_URL
 from ..shell import visible
+from .options import PathOrAddress
 
 NAME: Final = "bulkwriter.toml"
 NO_FILES: Final = "BULKWRITER_CONFIG"
@@ -49,6 +52,7 @@ OF_THE_USER: Final = frozenset(
 )
 """Parameters that the working folder's file may not set: who sets these can read what is sent, run a command, or write
 into any file."""
+OF_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 COMMANDS: Final = frozenset({"token_command", "on_end"})
 WEAKENING: Final = frozenset(
     {"account", "existing", "quota", "quota_share", "late_apply_s", "list_lag_s", "doubt_wait", "max_same_rejections"}
@@ -257,7 +261,17 @@ def read(path: Path, known: Mapping[str, click.Option], *, is_own: bool) -> Iter
                 f"{origin}: it names a command, and any user of this machine may write into it",
                 hint=f"look at it, then: chmod go-w {visible(str(path))}",
             )
+        if mode & OF_OTHERS and any(has_password(value) for value in values.values()):
+            raise UsageError(
+                f"{origin}: the URL of a database in it holds a password, and other users of this machine may read it",
+                hint=f"chmod go-rwx {visible(str(path))}",
+            )
         yield Layer(origin, values)
+
+
+def has_password(value: object) -> bool:
+    """Whether a value is the URL of a database with a password in it."""
+    return isinstance(value, str) and is_postgres(value) and bool(Address.parse(value).secrets)
 
 
 def content_of(path: Path) -> tuple[bytes, int]:
@@ -314,7 +328,10 @@ def as_given(option: click.Option, key: str, value: Any, origin: Origin) -> Any:
         value = str(value)
     if not is_right:
         raise UsageError(f"{origin}: {key} = {value!r} is not {wanted}", hint=f"{key}: {option.help}")
-    return str(located(value, origin)) if isinstance(option.type, click.Path) else value
+    is_path = isinstance(option.type, click.Path) and not (
+        isinstance(option.type, PathOrAddress) and is_postgres(value)
+    )
+    return str(located(value, origin)) if is_path else value
 
 
 def located(value: str, origin: Origin) -> Path:

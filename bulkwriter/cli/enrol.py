@@ -184,12 +184,12 @@ class EnrolStep:
 
     def _time(self, writes: int) -> str:
         from ..quota.build import windows_for
-        from ..quota.ledger import account_key, ledger_path
+        from ..quota.ledger import account_key
         from .outlook import Outlook
 
         settings = self._settings
         key = account_key(settings.base_url, settings.account)
-        term = Outlook.now(windows_for(settings), ledger_path(settings.ledger), key).together(writes)
+        term = Outlook.now(windows_for(settings), settings.ledger, key).together(writes)
         return f"together at least {term.words()}" if term.seconds >= 1 else "as fast as the server takes them"
 
     def _lines(

@@ -48,6 +48,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Settings, trials and help": {
         "logout": ("logout", "remove the stored sign-in"),
+        "ledger": ("ledger", "make the tables in PostgreSQL that several machines share"),
         "config": ("config", "show every setting with its origin, and where configuration files lie"),
         "demo": ("demo", "show a run against the local server; needs no account"),
         "stub": ("stub", "start a local server that behaves like the real one"),

@@ -249,8 +249,9 @@ The ledger counts what was spent.  It is a file for all runs of this user on thi
 machine: ~/.local/state/bulkwriter/ledger, or the file named with --ledger PATH.
 It counts by base URL, or by --account NAME.  A restart or a second run never
 spends more than the quota.  If you delete the ledger, its counts are lost, and
-then only the server's own throttles limit the run.  Each machine has its own
-ledger: give each machine a part of the quota with --quota-share.
+then only the server's own throttles limit the run.  Several machines share a
+ledger in PostgreSQL (bulkwriter help machines).  Where each has a file, give
+each machine a part of the quota with --quota-share.
 
 The ledger must lie on a disk of this machine.  On a network file system (NFS,
 SMB, sshfs and the like) a start ends with exit 5, because machines may not see

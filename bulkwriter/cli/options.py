@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from ..entities.completed_lessons import COMPLETED_LESSONS
+from ..postgres.address import Address, is_postgres, refuse_password
 from ..settings import Settings, amount
 
 ENV = "BULKWRITER_"
@@ -143,7 +144,21 @@ profile_option = plain(
     metavar="NAME", is_eager=True, expose_value=False, callback=read_files,
 )  # fmt: skip
 
+
+class PathOrAddress(click.Path):
+    """A path, or the URL of a database.  A URL of the command line may hold no password, since others can read it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str) or not is_postgres(value):
+            return super().convert(value, param, ctx)
+        address = Address.parse(value)
+        if ctx and param and ctx.get_parameter_source(param.name or "") is click.core.ParameterSource.COMMANDLINE:
+            refuse_password(address)
+        return address
+
+
 PATH = click.Path(path_type=Path)
+PLACE = PathOrAddress(path_type=Path)
 SOURCE = click.Path(allow_dash=True)
 """Stays the text that was given; a shell completes names of files."""
 
@@ -167,7 +182,7 @@ quota_options = several(
     option("--quota-share", "quota_share", metavar="SHARE", type=float),
     option("--on-quota", "on_quota", type=click.Choice(["wait", "stop"])),
     option("--account", "account", metavar="NAME"),
-    option("--ledger", "ledger", metavar="PATH", type=PATH),
+    option("--ledger", "ledger", metavar="PATH|URL", type=PLACE),
     title="Quotas",
 )
 

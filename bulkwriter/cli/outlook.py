@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..model import QuotaWindow, moment
+from ..postgres.address import Address
 from ..quota.account import day_of, spending_in
 from ..quota.build import spent_so_far
 from ..quota.eta import long_of, pace_of
@@ -43,13 +44,18 @@ class Outlook:
 
     @classmethod
     def now(
-        cls, windows: tuple[QuotaWindow, ...], ledger: Path, account: str, *, rate_per_s: float = math.inf
+        cls,
+        windows: tuple[QuotaWindow, ...],
+        ledger: Path | Address | None,
+        account: str,
+        *,
+        rate_per_s: float = math.inf,
     ) -> Outlook:
         """With what the ledger says at this moment.  Raises `JournalError` where it cannot be read."""
         boot, wall = boot_clock(), time.time()
         if not windows:
             return cls((), Spending(0, epoch=wall - boot, slack=SLACK), (), boot, wall, rate_per_s)
-        spending, learnt = spent_so_far(ledger, account, windows)
+        spending, learnt, boot = spent_so_far(ledger, account, windows)
         known = learnt.get(WRITE)
         if known is None:
             return cls(windows, spending, (), boot, wall, rate_per_s)

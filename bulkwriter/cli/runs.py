@@ -29,6 +29,7 @@ from ..entities import ORIGINAL, entity_of
 from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import BulkwriterError, JournalError
 from ..model import iso
+from ..postgres.address import Address
 from ..shell import join, operand, visible
 from . import describe, last_start, options
 from .stdout import put, put_json
@@ -42,9 +43,9 @@ EXAMPLES = (("bulkwriter runs", "which runs there are, how each stands, and what
 
 @click.command("runs", cls=options.CommandWithExamples, examples=EXAMPLES)
 @options.profile_option
-@options.option("--ledger", "ledger", metavar="PATH", type=options.PATH)
+@options.option("--ledger", "ledger", metavar="PATH|URL", type=options.PLACE)
 @options.json_option
-def command(ledger: Path | None, as_json: bool) -> int:
+def command(ledger: Path | Address | None, as_json: bool) -> int:
     """Show all runs of this user on this machine, the newest first: how each stands, and how it goes on."""
     from ..quota.ledger import ledger_path
     from ..run.registry import Registry

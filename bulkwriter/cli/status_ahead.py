@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.left import to_do
 from ..core.writes import writes_to_come
 from ..errors import BulkwriterError
+from ..postgres.address import Address, is_postgres
 from ..quota.eta import UNKNOWN
 from ..store.starts import RUN, noted_of, number_of, wall_of
 from ..wording import typed
@@ -102,7 +104,7 @@ def outlook_of(reader: JournalReader, noted: dict[str, Any]) -> Outlook | None:
     """The quotas that the run obeys, with what is spent of them now."""
     if not noted:
         return None
-    from ..quota.ledger import account_key, ledger_path
+    from ..quota.ledger import account_key
     from ..quota.windows import windows_of
     from ..settings import Settings
     from .outlook import Outlook
@@ -112,8 +114,19 @@ def outlook_of(reader: JournalReader, noted: dict[str, Any]) -> Outlook | None:
     texts = [text for text in quota if isinstance(text, str)] if isinstance(quota, list) else ()
     share = number_of(noted, "quota_share", 1.0) or 1.0
     windows = windows_of(texts, is_loopback=Settings(base_url=base_url).is_loopback, share=share)
-    ledger = ledger_path(Path(ledger_name) if isinstance(ledger_name, str) and ledger_name else None)
+    ledger = ledger_named(ledger_name) if isinstance(ledger_name, str) and ledger_name else None
     return Outlook.now(windows, ledger, account_key(base_url, meta.get("account") or None))
+
+
+def ledger_named(text: str) -> Path | Address:
+    """The ledger that a run has noted.  The URL of a database is noted without its password: the one of the environment
+    is taken if it names the same.
+    """
+    if not is_postgres(text):
+        return Path(text)
+    noted, here = Address.parse(text), os.environ.get("BULKWRITER_LEDGER", "")
+    given = Address.parse(here) if is_postgres(here) else noted
+    return given if given.shown == noted.shown else noted
 
 
 def spent_now(outlook: Outlook) -> list[dict[str, Any]]:

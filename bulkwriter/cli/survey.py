@@ -65,12 +65,12 @@ def outlook_for(settings: Settings, run_state: RunState | None = None) -> Outloo
     """With what the ledger says now, and not before the time that the server asked to wait for."""
     from ..quota.build import windows_for
     from ..quota.ceiling import reached
-    from ..quota.ledger import account_key, ledger_path
+    from ..quota.ledger import account_key
     from .outlook import Outlook
 
     outlook = Outlook.now(
         windows_for(settings),
-        ledger_path(settings.ledger),
+        settings.ledger,
         account_key(settings.base_url, settings.account),
         rate_per_s=reached(settings.rate) if settings.rate else float("inf"),
     )

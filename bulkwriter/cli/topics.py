@@ -110,6 +110,10 @@ TOPICS: dict[str, tuple[str, Callable[[int], str]]] = {
     "sources": ("formats of SOURCE, and what a bad row is", manual("SOURCES")),
     "journal": ("what makes a run resume, and what to do when it is lost", manual("JOURNAL")),
     "quotas": ("how much may be sent in which time, and how it is counted", manual("QUOTAS")),
+    "machines": (
+        "several machines that share an account, by a ledger in PostgreSQL",
+        manual("MACHINES", "manual_machines"),
+    ),
     "long-runs": (
         "how to keep a run of weeks alive: closed terminals, tmux, systemd, cron",
         manual("LONG_RUNS", "manual_operators"),

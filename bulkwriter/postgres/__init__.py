@@ -8,6 +8,9 @@
     log         what the journal of a part committed, group by group
     part        opens the journal of a part: claim, replay, ship
 
+    ledger      the quota ledger of an account; `rows`: its rows, and the statements
+    clock       the time of such a ledger; `times`: what is said of times between a client and the ledger
+
 All of it is imported only where a URL of PostgreSQL is given.  psycopg 3 is an extra (`bulkwriter[postgres]`), and is
 imported where a connection is opened.  Every call blocks, and so runs in a thread of its owner.
 """

@@ -102,10 +102,10 @@ class DatabaseClock:
             return 0.0
         return max(known.low - seen.high, min(floor_s, 0.0) if seen.low > known.high else 0.0)
 
-    def keep(self, seen: Bounds, boot: float) -> None:
-        """Believe what was seen at `boot`, after the shift."""
+    def keep(self, seen: Bounds, boot: float, *, step_s: float) -> None:
+        """Believe what was seen at `boot`, after `step_s` was added.  What was known before a step is of no use."""
         known = self.bounds(boot)
-        common = known.with_(seen) if known else None
+        common = known.with_(seen) if known and not step_s else None
         self._bounds, self._at = common or seen, boot
         offset, target = self._offset(boot), self._bounds.low
         stood_still = known is not None and common is None and seen.low > known.high + JUMP_S

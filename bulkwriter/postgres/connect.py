@@ -23,6 +23,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from ..errors import BulkwriterError, UsageError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     Connection = psycopg.Connection[tuple[object, ...]]
 
 E = TypeVar("E", bound=BulkwriterError)
+T = TypeVar("T")
 
 CONNECT_S: Final = 5
 """For each host.  TLS over a slow link takes a second; more delays a client that could go on with another host."""
@@ -110,6 +112,19 @@ def connect(address: Address) -> Connection:
     else:
         return connection
     raise PostgresProblem(problem)  # not above: the error of psycopg would be its context
+
+
+def carried_out(address: Address, kind: type[BulkwriterError], call: Callable[[], T]) -> T:
+    """What `call` returns.  Errors of psycopg and a `PostgresProblem` become one of `kind`, which says what to do."""
+    import psycopg
+
+    try:
+        return call()
+    except psycopg.Error as error:
+        problem = problem_of(error, address)
+    except PostgresProblem as error:
+        problem = error.problem
+    raise problem.error(kind)  # not above: the error of psycopg would be its context
 
 
 def usual() -> dict[str, str]:

@@ -33,7 +33,7 @@ from ..quota.account import Account, first_minute
 from ..quota.exchange import Answer, Ask, BootPlace, LedgerRows
 from .address import Address
 from .clock import Bounds, DatabaseClock
-from .connect import PostgresProblem, Problem, connect, host_name, problem_of
+from .connect import PostgresProblem, Problem, carried_out, connect, host_name, problem_of
 from .rows import (
     KNOWN,
     LEARNT,
@@ -45,7 +45,7 @@ from .rows import (
     AccountRow,
     AccountRows,
     ClientRowNow,
-    Read,
+    ReadAccount,
     learnt_of,
     ledger_rows,
     spent_row,
@@ -173,6 +173,7 @@ class PostgresLedger:
     def _carry_out(self, ask: Ask, connection: Connection) -> Answer:
         found = self._rows.begin(connection, ask.client)
         seen, row, now = self._time(found)
+        step_s = row.shift_s - found.row.shift_s
         place = BootPlace(host_name(), str(row.clock))
         is_new = self._account is None or self._account[0] != place
         if self._account is None or is_new:
@@ -192,11 +193,11 @@ class PostgresLedger:
         )  # fmt: skip
         me = ClientRowNow(ask.client, ask.number, place.machine, os.getpid(), self._boot_id, seen, now)
         self._rows.commit(connection, changes, row, me)
-        self._clock.keep(seen, found.got)
+        self._clock.keep(seen, found.got, step_s=step_s)
         ahead_s, behind_s = self._clock.errors(self._boot())
         return to_client(answer, ahead_s=ahead_s, behind_s=behind_s)
 
-    def _time(self, found: Read) -> tuple[Bounds, AccountRow, float]:
+    def _time(self, found: ReadAccount) -> tuple[Bounds, AccountRow, float]:
         """Ledger time minus the clock here; the row with its shift and its clock as they are to be; ledger time."""
         row, raw = found.row, Bounds.of(found.clock_s, found.sent, found.got)
         if self._ping is not None:
@@ -227,18 +228,14 @@ def read_postgres(address: Address, name: str) -> tuple[LedgerRows, BootPlace, f
 
     Raises `LedgerError`.
     """
-    import psycopg
 
-    try:
+    def read() -> tuple[LedgerRows, BootPlace, float]:
         with contextlib.closing(connect(address)) as connection:
             check(connection, address)
             connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             return read_rows(connection, name)
-    except psycopg.Error as error:
-        problem = problem_of(error, address)
-    except PostgresProblem as error:
-        problem = error.problem
-    raise problem.error(LedgerError)
+
+    return carried_out(address, LedgerError, read)
 
 
 def read_rows(connection: Connection, name: str) -> tuple[LedgerRows, BootPlace, float]:

@@ -66,7 +66,7 @@ FORGET_CLIENTS: Final = """DELETE FROM bulkwriter.clients AS old WHERE account =
         AND newer.seen_at > old.seen_at)"""
 FORGET_BOOTS: Final = "DELETE FROM bulkwriter.clients WHERE account = %s AND seen_at < %s"
 
-Key = tuple[BootPlace, str, str, float]
+RowKey = tuple[BootPlace, str, str, float]
 
 
 class AccountRow(NamedTuple):
@@ -95,7 +95,7 @@ class ClientRowNow(NamedTuple):
     seen_at: float
 
 
-class Read(NamedTuple):
+class ReadAccount(NamedTuple):
     """What `begin` found.  `clock_s`: epoch seconds of the database's clock, under the lock; `sent`, `got`: the clock
     here before and after it was asked for.
     """
@@ -114,11 +114,11 @@ class AccountRows:
 
     name: str
     boot: Callable[[], float]
-    spent: dict[Key, SpentRow] = field(default_factory=dict)
+    spent: dict[RowKey, SpentRow] = field(default_factory=dict)
     learnt: dict[str, Learnt] = field(default_factory=dict)
     exchanges: int = -1
 
-    def begin(self, connection: Connection, client: str) -> Read:
+    def begin(self, connection: Connection, client: str) -> ReadAccount:
         """Lock and read.  Raises psycopg's errors; then the transaction is over as soon as the connection is closed."""
         sent = self.boot()
         with connection.pipeline():
@@ -139,7 +139,7 @@ class AccountRows:
         for one in changed:
             self._take(spent_row(*one))
         self.learnt = learnt_of(learnt.fetchall())
-        return Read(row, is_changed, clock[1], float(clock[0]), sent, got)
+        return ReadAccount(row, is_changed, clock[1], float(clock[0]), sent, got)
 
     def rows(self, row: AccountRow, *, place: BootPlace, first_minute: int) -> LedgerRows:
         """As the account decides from: without minutes that no window reaches any more."""
@@ -212,9 +212,9 @@ def ledger_rows(row: AccountRow, spent: list[SpentRow], learnt: dict[str, Learnt
     return LedgerRows(spent, short, dict(learnt), row.spread_s)
 
 
-def changed_rows(rows: dict[Key, SpentRow], changes: Changes, place: BootPlace) -> list[SpentRow]:
+def changed_rows(rows: dict[RowKey, SpentRow], changes: Changes, place: BootPlace) -> list[SpentRow]:
     """The rows that the changes leave behind; as `quota.ledger` writes them."""
-    changed: dict[Key, SpentRow] = {}
+    changed: dict[RowKey, SpentRow] = {}
 
     def end_of(minute: float) -> float | None:
         return None if changes.zero is None else changes.zero + MINUTE_S * (minute + 1)

@@ -8,19 +8,25 @@ on loopback), there is no such object, and a send costs nothing more.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import dataclasses
+import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import LedgerError
-from ..events import Event
+from ..events import Event, Note
+from ..guarded import guarded
 from ..model import QuotaWindow
+from ..postgres.address import Address
 from ..settings import Settings
 from ..store.boot import boot_clock, boot_id, machine_id
 from ..store.network_fs import network_kind
-from .account import Account, spending_in
+from .account import Account, longest_of, spending_in
 from .exchange import BootPlace
 from .exchanges import Clocks
 from .forecast import Spending
@@ -43,19 +49,60 @@ def quotas_for(settings: Settings, tell: Callable[[Event], None]) -> Quotas | No
     windows = windows_for(settings)
     if not windows:
         return None
-    path, place, name = ledger_path(settings.ledger), here(), secrets.token_hex(8)
-    refuse_emptied(path)
-    refuse_network(path)
     account = account_key(settings.base_url, settings.account)
+    if isinstance(settings.ledger, Address):
+        ledger, clocks = shared_ledger(settings.ledger, account, windows, tell)
+    else:
+        ledger, clocks = own_ledger(ledger_path(settings.ledger), account, windows), CLOCKS
     return Quotas(
         windows,
-        name=name,
-        ledger=LedgerThread(lambda: SqliteLedger.open(path, account, Account(windows, place), place)),
-        clocks=CLOCKS,
+        name=secrets.token_hex(8),
+        ledger=ledger,
+        clocks=clocks,
         hold_s=settings.timeout_s + settings.limits.connect_timeout_s,
         stops=settings.on_quota == "stop",
         tell=tell,
     )
+
+
+def own_ledger(path: Path, account: str, windows: Sequence[QuotaWindow]) -> LedgerThread:
+    """The ledger of this machine.  Raises `LedgerError` for a file that cannot be one."""
+    refuse_emptied(path)
+    refuse_network(path)
+    place = here()
+    return LedgerThread(lambda: SqliteLedger.open(path, account, Account(windows, place), place))
+
+
+def shared_ledger(
+    address: Address, account: str, windows: Sequence[QuotaWindow], tell: Callable[[Event], None]
+) -> tuple[LedgerThread, Clocks]:
+    """A ledger that machines share, and its clocks: windows are counted on the database's."""
+    from ..postgres.clock import DatabaseClock
+    from ..postgres.ledger import PostgresLedger
+
+    clock = DatabaseClock(boot_clock, time.time() - boot_clock())
+    ledger = PostgresLedger(
+        address, account, lambda place: Account(windows, place), reach_s=longest_of(windows),
+        boot=boot_clock, boot_id=here().boot, clock=clock, say=said_in_loop(tell), rng=random.Random(),  # noqa: S311  pauses
+    )  # fmt: skip
+    return LedgerThread(lambda: ledger, interrupt=ledger.interrupt), dataclasses.replace(CLOCKS, boot=clock.now)
+
+
+def said_in_loop(tell: Callable[[Event], None]) -> Callable[[str], None]:
+    """What tells people of words that another thread says.  Nobody hears them before or after the loop."""
+    with contextlib.suppress(RuntimeError):
+        loop = asyncio.get_running_loop()
+
+        def say(words: str) -> None:
+            with contextlib.suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(guarded(tell, unheard), Note(words))
+
+        return say
+    return unheard
+
+
+def unheard(words: object) -> None:
+    """Nobody listens."""
 
 
 def here() -> BootPlace:
@@ -63,13 +110,26 @@ def here() -> BootPlace:
     return BootPlace(machine_id(), boot_id() or f"process {secrets.token_hex(8)}")
 
 
-def spent_so_far(path: Path, account: str, windows: tuple[QuotaWindow, ...]) -> tuple[Spending, dict[str, Learnt]]:
-    """What the ledger says now, for a forecast: the counts, and what throttles have shown, by kind.
+class SpentNow(NamedTuple):
+    """What a ledger says for a forecast: the counts, what throttles have shown, by kind, and the time by its clock."""
 
-    By the server's clock, as its replies told it since this machine started; by our own only where none did.
+    spending: Spending
+    learnt: dict[str, Learnt]
+    now: float
+
+
+def spent_so_far(ledger: Path | Address | None, account: str, windows: tuple[QuotaWindow, ...]) -> SpentNow:
+    """What the ledger says now.  Raises `LedgerError`.
+
+    By the server's clock, as its replies told it since that clock began; by our own only where none did.
     """
-    rows = read_ledger(path, account)
-    return spending_in(rows, windows, here(), now=boot_clock(), wall=time.time()), rows.learnt
+    if isinstance(ledger, Address):
+        from ..postgres.ledger import read_postgres
+
+        rows, place, now = read_postgres(ledger, account)
+    else:
+        rows, place, now = read_ledger(ledger_path(ledger), account), here(), boot_clock()
+    return SpentNow(spending_in(rows, windows, place, now=now, wall=time.time()), rows.learnt, now)
 
 
 def refuse_network(path: Path) -> None:

@@ -24,6 +24,8 @@ from .clock import ServerClock
 from .exchange import Answer, Ask, ClockReadings
 from .throttles import Spent
 
+SETTLE_S: Final = 5.0
+"""So long the end waits for an exchange, which takes milliseconds.  What is lost by leaving: a lease stays booked."""
 LAPSE_S: Final = 0.02
 """So long after the end of a lease it is reported as over."""
 
@@ -116,10 +118,13 @@ class Exchanges:
         await self._ledger.close()
 
     async def _settle(self) -> None:
-        """Wait until no exchange is on its way."""
+        """Wait until no exchange is on its way.  A disk that hangs, or a database that is away, is not waited for."""
         while self._going is not None:
             self._wanted.clear()
-            await asyncio.wait([self._going])
+            done, _ = await asyncio.wait([self._going], timeout=SETTLE_S)
+            if not done:
+                self.is_broken = True
+                return
             await asyncio.sleep(0)  # an answer that is there already is taken up by a callback
 
     def _post(self, *, is_last: bool) -> None:

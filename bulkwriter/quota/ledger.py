@@ -31,6 +31,7 @@ from typing import Final, Protocol, Self
 from urllib.parse import quote
 
 from ..errors import LedgerError, UsageError
+from ..postgres.address import Address
 from ..store.private import make_folder
 from ..store.schema import normal_url
 from .account import Account
@@ -184,15 +185,16 @@ def rows_of(db: sqlite3.Connection, name: str, *, version: int = FORMAT) -> Ledg
     return LedgerRows(spent, ShortRow(BootPlace(machine, boot), at, packed), learnt, spread_s)
 
 
-def ledger_path(given: Path | None, env: dict[str, str] | os._Environ[str] = os.environ) -> Path:
-    """The ledger's file: the given one, or the one in the user's state folder.
+def ledger_path(given: Path | Address | None, env: dict[str, str] | os._Environ[str] = os.environ) -> Path:
+    """The ledger's file: the given one, or the one in the user's state folder.  Where the ledger is a database, it is
+    the latter: what other ledgers have beside them is there.
 
     Raises `LedgerError` without a home folder, and `UsageError` for a relative path of the home folder.
     """
     state = env.get("XDG_STATE_HOME", "")
     folder = Path(state) if state.startswith("/") else Path("~/.local/state")
     try:
-        named = given or folder / "bulkwriter" / "ledger"
+        named = given if isinstance(given, Path) else folder / "bulkwriter" / "ledger"
         path = named.expanduser()
     except RuntimeError as e:
         raise LedgerError(f"the quota ledger has no place: {e}", hint="name a file with --ledger") from None

@@ -29,11 +29,19 @@ CLOSE_S: Final = 5.0
 """A commit takes milliseconds; what is lost by leaving earlier is a lease that stays booked."""
 
 
-class LedgerThread:
-    """A ledger used from an event loop.  `opening` is called in the thread, before the first step."""
+def nothing() -> None:
+    """No ledger waits for anything but its disk."""
 
-    def __init__(self, opening: Callable[[], Ledger], *, inline: bool = False) -> None:
-        self._opening = opening
+
+class LedgerThread:
+    """A ledger used from an event loop.  `opening` is called in the thread, before the first step; `interrupt` at the
+    end, in the loop, so that a step does not wait any longer.
+    """
+
+    def __init__(
+        self, opening: Callable[[], Ledger], *, inline: bool = False, interrupt: Callable[[], None] = nothing
+    ) -> None:
+        self._opening, self._interrupt = opening, interrupt
         self._inline = inline
         self._ledger: Ledger | None = None
         self._steps: queue.SimpleQueue[tuple[Step[Any], asyncio.Future[Any] | None] | None] = queue.SimpleQueue()
@@ -57,8 +65,9 @@ class LedgerThread:
         """Carry out what was handed in and close the ledger; harmless when repeated."""
         if self._is_closed:
             return
+        self._interrupt()
         if self._thread is not None:
-            done = self.post(Ledger.close)
+            done = self.post(lambda ledger: ledger.close())
             await asyncio.wait([done], timeout=CLOSE_S)
             if done.done():
                 done.exception()  # where it could not be opened either, that was told before

@@ -14,6 +14,7 @@ import pytest
 from bulkwriter.cli import choose, options
 from bulkwriter.cli.run import command
 from bulkwriter.errors import SourceError, UsageError
+from bulkwriter.postgres.address import Address
 from bulkwriter.settings import Settings
 from tests.conftest import CANARY
 
@@ -51,6 +52,7 @@ GIVEN: list[tuple[str, str, object]] = [
     ("--on-quota=stop", "on_quota", "stop"),
     ("--account=me", "account", "me"),
     ("--ledger=l", "ledger", Path("l")),
+    ("--ledger=postgresql://u@h/d", "ledger", Address.parse("postgresql://u@h/d")),
     ("--existing=skip", "existing", "skip"),
     ("--late-apply=1", "late_apply_s", 1.0),
     ("--list-lag=0", "list_lag_s", 0.0),

@@ -37,7 +37,7 @@ def test_the_port_asks_for_the_password_and_the_address_has_it(postgres: Databas
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (":canary-password-wrong@", "password authentication failed"),
+        (":wrong-canary-password@", "password authentication failed"),
         ("@", "no password supplied"),
     ],
 )

@@ -1,0 +1,292 @@
+"""The ledger in PostgreSQL, beyond what every ledger owes (`quota/test_ledgers.py`): clock, repeats, troubles."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from bulkwriter.errors import LedgerError
+from bulkwriter.postgres.address import Address
+from bulkwriter.postgres.clock import DatabaseClock
+from bulkwriter.postgres.ledger import JOIN_S, PostgresLedger, read_postgres
+from bulkwriter.quota.account import Account
+from bulkwriter.quota.exchange import Answer, Ask, ClockReadings
+from bulkwriter.quota.forecast import DAY_S
+from bulkwriter.quota.windows import windows_of
+from tests.postgres_server import PASSWORD, Database, PostgresServer
+from tests.support.postgres_desk import SetClock
+
+NOW = 1.7e9
+
+
+MADE: list[Host] = []
+
+
+@dataclass
+class Host:
+    """A machine with one client.  `boot` is its clock, and the database's is `clock`."""
+
+    address: Address
+    clock: SetClock
+    boot_id: str = "boot-1"
+    boot: float = 5_000.0
+    quota: str = "write:100/day"
+    said: list[str] = field(default_factory=list)
+    ledger: PostgresLedger = field(init=False)
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        MADE.append(self)
+        windows = windows_of([self.quota], is_loopback=False)
+        self.time = DatabaseClock(lambda: self.boot, 0.0)
+        self.ledger = PostgresLedger(
+            self.address, "a", lambda place: Account(windows, place), reach_s=DAY_S, boot=lambda: self.boot,
+            boot_id=self.boot_id, clock=self.time, say=self.said.append, rng=random.Random(1),
+        )  # fmt: skip
+
+    def ask(self, want: int = 0, *, repeats: bool = False, epoch: float | None = None, **said: Any) -> Answer:
+        self.number += not repeats
+        clocks = ClockReadings(epoch, epoch, epoch or NOW)
+        return self.ledger.exchange(
+            Ask(
+                client=self.boot_id, number=self.number, now=self.time.now(), hold_s=20.0, clocks=clocks,
+                wants={"write": want} if want else {}, **said,
+            )
+        )  # fmt: skip
+
+    def spend(self, count: int, **how: Any) -> Answer:
+        return self.ask(ended={("write", self.time.now() // 60): count}, **how)
+
+
+@pytest.fixture
+def clock(postgres: Database) -> Iterator[SetClock]:
+    with closing(SetClock(postgres)) as made:
+        made.set(NOW)
+        yield made
+        while MADE:
+            MADE.pop().ledger.close()
+
+
+def later(clock: SetClock, seconds: float, *hosts: Host, at: float = NOW) -> float:
+    """Time passes, for the database and for machines."""
+    for host in hosts:
+        host.boot += seconds
+    clock.set(at + seconds)
+    return at + seconds
+
+
+def spent(postgres: Database) -> list[Any]:
+    return postgres.sql("SELECT clock, count FROM bulkwriter.spent WHERE client = '' ORDER BY clock")
+
+
+def test_machines_with_clocks_of_their_own_share_one_account(postgres: Database, clock: SetClock) -> None:
+    one, other = Host(clock.address, clock), Host(clock.address, clock, "boot-2", boot=9e6)
+    one.ask()
+    other.ask()
+    one.spend(60)
+    other.spend(39)
+    assert one.ask(9).leases["write"].units == 1
+    assert not other.ask(1).leases
+    assert spent(postgres) == [(1, 99)]
+
+
+@pytest.mark.parametrize("step_s", [90_000.0, -90_000.0])
+def test_a_step_of_the_database_s_clock_frees_nothing_and_blocks_nothing(
+    postgres: Database, clock: SetClock, step_s: float
+) -> None:
+    one = Host(clock.address, clock)
+    one.ask()
+    one.spend(100)
+    at = later(clock, 10.0, one)
+    clock.set(at + step_s)
+    assert not one.ask(1).leases
+    assert (postgres.sql("SELECT clock, shift_s FROM bulkwriter.accounts")) == [(1, pytest.approx(-step_s, abs=0.1))]
+    later(clock, 86_500.0, one, at=at + step_s)
+    assert one.ask(1).leases
+
+
+def test_a_step_while_nobody_is_at_work_is_noticed_by_the_next_process_of_the_same_boot(clock: SetClock) -> None:
+    one = Host(clock.address, clock)
+    one.ask()
+    one.spend(100)
+    at = later(clock, 3_600.0)
+    clock.set(at + 90_000.0)
+    assert not Host(clock.address, clock, boot=one.boot + 3_600.0).ask(1).leases
+
+
+def test_a_new_machine_joins_those_at_work(postgres: Database, clock: SetClock) -> None:
+    one = Host(clock.address, clock)
+    one.ask()
+    one.spend(60)
+    later(clock, JOIN_S - 1, one)
+    other = Host(clock.address, clock, "boot-2", boot=1.0)
+    assert other.ask(50).leases["write"].units == 1  # a hundredth
+    assert spent(postgres) == [(1, 60)]
+
+
+def test_a_new_machine_begins_a_new_clock_where_nobody_was_at_work(postgres: Database, clock: SetClock) -> None:
+    """What was spent is placed by the server's clock, and as long as that is unknown counts from now."""
+    one = Host(clock.address, clock)
+    one.ask(epoch=NOW)
+    one.spend(100, epoch=NOW)
+    later(clock, 90_000.0)  # as it says: the clock may have been set
+    other = Host(clock.address, clock, "boot-2", boot=1.0)
+    assert not other.ask(1).leases
+    assert other.ask().is_guess
+    assert other.ask(1, epoch=NOW + 90_000.0).leases
+    postgres.sql("UPDATE bulkwriter.spent SET ended = ended - 80000 WHERE clock = 1")
+    third = Host(clock.address, clock, "boot-3", boot=1.0)
+    assert third.ask(1, epoch=NOW + 3_600.0).leases  # the server's clock alone decides
+    assert postgres.sql("SELECT clock FROM bulkwriter.accounts") == [(2,)]
+
+
+def test_a_machine_that_stood_still_shifts_nothing(postgres: Database, clock: SetClock) -> None:
+    one, other = Host(clock.address, clock), Host(clock.address, clock, "boot-2", boot=1.0)
+    one.ask()
+    other.ask()
+    later(clock, 600.0, one)
+    one.ask()  # it has seen them pass
+    other.ask()
+    assert postgres.sql("SELECT shift_s FROM bulkwriter.accounts") == [(0.0,)]
+    assert other.time.now() == pytest.approx(NOW + 600.0, abs=0.5)
+
+
+def test_a_repeat_after_an_unknown_commit_counts_nothing_twice(postgres: Database, clock: SetClock) -> None:
+    """However long it takes, and whether the first one was carried out or not."""
+    one = Host(clock.address, clock)
+    one.ask()
+    one.spend(7)
+    one.ledger._drop()  # the answer was lost with the connection
+    later(clock, 3_600.0, one)
+    one.spend(7, repeats=True)
+    assert spent(postgres) == [(1, 7)]
+    one.number += 1
+    one.spend(5, repeats=True)  # this number was never carried out
+    assert sorted(count for _, count in spent(postgres)) == [5, 7]
+
+
+def test_what_was_granted_and_never_heard_of_is_taken_back(postgres: Database, clock: SetClock) -> None:
+    one = Host(clock.address, clock, quota="write:300/day")
+    one.ask()
+    assert one.ask(3).leases["write"].units == 3
+    one.ledger._drop()
+    assert one.ask(3, repeats=True).leases["write"].units == 3
+    assert postgres.sql("SELECT sum(count)::int FROM bulkwriter.spent") == [(3,)]
+
+
+def test_it_goes_on_by_itself_when_the_database_was_away(postgres: Database, postgres_server: PostgresServer) -> None:
+    windows = windows_of(["write:100/day"], is_loopback=False)
+    said, boot, told = [], [100.0], threading.Event()
+
+    def ticking() -> float:
+        boot[0] += 0.5
+        return boot[0]
+
+    def say(words: str) -> None:
+        said.append(words)
+        told.set()
+
+    ledger = PostgresLedger(
+        postgres.address, "a", lambda place: Account(windows, place), reach_s=DAY_S, boot=ticking, boot_id="b",
+        clock=DatabaseClock(ticking, 0.0), say=say, rng=random.Random(1),
+    )  # fmt: skip
+
+    def ask(number: int) -> Answer:
+        clocks = ClockReadings(None, None, NOW)
+        return ledger.exchange(
+            Ask(client="c", number=number, now=boot[0], hold_s=20.0, clocks=clocks, wants={"write": 1})
+        )
+
+    with closing(ledger):
+        assert ask(1).leases
+        postgres_server.stop(signal.SIGQUIT)
+
+        def start_again() -> None:
+            told.wait(20)
+            postgres_server.start()
+
+        starting = threading.Thread(target=start_again)
+        starting.start()
+        assert ask(2).leases
+        starting.join()
+    assert "nothing is sent until the quota ledger answers: PostgreSQL at" in said[0]
+    assert said[1] == "the quota ledger answers again, and the run goes on"
+    assert len(said) == 2
+
+
+def test_a_wait_for_the_database_ends_with_the_run(postgres: Database, clock: SetClock) -> None:
+    one = Host(clock.address, clock)
+    one.ask()
+    one.ledger._address = Address.parse("postgresql://127.0.0.1:1/nobody")
+    one.ledger._drop()
+    one.ledger.interrupt()
+    with pytest.raises(LedgerError, match="closed while its database was away"):
+        one.ask()
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "hint"),
+    [
+        ({"user": "nobody-here"}, "does not exist", "psql"),
+        ({"database": "template1"}, "tables are not there", "bulkwriter ledger init"),
+        ({"options": (), "hosts": (("127.0.0.1", "PORT"),)}, "password", "psql"),
+    ],
+)
+def test_what_does_not_pass_is_an_error_that_says_what_to_do(
+    postgres: Database, clock: SetClock, change: dict[str, Any], said: str, hint: str
+) -> None:
+    if "hosts" in change:
+        change = {
+            **change,
+            "hosts": (("127.0.0.1", str(postgres.server.port)),),
+            "secrets": (("password", "wrong-" + PASSWORD),),
+        }
+    one = Host(replace(postgres.address, **change), clock)
+    for _ in range(2):  # then for ever
+        with pytest.raises(LedgerError, match=said) as raised:
+            one.ask(1)
+        assert hint in raised.value.hint.typed
+        assert PASSWORD not in str(raised.value) + repr(raised.value.__cause__) + repr(raised.value.__context__)
+
+
+def test_a_database_that_is_away_at_the_start_is_an_error_in_the_end(clock: SetClock) -> None:
+    one = Host(Address.parse("postgresql://127.0.0.1:1/nobody"), clock)
+    one.boot = 0.0
+
+    def boot() -> float:
+        one.boot += 6.0
+        return one.boot
+
+    one.ledger._boot = boot
+    with pytest.raises(LedgerError, match="refused"):
+        one.ask(1)
+
+
+def test_readers_change_nothing(postgres: Database, clock: SetClock) -> None:
+    one = Host(clock.address, clock)
+    one.ask()
+    one.spend(7)
+    before = postgres.sql("SELECT * FROM bulkwriter.accounts") + postgres.sql("SELECT * FROM bulkwriter.spent")
+    rows, place, now = read_postgres(clock.address, "a")
+    assert [row.requests for row in rows.spent if not row.client] == [7]
+    assert (place.boot, now) == ("1", NOW)
+    assert read_postgres(clock.address, "other")[0].spent == []
+    assert postgres.sql("SELECT * FROM bulkwriter.accounts") + postgres.sql("SELECT * FROM bulkwriter.spent") == before
+
+
+def test_what_no_window_reaches_goes(postgres: Database, clock: SetClock) -> None:
+    one = Host(clock.address, clock)
+    one.ask()
+    one.spend(7)
+    at = later(clock, 40 * DAY_S, one)
+    one.spend(1)
+    assert [count for _, count in spent(postgres)] == [1]
+    later(clock, DAY_S / 2, one, at=at)
+    assert one.ask(1).leases
