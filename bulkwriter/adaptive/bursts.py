@@ -23,7 +23,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from .recent import Mark
@@ -79,15 +79,18 @@ def burst(stretches: list[tuple[float, int]], rate: float) -> float:
 
 
 def agreed(
-    throttles: Iterable[T], burst_of: Callable[[T, float], float], low: float, high: float, *, steps: int
+    throttles: Sequence[T], burst_of: Callable[[T, float], float], low: float, high: float, *, steps: int
 ) -> tuple[float, float]:
     """The rate between those two at which all throttles used up the same burst, and how far they are from that, in
     requests.
     """
-    rates = [low * (high / low) ** (n / steps) for n in range(steps + 1)]
-    spreads = [variance([burst_of(one, rate) for one in throttles]) for rate in rates]
-    least = min(spreads)
-    likely = [rate for rate, spread in zip(rates, spreads, strict=True) if spread <= least + CHANCE]
+    for _ in range(2):  # the second time between the likely rates alone: a step of the first is some percent
+        step = (high / low) ** (1 / steps)
+        rates = [low * step**n for n in range(steps + 1)]
+        spreads = [variance([burst_of(one, rate) for one in throttles]) for rate in rates]
+        least = min(spreads)
+        likely = [rate for rate, spread in zip(rates, spreads, strict=True) if spread <= least + CHANCE]
+        low, high = max(low, likely[0] / step), min(high, likely[-1] * step)
     return math.exp(sum(map(math.log, likely)) / len(likely)), math.sqrt(least)
 
 

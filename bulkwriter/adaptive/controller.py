@@ -56,7 +56,7 @@ class Controller:
     """
 
     __slots__ = ("_busy", "_canaries", "_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold", "_in_flight",
-        "_is_canary", "_left_over", "_limit", "_memory", "_most", "_note", "_pace", "_peak", "_queue", "_recent",
+        "_is_canary", "_left_over", "_limit", "_memory", "_most", "_not_before", "_note", "_pace", "_peak", "_queue", "_recent",
         "_refused", "_replied", "_stated", "_told", "_trip_at", "_trip_sent", "in_flight_limit", "paused_until",
         "restore")  # fmt: skip
 
@@ -78,12 +78,15 @@ class Controller:
         self._trip_at, self._trip_sent = 0.0, 0  # a round trip ends with the first good reply to a request sent since
         self._memory, self._told, self._busy = Memory(), Told(), Busy()
         self._stated = Stated()
+        self._not_before = 0.0  # what the law for stated pauses lets catch up goes no earlier
         self.restore = self._memory.restore
         """Start from the rate that an earlier run learnt so many seconds ago.  Call it before anything is sent."""
 
     def next_send_at(self, now: float) -> float:
         """When the next request may go.  A time up to `now` means at once."""
         at, paused_until = self._pace.next_at, self.paused_until
+        if at < self._not_before:
+            at = self._not_before
         if self._floor.owed and self._floor.next_at < at:
             at = self._floor.next_at
         return at if at > paused_until else paused_until  # noqa: FURB136 asked once a pair: half the cost of max()
@@ -104,7 +107,7 @@ class Controller:
         elif self._pace.gap_s:
             self._pace.sent(now)
             if self._stated.leads:
-                self._pace.next_at = max(self._pace.next_at, self._stated.next_at(now, self._pace.gap_s, self._recent))
+                self._not_before = self._stated.next_at(now, self._pace.gap_s, self._recent)
 
     def on_good(self, now: float, sent_at: float, latency_s: float) -> None:
         """A whole reply that is no throttle."""
@@ -184,7 +187,7 @@ class Controller:
 
     def _give_up(self) -> None:
         """The law for stated pauses does not fit this server, or this throttle."""
-        self._stated.leads, self._stated.guard, self._pace.slack_s = False, 0, CATCH_UP_S
+        self._stated.leads, self._stated.guard, self._pace.slack_s, self._not_before = False, 0, CATCH_UP_S, 0.0
 
     def _end_left_over(self, sent_at: float) -> None:
         if sent_at < self.paused_until:

@@ -21,7 +21,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 KEPT: Final = 4096  # a second at 3,000/s; an older throttle is treated as an echo
-STRETCHES: Final = 64
+STRETCHES: Final = 256
 RANKED: Final = 16  # compare with at least so many, however long ago
 SPACED: Final = 8  # over so many the rate is known to an eighth, however late the loop wakes up
 RANKED_MIN: Final = 5  # with fewer nothing can be said

@@ -24,7 +24,6 @@ go on as for every other server.  What disproves it:
 
     a stated wait of more than `MOST_S`             it varies with what the server needs, so it is no constant
     the known limit was passed by more than `BEYOND`    it was too low: a cap, or a window shorter than the pause
-    a window refused fewer than it allows, twice    a counter, or chance
     it allows fewer than `COUNTED` in a pause       one request more or less is everything
     more than `HASTY` throttles soon after pauses   whatever it is, the law storms it
     a stretch of `PROVEN` pauses brought far more   a window longer than the pause, or a burst of many seconds
@@ -50,10 +49,11 @@ RESUME: Final = (
 )
 RESUME_SHORT: Final = 3.0  # after a first stretch of less than `SHORT` pauses: then a bucket's burst was nearly all
 SHORT: Final = 0.25
-RAMP: Final = 2.0  # times a second
-SPENT: Final = 0.8  # the burst is known to a request or two
+RAMP: Final = 1.7  # times a second; faster, and a bucket's rate is measured over too short a time
+SPENT: Final = 0.6  # the burst is known to a request or two, and its rate to half a percent
 MARGIN: Final = 0.005  # of a window's length: one request in 100 a second, and clocks
-BELOW: Final = 0.005  # under a bucket's rate, and what one request more or less makes, at most
+BELOW: Final = 0.002  # under a bucket's rate, and this share of what one request more or less makes, at most
+UNSURE: Final = 0.3
 BELOW_MOST: Final = 0.03
 GROWTH: Final = 0.02
 BEYOND: Final = 0.05  # of a window, whose count is exact
@@ -75,7 +75,7 @@ FELL: Final = 0.6  # of what was expected
 PROVEN: Final = 3.0  # pauses' time without a throttle
 CONFIRMED: Final = 0.03
 HASTY: Final = 6  # a limit that falls and returns takes fewer
-TRY_S: Final = 2.5
+TRY_S: Final = 3.6
 TRIES: Final = 3
 TRY_MOST_S: Final = 100.0  # then the old rate is forgotten, and growth alone finds it
 LEAST: Final = 0.01  # a pause, where nothing was taken at all
@@ -96,9 +96,12 @@ class Epoch(NamedTuple):
     """Some that end with it: how long, and how many."""
 
     def burst(self, rate: float) -> float:
-        """What a bucket of `rate` must have held: the most above it, and what was left when it refused."""
-        left = min(1.0, rate * self.stretches[-1][0]) if self.stretches else 0.0
-        return left + max((taken - rate * span_s for span_s, taken in ((0.0, 0), *self.stretches)))
+        """What a bucket of `rate` must have held: the most above it, and what was left when it refused.  That is less
+        than one, and between what came since the last request and what came since the first, since it holds whole ones.
+        """
+        first_s, gap_s = (self.stretches[0][0], self.stretches[-1][0]) if self.stretches else (0.0, 0.0)
+        left = (min(1.0, rate * gap_s) + min(1.0, rate * first_s)) / 2
+        return round(left + max((taken - rate * span_s for span_s, taken in ((0.0, 0), *self.stretches))))
 
     @property
     def fastest(self) -> float:
@@ -111,7 +114,7 @@ class Stated:
     """Told of every epoch that ends with a short stated pause; leads the pace while `leads`."""
 
     __slots__ = ("_base", "_burst", "_checked", "_count", "_hasty", "_is_trial", "_old", "_proven_per_s", "_refused_at",
-                 "_rested_s", "_resumed", "_seen", "_short", "_started", "_tau_s", "_trial_at", "_tries",
+                 "_rested_s", "_resumed", "_seen", "_started", "_tau_s", "_trial_at", "_tries",
                  "_try_at", "_unsure", "_window_s", "guard", "guard_s", "is_wrong", "kind", "leads", "pause_s",
                  "per_s")  # fmt: skip
 
@@ -132,14 +135,14 @@ class Stated:
         self._burst = 0.0
         self._unsure = 0.0  # share of the rate
         self._hasty = 0  # throttles in a row that came soon after a pause
-        self._count, self._window_s, self._short = 0, 0.0, 0
+        self._count, self._window_s = 0, 0.0
         self._tau_s = TAU_S
         self._proven_per_s = self._old = 0.0
         self._is_trial, self._trial_at, self._tries, self._try_at = False, 0.0, 0, math.inf
 
     def refused(self, mark: Mark, stated_s: float, sends: RecentSends) -> None:
         """An epoch ended with a stated pause."""
-        self.leads, self._refused_at = True, mark.at
+        before, self.leads, self._refused_at = self._refused_at, True, mark.at
         self.pause_s = max(self.pause_s if self._seen else 0.0, stated_s)
         taken, span_s = mark.taken - self._resumed.taken, mark.at - self._resumed.at
         within = sends.taken_in(mark, self.pause_s)
@@ -152,6 +155,10 @@ class Stated:
         if self._is_trial:
             self._is_trial = False
             self._tries += 1
+            wait_s = TRY_S * 2.0 ** max(0, self._tries - TRIES + 1)
+            self._try_at += wait_s
+            if wait_s > TRY_MOST_S:
+                self._old = 0.0
             if self.kind:
                 return
         if self.kind == "window" and self._confirms(sends.taken_in(mark, self._window_s)):
@@ -164,7 +171,7 @@ class Stated:
         if self.kind != "window" and self._is_window(last):
             self._be_window()
         elif self.kind and is_lower:
-            self._fall()
+            self._fall(before if mark.at - before < PROVEN * self.pause_s else mark.at)
             self._seen.append(last)
         elif len(self._seen) > 1:
             self._be_bucket(last)
@@ -182,16 +189,13 @@ class Stated:
         if count < (1 - NEARLY) * self._count - 1:
             return False
         self._tau_s = min(2 * self._tau_s, TAU_MAX_S)
-        self._short = self._short + 1 if count < self._count else 0
-        if self._short == 2:
-            self.is_wrong = count < (1 - NEARLY) * self._count
-            self._count, self._short = count, 0
+        self._count, self.per_s = count, count / self._window_s
         return True
 
-    def _fall(self) -> None:
-        """The limit is lower than it was."""
+    def _fall(self, since: float) -> None:
+        """The limit is lower than it was, since then."""
         if self._proven_per_s > self._old:
-            self._old, self._tries = self._proven_per_s, 0
+            self._old, self._tries, self._try_at = self._proven_per_s, 0, since + TRY_S
         self._seen.clear()
         self.kind, self.per_s, self._proven_per_s, self._burst = "", 0.0, 0.0, 0.0
 
@@ -234,17 +238,12 @@ class Stated:
         count = min(one.lately for one in self._seen)
         self.kind, self._count, self._window_s = "window", count, self.pause_s
         self.per_s = count / self.pause_s
-        self._tau_s, self._burst, self._short = TAU_WINDOW_S, float(count), 0
+        self._tau_s, self._burst = TAU_WINDOW_S, float(count)
 
     def resumed(self, now: float, mark: Mark) -> None:
         """The pause is over: the request sent at `mark` was taken."""
         self._rested_s = mark.at - self._refused_at
         self._resumed, self._checked, self._started = mark, mark, now
-        if self._old:
-            wait_s = TRY_S * 2.0 ** max(0, self._tries - TRIES)
-            self._try_at = self._refused_at + wait_s
-            if wait_s > TRY_MOST_S:
-                self._old = 0.0
 
     def passed(self, mark: Mark) -> None:
         """A round trip went well.  A pause's time in which few pairs came proves nothing, and does not count."""
@@ -265,6 +264,9 @@ class Stated:
             if now - self._trial_at <= max(self.pause_s, 4 * round_trip_s) + round_trip_s:
                 return (1 - MARGIN) * self._old
             self._restore(now)
+        elif self._old and not self.kind:
+            while self._try_at <= now:
+                self._try_at += TRY_S
         elif self._old and now >= self._try_at:
             self._is_trial, self._trial_at, self.guard = True, now, 0
             return (1 - MARGIN) * self._old
@@ -279,7 +281,7 @@ class Stated:
             self.guard, self.guard_s = self._count, self._window_s * (1 + MARGIN) / grown
             is_first = since_s < self._window_s / RUSH
             return (RUSH if is_first else FAST) * self.per_s * grown
-        grown = 1 - min(BELOW + self._unsure, BELOW_MOST) + max(GROWTH, self._unsure) * climb
+        grown = 1 - min(BELOW + UNSURE * self._unsure, BELOW_MOST) + max(GROWTH, UNSURE * self._unsure) * climb
         self.is_wrong = grown > 1 + max(BEYOND_BUCKET, BEYOND_UNSURE * self._unsure)
         return self.per_s * grown
 

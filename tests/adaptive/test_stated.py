@@ -17,7 +17,7 @@ from benchmarks.control.cells import Cell, bucket
 from benchmarks.control.stated import PLAIN, STATED, STATED_HELD_OUT
 from bulkwriter.adaptive import Controller
 from bulkwriter.adaptive.recent import Mark, RecentSends
-from bulkwriter.adaptive.stated import MARGIN, RESUME, RUSH, TAU_WINDOW_S, TRY_S, Stated
+from bulkwriter.adaptive.stated import MARGIN, RAMP, RESUME, RUSH, TAU_WINDOW_S, TRY_S, Stated
 
 IN_20_S, IN_20_S_OF_DROPS = 0.80, 0.64
 """Where a wait is stated: the worst of the cells here has 0.815, and of those whose limit drops 0.69."""
@@ -51,7 +51,7 @@ def test_after_one_throttle_the_pace_follows_what_was_taken_in_a_pauses_time() -
     server.refuse()
     assert not server.law.kind
     assert server.law.rate(server.now, 0.1) == pytest.approx(RESUME * (60 + 7), abs=RESUME)
-    assert server.law.rate(server.now + 1.0, 0.1) == pytest.approx(2 * server.law.rate(server.now, 0.1))
+    assert server.law.rate(server.now + 1.0, 0.1) == pytest.approx(RAMP * server.law.rate(server.now, 0.1))
 
 
 def test_the_same_count_in_another_time_is_a_window_and_is_never_exceeded() -> None:
@@ -99,9 +99,13 @@ def test_a_limit_that_fell_is_remembered_and_tried_again() -> None:
     server.refuse()
     assert not server.law.kind
     assert server.law.rate(server.now, 0.1) < 60
-    tried_at = server.now + TRY_S
-    assert server.law.rate(tried_at, 0.1) == pytest.approx((1 - MARGIN) * 100)
-    assert tried_at > refused_at
+    server.now = refused_at + TRY_S  # no trial before the new limit is known
+    assert server.law.rate(server.now, 0.1) > 100
+    server.take(25, 0.3)
+    server.refuse()
+    assert (server.law.kind, server.law.per_s) == ("window", 25.0)
+    assert server.law.rate(server.now, 0.1) == pytest.approx(RUSH * 25.0)
+    assert server.law.rate(server.now + TRY_S, 0.1) == pytest.approx((1 - MARGIN) * 100)
 
 
 def test_a_window_that_is_passed_without_a_throttle_was_none() -> None:
