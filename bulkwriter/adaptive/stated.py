@@ -26,7 +26,7 @@ go on as for every other server.  What disproves it:
     the known limit was passed by more than `BEYOND`    it was too low: a cap, or a window shorter than the pause
     it allows fewer than `COUNTED` in a pause       one request more or less is everything
     more than `HASTY` throttles soon after pauses   whatever it is, the law storms it
-    a stretch of `PROVEN` pauses brought far more   a window longer than the pause, or a burst of many seconds
+    a stretch brought more than it allows           a window longer than the pause, a burst of many seconds, or a cap
 
 Invariants: no more than one trial a pause; a rate above the known one comes from growth or a trial alone.  Not here:
 the pause itself (`hold.py`), windows whose pauses are long (`window.py`), crowds (`crowd.py`).
@@ -178,10 +178,10 @@ class Stated:
         self.is_wrong = bool(self.kind) and self._is_refuted()
 
     def _is_refuted(self) -> bool:
-        """Whether what is known now brings too few to be known, or far fewer than a long stretch brought."""
+        """Whether what is known now brings too few to be known, or fewer than a stretch brought: it may begin and end
+        within a window."""
         return self.per_s * self.pause_s < COUNTED or any(
-            one.span_s > PROVEN * self.pause_s and self.per_s < FELL * one.taken / (one.span_s + self.pause_s)
-            for one in self._seen
+            one.taken > self.per_s * (one.span_s + 2 * self.pause_s) for one in self._seen
         )
 
     def _confirms(self, count: int) -> bool:
