@@ -55,10 +55,10 @@ class Controller:
     (also for a 503 that states Retry-After), `on_busy` (for one that does not) and `note_error` (everything else).
     """
 
-    __slots__ = ("_busy", "_canaries", "_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold", "_in_flight",
-        "_is_canary", "_left_over", "_limit", "_memory", "_most", "_not_before", "_note", "_pace", "_peak", "_queue", "_recent",
-        "_refused", "_replied", "_stated", "_told", "_trip_at", "_trip_sent", "in_flight_limit", "paused_until",
-        "restore")  # fmt: skip
+    __slots__ = ("_busy", "_canaries", "_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold",
+        "_in_flight", "_is_canary", "_left_over", "_limit", "_memory", "_most", "_not_before", "_note", "_pace",
+        "_peak", "_queue", "_recent", "_refused", "_replied", "_stated", "_told", "_trip_at", "_trip_sent",
+        "in_flight_limit", "paused_until", "restore")  # fmt: skip
 
     def __init__(self, in_flight: int, *, pause_cap_s: float, rng: random.Random, min_rate: float = 0.0) -> None:
         self._most = in_flight
@@ -270,12 +270,11 @@ class Controller:
             limit.begin(mark)  # few pairs came lately, which says nothing about the limit
         is_again = refusal.sent_before <= self._cut_sent and not was_starting
         self._cut_at, self._cut_sent = now, self._recent.sent
-        left_s = limit.hold_ends(mark).left_s(now)
+        left_s = limit.hold_ends_at(mark) - now if limit.window_s else 0.0
         if is_again:
             limit.revoke()
         else:
-            climbed = pace.rate if retry_after_s is None else min(pace.rate, max(refusal.per_s, limit.safe))
-            self._refused = mark, climbed  # steeply where pauses are stated: much further than when the request went
+            self._refused = mark, pace.rate
         can_tell = not (was_starting or is_again or limit.is_shared) and (self._crowd.is_capped or not limit.is_rate)
         can_tell = can_tell and not (self._stated.leads and self._stated.guard)
         trip_s, is_new = self._queue.round_trip_s, limit.trust < TRUSTED
@@ -288,8 +287,8 @@ class Controller:
         elif not was_starting and not self._floor.per_s and left_s > max(EXPECTED_S, EXPECTED_GAPS * pace.gap_s):
             self._begin_hold(now, None)
         else:
-            first, is_crowd = self._memory.refused_first, self._crowd.is_likely
-            rate = first(limit, mark, pace.rate) if was_starting else limit.refused(mark, pace.rate, is_crowd=is_crowd)
+            first = self._memory.refused_first
+            rate = first(limit, mark, pace.rate) if was_starting else limit.refused(mark, pace.rate)
             self._share(now) if limit.is_shared else self._dip(now, rate * (1 - DIP) if rate == limit.safe else rate)
 
     def _share(self, now: float) -> None:
@@ -300,8 +299,8 @@ class Controller:
     def _dip(self, now: float, rate: float) -> None:
         pace, limit, round_trip_s = self._pace, self._limit, self._queue.round_trip_s
         limit.climbs.account(self._recent.refused, is_whole=now - pace.since >= 0.3 * limit.span_s(round_trip_s))
-        due_at, dear_s = pace.next_at, limit.dear_s(rate, round_trip_s)
-        pace.dip(now, rate, top=limit.top, span_s=max(limit.span_s(round_trip_s), dear_s), is_straight=dear_s > 0)
+        due_at = pace.next_at
+        pace.dip(now, rate, top=limit.top, span_s=limit.span_s(round_trip_s))
         if self._floor.per_s:
             self._crowd.least = self._queue.least = self._floor.in_flight(round_trip_s, self._most)
             pace.next_at = max(due_at, now)  # throttles that come faster than its gap must not put the floor off
@@ -312,8 +311,8 @@ class Controller:
             self._keep_floor(now)
             return
         self._cut_at, self._cut_sent, self._canaries = now, self._recent.sent, 1
-        ends = self._limit.hold_ends(Mark(now, self._recent.taken))
-        self._pause_until(now, self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, ends=ends))
+        ends_at = self._limit.hold_ends_at(Mark(now, self._recent.taken))
+        self._pause_until(now, self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, ends_at=ends_at))
 
     def _keep_floor(self, now: float) -> None:
         """Nothing was taken, but the floor is promised: no pause and no canary, only the minimum rate."""

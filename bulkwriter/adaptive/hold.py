@@ -3,10 +3,7 @@
     stated     what Retry-After says, never less, and up to 2 % or 2 s more, so that clients come back one by one; when
                the fourth canary in a row is refused at its stated time, our own delay if that is longer
     unstated   0.03 s (up to 0.1 s at low rates) · 1.3**n, ±10 %, and never above the user's cap: 0.03, 0.04, 0.05, …;
-               but none goes past the moment at which a window of a usual length would end that began with the run
-    expected   where the server's window is known, so is its end (`window.py`): the first canary goes when it may end at
-               the earliest, some more until the latest, and after that at growing distances, from 1 % of the window on
-
+               but none goes past the end of the known window, or of one of a usual length that began with the run
 Invariant: `until` of a stated hold is never before the stated time.  The controller decides whether there is a hold,
 and which request is the canary.
 """
@@ -15,8 +12,6 @@ from __future__ import annotations
 
 import random
 from typing import Final, NamedTuple
-
-from .window import Ends
 
 FIRST_S: Final = 0.03
 FIRST_MAX_S: Final = 0.1
@@ -27,9 +22,7 @@ STATED_JITTER: Final = 0.02
 STATED_JITTER_MAX_S: Final = 2.0
 STATED_TRIES: Final = 4
 NEAR: Final = 4.0  # a usual end so much nearer than the own delay is not waited for: the hold began just before it
-STEPS: Final = 4  # canaries between the earliest and the latest end
 STEP: Final = 0.01
-LATE: Final = 0.002  # of the window: clocks and networks are not exact
 LONG_S: Final = 0.2  # shorter ones are a bucket that fills again
 LONG_GAPS: Final = 3.0
 LONG_TRIPS: Final = 2.0
@@ -64,38 +57,27 @@ class Hold:
         self.is_stated = False
         self._level = 0
 
-    def refuse(self, now: float, *, gap_s: float, stated_s: float | None, ends: Ends) -> float:
+    def refuse(self, now: float, *, gap_s: float, stated_s: float | None, ends_at: float) -> float:
         """A throttle: returns when the next canary may go."""
         if self.since is None:
             self.since, self.refused, self._level = now, 0, 0
         else:
             self.refused += 1
         self.refused_at, self.is_stated = now, stated_s is not None
-        delay_s = self._expected_s(now, ends) if ends.length_s else self._next_s(gap_s, ends.latest_at - now)
+        delay_s = self._next_s(gap_s, ends_at - now)
         if stated_s is None:
             return now + delay_s
         extra_s = self._rng.uniform(0.0, min(STATED_JITTER * stated_s, STATED_JITTER_MAX_S))
         own_s = delay_s if self.refused >= STATED_TRIES else 0.0
         return now + max(stated_s + extra_s, own_s)
 
-    def _next_s(self, gap_s: float, usual_s: float) -> float:
+    def _next_s(self, gap_s: float, left_s: float) -> float:
         own_s = max(FIRST_S, min(2 * gap_s, FIRST_MAX_S)) * GROWTH ** min(self._level, LEVEL_MAX)
         own_s = min(self._cap_s, own_s * self._rng.uniform(1 - JITTER, 1 + JITTER))
-        if own_s / NEAR < usual_s < own_s:
-            return min(self._cap_s, usual_s * (1 + STEP))
+        if own_s / NEAR < left_s < own_s:
+            return min(self._cap_s, left_s * (1 + STEP))
         self._level += 1
         return own_s
-
-    def _expected_s(self, now: float, ends: Ends) -> float:
-        step_s, late_s = STEP * ends.length_s, LATE * ends.length_s
-        if now < ends.earliest_at:
-            delay_s = ends.earliest_at - now + late_s
-        elif now < ends.latest_at:
-            delay_s = max(step_s, min(ends.latest_at - now, (ends.latest_at - ends.earliest_at) / STEPS)) + late_s
-        else:
-            delay_s = step_s * GROWTH ** min(self._level, LEVEL_MAX)
-            self._level += 1
-        return min(self._cap_s, max(FIRST_S, delay_s))
 
     def end(self, now: float, sent_at: float, *, rate: float, round_trip_s: float) -> EndedHold:
         """A request sent at `sent_at` was taken, where at most `rate` is allowed."""

@@ -37,14 +37,12 @@ from .pauses import StatedPauses
 from .recent import Mark
 from .sharing import Sharing
 from .stated import LONG_S
-from .window import Ends, Window
+from .window import Window
 
 COUNTED: Final = 10  # requests taken, or a rate is not measured: ±10 % of a bucket's
 COUNTED_ROUGHLY: Final = 4
 COUNTED_SHORT: Final = 30  # the same when nothing but a short hold ends the measurement
 AVERAGED: Final = 2  # measurements, after which the average is exact; the first ones waste much of a climb
-SURE: Final = 3  # measurements alike
-ALIKE: Final = 0.01  # a rate limit repeats itself so well; what a cap lets through varies with latency
 SAME: Final = 0.05
 EXACT: Final = 0.025  # of what a window of a usual length allows; more is a wrong count
 OTHER: Final = 0.20
@@ -62,8 +60,8 @@ KNOWN: Final = 4.0  # what contradicts such a trust is another limit
 class Limit:
     """The measured limit and how far it can be trusted."""
 
-    __slots__ = ("_before", "_bursts", "_ends", "_floor", "_has_fallen", "_is_rough", "_measured",
-                 "_pauses", "_sharing", "_window", "alike", "climbs", "credit", "known_at", "safe", "top",
+    __slots__ = ("_before", "_bursts", "_ends", "_floor", "_has_fallen", "_measured",
+                 "_pauses", "_sharing", "_window", "climbs", "credit", "known_at", "safe", "top",
                  "trust")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
@@ -71,14 +69,11 @@ class Limit:
         self.safe = 0.0
         self.top = math.inf
         self.trust = 1.0
-        self.alike = 0
-        """Measurements in a row within `ALIKE` of each other.  A different one halves the count."""
         self.credit = 0.0
         self.climbs = Climbs()
         self.known_at = -math.inf
         self._sharing = Sharing()
         self._ends = Mark(0.0, 0)  # of the last epoch
-        self._is_rough = True  # counting began while the server did not refuse
         self._before: tuple[Mark, float, float, float, float] | None = None
         self._bursts = Bursts()
         self._pauses = StatedPauses()
@@ -92,9 +87,8 @@ class Limit:
         self._bursts.passed(mark)
 
     def begin(self, mark: Mark) -> None:
-        """Count from here: the server was not refusing, so the first measurement may read too high."""
+        """Count from here: the server was not refusing."""
         self._ends = mark
-        self._is_rough = True
         self._window.begin(mark)
 
     def guess(self, rate: float) -> None:
@@ -104,8 +98,8 @@ class Limit:
 
     @property
     def is_rate(self) -> bool:
-        """Whether it was measured alike so often that it is no cap, or is a window."""
-        return self.alike >= SURE or self._window.requests > 0
+        """Whether it is a window, and no cap."""
+        return self._window.requests > 0
 
     @property
     def is_shared(self) -> bool:
@@ -123,25 +117,21 @@ class Limit:
 
     def span_s(self, round_trip_s: float) -> float:
         """How long the next climb to `top` lasts."""
-        return self.climbs.span_s(self.top, trust=self.trust, measured=self._measured, round_trip_s=round_trip_s)
+        return self.climbs.span_s(self.top, trust=self.trust, round_trip_s=round_trip_s)
 
-    def dear_s(self, rate: float, round_trip_s: float) -> float:
-        """How long it lasts from `rate` where throttles are dear; 0 if they are not."""
-        return self.climbs.dear_s(rate, self.top, trust=self.trust, round_trip_s=round_trip_s)
-
-    def refused(self, mark: Mark, rate: float, *, is_crowd: bool = False) -> float:
+    def refused(self, mark: Mark, rate: float) -> float:
         """An epoch ended at `mark`, at this rate.  Returns the rate to go on at."""
         self._before = self._ends, self.safe, self.top, self.trust, self.credit
         self.credit *= CREDIT_KEPT
         self._window.note(mark)
         taken, measured = mark.taken - self._ends.taken, self._measure(mark, self._ends)
-        if not (is_crowd or self._floor):
+        if not self._floor:
             self._sharing.refused(measured, rate, taken=taken, was=self.safe)
         self._bursts.refused(mark)
         if measured:
             self._learn(self._agreed(measured, rate), rate, taken)
             self.known_at = mark.at
-            self._ends, self._is_rough = mark, False
+            self._ends = mark
             return self.safe
         return self.fall(rate, mark)
 
@@ -192,9 +182,9 @@ class Limit:
         """Where to go on after a hold: a throttle is dear where it costs a stated pause, until the limit is known."""
         return self.safe if is_dear and self.trust < TRUSTED else (self.safe + self.top) / 2
 
-    def hold_ends(self, mark: Mark) -> Ends:
+    def hold_ends_at(self, mark: Mark) -> float:
         """When a hold that begins with a throttle at `mark` will end."""
-        return self._window.ends(mark)
+        return self._window.ends_at(mark)
 
     def resumed(self, mark: Mark, hold: EndedHold, refused: tuple[Mark, float] | None) -> bool:
         """A hold ended: the request sent at `mark` was taken.  False if nothing could be learnt from it.
@@ -209,8 +199,6 @@ class Limit:
         self._bursts.passed(mark)
         self._window.note(mark)
         is_window = False
-        if not hold.is_stated:
-            self._window.doubt(hold.cost_s, is_needless=hold.is_idle)
         if hold.is_long and (not hold.is_stated or hold.lasted_s > LONG_S):
             is_window = self._window.held(mark, since, hold.lasted_s, hold.unsure_s)
         low = taken / span_s if taken >= COUNTED and span_s > 0 else self._window.rate(mark)
@@ -238,7 +226,7 @@ class Limit:
             self.credit = max(CREDIT_KEPT_HOLD * self.credit, given)
             self.known_at = mark.at
         if low or hold.is_long:
-            self._ends, self._is_rough = mark, False
+            self._ends = mark
         self._before = None
         self._sharing.held()
         return low > 0
@@ -246,8 +234,6 @@ class Limit:
     def _learn_stated(self, lasted_s: float, low: float, high: float, rate: float, taken: int) -> None:
         if lasted_s > LONG_S:
             self._learn(*self._pauses.long(low, high), taken)
-        elif self._is_rough:
-            self._learn(high, max(high, rate), taken)
         else:
             bursts = None if self._window.requests else self._bursts
             self._learn(*self._pauses.limit(low, high, rate, taken, bursts), taken)
@@ -257,7 +243,6 @@ class Limit:
         if (exact := self._window.exact) and abs(math.log(safe / exact)) < EXACT:
             safe = top = exact
         off = abs(math.log(safe / self.safe)) if self.safe else math.inf
-        self.alike = self.alike + 1 if off < ALIKE else self.alike // 2
         self._measured = 1 if off >= CHANGED else min(self._measured + 1, MEASURED_MOST)
         if off < max(SAME, 1.0 / max(1, taken)):  # one request more or less is chance
             self.trust = min(2 * self.trust, 1e4)

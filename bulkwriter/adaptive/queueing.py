@@ -5,9 +5,6 @@
     queue    late twice in a row, the second time with requests sent after the first (or one stall would be two), or
              at the start once with half as much again.  Then delivered rate · bearable latency is what the server
              works on (Little's law), and more only waits: that is the limit
-    slower   late, though a fifth fewer are in flight and latency did not follow: no queue, the server became slower.
-             Its latency is the new base, and the limit is what it was before
-    quiet    every 10 s under such a limit, one sample with 60 % in flight: base goes half the way to its latency
     growth   a tenth more when the limit is reached and latency is nearer to base than to late
 
 Base is the mean of the first 64 replies; the first of these go nearly alone.  Later it is a low mean: it falls a
@@ -30,9 +27,6 @@ SLACK: Final = 0.25
 SLACK_MIN_S: Final = 0.01
 START_SLACK: Final = 1.5
 CHANCE: Final = 2.0
-HELPS: Final = 0.8
-QUIET_S: Final = 10.0
-QUIET_SHARE: Final = 0.6
 GROWTH: Final = 0.1
 BASE_EARLY: Final = 4
 BASE_FIRST: Final = 64
@@ -45,8 +39,8 @@ LIMIT_MIN: Final = 2.0  # one alone cannot tell a queue from a slow server
 class Queueing:
     """The in-flight limit that latency teaches, and the round trip."""
 
-    __slots__ = ("_all", "_base_of", "_base_s", "_count", "_counts_from", "_most", "_quiet_at", "_quiet_limit",
-                 "_since", "_square_s2", "_sum_s", "_was", "_was_late", "delivered", "least", "limit",
+    __slots__ = ("_all", "_base_of", "_base_s", "_count", "_counts_from", "_most", "_since",
+                 "_square_s2", "_sum_s", "_was_late", "delivered", "least", "limit",
                  "round_trip_s")  # fmt: skip
 
     def __init__(self, most: int) -> None:
@@ -60,9 +54,6 @@ class Queueing:
         self._base_s = 0.0  # until there are some replies
         self._base_of = 0  # how many
         self._was_late = False
-        self._was: tuple[float, float] | None = None  # limit and latency before a row of cuts
-        self._quiet_at = 0.0
-        self._quiet_limit = 0.0  # to go back to; 0 while not looking
         self._counts_from = 0.0  # requests sent before a change of the limit say nothing of it
         self._sum_s = self._square_s2 = self._since = 0.0
         self._count = self._all = 0
@@ -107,17 +98,12 @@ class Queueing:
         is_late = mean_s > max(self._bearable_s(), self._base_s + CHANCE * error_s)
         count = self._next_sample(now, mean_s)
         if is_paced:
-            self.limit, self._quiet_limit, self._was = float(self._most), 0.0, None
-            is_late = False
-        if self._quiet_limit:
-            self._end_quiet(now, mean_s)
-            return False
+            self.limit, is_late = float(self._most), False
         was_late, self._was_late = self._was_late, is_late
         if is_late:
             self._counts_from = now
             is_sure = was_late or (is_starting and mean_s > START_SLACK * self._bearable_s())
-            return is_sure and (peak > LIMIT_MIN or self._was is not None) and self._shrink(now, mean_s)
-        self._was = None
+            return is_sure and peak > LIMIT_MIN and self._shrink(now)
         self._learn_base(mean_s, error_s, count)
         if self.is_found:
             self._relax(now, peak, mean_s)
@@ -142,36 +128,16 @@ class Queueing:
         elif not self.is_found:
             self._base_s *= BASE_RISE
 
-    def _shrink(self, now: float, mean_s: float) -> bool:
-        if self._was:
-            limit, before_s = self._was
-            share = self.limit / limit
-            if share < HELPS:
-                if mean_s > before_s * (1 + share) / 2:
-                    self._base_s, self._was = mean_s, None
-                    self._change(now, limit)
-                    return False
-                self._was = self.limit, mean_s
+    def _shrink(self, now: float) -> bool:
         useful = max(LIMIT_MIN, self.least, self.delivered * self._bearable_s())
         if useful >= self.limit:
             return False
-        if not self._was:
-            self._was = min(self.limit, 2 * self.delivered * mean_s), mean_s
         self._change(now, useful)
-        self._quiet_at = now + QUIET_S
         return True
 
     def _relax(self, now: float, peak: int, mean_s: float) -> None:
-        if now >= self._quiet_at:
-            self._quiet_limit = self.limit
-            self._change(now, max(1.0, self.least, QUIET_SHARE * self.limit))
-        elif peak >= int(self.limit) and mean_s < (self._base_s + self._bearable_s()) / 2:
+        if peak >= int(self.limit) and mean_s < (self._base_s + self._bearable_s()) / 2:
             self._change(now, min(self._most, self.limit + max(1.0, GROWTH * self.limit)))
-
-    def _end_quiet(self, now: float, mean_s: float) -> None:
-        self._base_s += (mean_s - self._base_s) / 2
-        self._change(now, self._quiet_limit)
-        self._quiet_limit, self._quiet_at = 0.0, now + QUIET_S
 
     def _change(self, now: float, limit: float) -> None:
         self.limit = float(limit)

@@ -25,7 +25,6 @@ go on as for every other server.  What disproves it:
     a stated wait of more than `MOST_S`             it varies with what the server needs, so it is no constant
     the known limit was passed by more than `BEYOND`    it was too low: a cap, or a window shorter than the pause
     it allows fewer than `COUNTED` in a pause       one request more or less is everything
-    more than `HASTY` throttles soon after pauses   whatever it is, the law storms it
     a stretch brought more than it allows           a window longer than the pause, a burst of many seconds, or a cap
 
 Invariants: no more than one trial a pause; a rate above the known one comes from growth or a trial alone.  Not here:
@@ -74,7 +73,6 @@ MISFIT: Final = 0.02  # of a burst, and one request: throttles further apart fit
 FELL: Final = 0.6  # of what was expected
 PROVEN: Final = 3.0  # pauses' time without a throttle
 CONFIRMED: Final = 0.03
-HASTY: Final = 6  # a limit that falls and returns takes fewer
 TRY_S: Final = 3.6
 TRIES: Final = 3
 TRY_MOST_S: Final = 100.0  # then the old rate is forgotten, and growth alone finds it
@@ -113,7 +111,7 @@ class Epoch(NamedTuple):
 class Stated:
     """Told of every epoch that ends with a short stated pause; leads the pace while `leads`."""
 
-    __slots__ = ("_base", "_burst", "_checked", "_count", "_hasty", "_is_trial", "_old", "_proven_per_s", "_refused_at",
+    __slots__ = ("_base", "_burst", "_checked", "_count", "_is_trial", "_old", "_proven_per_s", "_refused_at",
                  "_rested_s", "_resumed", "_seen", "_started", "_tau_s", "_trial_at", "_tries",
                  "_try_at", "_unsure", "_window_s", "guard", "guard_s", "is_wrong", "kind", "leads", "pause_s",
                  "per_s")  # fmt: skip
@@ -134,7 +132,6 @@ class Stated:
         self._seen: list[Epoch] = []
         self._burst = 0.0
         self._unsure = 0.0  # share of the rate
-        self._hasty = 0  # throttles in a row that came soon after a pause
         self._count, self._window_s = 0, 0.0
         self._tau_s = TAU_S
         self._proven_per_s = self._old = 0.0
@@ -148,10 +145,6 @@ class Stated:
         within = sends.taken_in(mark, self.pause_s)
         is_first = not self._seen and span_s < SHORT * self.pause_s
         self._base = (RESUME_SHORT if is_first else RESUME) * within / self.pause_s
-        self._hasty = self._hasty + 1 if span_s < PROVEN * self.pause_s else 0
-        if self._hasty > HASTY:
-            self.is_wrong = True
-            return
         if self._is_trial:
             self._is_trial = False
             self._tries += 1

@@ -14,9 +14,6 @@ foretold.  It does not matter how the requests were spread: a log gives back eve
                replaces them where it is longer: the first may have begun midway
     length_s   where one length that people choose (`USUAL_S`) is within the bounds, and no other, it is that one, and
                the limit is known exactly
-    doubted    any count and the time it takes agree with an even pace, so a wrong one can last.  When no usual length
-               is within the bounds, and `DOUBTED` holds in a row were over at the first try and yet cost more than
-               `DEAR` of the window each, it is forgotten, and counted anew from the next long hold on
     marks      when how many had been taken: at throttles, at ends of holds, and every 1/`STEPS` of a window between
 
 The rate is measured over `USED` of the requests, since one more or less must not reach back into the hold before.
@@ -28,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final
 
 from .recent import Mark
 
@@ -40,33 +37,18 @@ USED: Final = 0.95
 STEPS: Final = 32
 KEPT: Final = 256
 USUAL_S: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600)
-DOUBTED: Final = 3
-DEAR: Final = 0.05
 USUAL_OFF: Final = 0.01  # clocks and networks are not exact
-
-
-class Ends(NamedTuple):
-    """When a hold should end, and of how long a window: 0 where that is not known."""
-
-    earliest_at: float
-    latest_at: float
-    length_s: float
-
-    def left_s(self, now: float) -> float:
-        """How much longer at most, 0 where that is not known."""
-        return self.latest_at - now if self.length_s else 0.0
 
 
 class Window:
     """The window of a server that has one."""
 
-    __slots__ = ("_doubts", "_first", "_holds", "_is_whole", "_marks", "_start_unsure_s", "longest_s", "requests",
+    __slots__ = ("_first", "_holds", "_is_whole", "_marks", "_start_unsure_s", "longest_s", "requests",
                  "shortest_s")  # fmt: skip
 
     def __init__(self) -> None:
         self.requests = 0
         self.shortest_s = self.longest_s = 0.0
-        self._doubts = 0  # needless holds in a row
         self._first = 0  # what `requests` was at first
         self._marks: deque[Mark] = deque(maxlen=KEPT)
         self._holds: list[tuple[Mark, float]] = [(Mark(0.0, 0), math.inf)]  # their ends, each longer than the next one
@@ -81,11 +63,8 @@ class Window:
     @property
     def usual_s(self) -> float:
         """The one usual length within the bounds, or 0."""
-        usual = self._usual()
+        usual = [s for s in USUAL_S if self.shortest_s * (1 - USUAL_OFF) <= s <= self.longest_s * (1 + USUAL_OFF)]
         return float(usual[0]) if len(usual) == 1 else 0.0
-
-    def _usual(self) -> list[int]:
-        return [s for s in USUAL_S if self.shortest_s * (1 - USUAL_OFF) <= s <= self.longest_s * (1 + USUAL_OFF)]
 
     @property
     def exact(self) -> float:
@@ -96,20 +75,12 @@ class Window:
     def forget(self) -> None:
         """The limit is another."""
         self.requests, self.shortest_s, self.longest_s = 0, 0.0, 0.0
-        self._doubts = 0
 
     def begin(self, mark: Mark) -> None:
         """Count from here: before, few pairs came, or none."""
         self._is_whole = mark.taken == 0
         self._holds = [(mark, math.inf)]
         self._start(mark)
-
-    def doubt(self, cost_s: float, *, is_needless: bool) -> None:
-        """A hold ended that was not stated; `is_needless`: its first canary was taken."""
-        is_doubtful = is_needless and cost_s > DEAR * self.length_s and not self._usual()
-        self._doubts = self._doubts + 1 if self.requests and is_doubtful else 0
-        if self._doubts == DOUBTED:
-            self.forget()
 
     def since(self, mark: Mark, held_s: float) -> Mark:
         """A hold of `held_s` ended at `mark`.  Returns the end of the last hold of about that length or longer."""
@@ -164,17 +135,14 @@ class Window:
             self.shortest_s, self.longest_s = max(self.shortest_s, shortest_s), min(self.longest_s, longest_s)
         return True
 
-    def ends(self, mark: Mark) -> Ends:
-        """When a hold that begins with a throttle at `mark` will end; where no window is known, when one of a usual
-        length would that began with what is counted."""
+    def ends_at(self, mark: Mark) -> float:
+        """When a hold that begins with a throttle at `mark` ends at the latest; where no window is known, when one of a
+        usual length would that began with what is counted."""
         first = self._first_at(mark)
-        if first is None:
-            since = self._holds[0][0].at
-            usual_at = next((since + s for s in USUAL_S if since + s > mark.at), math.inf)
-            return Ends(usual_at, usual_at, 0.0)
-        usual_s = self.usual_s
-        earliest_at = first - self._start_unsure_s + (usual_s or self.shortest_s)
-        return Ends(earliest_at, first + (usual_s or self.longest_s), self.length_s)
+        if first is not None:
+            return first + (self.usual_s or self.longest_s)
+        since = self._holds[0][0].at
+        return next((since + s for s in USUAL_S if since + s > mark.at), math.inf)
 
     def _first_at(self, mark: Mark) -> float | None:
         """When the first of the last `requests` before `mark` went."""
