@@ -84,13 +84,10 @@ def agreed(
     """The rate between those two at which all throttles used up the same burst, and how far they are from that, in
     requests.
     """
-    for _ in range(2):  # the second time between the likely rates alone: a step of the first is some percent
-        step = (high / low) ** (1 / steps)
-        rates = [low * step**n for n in range(steps + 1)]
-        spreads = [variance([burst_of(one, rate) for one in throttles]) for rate in rates]
-        least = min(spreads)
-        likely = [rate for rate, spread in zip(rates, spreads, strict=True) if spread <= least + CHANCE]
-        low, high = max(low, likely[0] / step), min(high, likely[-1] * step)
+    rates = [low * (high / low) ** (n / steps) for n in range(steps + 1)]
+    spreads = [variance([burst_of(one, rate) for one in throttles]) for rate in rates]
+    least = min(spreads)
+    likely = [rate for rate, spread in zip(rates, spreads, strict=True) if spread <= least + CHANCE]
     return math.exp(sum(map(math.log, likely)) / len(likely)), math.sqrt(least)
 
 

@@ -4,6 +4,9 @@
     wanted      `REQUESTS` for each throttle that an epoch costs, so that about 0.75 % are throttled; after stated
                 pauses `COST` times what the last one cost
     unsure      less than wanted while trust is low, for a limit hardly known is worth a throttle: trust · `UNSURE_S`
+    dear        where throttles cost a stated pause and the limit was not measured twice, the climb is straight, and
+                doubles the rate in `DEAR_S`: so slow that most of a second is spent near the limit before it is
+                crossed and the burst used
 
 Invariant: an epoch costs at least one throttle.
 """
@@ -18,6 +21,9 @@ COUNTED: Final = 15.0
 REQUESTS: Final = 135.0
 COST: Final = 200.0  # pauses take half a percent of the time then
 UNSURE_S: Final = 2.0
+DEAR_S: Final = 1.0
+DEAR_TRIPS: Final = 8.0
+DEAR_TRUST: Final = 2.0
 
 
 class Climbs:
@@ -42,6 +48,11 @@ class Climbs:
         wanted, counted_s = max(REQUESTS * self._throttles / top, COST * self.cost_s), COUNTED / top
         unsure = trust * max(UNSURE_S, counted_s)
         return max(MIN_S, counted_s, TRIPS * round_trip_s, min(unsure, wanted))
+
+    def dear_s(self, rate: float, top: float, *, trust: float, round_trip_s: float) -> float:
+        """How long to climb straight from `rate`; 0 if throttles are not dear."""
+        is_dear = self.cost_s > 0 and trust < DEAR_TRUST
+        return (top / rate - 1) * max(DEAR_S, DEAR_TRIPS * round_trip_s) if is_dear else 0.0
 
     def check(self) -> None:
         assert self._throttles >= 1.0

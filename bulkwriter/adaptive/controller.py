@@ -287,8 +287,8 @@ class Controller:
         elif not was_starting and not self._floor.per_s and left_s > max(EXPECTED_S, EXPECTED_GAPS * pace.gap_s):
             self._begin_hold(now, None)
         else:
-            first = self._memory.refused_first
-            rate = first(limit, mark, pace.rate) if was_starting else limit.refused(mark, pace.rate)
+            first, is_crowd = self._memory.refused_first, self._crowd.is_likely
+            rate = first(limit, mark, pace.rate) if was_starting else limit.refused(mark, pace.rate, is_crowd=is_crowd)
             self._share(now) if limit.is_shared else self._dip(now, rate * (1 - DIP) if rate == limit.safe else rate)
 
     def _share(self, now: float) -> None:
@@ -299,8 +299,8 @@ class Controller:
     def _dip(self, now: float, rate: float) -> None:
         pace, limit, round_trip_s = self._pace, self._limit, self._queue.round_trip_s
         limit.climbs.account(self._recent.refused, is_whole=now - pace.since >= 0.3 * limit.span_s(round_trip_s))
-        due_at = pace.next_at
-        pace.dip(now, rate, top=limit.top, span_s=limit.span_s(round_trip_s))
+        due_at, dear_s = pace.next_at, limit.dear_s(rate, round_trip_s)
+        pace.dip(now, rate, top=limit.top, span_s=max(limit.span_s(round_trip_s), dear_s), is_straight=dear_s > 0)
         if self._floor.per_s:
             self._crowd.least = self._queue.least = self._floor.in_flight(round_trip_s, self._most)
             pace.next_at = max(due_at, now)  # throttles that come faster than its gap must not put the floor off

@@ -23,10 +23,13 @@ from .recent import Refusal
 
 FIRST: Final = 0.5
 BLAME: Final = 0.7
+LIKELY: Final = 0.6  # not yet sure, but nobody else is to blame
 SAME: Final = 0.1
 SLACK: Final = 0.85
 WEIGHT: Final = 0.2
 WEIGHT_SAME: Final = 0.4
+ROOMY: Final = 3.0  # more than so many places free is no crowd; held by the cell of two equal clients
+ROOMY_SHARE: Final = 0.4
 PROBE_REQUESTS: Final = 250  # a throttle each is 0.4 %
 PROBE_MIN_S: Final = 2.0
 PROBE_COST: Final = 200.0
@@ -51,6 +54,11 @@ class Crowd:
         self._last = 0  # when one was refused last
         self._grows_at = 0.0
 
+    @property
+    def is_likely(self) -> bool:
+        """Whether requests in a crowd were refused, and not just any requests."""
+        return self._blame > (FIRST if self.is_capped else LIKELY)
+
     def free(self) -> None:
         """It was no crowd."""
         self.limit, self.is_capped, self._blame = float(self._most), False, FIRST
@@ -59,6 +67,9 @@ class Crowd:
         """A throttle: was it the crowd?  Then the limit falls."""
         if refusal.others < 1:
             self.free()
+            return False
+        if self.is_capped and self.limit - refusal.others > max(ROOMY, ROOMY_SHARE * self.limit):
+            self._blame /= 2  # refused though there was room: it is not the crowd, or not the crowd alone
             return False
         if self.is_capped and refusal.others < SLACK * self._first:
             self.free()

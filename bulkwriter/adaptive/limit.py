@@ -42,6 +42,8 @@ from .window import Window
 COUNTED: Final = 10  # requests taken, or a rate is not measured: ±10 % of a bucket's
 COUNTED_ROUGHLY: Final = 4
 COUNTED_SHORT: Final = 30  # the same when nothing but a short hold ends the measurement
+SURE: Final = 3  # measurements alike
+ALIKE: Final = 0.01  # a rate limit repeats itself so well; what a cap lets through varies with latency
 AVERAGED: Final = 2  # measurements, after which the average is exact; the first ones waste much of a climb
 SAME: Final = 0.05
 EXACT: Final = 0.025  # of what a window of a usual length allows; more is a wrong count
@@ -61,7 +63,7 @@ class Limit:
     """The measured limit and how far it can be trusted."""
 
     __slots__ = ("_before", "_bursts", "_ends", "_floor", "_has_fallen", "_measured",
-                 "_pauses", "_sharing", "_window", "climbs", "credit", "known_at", "safe", "top",
+                 "_pauses", "_sharing", "_window", "alike", "climbs", "credit", "known_at", "safe", "top",
                  "trust")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
@@ -69,6 +71,8 @@ class Limit:
         self.safe = 0.0
         self.top = math.inf
         self.trust = 1.0
+        self.alike = 0
+        """Measurements in a row within `ALIKE` of each other.  A different one halves the count."""
         self.credit = 0.0
         self.climbs = Climbs()
         self.known_at = -math.inf
@@ -98,8 +102,8 @@ class Limit:
 
     @property
     def is_rate(self) -> bool:
-        """Whether it is a window, and no cap."""
-        return self._window.requests > 0
+        """Whether it was measured alike so often that it is no cap, or is a window."""
+        return self.alike >= SURE or self._window.requests > 0
 
     @property
     def is_shared(self) -> bool:
@@ -119,13 +123,17 @@ class Limit:
         """How long the next climb to `top` lasts."""
         return self.climbs.span_s(self.top, trust=self.trust, round_trip_s=round_trip_s)
 
-    def refused(self, mark: Mark, rate: float) -> float:
+    def dear_s(self, rate: float, round_trip_s: float) -> float:
+        """How long it lasts from `rate` where throttles are dear; 0 if they are not."""
+        return self.climbs.dear_s(rate, self.top, trust=self.trust, round_trip_s=round_trip_s)
+
+    def refused(self, mark: Mark, rate: float, *, is_crowd: bool = False) -> float:
         """An epoch ended at `mark`, at this rate.  Returns the rate to go on at."""
         self._before = self._ends, self.safe, self.top, self.trust, self.credit
         self.credit *= CREDIT_KEPT
         self._window.note(mark)
         taken, measured = mark.taken - self._ends.taken, self._measure(mark, self._ends)
-        if not self._floor:
+        if not (is_crowd or self._floor):
             self._sharing.refused(measured, rate, taken=taken, was=self.safe)
         self._bursts.refused(mark)
         if measured:
@@ -243,6 +251,7 @@ class Limit:
         if (exact := self._window.exact) and abs(math.log(safe / exact)) < EXACT:
             safe = top = exact
         off = abs(math.log(safe / self.safe)) if self.safe else math.inf
+        self.alike = self.alike + 1 if off < ALIKE else self.alike // 2
         self._measured = 1 if off >= CHANGED else min(self._measured + 1, MEASURED_MOST)
         if off < max(SAME, 1.0 / max(1, taken)):  # one request more or less is chance
             self.trust = min(2 * self.trust, 1e4)

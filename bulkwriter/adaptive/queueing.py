@@ -5,6 +5,8 @@
     queue    late twice in a row, the second time with requests sent after the first (or one stall would be two), or
              at the start once with half as much again.  Then delivered rate · bearable latency is what the server
              works on (Little's law), and more only waits: that is the limit
+    slower   late, though a fifth fewer are in flight and latency did not follow: no queue, the server became slower.
+             Its latency is the new base, and the limit is what it was before
     growth   a tenth more when the limit is reached and latency is nearer to base than to late
 
 Base is the mean of the first 64 replies; the first of these go nearly alone.  Later it is a low mean: it falls a
@@ -27,6 +29,7 @@ SLACK: Final = 0.25
 SLACK_MIN_S: Final = 0.01
 START_SLACK: Final = 1.5
 CHANCE: Final = 2.0
+HELPS: Final = 0.8
 GROWTH: Final = 0.1
 BASE_EARLY: Final = 4
 BASE_FIRST: Final = 64
@@ -40,7 +43,7 @@ class Queueing:
     """The in-flight limit that latency teaches, and the round trip."""
 
     __slots__ = ("_all", "_base_of", "_base_s", "_count", "_counts_from", "_most", "_since",
-                 "_square_s2", "_sum_s", "_was_late", "delivered", "least", "limit",
+                 "_square_s2", "_sum_s", "_was", "_was_late", "delivered", "least", "limit",
                  "round_trip_s")  # fmt: skip
 
     def __init__(self, most: int) -> None:
@@ -54,6 +57,7 @@ class Queueing:
         self._base_s = 0.0  # until there are some replies
         self._base_of = 0  # how many
         self._was_late = False
+        self._was: tuple[float, float] | None = None  # limit and latency before a row of cuts
         self._counts_from = 0.0  # requests sent before a change of the limit say nothing of it
         self._sum_s = self._square_s2 = self._since = 0.0
         self._count = self._all = 0
@@ -98,12 +102,13 @@ class Queueing:
         is_late = mean_s > max(self._bearable_s(), self._base_s + CHANCE * error_s)
         count = self._next_sample(now, mean_s)
         if is_paced:
-            self.limit, is_late = float(self._most), False
+            self.limit, self._was, is_late = float(self._most), None, False
         was_late, self._was_late = self._was_late, is_late
         if is_late:
             self._counts_from = now
             is_sure = was_late or (is_starting and mean_s > START_SLACK * self._bearable_s())
-            return is_sure and peak > LIMIT_MIN and self._shrink(now)
+            return is_sure and (peak > LIMIT_MIN or self._was is not None) and self._shrink(now, mean_s)
+        self._was = None
         self._learn_base(mean_s, error_s, count)
         if self.is_found:
             self._relax(now, peak, mean_s)
@@ -128,10 +133,21 @@ class Queueing:
         elif not self.is_found:
             self._base_s *= BASE_RISE
 
-    def _shrink(self, now: float) -> bool:
+    def _shrink(self, now: float, mean_s: float) -> bool:
+        if self._was:
+            limit, before_s = self._was
+            share = self.limit / limit
+            if share < HELPS:
+                if mean_s > before_s * (1 + share) / 2:
+                    self._base_s, self._was = mean_s, None
+                    self._change(now, limit)
+                    return False
+                self._was = self.limit, mean_s
         useful = max(LIMIT_MIN, self.least, self.delivered * self._bearable_s())
         if useful >= self.limit:
             return False
+        if not self._was:
+            self._was = min(self.limit, 2 * self.delivered * mean_s), mean_s
         self._change(now, useful)
         return True
 

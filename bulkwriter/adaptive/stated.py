@@ -77,7 +77,8 @@ TRY_S: Final = 3.6
 TRIES: Final = 3
 TRY_MOST_S: Final = 100.0  # then the old rate is forgotten, and growth alone finds it
 LEAST: Final = 0.01  # a pause, where nothing was taken at all
-STEPS: Final = 48  # rates tried between two bounds
+STEPS: Final = 48  # rates tried between two bounds, and again
+CLOSE: Final = 1.1  # to the likeliest of them
 SEEN: Final = 4  # throttles; older ones may be of another limit
 
 
@@ -212,6 +213,8 @@ class Stated:
         high = min(one.fastest for one in self._seen)
         was, rate, misfit = self.per_s, max(low, min(high, LEAST / self.pause_s)), 0.0
         if 0.0 < low < high < math.inf:
+            near, _ = agreed(self._seen, Epoch.burst, low, high, steps=STEPS)
+            low, high = max(low, near / CLOSE), min(high, near * CLOSE)
             rate, misfit = agreed(self._seen, Epoch.burst, low, high, steps=STEPS)
         held = last.burst(rate)
         is_like = not self.kind and last.span_s <= self.pause_s and held > WINDOW_LIKE * rate * self.pause_s

@@ -7,10 +7,7 @@ import random
 
 import pytest
 
-from bulkwriter.adaptive.hold import FIRST_S, GROWTH, LATE, STEP, EndedHold, Hold
-from bulkwriter.adaptive.window import Ends
-
-NOT_KNOWN = Ends(math.inf, math.inf, 0.0)
+from bulkwriter.adaptive.hold import FIRST_S, GROWTH, STEP, EndedHold, Hold
 
 
 class Middle(random.Random):
@@ -24,8 +21,8 @@ def hold(cap_s: float = 60.0) -> Hold:
     return Hold(cap_s, Middle())
 
 
-def refused(one: Hold, now: float, ends: Ends = NOT_KNOWN) -> float:
-    at = one.refuse(now, gap_s=0.001, stated_s=None, ends=ends)
+def refused(one: Hold, now: float, ends_at: float = math.inf) -> float:
+    at = one.refuse(now, gap_s=0.001, stated_s=None, ends_at=ends_at)
     one.check()
     return at - now
 
@@ -35,10 +32,10 @@ def test_canaries_go_at_growing_distances_up_to_the_cap() -> None:
     assert [refused(one, 0.0) for _ in range(4)] == pytest.approx([FIRST_S, FIRST_S * GROWTH, 0.05, 0.05])
 
 
-def test_none_goes_past_the_end_of_a_window_of_a_usual_length() -> None:
+def test_none_goes_past_the_end_of_a_window() -> None:
     one, now, times = hold(), 0.5, [0.5]
     while now < 5.0:
-        now += refused(one, now, Ends(5.0, 5.0, 0.0))
+        now += refused(one, now, 5.0)
         times.append(now)
     assert 5.0 < times[-1] < 5.0 + 2 * STEP * (5.0 - times[-2])
     alone, now = hold(), 0.5
@@ -47,23 +44,9 @@ def test_none_goes_past_the_end_of_a_window_of_a_usual_length() -> None:
     assert now > times[-1]  # so it would have been without
 
 
-def test_a_known_window_is_asked_between_its_earliest_and_its_latest_end_and_then_patiently() -> None:
-    one, ends, now, times = hold(), Ends(8.0, 10.0, 10.0), 5.0, []
-    for _ in range(8):
-        now += refused(one, now, ends)
-        times.append(now)
-    late = LATE * 10.0
-    assert times[0] == pytest.approx(8.0 + late)
-    assert times[1] == pytest.approx(8.5 + 2 * late)
-    inside, after = [at for at in times if at <= 10.0 + late + 1e-9], [at for at in times if at > 10.0 + late + 1e-9]
-    assert len(inside) == 5
-    assert after[0] - inside[-1] == pytest.approx(STEP * 10.0, rel=0.35)
-    assert after[1] - after[0] > after[0] - inside[-1]
-
-
 def test_a_stated_time_is_never_undercut_by_what_is_expected() -> None:
     one = hold()
-    assert one.refuse(5.0, gap_s=0.001, stated_s=4.0, ends=Ends(6.0, 7.0, 10.0)) >= 9.0
+    assert one.refuse(5.0, gap_s=0.001, stated_s=4.0, ends_at=7.0) >= 9.0
     held = one.end(9.5, 9.0, rate=100.0, round_trip_s=0.5)
     assert held == EndedHold(4.0, 4.5, 0.0, is_stated=True, is_long=True, is_idle=False)
 

@@ -9,7 +9,7 @@ import math
 import pytest
 
 from bulkwriter.adaptive.recent import Mark
-from bulkwriter.adaptive.window import DOUBTED, HOLD_SHARE_FIRST, USED, Window
+from bulkwriter.adaptive.window import HOLD_SHARE_FIRST, USED, Window
 
 
 def found(requests: int = 300) -> Window:
@@ -44,44 +44,20 @@ def test_a_length_that_nobody_chooses_is_the_middle_of_its_bounds() -> None:
     assert window.length_s == pytest.approx(math.sqrt(6.5 * 8.0))
 
 
-@pytest.mark.parametrize(("at", "cost_s", "is_needless", "is_forgotten"), [
-    (1.5, 0.2, True, True),  # 127 in 1.4 to 1.5 s: nobody chooses that, and holds of 0.2 s cost more than they bring
-    (1.5, 0.05, True, False),  # they hardly cost anything
-    (1.5, 0.2, False, False),  # canaries were refused: a hold is needed
-    (1.05, 0.2, True, False),  # 1 s is within the bounds
-])  # fmt: skip
-def test_a_window_of_an_odd_length_with_needless_holds_was_counted_wrong(
-    at: float, cost_s: float, *, is_needless: bool, is_forgotten: bool
-) -> None:
-    window = Window()
-    window.begin(Mark(0.0, 0))
-    assert window.held(Mark(at, 127), Mark(0.0, 0), 0.9, 0.1)
-    for _ in range(DOUBTED):
-        assert window.requests == 127
-        window.doubt(cost_s, is_needless=is_needless)
-    assert (window.requests == 0) == is_forgotten
-    window.check()
-
-
 def test_the_next_hold_is_foretold_from_the_first_of_the_last_requests() -> None:
     """The next 300 go from 6 s to 9 s.  A log frees the first of them at 11 s; a window that ended up to 0.2 s before
     5 s was noticed may have begun so much earlier."""
     window = found()
     for at, taken in ((6.0, 300), (9.0, 600)):
         window.note(Mark(at, taken))
-    ends = window.ends(Mark(9.1, 600))
-    assert ends.earliest_at == pytest.approx(10.8)
-    assert ends.latest_at == pytest.approx(11.0)
-    assert ends.length_s == 5.0
-    assert ends.left_s(9.1) == pytest.approx(1.9)
+    assert window.ends_at(Mark(9.1, 600)) == pytest.approx(11.0)
 
 
 def test_without_a_window_a_hold_may_end_where_a_usual_one_would() -> None:
     window = Window()
     window.begin(Mark(100.0, 0))
-    ends = window.ends(Mark(107.0, 50))
-    assert (ends.latest_at, ends.length_s, ends.left_s(107.0)) == (110.0, 0.0, 0.0)
-    assert window.ends(Mark(9_999.0, 50)).latest_at == math.inf
+    assert window.ends_at(Mark(107.0, 50)) == 110.0
+    assert window.ends_at(Mark(9_999.0, 50)) == math.inf
 
 
 def test_each_hold_narrows_the_bounds_and_a_longer_one_replaces_them() -> None:
