@@ -26,6 +26,7 @@ KNOWN: dict[str, set[str]] = {
     "counter, whole seconds": {"steady"},
     "uneven way, holds 1": {"converged_s", "steady", "throttled", "total"},
     "limit falls tenfold": {"dropped"},
+    "a second one joins": {"jain"},
     "3 equal clients, window": {"jain"},
     "3 equal clients, queue": {"jain"},
 }
