@@ -27,6 +27,7 @@ from ..model import began, moment
 from ..quota.eta import Eta
 from ..quota.view import blocked_by, calls_wait_for, paced_by, quiet_for
 from .existing_records import OUTWAITING
+from .holding import GONE
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -110,6 +111,8 @@ def lasts(engine: Engine, now: float) -> Held | None:
     admission = engine.admission
     if engine.run.is_ending:
         return Held("stopping", f"stopping: {len(engine.pairs.in_flight)} requests may still end")
+    if admission.fence and admission.fence.over_s():
+        return Held("lease", GONE)
     if error := admission.suspension.error:
         return Held("unwell", error.message[:REASON_CHARS], max(0.0, admission.suspension.opens_at(now) - now))
     if engine.resolution.is_winding_up() and (again := len(engine.pairs.released)):

@@ -132,7 +132,7 @@ def engine_of(*, cpu: Callable[[], tuple[float, float]], tell: Callable[[Event],
     )
     admission = SimpleNamespace(
         suspension=SimpleNamespace(error=None), breaker=SimpleNamespace(is_open=False), quotas=None, control=control,
-        ceiling=None, has_created=True, limit=lambda: 4,
+        ceiling=None, fence=None, has_created=True, limit=lambda: 4,
     )  # fmt: skip
     meter = SimpleNamespace(per_s=lambda now: 0.0)
     stats = SimpleNamespace(latency=SimpleNamespace(quantile=lambda q: 0.004), writes=meter)
