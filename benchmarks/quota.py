@@ -23,6 +23,7 @@ from pathlib import Path
 
 import uvloop
 
+from bulkwriter.clocks import MACHINE
 from bulkwriter.quota.build import quotas_for
 from bulkwriter.quota.gate import Quotas
 from bulkwriter.settings import Settings
@@ -135,7 +136,7 @@ async def spend(spender: Spender) -> tuple[float, float]:
 
 async def timed(ledger: Path, name: str, count: int) -> dict[str, float]:
     settings = Settings(base_url="http://127.0.0.1:1", token=TOKEN, quota=QUOTAS[name], ledger=ledger, account=name)
-    quotas = quotas_for(settings, print)
+    quotas = quotas_for(settings, print, MACHINE)
     if quotas:
         await quotas.begin()
     cpu_s, took_s = await spend(Spender(quotas, count))

@@ -11,6 +11,7 @@ Read the code in this order.  The `__init__.py` of each folder says what is wher
 
     model, settings, errors, events     the nouns, the choices of a user, the errors, the news for observers
     rows                                the rows of the journal, as they are written
+    clocks                              what time it is, and how to wait for a time
     stored_sign_in                      a sign-in that all runs of a user share
     writer                              the library's interface: a source or a pair goes in, a summary comes out
     wiring, server_client               put the real parts together: journal, network, quotas

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
+from .clocks import MACHINE
 from .core.classify import judge_call
 from .entities import Entity
 from .entities.completed_lessons import COMPLETED_LESSONS
@@ -28,7 +28,7 @@ from .net.calls import Calls
 from .net.dial import check_way
 from .net.pool import Pool
 from .net.stored_token import StoredToken
-from .quota.build import CLOCKS, quotas_for, windows_for
+from .quota.build import quotas_for, windows_for
 from .quota.gate import unheard
 from .quota.turns import Turns
 from .quota.windows import WRITE
@@ -64,6 +64,7 @@ def check(settings: Settings, *, with_token: bool, entity: Entity = COMPLETED_LE
             token_request=Api(settings.base_url, entity).token_request,
             judge=judge_call,
             role=entity.create_role,
+            clocks=settings.clocks or MACHINE,
         )
 
 
@@ -83,6 +84,7 @@ class ServerClient:
         self, settings: Settings, entity: Entity = COMPLETED_LESSONS, *, tell: Callable[[Event], None] = unheard
     ) -> None:
         self.entity = entity
+        self.clocks = clocks = settings.clocks or MACHINE
         self._tell = tell
         self._timeout_s = settings.timeout_s
         self.api = Api(settings.base_url, entity)
@@ -93,20 +95,22 @@ class ServerClient:
             proxy=settings.proxy,
             limits=dataclasses.replace(settings.limits, lane_requests=lane_requests),
             timeout_s=settings.timeout_s,
+            clocks=clocks,
         )
-        self.calls = Calls(self.pool)
+        self.calls = Calls(self.pool, clocks)
         self.tokens = token_source(  # may refuse the settings, so it comes first
             settings,
             request=self._ask,
             token_request=self.api.token_request,
             judge=judge_call,
             role=entity.create_role,
+            clocks=clocks,
             stored=self._stored(settings) if settings.stored_sign_in else None,
         )
-        self.quotas = quotas_for(settings, tell)
+        self.quotas = quotas_for(settings, tell, clocks)
         """None if nothing is counted."""
-        self._turns = Turns(self.calls.request, self.quotas, CLOCKS) if self.quotas else None
-        self.lister = Lister(self.request, self.api, self.tokens, wall=time.time, most_age_s=settings.list_lag_s)
+        self._turns = Turns(self.calls.request, self.quotas, clocks) if self.quotas else None
+        self.lister = Lister(self.request, self.api, self.tokens, wall=clocks.wall, most_age_s=settings.list_lag_s)
         self._sweeping: asyncio.Task[None] | None = None
 
     async def request(self, data: bytes) -> Reply:
@@ -137,7 +141,7 @@ class ServerClient:
 
     def _has_room_for_renewal(self) -> bool:
         """Whether a write may go soon.  A renewal that is not urgent does not wait for a quota's next day."""
-        now = time.monotonic()
+        now = self.clocks.clock()
         at = self.quotas.opens_at(now, WRITE, is_call=True) if self.quotas else now
         return at <= now + RENEW_WAIT_S or at == math.inf
 
@@ -171,7 +175,7 @@ class ServerClient:
     async def _sweep(self) -> None:
         try:
             while True:
-                await asyncio.sleep(SWEEP_S)
-                self.pool.sweep(time.monotonic())
+                await self.clocks.idle(SWEEP_S)
+                self.pool.sweep(self.clocks.clock())
         except Exception as error:  # nobody waits for this task: those who make calls are told
             self.calls.crashed(error)

@@ -31,6 +31,7 @@ HOST: Final = re.compile(r"[\w.-]+|[0-9a-f]*:[0-9a-f:.]*(%[\w.-]+)?", re.ASCII |
 TokenCall = Callable[[], Awaitable[str]]
 
 if TYPE_CHECKING:
+    from .clocks import Clocks
 
     class PathChoice:
         """A setting that takes a path or its text, and gives a path."""
@@ -151,6 +152,7 @@ class Settings:
     patience_s: float | None = bound(None, "s", 0, 10**9, "how long a single write without a timeout of its own waits for a writer that is not well; None: as long as give_up_after_s")
     max_same_rejections: int = bound(50, "replies", 1, 10**9, "stop with exit 4 after the same rejection this many times in a row, since that means a wrong setting")
     stop_rejected: float = bound(0.5, "share", 0.01, 1, "stop with exit 4 when the same rejection makes up this share of the last 200 replies (100 at least); 1 never stops")
+    clocks: Clocks | None = choice(None, "clocks in place of this machine's, such as the `bulkwriter_clock` of our pytest plugin, whose `advance` ends waits")
     limits: Limits = dataclasses.field(default_factory=Limits, metadata={"why": "bounds on memory and waits"})
     # fmt: on
 
@@ -264,6 +266,8 @@ def is_of(value: Any, kind: str) -> bool:
         return isinstance(value, plain[kind])
     if kind.startswith("tuple"):
         return isinstance(value, tuple | list) and all(isinstance(item, str) for item in value)
+    if kind == "Clocks":
+        return hasattr(value, "call_later")
     if kind in ("int", "float") or kind.startswith("Literal"):
         return value is not None
     return callable(value)

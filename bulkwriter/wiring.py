@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import dataclasses
 import random
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 
+from .clocks import MACHINE
 from .core.dedupe import IdSet
 from .entities import Entity
 from .entities.completed_lessons import COMPLETED_LESSONS
@@ -69,7 +69,8 @@ class Assembly:
         self._part = self._part_of(settings)
         self.store = JournalWriter(open_journal=self._part.open) if self._part else JournalWriter()
         self._client: ServerClient | None = None
-        self.began_at = time.time()
+        self._clocks = settings.clocks or MACHINE
+        self.began_at = self._wall()
         self._asked_to_end: Ended | None = None
         self.ports: Ports
         self.stored: Stored
@@ -90,6 +91,7 @@ class Assembly:
             stored = await self._read_stored()
             await self._load_network()
             self.ports = self._make_ports()
+            self._clocks.watch(self._is_busy)
             if self.ports.quotas:
                 await self.ports.quotas.begin()
             self.stored = dataclasses.replace(stored, notes=shown_to(self._files()))
@@ -99,6 +101,11 @@ class Assembly:
             await to_its_end(self._give_up(error))
             raise
         return self
+
+    def _is_busy(self) -> bool:
+        """Whether the thread of the journal, or of the ledger, is at work."""
+        quotas = self.ports.quotas
+        return self.store.is_busy or (quotas is not None and quotas.exchanges.is_asking)
 
     def give_up_as(self, ended: Ended) -> None:
         """Somebody asked for the end before it could begin, for this reason.  The caller makes the cancel."""
@@ -120,7 +127,7 @@ class Assembly:
         await self._close(checkpoint=False)
 
     def _wall(self) -> float:
-        return time.time()
+        return self._clocks.wall()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -194,14 +201,13 @@ class Assembly:
             get_page=client.lister.page,
             entity=client.entity,
             shifts=lambda: client.calls.shifts,
-            clock=time.monotonic,
-            wall=time.time,
+            clocks=self._clocks,
             rng=random.Random(),  # noqa: S311 jitter, not a secret
             cpu_times=cpu_times,
             most_lanes=most_lanes(),
             quotas=client.quotas,
             fence=self._part.log if self._part else None,
-            warm_start=warm_start_for(self._settings, time.time),
+            warm_start=warm_start_for(self._settings, self._clocks.wall),
         )
 
 

@@ -22,7 +22,6 @@ through (`run.health`): `error`, `is_well()`, `well()`.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -30,6 +29,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
+from .clocks import MACHINE
 from .entities import Entity
 from .entities.completed_lessons import COMPLETED_LESSONS
 from .errors import BulkwriterError, Exit, TryLater, UsageError
@@ -92,7 +92,7 @@ class BulkWriter:
         self._engine: Engine
         self._health: Health
         self._singles: Singles
-        self._began_at = time.monotonic()
+        self._began_at = self._now()
         self._source_run: SourceRun
         self._asked_to_end: Ended | None = None
         self._last_summary: Summary | None = None
@@ -116,7 +116,7 @@ class BulkWriter:
         """
         if self._living:
             raise UsageError("a writer is used once", hint="make another BulkWriter with the same settings")
-        self._began_at = time.monotonic()
+        self._began_at = self._now()
         opened: asyncio.Future[None] = running_loop().create_future()
         self._living = own_task(self._live(opened), name="bulkwriter")
         try:
@@ -451,10 +451,13 @@ class BulkWriter:
         self._require_begun()
         if self._last_summary:
             return self._last_summary
-        elapsed_s = time.monotonic() - self._began_at
+        elapsed_s = self._now() - self._began_at
         has_ended = self._is_left.is_set() or self._engine.run.error or self._source_run.error
         ended = self._ended() if has_ended else None
         return summary_of(self._engine, elapsed_s=elapsed_s, rows=self._source_run.rows(), ended=ended)
+
+    def _now(self) -> float:
+        return (self._settings.clocks or MACHINE).clock()
 
     def _ended(self) -> Ended:
         return ended_of(self._engine, self._source_run, self._asked_to_end)
@@ -462,7 +465,7 @@ class BulkWriter:
     def snapshot(self) -> Snapshot:
         """The state of the run at this moment; cheap enough to ask for a few times a second."""
         self._require_begun()
-        elapsed_s = time.monotonic() - self._began_at
+        elapsed_s = self._now() - self._began_at
         return snapshot_of(self._engine, elapsed_s=elapsed_s, rows=self._source_run.rows())
 
     def _require_open(self) -> None:

@@ -31,8 +31,10 @@ MAY_USE: dict[str, set[str]] = {
     "events": {"metrics"},
     "metrics": set(),
     "entities": set(),
-    "settings": {"errors", "postgres", "wording"},
+    "settings": {"clocks", "errors", "postgres", "wording"},
     "stored_sign_in": {"settings", "shell"},
+    # what time it is
+    "clocks": {"store"},
     # how numbers, and what comes from outside, are shown
     "amounts": set(),
     "shell": set(),
@@ -46,6 +48,7 @@ MAY_USE: dict[str, set[str]] = {
     "net": {
         "__version__",
         "amounts",
+        "clocks",
         "entities",
         "errors",
         "guarded",
@@ -58,12 +61,13 @@ MAY_USE: dict[str, set[str]] = {
     "store": {"__version__", "entities", "errors", "guarded", "model", "rows", "stored_sign_in", "threads"},
     "sources": {"entities", "errors", "guarded", "model", "shell", "threads", "wording"},
     # look, wait and act
-    "quota": {*NOUNS, "core", "guarded", "net", "postgres", "store", "threads"},
+    "quota": {*NOUNS, "clocks", "core", "guarded", "net", "postgres", "store", "threads"},
     "postgres": {"errors", "model", "quota", "store", "threads"},
-    "listing": {*NOUNS, "core", "entities", "net"},
+    "listing": {*NOUNS, "clocks", "core", "entities", "net"},
     "run": {
         *NOUNS,
         "adaptive",
+        "clocks",
         "core",
         "entities",
         "guarded",
@@ -77,6 +81,7 @@ MAY_USE: dict[str, set[str]] = {
     },
     # put together
     "server_client": {
+        "clocks",
         "core",
         "entities",
         "events",
@@ -90,6 +95,7 @@ MAY_USE: dict[str, set[str]] = {
         "stored_sign_in",
     },
     "wiring": {
+        "clocks",
         "core",
         "entities",
         "errors",
@@ -105,15 +111,15 @@ MAY_USE: dict[str, set[str]] = {
         "store",
     },
     # e-mails and titles to ids
-    "resolve": {*NOUNS, "amounts", "entities", "listing", "net", "sources", "store"},
+    "resolve": {*NOUNS, "amounts", "clocks", "entities", "listing", "net", "sources", "store"},
     # verify and undo
-    "verify": {*NOUNS, "core", "listing", "net", "quota", "server_client", "store"},
+    "verify": {*NOUNS, "clocks", "core", "listing", "net", "quota", "server_client", "store"},
     # show the writer to those who run a service
     "observe": {"__version__", "amounts", "errors", "events", "metrics", "model"},
     # the page of a run, from its journal
     "report": {"amounts", "model", "rows", "shell", "store"},
     # the library's face
-    "writer": {*NOUNS, "entities", "observe", "run", "shielded", "sources", "wiring"},
+    "writer": {*NOUNS, "clocks", "entities", "observe", "run", "shielded", "sources", "wiring"},
     "__init__": {*NOUNS, "sources", "writer"},
     # on top
     "cli": {
@@ -140,7 +146,7 @@ MAY_USE: dict[str, set[str]] = {
         "verify",
         "writer",
     },
-    "stub": {"errors", "model", "settings"},
+    "stub": {"clocks", "errors", "model", "settings"},
     "examples": {
         "BulkWriter",
         "BulkwriterError",

@@ -17,6 +17,7 @@ from typing import Any
 
 import uvloop
 
+from bulkwriter.clocks import MACHINE
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.listing.lists import Filters
 from bulkwriter.model import Intent, Reply, State
@@ -97,6 +98,7 @@ class MemoryPool:
             max_requests=5_000,
             linger_s=0.05,
             forget=lambda lane: None,
+            clock=MACHINE.clock,
         )
         return lane
 

@@ -34,6 +34,31 @@ def test_so_it_is_when_replies_are_lost(bulkwriter_stub, bulkwriter_settings, bu
     bulkwriter_stub.set_scenario(faults={"rst_after": 0.1}, seed=7)
     asyncio.run(write(dataclasses.replace(bulkwriter_settings, in_flight=8)))
     bulkwriter_expect(PAIRS)
+
+
+def test_the_rest_goes_in_the_next_window(
+    bulkwriter_settings, bulkwriter_clock, bulkwriter_expect
+):
+    async def main():
+        settings = dataclasses.replace(bulkwriter_settings, quota=["write:15/10m"])
+        async with BulkWriter(settings) as writer:
+            writing = asyncio.create_task(writer.write_many(PAIRS[:20]))
+            await bulkwriter_clock.advance(300)
+            assert not writing.done()
+            await bulkwriter_clock.until(writing)
+
+    asyncio.run(main())
+    bulkwriter_expect(PAIRS[:20])
+
+
+def test_nobody_sits_out_a_stated_wait(
+    bulkwriter_stub, bulkwriter_settings, bulkwriter_clock
+):
+    limit = {"kind": "window", "count": 60, "window_s": 60}  # states its Retry-After
+    bulkwriter_stub.set_scenario(limits=[limit])
+    summary = asyncio.run(bulkwriter_clock.until(write(bulkwriter_settings)))
+    assert summary.counts.created == 100
+    assert summary.elapsed_s > 30
 """
 
 TESTING: Final = """\
@@ -49,11 +74,22 @@ installed, and cost nothing where no test asks for them:
                             Doubts are settled after 0.3 s, our own pauses end
                             after 0.2 s, a dead server is given up after 10 s
   bulkwriter_expect(pairs)  fails unless the stub has each pair exactly once
+  bulkwriter_clock          the clock of settings and stub, which a test moves on
 
-Waits that the server or a quota states are kept.  To test them, state short
-ones: {"limits": [{"kind": "bucket", "count": 5, "window_s": 0.1}]} as scenario,
-or quota=["write:5/100ms"] in the settings.  The scenario can also lose replies,
-answer late, refuse pairs and be down (bulkwriter help stub).
+Nobody sits out a wait.  What the test begins goes on in real time, with real
+sockets and a real journal, until it waits for a time: a quota, a Retry-After,
+the pause after a failure, the looks for a lost reply, the life of a token,
+patience_s, give_up_after_s, timeout.  Then
+
+  await bulkwriter_clock.advance(60)   lets a minute pass, all in order, and
+                                       returns when nothing is left to be done
+  await bulkwriter_clock.until(x)      lets time fly until x is done, and returns
+                                       its result; 7 days at most, or most_s
+
+The limits and latencies of the stub, and its tokens' lives, go by this clock
+too.  It works from any thread and event loop.  Untouched, it is the machine's.
+Each wait costs some milliseconds.  The scenario can also lose replies, answer
+late, refuse pairs and be down (bulkwriter help stub).
 
 An example, which is a test of this package as well:
 

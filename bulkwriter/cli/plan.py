@@ -130,8 +130,7 @@ class PlanCommand(CountingCommand):
             session.get_page,
             session.entity,
             settings,
-            clock=session.clock,
-            wall=session.wall,
+            clocks=session.clocks,
             tell=tell,
             rng=session.rng,
         )

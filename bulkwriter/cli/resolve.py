@@ -232,7 +232,7 @@ class ResolveCommand(CountingCommand):
 
         tell = self._invocation.event_lines
         async with ServerClient(settings, tell=tell) as client:
-            lists = self._lists = Lists(client.api, client.lister, cache, settings, tell=tell)
+            lists = self._lists = Lists(client.api, client.lister, cache, settings, tell=tell, clocks=client.clocks)
             resolver = self._resolver = Resolver(
                 lists,
                 columns,

@@ -20,6 +20,7 @@ from typing import Final
 
 import anyio
 
+from ..clocks import Clocks
 from ..core.dedupe import PairSet
 from ..entities import Entity
 from ..events import Event, LookFailed
@@ -42,8 +43,7 @@ class Existing:
         entity: Entity,
         settings: Settings,
         *,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
+        clocks: Clocks,
         tell: Callable[[Event], None],
         rng: random.Random,
     ) -> None:
@@ -52,8 +52,7 @@ class Existing:
 
         self._retry = RetryUntilDeadline(
             settings,
-            clock=clock,
-            wall=wall,
+            clocks=clocks,
             tell=tell_failed,
             rng=rng,
             hint=needs_list(entity.list_role),
@@ -61,7 +60,7 @@ class Existing:
         )
         self._get_page = get_page
         self._coverage = Coverage(self._page, entity.filters, retry=self._retry)
-        self._clock = clock
+        self._clock = clocks.clock
         self._found = PairSet()
         self._ids: dict[tuple[int, int], int] = {}
         self._fresh_at: float | None = None

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 import anyio
 
+from ..clocks import Clocks
 from ..core.doubts import Doubt, Doubts
 from ..events import DoubtsSettled, Event, LookFailed, Note
 from ..model import Intent
@@ -112,7 +113,7 @@ class Looker:
         filters_of: Callable[[tuple[int, int]], Filters],
         settling: Settling,
         shifts: Callable[[], int],
-        clock: Callable[[], float],
+        clocks: Clocks,
         tell: Callable[[Event], None],
         rng: random.Random,
         oddness: Oddness | None = None,
@@ -120,9 +121,9 @@ class Looker:
         self.doubts = doubts
         self._lag_s = list_lag_s
         self._every_s = max(list_lag_s, (late_apply_s + list_lag_s) / LOOKS_PER_WAIT, SOONEST_S)
-        self._reader = LookReader(get_page=get_page, filters_of=filters_of, shifts=shifts, clock=clock)
+        self._reader = LookReader(get_page=get_page, filters_of=filters_of, shifts=shifts, clock=clocks.clock)
         self._settling = settling
-        self._clock = clock
+        self._clocks, self._clock = clocks, clocks.clock
         self._tell = tell
         self._witnesses = Witnesses(list_lag_s)
         self.failures = FailedLooks(Pauses(rng), oddness)
@@ -161,7 +162,7 @@ class Looker:
             at = self._next_at(now)
             if at is not None and at <= now:
                 return
-            with anyio.move_on_after(None if at is None else at - now):
+            with self._clocks.move_on_after(None if at is None else at - now):
                 await self._changed.wait()
 
     def _next_at(self, now: float) -> float | None:
@@ -235,4 +236,4 @@ class Looker:
         if self.failures.forbidden:
             self._tell(Note(f"doubts stay as they are, since what exists cannot be listed: {failure.reason}"))
         self._tell(LookFailed(failure.reason, pause_s))
-        await anyio.sleep(pause_s)
+        await self._clocks.sleep(pause_s)

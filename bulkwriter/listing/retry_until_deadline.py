@@ -23,8 +23,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-import anyio
-
+from ..clocks import Clocks
 from ..core.retry import Backoff
 from ..core.stops import at_long_wait
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
@@ -168,21 +167,20 @@ class RetryUntilDeadline:
         self,
         settings: Settings,
         *,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
+        clocks: Clocks,
         tell: Callable[[CallFailed, float], None],
         rng: random.Random,
         hint: str,
         way_out: str = "",
-        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self._settings = settings
-        self._clock = clock
-        self._wall = wall
+        self._clock = clocks.clock
+        self._wall = clocks.wall
         self._tell = tell
         self._pauses = Pauses(rng)
         self._hint, self._way_out = hint, way_out
-        self._sleep = sleep
+        self._sleep = sleep or clocks.sleep
         self._opens_at = -math.inf  # for everybody
         self._slow_downs = 0  # how often everybody was asked to wait, less one for each success since
         self.trouble = ""

@@ -19,9 +19,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
 from typing import Final
 
+from ..clocks import MACHINE, Clocks
 from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from ..settings import Settings, TokenCall
 from .api import check_header
@@ -44,7 +44,7 @@ class Token:
 class TokenSource:
     """The tokens of one account.  Its methods may be cancelled: another waiting caller then makes the token."""
 
-    def __init__(self, supply: Supply, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, supply: Supply, *, clock: Callable[[], float] = MACHINE.clock) -> None:
         self.supply = supply
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -183,6 +183,7 @@ def token_source(
     token_request: TokenRequest,
     judge: Judge,
     role: str,
+    clocks: Clocks,
     stored: StoredUse | None = None,
 ) -> TokenSource:
     """The source of tokens that the settings ask for: `stored_sign_in`, else `token`, `token_file` or `username`.
@@ -200,8 +201,11 @@ def token_source(
         longest_wait_s=min(settings.longest_wait_s, settings.give_up_after_s),
         give_up_after_s=settings.give_up_after_s,
         rng=random.Random(),  # noqa: S311 jitter, not a secret
+        sleep=clocks.sleep,
+        wall=clocks.wall,
+        clock=clocks.clock,
     )
-    return TokenSource(supply_of(settings, endpoint, role, stored))
+    return TokenSource(supply_of(settings, endpoint, role, stored), clock=clocks.clock)
 
 
 def supply_of(settings: Settings, endpoint: TokenEndpoint, role: str, stored: StoredUse | None) -> Supply:

@@ -14,9 +14,9 @@ Invariant: a lane is in `_idle` or serves one call, never both.
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
 from typing import Final, Protocol
 
+from ..clocks import MACHINE, Clocks, Timer
 from ..guarded import guarded
 from ..model import Fault, Reply
 from ..settings import Limits
@@ -42,11 +42,12 @@ class Calls:
     `requests` counts requests of which a byte was written, `shifts` the lanes that answered out of step.
     """
 
-    def __init__(self, pool: LaneSource) -> None:
+    def __init__(self, pool: LaneSource, clocks: Clocks = MACHINE) -> None:
         self._pool = pool
+        self._clocks, self._clock = clocks, clocks.clock
         self._turns = asyncio.Semaphore(LANES)
         self._idle: list[Lane] = []
-        self._waiting: dict[Lane, tuple[asyncio.Future[Reply], asyncio.TimerHandle]] = {}
+        self._waiting: dict[Lane, tuple[asyncio.Future[Reply], Timer]] = {}
         self._crash: Exception | None = None
         self._is_crash_told = False
         self.requests = 0
@@ -67,7 +68,7 @@ class Calls:
                 lane = self._take() or await self._pool.connect(self, body_bytes=body_bytes, is_for_calls=True)
             except ConnectFailure as e:
                 return failed(e.fault, e.detail)
-            now = monotonic()
+            now = self._clock()
             if not lane.send(data, None, now, now + deadline_s):
                 return failed(Fault.UNSENT)
             self.requests += 1
@@ -87,9 +88,9 @@ class Calls:
 
     async def _wait(self, lane: Lane, deadline_s: float) -> Reply:
         # A timer of its own, since calls are few and nobody may be sweeping yet (signing in) or any more (undo).
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Reply] = loop.create_future()
-        self._waiting[lane] = future, loop.call_later(deadline_s, guarded(lane.abort, self.crashed), Fault.SILENT)
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        silent = guarded(lane.abort, self.crashed)
+        self._waiting[lane] = future, self._clocks.call_later(deadline_s, silent, Fault.SILENT)
         try:
             return await future
         except asyncio.CancelledError:
@@ -98,7 +99,7 @@ class Calls:
             raise
 
     def _take(self) -> Lane | None:
-        now = monotonic()
+        now = self._clock()
         while self._idle:
             lane = self._idle.pop()
             if lane.is_reusable(now):
@@ -109,7 +110,7 @@ class Calls:
     # What lanes call.
 
     def arrived(self, lane: Lane, /) -> None:
-        lane.read(monotonic())
+        lane.read(self._clock())
 
     def replied(self, lane: Lane, reply: Reply, /) -> None:
         future, timer = self._waiting.pop(lane)

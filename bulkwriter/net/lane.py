@@ -33,7 +33,6 @@ import struct
 from array import array
 from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic
 from typing import Any, Final, Protocol
 
 from ..model import Fault, Reply
@@ -99,7 +98,7 @@ class Lane(asyncio.BaseProtocol):
         max_requests: int,
         linger_s: float,
         forget: Callable[[Lane], None],
-        clock: Callable[[], float] = monotonic,
+        clock: Callable[[], float],
     ) -> None:
         self._owner = owner
         self._arrived = owner.arrived  # once a reply: bound once
@@ -125,7 +124,7 @@ class Lane(asyncio.BaseProtocol):
     def send(self, request: bytes, carried: object, now: float, deadline: float) -> bool:
         """Write one request.  False: nothing was or will be written, and `ended` will come or has come.
 
-        The lane must not be busy.  `deadline` is on the clock of `now`, `time.monotonic`.
+        The lane must not be busy.  `deadline` is on the clock of `now`.
         """
         assert not self.is_busy, "one request at a time"
         if self.unread:

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from ..clocks import MACHINE, Clocks
 from ..model import Fault
 from ..settings import Limits
 from .connect_failures import ConnectFailure
@@ -53,11 +54,13 @@ class Pool:
         proxy: str | None = None,
         limits: Limits | None = None,
         timeout_s: float = 90.0,
+        clocks: Clocks = MACHINE,
     ) -> None:
         self.limits = limits = limits or Limits()
         connect_s = min(limits.connect_timeout_s, timeout_s)
         self._dialer = dialer_for(base_url, ca_file=ca_file, proxy=proxy, timeout_s=connect_s)
         self._timeout_s = timeout_s
+        self._clocks = clocks
         self._idle = IdleLimit(limits.idle_s)
         self._lanes: set[Lane] = set()
         self._is_closed = False
@@ -89,6 +92,7 @@ class Pool:
             max_requests=self.limits.lane_requests,
             linger_s=self.limits.linger_s,
             forget=self._lanes.discard,
+            clock=self._clocks.clock,
         )
         transport.set_protocol(lane)
         self._lanes.add(lane)
@@ -115,7 +119,7 @@ class Pool:
                 else:
                     lane.close()
             if any(lane.requests for lane in self._lanes):
-                await asyncio.sleep(self.limits.linger_s)
+                await self._clocks.sleep(self.limits.linger_s)
             for lane in tuple(self._lanes):
                 lane.hang_up()
             await self._wait_for_end()

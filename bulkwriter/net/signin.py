@@ -22,13 +22,13 @@ import inspect
 import math
 import random
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote_plus
 
 from ..amounts import wait_words
+from ..clocks import MACHINE
 from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from ..guarded import is_cancelled
 from ..model import FATAL_FAULTS, CallVerdict, Fault, Reply
@@ -78,9 +78,9 @@ class TokenEndpoint:
     longest_wait_s: float
     give_up_after_s: float
     rng: random.Random
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
-    wall: Callable[[], float] = time.time
-    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[object]] = MACHINE.sleep
+    wall: Callable[[], float] = MACHINE.wall
+    clock: Callable[[], float] = MACHINE.clock
 
     async def ask(self, form: Mapping[str, str], *, has_answered: bool) -> Reply:
         """The endpoint's answer, yes or no.  Raises `TryLater`, or `ConfigurationStop` if a setting must be wrong."""

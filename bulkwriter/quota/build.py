@@ -16,8 +16,9 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from ..clocks import MACHINE, Clocks
 from ..errors import LedgerError
 from ..events import Event, Note
 from ..guarded import guarded
@@ -28,7 +29,6 @@ from ..store.boot import boot_clock, boot_id, machine_id
 from ..store.network_fs import network_kind
 from .account import Account, longest_of, spending_in
 from .exchange import BootPlace
-from .exchanges import Clocks
 from .forecast import Spending
 from .gate import Quotas
 from .ledger import SqliteLedger, account_key, ledger_path, read_ledger, refuse_emptied
@@ -36,15 +36,13 @@ from .ledger_thread import LedgerThread
 from .throttles import Learnt
 from .windows import windows_of
 
-CLOCKS: Final = Clocks(clock=time.monotonic, boot=boot_clock, wall=time.time)
-
 
 def windows_for(settings: Settings) -> tuple[QuotaWindow, ...]:
     """The quotas that the settings ask for.  Raises `UsageError`."""
     return windows_of(settings.quota, is_loopback=settings.is_loopback, share=settings.quota_share)
 
 
-def quotas_for(settings: Settings, tell: Callable[[Event], None]) -> Quotas | None:
+def quotas_for(settings: Settings, tell: Callable[[Event], None], clocks: Clocks) -> Quotas | None:
     """The quotas of this process, or None where there are none.  Raises `UsageError`, `LedgerError`."""
     windows = windows_for(settings)
     if not windows:
@@ -53,7 +51,7 @@ def quotas_for(settings: Settings, tell: Callable[[Event], None]) -> Quotas | No
     if isinstance(settings.ledger, Address):
         ledger, clocks = shared_ledger(settings.ledger, account, windows, tell)
     else:
-        ledger, clocks = own_ledger(ledger_path(settings.ledger), account, windows), CLOCKS
+        ledger = own_ledger(ledger_path(settings.ledger), account, windows)
     return Quotas(
         windows,
         name=secrets.token_hex(8),
@@ -85,7 +83,7 @@ def shared_ledger(
         address, account, lambda place: Account(windows, place), reach_s=longest_of(windows),
         boot=boot_clock, boot_id=here().boot, clock=clock, say=said_in_loop(tell), rng=random.Random(),  # noqa: S311  pauses
     )  # fmt: skip
-    return LedgerThread(lambda: ledger, interrupt=ledger.interrupt), dataclasses.replace(CLOCKS, boot=clock.now)
+    return LedgerThread(lambda: ledger, interrupt=ledger.interrupt), dataclasses.replace(MACHINE, boot=clock.now)
 
 
 def said_in_loop(tell: Callable[[Event], None]) -> Callable[[str], None]:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from ..clocks import Clocks, Timer
 from ..errors import BulkwriterError, bug_of_ours
 from ..guarded import guarded
 from .client import Client
@@ -37,15 +37,6 @@ class LedgerLike(Protocol):
     async def close(self) -> None: ...
 
 
-@dataclass(slots=True, kw_only=True)
-class Clocks:
-    """The engine's clock, the clock since boot on which windows are counted, and epoch seconds."""
-
-    clock: Callable[[], float]
-    boot: Callable[[], float]
-    wall: Callable[[], float]
-
-
 class Exchanges:
     """See the module.  `on_answer` is called with each answer, after the client has it."""
 
@@ -60,7 +51,7 @@ class Exchanges:
     ) -> None:
         self._client = client
         self._ledger = ledger
-        self._boot = clocks.boot
+        self._clocks = clocks
         self._on_answer, self._on_error = on_answer, on_error
         self._server: ServerClock | None = None  # made with the first answer, which knows how far its clocks lie apart
         self._zero = clocks.wall() - clocks.boot()
@@ -70,16 +61,21 @@ class Exchanges:
         self._spent: dict[str, Spent] = {}
         self._good: set[str] = set()
         self._going: asyncio.Future[Answer] | None = None
-        self._lapse: asyncio.TimerHandle | None = None
+        self._lapse: Timer | None = None
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether an exchange is on its way."""
+        return self._going is not None
 
     def wall(self) -> float:
         """Epoch seconds, by the server's clock as far as it is known."""
         known = self.server_wall()
-        return self._zero + self._boot() if known is None else known
+        return self._zero + self._clocks.boot() if known is None else known
 
     def server_wall(self) -> float | None:
         """Epoch seconds by the server's clock; None while that is not known."""
-        return self._server.epoch(self._boot()) if self._server else None
+        return self._server.epoch(self._clocks.boot()) if self._server else None
 
     def ask(self, kind: str) -> None:
         """More of this kind is wanted, now or soon; the exchange that is on its way may bring it."""
@@ -105,7 +101,7 @@ class Exchanges:
 
     def saw(self, date: str | None, *, took_s: float, age_s: float) -> bool:
         """A reply came.  True if its `Date` tells much more of the server's clock than was known."""
-        return self._server is not None and self._server.heard(date, self._boot(), took_s=took_s, age_s=age_s)
+        return self._server is not None and self._server.heard(date, self._clocks.boot(), took_s=took_s, age_s=age_s)
 
     async def aclose(self) -> None:
         """Give back what is leased, write down what was spent, and close the ledger."""
@@ -128,7 +124,7 @@ class Exchanges:
             await asyncio.sleep(0)  # an answer that is there already is taken up by a callback
 
     def _post(self, *, is_last: bool) -> None:
-        now, server = self._boot(), self._server
+        now, server = self._clocks.boot(), self._server
         clocks = ClockReadings(None, None, self.wall())
         if server:
             clocks = ClockReadings(server.epoch(now), server.latest(now), self.wall(), server.spread_s)
@@ -163,14 +159,14 @@ class Exchanges:
         if self._lapse:
             self._lapse.cancel()
             self._lapse = None
-        wait_s = self._client.until - self._boot()
+        wait_s = self._client.until - self._clocks.boot()
         if wait_s >= 0 and not self.is_broken:
             lapsed = guarded(self._lapsed, self._crashed)
-            self._lapse = asyncio.get_running_loop().call_later(wait_s + LAPSE_S, lapsed)
+            self._lapse = self._clocks.call_later(wait_s + LAPSE_S, lapsed)
 
     def _lapsed(self) -> None:
         self._lapse = None
-        if self._client.until >= self._boot():
+        if self._client.until >= self._clocks.boot():
             self._watch()
         else:
             self.report()

@@ -24,13 +24,14 @@ from typing import Final
 
 import anyio
 
+from ..clocks import Clocks
 from ..errors import BulkwriterError, TryLater
 from ..events import Event, Note
 from ..model import QuotaWindow, moment
 from ..settings import STOP_WAIT_S
 from .client import Client
 from .exchange import Answer
-from .exchanges import Clocks, Exchanges, LedgerLike
+from .exchanges import Exchanges, LedgerLike
 from .forecast import Grant
 from .leases import SOON_S, Units
 from .throttles import FIRST_HOLDS_S, KNOWN_HOLDS_S, STRETCHED_HOLDS_S, Spent, Streak

@@ -16,11 +16,11 @@ import math
 
 import anyio
 
+from ..clocks import Clocks
 from ..core.classify import judge_call
 from ..model import CallKind, Fault, Reply
 from ..net.calls import LANES
 from ..net.signin import RequestCall
-from .exchanges import Clocks
 from .gate import CONTENDED_S, Quotas
 from .windows import READ, WRITE
 
@@ -66,7 +66,7 @@ class Turns:
                     at = now + CONTENDED_S
                 if quotas.is_halted:
                     return False
-                with anyio.move_on_after(at - now if at < math.inf else None):
+                with self._clocks.move_on_after(at - now if at < math.inf else None):
                     await quotas.changed()
 
     def _heard(self, kind: str, reply: Reply, sent_at: float) -> None:

@@ -16,12 +16,12 @@ Not here: which lists are needed, and what they mean.
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
+from ..clocks import Clocks
 from ..errors import ConfigurationStop
 from ..events import ConnectionTrouble, Event, LookFailed, Throttled
 from ..listing.lister import Lister, TooLarge
@@ -75,8 +75,7 @@ class Lists:
         settings: Settings,
         *,
         tell: Callable[[Event], None],
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        clocks: Clocks,
     ) -> None:
         self._api = api
         self._lister = lister
@@ -85,7 +84,7 @@ class Lists:
         rng = random.Random()  # noqa: S311 jitter, not a secret
         self._retries = {
             name: RetryUntilDeadline(
-                settings, clock=clock, wall=wall, tell=self._tell_failed, rng=rng, hint=needs_list(kind.list_role)
+                settings, clocks=clocks, tell=self._tell_failed, rng=rng, hint=needs_list(kind.list_role)
             )
             for name, kind in KINDS.items()
         }

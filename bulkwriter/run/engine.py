@@ -22,8 +22,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-import anyio
-
 from ..core import stops
 from ..core.record_log import RecordLog
 from ..core.rulings import Rulings
@@ -76,7 +74,7 @@ class Engine:
         clock, store = ports.clock, ports.store
         self.admission = admission = admission_for(settings, ports)
         self.run = run = RunLoop(
-            self.advance, settings, suspension=admission.suspension, clock=clock, wall=ports.wall, tell=tell
+            self.advance, settings, suspension=admission.suspension, clocks=ports.clocks, tell=tell
         )
         stats = stats_for(clock(), is_measured=is_measured)
         self.pairs = pairs = pairs_for(
@@ -99,7 +97,7 @@ class Engine:
             filters_of=lambda pair: ports.entity.filters(*pair),
             settling=self.resolution,
             shifts=ports.shifts,
-            clock=clock,
+            clocks=ports.clocks,
             tell=tell,
             rng=ports.rng,
         )
@@ -117,7 +115,7 @@ class Engine:
             token_refresh=token_refresh,
             stats=stats,
             not_before=clock() + outwait_s(settings) + stored.unseen_for_s,
-            clock=clock,
+            clocks=ports.clocks,
             tell=tell,
         )
         finder = RowFinder()
@@ -200,7 +198,7 @@ class Engine:
 
     async def _renew_token(self) -> None:
         while True:
-            await anyio.sleep(max(RENEW_S, quiet_s(self)))
+            await self.ports.clocks.idle(max(RENEW_S, quiet_s(self)))
             await self.token_refresh.renew()
 
     async def _hear_quotas(self, quotas: Quotas) -> None:
@@ -214,7 +212,7 @@ class Engine:
     async def _tick(self) -> None:
         tick_s = min(TICK_S, self.settings.timeout_s / 8)
         while True:
-            await anyio.sleep(max(tick_s, quiet_s(self)))
+            await self.ports.clocks.idle(max(tick_s, quiet_s(self)))
             now = self.ports.clock()
             self.ports.pool.sweep(now)
             is_late = self.resolution.is_winding_up()
@@ -271,7 +269,7 @@ class Engine:
     async def _listen(self) -> None:
         """Wait for stray replies: a lane that is out of step has one reply too many, and it comes last."""
         if self._heard != (attempts := self.sender.stats.attempts):
-            await anyio.sleep(self.settings.limits.linger_s)
+            await self.ports.clocks.sleep(self.settings.limits.linger_s)
             self._heard = attempts  # not before: a cancelled wait has heard nothing
 
     def _is_done(self, has: Callable[[tuple[int, int]], bool]) -> bool:
@@ -294,7 +292,7 @@ class Engine:
     async def settle_down(self) -> list[Intent]:
         """Let requests in flight end, commit outcomes, make unsent pairs `pending`, and return these pairs."""
         self.run.halt()
-        with anyio.move_on_after(self.settings.limits.drain_s):
+        with self.ports.clocks.move_on_after(self.settings.limits.drain_s):
             await self.run.until(lambda: not self.pairs.in_flight)
         if self.pairs.in_flight:
             self.sender.lanes.abort(Fault.CANCELLED, lambda lane: True)
@@ -304,7 +302,7 @@ class Engine:
     async def settle_source(self, source: TakenSource) -> list[Intent]:
         """Do the same for the pairs of a source that ends before its last row; single writes go on."""
         in_flight = self.pairs.in_flight
-        with anyio.move_on_after(self.settings.limits.drain_s):
+        with self.ports.clocks.move_on_after(self.settings.limits.drain_s):
             await self.run.until(lambda: not any(map(self._is_of_source, in_flight.values())))
         left = {intent.seq for intent in in_flight.values() if self._is_of_source(intent)}
         self.sender.lanes.abort(

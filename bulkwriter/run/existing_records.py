@@ -19,6 +19,7 @@ from typing import Final
 
 import anyio
 
+from ..clocks import Clocks
 from ..core.stats import Stats
 from ..events import Event, Note
 from ..listing.existing import Existing
@@ -54,11 +55,11 @@ class KnownRecords:
         token_refresh: TokenRefresh,
         stats: Stats,
         not_before: float = -math.inf,
-        clock: Callable[[], float],
+        clocks: Clocks,
         tell: Callable[[Event], None],
     ) -> None:
         self._ids = ids
-        self._not_before, self._clock, self._tell = not_before, clock, tell
+        self._not_before, self._clocks, self._tell = not_before, clocks, tell
         self._has_told = False
         self._keeps_floors = ids.are_rising
         self._existing = existing
@@ -88,7 +89,7 @@ class KnownRecords:
 
     def at_hand(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int] | None:
         """What `find` would return, where that takes neither a call nor a wait; else None."""
-        if not self._has_begun or self.outwaits_s(self._clock()):
+        if not self._has_begun or self.outwaits_s(self._clocks.clock()):
             return None
         return self._existing.at_hand(pairs) if self._existing else {}
 
@@ -147,13 +148,13 @@ class KnownRecords:
         return forget_floors
 
     async def _outwait_lost(self) -> None:
-        wait_s = self.outwaits_s(self._clock())
+        wait_s = self.outwaits_s(self._clocks.clock())
         if not wait_s:
             return
         if not self._has_told:  # many single writes may wait here at once
             self._has_told = True
             self._tell(Note(Worded(f"{OUTWAITING}: nothing is looked up or sent for {wait_s:,.0f} s")))
-        await anyio.sleep(wait_s)
+        await self._clocks.sleep(wait_s)
 
     async def _begin_floors(self) -> None:
         if not self._existing:
@@ -188,8 +189,7 @@ def existing_of(
         baseline.get_page,
         ports.entity,
         settings,
-        clock=ports.clock,
-        wall=ports.wall,
+        clocks=ports.clocks,
         tell=tell,
         rng=ports.rng,
     )

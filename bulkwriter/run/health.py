@@ -28,8 +28,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import anyio
-
 from ..errors import BulkwriterError, NotWell, TryLater
 from ..listing.lists import ListFailed
 from ..model import State
@@ -145,7 +143,7 @@ class Health:
 
     async def keep(self) -> None:
         """Look after a writer that is not well, for ever."""
-        run, clock = self._engine.run, self._engine.ports.clock
+        run, clock, idle = self._engine.run, self._engine.ports.clock, self._engine.ports.clocks.idle
         while True:
             await run.until(lambda: self.trouble is not None or bool(self._engine.looker.forbidden))
             while trouble := self.trouble:
@@ -153,11 +151,11 @@ class Health:
                 self._note_forbidden()
                 self._end_waits(trouble, now)
                 self._try(now)
-                await anyio.sleep(TICK_S)
+                await idle(TICK_S)
             self._note_forbidden()
             self._look_again(clock())
             run.soon()  # for those who wait until it is well
-            await anyio.sleep(TICK_S)
+            await idle(TICK_S)
 
     def _note_forbidden(self) -> None:
         """Keep in mind with which token looks were forbidden."""

@@ -20,8 +20,6 @@ import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-import anyio
-
 from ..core.record_log import RecordLog
 from ..errors import JournalError, is_of_journal
 from ..model import Ended
@@ -63,7 +61,7 @@ class History:
             return
         await self._begin()
         while True:
-            await anyio.sleep(max(TICK_S, quiet_s(self._engine)))
+            await self._engine.ports.clocks.idle(max(TICK_S, quiet_s(self._engine)))
             now = self._engine.ports.clock()
             self._tick(now)
             await self._write(now, has_row=self._is_due(now))

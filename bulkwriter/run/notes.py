@@ -30,7 +30,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import anyio
 import orjson
 
 from ..errors import JournalError, is_of_journal
@@ -85,7 +84,7 @@ class Notes:
         clock = engine.ports.clock
         noted_at = clock()
         while True:
-            await anyio.sleep(min(pause_s, HELD_S))
+            await engine.ports.clocks.idle(min(pause_s, HELD_S))
             now = clock()
             self._tell_growth()
             self._tell_token()

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from ..clocks import Clocks
 from ..core.dedupe import IdSet
 from ..entities import Entity
 from ..listing.lists import Filters
@@ -69,8 +70,7 @@ class Ports:
     entity: Entity
     shifts: Callable[[], int]
     """How many connections for calls were out of step so far."""
-    clock: Callable[[], float]
-    wall: Callable[[], float]
+    clocks: Clocks
     rng: random.Random
     cpu_times: Callable[[], tuple[float, float]]
     """Seconds for which the loop's thread ran, and for which it waited for a processor; see `cpu`."""
@@ -80,6 +80,14 @@ class Ports:
     fence: Fence | None = None
     """The lease of the part that this process writes, where its journal is kept in a database."""
     warm_start: WarmStart | None = None
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        return self.clocks.clock
+
+    @property
+    def wall(self) -> Callable[[], float]:
+        return self.clocks.wall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-import anyio
-
 from ..errors import UsageError
 from ..events import Note
 from ..model import SINGLE_SEQ, State
@@ -50,7 +48,7 @@ async def prune(engine: Engine, older_than_s: float, *, is_retrying: Callable[[]
     before = given_before(await store.run(lambda journal: journal.history()), engine.ports.wall() - older_than_s)
     seen = await store.run(lambda journal: journal.states_of(SINGLE_SEQ, before - SINGLE_SEQ))
     if seen.translate(None, bytes(STATES)) != seen:
-        await anyio.sleep(settings.list_lag_s)
+        await engine.ports.clocks.sleep(settings.list_lag_s)
     count = 0
     for at in range(0, len(seen), ROWS):
         settled, first = seen[at : at + ROWS], SINGLE_SEQ + at

@@ -35,6 +35,7 @@ from typing import Any, Final
 
 import anyio
 
+from ..clocks import Clocks, Timer
 from ..core import stops
 from ..core.suspension import Suspension
 from ..errors import BulkwriterError, TryLater, bug_of_ours, ends_writer, is_of_journal
@@ -89,16 +90,15 @@ class RunLoop:
         settings: Settings,
         *,
         suspension: Suspension,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
+        clocks: Clocks,
         tell: Callable[[Event], None],
     ) -> None:
         self._settings = settings
         self.suspension = suspension
-        self._step, self._clock, self._wall, self.tell = step, clock, wall, tell
+        self._step, self.clocks, self._clock, self.tell = step, clocks, clocks.clock, tell
         self.is_due = False
         """Whether the step will be made at the end of this turn."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._tasks: dict[asyncio.Task[None], Background] = {}
         self._is_closing = False
@@ -142,7 +142,7 @@ class RunLoop:
     def _come_again(self, at: float) -> None:
         if self._timer:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, at - self._clock()), self._turn)
+        self._timer = self.clocks.call_later(max(0.0, at - self._clock()), self._turn)
 
     # the stop
 
@@ -155,7 +155,7 @@ class RunLoop:
             self._end(error)
             return
         now = self._clock()
-        is_new = self.suspension.begin(error, now, self._wall())
+        is_new = self.suspension.begin(error, now, self.clocks.wall())
         if self.source:
             self.end_source(error)
         elif is_new and not self.is_stopping:

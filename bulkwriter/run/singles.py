@@ -42,7 +42,7 @@ class Singles:
         self._engine = engine
         self._committer, self._pairs, self._store = engine.committer, engine.pairs, engine.ports.store
         self._most = engine.settings.most_outstanding
-        self._health = health
+        self._health, self._clocks = health, engine.ports.clocks
         self._open: dict[tuple[int, int], Single] = {}
         self._turns: deque[asyncio.Future[None]] = deque()
         self._granted = 0
@@ -58,7 +58,7 @@ class Singles:
 
         `retries`: send it again if it was rejected.
         """
-        until, since = None if timeout_s is None else now() + timeout_s, self._health.now
+        until, since = None if timeout_s is None else self._health.now + timeout_s, self._health.now
         await self._turn(until)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         single = self._given(pair, future, retries=retries)
@@ -66,8 +66,8 @@ class Singles:
         try:
             if until is None:
                 return await future
-            await asyncio.wait([future], timeout=max(0.0, until - now()))
-            return future.result() if future.done() else self._as_it_stands([single])[0]
+            is_done = await self._clocks.wait(future, until)
+            return future.result() if is_done else self._as_it_stands([single])[0]
         finally:
             self.hears_no_more(future)
 
@@ -87,7 +87,7 @@ class Singles:
         self, pairs: Sequence[tuple[int, int]], timeout_s: float | None, *, retries: bool = False
     ) -> list[Outcome]:
         """Write `pairs`, and return their outcomes in the same order."""
-        until, since = None if timeout_s is None else now() + timeout_s, self._health.now
+        until, since = None if timeout_s is None else self._health.now + timeout_s, self._health.now
         answers = Answers(len(pairs))
         singles: list[Single] = []
         while len(singles) < len(pairs):
@@ -180,8 +180,7 @@ class Singles:
             if until is None:
                 await answers.future
             else:
-                await asyncio.wait([answers.future], timeout=max(0.0, until - now()))
-                if answers.future.done():
+                if await self._clocks.wait(answers.future, until):
                     answers.future.result()
         finally:
             self._health.waits_no_more(answers.future)
@@ -218,8 +217,7 @@ class Singles:
             if until is None:
                 await turn
             else:
-                await asyncio.wait([turn], timeout=max(0.0, until - now()))
-                if not turn.done():
+                if not await self._clocks.wait(turn, until):
                     raise backlogged(self._most, taken)
                 turn.result()
         except BaseException:
@@ -271,7 +269,3 @@ class Singles:
 def backlogged(most: int, taken: int) -> Backlogged:
     hint = "give the pair again later; most_outstanding is how many may be outstanding, and write waits above it"
     return Backlogged(f"{most:,} pairs are outstanding", hint=hint, taken=taken)
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()

@@ -83,7 +83,7 @@ class WarmStart:
     async def keep(self, engine: Engine) -> None:
         """Write again and again, whenever the controller has found another rate."""
         while True:
-            await anyio.sleep(EVERY_S)
+            await engine.ports.clocks.idle(EVERY_S)
             rate = engine.admission.control.learnt().get("rate_per_s", self._rate)
             if abs(rate - self._rate) > SAME * self._rate:
                 await self.keep_now(engine)

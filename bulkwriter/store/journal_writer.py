@@ -103,6 +103,12 @@ class JournalWriter:
         self._operations: queue.SimpleQueue[Operation] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._unanswered = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an operation is with the thread."""
+        return self._unanswered > 0
 
     async def open(
         self,
@@ -207,6 +213,7 @@ class JournalWriter:
             raise JournalError("the journal is not open")
         future: asyncio.Future[Any] = self._loop.create_future()
         self._operations.put(Operation(kind, call, future))
+        self._unanswered += 1
         return future
 
     def _at_once(self, kind: str, call: Callable[[Journal], Any]) -> Any:
@@ -225,6 +232,7 @@ class JournalWriter:
         """On the loop: take over the totals, and resolve every operation."""
         if totals is not None:
             self._set_totals(totals)
+        self._unanswered -= len(operations)
         for operation in operations:
             operation.resolve()
 

@@ -8,9 +8,9 @@ effect.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gzip
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,7 +50,7 @@ class FaultContext(NamedTuple):
 
     def head(self, framing: bytes, *, version: bytes = b"HTTP/1.1") -> bytes:
         ending = b"Connection: close\r\n\r\n" if self.exchange.request.is_last else b"\r\n"
-        head = self.exchange.api.renderer.head(self.response, time.monotonic(), version)
+        head = self.exchange.api.renderer.head(self.response, self.core.now(), version)
         return head + self.response.extra + framing + ending
 
     def send(self, data: bytes) -> None:
@@ -76,12 +76,13 @@ def reset(context: FaultContext) -> None:
 
 def apply_late(context: FaultContext) -> None:
     reset(context)
-    context.core.later(context.rule.wait_s, _apply, context.exchange)
+    context.core.later(context.rule.wait_s, _apply, context)
 
 
-def _apply(exchange: Exchange) -> None:
+def _apply(context: FaultContext) -> None:
     """Apply the request; its response goes nowhere."""
-    exchange.api.answer(exchange.request, time.monotonic())
+    exchange = context.exchange
+    exchange.api.answer(exchange.request, context.core.now())
 
 
 def fall_silent(context: FaultContext) -> None:
@@ -145,7 +146,7 @@ def _send_slice(context: FaultContext, data: bytes, start: int, size: int) -> No
         context.send(data[start:])
         return
     context.connection.send(data[start : start + size])
-    context.core.loop.call_soon(_send_slice, context, data, start + size, size)
+    asyncio.get_running_loop().call_soon(_send_slice, context, data, start + size, size)
 
 
 def send_chunked(context: FaultContext) -> None:
@@ -158,7 +159,7 @@ def send_chunked(context: FaultContext) -> None:
 
 def delimit_by_close(context: FaultContext) -> None:
     data = (
-        context.exchange.api.renderer.head(context.response, time.monotonic(), b"HTTP/1.0")
+        context.exchange.api.renderer.head(context.response, context.core.now(), b"HTTP/1.0")
         + b"\r\n"
         + context.response.body
     )
@@ -192,7 +193,7 @@ def repeat_at_next(context: FaultContext) -> None:
 
 def _plain(context: FaultContext) -> bytes:
     renderer, is_last = context.exchange.api.renderer, context.exchange.request.is_last
-    return renderer.render(context.response, time.monotonic(), is_last=is_last)
+    return renderer.render(context.response, context.core.now(), is_last=is_last)
 
 
 # replies of another meaning

@@ -8,7 +8,6 @@ Invariant: a request is applied at most once, and a kind that says `applies` has
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from . import effects as do
@@ -28,7 +27,7 @@ EMPTY_RESPONSE = Response(200)
 
 def run_fault(core: ServerCore, exchange: Exchange, rule: FaultRule) -> None:
     """Apply the request if the fault's kind says so, and play the fault."""
-    now = time.monotonic()
+    now = core.now()
     if rule.kind == "expired_401" and not exchange.api.grants.expire(_authorization(exchange), now):
         core.serve(exchange)  # a token that was good for nothing yet cannot have expired
         return

@@ -25,6 +25,7 @@ import pytest
 
 if TYPE_CHECKING:
     from ..settings import Settings
+    from .steered import SteeredClocks
     from .thread import StubThread
 
 
@@ -35,20 +36,28 @@ def bulkwriter_stub_scenario() -> Any:
 
 
 @pytest.fixture
-def bulkwriter_stub(bulkwriter_stub_scenario: Any) -> Iterator[StubThread]:
+def bulkwriter_clock() -> SteeredClocks:
+    """The clock of stub and settings: `await clock.advance(60)`, `await clock.until(an_awaitable)`."""
+    from .steered import SteeredClocks
+
+    return SteeredClocks()
+
+
+@pytest.fixture
+def bulkwriter_stub(bulkwriter_stub_scenario: Any, bulkwriter_clock: SteeredClocks) -> Iterator[StubThread]:
     """A running stub: .base_url, .token, .truth(), .records(), .enrolments(), .set_scenario(...), .reset()."""
     from .thread import StubThread
 
-    with StubThread(bulkwriter_stub_scenario) as stub:
+    with StubThread(bulkwriter_stub_scenario, clocks=bulkwriter_clock) as stub:
         yield stub
 
 
 @pytest.fixture
-def bulkwriter_settings(bulkwriter_stub: StubThread, tmp_path: Path) -> Settings:
-    """Settings for the stub, with a journal in `tmp_path`.
+def bulkwriter_settings(bulkwriter_stub: StubThread, bulkwriter_clock: SteeredClocks, tmp_path: Path) -> Settings:
+    """Settings for the stub, with a journal in `tmp_path`, on `bulkwriter_clock`.
 
     No wait of ours takes longer than a fraction of a second: doubts are settled after 0.3 s, and pauses that we choose
-    ourselves end after 0.2 s.  Waits that the server or a quota states are kept: state short ones in the scenario.
+    ourselves end after 0.2 s.  Waits that the server or a quota states are kept: `bulkwriter_clock` lets them pass.
     A server that is gone is given up after 10 s.
     """
     from ..settings import Limits, Settings
@@ -62,6 +71,7 @@ def bulkwriter_settings(bulkwriter_stub: StubThread, tmp_path: Path) -> Settings
         late_apply_s=0.2,
         list_lag_s=0.05,
         give_up_after_s=10.0,
+        clocks=bulkwriter_clock,
         limits=limits,
     )
 

@@ -14,6 +14,7 @@ import asyncio
 import ssl
 from typing import Any, Self
 
+from ..clocks import MACHINE, Clocks
 from ..errors import UsageError
 from ..settings import is_loopback_host
 from .connection import Connection
@@ -74,12 +75,13 @@ class StubServer:
 
 
 async def serve(
-    scenario: Scenario | None = None, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
-) -> StubServer:
+    scenario: Scenario | None = None, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None,
+    clocks: Clocks = MACHINE,
+) -> StubServer:  # fmt: skip
     """Start a stub on the running loop; port 0 takes a free one.  `UsageError`: not loopback, or the port is taken."""
     check_loopback(host)
     loop = asyncio.get_running_loop()
-    core = ServerCore(scenario or Scenario(), loop)
+    core = ServerCore(scenario or Scenario(), clocks)
     try:
         server = await loop.create_server(lambda: Connection(core), host, port, ssl=tls, backlog=BACKLOG)
     except OSError as e:

@@ -11,11 +11,10 @@ under way keep the gate and the memory that they began with.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
+from ..clocks import MACHINE, Clocks
 from .admin import answer_admin
 from .connection import Connection
 from .endpoints import Endpoints
@@ -58,8 +57,8 @@ class Exchange:
 class ServerCore:
     """A running stub without its sockets."""
 
-    def __init__(self, scenario: Scenario, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+    def __init__(self, scenario: Scenario, clocks: Clocks = MACHINE) -> None:
+        self.clocks, self.now = clocks, clocks.clock
         self.connections: set[Connection] = set()
         self.heads = Heads()
         self.is_closed = False
@@ -69,8 +68,8 @@ class ServerCore:
 
     def reset(self) -> None:
         """Start over with the scenario as it is: its existing records, nothing else, all counts zero."""
-        now = time.monotonic()
-        self.api = Endpoints(self.scenario, now=now, wall_s=time.time())
+        now = self.now()
+        self.api = Endpoints(self.scenario, now=now, wall_s=self.clocks.wall())
         self.truth = Truth(self.scenario.watch_windows_s, now=now)
         self._arm(now)
 
@@ -79,7 +78,7 @@ class ServerCore:
         self.scenario = scenario
         self.api.retune(scenario)
         self.truth.watch(scenario.watch_windows_s)
-        self._arm(time.monotonic())
+        self._arm(self.now())
 
     def _arm(self, now: float) -> None:
         """Make the limits, faults and latency of the scenario anew."""
@@ -98,7 +97,7 @@ class ServerCore:
     def describe(self) -> dict[str, Any]:
         """What happened so far, with the keys of `truth.FIELDS`."""
         people = self.api.people.describe() if self.api.people else None
-        return self.truth.describe(self.api.records, people, connections=len(self.connections), now=time.monotonic())
+        return self.truth.describe(self.api.records, people, connections=len(self.connections), now=self.now())
 
     def close(self) -> None:
         self.is_closed = True
@@ -109,7 +108,7 @@ class ServerCore:
 
     def joined(self, connection: Connection) -> None:
         self.connections.add(connection)
-        connection.touched_at = time.monotonic()
+        connection.touched_at = self.now()
         self.truth.connected(len(self.connections))
         if self.is_closed:
             connection.reset()
@@ -135,7 +134,7 @@ class ServerCore:
 
     def begin(self, connection: Connection, request: Request) -> None:
         """A request is whole and its turn has come."""
-        now = connection.touched_at = time.monotonic()
+        now = connection.touched_at = self.now()
         if request.head.operation == "admin":
             self._reply_at_once(connection, request, answer_admin(self, request), now)
             return
@@ -190,18 +189,18 @@ class ServerCore:
     def later(self, delay_s: float, step: Callable[..., None], *values: Any) -> None:
         """Do it after `delay_s`, or now."""
         if delay_s > 0:
-            self.loop.call_later(delay_s, step, *values)
+            self.clocks.call_later(delay_s, step, *values)
         else:
             step(*values)
 
     def serve(self, exchange: Exchange) -> None:
         """Apply, then answer."""
-        self.reply(exchange, exchange.api.answer(exchange.request, time.monotonic()))
+        self.reply(exchange, exchange.api.answer(exchange.request, self.now()))
 
     def reply(self, exchange: Exchange, response: Response) -> None:
         """Answer plainly and go on."""
         is_last = exchange.request.is_last
-        data = exchange.api.renderer.render(response, time.monotonic(), is_last=is_last)
+        data = exchange.api.renderer.render(response, self.now(), is_last=is_last)
         self.reply_bytes(exchange, data, response.status)
 
     def reply_bytes(self, exchange: Exchange, data: bytes, status: int) -> None:
@@ -209,7 +208,7 @@ class ServerCore:
         connection = exchange.connection
         exchange.end(status if connection.is_open else 0)
         connection.send(data)
-        connection.touched_at = time.monotonic()
+        connection.touched_at = self.now()
         connection.finish(is_last=exchange.request.is_last)
 
     def _sweep(self) -> None:
@@ -218,7 +217,8 @@ class ServerCore:
             return
         keep_alive_s = self.scenario.keep_alive_s
         if keep_alive_s:
-            oldest = time.monotonic() - keep_alive_s
+            oldest = self.now() - keep_alive_s
             for connection in [c for c in self.connections if c.is_idle and c.touched_at < oldest]:
                 connection.close()
-        self.loop.call_later(min(max(keep_alive_s / 10, 0.01), 1.0) if keep_alive_s else 1.0, self._sweep)
+        pause_s = min(max(keep_alive_s / 10, 0.01), 1.0) if keep_alive_s else 1.0
+        self.clocks.call_later(pause_s, self._sweep, idle=True)

@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
+from ..clocks import MACHINE, Clocks
 from .scenario import Scenario
 from .server import StubServer, serve
 from .tokens import DEFAULT_TOKEN
@@ -36,9 +37,11 @@ class StubThread:
     def __init__(
         self, scenario: Scenario | Mapping[str, Any] | None = None, *,
         host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None, loop_factory: NewLoop | None = None,
+        clocks: Clocks = MACHINE,
     ) -> None:  # fmt: skip
         self._scenario = made(scenario)
         self._host, self._port, self._tls = host, port, tls
+        self._clocks = clocks
         self._loop_factory = loop_factory or fastest_loop()
         self._started: Future[StubServer] = Future()
         self._thread = threading.Thread(target=self._live, name="bulkwriter-stub", daemon=True)
@@ -104,7 +107,7 @@ class StubThread:
     async def _main(self) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         try:
-            stub = await serve(self._scenario, host=self._host, port=self._port, tls=self._tls)
+            stub = await serve(self._scenario, host=self._host, port=self._port, tls=self._tls, clocks=self._clocks)
         except BaseException as e:
             self._started.set_exception(e)
             return

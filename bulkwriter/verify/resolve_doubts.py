@@ -65,7 +65,7 @@ class DoubtResolver:
             filters_of=lambda pair: session.entity.filters(*pair),
             settling=self,
             shifts=session.shifts,
-            clock=session.clock,
+            clocks=session.clocks,
             tell=session.tell,
             rng=session.rng,
             oddness=Oddness(),

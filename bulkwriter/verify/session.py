@@ -10,10 +10,10 @@ It decides nothing: what a list shows, and what may be deleted, is for those who
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from functools import partial
 
+from ..clocks import Clocks
 from ..events import ConnectionTrouble, Event, LookFailed, Throttled
 from ..listing.lister import telling_orphans
 from ..listing.lists import Filters, ListFailed, scan
@@ -36,13 +36,12 @@ class ServerSession:
         settings: Settings,
         *,
         tell: Callable[[Event], None],
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        clocks: Clocks | None = None,
     ) -> None:
         self.rng = random.Random()  # noqa: S311 jitter, not a secret
         self.tell = tell
-        self.clock = clock
-        self.wall = wall
+        self.clocks = clocks = clocks or client.clocks
+        self.clock, self.wall = clocks.clock, clocks.wall
         self.throttled = 0
         """How often the server asked to slow down."""
         quotas = client.quotas
@@ -54,8 +53,7 @@ class ServerSession:
         self._read = client.lister.records
         self.retry = RetryUntilDeadline(
             settings,
-            clock=clock,
-            wall=wall,
+            clocks=clocks,
             tell=self._tell_failed,
             rng=self.rng,
             hint=f"{needs_list(client.entity.list_role)}, and {client.entity.read_role} where records are read by ids",
@@ -63,7 +61,7 @@ class ServerSession:
         )
         self.deleter = Deleter(
             client.request, client.api, client.tokens, settings,
-            wall=wall, retry=self.retry, stop=self.stop,
+            wall=clocks.wall, retry=self.retry, stop=self.stop,
         )  # fmt: skip
 
     def _tell_failed(self, failure: CallFailed, pause_s: float) -> None:

@@ -24,6 +24,7 @@ OF_THE_LIBRARY_ALONE = {
     "stored_sign_in",
     "password",
     "totp",
+    "clocks",
     "limits",
     "journal",
     "lease_s",

@@ -33,7 +33,7 @@ def run_pytest(folder: Path, text: str) -> str:
 @pytest.mark.slow
 def test_the_example_passes(tmp_path: Path) -> None:
     said = run_pytest(tmp_path, EXAMPLE)
-    assert "2 passed" in said, said
+    assert "4 passed" in said, said
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.core import classify as table
 from bulkwriter.core.classify import Rule, classify, judge_call
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
@@ -27,7 +28,6 @@ from bulkwriter.listing.lists import ListFailed
 from bulkwriter.listing.retry_until_deadline import CallFailed, RetryUntilDeadline
 from bulkwriter.model import CallKind, Reply, Verdict, VerdictKind
 from bulkwriter.net.api import Api
-from bulkwriter.quota.exchanges import Clocks
 from bulkwriter.quota.turns import Turns
 from bulkwriter.settings import Settings
 from bulkwriter.verify.deletes import Deleter, Fate
@@ -104,8 +104,7 @@ def as_delete(*replies: Reply) -> tuple[Fate, BulkwriterError | None, list[CallF
         stop = StopSignal()
         retry = RetryUntilDeadline(
             SETTINGS,
-            clock=asyncio.get_running_loop().time,
-            wall=lambda: 0.0,
+            clocks=Clocks(clock=asyncio.get_running_loop().time, wall=lambda: 0.0),
             tell=lambda failure, pause_s: told.append(failure),
             rng=random.Random(1),
             hint="",

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
 from bulkwriter.events import Event, LookFailed
@@ -28,8 +29,7 @@ def existing_over(server: ListServer, events: list[Event] | None = None, *, give
         server.get_page,
         COMPLETED_LESSONS,
         Settings(give_up_after_s=give_up_after_s),
-        clock=asyncio.get_running_loop().time,
-        wall=lambda: 0.0,
+        clocks=Clocks(clock=asyncio.get_running_loop().time, wall=lambda: 0.0),
         tell=(events if events is not None else []).append,
         rng=random.Random(1),
     )

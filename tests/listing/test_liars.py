@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import BulkwriterError, Exit
 from bulkwriter.events import Event, Note
@@ -185,7 +186,9 @@ def verify(lie: Lie) -> tuple[int, list[str]]:
     expected.add_rows([(seq, *pair, State.CREATED) for seq, pair in enumerate(PAIRS)], is_live=False)
 
     async def main() -> Findings:
-        session = ServerSession(cast(ServerClient, server), SETTINGS, tell=lambda event: None, clock=loop.time)
+        session = ServerSession(
+            cast(ServerClient, server), SETTINGS, tell=lambda event: None, clocks=Clocks(clock=loop.time)
+        )
         return await Verification(
             expected, get_page=session.get_page, filters_of=session.entity.filters, retry=session.retry,
             list_lag_s=SETTINGS.list_lag_s, sleep=session.stop.sleep,
@@ -211,7 +214,9 @@ def undo(lie: Lie) -> tuple[int, list[str]]:
     journal.settle([(seq, State.CREATED, 1, ids[pair], 200, None) for seq, pair in enumerate(PAIRS[:40])])
 
     async def main() -> int:
-        session = ServerSession(cast(ServerClient, server), SETTINGS, tell=lambda event: None, clock=loop.time)
+        session = ServerSession(
+            cast(ServerClient, server), SETTINGS, tell=lambda event: None, clocks=Clocks(clock=loop.time)
+        )
         store = JournalWriter(inline=True)
         store.adopt(journal)
         undoing = await Undo.load(store, session, SETTINGS)
@@ -346,7 +351,7 @@ def test_orphans_are_told_once_and_hinder_nobody() -> None:
     server.add(*STRANGERS)
 
     async def main() -> None:
-        session = ServerSession(cast(ServerClient, server), SETTINGS, tell=told.append, clock=loop.time)
+        session = ServerSession(cast(ServerClient, server), SETTINGS, tell=told.append, clocks=Clocks(clock=loop.time))
         for _ in range(2):
             await session.get_page({}, 1)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.core.doubts import Doubts
 from bulkwriter.events import DoubtsSettled, Event, LookFailed
 from bulkwriter.listing.lists import ListFailed
@@ -85,7 +86,7 @@ def played(server: ListServer, settled: Settled, act: Callable[[Stage], Awaitabl
             filters_of=lambda pair: filters_of(*pair),
             settling=settled,
             shifts=lambda: shifts[0],
-            clock=asyncio.get_running_loop().time,
+            clocks=Clocks(clock=asyncio.get_running_loop().time),
             tell=events.append,
             rng=random.Random(1),
         )

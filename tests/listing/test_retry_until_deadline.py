@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
 from bulkwriter.listing.retry_until_deadline import (
     FIRST_PAUSE_S,
@@ -40,8 +41,7 @@ class Retried:
         self.clock = asyncio.get_running_loop().time
         self.retry = RetryUntilDeadline(
             settings,
-            clock=self.clock,
-            wall=lambda: 0.0,
+            clocks=Clocks(clock=self.clock, wall=lambda: 0.0),
             tell=self._tell,
             rng=rng or Highest(),
             hint=HINT,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bulkwriter.clocks import MACHINE
 from bulkwriter.core.classify import judge_call
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
 from bulkwriter.model import Reply
@@ -33,7 +34,12 @@ async def never_request(data: bytes, *, deadline_s: float) -> Reply:
 
 def made(settings: Settings) -> TokenSource:
     return token_source(
-        settings, request=never_request, token_request=lambda form, _: b"", judge=judge_call, role="Thing-Create"
+        settings,
+        request=never_request,
+        token_request=lambda form, _: b"",
+        judge=judge_call,
+        role="Thing-Create",
+        clocks=MACHINE,
     )
 
 

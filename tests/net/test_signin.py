@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import orjson
 import pytest
 
+from bulkwriter.clocks import MACHINE
 from bulkwriter.core.classify import judge_call
 from bulkwriter.errors import ConfigurationStop, TryLater
 from bulkwriter.model import Fault, Reply
@@ -88,6 +89,7 @@ async def test_a_sign_in_has_a_client_id_of_its_own() -> None:
             token_request=encode,
             judge=judge_call,
             role="R",
+            clocks=MACHINE,
         )
         await source.current()
         seen |= set(endpoint.client_ids)

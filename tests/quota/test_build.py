@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bulkwriter.clocks import MACHINE
 from bulkwriter.errors import LedgerError
 from bulkwriter.events import Event
 from bulkwriter.quota.build import quotas_for
@@ -32,7 +33,7 @@ def test_a_ledger_on_a_network_file_system_is_refused_with_words(
     ledger = tmp_path / "home" / "ledger"
     settings = Settings(base_url="https://spaces.nexudus.com", token="unused", ledger=ledger, quota=("write:40/day",))
     with pytest.raises(LedgerError, match=f"network file system .{kind}") as refused:
-        quotas_for(settings, ignore)
+        quotas_for(settings, ignore, MACHINE)
     assert refused.value.exit_code == 5
     assert "--ledger" in refused.value.hint.typed
     assert "--quota-share" in refused.value.hint.typed

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.errors import TryLater
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.calls import LANES
-from bulkwriter.quota.exchanges import Clocks
 from bulkwriter.quota.turns import Turns
 from tests.sim.loop import run_virtual
 from tests.support.quota_stage import Machine

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.core.stats import Stats
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.events import Event, Note
@@ -57,16 +58,16 @@ class Stage:
         self.server, self.ids, self.kept = server, ids or RecordIds(), Kept(server)
         self.told: list[Event] = []
         self.stats = Stats(0.0)
-        clock = asyncio.get_running_loop().time
+        clocks = Clocks(clock=asyncio.get_running_loop().time, wall=lambda: 0.0)
         looked_up = None
         if existing == "check":
             looked_up = Existing(
-                server.get_page, COMPLETED_LESSONS, Settings(), clock=clock, wall=lambda: 0.0, tell=self.told.append,
+                server.get_page, COMPLETED_LESSONS, Settings(), clocks=clocks, tell=self.told.append,
                 rng=random.Random(1),
             )  # fmt: skip
         self.known = KnownRecords(
             self.ids, existing=looked_up, baseline=cast(Any, self.kept), token_refresh=cast(Any, self.kept),
-            stats=self.stats, not_before=not_before, clock=clock, tell=self.told.append,
+            stats=self.stats, not_before=not_before, clocks=clocks, tell=self.told.append,
         )  # fmt: skip
 
 

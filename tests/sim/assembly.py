@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.entities import Entity
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.listing.lister import Lister
@@ -83,8 +84,7 @@ class SimAssembly(Assembly):
             get_page=Lister(network.calls.request, api, tokens, wall=self._wall, most_age_s=5.0).page,
             entity=self._entity,
             shifts=lambda: 0,
-            clock=clock,
-            wall=self._wall,
+            clocks=Clocks(clock=clock, wall=self._wall),
             rng=self._rng,
             cpu_times=lambda: (0.0, 0.0),
         )

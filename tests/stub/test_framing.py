@@ -10,17 +10,19 @@ from typing import Any, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulkwriter.clocks import Clocks, Timer
 from bulkwriter.stub.connection import Connection
 from bulkwriter.stub.scenario import Scenario
 from bulkwriter.stub.server_core import ServerCore
 from tests.support.stub_wire import COLLECTION, create, request
 
 
-class NoLoop:
+class NoTimers(Clocks):
     """Timers that never fire; a scenario without latency needs none."""
 
-    def call_later(self, delay_s: float, step: Any, *values: Any) -> None:
-        assert delay_s > 0
+    def call_later(self, seconds: float, step: Any, *args: Any, idle: bool = False) -> Timer:
+        assert seconds > 0
+        return cast(Timer, None)
 
 
 class Sink:
@@ -47,7 +49,7 @@ class Sink:
 
 
 def fed(pieces: Iterable[bytes]) -> tuple[ServerCore, Sink]:
-    core = ServerCore(Scenario(), cast(asyncio.AbstractEventLoop, NoLoop()))
+    core = ServerCore(Scenario(), NoTimers())
     connection, sink = Connection(core), Sink()
     connection.connection_made(cast(asyncio.Transport, sink))
     for piece in pieces:

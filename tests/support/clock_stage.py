@@ -22,10 +22,10 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.model import QuotaWindow
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.exchange import BootPlace
-from bulkwriter.quota.exchanges import Clocks
 from bulkwriter.quota.gate import Quotas
 from bulkwriter.quota.ledger import SqliteLedger
 from bulkwriter.quota.ledger_thread import LedgerThread

@@ -154,7 +154,7 @@ async def resolve(
                 return await client.request(mangle(data))
 
             lister = Lister(request, client.api, client.tokens, wall=time.time, most_age_s=5.0)
-            lists = Lists(client.api, lister, cache, settings, tell=events.append)
+            lists = Lists(client.api, lister, cache, settings, tell=events.append, clocks=client.clocks)
             columns = WishColumns.find(names, "table", by_name=how.get("by_name", False))
             resolver = Resolver(lists, columns, spool, windows=(), tell=said.append, **how)
             await resolver.prepare()

@@ -18,10 +18,10 @@ from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.errors import TryLater
 from bulkwriter.model import State
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.exchanges import Clocks
 from bulkwriter.quota.gate import Quotas
 from bulkwriter.quota.ledger_thread import LedgerThread
 from bulkwriter.quota.windows import windows_of

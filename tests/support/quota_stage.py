@@ -16,11 +16,11 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.events import Event
 from bulkwriter.model import QuotaWindow
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.exchange import BootPlace
-from bulkwriter.quota.exchanges import Clocks
 from bulkwriter.quota.gate import Quotas, unheard
 from bulkwriter.quota.ledger import SqliteLedger
 from bulkwriter.quota.ledger_thread import LedgerThread

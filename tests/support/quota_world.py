@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.events import Event
 from bulkwriter.listing.lister import Lister
 from bulkwriter.model import Reply
-from bulkwriter.quota.exchanges import Clocks
 from bulkwriter.quota.gate import Quotas
 from bulkwriter.quota.turns import Turns
 from bulkwriter.run.ports import Ports

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.core.suspension import Suspension
 from bulkwriter.events import Event
 from bulkwriter.run.run_loop import RunLoop
@@ -23,4 +24,6 @@ def a_run_loop(
     def told(event: Event) -> None:
         tell(event)
 
-    return RunLoop(step, Settings(), suspension=Suspension(rng=random.Random(1)), clock=clock, wall=clock, tell=told)
+    return RunLoop(
+        step, Settings(), suspension=Suspension(rng=random.Random(1)), clocks=Clocks(clock=clock, wall=clock), tell=told
+    )

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import pytest
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, Exit, TryLater
 from bulkwriter.events import Event
 from bulkwriter.model import Fault, Reply, State
@@ -74,7 +75,7 @@ class World:
             store = Store(event)
             store.adopt(self.journal)
             self.session = ServerSession(
-                cast(ServerClient, self.server), settings, tell=self.told.append, clock=loop.time
+                cast(ServerClient, self.server), settings, tell=self.told.append, clocks=Clocks(clock=loop.time)
             )
             self.undone = undo = await Undo.load(store, self.session, settings)
             await undo.settle_doubts()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulkwriter.clocks import Clocks
 from bulkwriter.errors import ConfigurationStop, TryLater
 from bulkwriter.model import Reply, State
 from bulkwriter.server_client import ServerClient
@@ -33,7 +34,7 @@ def expected_of(*there: Pair, others: tuple[Pair, ...] = ()) -> ExpectedPairs:
 
 
 def session_with(server: ModelApi, loop: VirtualLoop) -> ServerSession:
-    return ServerSession(cast(ServerClient, server), SETTINGS, tell=lambda event: None, clock=loop.time)
+    return ServerSession(cast(ServerClient, server), SETTINGS, tell=lambda event: None, clocks=Clocks(clock=loop.time))
 
 
 def verify(server: ModelApi, expected: ExpectedPairs, *, page_size: int = 1_000) -> tuple[Findings, float]:
