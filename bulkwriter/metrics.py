@@ -75,11 +75,12 @@ class Metrics:
 
     At this moment:
 
-    `writers` open writers · `in_flight` requests · `in_flight_limit` how many may be · `allowed_per_s` requests a
-    second that pace and ceiling allow, None where nothing limits them · `ready` pairs that may be sent · `outstanding`
-    pairs given one by one that are not settled · `doubts` pairs in doubt · `oldest_doubt_s` how long the oldest has
-    been, 0 without doubts · `quota_left` requests left in each long quota, by its text, as of the last exchange with
-    the ledger · `rows` rows of the journal by outcome, over all starts.
+    `writers` open writers · `writers_well` those of them that are well (`BulkWriter.is_well`) · `in_flight`
+    requests · `in_flight_limit` how many may be · `allowed_per_s` requests a second that pace and ceiling allow,
+    None where nothing limits them · `ready` pairs that may be sent · `outstanding` pairs given one by one that are
+    not settled · `doubts` pairs in doubt · `oldest_doubt_s` how long the oldest has been, 0 without doubts ·
+    `quota_left` requests left in each long quota, by its text, as of the last exchange with the ledger · `rows`
+    rows of the journal by outcome, over all starts.
     """
 
     attempts: int = 0
@@ -92,6 +93,7 @@ class Metrics:
     latency: Distribution = NO_LATENCIES
     waiting: Distribution = NO_WAITS
     writers: int = 0
+    writers_well: int = 0
     in_flight: int = 0
     in_flight_limit: int = 0
     allowed_per_s: float | None = None
@@ -104,7 +106,9 @@ class Metrics:
 
     def closed(self) -> Metrics:
         """The same once the writer has ended: its counts, its rows and its quotas stay, and nothing is under way."""
-        return replace(self, writers=0, in_flight=0, in_flight_limit=0, allowed_per_s=None, ready=0, outstanding=0)
+        return replace(
+            self, writers=0, writers_well=0, in_flight=0, in_flight_limit=0, allowed_per_s=None, ready=0, outstanding=0
+        )
 
     def counts(self) -> Metrics:
         """What was counted, alone."""
@@ -125,6 +129,7 @@ class Metrics:
             latency=self.latency.plus(other.latency),
             waiting=self.waiting.plus(other.waiting),
             writers=self.writers + other.writers,
+            writers_well=self.writers_well + other.writers_well,
             in_flight=self.in_flight + other.in_flight,
             in_flight_limit=self.in_flight_limit + other.in_flight_limit,
             allowed_per_s=sum(rates) if rates else None,

@@ -70,7 +70,7 @@ class Assembly:
         self.store = JournalWriter(open_journal=self._part.open) if self._part else JournalWriter()
         self._client: ServerClient | None = None
         self._clocks = settings.clocks or MACHINE
-        self.began_at = self._wall()
+        self.began_at = 0.0
         self._asked_to_end: Ended | None = None
         self.ports: Ports
         self.stored: Stored

@@ -190,7 +190,7 @@ class BulkWriter:
 
     def _tell_open(self, engine: Engine) -> None:
         settings = self._settings
-        metrics = partial(metrics_of, engine) if self._audience.wants_metrics else None
+        metrics = partial(metrics_of, engine, self.is_well) if self._audience.wants_metrics else None
         self._audience.tell(Opened(settings.base_url, str(settings.journal) if settings.journal else None, metrics))
 
     async def _end(self, warm_start: WarmStart | None) -> None:
@@ -426,10 +426,11 @@ class BulkWriter:
     def is_well(self) -> bool:
         """Whether the writer is open and can send, as far as it knows: what a service asks for its readiness.
 
-        It knows from its own writes alone: a server that is gone is noticed after `limits.breaker_failures` lost
-        replies in a row, so a service that writes seldom notices late.  A writer that is not well tries by itself
-        whether it can send again, after 1 s to 5 min.  A spent quota that it waits for (`on_quota="wait"`), a throttle
-        and a failed pair are no reason.
+        It knows from its own requests alone, and asks nothing for this: a server that is gone is noticed after
+        `limits.breaker_failures` lost replies in a row, or where the looks for one lost reply fail for 5 s, which begin
+        `late_apply_s` after it.  A connection that is refused is noticed at once.  A writer that is not well tries by
+        itself whether it can send again, after 1 s to 5 min.  A spent quota that it waits for (`on_quota="wait"`), a
+        throttle and a failed pair are no reason.
         """
         return (
             self._living is not None

@@ -54,8 +54,8 @@ def test_the_rest_goes_in_the_next_window(
 def test_nobody_sits_out_a_stated_wait(
     bulkwriter_stub, bulkwriter_settings, bulkwriter_clock
 ):
-    limit = {"kind": "window", "count": 60, "window_s": 60}  # states its Retry-After
-    bulkwriter_stub.set_scenario(limits=[limit])
+    limit = {"kind": "window", "count": 60, "window_s": 60}
+    bulkwriter_stub.set_scenario(limits=[limit])  # it states a Retry-After
     summary = asyncio.run(bulkwriter_clock.until(write(bulkwriter_settings)))
     assert summary.counts.created == 100
     assert summary.elapsed_s > 30
@@ -74,7 +74,7 @@ installed, and cost nothing where no test asks for them:
                             Doubts are settled after 0.3 s, our own pauses end
                             after 0.2 s, a dead server is given up after 10 s
   bulkwriter_expect(pairs)  fails unless the stub has each pair exactly once
-  bulkwriter_clock          the clock of settings and stub, which a test moves on
+  bulkwriter_clock          the clock of both, which a test moves on
 
 Nobody sits out a wait.  What the test begins goes on in real time, with real
 sockets and a real journal, until it waits for a time: a quota, a Retry-After,
@@ -83,7 +83,7 @@ patience_s, give_up_after_s, timeout.  Then
 
   await bulkwriter_clock.advance(60)   lets a minute pass, all in order, and
                                        returns when nothing is left to be done
-  await bulkwriter_clock.until(x)      lets time fly until x is done, and returns
+  await bulkwriter_clock.until(x)      lets time fly until x is done, and gives
                                        its result; 7 days at most, or most_s
 
 The limits and latencies of the stub, and its tokens' lives, go by this clock

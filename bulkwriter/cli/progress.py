@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..model import Snapshot, reasons_json
+from ..wording import typed
 from . import describe, reason_lines
 
 FIRST_LINE_S = 5.0
@@ -56,9 +57,10 @@ def pace_facts(s: Snapshot) -> list[str]:
 
 def held_by(s: Snapshot) -> str:
     """What holds the run back right now and for how much longer, or ""."""
-    if s.holds_until_s is None or not s.held_by:
-        return s.held_by
-    return f"{s.held_by}, {describe.duration(s.holds_until_s)} more"
+    words = typed(s.held_by)
+    if s.holds_until_s is None or not words:
+        return words
+    return f"{words}, {describe.duration(s.holds_until_s)} more"
 
 
 def plain_line(s: Snapshot) -> str:
@@ -103,7 +105,7 @@ def json_facts(s: Snapshot) -> dict[str, Any]:
         "eta_s": None if s.eta_s is None else round(s.eta_s, 1),
         "latency_s": {f"{q:g}": round(v, 6) for q, v in s.latency_s.items()},
         "held_kind": s.held_kind,
-        "held_by": s.held_by,
+        "held_by": typed(s.held_by),
         "holds_until_s": None if s.holds_until_s is None else round(s.holds_until_s, 1),
         "believes": s.believes,
         "reasons": reasons_json(s.reasons),

@@ -68,6 +68,7 @@ class Outrun(ListFailed):
 
 GetPage = Callable[[Filters, int], Awaitable[ListPage]]
 """(filters, page from 1) -> that page, newest first; raises `ListFailed`."""
+Sleep = Callable[[float], Awaitable[None]]
 
 
 def take_none(records: list[Record]) -> None:
@@ -80,6 +81,7 @@ async def scan(
     *,
     take: Callable[[list[Record]], None] = take_none,
     down_to: int | None = None,
+    sleep: Sleep = anyio.sleep,
 ) -> int:
     """Give all matching records to `take`, newest first, down to the first page with an id ≤ `down_to` (None: to the
     end).
@@ -90,7 +92,7 @@ async def scan(
     progress = _Progress()
     number, steps_back, in_a_row, must_overlap = 1, 0, 0, False
     while True:
-        page = await _good_page(get_page, filters, number, progress)
+        page = await _good_page(get_page, filters, number, progress, sleep)
         ids = [record_id for record_id, _ in page.records]
         if number == 1 and not is_newest_first(page):
             return await _scan_unsorted(get_page, filters, take)
@@ -115,9 +117,9 @@ async def scan(
         number += 1
 
 
-async def top_page(get_page: GetPage) -> ListPage:
+async def top_page(get_page: GetPage, sleep: Sleep = anyio.sleep) -> ListPage:
     """The first page of all records, whole.  Raises `ListFailed`."""
-    return await _good_page(get_page, {}, 1, _Progress())
+    return await _good_page(get_page, {}, 1, _Progress(), sleep)
 
 
 def is_newest_first(page: ListPage) -> bool:
@@ -126,11 +128,11 @@ def is_newest_first(page: ListPage) -> bool:
     return ids == sorted(ids, reverse=True)
 
 
-async def _good_page(get_page: GetPage, filters: Filters, number: int, progress: _Progress) -> ListPage:
+async def _good_page(get_page: GetPage, filters: Filters, number: int, progress: _Progress, sleep: Sleep) -> ListPage:
     """The page, asked for again if it fails or is flawed, so that one bad page does not restart a long scan."""
     for attempt in range(PAGE_TRIES):
         if attempt:
-            await anyio.sleep(PAGE_PAUSE_S * attempt)
+            await sleep(PAGE_PAUSE_S * attempt)
         try:
             page = await get_page(filters, number)
         except ListFailed as failure:

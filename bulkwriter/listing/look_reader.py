@@ -15,8 +15,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple
 
-import anyio
-
+from ..clocks import Clocks
 from ..core.doubts import Doubt
 from ..net.api import NOBODY, ListPage, Record
 from .lister import StaleList
@@ -48,12 +47,12 @@ class LookReader:
         get_page: GetPage,
         filters_of: Callable[[tuple[int, int]], Filters],
         shifts: Callable[[], int],
-        clock: Callable[[], float],
+        clocks: Clocks,
     ) -> None:
         self._get_page = get_page
         self._filters_of = filters_of
         self._shifts = shifts
-        self._clock = clock
+        self._clock, self._sleep = clocks.clock, clocks.sleep
 
     async def newest(self, batch: list[Doubt], witness: int) -> Looked:
         """Read the newest records.  Raises `ListFailed` where nothing of it is to be believed."""
@@ -67,7 +66,7 @@ class LookReader:
         shifts = self._shifts()
         looked = await looking
         if looked.whole or looked.seen:
-            await anyio.sleep(STRAY_S)
+            await self._sleep(STRAY_S)
             if self._shifts() != shifts:
                 raise ListFailed("a connection for list calls answered out of step")
         return looked
@@ -85,7 +84,7 @@ class LookReader:
                     orphans.add((record_id, pair))
 
         try:
-            newest = await scan(self._showing(take), {}, down_to=min(wanted.values()))
+            newest = await scan(self._showing(take), {}, down_to=min(wanted.values()), sleep=self._sleep)
             if len(seen) < len(wanted):
                 check_witness(newest, witness)
                 if any(may_be(orphans, pair, floor) for pair, floor in wanted.items() if pair not in seen):
@@ -110,7 +109,7 @@ class LookReader:
         return Looked(seen, len(batch), self._clock())
 
     async def _check_top(self, witness: int) -> None:
-        page = await top_page(self._get_page)
+        page = await top_page(self._get_page, self._sleep)
         if is_newest_first(page):
             check_witness(page.records[0][0] if page.records else 0, witness)
 
@@ -124,7 +123,7 @@ class LookReader:
             orphans.update(record for record in records if NOBODY in record[1])
 
         try:
-            await scan(self._showing(take), self._filters_of(pair))
+            await scan(self._showing(take), self._filters_of(pair), sleep=self._sleep)
         except StaleList:
             if not ids:
                 raise

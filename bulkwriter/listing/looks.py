@@ -121,7 +121,7 @@ class Looker:
         self.doubts = doubts
         self._lag_s = list_lag_s
         self._every_s = max(list_lag_s, (late_apply_s + list_lag_s) / LOOKS_PER_WAIT, SOONEST_S)
-        self._reader = LookReader(get_page=get_page, filters_of=filters_of, shifts=shifts, clock=clocks.clock)
+        self._reader = LookReader(get_page=get_page, filters_of=filters_of, shifts=shifts, clocks=clocks)
         self._settling = settling
         self._clocks, self._clock = clocks, clocks.clock
         self._tell = tell

@@ -58,6 +58,7 @@ INSTRUMENTS: Final = (
     Instrument("bulkwriter_rejections", "bulkwriter.rejections", "counter", "{pair}", "Rejected pairs by the property that the server named.", lambda m: m.rejections, "reason", "bulkwriter.reason"),
     Instrument("bulkwriter_retries", "bulkwriter.retries", "counter", "{pair}", "Pairs that were made ready again, by cause.", lambda m: m.retries, "cause", "bulkwriter.cause"),
     Instrument("bulkwriter_writers", "bulkwriter.writers", "gauge", "{writer}", "Open writers.", lambda m: one(m.writers)),
+    Instrument("bulkwriter_well_writers", "bulkwriter.writers.well", "gauge", "{writer}", "Open writers that can send, as far as they know; fewer than bulkwriter_writers is worth an alert.", lambda m: one(m.writers_well)),
     Instrument("bulkwriter_in_flight_requests", "bulkwriter.requests.in_flight", "gauge", "{request}", "Requests on their way.", lambda m: one(m.in_flight)),
     Instrument("bulkwriter_in_flight_limit_requests", "bulkwriter.requests.limit", "gauge", "{request}", "Requests that may be on their way at once, as adapted to the server.", lambda m: one(m.in_flight_limit)),
     Instrument("bulkwriter_allowed_requests_per_second", "bulkwriter.requests.allowed", "gauge", "{request}/s", "Rate that pace and ceiling allow; absent where neither limits it.", lambda m: one(m.allowed_per_s)),

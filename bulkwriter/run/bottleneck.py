@@ -26,6 +26,7 @@ from ..events import HeldBack
 from ..model import began, moment
 from ..quota.eta import Eta
 from ..quota.view import blocked_by, calls_wait_for, paced_by, quiet_for
+from ..wording import Worded
 from .existing_records import OUTWAITING
 from .holding import GONE
 
@@ -82,7 +83,7 @@ class Bottleneck:
         self.eta.note(engine.sender.stats.writes.per_s(now), held.kind, now)
         if held.kind != self._told and now >= self._told_at + TELL_S:
             self._told, self._told_at = held.kind, now
-            engine.run.tell(HeldBack(held.kind, held.words, held.more_s, engine.admission.control.explain(now)))
+            engine.run.tell(HeldBack(held.kind, Worded(held.words), held.more_s, engine.admission.control.explain(now)))
 
     def now(self, now: float) -> Held:
         """The first thing that keeps more pairs from being sent."""

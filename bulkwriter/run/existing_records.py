@@ -167,7 +167,7 @@ class KnownRecords:
 
     async def _look_at_top(self) -> None:
         try:
-            page = await top_page(self._baseline.get_page)
+            page = await top_page(self._baseline.get_page, self._clocks.sleep)
         except ListFailed:
             return
         if is_newest_first(page):

@@ -6,6 +6,7 @@ Nobody sends, for one of these reasons, and each has one owner:
     no good reply for a while                          the breaker (`core.retry`), asked by `run.admission`
     what exists cannot be listed                       `listing.existing`; without it nothing new may be sent
     the lease of its part of a job is over             `holding.Fence`, asked by `run.admission`
+    looks fail, and the last thing sent was lost       `listing.looks`: it tells before the breaker can where few write
     the run has ended for good                         `run.run_loop`
 
 This module reads them and owns none.  A writer with such a reason is *not well*.  Then:
@@ -71,7 +72,9 @@ class Health:
         engine = self._engine
         known, suspension, breaker = engine.known, engine.admission.suspension, engine.admission.breaker
         over_s = engine.admission.fence.over_s() if engine.admission.fence else 0.0
-        if not (engine.run.error or suspension.error or breaker.is_open or known.is_listing or over_s):
+        looks = engine.looker.failures
+        is_calm = not (engine.run.error or suspension.error or breaker.is_open or known.is_listing or over_s)
+        if is_calm and looks.since is None:
             return None  # as nearly always; it is asked after each step
         now = engine.ports.clock()
         if engine.run.error:
@@ -82,12 +85,12 @@ class Health:
             gone_since = suspension.since if breaker.gone_since is None else breaker.gone_since
             return Trouble(suspension.error, min(suspension.since, gone_since))
         if breaker.is_open:
-            since = now if breaker.gone_since is None else breaker.gone_since
-            message = f"no good reply for {now - since:,.0f} s (last: {breaker.reason})"
-            return Trouble(TryLater(message, hint="it goes on when the server is back", code="gone"), since)
+            return no_good_reply(now, now if breaker.gone_since is None else breaker.gone_since, breaker.reason)
         if known.is_listing and known.trouble and now - known.troubled_at >= LISTS_S:
             message = f"what exists cannot be listed: {known.trouble}"
             return Trouble(TryLater(message, hint="it goes on when lists are answered", code="gone"), known.troubled_at)
+        if looks.since is not None and breaker.gone_since is not None and now - looks.since >= LISTS_S:
+            return None if looks.forbidden else no_good_reply(now, breaker.gone_since, looks.reason)
         return None
 
     async def well(self) -> None:
@@ -224,6 +227,11 @@ class Health:
         for event in events:
             self._engine.run.tell(event)
         self._engine.run.soon()
+
+
+def no_good_reply(now: float, since: float, reason: str) -> Trouble:
+    message = f"no good reply for {now - since:,.0f} s (last: {reason})"
+    return Trouble(TryLater(message, hint="it goes on when the server is back", code="gone"), since)
 
 
 def not_well(error: BulkwriterError, what: str) -> NotWell:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.measured import MeasuredStats
@@ -137,7 +137,7 @@ def sample_of(stats: Stats, now: float) -> Sampled | None:
     return Sampled(*found) if found else None
 
 
-def metrics_of(engine: Engine) -> Metrics:
+def metrics_of(engine: Engine, is_well: Callable[[], bool]) -> Metrics:
     """The run in numbers, at this moment."""
     stats, pairs, admission = engine.sender.stats, engine.pairs, engine.admission
     measured = stats if isinstance(stats, MeasuredStats) else None
@@ -158,6 +158,7 @@ def metrics_of(engine: Engine) -> Metrics:
         latency=measured.latency.read() if measured else NO_LATENCIES,
         waiting=measured.waits.read() if measured else NO_WAITS,
         writers=1,
+        writers_well=int(is_well()),
         in_flight=len(pairs.in_flight),
         in_flight_limit=admission.limit(),
         allowed_per_s=allowed_per_s(engine),

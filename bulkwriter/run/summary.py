@@ -16,6 +16,7 @@ from ..core.writes import writes_to_come
 from ..errors import Exit, TryLater
 from ..model import Counts, Ended, Rows, Snapshot, State, Summary
 from ..quota.eta import WorkAhead
+from ..wording import Worded
 from .bottleneck import waits_until
 from .engine import Engine
 from .source_run import SourceRun
@@ -110,7 +111,7 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
         eta_s=None if rows.total is None else engine.bottleneck.eta.seconds(work_ahead(engine, counts, rows, now), now),
         latency_s=engine.sender.stats.latency.quantiles(0.5, 0.95, 0.99),
         held_kind=held.kind,
-        held_by=held.words,
+        held_by=Worded(held.words),
         holds_until_s=held.more_s,
         believes=engine.admission.control.explain(now),
         reasons=engine.intents.deliveries.reasons.top(SHOWN_LIVE),

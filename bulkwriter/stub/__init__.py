@@ -17,7 +17,8 @@
     help.py        the text of `bulkwriter help stub`, which is also `HELP`
 
 These modules act: connection, server_core, fault_runner, effects, server, steered and thread.  All others are pure:
-`now` and chance are arguments.  So the models of limits serve simulations too.  The names below are imported when first used.
+`now` and chance are arguments.  So the models of limits serve simulations too.  The names below are imported when
+first used.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ FULL = Metrics(
     outcomes={"created": 3}, rejections={"CourseMemberId": 1}, retries={"throttled": 2},
     latency=Distribution(LATENCY_S, tuple(range(len(LATENCY_S) + 1)), 12.5),
     waiting=Distribution(WAITING_S, (1,) * (len(WAITING_S) + 1), 1e6 / 3),
-    writers=1, in_flight=2, in_flight_limit=8, allowed_per_s=0.1, ready=7, outstanding=4, doubts=1, oldest_doubt_s=61.5,
+    writers=1, writers_well=1, in_flight=2, in_flight_limit=8, allowed_per_s=0.1, ready=7, outstanding=4, doubts=1,
+    oldest_doubt_s=61.5,
     quota_left={"write:2500/day": 2_400, HOSTILE: 1}, rows={"created": 3, "in_doubt": 1},
 )  # fmt: skip
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

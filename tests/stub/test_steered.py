@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from bulkwriter import BulkWriter, NotWell, Settings, State, TryLater
+from bulkwriter.observe import PrometheusMetrics
 from bulkwriter.stub.steered import SteeredClocks
 from bulkwriter.stub.thread import StubThread
 
@@ -103,7 +105,7 @@ async def test_until_ends_at_its_limit(clock: SteeredClocks) -> None:
 async def test_a_lost_reply_is_settled_by_looks_after_the_real_waits(
     writer: BulkWriter, stub: StubThread, clock: SteeredClocks
 ) -> None:
-    stub.set_scenario(faults=[{"kind": "rst_after", "limit": 1}])
+    stub.set_scenario(faults=[{"kind": "rst_before", "limit": 1}])
     began = clock.clock()
     outcome = await clock.until(writer.write(PAIRS[0]))
     assert outcome.state is State.CREATED
@@ -161,3 +163,42 @@ async def test_tokens_live_by_it(settings: Settings, stub: StubThread, clock: St
         await clock.advance(3_600)
         assert (await writer.write(PAIRS[1])).state is State.CREATED
         assert stub.truth()["token_calls"] > 1
+
+
+async def test_a_service_that_writes_seldom_hears_by_its_looks_that_the_server_is_gone(
+    settings: Settings, stub: StubThread, clock: SteeredClocks
+) -> None:
+    registry = CollectorRegistry()
+
+    def well() -> float | None:
+        return registry.get_sample_value("bulkwriter_well_writers")
+
+    async with BulkWriter(settings, observers=[PrometheusMetrics(registry=registry)]) as writer:
+        await writer.write(PAIRS[0])
+        assert well() == 1
+        stub.set_scenario(faults=[{"kind": "rst_after", "on": "any"}])
+        writing = asyncio.create_task(writer.write(PAIRS[1]))
+        await clock.advance(5.0)
+        assert writer.is_well()  # one lost reply is no outage
+        await clock.advance(2 * settings.late_apply_s)
+        assert (writer.is_well(), well()) == (False, 0)
+        assert "no good reply for" in str(writer.error)
+        stub.set_scenario({})
+        await clock.until(writer.well())
+        assert (await clock.until(writing)).state is State.CREATED
+
+
+async def test_lists_alone_that_fail_are_no_outage_while_writes_go(
+    settings: Settings, stub: StubThread, clock: SteeredClocks
+) -> None:
+    async with BulkWriter(settings) as writer:
+        await writer.write(PAIRS[0])
+        stub.set_scenario(faults=[{"kind": "503_before", "on": "list"}, {"kind": "rst_after", "limit": 1}])
+        writing = asyncio.create_task(writer.write(PAIRS[1]))
+        await clock.advance(1.0)
+        assert (await clock.until(writer.write(PAIRS[2]))).state is State.CREATED
+        await clock.advance(2 * settings.late_apply_s)
+        assert writer.is_well()
+        assert not writing.done()
+        stub.set_scenario({})
+        assert (await clock.until(writing)).state is State.CREATED

@@ -82,6 +82,7 @@ class Bench:
             idle=self.idle,
             max_requests=max_requests,
             linger_s=linger_s,
+            clock=monotonic,
             forget=self.forgotten.append,
         )
 
