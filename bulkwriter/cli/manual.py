@@ -189,8 +189,9 @@ with the journal and skips the rows that are done.  It asks the server about the
 pairs in doubt, and it sends the rest.
 
 - Keep the journal until the backfill is over, and keep it on a local disk.
-  SQLite is not safe on network file systems.  The files .journal, .journal-wal
-  and .journal.lock belong together.  A .journal.seal spares the next start the
+  On a network file system (NFS, SMB, sshfs; in WSL the drives of Windows) a
+  start ends with exit 5.  The files .journal, .journal-wal and .journal.lock
+  belong together.  A .journal.seal spares the next start the
   check of a large journal; nothing is lost without it.
 - Only one process can use a journal.  A second one ends with exit 5 and names
   the first.

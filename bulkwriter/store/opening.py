@@ -32,6 +32,7 @@ from ..errors import JournalError, SourceError
 from .bounds import check_meta, columns_of
 from .bulk import VARIABLES
 from .lock import holder
+from .network_fs import network_kind
 from .private import keep_private
 from .pruned import PRUNED
 from .schema import APPLICATION_ID, CREATE, FORMAT, JournalIdentity
@@ -50,7 +51,8 @@ _WRITER: Final = (
 
 
 def check_place(path: Path) -> None:
-    """Raise `JournalError` where no journal can be: the folder is missing, or the path is no file.
+    """Raise `JournalError` where no journal can be: the folder is missing, the path is no file, or it lies on a network
+    file system, where a lock and a shared memory may not reach other machines.
 
     A file with two names that are no symlinks is refused as well.  Each name would have its own lock and -wal, so two
     writers would double records and could damage each other's rows.
@@ -68,6 +70,11 @@ def check_place(path: Path) -> None:
         raise JournalError(
             f"{path} has {names} names (hard links), so another process may be writing it by another one",
             hint="once no other run uses it, make a copy and rename that to this name: cp -p, then mv",
+        )
+    if kind := network_kind(path):
+        raise JournalError(
+            f"{path}: it lies on a network file system ({kind}), where two machines may write it at once",
+            hint="name a file on a local disk with --journal; several machines: bulkwriter help machines",
         )
     if not os.access(path if is_there else path.parent, os.W_OK):
         raise JournalError(f"{path} cannot be written", hint=f"give write permission, or {ELSEWHERE}")

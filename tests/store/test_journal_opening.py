@@ -9,6 +9,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from bulkwriter import __version__
 from bulkwriter.errors import JournalError, SourceError
 from bulkwriter.model import State
 from bulkwriter.rows import AppendRow
-from bulkwriter.store import schema
+from bulkwriter.store import network_fs, schema
 from bulkwriter.store.journal import Journal
+from bulkwriter.store.journal_reader import JournalReader
 from bulkwriter.store.lock import holder
 from bulkwriter.store.schema import normal_url
 
@@ -43,6 +45,28 @@ def path(tmp_path: Path) -> Path:
 def one_row(journal: Journal) -> Journal:
     journal.append([(0, 1, 2, 2, int(State.PENDING), None)])
     return journal
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell their mounts here")
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "9p", "fuse.sshfs"])
+def test_a_journal_on_a_network_file_system_is_refused_with_words(
+    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: Path
+) -> None:
+    """Nothing is made there; a journal that is there may still be read."""
+    one_row(open_journal(tmp_path / "there.journal")).close()
+    (proc := tmp_path / "proc").mkdir()
+    (proc / "fdinfo").symlink_to("/proc/self/fdinfo")
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    (proc / "mountinfo").write_text("\n".join(f"{line.partition(' - ')[0]} - {kind} host:/ rw" for line in lines))
+    monkeypatch.setattr(network_fs, "PROC", proc)
+    for name in (path, tmp_path / "there.journal"):
+        with pytest.raises(JournalError, match=f"network file system .{kind}") as refused:
+            open_journal(name)
+        assert refused.value.exit_code == 5
+        assert "--journal" in refused.value.hint.typed
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith(path.name)]
+    with JournalReader(tmp_path / "there.journal") as reader:
+        assert reader.counts()[State.PENDING] == 1
 
 
 def test_a_journal_belongs_to_one_base_url_and_account(path: Path) -> None:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,14 @@ def url_of(server: StubThread | str) -> str:
     return server if isinstance(server, str) else server.base_url
 
 
-def start(*args: str, env: dict[str, str] | None = None, **how: Any) -> subprocess.Popen[str]:
-    """Start `bulkwriter` with these arguments; everything piped."""
+def start(
+    *args: str, env: dict[str, str] | None = None, before: Sequence[str] = (), **how: Any
+) -> subprocess.Popen[str]:
+    """Start `bulkwriter` with these arguments; everything piped.  `before`: a command that starts it."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     full_env = {**os.environ, "BULKWRITER_TOKEN": CANARY, **(env or {})}
-    return subprocess.Popen([sys.executable, "-m", "bulkwriter", *args], text=True, env=full_env, **{**streams, **how})
+    command = [*before, sys.executable, "-m", "bulkwriter", *args]
+    return subprocess.Popen(command, text=True, env=full_env, **{**streams, **how})
 
 
 def finish(process: subprocess.Popen[str], given: str | None = None, *, timeout_s: float = TIMEOUT_S) -> Done:
