@@ -35,9 +35,14 @@ from .row_finder import RowFinder
 from .run_loop import RunLoop
 
 PAUSE_S_PER_ROW: Final = 0.0005
-LONGEST_PAUSE_S: Final = 0.02
+USUAL_PAUSE_S: Final = 0.02
 """After a commit of n rows the next one waits n times 0.5 ms, at most 20 ms.  So single writes hardly wait for each
-other, and at 20,000 pairs/s a group has 400 rows.
+other, and at 10,000 pairs/s a group has 200 rows.
+"""
+FAST_PAUSE_S_PER_ROW: Final = 0.0001
+LONGEST_PAUSE_S: Final = 0.05
+"""Above 10,000 pairs/s groups grow until the pause is 50 ms: a commit takes 0.3 ms of CPU beside its rows, and groups of
+1,000 instead of 500 save 0.1 to 0.4 µs a pair.  A kill then leaves the pairs of 50 ms in doubt instead of 20.
 """
 WORTH_IT: Final = 1.5
 """A commit is made early when so many times as many pairs wait for the disk as are ready or in flight.  A lower value
@@ -83,7 +88,7 @@ class Committer:
             await self._run.until(lambda: self._pairs.has_rows or self.entrance.waiting() > 0)
             count = await self._commit()
             self._after_commit()
-            with anyio.move_on_after(min(LONGEST_PAUSE_S, count * PAUSE_S_PER_ROW)):
+            with anyio.move_on_after(pause_s(count)):
                 await self._run.until(self._is_worth_it)
 
     def _is_worth_it(self) -> bool:
@@ -143,6 +148,11 @@ class Committer:
             self._pairs.claimed(asked, await self._store.recall(asked, SURELY_NOT_APPLIED), self._clock())
         self._run.soon()
         return len(rows) + len(group or ())
+
+
+def pause_s(rows: int) -> float:
+    """The longest wait after a commit of so many rows: 0.5 ms for 1, 20 ms from 40 on, 50 ms from 500 on."""
+    return max(min(USUAL_PAUSE_S, rows * PAUSE_S_PER_ROW), min(LONGEST_PAUSE_S, rows * FAST_PAUSE_S_PER_ROW))
 
 
 def commit_group(journal: Journal, *, finder: RowFinder, rows: list[SettleRow], group: Entering) -> Entered:

@@ -23,6 +23,7 @@ from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import takewhile
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,7 @@ from .sqlite_errors import GONE, damaged, journal_error
 from .statements import APPEND, MARK, settle_rows
 from .states import HOLE
 
+SEQ_OF: Final = itemgetter(0)
 OF_PAIR: Final = "seq < ? AND state <> 8 AND id_a = ? AND id_b = ?"
 OF_PAIRS: Final = (
     "seq < ? AND state <> 8 AND (id_a, id_b) IN"
@@ -198,6 +200,7 @@ class Journal(JournalRows):
             if self._states.pruned.rows:  # a look may settle again what was pruned
                 rows = [row for row in rows if not self._states.is_hole(row[0])]
             if rows:
+                rows = sorted(rows, key=SEQ_OF)  # in order of the tree, so that few rows take a search; stable
                 columns = tuple(zip(*rows, strict=True))
                 self._states.replace(columns[0], columns[1])
                 settle_rows(self._db, rows, columns)

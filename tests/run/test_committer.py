@@ -14,7 +14,7 @@ from bulkwriter.core.pairs import Pairs
 from bulkwriter.errors import JournalError
 from bulkwriter.model import Intent, State
 from bulkwriter.rows import SettleRow
-from bulkwriter.run.committer import LONGEST_PAUSE_S, Committer, settled_in
+from bulkwriter.run.committer import LONGEST_PAUSE_S, Committer, pause_s, settled_in
 from bulkwriter.run.delivery import Deliveries
 from bulkwriter.run.entrance import Entrance
 from bulkwriter.run.ports import Store
@@ -153,6 +153,11 @@ def test_the_pause_between_commits_is_bounded() -> None:
         assert asyncio.get_running_loop().time() - began <= LONGEST_PAUSE_S + 0.002
 
     played(Disk(commit_s=0.0), act, most=10_000)
+
+
+@pytest.mark.parametrize(("rows", "longest_s"), [(1, 0.0005), (40, 0.02), (200, 0.02), (400, 0.04), (5_000, 0.05)])
+def test_a_pause_grows_with_its_group(rows: int, longest_s: float) -> None:
+    assert pause_s(rows) == pytest.approx(longest_s)
 
 
 def test_sending_waits_while_the_buffer_is_full() -> None:
