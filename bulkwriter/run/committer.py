@@ -41,7 +41,7 @@ other, and at 10,000 pairs/s a group has 200 rows.
 """
 FAST_PAUSE_S_PER_ROW: Final = 0.0001
 LONGEST_PAUSE_S: Final = 0.05
-"""Above 10,000 pairs/s groups grow until the pause is 50 ms: a commit takes 0.3 ms of CPU beside its rows, and groups of
+"""Above 10,000 pairs/s groups grow until the pause is 50 ms.  A commit takes 0.3 ms of CPU beside its rows: groups of
 1,000 instead of 500 save 0.1 to 0.4 µs a pair.  A kill then leaves the pairs of 50 ms in doubt instead of 20.
 """
 WORTH_IT: Final = 1.5
