@@ -1,8 +1,8 @@
 """Help topics for developers: `help testing` for a service's own tests, `help ci` for benchmarks that CI compares.
 
-`EXAMPLE` and `WORKFLOW` are shown as they are, and a test runs both (`tests/cli/test_manual_testing.py`).
+`EXAMPLE`, `BENCH` and `WORKFLOW` are shown as they are, and a test runs them (`tests/cli/test_manual_testing.py`).
 
-Not here: the fixtures themselves (`stub.pytest_plugin`), and how two results are compared (`benchmarks.record`).
+Not here: the fixtures themselves (`stub.pytest_plugin`).
 """
 
 from __future__ import annotations
@@ -95,33 +95,58 @@ An example, which is a test of this package as well:
 
 """ + indent(EXAMPLE, "  ")
 
+BENCH: Final = """\
+import asyncio
+
+from bulkwriter import BulkWriter
+
+PAIRS = [(11, member) for member in range(1, 2_001)]
+
+
+async def write(settings):
+    async with BulkWriter(settings) as writer:
+        await writer.write_many(PAIRS)
+
+
+def test_a_batch(bulkwriter_bench, bulkwriter_expect):
+    for settings in bulkwriter_bench():
+        asyncio.run(write(settings))
+    bulkwriter_expect(PAIRS)
+"""
+
 WORKFLOW: Final = """\
 set -eu
 base=$(git merge-base origin/main HEAD)
 git worktree add -f ../base "$base"
-(cd ../base && python -m benchmarks $BENCHMARKS --results ../results/base)
-python -m benchmarks $BENCHMARKS --results ../results/head
-python -m benchmarks compare ../results/base ../results/head --most-worse 1.15
+(cd ../base && python -m pytest -q bench --bulkwriter-figures=../base.json)
+python -m pytest -q bench --bulkwriter-figures=../head.json \\
+  --bulkwriter-base=../base.json --bulkwriter-most-worse=1.15
 """
 
 CI: Final = (
     """\
-Benchmarks in CI: exit 1 on a step back
+Benchmarks of your service in CI: exit 1 on a step back
 
+The fixture bulkwriter_bench measures what a test does with its settings, in
+five rounds: each has a new journal and an empty local server.  The figure is
+the CPU time of the cheapest round, without the server's.  bench/test_cost.py:
+
+"""
+    + indent(BENCH, "  ")
+    + """
 Figures of two machines say nothing about each other.  So measure the base and
 the change on one machine, in one job, and compare the two:
 
 """
     + indent(WORKFLOW, "  ")
     + """
-BENCHMARKS is a list such as "parts --rounds 3" (python -m benchmarks --help).
-compare takes two results, or two folders with the newest result of each
-benchmark in them.  It prints both side by side.  With --most-worse R it ends
-with exit 1 if a figure of the second is worse than R times that of the first:
-1.15 allows 15%, about what a shared runner needs.
+A test whose figure is more than 1.15 times that of the base fails and says
+both; one that the base does not have is only measured.  1.15 is about what a
+shared runner needs.  Each file is JSON: {test: seconds}.  Where your service is
+installed and not run from its folder, install each side before its own pytest.
 
-To test your own service against the local server in CI you need no network and
-no account: bulkwriter help testing.  From another language, start the server
-with bulkwriter stub (help stub) and give the service its address.
+It needs no network and no account: bulkwriter help testing.  From another
+language, start the server with bulkwriter stub (help stub) and give the service
+its address.  bulkwriter's own benchmarks are in its repository.
 """
 )

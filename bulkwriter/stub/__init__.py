@@ -13,11 +13,12 @@
     connection.py  bytes <-> requests               server_core.py the way of a request, with the clock
     truth.py       what really happened             admin.py       /stub/truth and the other calls for tests
     server.py, thread.py, pytest_plugin.py          three ways to run it; expectation.py: what a test asks it at the end
+    bench.py       what a service's own benchmarks measure
     steered.py     the clock of a test, for the stub and for the writer
     help.py        the text of `bulkwriter help stub`, which is also `HELP`
 
-These modules act: connection, server_core, fault_runner, effects, server, steered and thread.  All others are pure:
-`now` and chance are arguments.  So the models of limits serve simulations too.  The names below are imported when
+These modules act: connection, server_core, fault_runner, effects, server, steered, bench and thread.  All others are
+pure: `now` and chance are arguments.  So the models of limits serve simulations too.  The names below are imported when
 first used.
 """
 

@@ -11,6 +11,7 @@
 `bulkwriter_settings` are settings for that stub, with waits of tenths of a second where the real ones are minutes;
 `dataclasses.replace(bulkwriter_settings, in_flight=8)` changes some.  `bulkwriter_expect(pairs)` fails unless the stub
 has each pair exactly once, in words that fit a screen.  `bulkwriter help testing` has an example.
+`bulkwriter_clock` moves time on, and `bulkwriter_bench` measures (`bulkwriter help ci`).
 
 pytest imports this module at every start, also where nobody uses it: nothing heavy may be imported at its top.
 """
@@ -25,8 +26,23 @@ import pytest
 
 if TYPE_CHECKING:
     from ..settings import Settings
+    from .bench import Bench
     from .steered import SteeredClocks
     from .thread import StubThread
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of `bulkwriter_bench`."""
+    group = parser.getgroup("bulkwriter")
+    group.addoption(
+        "--bulkwriter-figures", metavar="PATH", help="add the figures of bulkwriter_bench to this JSON file"
+    )
+    group.addoption(
+        "--bulkwriter-base", metavar="PATH", help="the figures of another commit: fail where ours are worse"
+    )
+    group.addoption(
+        "--bulkwriter-most-worse", metavar="R", type=float, default=1.15, help="... than R times those [1.15]"
+    )
 
 
 @pytest.fixture
@@ -82,3 +98,20 @@ def bulkwriter_expect(bulkwriter_stub: StubThread) -> Callable[[Iterable[tuple[i
     from .expectation import expecting
 
     return expecting(bulkwriter_stub)
+
+
+@pytest.fixture
+def bulkwriter_bench(
+    request: pytest.FixtureRequest, bulkwriter_settings: Settings, bulkwriter_stub: StubThread, tmp_path: Path
+) -> Bench:
+    """`for settings in bulkwriter_bench():` measures what is done with them; `bulkwriter help ci` has an example."""
+    from .bench import Bench, Figures
+
+    option = request.config.getoption
+    path, base = option("--bulkwriter-figures"), option("--bulkwriter-base")
+    figures = Figures(
+        path=Path(path) if path else None,
+        base=Path(base) if base else None,
+        most_worse=option("--bulkwriter-most-worse"),
+    )
+    return Bench(request.node.nodeid, figures, bulkwriter_settings, bulkwriter_stub, tmp_path)

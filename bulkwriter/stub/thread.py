@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -82,6 +83,10 @@ class StubThread:
     def reset(self) -> None:
         """Start over with the present scenario: its existing records, nothing else, all counts zero."""
         self._ask(lambda stub: stub.reset())
+
+    def cpu_s(self) -> float:
+        """Seconds of CPU that the stub's thread has used."""
+        return self._ask(lambda stub: time.thread_time())
 
     def __enter__(self) -> Self:
         return self.start()
