@@ -35,10 +35,14 @@ class Answers:
             self.future.set_result(None)
 
 
+Sink = asyncio.Future[Outcome] | Answers
+"""Who waits for an outcome."""
+
+
 class Single:
     """One pair.  `attempts` and `line` are those of its row; `answered` is called when it is answered."""
 
-    __slots__ = ("_answered", "_asked", "attempts", "line", "owed", "pair", "retries", "seq")
+    __slots__ = ("_answered", "_index", "_others", "_sink", "attempts", "line", "owed", "pair", "retries", "seq")
 
     def __init__(self, pair: tuple[int, int], answered: Callable[[Single], None]) -> None:
         self.pair = pair
@@ -50,7 +54,9 @@ class Single:
         """Whether it is sent again if its row says that it was rejected."""
         self.owed = 0
         """How many answers this is counted for."""
-        self._asked: list[tuple[asyncio.Future[Outcome] | Answers, int]] = []
+        self._sink: Sink | None = None  # the first who waits, without a list: 100,000 may be outstanding
+        self._index = 0
+        self._others: list[tuple[Sink, int]] | None = None
 
     def is_in(self, seq: int, attempts: int, line: int | None) -> None:
         """The journal has a row of the pair."""
@@ -64,9 +70,14 @@ class Single:
         """Whether it is sent where its row is in this state; `again` has the states that this start sends again."""
         return state in again or (self.retries and state == State.REJECTED)
 
-    def asks(self, sink: asyncio.Future[Outcome] | Answers, index: int = 0, *, owed: int = 1) -> None:
+    def asks(self, sink: Sink, index: int = 0, *, owed: int = 1) -> None:
         """Somebody waits for the outcome.  It is counted for `owed` more answers."""
-        self._asked.append((sink, index))
+        if self._sink is None:
+            self._sink, self._index = sink, index
+        elif self._others is None:
+            self._others = [(sink, index)]
+        else:
+            self._others.append((sink, index))
         self.owed += owed
 
     def is_wanted(self) -> None:
@@ -75,11 +86,10 @@ class Single:
 
     def answer(self, outcome: Outcome) -> None:
         """Tell everybody who waits."""
-        for sink, index in self._asked:
-            if type(sink) is Answers:
-                sink.answer(index, outcome)
-            elif not sink.done():  # type: ignore[union-attr]
-                sink.set_result(outcome)  # type: ignore[union-attr]
+        if self._sink is not None:
+            tell(self._sink, self._index, outcome)
+            for sink, index in self._others or ():
+                tell(sink, index, outcome)
         self._answered(self)
 
     def refuse(self, error: BulkwriterError) -> None:
@@ -89,8 +99,17 @@ class Single:
 
     def fail(self, error: BulkwriterError) -> None:
         """No outcome will come."""
-        for sink, _ in self._asked:
+        asked = () if self._sink is None else ((self._sink, self._index), *(self._others or ()))
+        for sink, _ in asked:
             future = sink.future if isinstance(sink, Answers) else sink
             if not future.done():
                 future.set_exception(error)
                 future.exception()  # whoever waited may have gone; then nobody else retrieves it
+
+
+def tell(sink: Sink, index: int, outcome: Outcome) -> None:
+    """Give somebody the outcome, if they still wait."""
+    if type(sink) is Answers:
+        sink.answer(index, outcome)
+    elif not sink.done():  # type: ignore[union-attr]
+        sink.set_result(outcome)  # type: ignore[union-attr]

@@ -130,7 +130,7 @@ def test_settings_take_more_than_they_give(tmp_path: Path) -> None:
     said = pyright("use.py", "--outputjson", folder=tmp_path)
     told = [(d["severity"], d["message"].splitlines()[0]) for d in json.loads(said)["generalDiagnostics"]]
     assert told[:2] == [
-        ("information", 'Type of "settings.journal" is "Path | None"'),
+        ("information", 'Type of "settings.journal" is "Path | Address | None"'),
         ("information", 'Type of "settings.quota" is "tuple[str, ...]"'),
     ]
     assert [severity for severity, _ in told[2:]] == ["error"], "journal=5 alone"
