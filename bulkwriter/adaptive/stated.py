@@ -7,16 +7,16 @@ then so many a second.
 
     believed   seen                                          done
     nothing    the first throttle                            resume at `RESUME` times what was taken in a pause's time,
-                                                             and double it each second
+                                                             and `RAMP` times as fast each second
     window     the same count again, in another time; or a   never more than the count in the window's length, by the
                burst as large as what a pause brings; or     send log; all of it at once after a pause, since a bucket
                throttles that fit no bucket                  would refuse that
-    bucket     any other count                               the rate at which all throttles used up the same burst, and
-                                                             `SPENT` of the burst after a pause
+    bucket     any other count                               the rate at which all throttles used up the same burst, a
+                                                             whole number; and `SPENT` of it after a pause
     bucket     a burst larger than what a pause brings       what was taken, by the time with the pause
     known      a throttle where it was expected              the same again, and the next climb takes twice as long
-    known      a throttle much earlier                       nothing is known; the old rate is tried `TRY_S` after it,
-                                                             three times, and then ever more rarely
+    known      a throttle much earlier                       nothing is known.  Once the new limit is, the old rate is
+                                                             tried each `TRY_S` since the fall, then ever more rarely
     known      none                                          the rate grows by `GROWTH` · (time / tau)³
 
 It is a hypothesis, and is given up for the run (`is_wrong`) when the server disproves it; `limit.py` and `pace.py` then
@@ -43,12 +43,11 @@ from .recent import Mark, RecentSends
 
 MOST_S: Final = 1.0  # whole seconds, the least that can be stated; longer ones follow what the server needs
 LONG_S: Final = 3.5  # a rate limit rounded up to seconds states 1 or 2, so a longer pause is a window's
-RESUME: Final = (
-    2.0  # steeper, and a bucket's rate is measured over too short a time; flatter, and windows change midway
-)
-RESUME_SHORT: Final = 3.0  # after a first stretch of less than `SHORT` pauses: then a bucket's burst was nearly all
-SHORT: Final = 0.25
-RAMP: Final = 1.7  # times a second; faster, and a bucket's rate is measured over too short a time
+RESUME: Final = 2.0  # steeper, and a bucket's rate is measured too briefly; flatter, and windows change midway
+RESUME_SHORT: Final = 3.0  # after a first stretch of less than `SHORT` pauses: then a bucket's burst was nearly all;
+SHORT: Final = 0.25  # with 2 the bucket 10/s, 6 ms, falls from 0.90 to 0.87
+RAMP: Final = 1.7  # times a second; faster, and a bucket's rate is measured over too short a
+# time: with 2 the bucket 10/s, 6 ms, falls from 0.90 to 0.855
 SPENT: Final = 0.6  # the burst is known to a request or two, and its rate to half a percent
 MARGIN: Final = 0.005  # of a window's length: one request in 100 a second, and clocks
 BELOW: Final = 0.002  # under a bucket's rate, and this share of what one request more or less makes, at most
@@ -59,21 +58,21 @@ BEYOND: Final = 0.05  # of a window, whose count is exact
 BEYOND_BUCKET: Final = 0.1
 BEYOND_UNSURE: Final = 3.0  # times what one request more or less makes
 TAU_S: Final = 20.0  # of a bucket at first: the third pause of a run comes after 20 s
-TAU_WINDOW_S: Final = 30.0  # of a window: the third pause comes after 20 s
+TAU_WINDOW_S: Final = 30.0  # of a window: the third pause comes after 20 s; with 20 a log loses 5 points
 TAU_MAX_S: Final = 250.0  # pauses take half a percent of the time then
 LONGEST: Final = 20.0  # tau; a run that was idle for days must not overflow
-FAST: Final = 1.2  # of a window's rate: the log of sends holds back, so that stalls are caught up
-RUSH: Final = 4.0  # the same after a pause, and how fast a late send is caught up
+RUSH: Final = 2.0  # of the known rate: what is late or saved is caught up so; a window's log of sends holds it back
 SAME: Final = 0.01  # of a count
 NEARLY: Final = 0.02  # of a window's count: a throttle there confirms it
 APART: Final = 0.1  # of a pause: so far apart a bucket would have taken another count
 COUNTED: Final = 5  # requests in a pause's time; fewer are chance
 WINDOW_LIKE: Final = 0.6  # of what a pause brings: buckets hold less, or a burst is chance
-MISFIT: Final = 0.02  # of a burst, and one request: throttles further apart fit no bucket
+MISFIT: Final = 0.02  # of a burst, and one request: throttles further apart fit no bucket (window 100 in 1 s)
 FELL: Final = 0.6  # of what was expected
 PROVEN: Final = 3.0  # pauses' time without a throttle
 CONFIRMED: Final = 0.03
-TRY_S: Final = 3.6
+TRY_S: Final = 3.6  # a trial costs a pause, and a return found late costs its gain: 2 to 4 s are as good; of the
+# drops of the benchmark, whose time is fixed, this one finds the return soonest
 TRIES: Final = 3
 TRY_MOST_S: Final = 100.0  # then the old rate is forgotten, and growth alone finds it
 LEAST: Final = 0.01  # a pause, where nothing was taken at all
@@ -275,8 +274,7 @@ class Stated:
             grown = 1.0 + GROWTH * climb
             self.is_wrong = grown > 1 + BEYOND
             self.guard, self.guard_s = self._count, self._window_s * (1 + MARGIN) / grown
-            is_first = since_s < self._window_s / RUSH
-            return (RUSH if is_first else FAST) * self.per_s * grown
+            return RUSH * self.per_s * grown
         grown = 1 - min(BELOW + UNSURE * self._unsure, BELOW_MOST) + max(GROWTH, UNSURE * self._unsure) * climb
         self.is_wrong = grown > 1 + max(BEYOND_BUCKET, BEYOND_UNSURE * self._unsure)
         return self.per_s * grown
