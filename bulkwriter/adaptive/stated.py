@@ -173,9 +173,10 @@ class Stated:
     def _is_refuted(self) -> bool:
         """Whether what is known now brings too few to be known, or fewer than a stretch brought: it may begin and end
         within a window."""
-        return self.per_s * self.pause_s < COUNTED or any(
-            one.taken > self.per_s * (one.span_s + 2 * self.pause_s) for one in self._seen
-        )
+        return self.per_s * self.pause_s < COUNTED or self._was_exceeded(self.per_s)
+
+    def _was_exceeded(self, per_s: float) -> bool:
+        return any(one.taken > per_s * (one.span_s + 2 * self.pause_s) for one in self._seen)
 
     def _confirms(self, count: int) -> bool:
         """Whether a throttle after so many in its length is what was expected of the window."""
@@ -218,8 +219,10 @@ class Stated:
         held = last.burst(rate)
         is_like = not self.kind and last.span_s <= self.pause_s and held > WINDOW_LIKE * rate * self.pause_s
         if is_young and (misfit > MISFIT * held + 1 or is_like):
-            self._be_window()
-            return
+            count = min(one.lately for one in self._seen)
+            if not (self._old and self._was_exceeded(count / self.pause_s)):  # or the limit is about to return
+                self._be_window()
+                return
         if held > rate * last.rested_s + 1:
             rate, held = max(rate * LEAST, last.taken / (last.span_s + last.rested_s)), rate * last.rested_s
         is_long = last.span_s > PROVEN * self.pause_s
@@ -280,8 +283,9 @@ class Stated:
         return self.per_s * grown
 
     def _restore(self, now: float) -> None:
-        """The old limit holds again."""
+        """The old limit holds again; what was seen since is of another."""
         self._is_trial = False
+        self._seen.clear()
         if self.kind == "window":
             self._count = max(1, round(self._old * self._window_s))
         self.per_s, self._old, self._started = self._old, 0.0, now
