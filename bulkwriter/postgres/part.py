@@ -92,7 +92,9 @@ class PartStore:
         settings, address = self._settings, self.address
         identity = JournalIdentity.of(base_url, account, columns, entity)
         answer_s = min(ANSWER_S, max(LEAST_ANSWER_S, settings.lease_s / 3))
-        session = self._session = Session(address, answer_s=answer_s, give_up_after_s=settings.give_up_after_s)
+        session = self._session = Session(
+            address, answer_s=answer_s, give_up_after_s=settings.give_up_after_s, note=self._note
+        )
         try:
             session.insist(lambda connection: make_rows(connection, address, identity))
             lease = claim_part(session, address.job, address.part, settings.claim, note=self._note, pause=self._pause)
@@ -113,7 +115,7 @@ class PartStore:
         """From any thread: the opening is not waited for any more."""
         self._is_left.set()
         if self._session:
-            self._session.hurry()
+            self._session.leave()
 
     def close(self) -> None:
         """Give the part up, once its journal is closed.  Blocks.  A repetition is harmless.

@@ -3,6 +3,9 @@
     insist(call)   make `call(connection)`; where the trouble passes (`connect`), pause and make it again, on a new
                    connection if need be.  Pauses: uniform in [d/2, d], d = 0.1 s, 0.2 s, … up to 5 s
     hurry          from another thread: the process ends, so give up within `HURRY_S`
+    leave          from another thread: nobody waits any more, so what is under way is tried once more at most
+
+Who waits for longer than `TOLD_S` is told why, and when it goes on.
 
 So a call must be harmless when it is repeated after a commit of which nobody knows.  After `give_up_after_s` without an
 answer `StoreGone` is raised, and for a trouble that does not pass `JournalError`.
@@ -24,11 +27,11 @@ import os
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from ..errors import JournalError, StoreGone
-from ..store.boot import boot_clock
 from ..threads import started
 from .address import Address
 from .connect import PostgresProblem, Problem, connect, problem_of
@@ -44,6 +47,8 @@ LONGEST_S: Final = 5.0
 """Between two tries.  A database that starts again is back in seconds, and a hundred workers ask it at once."""
 HURRY_S: Final = 8.0
 """Less than `journal_writer.CLOSE_S`, which would blame the disk."""
+TOLD_S: Final = 3.0
+"""A restart of a database takes less, and nobody needs to know."""
 LOOK_S: Final = 0.5
 """How often the cutting thread looks."""
 TIMELINE: Final = "('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer"
@@ -67,12 +72,13 @@ class Session:
         *,
         answer_s: float,
         give_up_after_s: float,
+        note: Callable[[str], object] = lambda text: None,
         opened: Callable[[Address], Connection] = connect,
-        clock: Callable[[], float] = boot_clock,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.address = address
         self._answer_s, self._give_up_after_s = answer_s, give_up_after_s
-        self._opened, self._clock = opened, clock
+        self._opened, self._note, self._clock = opened, note, clock
         self._connection: Connection | None = None
         self.cluster = Cluster("", 0)
         """Where the last connection led to."""
@@ -87,18 +93,25 @@ class Session:
 
         psycopg's errors in `call` are read as troubles of the connection or of the database.
         """
-        began_at, pause_s, give_up_s = self._clock(), FIRST_S, self._give_up_after_s
+        began_at, pause_s, give_up_s, is_told = self._clock(), FIRST_S, self._give_up_after_s, False
         while True:
             try:
-                return self._once(call)
+                answer = self._once(call)
             except PostgresProblem as trouble:
                 problem = trouble.problem
+            else:
+                if is_told:
+                    self._note(f"the database answers again, after {self._clock() - began_at:,.0f} s")
+                return answer
             if not problem.passes:
                 raise problem.error(JournalError)
             now = self._clock()
             if self._hurries.is_set():
                 give_up_s = min(give_up_s, now - began_at + HURRY_S)
-            if now - began_at >= give_up_s:
+            if now - began_at >= TOLD_S and not is_told:
+                is_told = True
+                self._note(f"{problem.message}: tried again, for {give_up_s:,.0f} s at most")
+            if now - began_at >= give_up_s or self._ends.is_set():
                 raise StoreGone(
                     f"the database has not answered for {now - began_at:,.0f} s: {problem.message}",
                     hint="the same command later goes on; what was sent and not noted there is then looked up",
@@ -111,6 +124,14 @@ class Session:
     def hurry(self) -> None:
         """From any thread: give up soon."""
         self._hurries.set()
+
+    def leave(self) -> None:
+        """From any thread: give up now."""
+        self._ends.set()
+        self._hurries.set()
+        with self._lock:
+            if self._overdue_at is not None and self._connection is not None:
+                cut(self._connection)
 
     def close(self) -> None:
         """Close the connection, and end the thread.  A repetition is harmless."""

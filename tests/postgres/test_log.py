@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 
 from bulkwriter.errors import Exit, FenceLost, JournalError, StoreGone
@@ -184,6 +185,30 @@ def test_a_database_that_does_not_come_back_is_given_up_with_75(session: Session
     with pytest.raises(StoreGone):
         leaving.insist(lambda connection: connection.execute("SELECT 1"))
     leaving.close()
+
+
+def test_who_waits_for_long_is_told_why_and_when_it_goes_on(postgres: Database) -> None:
+    """And who leaves waits no longer."""
+    seconds, told = itertools.count(), list[str]()
+    how: dict[str, Any] = {"answer_s": 1e9, "give_up_after_s": 3_600.0, "clock": lambda: float(next(seconds))}
+    waiting = Session(postgres.address, note=told.append, **how)
+    fails = iter((True,) * 4)
+
+    def ask(connection: Any) -> str:
+        if next(fails, False):
+            raise psycopg.OperationalError("the server is shutting down")
+        return "answered"
+
+    assert waiting.insist(ask) == "answered"
+    assert len(told) == 2
+    assert "shutting down" in told[0]
+    assert "answers again" in told[1]
+    waiting.leave()
+    fails = iter((True,) * 4)
+    with pytest.raises(StoreGone):
+        waiting.insist(ask)
+    assert len(list(fails)) == 3
+    waiting.close()
 
 
 def test_a_call_that_is_not_answered_is_cut_off_and_made_again(session: Session, postgres: Database) -> None:

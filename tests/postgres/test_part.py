@@ -188,7 +188,7 @@ def test_what_was_committed_here_and_not_shipped_is_not_there_for_the_next(postg
 
 class Child:
     def __init__(self, server: StubThread, postgres: Database, home: Path, *twin: str) -> None:
-        command = [sys.executable, "-m", "tests.support.part_child", server.base_url, url_of(postgres), "150", *twin]
+        command = [sys.executable, "-m", "tests.support.part_child", server.base_url, url_of(postgres), "250", *twin]
         env = {**os.environ, "XDG_STATE_HOME": str(home)}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True)
 
@@ -211,16 +211,16 @@ def test_a_writer_that_sleeps_or_dies_is_taken_over_and_doubles_nothing_but_the_
             for act in acts
         }
         for act, number in acts.items():
-            soon(lambda act=act: truth(servers[act])[0] >= 30)  # type: ignore[misc]
+            soon(lambda act=act: truth(servers[act])[0] >= 60)  # type: ignore[misc]
             first[act].process.send_signal(number)
         second = {act: Child(servers[act], databases[act], tmp_path / act) for act in acts}
         for act in acts:
-            assert json.loads(second[act].said())["created"] == 150, act
-            assert truth(servers[act]) == (150, 0)
+            assert json.loads(second[act].said())["created"] == 250, act
+            assert truth(servers[act]) == (250, 0)
         for act in ("stopped", "unfenced"):
             first[act].process.send_signal(signal.SIGCONT)
             assert first[act].said() == "fence", act
         assert first["killed"].process.wait(10) == -signal.SIGKILL
         first["killed"].process.communicate()
-        assert truth(servers["stopped"]) == (150, 0)
+        assert truth(servers["stopped"]) == (250, 0)
         assert truth(servers["unfenced"])[1] > 0, "a test that cannot fail"

@@ -12,6 +12,8 @@ import asyncio
 import json
 import os
 import sys
+from dataclasses import replace
+from typing import Any
 
 from bulkwriter import BulkWriter, BulkwriterError
 from bulkwriter.run.ports import Ports
@@ -41,6 +43,11 @@ class Unfenced:
 
 
 class UnfencedAssembly(Assembly):
+    """Its requests have a long deadline, so that the replies that came while it slept let it send at once."""
+
+    def _part_of(self, settings: Settings, *args: Any) -> Any:
+        return super()._part_of(replace(settings, timeout_s=TIMEOUT_S), *args)
+
     def _make_ports(self) -> Ports:
         ports = super()._make_ports()
         ports.fence = Unfenced()
@@ -52,7 +59,7 @@ def settings_of(base_url: str, journal: str) -> Settings:
 
 
 async def main(base_url: str, journal: str, count: str, *twin: str) -> None:
-    settings = settings_of(base_url, journal)
+    settings = replace(settings_of(base_url, journal), timeout_s=90.0 if twin else TIMEOUT_S)
     assembly = UnfencedAssembly(settings, columns=None) if twin else None
     try:
         async with BulkWriter(settings, assembly=assembly) as writer:
