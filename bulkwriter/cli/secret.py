@@ -10,11 +10,17 @@ of `LONG` characters or more, as every real token is, wherever it stands.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
 
+from ..errors import UsageError
+from ..postgres.address import Address, is_postgres
+
 SECRET_ENV = ("BULKWRITER_TOKEN", "BULKWRITER_PASSWORD")
+URL_ENV = ("BULKWRITER_LEDGER", "BULKWRITER_JOURNAL")
+"""Variables that may hold the URL of a database with its password."""
 SHORTEST = 8
 LONG = 20
 
@@ -50,5 +56,10 @@ def pattern_of(shape: str) -> str:
 
 
 def secrets_of(env: Mapping[str, str]) -> list[str]:
-    """Secrets that the environment holds."""
-    return [env[name].strip() for name in SECRET_ENV if env.get(name)]
+    """Secrets that the environment holds, passwords in URLs of databases among them."""
+    secrets = [env[name].strip() for name in SECRET_ENV if env.get(name)]
+    for name in URL_ENV:
+        if is_postgres(env.get(name, "")):
+            with contextlib.suppress(UsageError):  # told where it is used
+                secrets += [secret for _, secret in Address.parse(env[name]).secrets]
+    return secrets

@@ -62,6 +62,8 @@ PASSING_STATES: Final = ("08", "40", "53", "57", "58", "55P03", "25006", "25P03"
 """SQLSTATEs, or their classes, that pass."""
 NO_SCHEMA: Final = ("42P01", "3F000", "42703", "42P10")
 NO_RIGHT: Final = "42501"
+READ_ONLY: Final = "25006"
+STANDBY: Final = "it is a standby: name all hosts, and end the URL with ?target_session_attrs=read-write"
 INIT: Final = "bulkwriter ledger init URL makes the tables, or brings older ones up to date"
 GRANT: Final = "bulkwriter ledger init URL --grant ROLE, as their owner, gives ROLE what it needs"
 MOST_WORDS: Final = 300
@@ -89,13 +91,10 @@ class PostgresProblem(Exception):
 
 def connect(address: Address) -> Connection:
     """A new connection.  Raises `PostgresProblem`, and `UsageError` where the extra is not installed."""
-    try:
-        import psycopg
-        from psycopg.conninfo import make_conninfo
-    except ImportError:
-        raise UsageError(
-            "PostgreSQL needs psycopg, which is not installed", hint="pip install 'bulkwriter[postgres]'"
-        ) from None
+    check_installed()
+    import psycopg
+    from psycopg.conninfo import make_conninfo
+
     try:
         connection = psycopg.connect(make_conninfo("", **{**usual(), **address.parameters()}), autocommit=True)
         try:
@@ -114,8 +113,20 @@ def connect(address: Address) -> Connection:
     raise PostgresProblem(problem)  # not above: the error of psycopg would be its context
 
 
+def check_installed() -> None:
+    """Raise `UsageError` where the extra is not installed."""
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"PostgreSQL needs psycopg, which cannot be imported ({error})",
+            hint="install the extra: uv tool install '.[postgres]', or pip install 'psycopg[binary]'",
+        ) from None
+
+
 def carried_out(address: Address, kind: type[BulkwriterError], call: Callable[[], T]) -> T:
     """What `call` returns.  Errors of psycopg and a `PostgresProblem` become one of `kind`, which says what to do."""
+    check_installed()
     import psycopg
 
     try:
@@ -159,6 +170,8 @@ def problem_of(error: psycopg.Error, address: Address) -> Problem:
         return Problem(f"{where}: its tables are not there, or not of this version ({said})", INIT, passes=False)
     if state == NO_RIGHT:
         return Problem(f"{where}: {said}", GRANT, passes=False)
+    if state == READ_ONLY:
+        return Problem(f"{where}: {said}", STANDBY, passes=True)
     passes = state.startswith(PASSING_STATES)
     return Problem(f"{where}: {said} ({state})", "see the log of the server", passes)
 

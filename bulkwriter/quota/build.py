@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..clocks import MACHINE, Clocks
+from ..clocks import Clocks
 from ..errors import LedgerError
 from ..events import Event, Note
 from ..guarded import guarded
@@ -49,7 +49,8 @@ def quotas_for(settings: Settings, tell: Callable[[Event], None], clocks: Clocks
         return None
     account = account_key(settings.base_url, settings.account)
     if isinstance(settings.ledger, Address):
-        ledger, clocks = shared_ledger(settings.ledger, account, windows, tell)
+        ledger, boot = shared_ledger(settings.ledger, account, windows, tell)
+        clocks = dataclasses.replace(clocks, boot=boot)
     else:
         ledger = own_ledger(ledger_path(settings.ledger), account, windows)
     return Quotas(
@@ -73,17 +74,20 @@ def own_ledger(path: Path, account: str, windows: Sequence[QuotaWindow]) -> Ledg
 
 def shared_ledger(
     address: Address, account: str, windows: Sequence[QuotaWindow], tell: Callable[[Event], None]
-) -> tuple[LedgerThread, Clocks]:
-    """A ledger that machines share, and its clocks: windows are counted on the database's."""
+) -> tuple[LedgerThread, Callable[[], float]]:
+    """A ledger that machines share, and the clock on which windows are counted: the database's, as seen here."""
     from ..postgres.clock import DatabaseClock
+    from ..postgres.connect import check_installed
     from ..postgres.ledger import PostgresLedger
 
+    check_installed()
     clock = DatabaseClock(boot_clock, time.time() - boot_clock())
     ledger = PostgresLedger(
         address, account, lambda place: Account(windows, place), reach_s=longest_of(windows),
-        boot=boot_clock, boot_id=here().boot, clock=clock, say=said_in_loop(tell), rng=random.Random(),  # noqa: S311  pauses
+        boot=boot_clock, boot_id=here().boot, clock=clock, say=said_in_loop(tell),
+        rng=random.Random(),  # noqa: S311  pauses
     )  # fmt: skip
-    return LedgerThread(lambda: ledger, interrupt=ledger.interrupt), dataclasses.replace(MACHINE, boot=clock.now)
+    return LedgerThread(lambda: ledger, interrupt=ledger.interrupt), clock.now
 
 
 def said_in_loop(tell: Callable[[Event], None]) -> Callable[[str], None]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bulkwriter.cli.secret import Secrets
+from bulkwriter.cli.secret import Secrets, secrets_of
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,9 @@ from bulkwriter.cli.secret import Secrets
 )
 def test_a_secret_that_is_a_common_word_leaves_sentences_alone(secret: str, text: str, shown: str) -> None:
     assert Secrets([secret]).strike(text) == shown
+
+
+def test_passwords_of_databases_are_secrets_of_the_environment() -> None:
+    env = {"BULKWRITER_LEDGER": "postgresql://u:in%2Fside@h/d", "BULKWRITER_JOURNAL": "postgresql://u:lost@h"}
+    assert secrets_of(env) == ["in/side"]
+    assert secrets_of({"BULKWRITER_LEDGER": "/a/file", "BULKWRITER_TOKEN": " t "}) == ["t"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.clocks import MACHINE
-from bulkwriter.errors import LedgerError
+from bulkwriter.errors import LedgerError, UsageError
 from bulkwriter.events import Event
 from bulkwriter.quota.build import quotas_for
 from bulkwriter.settings import Settings
@@ -38,3 +38,11 @@ def test_a_ledger_on_a_network_file_system_is_refused_with_words(
     assert "--ledger" in refused.value.hint.typed
     assert "--quota-share" in refused.value.hint.typed
     assert not ledger.parent.exists()
+
+
+def test_a_ledger_in_a_database_needs_the_extra_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # as where it is not installed
+    settings = Settings(token="unused", ledger="postgresql://u@h/d")
+    with pytest.raises(UsageError, match="needs psycopg") as refused:
+        quotas_for(settings, ignore, MACHINE)
+    assert "[postgres]" in refused.value.hint
