@@ -300,7 +300,8 @@ class Controller:
         if is_again:
             limit.revoke()
         else:
-            self._refused = mark, pace.rate
+            climbed = pace.rate if retry_after_s is None else min(pace.rate, max(refusal.per_s, limit.safe))
+            self._refused = mark, climbed  # steeply where pauses are stated: much further than when the request went
         can_tell = not (was_starting or is_again or limit.is_shared) and (self._crowd.is_capped or not limit.is_rate)
         can_tell = can_tell and not (self._stated.leads and self._stated.guard)
         trip_s, is_new = self._queue.round_trip_s, limit.trust < TRUSTED

@@ -7,6 +7,7 @@ is taken out, so the rest are those that the server took, or has not answered ye
     rank           the share of requests, among those of about the last round trip, that were sent with fewer others in
                    flight; ties count half.  A concurrency cap refuses the crowded ones (near 1), a rate limit refuses
                    whoever comes too early (0.5 on average)
+    per_s          how fast requests went then: over a quarter of a round trip, and at least `SPACED` of them
 
 A lost request counts as taken, since nobody knows what the server did with it.
 Invariant: `refused` <= `sent`.  A request costs one append; everything else happens only at a throttle.
@@ -22,6 +23,7 @@ from typing import Final, NamedTuple
 KEPT: Final = 4096  # a second at 3,000/s; an older throttle is treated as an echo
 STRETCHES: Final = 256
 RANKED: Final = 16  # compare with at least so many, however long ago
+SPACED: Final = 8  # over so many the rate is known to an eighth, however late the loop wakes up
 RANKED_MIN: Final = 5  # with fewer nothing can be said
 
 
@@ -39,6 +41,7 @@ class Refusal(NamedTuple):
     sent_before: int
     taken_before: int
     rank: float
+    per_s: float
 
 
 class RecentSends:
@@ -74,8 +77,9 @@ class RecentSends:
             return None
         others, sent_before = self._others[back], self.sent - (len(times) - back)
         rank = self._rank(others, sent_at - round_trip_s)
+        per_s = self._per_s(back, sent_at, round_trip_s)
         del times[back], self._others[back]
-        return Refusal(others, sent_before, max(0, sent_before - refused_before), rank)
+        return Refusal(others, sent_before, max(0, sent_before - refused_before), rank, per_s)
 
     def first_since(self, paused_until: float) -> Mark | None:
         """The first request after a pause that was not refused."""
@@ -96,6 +100,14 @@ class RecentSends:
     def back(self, count: int) -> float:
         """When the last but `count - 1` went, or long ago."""
         return self._times[-count] if count <= len(self._times) else -math.inf
+
+    def _per_s(self, back: int, sent_at: float, round_trip_s: float) -> float:
+        """How fast requests went then."""
+        first = max(0, back - SPACED)
+        while first > 0 and self._times[first] > sent_at - round_trip_s / 4:
+            first -= 1
+        span_s = sent_at - self._times[first]
+        return (back - first) / span_s if span_s > 0 else 0.0
 
     def _rank(self, others: int, since: float) -> float:
         fewer, as_many, seen = 0, 0, 0

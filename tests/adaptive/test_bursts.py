@@ -64,7 +64,7 @@ CAPS = [(10, 9, True), (10, 8, False), (2, 1, False), (1, 0, False)]
 def blamed(others: int, throttles: int = 4) -> Crowd:
     crowd = Crowd(64)
     for n in range(throttles):
-        crowd.is_to_blame(float(n), Refusal(others, 10 * n, 10 * n, 1.0), 0.1, is_new=True)
+        crowd.is_to_blame(float(n), Refusal(others, 10 * n, 10 * n, 1.0, 100.0), 0.1, is_new=True)
     assert crowd.is_capped
     return crowd
 
@@ -72,7 +72,7 @@ def blamed(others: int, throttles: int = 4) -> Crowd:
 @pytest.mark.parametrize(("learnt", "refused", "is_capped"), CAPS)
 def test_a_cap_that_refuses_fewer_than_it_takes_is_none(learnt: int, refused: int, is_capped: bool) -> None:
     crowd = blamed(learnt)
-    crowd.is_to_blame(10.0, Refusal(refused, 100, 100, 1.0), 0.1, is_new=True)
+    crowd.is_to_blame(10.0, Refusal(refused, 100, 100, 1.0, 100.0), 0.1, is_new=True)
     assert crowd.is_capped is is_capped
     crowd.check()
 
