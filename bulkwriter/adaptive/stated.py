@@ -24,6 +24,7 @@ go on as for every other server.  What disproves it:
 
     a stated wait of more than `MOST_S`             it varies with what the server needs, so it is no constant
     the known limit was passed by more than `BEYOND`    it was too low: a cap, or a window shorter than the pause
+    a window refused far fewer than at first        a counter, or chance
     it allows fewer than `COUNTED` in a pause       one request more or less is everything
     a stretch brought more than it allows           a window longer than the pause, a burst of many seconds, or a cap
 
@@ -184,6 +185,7 @@ class Stated:
             return False
         self._tau_s = min(2 * self._tau_s, TAU_MAX_S)
         self._count, self.per_s = count, count / self._window_s
+        self.is_wrong = count < (1 - 2 * NEARLY) * self._burst - 1
         return True
 
     def _fall(self, since: float) -> None:
