@@ -118,7 +118,7 @@ The ledger
   next two seconds.  The lease is on the disk before the first of them is sent, so
   a crash never spends more than the quota.  What is not used within a second of
   its time goes back to the ledger.  At a slow pace, as of 60/min, that is one
-  request at a time, taken a quarter of a second before and given back at once.
+  request at a time, taken a tenth of a second before and given back at once.
 
   A process that is killed gives nothing back.  Its last lease counts as used,
   until the longest request of that process and the window are over.  A lease is

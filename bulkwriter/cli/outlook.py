@@ -19,10 +19,9 @@ from ..model import QuotaWindow, moment
 from ..postgres.address import Address
 from ..quota.account import day_of, spending_in
 from ..quota.build import spent_so_far
-from ..quota.eta import long_of, pace_of
 from ..quota.exchange import BootPlace, LedgerRows
 from ..quota.forecast import Finish, Spending, finish, usable
-from ..quota.windows import SLACK, WRITE, concerned, is_short
+from ..quota.windows import SLACK, WRITE, concerned, is_short, long_of, pace_of
 from ..store.boot import boot_clock
 from . import describe
 
@@ -54,7 +53,7 @@ class Outlook:
         """With what the ledger says at this moment.  Raises `JournalError` where it cannot be read."""
         boot, wall = boot_clock(), time.time()
         if not windows:
-            return cls((), Spending(0, epoch=wall - boot, slack=SLACK), (), boot, wall, rate_per_s)
+            return cls((), Spending(epoch=wall - boot, slack=SLACK), (), boot, wall, rate_per_s)
         spending, learnt, boot = spent_so_far(ledger, account, windows)
         known = learnt.get(WRITE)
         if known is None:

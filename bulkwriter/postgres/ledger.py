@@ -179,8 +179,9 @@ class PostgresLedger:
         if self._account is None or is_new:
             self._account = place, self._account_for(place)
         account = self._account[1]
-        _, behind_s = self._clock.errors(found.sent)
-        told = to_ledger(as_repeat(ask) if found.number == ask.number else ask, now, behind_s=behind_s)
+        ahead_s, behind_s = self._clock.errors(found.sent)
+        told = as_repeat(ask) if found.number == ask.number else ask
+        told = to_ledger(told, now, ahead_s=ahead_s, behind_s=behind_s)
         rows = None
         if is_new or found.is_changed or account.is_stale(told):
             rows = self._rows.rows(row, place=place, first_minute=first_minute(now, self._reach_s))

@@ -1,14 +1,15 @@
 """How much may be spent: the limits of an account over windows of time, kept across processes and restarts.
 
     windows         reads `--quota` into windows, and says which of them concern a request
-    slots           short windows: a slot for each request, free or leased, planned evenly
+    counts          how many requests ended when
+    short           short windows: a slot for each request, free again a window after its end
     forecast        long windows by the minute: how much room they have, and when so many writes will be done
     clock           the server's clock, as its replies show it
     throttles       what throttles teach of a long window that no setting names
 
-    leases          what a process may spend before it asks the ledger again
-    client          a process's side of an exchange with the ledger; `exchange`: what the two say to each other
+    leases          a process's side of an exchange with the ledger: what it may spend until the next one
     account         the other side: what is granted, and what becomes of the ledger's rows
+    exchange        what the two say to each other
 
     gate            makes every request wait for its turn
     turns           the same for calls (list, read, delete, token); `ceiling`: the user's own maximum rate

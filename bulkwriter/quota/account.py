@@ -1,14 +1,14 @@
 """The spending and the leases of one account: decides an exchange from the ledger's rows and the client's ask.
 
-In this order: it counts the requests that have ended, takes back the slots that are of no use to the client, notes what
-throttles have shown, and then grants a lease of each kind that is wanted, as much as the slowest window can spend in
-two seconds:
+In this order: it counts the requests that have ended, notes what throttles have shown, and then grants a lease of each
+kind that is wanted, as much as the slowest window can spend in two seconds.  A lease counts as spent when its last
+request can end; what has ended counts from its end:
 
-    long windows    counted by the minute (`quota.forecast`).  A lease counts as spent in the minute in which its last
-                    request can end; what has ended moves to the minute of its end
-    short windows   slots (`quota.short`), held until the lease and the longest request are over, and then cooling
+    long windows    by the minute (`quota.forecast`)
+    short windows   by steps of a five hundredth (`quota.short`).  Each unit waits for a slot of every window, also for
+                    one that is free a little later: so the units of a lease are spread over its time
 
-A client that dies says nothing more.  Its rows stay as they are, and time alone frees them.
+A client that dies says nothing more.  Its lease stays booked as it is, and time alone frees it.
 
 Fairness: clients that are active share a short window alike, each at its part of the pace.  Where they are more than
 slots, they take turns: who waits for a slot is served before those that came later, as long as it asks again when it
@@ -30,16 +30,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..model import QuotaWindow
-from .exchange import Answer, Ask, BootPlace, Changes, HeldUnits, KeptSlots, Lease, LedgerRows, ShareGrant, SpentRow
-from .forecast import DAY_S, KINDS, MINUTE_S, PARTS, REFUSED, TAKEN, Grant, Spending, minute_of
-from .leases import AHEAD_S, GRACE_S, LEASE_S, SOON_S
-from .short import LOOK_S, ClientRow, Cooling, ShortWindows, key_of, span_of, step_at, step_free_at, unpacked
+from .exchange import Answer, Ask, BootPlace, Changes, HeldUnits, Lease, LedgerRows, SpentRow
+from .forecast import DAY_S, KINDS, MINUTE_S, REFUSED, TAKEN, Grant, Spending, end_of, kinds_of, minute_of, part_of
+from .leases import BATCH_S, GRACE_S, LEASE_S, SOON_S
+from .short import LOOK_S, ClientRow, ShortWindows, key_of, span_of, step_of, unpacked
 from .throttles import Learnt, learn, stretched, tried
 from .windows import ANY, SLACK, concerned, is_short, tightest
 
-PLENTY: Final = 1 << 62
+PLENTY: Final = 1 << 20
+"""Units that are granted where no window says how many."""
 PART: Final = 100
 """At most this part of a long window is granted at once: so much a process can waste that dies."""
+AHEAD_S: Final = 3.0
+"""Slots are granted so long before they are free: for a lease, and half of the next one."""
+CATCH_UP_S: Final = 0.5
+"""A busy machine, or its disk, may be so late.  So much is caught up, and half of the time between two requests where
+that is more; a higher value is less even, a lower one loses throughput."""
 LATE_S: Final = 1.0
 """Who waits and does not ask again within so long of the time that it said is taken for dead."""
 ACTIVE_S: Final = 2.0
@@ -56,31 +62,28 @@ STEP_S: Final = 1.0
 
 
 @dataclass(slots=True)
-class Hand:
-    """One short window during an exchange, as the client has it."""
+class WindowShare:
+    """A client's part of one short window during an exchange."""
 
     window: QuotaWindow
-    slots: int
-    on_way: int  # of these slots
-    left: int  # units of all kinds that need one
-    limit: int  # its part of the window; 0: it is another client's turn
-    ahead: int  # clients that are served first
-    cooling: Cooling
+    held: list[tuple[float, int]]  # slots of it: from when on, how many
+    active: int  # clients that share it
+    ahead: int  # of these are served first
 
     @property
-    def is_reused(self) -> bool:
-        """Whether a slot is used more than once during a lease."""
-        return self.window.window_s < LEASE_S
+    def limit(self) -> int:
+        """So many slots the client may hold."""
+        return -(-self.window.count // self.active)
 
     @property
-    def usable(self) -> int:
-        """How many of its slots the next units may use."""
-        return self.slots if self.is_reused else self.slots - self.on_way - self.left
+    def count(self) -> int:
+        """So many it holds."""
+        return sum(count for _, count in self.held)
 
     @property
     def pace_s(self) -> float:
         """The time between two of its requests."""
-        return span_of(self.window) / max(1, self.limit)
+        return span_of(self.window) / self.limit
 
 
 class Account:
@@ -92,7 +95,7 @@ class Account:
         self._tightest = tightest(windows)
         self._longest_s = longest_of(windows)
         self._rows = LedgerRows()
-        self._spending = Spending(0, epoch=None, slack=SLACK)
+        self._spending = Spending(epoch=None, slack=SLACK)
         self._short = ShortWindows()
         self._held: Counter[tuple[str, str, float]] = Counter()  # what leases hold: by client, kind and minute
         self._has_others = False
@@ -120,22 +123,22 @@ class Account:
         self._spending.set_clock(zero_of(ask), (latest or 0.0) - (epoch or 0.0))
         if rows is not None:
             self._read(ask, rows)
-        self._short.lapse(ask.now)
-        before = self._short.holders.pop(ask.client, ClientRow(0, 0.0, 0.0, {}, {}))
+        before = self._short.release(ask.client, ask.now)
         self._report(ask, before)
         self._learn_from(ask)
-        hands = self._hands(ask, before)
+        parts = self._parts(ask, before)
         tries: set[str] = set()
         leases: dict[str, Lease] = {}
         blocked: dict[str, Grant] = {}
         for kind in sorted(ask.wants):  # reads before writes: they tell the outcomes of writes
-            granted = self._grant(ask, kind, hands, tries)
+            granted = self._grant(ask, kind, [part for part in parts if part.window.kind in (kind, ANY)], tries)
             if isinstance(granted, Lease):
                 leases[kind] = granted
             else:
                 blocked[kind] = granted
-        self._hold(ask, before, hands, leases, blocked)
+        self._hold(ask, before, parts, leases, blocked)
         self._forget(ask)
+        self._short.forget(ask.now)
         changes.short = self._short.packed()
         spread_s = self._rows.spread_s
         if epoch is not None:
@@ -143,8 +146,7 @@ class Account:
         changes.spread_s = self._rows.spread_s
         learnt = self._rows.learnt
         answer = Answer(
-            leases, blocked,
-            {key: ShareGrant(hand.slots, hand.cooling, hand.limit) for key, hand in hands.items()}, tries,
+            leases, blocked, tries,
             shown={kind: day_of(kind, one.most) for kind, one in learnt.items()},
             stretched={kind for kind, one in learnt.items() if one.stretch},
             is_guess=self._has_others and epoch is None,
@@ -156,9 +158,8 @@ class Account:
 
     def check(self) -> None:
         """Invariants, for tests."""
-        for window in self._tightest:
-            assert self._short.free(window, math.inf) == window.count
-        assert all(count >= 0 for one in self._short.holders.values() for count in one.slots.values())
+        counts = [n for used in self._short.used.values() for _, n in used.rows()]
+        assert all(count >= 0 for count in (*counts, *self._held.values()))
 
     # what the ledger has
 
@@ -166,10 +167,7 @@ class Account:
         """Take over the rows."""
         self._rows = rows
         self._zero = zero_of(ask)
-        self._spending = Spending(
-            first_minute(ask.now, self._longest_s),
-            epoch=self._zero, slack=SLACK, spread_s=self._spending.spread_s,
-        )  # fmt: skip
+        self._spending = Spending(epoch=self._zero, slack=SLACK, spread_s=self._spending.spread_s)
         self._held.clear()
         self._has_others = False
         for row in rows.spent:
@@ -182,12 +180,13 @@ class Account:
                 self._held[row.client, row.kind, row.minute] += row.requests
             minute = placed(row, self._place, now=ask.now, zero=self._zero, hold_s=ask.hold_s)
             self._spending.add(row.kind, minute, row.requests)
+        self._spending.forget(first_minute(ask.now, self._longest_s) * MINUTE_S)
         self._short = ShortWindows()
         if rows.short:  # of another boot: each slot waits as long as it had to when it was written
             self._short = unpacked(rows.short.packed)
             if not rows.short.place.has_clock_of(self._place):
                 self._short = self._short.moved(ask.now - rows.short.at)
-        ended = max([min(ask.now, self._spending.ended_by()), *((minute + 1) * MINUTE_S for *_, minute in self._held)])
+        ended = max([min(ask.now, self._spending.ended_by()), *(end_of(minute) for *_, minute in self._held)])
         self._short.begin(self._tightest, ended, ask.now)
 
     # what the client reports
@@ -199,16 +198,22 @@ class Account:
                 self._add(client, kind, minute, -count)
         for kind, held in ask.held.items():
             self._book(ask, kind, held.left + held.on_way, held.until)
-        if ask.number == before.number:
-            for key, count in before.slots.items():  # what was granted and never heard of
-                lost = count - min(count, ask.kept.get(key, KeptSlots()).slots)
-                self._short.put(key, step_at(key, ask.now), lost)
-            return
-        for (kind, part), count in ask.ended.items():
-            self._add("", kind, self._spending.kept(part, self._windows[kind.removesuffix(REFUSED)]), count)
-        for key, kept in ask.kept.items():
-            for step, count in kept.given.items():
-                self._short.put(key, step, count)
+        is_repeat = ask.number == before.number
+        if not is_repeat:
+            for (kind, at), count in ask.ended.items():
+                part = self._spending.kept(part_of(at), self._windows[kind.removesuffix(REFUSED)])
+                self._add("", kind, part, count)
+        for window in self._tightest:
+            key = key_of(window)
+            over = sum(count for _, count in before.slots.get(key, ()))
+            over -= sum(count for _, count in held_of(ask, window))
+            ended = [(at, count) for (kind, at), count in ask.ended.items() if kind in kinds_of(window)]
+            if is_repeat:  # what was granted and never heard of is lost
+                ended = [(ask.now, over)]
+            for at, count in sorted(ended, reverse=True):
+                part = max(0, min(over, count))
+                self._short.use(key, at, part)
+                over -= part
 
     def _book(self, ask: Ask, kind: str, count: int, until: float) -> None:
         """Units that the client holds count as spent when the last of them can have ended."""
@@ -238,62 +243,48 @@ class Account:
 
     # what it gets
 
-    def _hands(self, ask: Ask, before: ClientRow) -> dict[str, Hand]:
-        """What the client has of each short window, and what it should have."""
-        hands = {}
+    def _parts(self, ask: Ask, before: ClientRow) -> list[WindowShare]:
+        """What the client holds of each short window, and what it may have."""
+        parts, holders = [], self._short.holders
         for window in self._tightest:
             key = key_of(window)
-            slots = min(ask.kept.get(key, KeptSlots()).slots, before.slots.get(key, 0))  # none, if its lease was over
             waiting = {
-                name: one.waits[key][0] for name, one in self._short.holders.items()
+                name: one.waits[key][0] for name, one in holders.items()
                 if key in one.waits and one.waits[key][1] + LATE_S > ask.now
             }  # fmt: skip
-            since, _ = before.waits.get(key, (ask.now, 0.0))
-            ahead = sum(1 for other in waiting.values() if other < since)
             active = 1 + sum(
-                1 for name, one in self._short.holders.items()
+                1 for name, one in holders.items()
                 if name in waiting or (key in one.slots and one.until + ACTIVE_S > ask.now)
             )  # fmt: skip
-            limit = -(-window.count // active)
-            if slots and ahead and active > window.count:
-                limit = 0
-            held = [one for kind, one in ask.held.items() if window.kind in (kind, ANY)]
-            on_way, left = sum(one.on_way for one in held), sum(one.left for one in held)
-            hands[key] = Hand(window, slots, min(slots, on_way), left, limit, ahead, {})
-        return hands
+            since, _ = before.waits.get(key, (ask.now, 0.0))
+            ahead = sum(1 for other in waiting.values() if other < since)
+            held = held_of(ask, window) if key in before.slots else []  # none, if its lease was over
+            parts.append(WindowShare(window, held, active, ahead))
+        return parts
 
-    def _grant(self, ask: Ask, kind: str, hands: dict[str, Hand], tries: set[str]) -> Lease | Grant:
+    def _grant(self, ask: Ask, kind: str, parts: Sequence[WindowShare], tries: set[str]) -> Lease | Grant:
         """A lease of this kind, or what stands against it."""
-        windows = self._windows[kind]
-        long = [window for window in windows if not is_short(window)]
-        own = [hand for hand in hands.values() if hand.window.kind in (kind, ANY)]
-        count = min([ask.wants[kind], *(max(1, window.count // PART) for window in long)])
+        long = [window for window in self._windows[kind] if not is_short(window)]
+        count = min([PLENTY, *(max(1, window.count // PART) for window in long)])
         grant = self._spending.grant(long, kind, count, ask.now)
         if grant.window is None:
-            grant = self._room(ask, own, grant.granted)
+            grant = self._room(ask, parts, grant.granted)
         if grant.window is None:
             grant = self._as_shown(ask, kind, grant.granted, tries)
-        if grant.window is not None:
-            return grant
-        return self._lease(ask, kind, own, grant.granted)
+        return self._lease(ask, kind, parts, grant.granted) if grant.window is None else grant
 
-    def _room(self, ask: Ask, hands: Sequence[Hand], count: int) -> Grant:
+    def _room(self, ask: Ask, parts: Sequence[WindowShare], count: int) -> Grant:
         """As many of `count` as the short windows allow soon, and as is this client's part of two seconds."""
         now, blocked = ask.now, Grant(0)
-        for hand in hands:
-            most_slots = hand.usable + self._more(hand, now)
-            if not hand.limit or most_slots < 1:
-                at = self._short.opens_at(hand.window, ask.client, now) - SOON_S
-                if hand.ahead:
-                    at = now + LOOK_S  # they are served first
-                blocked = max(blocked, Grant(0, max(at, now + POLL_S), hand.window), key=lambda grant: grant.opens_at)
-            most = max(1, int(LEASE_S / hand.pace_s))
-            count = min(count, most if hand.is_reused else min(most, most_slots))
+        for part in parts:
+            openings = self._short.openings(part.window, now, part.held)
+            free = sum(count for at, count in openings if at <= now + AHEAD_S)
+            most = min(free - part.ahead, part.limit - part.count)
+            if most < 1:  # where others are served first, they may be before the next look
+                at = now + LOOK_S if part.ahead else self._short.opens_at(part.window, now) - SOON_S
+                blocked = max(blocked, Grant(0, max(at, now + POLL_S), part.window), key=lambda grant: grant.opens_at)
+            count = min(count, most, max(1, int(LEASE_S / part.pace_s)))
         return blocked if blocked.window else Grant(count)
-
-    def _more(self, hand: Hand, now: float) -> int:
-        """How many more slots it may take: those that are free soon, without what others are served with first."""
-        return max(0, self._short.free(hand.window, now + AHEAD_S) - hand.slots - hand.ahead)
 
     def _as_shown(self, ask: Ask, kind: str, count: int, tries: set[str]) -> Grant:
         """As many of `count` as the server has shown that it takes."""
@@ -313,46 +304,48 @@ class Account:
         tries.add(kind)
         return Grant(1)
 
-    def _lease(self, ask: Ask, kind: str, hands: Sequence[Hand], count: int) -> Lease:
-        """Take the slots; until when the units may be used, at even pace."""
+    def _lease(self, ask: Ask, kind: str, parts: Sequence[WindowShare], count: int) -> Lease:
+        """Plan the units evenly, each for when a slot of every window is free, and book them."""
         now, held = ask.now, ask.held.get(kind, HeldUnits())
-        total, start, pace_s, free_at = held.left + count, max(now, ask.next_at), 0.0, now
-        for hand in hands:
-            need = (hand.limit if hand.is_reused else count) - hand.usable
-            taken = self._short.take(hand.window, more := max(0, min(need, self._more(hand, now))), now, own=hand.slots)
-            hand.slots += more
-            hand.left += count
-            for step, slots in taken.items():
-                hand.cooling[step] = hand.cooling.get(step, 0) + slots
-            if taken:
-                free_at = max(free_at, step_free_at(key_of(hand.window), max(taken)))
-            pace_s = max(pace_s, hand.pace_s)
-        lasts_s = max((total - 1) * pace_s, LEASE_S if total > 1 else 0.0)
-        until = max(start + lasts_s, free_at, held.until - GRACE_S) + GRACE_S
+        gap_s = max((part.pace_s for part in parts), default=0.0)
+        first = max(now - max(CATCH_UP_S, gap_s / 2), held.next_at)
+        batch = max(1, int(BATCH_S / gap_s)) if gap_s else count
+        coming = [(first + place * gap_s, min(batch, count - place)) for place in range(0, count, batch)]
+        for part in parts:
+            coming = later(coming, self._short.openings(part.window, now, part.held))
+        for part in parts:
+            part.held += coming
+        total = held.left + count
+        until = max(coming[-1][0], now + (LEASE_S if total > 1 else 0.0), held.until - GRACE_S) + GRACE_S
         self._book(ask, kind, -(held.left + held.on_way), held.until)
         self._book(ask, kind, total + held.on_way, until)
-        return Lease(count, until)
+        return Lease(count, until, first + count * gap_s, coming)
 
     def _hold(
-        self, ask: Ask, before: ClientRow, hands: dict[str, Hand], leases: dict[str, Lease], blocked: dict[str, Grant]
+        self,
+        ask: Ask,
+        before: ClientRow,
+        parts: Sequence[WindowShare],
+        leases: dict[str, Lease],
+        blocked: dict[str, Grant],
     ) -> None:
         """Book what the client has from now on, as if it were never to ask again."""
-        until = max([ask.now, *(held.until for held in ask.held.values()), *(one.until for one in leases.values())])
+        until = max([ask.now, *(one.until for one in ask.held.values()), *(one.until for one in leases.values())])
         waits = before.waits
         if ask.wants or ask.is_last:
             since = min((since for since, _ in before.waits.values()), default=ask.now)
-            keys = {key_of(one.window): one.opens_at for one in blocked.values() if one.window}
-            waits = {key: (since, at) for key, at in keys.items() if key in hands}
+            again = {one.window: one.opens_at for one in blocked.values()}
+            short = [part.window for part in parts if part.count < part.limit]  # else it waits for its own requests
+            waits = {key_of(window): (since, again[window]) for window in short if window in again}
+        slots = {key_of(part.window): steps_of(part) for part in parts}
+        slots = {key: steps for key, steps in slots.items() if steps or (key in before.slots and not ask.is_last)}
         self._short.holders[ask.client] = ClientRow(
             ask.number,
-            until if ask.is_last else max(until, ask.next_at),
+            until if ask.is_last else max([until, *(one.next_at for one in ask.held.values())]),
             until + ask.hold_s,
-            {
-                key: hand.slots for key, hand in hands.items()
-                if hand.slots or (key in before.slots and not ask.is_last)
-            },
+            slots,
             waits,
-        )  # fmt: skip
+        )
 
     # what is kept
 
@@ -361,11 +354,43 @@ class Account:
         if ask.now < self._forget_at:
             return
         self._forget_at = ask.now + FORGET_EVERY_S
-        self._spending.forget_before(first_minute(ask.now, self._longest_s))
+        self._spending.forget(first_minute(ask.now, self._longest_s) * MINUTE_S)
         self._changes.forget = (
             minute_of(ask.now - KEEP_S),
             ask.clocks.epoch - KEEP_S if ask.clocks.epoch is not None else None,
         )
+
+
+def held_of(ask: Ask, window: QuotaWindow) -> list[tuple[float, int]]:
+    """Slots of the window that the client holds: from when on, how many."""
+    held = []
+    for kind, one in ask.held.items():
+        if window.kind in (kind, ANY) and one.left + one.on_way:
+            begun = one.left + one.on_way - sum(count for _, count in one.coming)
+            held += [(ask.now, begun), *one.coming]
+    return held
+
+
+def steps_of(part: WindowShare) -> list[tuple[int, int]]:
+    """What the client holds, by the steps in which it begins to."""
+    steps: Counter[int] = Counter()
+    for at, count in part.held:
+        steps[math.floor(at / step_of(key_of(part.window)))] += count
+    return sorted(steps.items())
+
+
+def later(one: Sequence[tuple[float, int]], other: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
+    """Of two rows of units, each with times in order and so many units of them, the later time of each unit."""
+    found, rest = [], list(reversed(other))
+    for at, count in one:
+        while count and rest:
+            other_at, slots = rest.pop()
+            part = min(count, slots)
+            found.append((max(at, other_at), part))
+            count -= part
+            if slots > part:
+                rest.append((other_at, slots - part))
+    return found
 
 
 def zero_of(ask: Ask) -> float | None:
@@ -381,7 +406,7 @@ def placed(row: SpentRow, place: BootPlace, *, now: float, zero: float | None, h
     end += max(hold_s, STRANGE_S) + LEASE_S + AHEAD_S + GRACE_S if row.client else 0.0
     if zero is not None and row.ended is not None:
         end = min(end, row.ended - zero)
-    return math.ceil(end * PARTS / MINUTE_S) / PARTS - 1
+    return part_of(end)
 
 
 def spending_in(
@@ -390,7 +415,7 @@ def spending_in(
     """What was spent, for forecasts that hear of no reply: its `epoch` is the server's clock, as the rows show it."""
     zero = zero_in(rows, place)
     epoch, spread_s = (wall - now, 0.0) if zero is None else (zero, rows.spread_s)
-    spending = Spending(first_minute(now, longest_of(windows)), epoch=epoch, slack=SLACK, spread_s=spread_s)
+    spending = Spending(epoch=epoch, slack=SLACK, spread_s=spread_s)
     for row in rows.spent:
         spending.add(row.kind, placed(row, place, now=now, zero=epoch, hold_s=0.0), row.requests)
     return spending
@@ -404,7 +429,7 @@ def zero_in(rows: LedgerRows, place: BootPlace) -> float | None:
     last = max(told, key=lambda row: row.minute, default=None)
     if last is None or last.ended is None:
         return None
-    return last.ended - (last.minute + 1) * MINUTE_S - rows.spread_s
+    return last.ended - end_of(last.minute) - rows.spread_s
 
 
 def day_of(kind: str, most: int) -> QuotaWindow:
@@ -423,4 +448,5 @@ def longest_of(windows: Sequence[QuotaWindow]) -> float:
 
 
 def first_minute(now: float, longest_s: float) -> int:
+    """What was spent before matters no more."""
     return minute_of(now - max(longest_s, DAY_S) * (1 + SLACK)) - 1

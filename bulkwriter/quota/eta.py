@@ -20,14 +20,12 @@ differs from the expected one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ..model import QuotaWindow
 from .forecast import finish
-from .view import blocked_by, spending_of
-from .windows import SLACK, WRITE, concerned, is_short
+from .view import blocked_by, long_windows
+from .windows import WRITE, pace_of
 
 if TYPE_CHECKING:
     from .ceiling import Ceiling
@@ -109,18 +107,15 @@ class Eta:
 
     def _forecast(self, ahead: WorkAhead, *, is_held: bool) -> float | None:
         rate, quotas = self.rate_per_s, self._quotas
-        if quotas is None or (spending := spending_of(quotas)) is None:
+        if quotas is None or quotas.latest is None:
             return None if rate == math.inf else max(0.0, ahead.pause_s) + ahead.writes / rate
-        long = long_of(quotas.windows)
-        if quotas.latest and WRITE in quotas.latest.shown:
-            long.append(quotas.latest.shown[WRITE])
         if rate == math.inf and not is_held:  # held from the start: the windows alone tell
             return None
-        boot = quotas.boot()
-        begin = max(boot + ahead.pause_s, quotas.classes[WRITE].hold_until)
-        if quotas.latest:
-            begin = max(begin, quotas.latest.not_before.get(WRITE, boot))
-        end = finish(spending, long, ahead.writes, begin, rate_per_s=rate).at
+        boot, one = quotas.boot(), quotas.classes[WRITE]
+        begin = max(boot + ahead.pause_s, one.hold_until, quotas.latest.not_before.get(WRITE, boot))
+        leased = min(ahead.writes, one.units.left)  # these count as spent already
+        begin += leased / rate
+        end = finish(quotas.latest.spending, long_windows(quotas), ahead.writes - leased, begin, rate_per_s=rate).at
         return None if end == math.inf else end - boot
 
 
@@ -130,14 +125,3 @@ def is_near(known: tuple[float, WorkAhead, float, float], ahead: WorkAhead, now:
     if now > at + ANEW_S or abs(ahead.writes - was.writes) > ahead.writes / 50:
         return False
     return abs(rate - rate_was) <= rate / 50 and end >= now + ahead.pause_s
-
-
-def long_of(windows: Iterable[QuotaWindow]) -> list[QuotaWindow]:
-    """The windows that writes count in and that are counted by the minute."""
-    return [window for window in concerned(windows, WRITE) if not is_short(window)]
-
-
-def pace_of(windows: Iterable[QuotaWindow]) -> float:
-    """Writes a second that the short windows allow; infinity where there are none."""
-    short = [window for window in concerned(windows, WRITE) if is_short(window)]
-    return min((window.count / (window.window_s * (1 + SLACK)) for window in short), default=math.inf)

@@ -11,7 +11,7 @@ Nouns only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -99,18 +99,16 @@ class ClockReadings(NamedTuple):
 
 
 class HeldUnits(NamedTuple):
-    """Units of one kind that a client holds: `left` to be used until a time, and on their way."""
+    """Units of one kind that a client holds: `left` to be used until a time, and on their way.
+
+    `coming` are those of the left ones that may not be used yet: from when on, how many.
+    """
 
     left: int = 0
     on_way: int = 0
     until: float = 0.0
-
-
-class KeptSlots(NamedTuple):
-    """Slots of one short window: those that a client keeps, and by step those that it gives back and that cool."""
-
-    slots: int = 0
-    given: Mapping[int, int] = {}
+    next_at: float = 0.0  # when the next unit after them goes by even pacing
+    coming: Sequence[tuple[float, int]] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,29 +120,24 @@ class Ask:
     now: float
     clocks: ClockReadings
     hold_s: float  # the longest time from the use of a unit to the end of its request
-    next_at: float = 0.0  # when its next request goes by its own pace
-    wants: Mapping[str, int] = field(default_factory=dict)  # how many units of each kind
+    wants: frozenset[str] = frozenset()  # kinds of which more is wanted
     held: Mapping[str, HeldUnits] = field(default_factory=dict)  # by kind
-    kept: Mapping[str, KeptSlots] = field(default_factory=dict)  # by the key of a short window
-    ended: Mapping[tuple[str, float], int] = field(default_factory=dict)  # requests by (refused) kind, part of a minute
+    ended: Mapping[tuple[str, float], int] = field(default_factory=dict)  # requests by (refused) kind, and when
     spent: Mapping[str, Spent] = field(default_factory=dict)  # kinds of which throttles say that they are spent
     good: frozenset[str] = frozenset()  # kinds of which a try succeeded
     is_last: bool = False  # this client will not ask again
 
 
 class Lease(NamedTuple):
-    """Granted units of one kind: with those that were left, all may be used `until` then."""
+    """Granted units of one kind: so many from these times on, and all of them, with those that were left, `until` then.
+
+    `next_at`: when the next one after them goes by even pacing.
+    """
 
     units: int
     until: float
-
-
-class ShareGrant(NamedTuple):
-    """Of a short window `slots` are the client's, these of them new and not free yet; it may use `limit`."""
-
-    slots: int
-    cooling: Mapping[int, int]
-    limit: int
+    next_at: float
+    coming: Sequence[tuple[float, int]]
 
 
 @dataclass(slots=True)
@@ -153,7 +146,6 @@ class Answer:
 
     leases: dict[str, Lease]
     blocked: dict[str, Grant]  # kinds of which nothing was granted: when to ask again, and which window is spent
-    shares: dict[str, ShareGrant]  # of every short window
     tries: set[str]  # kinds of which the one unit that was granted is a try
     shown: dict[str, QuotaWindow]  # what throttles have shown of the server's own windows, by kind
     stretched: set[str]  # kinds of which more than was shown is tried

@@ -19,9 +19,9 @@ from typing import Any, Final, Protocol
 from ..clocks import Clocks, Timer
 from ..errors import BulkwriterError, bug_of_ours
 from ..guarded import guarded
-from .client import Client
 from .clock import ServerClock
 from .exchange import Answer, Ask, ClockReadings
+from .leases import Client
 from .throttles import Spent
 
 SETTLE_S: Final = 5.0
@@ -150,7 +150,7 @@ class Exchanges:
             self._server = ServerClock(answer.spread_s)
         self._client.take_up(ask, answer)
         self._on_answer(answer)
-        if self._wanted or self._spent or self._good or self._client.is_over:
+        if self._wanted or self._spent or self._good:
             self.report()
         self._watch()
 

@@ -23,10 +23,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import zip_longest
 from typing import Final, NamedTuple
 
 from ..model import QuotaWindow
+from .counts import EndCounts
 
 MINUTE_S: Final = 60.0
 DAY_S: Final = 86_400.0
@@ -54,8 +54,13 @@ def minute_of(at: float) -> int:
 
 
 def part_of(at: float) -> float:
-    """The minute that ends with the part in which `at` lies; it lies in `minute_of(at)`."""
-    return (math.floor(at * PARTS / MINUTE_S) + 1) / PARTS - 1
+    """The minute that ends with the part in which `at` lies, or which `at` ends."""
+    return math.ceil(at * PARTS / MINUTE_S) / PARTS - 1
+
+
+def end_of(minute: float) -> float:
+    """When a minute, or the part of one, is over."""
+    return (minute + 1) * MINUTE_S
 
 
 class Grant(NamedTuple):
@@ -74,12 +79,10 @@ class Finish(NamedTuple):
 
 
 class Spending:
-    """Counts by kind and minute from minute `first` on; `slack` makes windows longer, see `quota.windows`."""
+    """EndCounts by kind and minute, or part of one; `slack` makes windows longer, see `quota.windows`."""
 
-    def __init__(self, first: int, *, epoch: float | None, slack: float, spread_s: float = 0.0) -> None:
-        self._first = first
-        self._counts: dict[str, list[int]] = {kind: [] for kind in (*KINDS, *(kind + REFUSED for kind in KINDS))}
-        self._parts: dict[str, dict[int, dict[float, int]]] = {kind: {} for kind in self._counts}
+    def __init__(self, *, epoch: float | None, slack: float, spread_s: float = 0.0) -> None:
+        self._counts = {kind: EndCounts() for kind in (*KINDS, *(kind + REFUSED for kind in KINDS))}
         self._slack = slack
         self.epoch, self.spread_s = epoch, spread_s
 
@@ -88,11 +91,8 @@ class Spending:
         self.epoch, self.spread_s = epoch, spread_s
 
     def copy(self) -> Spending:
-        other = Spending(self._first, epoch=self.epoch, slack=self._slack, spread_s=self.spread_s)
-        other._counts = {kind: list(counts) for kind, counts in self._counts.items()}
-        other._parts = {
-            kind: {minute: dict(parts) for minute, parts in minutes.items()} for kind, minutes in self._parts.items()
-        }
+        other = Spending(epoch=self.epoch, slack=self._slack, spread_s=self.spread_s)
+        other._counts = {kind: counts.copy() for kind, counts in self._counts.items()}
         return other
 
     def kept(self, part: float, windows: Sequence[QuotaWindow]) -> float:
@@ -100,62 +100,27 @@ class Spending:
         for window in windows:
             if window.day_at_s is not None and self.epoch is not None:
                 begins = window.day_at_s - self.epoch - DAY_SKEW_S - self.spread_s
-                if ((part + 1) * MINUTE_S - begins + NEAR_S) % DAY_S < 2 * NEAR_S:
+                if (end_of(part) - begins + NEAR_S) % DAY_S < 2 * NEAR_S:
                     return part
         return math.ceil(part)
 
     def add(self, kind: str, minute: float, count: int) -> None:
-        """Count `count` more (or fewer) in a minute, or in a part of one; minutes before the first are forgotten."""
-        count = -count if kind.endswith(REFUSED) else count
-        whole = math.ceil(minute)
-        counts, place = self._counts[kind], whole - self._first
-        if place < 0:
-            return
-        if place >= len(counts):
-            counts.extend([0] * (place + 1 - len(counts)))
-        counts[place] += count
-        if whole != minute:
-            parts = self._parts[kind].setdefault(whole, {})
-            parts[minute] = parts.get(minute, 0) + count
+        """Count `count` more (or fewer) in a minute, or in a part of one."""
+        self._counts[kind].add(end_of(minute), -count if kind.endswith(REFUSED) else count)
 
-    def take_back(self, kind: str, count: int) -> None:
-        """Count so many fewer, of the last minutes."""
-        counts = self._counts[kind]
-        for place in reversed(range(len(counts))):
-            part = min(count, counts[place])
-            counts[place] -= part
-            count -= part
-            parts = self._parts[kind].get(self._first + place, {})
-            for at in sorted(parts, reverse=True):
-                parts[at] -= min(parts[at], max(0, sum(parts.values()) - counts[place]))
-            if not count:
-                return
-
-    def forget_before(self, minute: int) -> None:
-        """Drop older minutes."""
-        if minute > self._first:
-            for counts in self._counts.values():
-                del counts[: minute - self._first]
-            for minutes in self._parts.values():
-                for old in [old for old in minutes if old < minute]:
-                    del minutes[old]
-            self._first = minute
+    def forget(self, until: float) -> None:
+        """Drop what ended by then."""
+        for counts in self._counts.values():
+            counts.forget(until)
 
     def ended_by(self) -> float:
         """The end of the last minute in which anything was spent; minus infinity where nothing was."""
-        last = max((i for counts in self._counts.values() for i, count in enumerate(counts) if count), default=None)
-        return -math.inf if last is None else (self._first + last + 1) * MINUTE_S
+        return max((at for counts in self._counts.values() for at, _ in counts.rows()), default=-math.inf)
 
     def spent(self, window: QuotaWindow, now: float) -> int:
         """How many requests count in the window at `now`, those on their way included."""
-        minute = self._active_from(window, now)
-        first, kinds = max(0, minute - self._first), kinds_of(window)
-        spent = sum(sum(self._counts[kind][first:]) for kind in kinds)
-        if window.day_at_s is None or self.epoch is None:
-            return spent
-        begins = self._begins(window, now, self.epoch)
-        parts = [item for kind in kinds for item in self._parts[kind].get(minute, {}).items()]
-        return spent - sum(count for part, count in parts if (part + 1) * MINUTE_S <= begins)
+        begins = self._begins(window, now)
+        return sum(self._counts[kind].after(begins) for kind in kinds_of(window))
 
     def opens_at(self, window: QuotaWindow, now: float, most: int) -> float:
         """When fewer than `most` count in the window: `now`, or when enough of them have become free."""
@@ -166,15 +131,12 @@ class Spending:
             return math.inf
         if window.day_at_s is not None and self.epoch is not None:
             return self._day_start(window, now, self.epoch) + DAY_S + DAY_SKEW_S
-        minute = max(self._first, self._active_from(window, now))
-        for counts in zip_longest(
-            *(self._counts[kind][minute - self._first :] for kind in kinds_of(window)), fillvalue=0
-        ):
-            over -= sum(counts)
-            minute += 1
-            if over <= 0:
-                break
-        return minute * MINUTE_S + self._span_s(window)
+        begins, at = self._begins(window, now), now
+        rows = sorted((row for kind in kinds_of(window) for row in self._counts[kind].rows(begins)), reverse=True)
+        while over > 0:
+            at, count = rows.pop()
+            over -= count
+        return at + self._span_s(window)
 
     def grant(self, windows: Sequence[QuotaWindow], kind: str, ask: int, now: float) -> Grant:
         """As many of `ask` requests as all `windows` (the long ones that concern `kind`) have room for."""
@@ -196,15 +158,11 @@ class Spending:
     def _span_s(self, window: QuotaWindow) -> float:
         return window.window_s * (1 + self._slack)
 
-    def _active_from(self, window: QuotaWindow, now: float) -> int:
-        """The first minute that counts in the window at `now`."""
+    def _begins(self, window: QuotaWindow, now: float) -> float:
+        """From when on what ended may count in the window at `now`, by any clock of the server."""
         if window.day_at_s is not None and self.epoch is not None:
-            return minute_of(self._begins(window, now, self.epoch))
-        return minute_of(now - self._span_s(window) + ROUNDING_S)
-
-    def _begins(self, window: QuotaWindow, now: float, epoch: float) -> float:
-        """From when on what ended may count in the day, by any clock of the server."""
-        return self._day_start(window, now, epoch) - DAY_SKEW_S - self.spread_s
+            return self._day_start(window, now, self.epoch) - DAY_SKEW_S - self.spread_s
+        return now - self._span_s(window) + ROUNDING_S
 
     def _day_start(self, window: QuotaWindow, now: float, epoch: float) -> float:
         """When the day began that by now is surely the server's as well, on the boot clock."""

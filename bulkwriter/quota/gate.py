@@ -29,11 +29,10 @@ from ..errors import BulkwriterError, TryLater
 from ..events import Event, Note
 from ..model import QuotaWindow, moment
 from ..settings import STOP_WAIT_S
-from .client import Client
 from .exchange import Answer
 from .exchanges import Exchanges, LedgerLike
 from .forecast import Grant
-from .leases import SOON_S, Units
+from .leases import SOON_S, Client, Units
 from .throttles import FIRST_HOLDS_S, KNOWN_HOLDS_S, STRETCHED_HOLDS_S, Spent, Streak
 from .view import spent_words
 from .windows import READ, WRITE, is_short
@@ -138,8 +137,8 @@ class Quotas:
     def spent(self, count: int, kind: str = WRITE) -> None:
         """So many requests were sent, no more than there was room for."""
         boot, one = self.boot(), self.classes[kind]
-        one.units.take(boot, count)
-        if one.units.is_low(boot) and boot >= one.recheck_at:
+        one.units.take(count)
+        if boot >= one.recheck_at and one.units.is_low(boot) and not self._client.is_full(kind):
             self.exchanges.ask(kind)
 
     def take(self, kind: str = WRITE) -> bool:
@@ -151,8 +150,8 @@ class Quotas:
 
     def ended(self, kind: str = WRITE, *, count: int = 1) -> None:
         """So many requests were answered, or were given up at their deadline."""
-        if self.classes[kind].units.ended(count) and self._client.has_ended(self.boot(), kind):
-            self.exchanges.report()
+        if self.classes[kind].units.ended(count) and self._client.has_ended(self.boot()) and not self._is_starved:
+            self.exchanges.report()  # else whoever is waked asks for more in the same exchange
         if self._waiting or self._is_starved:
             self._awake()
 
@@ -262,22 +261,24 @@ class Quotas:
     # inside
 
     def _leased_at(self, one: RequestClass, boot: float, now: float) -> float:
-        """Nothing is leased, or it waits for a reply: ask for more, or wait until asking makes sense."""
+        """Nothing is leased: ask for more, or wait until asking makes sense."""
         if self._error or one.spent:
             return math.inf
-        if one.units.left and one.units.waits_for_end:
-            self._is_starved = True
-            return math.inf
-        if boot >= one.recheck_at:
-            if one.units.next_at > boot + SOON_S:
-                return now + one.units.next_at - SOON_S - boot
-            self.exchanges.ask(one.units.kind)
-            return math.inf
-        assert one.blocked is not None
-        one.spent = self._tell.blocked(one.blocked, boot, self.exchanges.wall(), is_guess=self.is_guess)
-        if one.spent:
-            self._awake()
-        return now + (one.recheck_at - boot)
+        if boot < one.recheck_at:
+            assert one.blocked is not None
+            one.spent = self._tell.blocked(one.blocked, boot, self.exchanges.wall(), is_guess=self.is_guess)
+            if one.spent:
+                self._awake()
+            return now + (one.recheck_at - boot)
+        kind, early_s = one.units.kind, one.units.next_at - SOON_S - boot
+        if early_s > 0:
+            return now + early_s
+        if kind == READ or not self._waiting:  # a call that waits goes before writes; else it needs none
+            self._client.give_way(kind)
+        self._is_starved = self._client.is_full(kind)
+        if not self._is_starved:
+            self.exchanges.ask(kind)
+        return math.inf
 
     def _answered(self, answer: Answer) -> None:
         self.latest = answer

@@ -1,18 +1,14 @@
-"""The short windows of an account: which of their slots are free from when on, and which a client holds.
+"""The short windows of an account: which of their slots are free from when on, and what a client holds of them.
 
 A window of N requests in W seconds has N *slots*.  A request uses a free slot.  It is free again W after that request
 ended, since the server counts at arrival, which lies between send and reply.  So the server sees at most N requests in
-any span of W.
+any span of W.  A unit of a lease has a slot from its time on, and counts as ended when its request can end at the
+latest; with the next exchange its client tells when that was.
 
-    held      a client's: it may use them without a word more until its lease is over, each as often as it can.  If it
-              never reports, they count as used until its last request has surely ended
-    cooling   used, by the end of the request.  Ends are rounded up to a `GROUPS`th of the window, and counted by these
-              steps, so that a window of thousands costs no more than one of a few
-    free      the rest
+Ends are rounded up to a `STEPS`th of the window, and counted by these steps, so that a window of thousands costs no
+more than one of a few.  All of it is one value of an account (`packed`), which each exchange reads and writes whole.
 
-All of it is one value of an account (`packed`), which each exchange reads and writes as a whole.
-
-Pure: `now` is the boot clock.  Not here: who may have the slots (`quota.account`), and how a client spends them
+Pure: `now` is the boot clock.  Not here: who may have the slots (`quota.account`), and how a client spends its units
 (`quota.leases`).
 """
 
@@ -20,131 +16,138 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from ..model import QuotaWindow
+from .counts import EndCounts
 from .windows import ANY, READ, SLACK, WRITE
 
-GROUPS: Final = 512
+STEPS: Final = 512
 """So many steps a window has.  More would cost memory, fewer would lose more than 0.2% of a window to rounding."""
 TIME_MAX: Final = 1e12
 COUNT_MAX: Final = 10**12
 KEYS_MAX: Final = 64
 """Windows of quotas that nobody has any more are kept up to so many."""
 
-Cooling = dict[int, int]
-"""How many slots were used last in a request that ended in each step."""
+
+Steps = Sequence[tuple[int, int]]
 
 
 class ClientRow(NamedTuple):
-    """What a client has, as of its last exchange.  `slots` and `waits` are by the key of a window."""
+    """What a client has, as of its last exchange.  `slots` and `waits` are by the key of a window.
+
+    `slots`: how many it has from which steps on; at the latest at `ended_by` their requests have ended.
+    """
 
     number: int  # of that exchange
     until: float  # from then on it sends nothing
     ended_by: float  # and by then its last request has ended
-    slots: Mapping[str, int]
+    slots: Mapping[str, Steps]
     waits: Mapping[str, tuple[float, float]]  # it waits for a slot since then, and promised to ask again then
 
 
 @dataclass(slots=True)
 class ShortWindows:
-    """See the module.  Changed in memory, and kept as a whole."""
+    """See the module.  Changed in memory, and kept as a whole.  `used`: ends in steps, by the key of a window."""
 
-    cooling: dict[str, Cooling] = field(default_factory=dict)
+    used: dict[str, EndCounts] = field(default_factory=dict)
     holders: dict[str, ClientRow] = field(default_factory=dict)
 
-    def free(self, window: QuotaWindow, by: float) -> int:
-        """How many slots are nobody's and free at `by`; below 0 where other quotas allowed more."""
-        key, span_s = key_of(window), span_of(window)
-        cooled = cooled_step(key, by)
-        used = sum(count for step, count in self.cooling.get(key, {}).items() if step > cooled)
-        held = sum(one.slots.get(key, 0) for one in self.holders.values() if one.ended_by + span_s > by)
-        return window.count - used - held
-
-    def take(self, window: QuotaWindow, count: int, now: float, *, own: int) -> Cooling:
-        """Take the slots that are free first for a client that has `own` already and is no holder now; there must be
-        so many.  Those that are not free yet, by step.
-        """
+    def openings(self, window: QuotaWindow, now: float, held: Iterable[tuple[float, int]]) -> list[tuple[float, int]]:
+        """From when on how many more slots may be used for good, beside those that are `held` from these times on."""
         key = key_of(window)
-        count -= min(count, max(0, self.free(window, now) - own))
-        cooling, cooled, taken = self.cooling.setdefault(key, {}), cooled_step(key, now), {}
-        for step in sorted(step for step in cooling if step > cooled):
-            if not count:
-                break
-            part = taken[step] = min(count, cooling[step])
-            cooling[step] -= part
-            count -= part
-            if not cooling[step]:
-                del cooling[step]
-        return taken
+        changes = [(free_at(key, step), count) for step, count in self.used[key].rows(step_over(key, now))]
+        room = window.count - sum(count for _, count in changes)
+        changes += [(at, -count) for at, count in held]
+        for one in self.holders.values():
+            for step, count in one.slots.get(key, ()):
+                changes += [(step * step_of(key), -count), (one.ended_by + span_of(window), count)]
+        rooms = [(now, room)]
+        for at, more in sorted(changes):
+            room += more
+            if at <= now:
+                rooms = [(now, room)]
+            else:
+                rooms.append((at, room))
+        found, least = [], room
+        for at, room in reversed(rooms):  # what is free later as well
+            least = min(least, room)
+            found.append((at, least))
+        found.reverse()
+        given = [0, *(max(0, room) for _, room in found)]
+        return [(at, more - less) for (at, _), less, more in zip(found, given, given[1:], strict=False) if more > less]
 
-    def put(self, key: str, step: int, count: int) -> None:
-        """Slots that were used in requests that ended by then."""
-        if count > 0:
-            cooling = self.cooling.setdefault(key, {})
-            cooling[step] = cooling.get(step, 0) + count
+    def use(self, key: str, ended: float, count: int) -> None:
+        """So many slots are used by requests that end then."""
+        if count:
+            self.used[key].add(step_at(key, ended), count)
 
-    def lapse(self, now: float) -> None:
-        """What clients held that never reported is used; old steps and old clients are forgotten."""
+    def release(self, client: str, now: float) -> ClientRow:
+        """Take back what a client has, until it is booked anew.  If it says so too late, it has used all of it."""
+        row = self.holders.pop(client, ClientRow(0, 0.0, 0.0, {}, {}))
+        if row.ended_by > now:
+            return row
+        self.use_up(row)
+        return row._replace(slots={})
+
+    def use_up(self, row: ClientRow, later_s: float = 0.0) -> None:
+        """All that a client had counts as used; on a clock that shows so much more."""
+        for key, steps in row.slots.items():
+            self.use(key, row.ended_by + later_s, sum(count for _, count in steps))
+
+    def forget(self, now: float) -> None:
+        """Drop old ends, and clients that are gone."""
         for name, one in list(self.holders.items()):
-            if one.ended_by <= now and one.slots:
-                for key, count in one.slots.items():
-                    self.put(key, step_at(key, one.ended_by), count)
-                self.holders[name] = one = one._replace(slots={})
-            if not one.slots and max([one.until, *(at for _, at in one.waits.values())]) < now - KEEP_S:
+            if one.ended_by < now - KEEP_S and not any(at > now - KEEP_S for _, at in one.waits.values()):
                 del self.holders[name]
-        for key, cooling in self.cooling.items():
-            cooled = cooled_step(key, now)
-            for step in [step for step in cooling if step <= cooled]:
-                del cooling[step]
+        for key, counts in self.used.items():
+            counts.forget(step_over(key, now))
 
     def begin(self, windows: Iterable[QuotaWindow], ended: float, now: float) -> None:
         """Windows that were not counted before begin as used by whatever has been sent until `ended`."""
-        new = [window for window in windows if key_of(window) not in self.cooling]
-        if self.cooling:
-            known = [step * step_of(key) for key, cooling in self.cooling.items() for step in cooling]
+        if self.used:
+            known = [step * step_of(key) for key, counts in self.used.items() for step, _ in counts.rows()]
             ended = max([-math.inf, *known, *(one.ended_by for one in self.holders.values() if one.slots)])
-        for window in new:
+        for window in windows:
             key = key_of(window)
-            self.cooling[key] = {}
-            if ended + span_of(window) > now:
-                self.put(key, step_at(key, ended), window.count)
-        while len(self.cooling) > KEYS_MAX:
-            del self.cooling[next(iter(self.cooling))]
+            if key not in self.used:
+                self.used[key] = EndCounts()
+                if ended + span_of(window) > now:
+                    self.use(key, ended, window.count)
+        while len(self.used) > KEYS_MAX:
+            del self.used[next(iter(self.used))]
 
     def moved(self, later_s: float) -> ShortWindows:
         """The same on a clock that shows so much more."""
-        return ShortWindows(
-            {key: moved_steps(key, cooling, later_s) for key, cooling in self.cooling.items()},
-            {
-                name: one._replace(
-                    until=one.until + later_s, ended_by=one.ended_by + later_s, waits={}
-                )
-                for name, one in self.holders.items()
-            },
-        )  # fmt: skip
+        other = ShortWindows({key: EndCounts() for key in self.used})
+        for key, counts in self.used.items():
+            for step, count in counts.rows():
+                other.use(key, step * step_of(key) + later_s, count)
+        for one in self.holders.values():
+            other.use_up(one, later_s)
+        return other
 
-    def opens_at(self, window: QuotaWindow, client: str, now: float) -> float:
-        """When a slot may be free that is not `client`'s: when one has cooled, or when a client may have reported.
+    def opens_at(self, window: QuotaWindow, now: float) -> float:
+        """When a slot may be free: when one is known to be, or when a client may have reported.
 
         Whoever is late with that, or dead, is asked after more and more seldom, until its slots free themselves.
         """
-        key, span_s = key_of(window), span_of(window)
-        cooled = cooled_step(key, now)
-        at = step_free_at(key, min((step for step in self.cooling.get(key, ()) if step > cooled), default=math.inf))
-        for name, one in self.holders.items():
-            if name != client and one.slots.get(key):
+        key, at = key_of(window), math.inf
+        for step, _ in self.used[key].rows(step_over(key, now))[:1]:
+            at = free_at(key, step)
+        for one in self.holders.values():
+            if any(count for _, count in one.slots.get(key, ())):
                 late_s = now - one.until
                 look_at = min(one.until, now + LOOK_S) if late_s < 0 else now + late_s / 2
-                at = min(at, one.ended_by + span_s, look_at)
+                at = min(at, one.ended_by + span_of(window), look_at)
         return at
 
     def packed(self) -> str:
         """As the ledger keeps it: JSON."""
-        cooling = {key: list(cooling.items()) for key, cooling in self.cooling.items()}
-        return json.dumps({"cooling": cooling, "holders": self.holders}, separators=(",", ":"))
+        used = {key: counts.rows() for key, counts in self.used.items()}
+        return json.dumps({"used": used, "holders": self.holders}, separators=(",", ":"))
 
 
 LOOK_S: Final = 0.25
@@ -155,28 +158,34 @@ KEEP_S: Final = 120.0
 
 def unpacked(text: str) -> ShortWindows:
     """What `packed` gave.  Raises `ValueError` for anything else."""
+    short = ShortWindows()
     if not text:
-        return ShortWindows()
+        return short
     try:
         found: dict[str, Any] = json.loads(text)
-        cooling = {checked(key): {int(step): int(n) for step, n in steps} for key, steps in found["cooling"].items()}
-        holders = {
-            name: ClientRow(
-                int(number), float(until), float(ended_by),
-                {checked(key): int(n) for key, n in slots.items()},
-                {checked(key): (float(since), float(at)) for key, (since, at) in waits.items()},
-            )
-            for name, (number, until, ended_by, slots, waits) in found["holders"].items()
-        }  # fmt: skip
-    except (TypeError, KeyError, AttributeError, OverflowError, RecursionError) as e:
+        for key, rows in found["used"].items():
+            short.used[checked(key)] = EndCounts()
+            for step, count in rows:
+                short.used[key].add(believed(step, TIME_MAX / step_of(key)), believed(count, COUNT_MAX, least=0))
+        for name, (number, until, ended_by, slots, waits) in found["holders"].items():
+            short.holders[name] = ClientRow(
+                believed(number, COUNT_MAX, least=0), believed(until), believed(ended_by),
+                {
+                    checked(key): [(believed(step, TIME_MAX / step_of(key)), believed(n, COUNT_MAX, least=0))
+                                   for step, n in steps] for key, steps in slots.items()
+                },
+                {checked(key): (believed(since), believed(at)) for key, (since, at) in waits.items()},
+            )  # fmt: skip
+    except (TypeError, KeyError, AttributeError, RecursionError) as e:
         raise ValueError(f"slots that are not as they were written: {e}") from None
-    counts = [n for steps in cooling.values() for n in steps.values()]
-    counts += [n for one in holders.values() for n in (one.number, *one.slots.values())]
-    times = [step * step_of(key) for key, steps in cooling.items() for step in steps]
-    times += [t for one in holders.values() for t in (one.until, one.ended_by, *sum(one.waits.values(), ()))]
-    if not all(0 <= n <= COUNT_MAX for n in counts) or not all(abs(t) <= TIME_MAX for t in times):
+    return short
+
+
+def believed(number: Any, most: float = TIME_MAX, *, least: float | None = None) -> Any:
+    """A number that can be; `least` is -`most` where it is not given.  Raises `ValueError`."""
+    if not isinstance(number, int | float) or not (-most if least is None else least) <= number <= most:
         raise ValueError("slots that are not as they were written: a number that cannot be")
-    return ShortWindows(cooling, holders)
+    return number
 
 
 def key_of(window: QuotaWindow) -> str:
@@ -194,30 +203,22 @@ def span_in(key: str) -> float:
 
 
 def step_of(key: str) -> float:
-    return span_in(key) / GROUPS
+    return span_in(key) / STEPS
 
 
 def step_at(key: str, at: float) -> int:
     """The step that is over at `at`, or soon after."""
-    return math.ceil(at / step_of(key))
+    return math.ceil(at / step_of(key) - 1e-6)  # what floats may be off by
 
 
-def step_free_at(key: str, step: float) -> float:
-    """When the slots that cool since this step are free."""
+def free_at(key: str, step: float) -> float:
+    """When the slots of requests that ended in this step are free."""
     return step * step_of(key) + span_in(key)
 
 
-def cooled_step(key: str, at: float) -> float:
-    """The slots that cool since this step, or an earlier one, are free at `at`."""
+def step_over(key: str, at: float) -> float:
+    """The slots of requests that ended in this step, or in an earlier one, are free at `at`."""
     return (at - span_in(key)) / step_of(key)
-
-
-def moved_steps(key: str, cooling: Cooling, later_s: float) -> Cooling:
-    moved: Cooling = {}
-    for step, count in cooling.items():
-        to = step_at(key, step * step_of(key) + later_s)
-        moved[to] = moved.get(to, 0) + count
-    return moved
 
 
 def checked(key: str) -> str:

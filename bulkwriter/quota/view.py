@@ -11,8 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..model import QuotaWindow, moment
-from .forecast import Spending
-from .windows import READ, WRITE, concerned, is_short
+from .windows import READ, WRITE, concerned, is_short, long_of
 
 if TYPE_CHECKING:
     from .gate import Quotas
@@ -68,7 +67,7 @@ def waited_for(quotas: Quotas, kind: str) -> QuotaWindow | None:
     boot, one = quotas.boot(), quotas.classes[kind]
     if one.blocked and one.blocked.opens_at > boot and not one.units.left:
         return one.blocked.window
-    if one.units.next_at <= boot:
+    if min(one.units.opens_at(boot), one.units.next_at) <= boot:
         return None
     short = [window for window in concerned(quotas.windows, kind) if is_short(window)]
     return min(short, key=lambda window: window.count / window.window_s, default=None)
@@ -79,19 +78,18 @@ def quiet_for(quotas: Quotas) -> float:
     return quotas.classes[WRITE].recheck_at - quotas.boot() if block_of(quotas) else 0.0
 
 
-def spending_of(quotas: Quotas) -> Spending | None:
-    """The spending of the account as of the last exchange, without units that are only leased here; None before."""
-    if quotas.latest is None:
-        return None
-    spending, units = quotas.latest.spending.copy(), quotas.classes[WRITE].units
-    spending.take_back(WRITE, units.left)
-    return spending
+def long_windows(quotas: Quotas) -> list[QuotaWindow]:
+    """The long windows that writes count in, with the one that the server has shown."""
+    shown = quotas.latest.shown.get(WRITE) if quotas.latest else None
+    return [*long_of(quotas.windows), *([shown] if shown else [])]
 
 
 def left_of(quotas: Quotas) -> dict[str, int]:
     """Requests left in each long window, by its text, as of the last exchange with the ledger."""
-    spending, boot = spending_of(quotas), quotas.boot()
-    if spending is None:
+    if quotas.latest is None:
         return {}
-    long = (window for window in quotas.windows if not is_short(window))
-    return {window.text: max(0, window.count - spending.spent(window, boot)) for window in long}
+    spending, leased, boot = quotas.latest.spending, quotas.classes[WRITE].units.left, quotas.boot()
+    return {
+        window.text: max(0, window.count - spending.spent(window, boot) + (0 if window.kind == READ else leased))
+        for window in quotas.windows if not is_short(window)
+    }  # fmt: skip

@@ -141,6 +141,17 @@ def is_short(window: QuotaWindow) -> bool:
     return window.window_s <= SHORT_S and window.day_at_s is None
 
 
+def long_of(windows: Iterable[QuotaWindow]) -> list[QuotaWindow]:
+    """The windows that writes count in and that are counted by the minute."""
+    return [window for window in concerned(windows, WRITE) if not is_short(window)]
+
+
+def pace_of(windows: Iterable[QuotaWindow]) -> float:
+    """Writes a second that the short windows allow; infinity where there are none."""
+    short = [window for window in concerned(windows, WRITE) if is_short(window)]
+    return min((window.count / (window.window_s * (1 + SLACK)) for window in short), default=math.inf)
+
+
 def tightest(windows: Iterable[QuotaWindow]) -> list[QuotaWindow]:
     """The short windows; of several of one kind and length the one with the lowest count."""
     found: dict[tuple[str, float], QuotaWindow] = {}

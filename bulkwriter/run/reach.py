@@ -18,9 +18,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..quota.eta import long_of, pace_of
-from ..quota.view import block_of
-from ..quota.windows import WRITE
+from ..quota.view import block_of, long_windows
+from ..quota.windows import WRITE, pace_of
 
 if TYPE_CHECKING:
     from ..quota.gate import Quotas
@@ -60,11 +59,9 @@ def reach_of(admission: Admission, now: float, *, ahead_s: float) -> Reach:
 
 def room_of(quotas: Quotas) -> float:
     """How many writes the long windows have room for, by the ledger's last answer."""
-    windows, latest, units = long_of(quotas.windows), quotas.latest, quotas.classes[WRITE].units
+    windows, latest, units = long_windows(quotas), quotas.latest, quotas.classes[WRITE].units
     if latest is None or block_of(quotas):
         return 0.0
-    if WRITE in latest.shown:
-        windows.append(latest.shown[WRITE])
     if not windows:
         return math.inf
     return latest.spending.grant(windows, WRITE, PLENTY, quotas.boot()).granted + units.left

@@ -34,7 +34,7 @@ def spend(ledger: Path, count: int, *, account: str = "https://spaces.nexudus.co
     """Note that so many writes were made a while ago."""
     opened = SqliteLedger.open(ledger, account, Account((), here()), here())
     now, wall = boot_clock(), time.time()
-    ended = {("write", (now - ago_s) // 60): count}
+    ended = {("write", now - ago_s): count}
     clocks = ClockReadings(wall, wall, wall)
     opened.exchange(Ask(client="c", number=1, now=now, clocks=clocks, hold_s=90.0, ended=ended))
     opened.close()
@@ -205,7 +205,7 @@ def test_a_wrong_token_is_a_configuration_stop(here: Here, tmp_path: Path) -> No
 def outlook(*quota: str, shown: int = 0, **how: Any) -> Outlook:
     windows = windows_of(quota, is_loopback=False)
     learnt = (day_of("write", shown),) if shown else ()
-    return Outlook(windows, Spending(0, epoch=0.0, slack=SLACK), learnt, boot=0.0, wall=1_764_000_000.0, **how)
+    return Outlook(windows, Spending(epoch=0.0, slack=SLACK), learnt, boot=0.0, wall=1_764_000_000.0, **how)
 
 
 def test_what_the_server_showed_binds_as_well() -> None:

@@ -51,18 +51,18 @@ class Host:
             boot_id=self.boot_id, clock=self.time, say=self.said.append, rng=random.Random(1),
         )  # fmt: skip
 
-    def ask(self, want: int = 0, *, repeats: bool = False, epoch: float | None = None, **said: Any) -> Answer:
+    def ask(self, wants: int = 0, *, repeats: bool = False, epoch: float | None = None, **said: Any) -> Answer:
         self.number += not repeats
         clocks = ClockReadings(epoch, epoch, epoch or NOW)
         return self.ledger.exchange(
             Ask(
                 client=self.boot_id, number=self.number, now=self.time.now(), hold_s=20.0, clocks=clocks,
-                wants={"write": want} if want else {}, **said,
+                wants=frozenset({"write"} if wants else ()), **said,
             )
         )  # fmt: skip
 
     def spend(self, count: int, **how: Any) -> Answer:
-        return self.ask(ended={("write", self.time.now() // 60): count}, **how)
+        return self.ask(ended={("write", self.time.now()): count}, **how)
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_it_goes_on_by_itself_when_the_database_was_away(postgres: Database, pos
     def ask(number: int) -> Answer:
         clocks = ClockReadings(None, None, NOW)
         return ledger.exchange(
-            Ask(client="c", number=number, now=boot[0], hold_s=20.0, clocks=clocks, wants={"write": 1})
+            Ask(client="c", number=number, now=boot[0], hold_s=20.0, clocks=clocks, wants=frozenset({"write"}))
         )
 
     with closing(ledger):

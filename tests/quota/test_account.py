@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bulkwriter.quota.account import KEEP_S, placed, spending_in
-from bulkwriter.quota.exchange import BootPlace, KeptSlots, LedgerRows, SpentRow
+from bulkwriter.quota.account import KEEP_S, later, placed, spending_in
+from bulkwriter.quota.exchange import BootPlace, LedgerRows, SpentRow
 from bulkwriter.quota.forecast import minute_of
-from bulkwriter.quota.short import LOOK_S, step_at
+from bulkwriter.quota.short import LOOK_S
 from bulkwriter.quota.throttles import TRY_S, Spent
 from bulkwriter.quota.windows import parse
 from tests.support.memory_ledger import MemoryBook, MemoryLedger
@@ -18,6 +18,7 @@ BEFORE = BootPlace("machine", "boot-0")
 ELSEWHERE = BootPlace("other", "boot-9")
 TWIN = BootPlace("machine", "boot-8")
 BESIDE = BootPlace("other", HERE.boot)
+Units = list[tuple[float, int]]
 
 
 def desks(*quota: str, count: int = 1, place: BootPlace = HERE, book: MemoryBook | None = None) -> list[Desk]:
@@ -27,29 +28,29 @@ def desks(*quota: str, count: int = 1, place: BootPlace = HERE, book: MemoryBook
 
 def test_a_lease_is_booked_where_its_last_request_can_end() -> None:
     (desk,) = desks("write:1000/hour")
-    until = desk.lease(20).until
+    until = desk.lease().until
     (row,) = desk.ledger._book.rows.spent  # type: ignore[attr-defined]
     assert (row.client, row.minute, row.requests) == (desk.name, minute_of(until + HOLD_S), 10)
 
 
 def test_at_most_a_hundredth_of_a_long_window_is_granted_at_once() -> None:
-    assert desks("write:100000/day")[0].lease(5_000).units == 1_000
-    assert desks("write:40/day")[0].lease(5_000).units == 1
+    assert desks("write:100000/day")[0].lease().units == 1_000
+    assert desks("write:40/day")[0].lease().units == 1
 
 
 def test_at_most_two_seconds_of_a_short_window_are_granted_at_once() -> None:
-    assert desks("write:120/10s")[0].lease(5_000).units == 23
-    assert desks("write:1/min")[0].lease(5_000).units == 1
+    assert desks("write:120/10s")[0].lease().units == 23
+    assert desks("write:1/min")[0].lease().units == 1
 
 
 def test_a_lease_lasts_as_long_as_its_units_need_at_even_pace() -> None:
     (desk,) = desks("write:120/10s")
-    first = desk.lease(24)
+    first = desk.lease()
     assert first.until == NOW + 2.0 + 1.0  # two seconds at least, and the grace
-    second = desk.lease(24, held=holding(11, first.until), kept={"write/10.0": KeptSlots(11)})
-    assert second.until == pytest.approx(NOW + (second.units + 10) * 10.002 / 120 + 1.0)
+    second = desk.lease(held=holding(11, first.until, next_at=first.next_at))
+    assert second.until == pytest.approx(first.next_at + (second.units - 1) * 10.002 / 120 + 1.0)
     slow = desks("write:60/min")[0]
-    assert slow.lease(9, next_at=NOW + 0.2).until == pytest.approx(NOW + 1.2)
+    assert slow.lease(held=holding(0, next_at=NOW + 0.2)).until == pytest.approx(NOW + 1.2)
 
 
 def test_kinds_that_were_not_asked_for_get_nothing() -> None:
@@ -66,26 +67,34 @@ def test_reads_are_granted_before_writes() -> None:
 
 def test_a_quick_window_is_shared_by_its_slots() -> None:
     one, other = desks("write:50/s", count=2)
-    key = "write/1.0"
-    assert one.ask(20).shares[key].slots == 50
-    blocked = other.ask(20, now=NOW + 0.1).blocked["write"]
+    assert one.lease().units == 50
+    blocked = other.ask(True, now=NOW + 0.1).blocked["write"]
     assert blocked.opens_at <= NOW + 0.1 + LOOK_S
-    held = holding(10, NOW + 2)
-    assert one.ask(now=NOW + 0.2, held=held, kept={key: KeptSlots(50)}).shares[key].limit == 25
-    one.ask(now=NOW + 0.2, held=held, kept={key: KeptSlots(25, {step_at(key, NOW + 0.1): 10})})
-    share = other.ask(20, now=NOW + 0.3).shares[key]
-    assert (share.slots, sum(share.cooling.values())) == (25, 10)
+    answer = one.ask(True, now=NOW + 0.2, held=holding(40, NOW + 2), ended={("write", NOW + 0.1): 10})
+    assert answer.leases == {}  # it has more than its half
+    lease = other.lease(now=NOW + 0.3)
+    assert lease.units == 10
+    assert [at for at, _ in lease.coming] == pytest.approx([NOW + 1.1] * 10, abs=0.005)
 
 
 def test_where_clients_are_more_than_slots_they_take_turns() -> None:
     one, other = desks("write:1/s", count=2)
-    key = "write/1.0"
-    one.lease(9)
-    other.ask(9, now=NOW + 0.1)
-    answer = one.ask(9, now=NOW + 0.3, kept={key: KeptSlots(1)})
-    assert (answer.leases, answer.shares[key].limit) == ({}, 0)
-    one.ask(now=NOW + 0.31)
-    assert other.lease(9, now=NOW + 0.35).units
+    one.lease()
+    other.ask(True, now=NOW + 0.1)
+    assert one.ask(True, now=NOW + 0.3, ended={("write", NOW + 0.2): 1}).leases == {}
+    assert other.lease(now=NOW + 0.35).units == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ([(5.0, 3)], [(5.0, 1), (7.0, 2)], [(5.0, 1), (7.0, 2)]),
+        ([(5.0, 2), (6.0, 1)], [(4.0, 1), (5.5, 2)], [(5.0, 1), (5.5, 1), (6.0, 1)]),
+        ([(5.0, 1)], [(9.0, 1)], [(9.0, 1)]),
+    ],
+)
+def test_a_unit_waits_for_its_slot_in_each_window(one: Units, other: Units, both: Units) -> None:
+    assert later(one, other) == both
 
 
 # ---- throttles
@@ -94,7 +103,7 @@ def test_where_clients_are_more_than_slots_they_take_turns() -> None:
 def test_a_spent_window_of_the_server_lets_nothing_go_until_the_stated_time() -> None:
     (desk,) = desks("write:5000/day")
     desk.spend(2_500)
-    blocked = desk.ask(5, spent={"write": Spent(HOUR_S)}).blocked["write"]
+    blocked = desk.ask(True, spent={"write": Spent(HOUR_S)}).blocked["write"]
     assert blocked.opens_at == pytest.approx(NOW + HOUR_S)
     assert blocked.window is not None
     assert "as the server showed" in blocked.window.text
@@ -103,32 +112,32 @@ def test_a_spent_window_of_the_server_lets_nothing_go_until_the_stated_time() ->
 def test_after_half_an_hour_a_single_one_may_try_and_then_not_for_an_hour() -> None:
     (desk,) = desks("write:5000/day")
     desk.spend(2_500, spent={"write": Spent(None)})
-    tried = desk.ask(5, now=NOW + TRY_S)
+    tried = desk.ask(True, now=NOW + TRY_S)
     assert (tried.leases["write"].units, tried.tries) == (1, {"write"})
-    again = desk.ask(5, now=NOW + TRY_S + 1).blocked["write"]
+    again = desk.ask(True, now=NOW + TRY_S + 1).blocked["write"]
     assert again.opens_at == pytest.approx(NOW + TRY_S + 2 * TRY_S)
 
 
 def test_a_try_that_was_taken_lets_more_go() -> None:
     (desk,) = desks("write:5000/day")
     desk.spend(100, spent={"write": Spent(None)})
-    desk.ask(5, now=NOW + TRY_S)
-    ended = {("write", minute_of(NOW + TRY_S)): 1}
-    later = desk.ask(5, now=NOW + TRY_S + 1, ended=ended, good=frozenset({"write"}))
+    desk.ask(True, now=NOW + TRY_S)
+    ended = {("write", NOW + TRY_S): 1}
+    later = desk.ask(True, now=NOW + TRY_S + 1, ended=ended, good=frozenset({"write"}))
     assert later.stretched == {"write"}
     assert later.leases["write"].units >= 1
 
 
 def test_refused_requests_are_not_taken_for_what_the_server_allows() -> None:
     (desk,) = desks("write:5000/day")
-    ended = {("write", MINUTE): 110, ("write-refused", MINUTE): 10}
+    ended = {("write", NOW): 110, ("write-refused", NOW): 10}
     assert desk.ask(ended=ended, spent={"write": Spent(None)}).shown["write"].count == 100
 
 
 def test_our_own_window_still_holds_beside_it() -> None:
     (desk,) = desks("write:10/hour")
     desk.spend(10, spent={"write": Spent(None)})
-    blocked = desk.ask(5, now=NOW + TRY_S).blocked["write"]
+    blocked = desk.ask(True, now=NOW + TRY_S).blocked["write"]
     assert blocked.window is not None
     assert blocked.window.text == "write:10/hour"
 
@@ -199,8 +208,8 @@ def test_a_calendar_day_counts_as_a_rolling_one_while_the_clock_is_unknown() -> 
     (desk,) = desks("write:100/day@00:00")
     desk.spend(100, is_known=False)
     day_after = NOW + 86_400 - 600
-    assert not desk.ask(1, now=day_after, is_known=False).leases
-    assert desk.ask(1, now=day_after, is_known=True).leases
+    assert not desk.ask(True, now=day_after, is_known=False).leases
+    assert desk.ask(True, now=day_after, is_known=True).leases
 
 
 # ---- old rows

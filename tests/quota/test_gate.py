@@ -63,15 +63,16 @@ def test_stop_does_not_stop_for_a_wait_of_seconds(tmp_path: Path) -> None:
 
 def test_a_call_that_waits_goes_before_writes(tmp_path: Path) -> None:
     async def act(one: One) -> None:
-        await one.send(1)
-        for kind in ("read", "write"):
-            await one.opens_at(kind)
+        await one.opens_at("read")
+        await one.send(3, took_s=0.01)
         own = one.quotas.opens_at(one.now)
         with one.quotas.waiting():
             assert one.quotas.opens_at(one.now) > own
+            one.quotas.opens_at(one.now, "read", is_call=True)
+            await asyncio.sleep(0.001)
             assert one.quotas.opens_at(one.now, "read", is_call=True) <= own
 
-    at_work(tmp_path, ["any:2/s"], act)
+    at_work(tmp_path, ["any:10/2s"], act)
 
 
 def test_writes_leave_some_of_any_to_lists(tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_a_turn_gets_as_much_room_as_there_is(tmp_path: Path) -> None:
         await one.opens_at()
         assert quotas.room(one.now, 3) == 3
         many = quotas.room(one.now, 999)
-        assert 10 <= many <= 20  # a late turn catches up
+        assert 10 <= many <= 26  # a late turn catches up
         quotas.spent(many)
         assert quotas.room(one.now, 9) == 0
         for _ in range(many):

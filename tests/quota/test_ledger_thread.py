@@ -25,7 +25,7 @@ def opening(path: Path) -> Ledger:
 
 
 def adding(count: int) -> Callable[[Ledger], Answer]:
-    ask = Ask(client="c", number=count, now=330.0, clocks=clocks(330.0), hold_s=9.0, ended={("write", 5): count})
+    ask = Ask(client="c", number=count, now=330.0, clocks=clocks(330.0), hold_s=9.0, ended={("write", 330.0): count})
     return lambda ledger: ledger.exchange(ask)
 
 

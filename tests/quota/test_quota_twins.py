@@ -17,10 +17,11 @@ import pytest
 
 from bulkwriter.quota import account
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.forecast import Spending, minute_of
-from bulkwriter.quota.leases import Share, Units
+from bulkwriter.quota.exchange import Lease
+from bulkwriter.quota.forecast import Spending
+from bulkwriter.quota.leases import Units
 from bulkwriter.quota.ledger import SqliteLedger
-from bulkwriter.quota.short import ShortWindows
+from bulkwriter.quota.short import ClientRow, ShortWindows
 from tests.quota.test_quota_property import QUOTAS, machine_for, spend
 from tests.sim.loop import run_virtual
 from tests.support.quota_stage import ACCOUNT, Machine, broken_windows
@@ -66,38 +67,31 @@ def nothing_booked_before_it_is_sent() -> list[Any]:
 def a_short_unit_is_free_a_window_after_its_time() -> list[Any]:
     """The server counts at arrival, which comes later."""
 
-    def take(self: Share, now: float, count: int) -> None:
-        real_take(self, now, count)
-        real_ended(self, now, count)
+    def take(self: Units, count: int) -> None:
+        real_take(self, count)
+        real_ended(self, count)
 
-    real_take, real_ended = Share.take, Share.ended
-    return [patch.object(Share, "take", take), patch.object(Share, "ended", lambda self, now, count: None)]
+    real_take, real_ended = Units.take, Units.ended
+    return [patch.object(Units, "take", take), patch.object(Units, "ended", lambda self, count: True)]
 
 
 @twin("short ones", "short and long")
 def a_short_lease_is_free_when_it_is_over() -> list[Any]:
     """Of a dead client's lease some requests may still be on their way."""
 
-    def lapse(self: ShortWindows, now: float) -> None:
-        self.holders = {name: one._replace(ended_by=one.until) for name, one in self.holders.items()}
-        real(self, now)
+    def row(number: int, until: float, ended_by: float, *more: Any) -> ClientRow:
+        return ClientRow(number, until, until, *more)
 
-    real = ShortWindows.lapse
-    return [patch.object(ShortWindows, "lapse", lapse)]
+    return [patch.object(account, "ClientRow", row)]
 
 
 @twin("a long one", "many at once")
 def a_long_unit_is_booked_when_it_is_leased() -> list[Any]:
     """A request on its way counts in the minute of its lease, and stays there."""
 
-    def settle(self: Units, now: float) -> None:
-        real(self, now)
-        count = self._ended.pop((self.kind, minute_of(now)), 0)
-        self._ended[self.kind, minute_of(now - 120.0)] += count
-
-    real = Units.settle
+    real = Units._tick
     return [
-        patch.object(Units, "settle", settle),
+        patch.object(Units, "_tick", lambda self, now: real(self, now - 120.0)),
         patch.object(Spending, "_span_s", lambda self, window: window.window_s - 60.0),
     ]
 
@@ -106,12 +100,12 @@ def a_long_unit_is_booked_when_it_is_leased() -> list[Any]:
 def a_unit_is_never_void() -> list[Any]:
     """A lease is used up whenever there is something to send, long after others may have its slots."""
 
-    def granted(self: Units, units: int, until: float, now: float) -> None:
-        real(self, units, until, now)
-        self.told, self._until = until, math.inf  # type: ignore[attr-defined]
+    def granted(self: Units, lease: Lease, now: float) -> None:
+        real(self, lease, now)
+        self.ends_at, self._until = lease.until, math.inf  # type: ignore[attr-defined]
 
     real = Units.granted
-    told = property(lambda self: getattr(self, "told", -math.inf) if self.left else -math.inf)
+    told = property(lambda self: getattr(self, "ends_at", -math.inf) if self.left else -math.inf)
     return [patch.object(Units, "granted", granted), patch.object(Units, "until", told)]
 
 
@@ -120,7 +114,7 @@ def short_windows_begin_afresh() -> list[Any]:
     """No process knows what another one sent a second ago."""
 
     def begin(self: ShortWindows, windows: Any, ended: float, now: float) -> None:
-        self.cooling, self.holders = {}, {}
+        self.used, self.holders = {}, {}
         real(self, windows, -math.inf, now)
 
     real = ShortWindows.begin

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.build import here
-from bulkwriter.quota.client import Client
 from bulkwriter.quota.exchange import Answer, Ask, BootPlace, ClockReadings, HeldUnits, Lease, LedgerRows
+from bulkwriter.quota.leases import Client
 from bulkwriter.quota.ledger import Ledger, SqliteLedger
 from bulkwriter.quota.throttles import Spent
 from bulkwriter.quota.windows import windows_of
@@ -29,9 +29,9 @@ def clocks(now: float, *, is_known: bool = True, wall: float = WALL) -> ClockRea
     return ClockReadings(at, at, at) if is_known else ClockReadings(None, None, at)
 
 
-def holding(units: int, until: float = 0.0, *, on_way: int = 0) -> dict[str, HeldUnits]:
+def holding(units: int, until: float = 0.0, *, on_way: int = 0, next_at: float = 0.0) -> dict[str, HeldUnits]:
     """So many writes that are left until then, and on their way."""
-    return {"write": HeldUnits(units, on_way, until)}
+    return {"write": HeldUnits(units, on_way, until, next_at)}
 
 
 class Desk:
@@ -49,26 +49,26 @@ class Desk:
         self._number = 0
 
     def ask(
-        self, want: int = 0, *, now: float = NOW, is_known: bool = True, wall: float = WALL, repeats: bool = False,
-        **said: Any,
+        self, wants: bool = False, *, now: float = NOW, is_known: bool = True, wall: float = WALL,
+        repeats: bool = False, **said: Any,
     ) -> Answer:  # fmt: skip
-        """Ask for `want` writes.  `said` is the rest of the ask."""
+        """Ask, for writes where `wants` is set.  `said` is the rest of the ask."""
         self._number += not repeats
         answer = self.ledger.exchange(
             Ask(
                 client=self.name, number=self._number, now=now, hold_s=HOLD_S,
-                clocks=clocks(now, is_known=is_known, wall=wall), wants={"write": want} if want else {}, **said,
+                clocks=clocks(now, is_known=is_known, wall=wall), wants=frozenset({"write"} if wants else ()), **said,
             )
         )  # fmt: skip
         self.account.check()
         return answer
 
-    def lease(self, want: int, **how: Any) -> Lease:
-        return self.ask(want, **how).leases["write"]
+    def lease(self, **how: Any) -> Lease:
+        return self.ask(True, **how).leases["write"]
 
     def spend(self, count: int, *, minute: int = MINUTE, kind: str = "write", **how: Any) -> Answer:
-        """Report so many requests that have ended."""
-        return self.ask(ended={(kind, minute): count}, **how)
+        """Report so many requests that have ended in a minute."""
+        return self.ask(ended={(kind, minute * 60.0 + 30.0): count}, **how)
 
     def rows(self) -> LedgerRows:
         """What the account knows, as of its last exchange."""
@@ -81,9 +81,9 @@ def fill_ledger(path: Path, account: str) -> None:
     ledger = SqliteLedger.open(path, account, Account(windows, place), place)
     clocks = ClockReadings(1.0e9, 1.0e9, 1.0e9)
     common: dict[str, Any] = {"client": "c", "now": 18_000.0, "clocks": clocks, "hold_s": 90.0}
-    minutes = [float(minute) for minute in range(300)]
-    taken = {("write", minute): 8 for minute in minutes} | {("read", minute): 2 for minute in minutes}
-    ledger.exchange(Ask(number=1, ended=taken, wants={"write": 5}, spent={"write": Spent(60.0)}, **common))
-    refused = {("write-refused", minute): 4 for minute in minutes}  # so that the server has shown that it has room
+    ends = [60.0 * minute + 30.0 for minute in range(300)]
+    taken = {("write", at): 8 for at in ends} | {("read", at): 2 for at in ends}
+    ledger.exchange(Ask(number=1, ended=taken, wants=frozenset({"write"}), spent={"write": Spent(60.0)}, **common))
+    refused = {("write-refused", at): 4 for at in ends}  # so that the server has shown that it has room
     ledger.exchange(Ask(number=2, ended=refused, **common))
     ledger.close()
