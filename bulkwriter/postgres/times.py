@@ -1,9 +1,9 @@
 """Asks and answers between a client's time and the ledger's, so that the difference never frees anything too early.
 
 A client's clock may be ahead of ledger time by some milliseconds, or behind it (`postgres.clock`).  So what a client
-says counts for later by as much as it may be behind: ends of requests, the end of its lease.  What the ledger says comes
-later by as much as the client may be ahead, and the end of a lease earlier.  The time from which on a unit may be used
-counts in the ledger as the earliest that it can be.
+says counts for later by as much as it may be behind: ends of requests, the end of its lease.  What the ledger says
+comes later by as much as the client may be ahead, and the end of a lease earlier.  The time from which on a unit may be
+used counts in the ledger as the earliest that it can be.
 
 Pure.  Not here: how large the difference is.
 """
