@@ -15,8 +15,6 @@ from collections.abc import Sequence
 
 from ..quota.exchange import Answer, Ask, ClockReadings
 
-Units = Sequence[tuple[float, int]]
-
 
 def to_ledger(ask: Ask, now: float, *, ahead_s: float, behind_s: float) -> Ask:
     """The ask as of ledger time `now`; the client's clock may be ahead or behind by so much."""
@@ -56,5 +54,5 @@ def to_client(answer: Answer, *, ahead_s: float, behind_s: float) -> Answer:
     )  # fmt: skip
 
 
-def moved(coming: Units, by_s: float) -> list[tuple[float, int]]:
+def moved(coming: Sequence[tuple[float, int]], by_s: float) -> list[tuple[float, int]]:
     return [(at + by_s, count) for at, count in coming]

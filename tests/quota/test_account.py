@@ -18,7 +18,7 @@ BEFORE = BootPlace("machine", "boot-0")
 ELSEWHERE = BootPlace("other", "boot-9")
 TWIN = BootPlace("machine", "boot-8")
 BESIDE = BootPlace("other", HERE.boot)
-Units = list[tuple[float, int]]
+Moments = list[tuple[float, int]]
 
 
 def desks(*quota: str, count: int = 1, place: BootPlace = HERE, book: MemoryBook | None = None) -> list[Desk]:
@@ -93,7 +93,7 @@ def test_where_clients_are_more_than_slots_they_take_turns() -> None:
         ([(5.0, 1)], [(9.0, 1)], [(9.0, 1)]),
     ],
 )
-def test_a_unit_waits_for_its_slot_in_each_window(one: Units, other: Units, both: Units) -> None:
+def test_a_unit_waits_for_its_slot_in_each_window(one: Moments, other: Moments, both: Moments) -> None:
     assert later(one, other) == both
 
 
