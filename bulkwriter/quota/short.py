@@ -32,9 +32,6 @@ KEYS_MAX: Final = 64
 """Windows of quotas that nobody has any more are kept up to so many."""
 
 
-Steps = Sequence[tuple[int, int]]
-
-
 class ClientRow(NamedTuple):
     """What a client has, as of its last exchange.  `slots` and `waits` are by the key of a window.
 
@@ -44,7 +41,7 @@ class ClientRow(NamedTuple):
     number: int  # of that exchange
     until: float  # from then on it sends nothing
     ended_by: float  # and by then its last request has ended
-    slots: Mapping[str, Steps]
+    slots: Mapping[str, Sequence[tuple[int, int]]]
     waits: Mapping[str, tuple[float, float]]  # it waits for a slot since then, and promised to ask again then
 
 
