@@ -44,6 +44,7 @@ from .store.schema import RISING_IDS
 from .store.starts import LAST_START, began_text, ended_text, source_rows
 
 if TYPE_CHECKING:
+    from .postgres.lease import PartWatch
     from .postgres.part import PartStore
 
 NOTE_S: Final = 2.0
@@ -51,7 +52,10 @@ NOTE_S: Final = 2.0
 
 
 class Assembly:
-    """The real parts, as an async context manager.  It sets `ports` and `stored` when it is entered."""
+    """The real parts, as an async context manager.  It sets `ports` and `stored` when it is entered.
+
+    `watch` is what a worker of a job has seen of its parts (`postgres.lease`).
+    """
 
     def __init__(
         self,
@@ -60,13 +64,14 @@ class Assembly:
         columns: tuple[str | None, str | None] | None,
         entity: Entity = COMPLETED_LESSONS,
         tell: Callable[[Event], None] = unheard,
+        watch: PartWatch | None = None,
     ) -> None:
         self._settings = settings
         self._tell = tell
         self._entity = entity
         first, second = columns or (None, None)
         self._columns = (first or entity.fields[0], second or entity.fields[1])
-        self._part = self._part_of(settings)
+        self._part = self._part_of(settings, watch)
         self.store = JournalWriter(open_journal=self._part.open) if self._part else JournalWriter()
         self._client: ServerClient | None = None
         self._clocks = settings.clocks or MACHINE
@@ -143,14 +148,14 @@ class Assembly:
             if self._part:
                 await asyncio.to_thread(self._part.close)
 
-    def _part_of(self, settings: Settings) -> PartStore | None:
+    def _part_of(self, settings: Settings, watch: PartWatch | None) -> PartStore | None:
         """The part whose journal this writer keeps, where that is in a database."""
         if settings.journal is None or isinstance(settings.journal, Path):
             return None
         from .postgres.part import PartSettings, PartStore
 
         named = {name: getattr(settings, name) for name in PartSettings._fields}
-        return PartStore(settings.journal, PartSettings(**named), note=self._tell_soon)
+        return PartStore(settings.journal, PartSettings(**named), note=self._tell_soon, watch=watch)
 
     def _tell_soon(self, text: str) -> None:
         """From the journal's thread."""

@@ -22,7 +22,7 @@ through (`run.health`): `error`, `is_well()`, `well()`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -70,7 +70,7 @@ class BulkWriter:
     Each of `observers` gets the `events`.  The log gets them in any case, under loggers `bulkwriter.*`.  `columns` are
     the names of the source's two columns; the journal keeps them, so that another start reads the same ones.
     `entity` says what the pairs are, such as `entities.enrolments.ENROLMENTS`; a journal is of one entity.  `assembly`
-    replaces network and disk, for tests.
+    replaces network and disk, for tests; `assemble` makes them in the way of a worker of a job.
     """
 
     def __init__(
@@ -81,10 +81,11 @@ class BulkWriter:
         columns: tuple[str | None, str | None] | None = None,
         entity: Entity = COMPLETED_LESSONS,
         assembly: Any = None,
+        assemble: Callable[..., Assembly] = Assembly,
     ) -> None:
         self._settings = settings
         self._audience = Audience((log_event, *observers))
-        self._assembly: Assembly = assembly or Assembly(
+        self._assembly: Assembly = assembly or assemble(
             settings, columns=columns, entity=entity, tell=self._audience.tell
         )
         self._living: asyncio.Task[None] | None = None

@@ -62,7 +62,7 @@ MAY_USE: dict[str, set[str]] = {
     "sources": {"entities", "errors", "guarded", "model", "shell", "threads", "wording"},
     # look, wait and act
     "quota": {*NOUNS, "clocks", "core", "guarded", "net", "postgres", "store", "threads"},
-    "postgres": {"errors", "model", "quota", "store", "threads"},
+    "postgres": {"__version__", "core", "entities", "errors", "model", "quota", "sources", "store", "threads"},
     "listing": {*NOUNS, "clocks", "core", "entities", "net"},
     "run": {
         *NOUNS,
@@ -144,6 +144,7 @@ MAY_USE: dict[str, set[str]] = {
         "stub",
         "threads",
         "verify",
+        "wiring",
         "writer",
     },
     "stub": {"clocks", "errors", "model", "settings"},

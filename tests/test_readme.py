@@ -134,7 +134,7 @@ def test_a_link_leads_to_a_file(document: str) -> None:
 
 CHANGES = {
     "source format in lines of text", "reply rule", "quota window kind", "third entity", "observer event",
-    "CLI option", "metric", "journal format 2", "lane fault", "control law", "`--workers`",
+    "CLI option", "metric", "journal format 2", "lane fault", "control law", "which part a worker takes",
     "source format with tables",
 }  # fmt: skip
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

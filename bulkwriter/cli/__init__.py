@@ -14,7 +14,8 @@
     neighbours      other runs over the same pairs, by the registry beside the ledger
     dry_run, plan   what a run would do, and when it would be done (`outlook`)
     survey          a source as a start would find it (`source_counts`): for dry_run, plan and check
-    runs            all runs of this user, by the registry beside the ledger; `moved`: where their journals lie now
+    runs            all runs of this user, by the registry beside the ledger; `moved`: where their journals lie now;
+                    `runs_of_jobs`: the jobs of a database
     report          one HTML page of a run; `report_kept`: that of `run --report`
     explain         what happened to one record, by its steps in the journal
     check           what a run stands on, looked at before its first write
@@ -23,13 +24,15 @@
                     its rows lack is created
     export          pairs by state, as a source again, with their own rows (`source_rows`);
                     `journals`: which journal is meant
+    work, job       a job in a database that several workers share: loaded by `run`, worked on; `worker`: part after
+                    part; `job_parts`: how they stand; `undo_job`: its records deleted part by part
     verify, undo    what the server has, against a journal (`verify_report`); the records of a run deleted
     config          every setting with its origin
     stub, demo      the local server, and a run against it; `demo_people`: one that begins with a spreadsheet
     completion      what makes a shell complete commands with Tab
     topics          help; `manual`: its texts for operators, `manual_reference`: those to look things up in,
                     `manual_config`: settings in files; `manual_operators`: the life of a long run;
-                    `manual_tokens`: signing in;
+                    `manual_tokens`: signing in; `manual_jobs`: jobs of several workers;
                     `manual_testing`: a service's own tests, benchmarks in CI; `api_page`: the library's reference
 
     signals         the first drains, the second leaves the process

@@ -140,6 +140,16 @@ def check_source(source: str, given: Mapping[str, Any]) -> None:
         )
 
 
+def check_no_job(given: Mapping[str, Any]) -> None:
+    """Refuse what goes with a job alone where the journal is a file."""
+    for name in ("parts", "load_only"):
+        if is_given(given.get(name)):
+            raise UsageError(
+                f"--{name.replace('_', '-')} needs a job in a database",
+                hint="--journal postgresql://HOST/DATABASE/JOB names one (see: help jobs)",
+            )
+
+
 def check_metrics_file(path: Path | None) -> None:
     """Refuse a file of metrics that surely cannot be written, before anything is opened."""
     if path and (path.is_dir() or not path.parent.is_dir()):

@@ -27,6 +27,7 @@ from . import describe, journals, options
 from .stdout import put
 
 if TYPE_CHECKING:
+    from ..postgres.address import Address
     from ..store.history import HistoryRow, StoredStep
     from ..store.journal_reader import JournalReader
     from ..store.schema import ExportRow
@@ -40,24 +41,24 @@ ATTEMPTS: Final = frozenset(
 
 
 @click.command("explain")
-@click.argument("journal", metavar="JOURNAL", type=options.PATH)
+@click.argument("journal", metavar="JOURNAL", type=options.JOURNAL)
 @click.option("--pair", metavar="L,M", help="the record of these two ids")
 @click.option("--line", metavar="N", type=click.IntRange(1, ID_MAX), help="the record of this line of the source")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object on stdout")
-def command(journal: Path, pair: str | None, line: int | None, as_json: bool) -> int:
+def command(journal: Path | Address, pair: str | None, line: int | None, as_json: bool) -> int:
     """Show what happened to one record: its attempts, the looks at the server, the waits, each with its time."""
     if (pair is None) == (line is None):
         raise UsageError("name one record: --pair L,M or --line N", hint="bulkwriter help explain")
     ids = ids_of(pair) if pair is not None else None
     journals.check_journal(journal, "explain")
-    from ..store.journal_reader import JournalReader
     from ..store.starts import undone
 
-    with JournalReader(journal) as reader:
+    with journals.reading(journal) as reader:
         rows = reader.find_rows(ids, line, most=MOST_ROWS + 1)
         told = [facts_of(reader, row) for row in rows[:MOST_ROWS]]
         undo = undone(reader.meta())
-        history = reader.history()
+        # Workers read a job's rows in no common order, so its history does not tell when a row was read.
+        history = reader.history() if isinstance(journal, Path) else []
         for fact, row in zip(told, rows, strict=False):
             fact |= {"journal": str(journal), **read_between(row.seq, history)}
             fact["undone_at"] = iso(undo.at) if undo and fact["state"] == "pending" else None
@@ -192,7 +193,7 @@ def why_missing(reader: JournalReader, ids: tuple[int, int] | None, line: int | 
 
     run_state = run_state_of(reader)
     what = f"no record of the pair {ids[0]}, {ids[1]}" if ids else f"no record that begins on line {line:,}"
-    text = f"{reader.path} has {what}, among {describe.quantity(run_state.counts.pairs, 'row')} read"
+    text = f"{reader.shown} has {what}, among {describe.quantity(run_state.counts.pairs, 'row')} read"
     rows = run_state.source
     if rows is not None and rows.not_read != 0:
         unread = describe.not_read(rows.not_read, is_exact=rows.is_exact)

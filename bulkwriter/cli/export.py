@@ -41,6 +41,7 @@ from .main import put_stderr
 from .source_rows import OwnRows, origin_of, own_rows
 
 if TYPE_CHECKING:
+    from ..postgres.address import Address
     from ..store.schema import ExportRow
 
 WORDS = {s.word: s for s in State if s is not State.INTENT}
@@ -54,19 +55,19 @@ JOURNAL_ENDS = ("", "-wal", "-shm", ".lock", ".seal")
 
 
 @click.command("export")
-@click.argument("journal", metavar="JOURNAL", type=options.PATH)
+@click.argument("journal", metavar="JOURNAL", type=options.JOURNAL)
 @click.option("--state", "states", metavar="S[,S…]", required=True, help=f"which pairs: {', '.join(WORDS)}")
 @click.option("--output", metavar="FILE.csv|-", required=True, help="where to write; - is stdout")
 @click.option("--force", is_flag=True, help="replace FILE.csv if it exists")
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="what to write [default csv]")
 @click.option("--source", metavar="SOURCE", type=options.PATH, help="where the run's SOURCE lies now, if it was moved")
-def command(journal: Path, states: str, output: str, force: bool, form: str | None, source: Path | None) -> int:
+def command(
+    journal: Path | Address, states: str, output: str, force: bool, form: str | None, source: Path | None
+) -> int:
     """Write the pairs of a journal that have a given state: the ids, what the server said, and the source's own row."""
     wanted = states_of(states)
     journals.check_journal(journal, "export")
-    from ..store.journal_reader import JournalReader
-
-    with JournalReader(journal) as reader:
+    with journals.reading(journal) as reader:
         names = json.loads(reader.meta().get("columns", "null")) or COMPLETED_LESSONS.fields
         if output != "-":
             for path in (source or "", origin_of(reader.meta()).get("path", "")):
@@ -178,12 +179,13 @@ def harmless(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text
 
 
-def check_output(output: Path, journal: Path | None, *, force: bool, source: str | Path = "") -> None:
+def check_output(output: Path, journal: Path | Address | None, *, force: bool, source: str | Path = "") -> None:
     """Refuse to replace what must not be replaced; `source` is where the run's rows come from."""
     target = output.resolve()
     if source and target == Path(source).resolve():
         raise UsageError(f"{output} is the source itself", hint="name another file with --output")
-    if journal and target in [journal.resolve().with_name(journal.resolve().name + end) for end in JOURNAL_ENDS]:
+    kept = journal.resolve() if isinstance(journal, Path) else None
+    if kept and target in [kept.with_name(kept.name + end) for end in JOURNAL_ENDS]:
         raise UsageError(f"{output} is the journal itself", hint="name another file with --output")
     try:
         is_there = target.exists()

@@ -8,24 +8,42 @@ changes a journal.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..entities import Entity, entity_of
-from ..errors import JournalError
+from ..errors import JournalError, UsageError
 from ..shell import operand, quote
 
 if TYPE_CHECKING:
+    from ..postgres.address import Address
     from ..store.journal_reader import JournalReader
 
 SQLITE = b"SQLite format 3\0"
 BLOCK_BYTES = 1 << 20
 
 
-def check_journal(path: Path, command: str) -> None:
+def reading(place: Path | Address) -> JournalReader:
+    """The journal at this place, or the job in a database as a journal; a context manager.  Raises `JournalError`."""
+    if isinstance(place, Path):
+        from ..store.journal_reader import JournalReader
+
+        return JournalReader(place)
+    from ..postgres.reading import JobReader
+
+    return JobReader(place)
+
+
+def no_database(text: str) -> UsageError:
+    """The error that a text is no URL of a database."""
+    return UsageError(f"{text} is no database", hint="its URL is postgresql://HOST/DATABASE or …/DATABASE/JOB")
+
+
+def check_journal(path: Path | Address, command: str) -> None:
     """Raise `JournalError` with the likely journal's name where `path` cannot be one."""
+    if not isinstance(path, Path):
+        return  # the database will say
     near, exists = "", is_there(path)
     with contextlib.suppress(OSError):  # its name may be too long
         beside = Path(f"{path}.journal")
@@ -46,7 +64,7 @@ def entity_in(reader: JournalReader) -> Entity:
     entity = entity_of(label)
     if entity is None:
         raise JournalError(
-            f"{reader.path} is of {label} records, which this version does not know",
+            f"{reader.shown} is of {label} records, which this version does not know",
             hint="use the bulkwriter that wrote it",
         )
     return entity
@@ -109,9 +127,3 @@ class Beginning(NamedTuple):
     def is_kept_by(self, path: Path) -> bool:
         """Whether a file still begins so; a journal takes rows that were added at the end."""
         return Beginning.of(path, self.size) == self
-
-
-def written_at(path: Path) -> datetime.datetime:
-    """When the journal was last written, in UTC: its file or its -wal, whichever is younger."""
-    times = [p.stat().st_mtime for p in (path, path.with_name(path.name + "-wal")) if p.exists()]
-    return datetime.datetime.fromtimestamp(max(times, default=0.0), datetime.UTC)

@@ -36,6 +36,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Write, and watch": {
         "run": ("run", "write every pair of SOURCE; the same command again resumes"),
+        "work": ("work", "be one of several workers of a job, on any machine"),
         "status": ("status", "show how a run stands, from its journal"),
         "report": ("report", "make one HTML page of a run, to look at or to pass on"),
         "explain": ("explain", "show what happened to one record, attempt by attempt"),
@@ -66,7 +67,7 @@ EXAMPLES = (
     ("bulkwriter help long-runs", "tmux, systemd, cron, and what resumes how"),
 )
 
-NEED_RESOURCES = frozenset({"login", "run", "resolve", "plan", "check", "verify", "undo", "stub", "demo"})
+NEED_RESOURCES = frozenset({"login", "run", "work", "resolve", "plan", "check", "verify", "undo", "stub", "demo"})
 """Commands that run an event loop: see `resource_limits`."""
 TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 """What click takes for yes in an environment variable."""

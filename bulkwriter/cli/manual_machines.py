@@ -13,6 +13,9 @@ from typing import Final
 MACHINES: Final = """\
 Several machines
 
+Two things can be shared: the quotas of an account (below), and the pairs of one
+source among several workers (bulkwriter help jobs).
+
 One account, several machines: the quota ledger in PostgreSQL
 
 A ledger in a file is for one machine.  With a ledger in PostgreSQL any number of

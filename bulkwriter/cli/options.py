@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from ..entities.completed_lessons import COMPLETED_LESSONS
+from ..errors import UsageError
 from ..postgres.address import Address, is_postgres, refuse_password
 from ..settings import Settings, amount
 
@@ -157,8 +158,21 @@ class PathOrAddress(click.Path):
         return address
 
 
+class JournalOrJob(PathOrAddress):
+    """The path of a journal, or the URL of a job in a database."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        place = super().convert(value, param, ctx)
+        if isinstance(place, Address) and not place.job:
+            raise UsageError(
+                f"{place} names a database and no job in it", hint="add its name: postgresql://HOST/DATABASE/JOB"
+            )
+        return place
+
+
 PATH = click.Path(path_type=Path)
 PLACE = PathOrAddress(path_type=Path)
+JOURNAL = JournalOrJob(path_type=Path)
 SOURCE = click.Path(allow_dash=True)
 """Stays the text that was given; a shell completes names of files."""
 
@@ -205,6 +219,7 @@ wait_options = several(
 care_options = several(
     option("--existing", "existing", type=click.Choice(["check", "skip"])),
     option("--after-loss", "after_loss", is_flag=True),
+    option("--lease", "lease_s", metavar="S", type=float),
     wait_options,
     option("--max-attempts", "max_attempts", metavar="N", type=int),
     option("--max-same-rejections", "max_same_rejections", metavar="N", type=int),
@@ -233,7 +248,13 @@ column_options = several(
 """Where in a source the pairs are."""
 
 source_options = several(
-    plain("--journal", "where to keep what is done [default SOURCE.journal]", "journal", metavar="PATH", type=PATH),
+    plain(
+        "--journal",
+        "where to keep what is done: a file, or a job in PostgreSQL (see: help jobs) [default SOURCE.journal]",
+        "journal",
+        metavar="PATH|URL",
+        type=JOURNAL,
+    ),
     column_options,
     option("--strict", "strict", is_flag=True),
     option("--limit", "limit", metavar="N", type=int),
@@ -242,6 +263,13 @@ source_options = several(
     ),
     title="Source and journal",
 )
+
+job_options = several(
+    plain("--parts", "into how many parts a job is loaded [1 to 256, default 4]", "parts", metavar="N", type=int),
+    plain("--load-only", "load the job, and leave the work to `bulkwriter work`", "load_only", is_flag=True),
+    title="Several machines",
+)
+"""For a source whose journal is a job in a database."""
 
 json_option = plain("--json", "print one JSON object as the last line of stdout", "as_json", is_flag=True)
 
@@ -261,7 +289,12 @@ output_options = several(
 )  # fmt: skip
 """What is printed, and how: for every command that asks the server."""
 
-run_output_options = several(
+report_option = plain(
+    "--report", "keep an HTML page of the run in this file, made anew about once a minute", "report",
+    metavar="PATH", type=PATH,
+)  # fmt: skip
+
+worker_output_options = several(
     plain(
         "--progress", "how to show progress [default auto: rich on a terminal, else plain]", "progress",
         type=click.Choice(["auto", "rich", "plain", "none"]), default="auto",
@@ -270,10 +303,6 @@ run_output_options = several(
         "--metrics-file", "keep the run's metrics in this file, NAME.prom, for node_exporter's textfile collector",
         "metrics_file", metavar="PATH", type=PATH,
     ),
-    plain(
-        "--report", "keep an HTML page of the run in this file, made anew about once a minute", "report",
-        metavar="PATH", type=PATH,
-    ),
     click.option(  # not from the environment: whoever can set a variable there is not thereby asked to run commands
         "--on-end", "on_end", cls=Option, metavar="COMMAND",
         help="run this shell command at the end, with the object of --json on its stdin (see: help logs)",
@@ -281,6 +310,9 @@ run_output_options = several(
     output_options,
     title="Output",
 )  # fmt: skip
+"""For commands that run until their work is done."""
+
+run_output_options = several(report_option, worker_output_options, title="Output")
 
 
 def variables_of(command: click.Command) -> set[str]:

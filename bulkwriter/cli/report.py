@@ -28,22 +28,23 @@ from .main import put_stderr
 from .stdout import put
 
 if TYPE_CHECKING:
+    from ..postgres.address import Address
     from ..store.history import HistoryRow
 
 MARK: Final = b'<meta name="generator" content="bulkwriter'
 """What stands near the begin of each report of ours."""
-NAMES: Final = ("journal", "base_url", "account", "columns", "ended_reason", "trouble", "held_by")
+NAMES: Final = ("journal", "base_url", "account", "columns", "ended_reason", "trouble", "held_by", "parts")
 """Facts that name a file, a host or an account, or may: the codes beside them tell as much."""
 HEAD_BYTES: Final = 1_000
 
 
 @click.command("report")
-@click.argument("journal", metavar="JOURNAL", type=options.PATH)
+@click.argument("journal", metavar="JOURNAL", type=options.JOURNAL)
 @click.option("--output", metavar="FILE.html|-", help="where to write; - is stdout [default SOURCE.report.html]")
 @click.option("--private", "is_private", is_flag=True, help="leave ids only: no names, no texts of server or source")
 @click.option("--force", is_flag=True, help="replace FILE.html also if it is no report")
 @click.option("--json", "as_json", is_flag=True, help="no page: one JSON object on stdout")
-def command(journal: Path, output: str | None, is_private: bool, force: bool, as_json: bool) -> int:
+def command(journal: Path | Address, output: str | None, is_private: bool, force: bool, as_json: bool) -> int:
     """Make one HTML page of a run: totals, rates, causes, quotas, reasons, doubts, and the end in sight."""
     if as_json and output not in (None, "-"):
         raise UsageError("--json prints an object on stdout, and --output writes a page", hint="give one of the two")
@@ -53,7 +54,8 @@ def command(journal: Path, output: str | None, is_private: bool, force: bool, as
         facts |= {"history": figures(facts, rows)}
         put(json.dumps(bare_facts(facts) if is_private else facts))
         return 0
-    target = Path(output or f"{str(journal).removesuffix('.journal')}.report.html")
+    named = str(journal).removesuffix(".journal") if isinstance(journal, Path) else journal.job
+    target = Path(output or f"{named}.report.html")
     if output != "-":
         check_target(target, journal, force=force, source=source)
     text = page_of(facts, rows, is_private=is_private)
@@ -65,7 +67,7 @@ def command(journal: Path, output: str | None, is_private: bool, force: bool, as
     return 0
 
 
-def check_target(target: Path, journal: Path, *, force: bool = False, source: str = "") -> None:
+def check_target(target: Path, journal: Path | Address, *, force: bool = False, source: str = "") -> None:
     """Refuse to replace what is no report of ours, and what names no file."""
     if str(target) == "-":
         raise UsageError(
@@ -81,7 +83,7 @@ def check_target(target: Path, journal: Path, *, force: bool = False, source: st
     check_output(target, journal, force=force or is_ours, source=source)
 
 
-def made(journal: Path, *, refresh_s: int | None = None) -> str:
+def made(journal: Path | Address, *, refresh_s: int | None = None) -> str:
     """The page as of now.  `refresh_s` counts only while somebody writes the journal.  Raises `JournalError`."""
     facts, rows, _ = read(journal)
     return page_of(facts, rows, refresh_s=refresh_s)
@@ -98,12 +100,11 @@ def page_of(
     return page(facts, rows, making)
 
 
-def read(journal: Path) -> tuple[dict[str, Any], list[HistoryRow], str]:
+def read(journal: Path | Address) -> tuple[dict[str, Any], list[HistoryRow], str]:
     """The facts of `status --json`, the history, and the path of the source as the journal notes it, or ""."""
-    from ..store.journal_reader import JournalReader
     from .source_rows import origin_of
 
-    with JournalReader(journal) as reader:
+    with journals.reading(journal) as reader:
         _, _, facts = status.facts_of(reader, journal)
         return facts, reader.history(), str(origin_of(reader.meta()).get("path", ""))
 

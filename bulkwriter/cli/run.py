@@ -9,6 +9,7 @@ Not here: settings made of the options (`choose`), signals and the end (`lifecyc
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
@@ -33,6 +34,7 @@ BULKWRITER_PASSWORD.  More: bulkwriter help settings, help sources, help exit-co
 @click.command("run", cls=options.CommandWithExamples, examples=EXAMPLES, epilog=EPILOG)
 @click.argument("source", metavar="SOURCE", type=options.SOURCE)
 @options.source_options
+@options.job_options
 @options.connection_options
 @options.pace_options
 @options.quota_options
@@ -44,9 +46,16 @@ def command(ctx: click.Context, /, source: str, **given: Any) -> int:
 
     You may stop or kill it at any moment.  The same command resumes, since SOURCE.journal keeps what is done.
     """
-    from .drive import RunCommand
     from .lifecycle import Invocation
 
     notes = choose.strange_variables(os.environ, options.variables_of(ctx.command))
     invocation = Invocation(ctx, given)
+    journal = invocation.options["journal"]
+    if journal is not None and not isinstance(journal, Path):
+        from .job import JobCommand
+
+        return invocation.conduct(JobCommand(invocation, journal, notes, source=source))
+    choose.check_no_job(invocation.options)
+    from .drive import RunCommand
+
     return invocation.conduct(RunCommand(invocation, source, notes))

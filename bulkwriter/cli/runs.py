@@ -38,15 +38,26 @@ if TYPE_CHECKING:
     from ..run.registry import Entry
 
 
-EXAMPLES = (("bulkwriter runs", "which runs there are, how each stands, and what to do about it"),)
+EXAMPLES = (
+    ("bulkwriter runs", "which runs there are, how each stands, and what to do about it"),
+    ("bulkwriter runs postgresql://bulk@db/ops", "the jobs in this database"),
+)
 
 
 @click.command("runs", cls=options.CommandWithExamples, examples=EXAMPLES)
+@click.argument("url", metavar="[URL]", required=False)
 @options.profile_option
 @options.option("--ledger", "ledger", metavar="PATH|URL", type=options.PLACE)
 @options.json_option
-def command(ledger: Path | Address | None, as_json: bool) -> int:
-    """Show all runs of this user on this machine, the newest first: how each stands, and how it goes on."""
+def command(url: str | None, ledger: Path | Address | None, as_json: bool) -> int:
+    """Show all runs of this user on this machine, the newest first: how each stands, and how it goes on.
+
+    With URL, postgresql://HOST/DATABASE or one with a job's name, the jobs there, whoever works on them.
+    """
+    if url is not None:
+        from .runs_of_jobs import show
+
+        return show(url, as_json=as_json)
     from ..quota.ledger import ledger_path
     from ..run.registry import Registry
 

@@ -23,6 +23,7 @@ from . import describe, journals, last_start, options, reason_lines, status_ahea
 from .stdout import put
 
 if TYPE_CHECKING:
+    from ..postgres.address import Address
     from ..store.journal_reader import JournalReader
     from .last_start import RunState
     from .watch import Standing
@@ -35,10 +36,10 @@ EXAMPLES = (
 
 
 @click.command("status", cls=options.CommandWithExamples, examples=EXAMPLES)
-@click.argument("journal", metavar="JOURNAL", type=options.PATH)
+@click.argument("journal", metavar="JOURNAL", type=options.JOURNAL)
 @click.option("--watch", "is_watched", is_flag=True, help="show it again and again until the run has ended")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object on stdout; with --watch one a line")
-def command(journal: Path, is_watched: bool, as_json: bool) -> int:
+def command(journal: Path | Address, is_watched: bool, as_json: bool) -> int:
     """Show how a run stands: its counts, its process, its speed, its end, and the quotas that are spent."""
     journals.check_journal(journal, "status")
     if is_watched:
@@ -51,26 +52,30 @@ def command(journal: Path, is_watched: bool, as_json: bool) -> int:
     return 0
 
 
-def standing_of(journal: Path) -> Standing:
+def standing_of(journal: Path | Address) -> Standing:
     """How the run stands at this moment.  Raises `JournalError`."""
-    from ..store.journal_reader import JournalReader
     from .watch import Standing
 
-    with JournalReader(journal) as reader:
+    with journals.reading(journal) as reader:
         run_state, why, facts = facts_of(reader, journal)
     lines = status_lines(run_state, facts, why)
     return Standing(run_state.is_alive, lines, status_line(run_state, facts), facts)
 
 
-def facts_of(reader: JournalReader, journal: Path) -> tuple[RunState, Reasons, dict[str, Any]]:
+def facts_of(reader: JournalReader, journal: Path | Address) -> tuple[RunState, Reasons, dict[str, Any]]:
     """What the journal tells, why pairs were not written, and all of it as `--json` has it."""
     run_state = last_start.run_state_of(reader)
     why = {} if reason_lines.have_all({}, run_state.counts) else reason_lines.reasons_of(reader)
     facts = {**run_state.counts.to_json(), "reasons": reasons_json(why), **run_state.to_json()}
-    return run_state, why, facts | status_of(reader, journal, run_state) | status_ahead.facts(reader, run_state)
+    facts |= status_of(reader, journal, run_state) | status_ahead.facts(reader, run_state)
+    if not isinstance(journal, Path):
+        from . import job_parts
+
+        facts["parts"] = job_parts.facts(reader)
+    return run_state, why, facts
 
 
-def status_of(reader: JournalReader, journal: Path, run_state: RunState) -> dict[str, Any]:
+def status_of(reader: JournalReader, journal: Path | Address, run_state: RunState) -> dict[str, Any]:
     """Whose journal it is and who writes it, as `--json` has it; times are UTC."""
     from ..store.pruned import pruned_of
 
@@ -83,7 +88,7 @@ def status_of(reader: JournalReader, journal: Path, run_state: RunState) -> dict
         "columns": list(identity.columns),
         "entity": identity.entity,
         "created_at": meta.get("created_at"),
-        "written_at": journals.written_at(reader.path).isoformat(timespec="seconds"),
+        "written_at": reader.written_at().isoformat(timespec="seconds"),
         "writer": writer and {"pid": writer.pid, "host": writer.host, "since": writer.since},
         "pruned": pruned_of(meta).rows,
     }
@@ -108,6 +113,10 @@ def status_lines(run_state: RunState, facts: dict[str, Any], why: Reasons) -> li
     if facts.get("pruned"):
         lines.append(f"{'pruned':<9}  {facts['pruned']:,} of these rows were old, and are no longer in the journal")
     lines += reason_lines.lines(why, indent="")
+    if "parts" in facts:
+        from . import job_parts
+
+        lines += job_parts.lines(facts["parts"])
     return lines + status_ahead.lines(facts) + next_lines(run_state, facts)
 
 
@@ -155,9 +164,8 @@ def next_lines(run_state: RunState, facts: dict[str, Any]) -> list[str]:
     if (left or is_unknown) and not run_state.is_alive:
         about = "about " if rows.not_read and not rows.is_exact else ""
         more = ", and whatever of the source was not read" if is_unknown else ""
-        lines.append(
-            f"next       the command that began this run goes on: {about}{describe.quantity(left, 'pair')} to do{more}"
-        )
+        how = "`bulkwriter work` goes on" if "parts" in facts else "the command that began this run goes on"
+        lines.append(f"next       {how}: {about}{describe.quantity(left, 'pair')} to do{more}")
     bad = [s for s in ("rejected", "failed", "invalid") if getattr(counts, s)]
     if bad:
         command = ["bulkwriter", "export", operand(facts["journal"]), "--state", ",".join(bad), "--output", "-"]

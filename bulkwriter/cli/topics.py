@@ -114,6 +114,7 @@ TOPICS: dict[str, tuple[str, Callable[[int], str]]] = {
         "several machines that share an account, by a ledger in PostgreSQL",
         manual("MACHINES", "manual_machines"),
     ),
+    "jobs": ("one source that several workers share, on any machines", manual("JOBS", "manual_jobs")),
     "long-runs": (
         "how to keep a run of weeks alive: closed terminals, tmux, systemd, cron",
         manual("LONG_RUNS", "manual_operators"),

@@ -25,9 +25,11 @@ from . import choose, describe, journals, options
 from .lifecycle import CountingCommand, Invocation
 
 if TYPE_CHECKING:
+    from ..postgres.address import Address
     from ..store.journal import Journal
     from ..store.schema import JournalIdentity
     from ..verify.undo import Undo, UndoPlan
+    from .undo_job import JobUndo
 
 NOBODY = "none"
 
@@ -39,7 +41,7 @@ EXAMPLES = (
 
 
 @click.command("undo", cls=options.CommandWithExamples, examples=EXAMPLES)
-@click.argument("journal", metavar="JOURNAL", type=options.PATH)
+@click.argument("journal", metavar="JOURNAL", type=options.JOURNAL)
 @options.connection_options
 @options.quota_options
 @options.wait_options
@@ -48,7 +50,7 @@ EXAMPLES = (
 )
 @options.output_options
 @click.pass_context
-def command(ctx: click.Context, /, journal: Path, **given: Any) -> int:
+def command(ctx: click.Context, /, journal: Path | Address, **given: Any) -> int:
     """Delete the records that this run created, and nothing that was there before.
 
     It reads each record first, and leaves it alone if it holds another pair.  Afterwards `run` can create the pairs
@@ -61,11 +63,11 @@ def command(ctx: click.Context, /, journal: Path, **given: Any) -> int:
 class UndoCommand(CountingCommand):
     """Deletes what a run created; `_undo` is there once the journal is open, `_planned` after a dry run."""
 
-    def __init__(self, invocation: Invocation, journal: Path) -> None:
+    def __init__(self, invocation: Invocation, journal: Path | Address) -> None:
         self._invocation, self._options = invocation, invocation.options
         self._journal = journal
         self._began_at = time.monotonic()
-        self._undo: Undo | None = None
+        self._undo: Undo | JobUndo | None = None
         self._planned: UndoPlan | None = None
         self._title = ""
         self._entity: Entity | None = None  # once the journal was looked at
@@ -78,13 +80,17 @@ class UndoCommand(CountingCommand):
                 hint="add --yes; --dry-run shows what it would do",
             )
         journals.check_journal(self._journal, "undo")
-        return self._invocation.settings(self._journal)
+        return self._invocation.settings(self._journal if isinstance(self._journal, Path) else None)
 
     async def work(self, settings: Settings) -> None:
-        identity, entity, self._planned = check_journal(settings, with_plan=self._options["dry_run"])
+        is_job, is_dry = not isinstance(self._journal, Path), self._options["dry_run"]
+        identity, entity, plan = check_journal(self._journal, settings, with_plan=is_job or is_dry)
+        self._planned = plan if is_dry else None
         self._entity = entity
         if self._planned:
             self._title = f"Dry run: {plan_text(self._planned, settings)}"
+        elif plan and not isinstance(self._journal, Path):
+            await self._take_back_job(self._journal, settings, identity, entity, plan)
         else:
             await self._take_back(settings, identity, entity)
 
@@ -118,11 +124,38 @@ class UndoCommand(CountingCommand):
             with anyio.CancelScope(shield=True):
                 await store.close()
 
-    async def _may_go_on(self, undo: Undo, settings: Settings) -> bool:
+    async def _take_back_job(
+        self, address: Address, settings: Settings, identity: JournalIdentity, entity: Entity, plan: UndoPlan
+    ) -> None:
+        """Ask, then go through the parts of a job."""
+        from ..postgres.jobs import find, opened, parts_of, parts_of_services
+        from ..postgres.loading import apart
+        from ..server_client import ServerClient
+        from ..verify.session import ServerSession
+        from .undo_job import JobUndo, refuse_held
+
+        def read() -> Any:
+            with opened(address) as connection:
+                job = find(connection, address.job)
+                return parts_of(connection, job) if job else parts_of_services(connection, address.job)
+
+        parts = [part for part in await apart(read) if address.part in ("", part.name)]
+        refuse_held(address, parts)
+        invocation = self._invocation
+        async with ServerClient(settings, entity, tell=invocation.event_lines) as connection:
+            session = ServerSession(connection, settings, tell=invocation.event_lines)
+            undo = JobUndo(address, parts, session, settings, plan=plan)
+            if await self._may_go_on(undo, settings):
+                self._undo = undo
+                async with invocation.showing(lambda: progress_line(undo)):
+                    with invocation.draining(session.stop.set):
+                        await undo.run(identity, note_undo)
+
+    async def _may_go_on(self, undo: Undo | JobUndo, settings: Settings) -> bool:
         """Print the plan, and ask unless `--yes` was given; False where there is nothing to do, or nothing may be
         done."""
         plan = undo.plan()
-        if plan.doubts:
+        if plan.doubts and isinstance(self._journal, Path):
             self._title = (
                 f"Nothing was deleted: {describe.quantity(plan.doubts, 'pair')} in doubt cannot be told from what was "
                 "there before; the `run` command of this journal settles them, then undo can begin"
@@ -131,7 +164,7 @@ class UndoCommand(CountingCommand):
         text = plan_text(plan, settings, undo.expected_s())
         self._invocation.stderr.print(text, event="plan", records=plan.records)
         if not plan.records or self._options["yes"]:
-            return bool(plan.records)
+            return bool(plan.records or plan.doubts)
         if await self._invocation.ask(f"Delete {describe.quantity(plan.records, 'record')}?"):
             return True
         self._title = "Nothing was deleted, as you wished"
@@ -203,14 +236,14 @@ MEANING = {
 }
 
 
-def check_journal(settings: Settings, *, with_plan: bool) -> tuple[JournalIdentity, Entity, UndoPlan | None]:
+def check_journal(
+    journal: Path | Address, settings: Settings, *, with_plan: bool
+) -> tuple[JournalIdentity, Entity, UndoPlan | None]:
     """What the journal is of, and what there is to undo if asked for, since that reads it all.  Raises for a journal of
     another host."""
-    from ..store.journal_reader import JournalReader
     from ..verify.undo import UndoPlan
 
-    assert isinstance(settings.journal, Path)
-    with JournalReader(settings.journal) as reader:
+    with journals.reading(journal) as reader:
         identity, entity = reader.identity(), journals.entity_in(reader)
         reader.require(
             base_url=settings.base_url, account=settings.account, columns=identity.columns, entity=identity.entity
@@ -239,7 +272,7 @@ def plan_text(plan: UndoPlan, settings: Settings, expected_s: float | None = Non
     )
 
 
-def progress_line(undo: Undo) -> str:
+def progress_line(undo: Undo | JobUndo) -> str:
     now = undo.snapshot()
     facts = [
         f"{now.done:,} of {now.total:,} · {describe.percent(now.done, now.total)}",

@@ -29,6 +29,7 @@ from .lifecycle import CountingCommand, Invocation
 from .verify_report import VerifyReport, problem_lines
 
 if TYPE_CHECKING:
+    from ..postgres.address import Address
     from ..store.journal_writer import JournalWriter
     from ..store.schema import JournalIdentity
     from ..verify.expected import ExpectedPairs
@@ -49,7 +50,7 @@ EXAMPLES = (
 
 
 @click.command("verify", cls=options.CommandWithExamples, examples=EXAMPLES)
-@click.argument("journal", metavar="[JOURNAL]", type=options.PATH, required=False)
+@click.argument("journal", metavar="[JOURNAL]", type=options.JOURNAL, required=False)
 @options.plain("--source", "check that the server has every pair of this file exactly once", "source", metavar="FILE|-")
 @options.plain(
     "--repair", "delete extra records of doubled pairs that this run created; asks first", "repair", is_flag=True
@@ -64,7 +65,7 @@ EXAMPLES = (
 @options.wait_options
 @options.output_options
 @click.pass_context
-def command(ctx: click.Context, /, journal: Path | None, **given: Any) -> int:
+def command(ctx: click.Context, /, journal: Path | Address | None, **given: Any) -> int:
     """Show which pairs of a run are missing or doubled on the server.
 
     It only reads, so it also works while the run goes on.  With --source FILE it needs no JOURNAL.
@@ -76,7 +77,7 @@ def command(ctx: click.Context, /, journal: Path | None, **given: Any) -> int:
 class VerifyCommand(CountingCommand):
     """Holds a journal, a source or both against the server."""
 
-    def __init__(self, invocation: Invocation, journal: Path | None) -> None:
+    def __init__(self, invocation: Invocation, journal: Path | Address | None) -> None:
         self._invocation, self._options = invocation, invocation.options
         self._journal = journal
         self._entity: Entity = COMPLETED_LESSONS  # or the journal's
@@ -92,6 +93,11 @@ class VerifyCommand(CountingCommand):
         if options["repair"] and journal is None:
             hint = "only a journal can tell which records this run created"
             raise UsageError("--repair needs the JOURNAL", hint=hint)
+        if options["repair"] and not isinstance(journal, Path):
+            raise UsageError(
+                f"--repair needs a journal that is a file, and {journal} is a job",
+                hint="leave it out, and delete what is too much by the ids that --output FILE.csv lists",
+            )
         if options["repair"] and not (options["yes"] or choose.can_ask()):
             raise UsageError("--repair deletes records, and nobody is here to be asked", hint="add --yes")
         if journal is not None:
@@ -100,7 +106,7 @@ class VerifyCommand(CountingCommand):
             choose.check_source("-", options)
         if options["output"] is not None:
             check_output(options["output"], journal, force=options["force"], source=options["source"] or "")
-        return self._invocation.settings(journal)
+        return self._invocation.settings(journal if isinstance(journal, Path) else None)
 
     async def work(self, settings: Settings) -> None:
         from ..server_client import ServerClient
@@ -110,9 +116,9 @@ class VerifyCommand(CountingCommand):
         options, expected = self._options, ExpectedPairs()
         columns, store = choose.columns_of(options), None
         async with contextlib.AsyncExitStack() as stack:
-            if settings.journal:
+            if self._journal:
                 identity, self._entity, store = await take_journal(
-                    settings, expected, stack, is_locked=options["repair"]
+                    self._journal, settings, expected, stack, is_locked=options["repair"]
                 )
                 columns = identity.columns
             if options["source"] is not None:
@@ -208,22 +214,25 @@ class VerifyCommand(CountingCommand):
 
 
 async def take_journal(
-    settings: Settings, expected: ExpectedPairs, stack: contextlib.AsyncExitStack, *, is_locked: bool
+    journal: Path | Address,
+    settings: Settings,
+    expected: ExpectedPairs,
+    stack: contextlib.AsyncExitStack,
+    *,
+    is_locked: bool,
 ) -> tuple[JournalIdentity, Entity, JournalWriter | None]:
     """Read what the journal expects; with `is_locked` its lock is taken first, and held until the stack ends."""
-    from ..store.journal_reader import JournalReader
     from ..store.journal_writer import JournalWriter
 
-    assert isinstance(settings.journal, Path)
     store = None
-    with JournalReader(settings.journal) as reader:
+    with journals.reading(journal) as reader:
         identity, entity = reader.identity(), journals.entity_in(reader)
         base_url, account = settings.base_url, settings.account
         reader.require(base_url=base_url, account=account, columns=identity.columns, entity=identity.entity)
         if is_locked:
             store = JournalWriter()
             await store.open(
-                settings.journal, base_url=base_url, account=account, columns=identity.columns, entity=identity.entity
+                reader.path, base_url=base_url, account=account, columns=identity.columns, entity=identity.entity
             )
             stack.push_async_callback(close, store)
         reader.counts()  # raises where rows are missing or unreadable: "all is there" would not be true of those

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..entities import Entity
@@ -20,6 +19,9 @@ from . import describe
 from .export import csv_rows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..postgres.address import Address
     from ..verify.repair import Repair
     from ..verify.verify import Findings
 
@@ -30,7 +32,7 @@ EXAMPLES = 20
 class VerifyReport:
     """What was found, and repaired."""
 
-    journal: Path | None
+    journal: Path | Address | None
     source: str | None
     elapsed_s: float
     entity: Entity

@@ -7,6 +7,9 @@
     lease       who may write a part of a job, until when, and how it passes on
     log         what the journal of a part committed, group by group
     part        opens the journal of a part: claim, replay, ship
+    loading     a source becomes a job; `jobs`: what a job is, and how its parts stand
+    desk        which part a worker takes next; `part_source`: the part's rows
+    reading     a job, or a part, as a journal that commands read
 
     ledger      the quota ledger of an account; `rows`: its rows, and the statements
     clock       the time of such a ledger; `times`: what is said of times between a client and the ledger

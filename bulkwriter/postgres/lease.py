@@ -234,13 +234,17 @@ def claim_part(
     *,
     note: Callable[[str], object],
     pause: Callable[[float], object],
+    watch: PartWatch | None = None,
     clock: Callable[[], float] = boot_clock,
 ) -> PartLease:
     """Claim one part, which has a row.  Waits for the lease of a holder that does not renew it any more.
 
+    `watch` is what the caller has seen of the parts so far.  Then nobody is waited for: the caller may take another.
+
     Raises `JournalError` where the holder lives, and what `take` and `pause` raise.
     """
-    watch, has_told = PartWatch(clock), False
+    is_patient, has_told = watch is None, False
+    watch = watch or PartWatch(clock)
     while True:
         row = session.insist(lambda connection: read_part(connection, job, part))
         if row is None:
@@ -248,7 +252,7 @@ def claim_part(
                 f"there is no part {job}/{part}", hint="table bulkwriter.parts has the names of those there are"
             )
         left_s = watch.left_s(part, row)
-        if watch.is_alive(part) and not row.is_free:
+        if not row.is_free and (watch.is_alive(part) if is_patient else left_s):
             raise JournalError(
                 f"{job}/{part} is held by {shown_holder(row.holder)}",
                 hint="wait for it, or stop it; a service of several hosts names another part on each of them",
@@ -256,6 +260,8 @@ def claim_part(
             )
         if not left_s and (lease := take(session, job, part, row, claim, clock=clock)):
             return lease
+        if not is_patient:
+            continue  # somebody was first, and now has it
         if left_s and not has_told:
             has_told = True
             note(

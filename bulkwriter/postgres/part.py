@@ -32,7 +32,7 @@ from ..store.private import make_folder
 from ..store.schema import JournalIdentity, normal_url
 from ..store.shipping import damaged_log, replay
 from .address import Address
-from .lease import Claim, claim_part
+from .lease import Claim, PartWatch, claim_part
 from .log import PartLog
 from .session import Session
 
@@ -66,15 +66,26 @@ class PartSettings(NamedTuple):
 
 
 class PartStore:
-    """One part from its claim to its end.  `note` tells people something, from any thread."""
+    """One part from its claim to its end.  `note` tells people something, from any thread.
 
-    def __init__(self, address: Address, settings: PartSettings, *, note: Callable[[str], object]) -> None:
+    `watch`: see `claim_part`.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        settings: PartSettings,
+        *,
+        note: Callable[[str], object],
+        watch: PartWatch | None = None,
+    ) -> None:
         if not address.part:
             raise UsageError(
                 f"{address} names no part of a job",
                 hint="a journal in a database is that of one part: postgresql://HOST/DATABASE/JOB/PART",
             )
         self.address, self._settings, self._note = address, settings, note
+        self._watch = watch
         self._session: Session | None = None
         self._is_left = threading.Event()
         self._file: Path | None = None
@@ -97,7 +108,10 @@ class PartStore:
         )
         try:
             session.insist(lambda connection: make_rows(connection, address, identity))
-            lease = claim_part(session, address.job, address.part, settings.claim, note=self._note, pause=self._pause)
+            lease = claim_part(
+                session, address.job, address.part, settings.claim,
+                note=self._note, pause=self._pause, watch=self._watch,
+            )  # fmt: skip
             log = PartLog(session, lease)
             try:
                 journal = self._replayed(log, identity)

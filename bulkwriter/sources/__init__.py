@@ -51,6 +51,7 @@ from __future__ import annotations
 #     jsonrows     JSON Lines to rows                  iterables    a caller's own pairs to rows
 #     ids          what an id is                       row_faults   why a row is no pair
 #     batches      what all of them give              tables       whole rows, with all columns
+#     parts        which part of a job a row belongs to, and its rows as bytes
 from .batches import Source
 from .files import open_source
 from .iterables import iterable_source

@@ -12,6 +12,7 @@
                     journal_rows, journal_reader    reading, also by another process
                     journal_writer  the same for asyncio: a thread, and commits in groups
                     shipping        what a journal writes as groups of calls for a log elsewhere, and their replay
+                    merged          the journals of a job's parts as one
                     starts          notes of the last start: rows of the source, why it ended, until when to wait
     for others too  private         files and folders for their owner alone
                     sqlite_errors   errors of SQLite and the system as `JournalError` with a next step

@@ -47,9 +47,8 @@ COLUMNS: Final = (
     "in_flight_limit", "allowed_per_s", "held", "held_s", "spent", "steps", "causes", "ended",
 )  # fmt: skip
 _ADD: Final = f"INSERT INTO history({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 ours
-_ADD_STEP: Final = (
-    "INSERT INTO step(seq, at, step, status, word, record_id, state, took_s, wait_s) VALUES (?,?,?,?,?,?,?,?,?)"
-)
+STEP_COLUMNS: Final = "seq, at, step, status, word, record_id, state, took_s, wait_s"
+_ADD_STEP: Final = f"INSERT INTO step({STEP_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608 ours
 _READ: Final = f"SELECT {', '.join(COLUMNS)} FROM history"  # noqa: S608 ours
 
 
@@ -100,17 +99,22 @@ def add_row(
     """Add a row, and thin all of them where they are too many."""
     counts = {**by_state, State.PENDING: by_state.get(State.PENDING, 0) + by_state.get(State.INTENT, 0)}
     counts.pop(State.INTENT, None)
-    counted = Counts.of(counts)
-    db.execute(
-        _ADD,
-        (
-            moment.start, moment.at, moment.server_at, *(getattr(counted, name) for name in COUNTS), next_seq,
-            next_single_seq, *moment[3:9], _json(moment.held_s), *map(_json_or_none, moment[10:13]), moment.ended,
-        ),
-    )  # fmt: skip
+    insert_row(db, HistoryRow(moment, Counts.of(counts), next_seq, next_single_seq))
     if db.execute("SELECT count(*) FROM history").fetchone()[0] >= MOST_ROWS:
         gone = thinned(db.execute("SELECT id, start, at FROM history ORDER BY id").fetchall())
         db.executemany("DELETE FROM history WHERE id = ?", ((row_id,) for row_id in gone))
+
+
+def insert_row(db: sqlite3.Connection, row: HistoryRow) -> None:
+    """Add a row as it is, whatever their number."""
+    moment, counts = row.moment, row.counts
+    db.execute(
+        _ADD,
+        (
+            moment.start, moment.at, moment.server_at, *(getattr(counts, name) for name in COUNTS), row.next_seq,
+            row.next_single_seq, *moment[3:9], _json(moment.held_s), *map(_json_or_none, moment[10:13]), moment.ended,
+        ),
+    )  # fmt: skip
 
 
 def thinned(rows: Sequence[tuple[int, int, float]]) -> list[int]:
@@ -165,6 +169,16 @@ def read_steps(db: sqlite3.Connection, seq: int) -> list[StoredStep]:
         "SELECT at, step, status, word, record_id, state, took_s, wait_s FROM step WHERE seq = ? ORDER BY id", (seq,)
     ).fetchall()
     return [step for row in rows if (step := _step_of(row))]
+
+
+def insert_steps(db: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> None:
+    """Add steps as they are, whatever their number."""
+    db.executemany(_ADD_STEP, rows)
+
+
+def read_all_steps(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    """The steps of all records as they are stored, in the order of writing."""
+    return db.execute(f"SELECT {STEP_COLUMNS} FROM step ORDER BY id").fetchall()  # noqa: S608 ours
 
 
 def left_out_of(meta: Mapping[str, str]) -> int:

@@ -11,21 +11,25 @@ Not here: the state column, since a reader cannot keep it up to date.  `counts` 
 
 from __future__ import annotations
 
+import datetime
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
 from ..entities import ORIGINAL
 from ..model import SINGLE_SEQ, State
 from .bounds import believed
+from .history import read_all_steps
 from .journal_rows import JournalRows
 from .lock import Holder, holder
 from .opening import check_identity, identity_of, is_unused, open_reader
 from .schema import ExportRow, JournalIdentity
 from .sqlite_errors import damaged
+
+STORED: Final = "id_a, id_b, state, attempts, record_id, http_status, detail"
 
 
 class JournalReader(JournalRows):
@@ -87,9 +91,30 @@ class JournalReader(JournalRows):
             found: int | None = self._db.execute(query, (line, SINGLE_SEQ)).fetchone()[0]
         return found
 
+    def stored(self, first_seq: int, limit: int) -> list[tuple[Any, ...]]:
+        """Up to `limit` rows from `first_seq` on as they are stored: `STORED`, by seq."""
+        with self._guard():
+            query = f"SELECT {STORED} FROM pair WHERE seq >= ? AND seq < ? ORDER BY seq"  # noqa: S608 fixed names
+            return self._db.execute(query, (first_seq, first_seq + limit)).fetchall()
+
+    def all_steps(self) -> list[tuple[Any, ...]]:
+        """The steps of all records as they are stored, in the order of writing."""
+        with self._guard():
+            return read_all_steps(self._db)
+
+    @property
+    def shown(self) -> str:
+        """Its name for people."""
+        return str(self.path)
+
     def writer(self) -> Holder | None:
         """Who writes this journal right now, or None."""
         return holder(self.path)
+
+    def written_at(self) -> datetime.datetime:
+        """When the journal was last written, in UTC: its file or its -wal, whichever is younger."""
+        times = [p.stat().st_mtime for p in (self.path, self.path.with_name(self.path.name + "-wal")) if p.exists()]
+        return datetime.datetime.fromtimestamp(max(times, default=0.0), datetime.UTC)
 
     def close(self) -> None:
         with suppress(sqlite3.Error):  # nothing was written

@@ -45,6 +45,7 @@ GIVEN: list[tuple[str, str, object]] = [
     ("--ca-file=a", "ca_file", Path("a")),
     ("--proxy=http://p:1", "proxy", "http://p:1"),
     ("--timeout=3", "timeout_s", 3.0),
+    ("--lease=9", "lease_s", 9.0),
     ("--in-flight=7", "in_flight", 7),
     ("--rate=30/min", "rate", 0.5),
     ("--min-rate=1/s", "min_rate", 1.0),

@@ -1,0 +1,312 @@
+"""A job in a database from the command line: `run SOURCE --journal URL` loads it and works on it, `work URL` works.
+
+`JobCommand` has the steps of both for their `lifecycle`.  A source that was loaded is held against the job first, as a
+local journal is.  Then this process is one of the job's workers (`worker`).  The summary tells the whole job, as its
+parts stood at the end, and what this worker did.
+
+Nothing here changes how a part is run: each is a run of its own, with its journal in the database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..entities import Entity, entity_of
+from ..entities.completed_lessons import COMPLETED_LESSONS
+from ..errors import BulkwriterError, Exit, JournalError, UsageError
+from ..model import Counts, Rows, Summary
+from ..postgres import jobs
+from ..postgres.jobs import Job, PartStanding
+from ..postgres.lease import PartWatch
+from ..postgres.loading import Plan, apart, compare, load
+from ..postgres.part_source import PartReader, part_source
+from ..settings import Settings
+from ..shell import join, operand
+from ..sources.parts import MOST_PARTS
+from ..store.schema import JournalIdentity
+from . import choose, describe
+from .drive import Drive, progress_form
+from .ending import Ending, end_facts, summary_lines
+from .lifecycle import FinalReport, Invocation
+from .worker import Worker, WorkerFigures
+
+if TYPE_CHECKING:
+    from ..postgres.address import Address
+
+PARTS_EACH: Final = 4
+"""Parts for each worker, where nobody says how many: a worker that is slower than others then takes fewer."""
+NOT_FOR_JOBS: Final = {
+    "dry_run": "--dry-run looks at a source beside a journal that is a file: leave out --journal, too",
+    "limit": "a worker takes whole parts; try ten pairs in a journal of their own first: bulkwriter run FEW.csv",
+    "report": "`bulkwriter report URL` makes the page of a job at any time",
+    "strict": "",
+}
+"""Options of `run` that a job does not take, with what to do instead; "" where only a load takes it."""
+
+
+class JobCommand:
+    """Loads a job from its source if there is one, and works on it."""
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        address: Address,
+        notes: list[str],
+        *,
+        source: str = "",
+    ) -> None:
+        self._invocation, self._options, self._stderr = invocation, invocation.options, invocation.stderr
+        self._address, self._notes = address, notes
+        self._source = source
+        self._wanted_parts: int | None = self._options.get("parts")
+        self._is_load_only = bool(self._options.get("load_only"))
+        self._began_at = time.monotonic()
+        self._job: Job | None = None
+        self._worker: Worker | None = None
+        self._title = ""
+        self._progress = "none"
+
+    def prepare(self) -> Settings:
+        for name, instead in NOT_FOR_JOBS.items():
+            if instead and choose.is_given(self._options.get(name)):
+                raise UsageError(f"--{name.replace('_', '-')} does not go with a job", hint=instead)
+        if self._address.part:
+            raise UsageError(
+                f"{self._address} names one part", hint="a job has its parts by itself; name it without a part"
+            )
+        if self._source:
+            choose.check_source(self._source, self._options)
+            check_parts(self._wanted_parts)
+        choose.check_metrics_file(self._options["metrics_file"])
+        for note in self._notes:
+            self._stderr.note(note)
+        if self._is_load_only:
+            self._invocation.go_offline()
+        for _, secret in self._address.secrets:
+            self._stderr.keep_secret(secret)
+        settings = self._invocation.settings(None)
+        if self._source:
+            choose.check_there(self._source)
+        return settings
+
+    async def work(self, settings: Settings) -> None:
+        if self._source:
+            self._job = await self._loaded(settings)
+        else:
+            self._job = await self._found(settings)
+        if self._is_load_only:
+            return
+        entity = self._entity(self._job)
+        text = f"bulkwriter: {self._address} -> {settings.base_url}, {self._words(self._job)}"
+        self._stderr.print(text, event="start")
+        self._progress = progress_form(self._stderr, self._options["progress"], os.environ)
+        self._worker = Worker(
+            self._stderr,
+            self._address,
+            self._job,
+            settings,
+            drive_of=lambda part, watch: self._drive_of(part, watch, settings, entity),
+        )
+        with self._invocation.on_signal(self._worker.stop):
+            await self._worker.run()
+
+    def final(self, error: BaseException | None, signal_code: int | None) -> FinalReport:
+        counts, rows, parts = self._standing(is_told=error is None)
+        own = self._worker.figures if self._worker else WorkerFigures()
+        ending = Ending(summary=self._summary(counts, rows, own), title=self._title)
+        if self._title:
+            command = ["bulkwriter", "work", operand(str(self._address)), *choose.server_options(self._options)]
+            ending = dataclasses.replace(ending, next=(("work on it, on as many machines as you like", join(command)),))
+        ending = dataclasses.replace(ending, error=error, signal_code=signal_code)
+        summary = dataclasses.replace(ending.summary, exit_code=ending.exit_code)
+        server = choose.server_options(self._options)
+        name, resume = self._source or self._address.job, self._invocation.command_line
+        lines = summary_lines(ending, source=name, resume=resume, server=server)
+        facts = {**summary.to_json(), **end_facts(ending), **self._part_facts(parts, own)}
+        if parts and not self._title:
+            done = sum(not part.left for part in parts)
+            lines.insert(1, f"  parts      {done} of {len(parts)} done; this worker wrote in {own.parts}")
+        return FinalReport(ending.exit_code, facts, lines)
+
+    def abandoned(self, exit_code: int) -> FinalReport:
+        parts = self._worker.parts if self._worker else []
+        counts, rows = jobs.counts_of(parts)
+        own = self._worker.abandoned() if self._worker else WorkerFigures()
+        facts = dataclasses.replace(self._summary(counts, rows, own), exit_code=exit_code).to_json()
+        text = "aborted: what was in flight is in doubt, and whoever takes this part next looks it up.  To resume:"
+        return FinalReport(exit_code, {**facts, **self._part_facts(parts, own)}, [text])
+
+    # the job
+
+    async def _found(self, settings: Settings) -> Job:
+        async with contextlib.AsyncExitStack() as stack:
+            connection = await self._connected(stack)
+            job = await apart(jobs.find, connection, self._address.job)
+            if job is None:
+                known = ", ".join(await apart(jobs.names, connection))
+                raise JournalError(
+                    f"there is no job at {self._address}",
+                    hint=f"there are {known}" if known else "`bulkwriter run SOURCE --journal URL` loads one",
+                )
+        self._check(job, settings, job.identity.columns, job.identity.entity)
+        return job
+
+    async def _loaded(self, settings: Settings) -> Job:
+        """The job of the source, loaded if need be, else held against the source."""
+        columns, parts = choose.columns_of(self._options), self._wanted_parts
+        identity = JournalIdentity.of(settings.base_url, settings.account, columns, COMPLETED_LESSONS.label)
+        source = choose.open_given(self._source, self._options, self._stderr, limits=settings.limits)
+        rows = 0
+
+        def tell(count: int) -> None:
+            nonlocal rows
+            rows = count
+
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(source.aclose)
+            connection = await self._connected(stack)
+            job = await apart(jobs.find, connection, self._address.job)
+            origin = getattr(source, "origin", "")
+            plan = Plan(
+                self._address.job, identity, parts or (job.parts if job else PARTS_EACH), origin, settings.strict
+            )
+            if job:
+                self._check(job, settings, columns, COMPLETED_LESSONS.label)
+                if parts not in (None, job.parts):
+                    raise UsageError(
+                        f"{self._address} has {job.parts} parts, and --parts says {parts}",
+                        hint="the number of parts cannot change: leave out --parts, or load another job",
+                    )
+            verb = "compared" if job else "loaded"
+            async with self._invocation.showing(lambda: f"{rows:,} rows {verb}"):
+                if job:
+                    more = await compare(connection, source, job, plan, tell=tell)
+                    what = f", {describe.quantity(more, 'row')} of them added now" if more else ""
+                else:
+                    await load(connection, source, plan, tell=tell)
+                    what = ""
+            found = await apart(jobs.find, connection, self._address.job)
+        assert found
+        begin = "the source is the one that was loaded" if job else "loaded"
+        self._stderr.print(f"{begin}: {self._words(found)}{what}", event="loaded", rows=found.rows, parts=found.parts)
+        if self._is_load_only:
+            self._title = f"Loaded, and nothing was sent: {self._words(found)}"
+        return found
+
+    async def _connected(self, stack: contextlib.AsyncExitStack) -> Any:
+        return await apart(stack.enter_context, jobs.opened(self._address))
+
+    def _check(self, job: Job, settings: Settings, columns: tuple[str, str], entity: str) -> None:
+        wanted = JournalIdentity.of(settings.base_url, settings.account, columns, entity)
+        jobs.check_identity(job.identity, str(self._address), wanted)
+
+    def _entity(self, job: Job) -> Entity:
+        entity = entity_of(job.identity.entity)
+        if entity is None:
+            raise JournalError(
+                f"{self._address} is of {job.identity.entity} records, which this version does not know",
+                hint="use the bulkwriter that loaded it",
+            )
+        return entity
+
+    def _words(self, job: Job) -> str:
+        return f"{describe.quantity(job.rows, 'row')} in {describe.quantity(job.parts, 'part')}"
+
+    # a part
+
+    def _drive_of(self, part: PartStanding, watch: PartWatch, settings: Settings, entity: Entity) -> Drive:
+        from ..wiring import Assembly
+        from ..writer import BulkWriter
+
+        assert self._job
+        job, metrics = self._job, self._metrics()
+        place = self._address.with_job(job.name, part.name)
+        of_part = dataclasses.replace(settings, journal=place, strict=False)
+        observers = [self._invocation.event_lines, *([metrics.file] if metrics else [])]
+
+        def open_writer(source: Any) -> BulkWriter:
+            return BulkWriter(
+                of_part,
+                observers=observers,
+                columns=job.identity.columns,
+                entity=entity,
+                assemble=partial(Assembly, watch=watch),
+            )
+
+        reader = PartReader(
+            lambda: jobs.opened(self._address),
+            job=job.name,
+            part=part.name,
+            rows=part.rows,
+            patience_s=settings.give_up_after_s,
+        )
+        return Drive(
+            self._stderr,
+            open_source=lambda: part_source(reader, str(place)),
+            open_writer=open_writer,
+            progress=self._progress,
+            kept=[metrics] if metrics else [],
+        )
+
+    def _metrics(self) -> Any:
+        path: Path | None = self._options["metrics_file"]
+        if path is None:
+            return None
+        from ..observe.metrics_file import MetricsFile
+        from .metrics_kept import MetricsKept
+
+        return MetricsKept(MetricsFile(path), self._stderr.note)
+
+    # the end
+
+    def _standing(self, *, is_told: bool) -> tuple[Counts, Rows, list[PartStanding]]:
+        """How the whole job stands at the end: as the database has it, else as it was seen last."""
+        parts = self._worker.parts if self._worker else []
+        if self._job:
+            with contextlib.suppress(BulkwriterError), jobs.opened(self._address) as connection:
+                parts = jobs.parts_of(connection, self._job)
+        if self._is_load_only:
+            return Counts(), Rows(sum(part.rows for part in parts), True, 0) if parts else Rows(), parts
+        return *jobs.counts_of(parts), parts
+
+    def _summary(self, counts: Counts, rows: Rows, own: WorkerFigures) -> Summary:
+        return Summary(
+            counts=counts,
+            attempts=own.attempts,
+            throttled=own.throttled,
+            creates=own.creates,
+            settled=own.settled,
+            elapsed_s=time.monotonic() - self._began_at,
+            journal=str(self._address),
+            exit_code=int(exit_of(counts, rows)),
+            rows=rows,
+            ended=self._worker.ended if self._worker else None,
+        )
+
+    def _part_facts(self, parts: list[PartStanding], own: WorkerFigures) -> dict[str, Any]:
+        return {
+            "parts": len(parts) or None,
+            "parts_done": sum(not part.left for part in parts) if parts else None,
+            "parts_here": own.parts,
+        }
+
+
+def exit_of(counts: Counts, rows: Rows) -> Exit:
+    """The exit code of a worker that found nothing more to do."""
+    if counts.in_doubt:
+        return Exit.DOUBTS
+    if counts.rejected or counts.failed or counts.invalid:
+        return Exit.INCOMPLETE
+    return Exit.OK
+
+
+def check_parts(count: int | None) -> None:
+    """Refuse a number of parts that is out of bounds."""
+    if count is not None and not 1 <= count <= MOST_PARTS:
+        raise UsageError(f"--parts {count} is not between 1 and {MOST_PARTS}", hint="four for each worker is usual")

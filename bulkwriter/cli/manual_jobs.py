@@ -1,0 +1,124 @@
+"""Help for a source that several machines share: `bulkwriter help jobs`.
+
+Written for operators.  What is said of claims and leases is what `postgres.lease` and `run.holding` do; what is said of
+loading is what `postgres.loading` does.
+
+Not here: quotas that machines share, the tables and the rights of a role (`help machines`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+JOBS: Final = """\
+Jobs: one source, several workers, on any machines
+
+At 60 writes a minute one machine is enough.  Use a job where a backfill must
+outlive its machine, or where an account allows more than one core can send.
+
+  bulkwriter ledger init postgresql://admin@db/ops --grant bulk     once
+  export JOB=postgresql://bulk@db/ops/backfill                      DATABASE/JOB
+  export BULKWRITER_LEDGER=postgresql://bulk@db/ops                 shared quotas
+  bulkwriter run pairs.csv --journal $JOB --parts 12 --load-only    loads it
+  bulkwriter work $JOB                                              on each machine
+  bulkwriter status $JOB                                            from anywhere
+
+It needs the extra: uv tool install '.[postgres]'.  Without --load-only the command
+that loads works on the job as well.  The password belongs into PGPASSWORD, ~/.pgpass
+or PGSERVICE; in a URL on the command line it is refused.  Give every worker the
+same ledger: with ledgers in files each machine would spend the whole quota.
+
+Loading
+
+  The source is read once, on the machine that has it, and divided among the parts:
+  the same pair always goes to the same part.  It becomes a job as a whole or not at
+  all.  A load that was killed has left nothing; the same command begins again.
+  The same command later compares the source with the job: the first difference is
+  exit 6 with its line, and rows that were added at the end are loaded as well.
+  Three or four parts for each worker are enough (--parts, 1 to 256, default 4).
+  Each part looks up what exists by itself, so more parts take more list calls.
+  The number of parts cannot change later.
+
+Workers
+
+  A worker takes one part at a time, writes it as a run, and takes the next one.
+  While others have the last parts it waits, since one of them may die.  It ends
+  when no part has anything left that it may do: with 0, or 1 and 3 as a run does,
+  for the whole job.  An error that ends a run ends the worker, with its code.
+  Sign-in, quotas, --rate and --in-flight are each worker's own.  A worker for
+  another server, account or kind of record is refused with exit 5.
+  Each has a local journal meanwhile, in the state folder (XDG_STATE_HOME), and no
+  need of a volume: what counts is in the database.
+  Ctrl-C, SIGTERM: what is on the wire ends, and the part is given up at once.
+
+When something happens
+
+  a worker dies, or its         its part is taken over when its lease is over:
+  machine burns                 --lease, 30 s.  What it had been about to send is
+                                looked up first, all other pairs go on at once
+  a worker sleeps longer than   it sends nothing more, and gives up the part if
+  its lease, or is cut off      another worker has it by then
+  the database is away          nothing is sent once the lease is over.  It goes on
+                                by itself when the database is back; exit 75 after
+                                --give-up-after
+  a standby takes over, or a    exit 75: it may have lost what it had acknowledged.
+  backup was restored           Let all workers end, then start them with
+                                --after-loss
+  failed pairs are left         the same command tries them again, once
+  exit 5: held                  another process has this part
+
+What is there
+
+  bulkwriter status|export|verify|report|explain $JOB
+  bulkwriter undo $JOB          once no worker is at work
+  bulkwriter runs $JOB          how far the job is, from its counts alone
+  bulkwriter runs postgresql://bulk@db/ops      all jobs of the database
+
+Each of the first five reads the whole job into a temporary folder: about 20 s and 150
+MB for a million rows.  …/JOB/PART reads one part.  A service that keeps its journal
+in a database names a part of its own in the same way: Settings(journal=URL).
+
+What it does not do
+
+  It places no process and restarts none: systemd, Kubernetes or Slurm do that.
+  Two jobs, or a job and a run, know nothing of each other: the same pairs in both
+  can be doubled.  verify --repair, --limit, --dry-run and run --report are for
+  journals that are files.
+  A virtual machine that is paused and goes on may still send what it held.
+
+systemd, a template: systemctl enable --now bulkwriter-work@1 bulkwriter-work@2
+
+  [Service]
+  EnvironmentFile=/etc/bulkwriter/env          JOB, BULKWRITER_LEDGER
+  LoadCredential=token:/etc/bulkwriter/token
+  Environment=PGPASSFILE=/etc/bulkwriter/pgpass
+  ExecStart=/usr/bin/env bulkwriter work ${JOB} --token-file %d/token
+  SuccessExitStatus=1
+  Restart=on-failure
+  RestartPreventExitStatus=2 4 5 6
+  RestartSec=60
+  TimeoutStopSec=60
+
+Kubernetes, a Job of three workers; 1 is an end with rows that were refused
+
+  apiVersion: batch/v1
+  kind: Job
+  metadata: {name: backfill}
+  spec:
+    parallelism: 3
+    backoffLimit: 1000
+    template:
+      spec:
+        restartPolicy: OnFailure
+        terminationGracePeriodSeconds: 60
+        containers:
+        - name: work
+          image: bulkwriter
+          command: [sh, -c, 'bulkwriter work "$JOB" & trap "kill -TERM $!" TERM; wait $!; code=$?;
+            wait $! 2>/dev/null; [ $code = 1 ] || exit $code']
+          envFrom: [{secretRef: {name: bulkwriter}}]
+
+Slurm: four workers, each placed again when its node fails
+
+  sbatch --array=1-4 --requeue --signal=B:TERM@60 --wrap 'exec bulkwriter work "$JOB"'
+"""

@@ -1,0 +1,172 @@
+"""One worker of a job: takes a part, brings it to its end as a run, gives it up, takes the next one.
+
+It ends when nothing is left to do in any part, by its own work or others'; while the rest is with other workers it
+waits, since one of them may die.  An error that ends a run ends the worker, with its code.  A part that was taken over
+by another worker is left alone, and the next one is taken.
+
+What a run is to us is `drive.Drive`.  Not here: which part comes next (`postgres.desk`), the summary (`job`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import random
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import FenceLost, JournalError
+from ..model import Ended, Summary
+from ..postgres.desk import Desk, PartSeen, by_name
+from ..postgres.jobs import Job, PartStanding, parts_of
+from ..postgres.lease import PartWatch, read_parts
+from ..postgres.loading import apart
+from ..postgres.session import Session
+from ..settings import Settings
+from . import describe
+from .ending import first_of
+from .stderr import Stderr
+
+if TYPE_CHECKING:
+    from ..postgres.address import Address
+    from .drive import Drive
+
+LONGEST_S: Final = 5.0
+"""Between two looks at the parts of others; a part that becomes free is seen so late."""
+SHORTEST_S: Final = 0.1
+ANSWER_S: Final = 10.0
+"""For a look at the parts, which takes milliseconds."""
+
+
+@dataclasses.dataclass(slots=True)
+class WorkerFigures:
+    """What this process did, over all its parts."""
+
+    parts: int = 0
+    attempts: int = 0
+    throttled: int = 0
+    creates: int = 0
+    settled: int = 0
+
+    def add(self, summary: Summary) -> None:
+        self.attempts += summary.attempts
+        self.throttled += summary.throttled
+        self.creates += summary.creates
+        self.settled += summary.settled
+
+
+class Worker:
+    """Works on one job until nothing is left; `stop` drains it.
+
+    `drive_of` makes the run of a part.  `parts` is how all parts stood when they were last looked at.
+    """
+
+    def __init__(
+        self,
+        stderr: Stderr,
+        address: Address,
+        job: Job,
+        settings: Settings,
+        *,
+        drive_of: Callable[[PartStanding, PartWatch], Drive],
+    ) -> None:
+        self._stderr, self._job = stderr, job
+        self._drive_of = drive_of
+        self._session = Session(address, answer_s=ANSWER_S, give_up_after_s=settings.give_up_after_s)
+        self._watch = PartWatch()
+        self._desk = Desk(is_retrying=settings.retry_rejected)
+        self._rng = random.Random()  # noqa: S311 which part comes first is no secret
+        self._is_stopped = asyncio.Event()
+        self._drive: Drive | None = None
+        self._has_told_waiting = False
+        self.figures = WorkerFigures()
+        self.parts: list[PartStanding] = []
+        self.ended: Ended | None = None
+
+    async def run(self) -> None:
+        """Work until nothing is left.  Raises the error that ended a part for this worker."""
+        try:
+            while not self._is_stopped.is_set():
+                match self._desk.choose(await self.look(), self._rng):
+                    case None:
+                        return
+                    case PartSeen(part):
+                        self._has_told_waiting = False
+                        await self._take(part)
+                    case seconds:
+                        await self._wait(seconds)
+        finally:
+            await apart(self._session.close)
+
+    async def look(self) -> list[PartSeen]:
+        """How all parts stand now."""
+
+        def ask(connection: Any) -> tuple[Any, list[PartStanding]]:
+            return read_parts(connection, self._job.name), parts_of(connection, self._job)
+
+        rows, self.parts = await apart(self._session.insist, ask)
+        free_in_s = {name: self._watch.left_s(name, row) for name, row in rows.items()}
+        return by_name(rows, self.parts, free_in_s)
+
+    def stop(self, number: signal.Signals) -> None:
+        """Drain the part that is being written, and take no other one."""
+        self.ended = self.ended or Ended("signal", number.name, 128 + int(number))
+        self._is_stopped.set()
+        self._session.hurry()
+        if self._drive:
+            self._drive.stop(number)
+        else:
+            self._stderr.print(f"stopping: {number.name}; no part is being written", event="stopping")
+
+    def abandoned(self) -> WorkerFigures:
+        """What this process did if it is left now; asked by another thread."""
+        figures = dataclasses.replace(self.figures)
+        if self._drive and (summary := self._drive.abandoned()):
+            figures.add(summary)
+        return figures
+
+    async def _take(self, part: PartStanding) -> None:
+        """Bring a part to its end, unless somebody else has it by now."""
+        done = sum(not other.left for other in self.parts)
+        self._stderr.print(
+            f"part {part.name} of {len(self.parts)}: {describe.quantity(part.left, 'row')} left of {part.rows:,}; "
+            f"{done} of {describe.quantity(len(self.parts), 'part')} done",
+            event="part",
+            part=part.name,
+            rows=part.rows,
+            left=part.left,
+        )
+        drive = self._drive = self._drive_of(part, self._watch)
+        try:
+            await drive.run()
+        except (JournalError, BaseExceptionGroup) as failure:
+            error = first_of(failure)
+            if isinstance(error, FenceLost):
+                self._stderr.note(error.message)
+            elif not (isinstance(error, JournalError) and error.code == "held"):  # somebody was first
+                raise
+            return
+        finally:
+            self._drive = None
+            if summary := drive.summary():
+                self.figures.add(summary)
+                self.figures.parts += 1
+        await self._note_end(part)
+
+    async def _note_end(self, part: PartStanding) -> None:
+        """Remember how far the part is, so that it is not taken again for nothing."""
+        if not self._is_stopped.is_set():
+            rows = await apart(self._session.insist, lambda connection: read_parts(connection, self._job.name))
+            if part.name in rows:
+                self._desk.ended(part.name, rows[part.name].shipped)
+
+    async def _wait(self, seconds: float) -> None:
+        if not self._has_told_waiting:
+            self._has_told_waiting = True
+            self._stderr.print(
+                "waiting: every part that is left has a worker; one whose worker is gone is taken over", event="waiting"
+            )
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._is_stopped.wait(), max(SHORTEST_S, min(LONGEST_S, seconds)))

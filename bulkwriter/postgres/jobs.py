@@ -1,0 +1,248 @@
+"""Jobs and their parts, as the database has them: what a job is, how each part stands, and the source's shares.
+
+A job is one source divided among parts (`sources.parts`); a part is written by one worker at a time (`lease`).  Tables
+are described in `schema`.  Counts of a part are those of its journal when its worker last shipped something.
+
+Invariant: reads only.  No value is believed before its type was checked.
+Not here: how a job comes about (`loading`), who may write a part (`lease`), what a part's journal says (`log`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import JournalError, SourceError, StoreGone
+from ..model import Batch, Counts, Rows
+from ..sources.parts import PartRows, decode
+from ..store.schema import JournalIdentity
+from .connect import PostgresProblem, Problem, connect, problem_of
+from .schema import check
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from .address import Address
+
+DEALT_BY: Final = "splitmix64"
+"""The rule of `sources.parts.part_of`."""
+FETCH_ROWS: Final = 16_384
+"""Rows of a part that are fetched at a time: 0.5 MB, and one connection each 16,384 rows is not felt."""
+RESTORE: Final = "the database was changed by others, or is damaged: restore it from its backup"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that was loaded: what it belongs to, how many parts and rows it has, and how its source was read."""
+
+    name: str
+    identity: JournalIdentity
+    parts: int
+    rows: int
+    blocks: int
+    origin: str
+    made_at: datetime
+
+    @property
+    def part_names(self) -> list[str]:
+        return [part_name(i) for i in range(self.parts)]
+
+
+@dataclass(frozen=True, slots=True)
+class PartStanding:
+    """How a part stands: `rows` of the source, the rows of its journal by outcome, and who holds it ("" for nobody).
+
+    `lease_left_s` is how much longer its holder may write, by the database's clock; 0 or less once the lease is over.
+    """
+
+    name: str
+    rows: int
+    counts: Counts
+    holder: str = ""
+    lease_left_s: float = 0.0
+    claimed_at: datetime | None = None
+    shipped_at: datetime | None = None
+    """When its worker last shipped something."""
+
+    @property
+    def is_held(self) -> bool:
+        return bool(self.holder) and self.lease_left_s > 0
+
+    @property
+    def not_read(self) -> int:
+        """Rows that its journal does not have yet."""
+        return max(0, self.rows - self.counts.pairs)
+
+    @property
+    def unsent(self) -> int:
+        """Rows that no worker has come to: not read, or pending."""
+        return self.not_read + self.counts.pending
+
+    @property
+    def left(self) -> int:
+        """Rows that each start tries to change: unsent, in doubt or failed."""
+        return self.unsent + self.counts.in_doubt + self.counts.failed
+
+
+def part_name(index: int) -> str:
+    """The name of a part of a loaded job: they are counted from 1."""
+    return str(index + 1)
+
+
+def counts_of(parts: Sequence[PartStanding]) -> tuple[Counts, Rows]:
+    """The counts of the whole job, and how many rows of its source no worker has read yet."""
+    names = [field.name for field in fields(Counts)]
+    counts = Counts(*(sum(getattr(part.counts, name) for part in parts) for name in names))
+    return counts, Rows.known(sum(part.rows for part in parts), is_exact=True, read=counts.pairs)
+
+
+def find(connection: Connection[Any], name: str) -> Job | None:
+    """The job of this name, or None where nothing was loaded under it."""
+    row = connection.execute(
+        "SELECT base_url, account, columns, entity, parts, rows, source, made_at, dealt_by,"
+        " (SELECT coalesce(max(number) + 1, 0) FROM bulkwriter.chunks WHERE job = jobs.job AND part = '1')"
+        " FROM bulkwriter.jobs WHERE job = %s AND loaded_at IS NOT NULL",
+        (name,),
+    ).fetchone()
+    if row is None:
+        return None
+    base_url, account, columns, entity, parts, rows, origin, made_at, dealt_by, blocks = row
+    if dealt_by != DEALT_BY or len(columns) != 2:
+        raise JournalError(
+            f"the rows of job {name} were dealt out to its parts by {dealt_by}, which this version does not know",
+            hint="use the bulkwriter that loaded it",
+        )
+    identity = JournalIdentity(base_url, account, (columns[0], columns[1]), entity)
+    return Job(name, identity, parts, rows, blocks, origin, made_at)
+
+
+def names(connection: Connection[Any]) -> list[str]:
+    """All jobs of the database that were loaded, the newest first."""
+    found = connection.execute("SELECT job FROM bulkwriter.jobs WHERE loaded_at IS NOT NULL ORDER BY made_at DESC, job")
+    return [name for (name,) in found.fetchall()]
+
+
+def parts_of_services(connection: Connection[Any], name: str) -> list[PartStanding]:
+    """Parts of a job that nobody loaded: services named them."""
+    return [*read_parts(connection, name).values()]
+
+
+def check_identity(found: JournalIdentity, shown: str, wanted: JournalIdentity) -> None:
+    """Raise `JournalError` or `SourceError` if a job of `found` must not be worked on with these settings."""
+    if (found.base_url, found.account) != (wanted.base_url, wanted.account):
+        raise JournalError(
+            f"{shown} belongs to {place(found)}, not to {place(wanted)}",
+            hint="name that --base-url and --account again, or another job",
+        )
+    if found.entity != wanted.entity:
+        raise JournalError(
+            f"{shown} is of {found.entity} records, not of {wanted.entity}",
+            hint="the command that began it goes on with it; for other records name another job",
+        )
+    if not found.has_columns(wanted.columns):
+        raise SourceError(
+            f"{shown} was loaded from the columns {', '.join(found.columns)}, not {', '.join(wanted.columns)}",
+            hint="name the same columns again, or another job",
+        )
+
+
+def place(identity: JournalIdentity) -> str:
+    return identity.base_url + (f" (account {identity.account})" if identity.account else "")
+
+
+def parts_of(connection: Connection[Any], job: Job) -> list[PartStanding]:
+    """The parts of a job that was loaded, in their order, as of one moment."""
+    found = read_parts(connection, job.name)
+    if missing := set(job.part_names) - set(found):
+        raise JournalError(f"job {job.name} has lost its part {min(missing)}", hint=RESTORE)
+    return [found[name] for name in job.part_names]
+
+
+def read_parts(connection: Connection[Any], job: str) -> dict[str, PartStanding]:
+    rows = connection.execute(
+        "SELECT part, rows, counts, holder, extract(epoch FROM lease_end - clock_timestamp()), claimed_at,"
+        " (SELECT shipped_at FROM bulkwriter.groups WHERE job = parts.job AND part = parts.part"
+        "  ORDER BY number DESC LIMIT 1)"
+        " FROM bulkwriter.parts WHERE job = %s ORDER BY part",
+        (job,),
+    ).fetchall()
+    return {
+        part: PartStanding(part, count, counts_in(counts), holder, float(left or 0.0), claimed_at, shipped_at)
+        for part, count, counts, holder, left, claimed_at, shipped_at in rows
+    }
+
+
+def counts_in(column: Any) -> Counts:
+    """The counts of a part's journal; none before its first group."""
+    names = [field.name for field in fields(Counts)]
+    numbers = [column.get(name, 0) for name in names]
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise JournalError("the counts of a part are no numbers", hint=RESTORE)
+    return Counts(*numbers)
+
+
+def blocks_of(connection: Connection[Any], job: Job, first: int = 0) -> Iterator[list[PartRows]]:
+    """The shares of the source, a block of consecutive rows at a time: one share a part, in the order of the parts."""
+    for number in range(first, job.blocks):
+        found = dict(
+            connection.execute(
+                "SELECT part, payload FROM bulkwriter.chunks WHERE job = %s AND number = %s", (job.name, number)
+            ).fetchall()
+        )
+        if set(found) - set(job.part_names):
+            raise JournalError(f"block {number} of job {job.name} has parts that the job has not", hint=RESTORE)
+        yield [share_of(job.name, name, number, found.get(name)) for name in job.part_names]
+
+
+def shares_from(connection: Connection[Any], job: str, part: str, number: int) -> list[tuple[int, PartRows]]:
+    """The next shares of one part from block `number` on, each with its number; none at the end of the source."""
+    rows = connection.execute(
+        "SELECT number, payload FROM (SELECT number, payload, sum(rows) OVER (ORDER BY number) - rows AS before"
+        "  FROM bulkwriter.chunks WHERE job = %s AND part = %s AND number >= %s AND number < %s) AS chosen"
+        " WHERE before < %s ORDER BY number",
+        (job, part, number, number + FETCH_ROWS, FETCH_ROWS),
+    ).fetchall()
+    return [(found, share_of(job, part, found, payload)) for found, payload in rows]
+
+
+def share_of(job: str, part: str, number: int, payload: bytes | None) -> PartRows:
+    """A share from its bytes; a part may have none in a block."""
+    if payload is None:
+        return PartRows([], Batch([], [], {}))
+    try:
+        return decode(bytes(payload))
+    except ValueError as error:
+        raise JournalError(f"job {job}, part {part}, block {number} of the source: {error}", hint=RESTORE) from error
+
+
+@contextmanager
+def opened(address: Address) -> Iterator[Connection[Any]]:
+    """A connection to a database with our tables; the errors of the block in our own kinds.
+
+    Raises `StoreGone` for what passes by itself, such as a database that starts; else `JournalError`.
+    """
+    import psycopg
+
+    try:
+        connection = connect(address)
+    except PostgresProblem as error:
+        raise raised(error.problem) from None
+    try:
+        check(connection, address)
+        yield connection
+    except PostgresProblem as error:
+        problem = error.problem
+    except psycopg.Error as error:
+        problem = problem_of(error, address)
+    else:
+        return
+    finally:
+        connection.close()
+    raise raised(problem)  # not above: the error of psycopg would be its context
+
+
+def raised(problem: Problem) -> JournalError:
+    return problem.error(StoreGone if problem.passes else JournalError)
