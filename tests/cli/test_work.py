@@ -88,7 +88,7 @@ def test_two_workers_one_killed_and_the_job_reads_like_a_local_run(
         other = worker(job, server, tmp_path / "two", "--in-flight=4")
         wait_for(lambda: server.truth()["records"] > 150)
         killed.send_signal(signal.SIGKILL)
-        killed.wait()
+        finish(killed)
         assert len(status(here, job)["parts"]) == 4
         done = finish(other)
         summary = done.json
