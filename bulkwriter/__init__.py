@@ -26,6 +26,7 @@ Read the code in this order.  The `__init__.py` of each folder says what is wher
     listing/, verify/                   what the server has; verify, repair and undo
     net/, store/                        the network; the journal on disk
     postgres/                           state that several machines share
+    on_ray/                             the workers of a job on a cluster
     sources/                            where pairs come from
     resolve/                            from e-mails and titles to ids: a table of people becomes a source
     observe/                            log, metrics and traces, as observers of events

@@ -96,6 +96,9 @@ class PostgresServer:
             os.chown(folder, self._how["user"], self._how["group"])
         self._init()
         self.start()
+        self._make_template()
+
+    def _make_template(self) -> None:
         self.admin("CREATE DATABASE with_tables")
         with contextlib.closing(connect(Database(self, "with_tables").address)) as connection:
             make(connection)

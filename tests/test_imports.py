@@ -131,6 +131,7 @@ MAY_USE: dict[str, set[str]] = {
         "guarded",
         "listing",
         "observe",
+        "on_ray",
         "postgres",
         "quota",
         "report",
@@ -146,6 +147,19 @@ MAY_USE: dict[str, set[str]] = {
         "verify",
         "wiring",
         "writer",
+    },
+    # a job's workers on a cluster: a process that speaks with it, and the command line's own worker on its nodes
+    "on_ray": {
+        "__main__",
+        "__version__",
+        "cli",
+        "entities",
+        "errors",
+        "model",
+        "postgres",
+        "settings",
+        "sources",
+        "store",
     },
     "stub": {"clocks", "errors", "model", "settings"},
     "examples": {

@@ -51,7 +51,7 @@ RUN_OPTIONS = {
     "--member-column", "--header-line", "--strict", "--limit", "--dry-run", "--retry", "--token-file", "--username",
     "--password-file", "--totp-file", "--client-id", "--ca-file", "--proxy", "--progress", "--metrics-file", "--json",
     "--report", "--log-format", "--log-file", "--on-end", "--verbose", "-v", "--yes", "--profile",
-    "--sheet", "--hidden-rows", "--query", "--parts", "--load-only", "--lease",
+    "--sheet", "--hidden-rows", "--query", "--parts", "--load-only", "--on", "--workers", "--lease",
 }
 # fmt: on
 

@@ -140,9 +140,18 @@ def check_source(source: str, given: Mapping[str, Any]) -> None:
         )
 
 
+def check_no_engine(given: Mapping[str, Any]) -> None:
+    """Refuse what goes with workers on a cluster alone."""
+    if is_given(given.get("workers")):
+        raise UsageError(
+            "--workers needs an engine that places them",
+            hint="--on ray; or give `bulkwriter work` as often as there are to be workers (see: help jobs)",
+        )
+
+
 def check_no_job(given: Mapping[str, Any]) -> None:
     """Refuse what goes with a job alone where the journal is a file."""
-    for name in ("parts", "load_only"):
+    for name in ("parts", "load_only", "on", "workers"):
         if is_given(given.get(name)):
             raise UsageError(
                 f"--{name.replace('_', '-')} needs a job in a database",

@@ -15,12 +15,12 @@ import os
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..entities import Entity, entity_of
 from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import BulkwriterError, Exit, JournalError, UsageError
-from ..model import Counts, Rows, Summary
+from ..model import Counts, Ended, Rows, Summary
 from ..postgres import jobs
 from ..postgres.jobs import Job, PartStanding
 from ..postgres.lease import PartWatch
@@ -37,6 +37,8 @@ from .lifecycle import FinalReport, Invocation
 from .worker import Worker, WorkerFigures
 
 if TYPE_CHECKING:
+    import signal
+
     from ..postgres.address import Address
 
 PARTS_EACH: Final = 4
@@ -48,6 +50,19 @@ NOT_FOR_JOBS: Final = {
     "strict": "",
 }
 """Options of `run` that a job does not take, with what to do instead; "" where only a load takes it."""
+
+
+class Workers(Protocol):
+    """Who works on a job for a command: this process, or many on a cluster.  `figures` are what they did."""
+
+    parts: list[PartStanding]
+    ended: Ended | None
+
+    @property
+    def figures(self) -> WorkerFigures: ...
+    async def run(self) -> None: ...
+    def stop(self, number: signal.Signals) -> None: ...
+    def abandoned(self) -> WorkerFigures: ...
 
 
 class JobCommand:
@@ -68,7 +83,7 @@ class JobCommand:
         self._is_load_only = bool(self._options.get("load_only"))
         self._began_at = time.monotonic()
         self._job: Job | None = None
-        self._worker: Worker | None = None
+        self._worker: Workers | None = None
         self._title = ""
         self._progress = "none"
 
@@ -102,17 +117,9 @@ class JobCommand:
             self._job = await self._found(settings)
         if self._is_load_only:
             return
-        entity = self._entity(self._job)
         text = f"bulkwriter: {self._address} -> {settings.base_url}, {self._words(self._job)}"
         self._stderr.print(text, event="start")
-        self._progress = progress_form(self._stderr, self._options["progress"], os.environ)
-        self._worker = Worker(
-            self._stderr,
-            self._address,
-            self._job,
-            settings,
-            drive_of=lambda part, watch: self._drive_of(part, watch, settings, entity),
-        )
+        self._worker = self._workers_of(self._job, settings)
         with self._invocation.on_signal(self._worker.stop):
             await self._worker.run()
 
@@ -131,7 +138,7 @@ class JobCommand:
         facts = {**summary.to_json(), **end_facts(ending), **self._part_facts(parts, own)}
         if parts and not self._title:
             done = sum(not part.left for part in parts)
-            lines.insert(1, f"  parts      {done} of {len(parts)} done; this worker wrote in {own.parts}")
+            lines.insert(1, f"  parts      {done} of {len(parts)} done; {self._who_worked(own)}")
         return FinalReport(ending.exit_code, facts, lines)
 
     def abandoned(self, exit_code: int) -> FinalReport:
@@ -141,6 +148,28 @@ class JobCommand:
         facts = dataclasses.replace(self._summary(counts, rows, own), exit_code=exit_code).to_json()
         text = "aborted: what was in flight is in doubt, and whoever takes this part next looks it up.  To resume:"
         return FinalReport(exit_code, {**facts, **self._part_facts(parts, own)}, [text])
+
+    # who works
+
+    def _workers_of(self, job: Job, settings: Settings) -> Workers:
+        """This process."""
+        entity = self._entity(job)
+        self._progress = progress_form(self._stderr, self._options["progress"], os.environ)
+        return Worker(
+            self._stderr,
+            self._address,
+            job,
+            settings,
+            drive_of=lambda part, watch: self._drive_of(part, watch, settings, entity),
+        )
+
+    def _who_worked(self, own: WorkerFigures) -> str:
+        """By whom parts were written, for the summary."""
+        return f"this worker wrote in {own.parts}"
+
+    def _usual_parts(self) -> int:
+        """Into how many parts a source is loaded where nobody says it."""
+        return PARTS_EACH
 
     # the job
 
@@ -173,9 +202,8 @@ class JobCommand:
             connection = await self._connected(stack)
             job = await apart(jobs.find, connection, self._address.job)
             origin = getattr(source, "origin", "")
-            plan = Plan(
-                self._address.job, identity, parts or (job.parts if job else PARTS_EACH), origin, settings.strict
-            )
+            count = parts or (job.parts if job else self._usual_parts())
+            plan = Plan(self._address.job, identity, count, origin, settings.strict)
             if job:
                 self._check(job, settings, columns, COMPLETED_LESSONS.label)
                 if parts not in (None, job.parts):

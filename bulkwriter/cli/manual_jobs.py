@@ -80,7 +80,7 @@ in a database names a part of its own in the same way: Settings(journal=URL).
 
 What it does not do
 
-  It places no process and restarts none: systemd, Kubernetes or Slurm do that.
+  It places no process and restarts none: systemd, Kubernetes, Slurm or Ray do that.
   Two jobs, or a job and a run, know nothing of each other: the same pairs in both
   can be doubled.  verify --repair, --limit, --dry-run and run --report are for
   journals that are files.
@@ -121,4 +121,15 @@ Kubernetes, a Job of three workers; 1 is an end with rows that were refused
 Slurm: four workers, each placed again when its node fails
 
   sbatch --array=1-4 --requeue --signal=B:TERM@60 --wrap 'exec bulkwriter work "$JOB"'
+
+Ray: one command loads the job, places eight workers and tells the end of all
+
+  bulkwriter run pairs.csv --journal $JOB --on ray:HEAD:6379 --workers 8
+
+Every node needs this bulkwriter with the extras postgres and ray, and signs in by
+itself: BULKWRITER_TOKEN and PGPASSWORD in the environment of `ray start`, or files
+of the node.  No secret goes by way of Ray.  A lost node is told, its worker is
+placed again, and others take its part over.  Where the head is lost the command
+ends with 75, once Ray gives it up (60 s): the same command on another cluster goes
+on.  --on ray alone starts a cluster on this machine.
 """

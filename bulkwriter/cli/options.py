@@ -267,8 +267,13 @@ source_options = several(
 job_options = several(
     plain("--parts", "into how many parts a job is loaded [1 to 256, default 4]", "parts", metavar="N", type=int),
     plain("--load-only", "load the job, and leave the work to `bulkwriter work`", "load_only", is_flag=True),
+    plain(
+        "--on", "place workers on a Ray cluster: ray for one on this machine, or ray:HOST:PORT", "on",
+        metavar="ray[:ADDRESS]",
+    ),
+    plain("--workers", "how many workers to place [1 to 1000, default 2]", "workers", metavar="N", type=int),
     title="Several machines",
-)
+)  # fmt: skip
 """For a source whose journal is a job in a database."""
 
 json_option = plain("--json", "print one JSON object as the last line of stdout", "as_json", is_flag=True)

@@ -52,8 +52,13 @@ def command(ctx: click.Context, /, source: str, **given: Any) -> int:
     invocation = Invocation(ctx, given)
     journal = invocation.options["journal"]
     if journal is not None and not isinstance(journal, Path):
+        if invocation.options["on"]:
+            from .on_ray import OnRay
+
+            return invocation.conduct(OnRay(invocation, journal, notes, source=source))
         from .job import JobCommand
 
+        choose.check_no_engine(invocation.options)
         return invocation.conduct(JobCommand(invocation, journal, notes, source=source))
     choose.check_no_job(invocation.options)
     from .drive import RunCommand

@@ -1,0 +1,239 @@
+"""`scripts/machines ray`: one `run --on ray` command on a cluster of three nodes, while actors and raylets are killed.
+
+First act: actors and raylets are killed in turn, and a node takes the place of each that was lost; the command must end
+with 0 and say what the server says.  Second act: the head is killed in mid-run.  The command ends with 75, and the same
+command on a new cluster brings the job to its end.
+
+The token is in the environment of the nodes alone: the command that is given has none.  What Ray wrote is searched for
+it, and for the password of the database.
+
+It needs Ray (extra `ray`), which takes 340 MB: see `why_no_ray`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from tests.conftest import CANARY
+from tests.support.cli_process import Done, finish, stub, write_pairs
+from tests.support.compare import pairs_in
+from tests.support.kills import all_faults, scenario
+from tests.support.progress import say
+
+from .dense import HOW
+from .judge import Sampler, Truth, truth_of
+from .server import Server
+
+NODES: Final = 3
+STORE_BYTES: Final = 80_000_000
+"""Of each node's object store, which nobody here uses: Ray's least."""
+PER_S: Final = 15.0
+"""Of each worker."""
+GONE_S: Final = 10
+"""How long Ray waits for a head that is gone, instead of its 60 s."""
+OUTLASTS_S: Final = 90.0
+"""The second act lasts longer than a driver outlives its head."""
+MOST_S: Final = 600.0
+LATER: Final = 75
+
+
+def why_no_ray() -> str:
+    """What is missing for this campaign, or ""."""
+    if importlib.util.find_spec("ray") is None:
+        return f"Ray is not installed: {sys.executable} -m pip install 'ray>=2.50'"
+    return ""
+
+
+def campaign(folder: Path, server: Server, *, pairs: int, events: int, seed: int) -> bool:
+    with stub(**scenario(seed, all_faults(total=0.1))) as server_stub, Sampler(server_stub) as sampler:
+        rng = random.Random(f"ray {seed}")
+        with cluster() as (ray_cluster, address):
+            began_at = time.monotonic()
+            job = Job(folder, server, server_stub.base_url, pairs, f"ray:{address}", per_s=PER_S)
+            process = job.start()
+            while not sampler.creates and process.poll() is None:
+                time.sleep(0.05)
+            up_s, resident = time.monotonic() - began_at, resident_mb(ray_cluster)
+            dealt = {"actor": 0, "raylet": 0}
+            every_s = pairs / (PER_S * NODES) / (events + 1)
+            while process.poll() is None and sum(dealt.values()) < events:
+                time.sleep(every_s)
+                kind = rng.choice(list(dealt)) if sum(dealt.values()) > 1 else list(dealt)[sum(dealt.values())]
+                dealt[kind] += KILLERS[kind](ray_cluster, rng)
+            done = finish(process, timeout_s=MOST_S)
+            shown = words_of_ray(ray_cluster)
+        first = truth_of(server_stub, pairs_in(job.source))
+        told = told_truly(done, first)
+        say(
+            f"{first}; killed {dealt}; the command ended with {done.code}, its summary is {'' if told else 'UN'}true;",
+            f"{up_s:.1f} s from the command to the first create; Ray and {NODES} workers {resident} MB resident",
+        )
+    with stub(**scenario(seed, [])) as server_stub, Sampler(server_stub) as sampler:
+        with cluster() as (ray_cluster, address):
+            per_s = min(PER_S, pairs / NODES / OUTLASTS_S)
+            job = Job(folder, server, server_stub.base_url, pairs, f"ray:{address}", per_s=per_s)
+            process = job.start()
+            while sampler.creates < pairs / 4 and process.poll() is None:
+                time.sleep(0.05)
+            killed_at = time.monotonic()
+            kill_head(ray_cluster)
+            ended = finish(process, timeout_s=MOST_S)
+            say(f"the head was killed: the command ended with {ended.code} after {time.monotonic() - killed_at:.0f} s")
+            shown += words_of_ray(ray_cluster)
+        with cluster() as (ray_cluster, address):
+            job.on = f"ray:{address}"
+            done_again = finish(job.start(), timeout_s=MOST_S)
+            shown += words_of_ray(ray_cluster)
+        second = truth_of(server_stub, pairs_in(job.source))
+        say(f"on a new cluster the same command ended with {done_again.code}: {second}")
+    is_secret = CANARY not in shown
+    say(f"{len(shown):,} characters of Ray's logs: the token is {'not in them' if is_secret else 'SHOWN'}")
+    is_clean = not (first.missing or first.doubled or second.missing or second.doubled)
+    return is_clean and told and is_secret and (done.code, ended.code, done_again.code) == (0, LATER, 0)
+
+
+class Job:
+    """One source, one job in a database of its own, and the command that brings it to its end."""
+
+    def __init__(self, folder: Path, server: Server, base_url: str, pairs: int, on: str, *, per_s: float) -> None:
+        database = server.new_database()
+        self.source = write_pairs(folder / f"{database}.csv", pairs)
+        self.on = on
+        self._log = folder / f"{database}.log"
+        self._arguments = (
+            "--workers", str(NODES), "--journal", server.job_url(database, "job"), "--base-url", base_url, "--json",
+            "--rate", f"{per_s:g}/s", *HOW,
+        )  # fmt: skip
+
+    def start(self) -> subprocess.Popen[str]:
+        env = {name: value for name, value in os.environ.items() if name != "BULKWRITER_TOKEN"}
+        command = [sys.executable, "-m", "bulkwriter", "run", str(self.source), "--on", self.on, *self._arguments]
+        with self._log.open("a") as log:
+            return subprocess.Popen(
+                command, text=True, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+            )  # fmt: skip
+
+
+def told_truly(done: Done, truth: Truth) -> bool:
+    """Whether the object of `--json` says what the server says."""
+    if done.code != 0:
+        return False
+    said = done.json
+    return bool(said["pairs"] == truth.wanted == said["created"] + said["existing"] and not said["in_doubt"])
+
+
+# the cluster
+
+
+@contextmanager
+def cluster() -> Iterator[tuple[Any, str]]:
+    """A cluster of this machine alone, whose nodes have the token in their environment."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    os.environ.update(BULKWRITER_TOKEN=CANARY, RAY_USAGE_STATS_ENABLED="0")
+    os.environ["RAY_gcs_rpc_server_reconnect_timeout_s"] = str(GONE_S)  # noqa: SIM112 Ray's name
+    made = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False},
+    )
+    try:
+        while len(made.worker_nodes) < NODES - 1:
+            made.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+        yield made, str(made.address)
+    finally:
+        with suppress(Exception):
+            made.shutdown()
+        ray.shutdown()
+        del os.environ["BULKWRITER_TOKEN"]
+
+
+def kill_actor(made: Any, rng: random.Random) -> bool:
+    """SIGKILL to one actor; the process of its worker ends with it."""
+    actors = [
+        pid for node in made.list_all_nodes() for pid in below(raylet_of(node)) if title(pid).startswith("ray::W")
+    ]
+    if not actors:
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(rng.choice(actors), signal.SIGKILL)
+    return True
+
+
+def kill_raylet(made: Any, rng: random.Random) -> bool:
+    """SIGKILL to the raylet of a node that is not the head; another node comes."""
+    nodes = sorted(made.worker_nodes, key=lambda node: str(node.unique_id))
+    if not nodes:
+        return False
+    node = rng.choice(nodes)
+    os.kill(raylet_of(node), signal.SIGKILL)
+    with suppress(Exception):
+        made.remove_node(node, allow_graceful=False)
+    made.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+    return True
+
+
+KILLERS: Final = {"actor": kill_actor, "raylet": kill_raylet}
+
+
+def kill_head(made: Any) -> None:
+    """SIGKILL to all that the head runs."""
+    for processes in made.head_node.all_processes.values():
+        for info in processes:
+            with suppress(ProcessLookupError):
+                os.kill(info.process.pid, signal.SIGKILL)
+
+
+def raylet_of(node: Any) -> int:
+    return int(node.all_processes["raylet"][0].process.pid)
+
+
+def below(pid: int) -> list[int]:
+    """A process and all that it has started, and so on."""
+    found = [pid]
+    with suppress(OSError):
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in path.read_text().split():
+                found += below(int(child))
+    return found
+
+
+def title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def resident_mb(made: Any) -> int:
+    """Of all processes of the cluster, pages that they share counted by share."""
+    pids = {
+        pid for node in made.list_all_nodes() for processes in node.all_processes.values() for info in processes
+        for pid in below(info.process.pid)
+    }  # fmt: skip
+    total_kb = 0
+    for pid in pids:
+        with suppress(OSError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total_kb += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total_kb // 1_024
+
+
+def words_of_ray(made: Any) -> str:
+    """All that the cluster has written to its session's folder."""
+    said = []
+    for path in Path(made.head_node.get_session_dir_path()).rglob("*"):
+        with suppress(OSError):
+            if path.is_file():
+                said.append(path.read_text(encoding="utf-8", errors="replace"))
+    return "".join(said)
