@@ -73,6 +73,11 @@ Anyone who may read the tables can look, and psql explains them:
   psql postgresql://bulk@db/ops -c "SELECT to_timestamp(60 * minute), host, kind,
       count FROM bulkwriter.spent WHERE client = '' ORDER BY 1 DESC LIMIT 20"
 
+Jobs stay until you delete them.  This deletes a finished one with its parts and its
+log, so export it first.  Its name is then free again:
+
+  psql postgresql://bulk@db/ops -c "DELETE FROM bulkwriter.jobs WHERE job = 'backfill'"
+
 Without a database
 
   Give each of N machines a part of the quotas: --quota-share 0.5 for two.  A

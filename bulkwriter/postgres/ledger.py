@@ -54,9 +54,6 @@ from .schema import check
 from .times import as_repeat, to_client, to_ledger
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from .connect import Connection
 
 JOIN_S: Final = 5.0
@@ -125,7 +122,7 @@ class PostgresLedger:
             pause_s = min(2 * pause_s, MOST_PAUSE_S)
 
     def interrupt(self) -> None:
-        """End the waiting for a database that is away.  From any thread."""
+        """End the waiting for a database that is away: from now on each exchange is tried once.  From any thread."""
         self._interrupted.set()
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ Every table and column has its comment, so that `\\d+ bulkwriter.*` in psql expl
 Who runs bulkwriter needs no right to make tables: USAGE of the schema, and SELECT, INSERT, UPDATE, DELETE of its tables
 (`grant`).
 
-There are no foreign keys to `parts`: each statement that writes a group or a chunk also writes its part's row.
+A job that is deleted takes its parts with it, and each of these its groups and chunks.
 """
 
 from __future__ import annotations
@@ -192,7 +192,8 @@ CREATE TABLE bulkwriter.groups (
     token bigint NOT NULL,
     payload bytea NOT NULL,
     shipped_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (job, part, number)
+    PRIMARY KEY (job, part, number),
+    FOREIGN KEY (job, part) REFERENCES bulkwriter.parts ON DELETE CASCADE
 );
 COMMENT ON TABLE bulkwriter.groups IS
     'the log of each part: one row a commit of its journal, from number 1 without gaps';
@@ -206,7 +207,8 @@ CREATE TABLE bulkwriter.chunks (
     first_seq bigint NOT NULL,
     last_seq bigint NOT NULL,
     payload bytea NOT NULL,
-    PRIMARY KEY (job, part, number)
+    PRIMARY KEY (job, part, number),
+    FOREIGN KEY (job, part) REFERENCES bulkwriter.parts ON DELETE CASCADE
 );
 COMMENT ON TABLE bulkwriter.chunks IS 'the rows of each part in the order of the source, from number 0 without gaps';
 COMMENT ON COLUMN bulkwriter.chunks.first_seq IS 'the place in the source of its first row; last_seq: of its last one';

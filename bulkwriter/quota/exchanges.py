@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from ..clocks import Clocks, Timer
 from ..errors import BulkwriterError, bug_of_ours
@@ -28,13 +28,26 @@ SETTLE_S: Final = 5.0
 """So long the end waits for an exchange, which takes milliseconds.  What is lost by leaving: a lease stays booked."""
 LAPSE_S: Final = 0.02
 """So long after the end of a lease it is reported as over."""
+AWAY_S: Final = 2.0
+"""A ledger that has not answered for so long does not answer; a busy disk takes a second."""
+HURRY_S: Final = 0.25
+"""So long the end waits for a ledger that does not answer."""
 
 
 class LedgerLike(Protocol):
     """See `quota.ledger_thread.LedgerThread`."""
 
     def post(self, step: Callable[[Any], Any]) -> asyncio.Future[Any]: ...
-    async def close(self) -> None: ...
+    def hurry(self) -> None: ...
+    async def close(self, *, within_s: float) -> None: ...
+
+
+class OnItsWay(NamedTuple):
+    """An exchange that was not answered yet: of which kinds it asks for more, and since when (boot clock)."""
+
+    answer: asyncio.Future[Answer]
+    asked: frozenset[str]
+    since: float
 
 
 class Exchanges:
@@ -57,16 +70,21 @@ class Exchanges:
         self._zero = clocks.wall() - clocks.boot()
         self.is_broken = False
         self._wanted: set[str] = set()
-        self._asked: frozenset[str] = frozenset()  # what the exchange on its way asks for
         self._spent: dict[str, Spent] = {}
         self._good: set[str] = set()
-        self._going: asyncio.Future[Answer] | None = None
+        self._going: OnItsWay | None = None
         self._lapse: Timer | None = None
 
     @property
     def is_asking(self) -> bool:
         """Whether an exchange is on its way."""
         return self._going is not None
+
+    @property
+    def unanswered_s(self) -> float:
+        """For how long the ledger has not answered; 0.0 while it answers as it should."""
+        waited_s = self._clocks.boot() - self._going.since if self._going else 0.0
+        return waited_s if waited_s >= AWAY_S else 0.0
 
     def wall(self) -> float:
         """Epoch seconds, by the server's clock as far as it is known."""
@@ -79,7 +97,7 @@ class Exchanges:
 
     def ask(self, kind: str) -> None:
         """More of this kind is wanted, now or soon; the exchange that is on its way may bring it."""
-        if kind not in self._asked:
+        if self._going is None or kind not in self._going.asked:
             self._wanted.add(kind)
             self.report()
 
@@ -104,20 +122,24 @@ class Exchanges:
         return self._server is not None and self._server.heard(date, self._clocks.boot(), took_s=took_s, age_s=age_s)
 
     async def aclose(self) -> None:
-        """Give back what is leased, write down what was spent, and close the ledger."""
+        """Give back what is leased, write down what was spent, and close the ledger.
+
+        A ledger that does not answer is not waited for: what is leased then stays booked until its time is over.
+        """
         if self._lapse:
             self._lapse.cancel()
+        self._ledger.hurry()
         await self._settle()
         if not self.is_broken and self._server is not None:
             self._post(is_last=True)
             await self._settle()
-        await self._ledger.close()
+        await self._ledger.close(within_s=SETTLE_S if self._going is None else HURRY_S)
 
     async def _settle(self) -> None:
         """Wait until no exchange is on its way.  A disk that hangs, or a database that is away, is not waited for."""
         while self._going is not None:
             self._wanted.clear()
-            done, _ = await asyncio.wait([self._going], timeout=SETTLE_S)
+            done, _ = await asyncio.wait([self._going.answer], timeout=HURRY_S if self.unanswered_s else SETTLE_S)
             if not done:
                 self.is_broken = True
                 return
@@ -131,13 +153,12 @@ class Exchanges:
         ask = self._client.ask(
             now, clocks=clocks, wanted=sorted(self._wanted), spent=self._spent, good=self._good, is_last=is_last
         )
-        self._asked = frozenset(self._wanted)
         self._wanted, self._spent, self._good = set(), {}, set()
-        self._going = self._ledger.post(lambda ledger: ledger.exchange(ask))
-        self._going.add_done_callback(guarded(lambda future: self._done(future, ask), self._crashed))
+        self._going = OnItsWay(self._ledger.post(lambda ledger: ledger.exchange(ask)), ask.wants, now)
+        self._going.answer.add_done_callback(guarded(lambda future: self._done(future, ask), self._crashed))
 
     def _done(self, future: asyncio.Future[Answer], ask: Ask) -> None:
-        self._going, self._asked = None, frozenset()
+        self._going = None
         if future.cancelled():
             return
         if error := future.exception():

@@ -34,8 +34,8 @@ def nothing() -> None:
 
 
 class LedgerThread:
-    """A ledger used from an event loop.  `opening` is called in the thread, before the first step; `interrupt` at the
-    end, in the loop, so that a step does not wait any longer.
+    """A ledger used from an event loop.  `opening` is called in the thread, before the first step; `interrupt` in the
+    loop once the end is near, so that no step waits any longer for what is away.
     """
 
     def __init__(
@@ -61,14 +61,21 @@ class LedgerThread:
         self._steps.put((step, future))
         return future
 
-    async def close(self) -> None:
-        """Carry out what was handed in and close the ledger; harmless when repeated."""
+    def hurry(self) -> None:
+        """No step is to wait any longer for a database that is away; the next ones try it once."""
+        self._interrupt()
+
+    async def close(self, *, within_s: float = CLOSE_S) -> None:
+        """Carry out what was handed in, as far as that takes no longer than `within_s`, and close the ledger.
+
+        Harmless when repeated.
+        """
         if self._is_closed:
             return
-        self._interrupt()
+        self.hurry()
         if self._thread is not None:
             done = self.post(lambda ledger: ledger.close())
-            await asyncio.wait([done], timeout=CLOSE_S)
+            await asyncio.wait([done], timeout=within_s)
             if done.done():
                 done.exception()  # where it could not be opened either, that was told before
             self._steps.put(None)

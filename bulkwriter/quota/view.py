@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..model import QuotaWindow, moment
+from ..model import QuotaWindow, began, moment
 from .windows import READ, WRITE, concerned, is_short, long_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,16 @@ def blocked_by(quotas: Quotas) -> tuple[str, float | None] | None:
         until = f", so nothing is sent until {moment(quotas.exchanges.wall() + more_s)}" if more_s >= HOLD_S else ""
         return f"the server throttles, though the quota has room{until}", more_s
     return None
+
+
+def ledger_away(quotas: Quotas) -> str:
+    """That the ledger does not answer, in words, once nothing is left of what it granted; or ""."""
+    boot, exchanges, units = quotas.boot(), quotas.exchanges, quotas.classes[WRITE].units
+    away_s = exchanges.unanswered_s
+    if not away_s or (units.left and boot <= units.until):
+        return ""
+    since = began(exchanges.wall() - away_s)
+    return f"the quota ledger has not answered since {since}, so nothing is sent until it does"
 
 
 def paced_by(quotas: Quotas) -> str:

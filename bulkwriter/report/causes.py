@@ -40,6 +40,7 @@ KINDS: Final = {
     "loss": Cause("doubts", "the wait after a lost journal"),
     "gone": Cause("trouble", "the server did not answer"),
     "lease": Cause("trouble", "the database of the journal did not answer"),
+    "ledger": Cause("trouble", "the quota ledger did not answer"),
     "lists": Cause("trouble", "lists of existing records"),
     "token": Cause("trouble", "a new token was awaited"),
     "unwell": Cause("trouble", "an error that had to pass"),

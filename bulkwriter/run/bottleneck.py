@@ -25,7 +25,7 @@ from ..core.retry import RESENDS_PER_S
 from ..events import HeldBack
 from ..model import began, moment
 from ..quota.eta import Eta
-from ..quota.view import blocked_by, calls_wait_for, paced_by, quiet_for
+from ..quota.view import blocked_by, calls_wait_for, ledger_away, paced_by, quiet_for
 from ..wording import Worded
 from .existing_records import OUTWAITING
 from .holding import GONE
@@ -125,6 +125,8 @@ def lasts(engine: Engine, now: float) -> Held | None:
         return gone(engine, now)
     if admission.quotas and (block := blocked_by(admission.quotas)):
         return Held("quota", *block)
+    if admission.quotas and (words := ledger_away(admission.quotas)):
+        return Held("ledger", words)
     if more_s := engine.known.outwaits_s(now):
         return Held("loss", OUTWAITING, more_s)
     if not engine.pairs.ready and not len(engine.pairs.in_flight):

@@ -139,7 +139,6 @@ def test_groups_come_back_in_order_page_by_page(log: PartLog, other: Session, po
         ("timeline = timeline - 1", StoreGone, "may have lost"),
         ("token = 0", StoreGone, "may have lost"),
         ("holder = ''", FenceLost, "and given up"),
-        ("part = 'p2'", JournalError, "was deleted"),
     ],
 )
 def test_a_log_that_is_not_as_it_was_left_ends_the_work(
@@ -152,6 +151,15 @@ def test_a_log_that_is_not_as_it_was_left_ends_the_work(
         log.ship(b"three", COUNTS)
     assert type(caught.value) is kind
     assert len(kept(postgres)) == 2
+
+
+def test_a_job_that_was_deleted_ends_the_work(log: PartLog, postgres: Database) -> None:
+    log.ship(b"one", COUNTS)
+    postgres.sql("DELETE FROM bulkwriter.jobs")
+    assert kept(postgres) == []
+    with pytest.raises(JournalError, match="was deleted") as caught:
+        log.ship(b"two", COUNTS)
+    assert type(caught.value) is JournalError
 
 
 def test_a_database_that_stops_and_comes_back_is_waited_for(log: PartLog, postgres: Database, hand: Hand) -> None:

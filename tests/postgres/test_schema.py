@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from bulkwriter.cli.manual_machines import MACHINES
 from bulkwriter.postgres import schema
 from bulkwriter.postgres.connect import PostgresProblem, connect
 from tests.postgres_server import Database, PostgresServer
@@ -71,6 +72,18 @@ def test_a_role_gets_what_it_needs_and_no_more(postgres: Database) -> None:
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement.encode())
+
+
+def test_a_job_that_is_deleted_takes_all_of_it_along(postgres: Database) -> None:
+    for job in ("backfill", "other"):
+        postgres.sql("INSERT INTO bulkwriter.jobs(job, base_url, entity, parts) VALUES (%s, 'u', 'e', 1)", job)
+        postgres.sql("INSERT INTO bulkwriter.parts(job, part) VALUES (%s, '1')", job)
+        postgres.sql("INSERT INTO bulkwriter.groups(job, part, number, token, payload) VALUES (%s, '1', 1, 1, '')", job)
+        postgres.sql("INSERT INTO bulkwriter.chunks VALUES (%s, '1', 0, 1, 0, 0, '')", job)
+    (command,) = re.findall(r'"(DELETE FROM .*)"', MACHINES)
+    postgres.sql(command)
+    for table in ("jobs", "parts", "groups", "chunks"):
+        assert postgres.sql(f"SELECT job FROM bulkwriter.{table}") == [("other",)]
 
 
 def test_what_cannot_be_is_refused_by_the_tables(postgres: Database) -> None:

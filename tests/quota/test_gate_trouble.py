@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bulkwriter.errors import JournalError, TryLater
-from bulkwriter.quota.ledger import read_ledger
-from bulkwriter.quota.view import blocked_by
+from bulkwriter.quota.exchanges import HURRY_S
+from bulkwriter.quota.ledger import Ledger, read_ledger
+from bulkwriter.quota.ledger_thread import LedgerThread, T
+from bulkwriter.quota.view import blocked_by, ledger_away
 from tests.sim.loop import run_virtual
 from tests.support.quota_hand import One, at_work
 from tests.support.quota_stage import ACCOUNT, WALL_S, Machine
@@ -112,6 +115,42 @@ def test_a_ledger_that_fails_ends_everything(tmp_path: Path) -> None:
         one = One(tmp_path, ["write:1000/hour"])
         await one.quotas.begin()
         await act(one)
+
+    run_virtual(main, most_s=1e6)
+
+
+class SilentLedger(LedgerThread):
+    """Its answers do not come once it `is_silent`."""
+
+    is_silent = hurries = False
+
+    def post(self, step: Callable[[Ledger], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().create_future() if self.is_silent else super().post(step)
+
+    def hurry(self) -> None:
+        self.hurries = True
+
+
+def test_a_ledger_that_does_not_answer_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        one = One(tmp_path, ["write:1000/hour"])
+        ledger = SilentLedger(one.machine.ledger, inline=True)
+        one.quotas.exchanges._ledger = ledger
+        await one.quotas.begin()
+        assert await one.send(3) == 3
+        assert ledger_away(one.quotas) == ""
+        ledger.is_silent = True
+        while await one.opens_at() < float("inf"):
+            await one.send(1)
+        assert ledger_away(one.quotas) == "", "a moment is nothing"
+        await asyncio.sleep(90)
+        assert one.quotas.exchanges.unanswered_s == pytest.approx(90, abs=1)
+        assert ledger_away(one.quotas).startswith("the quota ledger has not answered since 2")
+        before = one.now
+        await one.quotas.aclose()
+        assert ledger.hurries
+        assert one.now - before <= 2 * HURRY_S
+        assert not one.stopped
 
     run_virtual(main, most_s=1e6)
 

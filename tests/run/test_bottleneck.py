@@ -47,7 +47,7 @@ async def plenty() -> AsyncIterator[Pair]:
 
 SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "limit": ({"limits": [BUCKET]}, {"rate": 5_000.0}, "the server's limit"),
-    "ceiling": ({}, {"rate": 30.0}, "the ceiling, --rate 30/s"),
+    "ceiling": ({}, {"rate": 30.0}, "the ceiling, rate=30/s"),
     "quota": ({}, {"quota": ("write:1800/min",)}, "quota write:1800/min"),
     "crowd": ({"limits": [{**BUCKET, "kind": "concurrency", "count": 3}]}, {}, "how many requests the server takes"),
     "in flight": ({"latency_s": 0.2}, {"in_flight": 4}, "latency × in-flight: 4 requests of about 0.2"),
@@ -224,12 +224,31 @@ def test_lists_that_wait_for_a_quota_are_not_told_as_being_made() -> None:
         WRITE: SimpleNamespace(blocked=None, hold_until=0.0, units=SimpleNamespace(left=0)),
         READ: SimpleNamespace(blocked=blocked, units=SimpleNamespace(left=0)),
     }
-    engine.admission.quotas = SimpleNamespace(classes=classes, boot=lambda: 5.0, has_waiting_calls=True, is_guess=False)
+    engine.admission.quotas = SimpleNamespace(
+        classes=classes, boot=lambda: 5.0, has_waiting_calls=True, is_guess=False,
+        exchanges=SimpleNamespace(unanswered_s=0.0),
+    )  # fmt: skip
     engine.known = SimpleNamespace(is_listing=True, calls=1, trouble="", outwaits_s=lambda now: 0.0)
     engine.pairs.ready, engine.pairs.in_flight = [], []
     assert bottleneck.now(5.0) == ("lists", "list calls wait for the quota any:1/100ms", None)
     engine.admission.quotas.has_waiting_calls = False
     assert bottleneck.now(5.0).words == "listing what exists: 1 calls so far"
+
+
+def test_a_quota_ledger_that_does_not_answer_is_told_once_nothing_is_left_of_its_lease() -> None:
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
+    bottleneck = Bottleneck(engine)
+    units = SimpleNamespace(left=1, until=6.0, opens_at=lambda now: now, next_at=9.0)
+    one = SimpleNamespace(blocked=None, hold_until=0.0, units=units)
+    exchanges = SimpleNamespace(unanswered_s=30.0, wall=lambda: 1e9)
+    engine.admission.quotas = SimpleNamespace(
+        classes={WRITE: one, READ: one}, boot=lambda: 5.0, has_waiting_calls=False, is_guess=False, exchanges=exchanges,
+        windows=(),
+    )  # fmt: skip
+    assert bottleneck.now(5.0).kind != "ledger"
+    units.until = 4.0
+    words = f"the quota ledger has not answered since {began(1e9 - 30.0)}, so nothing is sent until it does"
+    assert bottleneck.now(5.0) == ("ledger", words, None)
 
 
 def test_doubts_whose_looks_fail_wait_for_a_time_that_nobody_knows() -> None:

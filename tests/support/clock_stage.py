@@ -207,8 +207,11 @@ class SlowLedger:
         else:
             told.set_result(done.result())
 
-    async def close(self) -> None:
-        await self._thread.close()
+    def hurry(self) -> None:
+        self._thread.hurry()
+
+    async def close(self, *, within_s: float) -> None:
+        await self._thread.close(within_s=within_s)
 
 
 def quotas_of(process: Process, folder: Path, windows: Sequence[QuotaWindow]) -> Quotas:
