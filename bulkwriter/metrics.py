@@ -79,8 +79,10 @@ class Metrics:
     requests · `in_flight_limit` how many may be · `allowed_per_s` requests a second that pace and ceiling allow,
     None where nothing limits them · `ready` pairs that may be sent · `outstanding` pairs given one by one that are
     not settled · `doubts` pairs in doubt · `oldest_doubt_s` how long the oldest has been, 0 without doubts ·
-    `quota_left` requests left in each long quota, by its text, as of the last exchange with the ledger · `rows`
-    rows of the journal by outcome, over all starts.
+    `quota_left` requests left in each long quota, by its text, as of the last exchange with the ledger ·
+    `short_quota_left` requests that each quota of up to a minute has room for, by its text: what is free by that
+    exchange and by the time that passed since; nothing is told of them a minute after it · `rows` rows of the journal
+    by outcome, over all starts.
     """
 
     attempts: int = 0
@@ -102,13 +104,15 @@ class Metrics:
     doubts: int = 0
     oldest_doubt_s: float = 0.0
     quota_left: Mapping[str, int] = field(default_factory=dict)
+    short_quota_left: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
 
     def closed(self) -> Metrics:
-        """The same once the writer has ended: its counts, its rows and its quotas stay, and nothing is under way."""
+        """The same once the writer has ended: its counts, rows and long quotas stay, and nothing is under way."""
         return replace(
-            self, writers=0, writers_well=0, in_flight=0, in_flight_limit=0, allowed_per_s=None, ready=0, outstanding=0
-        )
+            self, writers=0, writers_well=0, in_flight=0, in_flight_limit=0, allowed_per_s=None, ready=0, outstanding=0,
+            short_quota_left={},
+        )  # fmt: skip
 
     def counts(self) -> Metrics:
         """What was counted, alone."""
@@ -117,7 +121,6 @@ class Metrics:
     def plus(self, other: Metrics) -> Metrics:
         """Two writers together.  Of a quota that both have the smaller rest counts, since they may share it."""
         rates = [rate for rate in (self.allowed_per_s, other.allowed_per_s) if rate is not None]
-        left = {**self.quota_left, **other.quota_left}
         return Metrics(
             attempts=self.attempts + other.attempts,
             exchanges=together(self.exchanges, other.exchanges),
@@ -137,11 +140,15 @@ class Metrics:
             outstanding=self.outstanding + other.outstanding,
             doubts=self.doubts + other.doubts,
             oldest_doubt_s=max(self.oldest_doubt_s, other.oldest_doubt_s),
-            quota_left={
-                text: min(m.get(text, left[text]) for m in (self.quota_left, other.quota_left)) for text in left
-            },
+            quota_left=least(self.quota_left, other.quota_left),
+            short_quota_left=least(self.short_quota_left, other.short_quota_left),
             rows=together(self.rows, other.rows),
         )
+
+
+def least(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
+    """The smaller value by key."""
+    return {key: min(one[key] for one in (a, b) if key in one) for key in {**a, **b}}
 
 
 def together(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:

@@ -57,7 +57,7 @@ INSTRUMENTS: Final = (
     Instrument("bulkwriter_outcomes", "bulkwriter.outcomes", "counter", "{pair}", "Pairs by outcome, counted when it is durable.", lambda m: m.outcomes, "outcome", "bulkwriter.outcome"),
     Instrument("bulkwriter_rejections", "bulkwriter.rejections", "counter", "{pair}", "Rejected pairs by the property that the server named.", lambda m: m.rejections, "reason", "bulkwriter.reason"),
     Instrument("bulkwriter_retries", "bulkwriter.retries", "counter", "{pair}", "Pairs that were made ready again, by cause.", lambda m: m.retries, "cause", "bulkwriter.cause"),
-    Instrument("bulkwriter_writers", "bulkwriter.writers", "gauge", "{writer}", "Open writers.", lambda m: one(m.writers)),
+    Instrument("bulkwriter_writers", "bulkwriter.writers.count", "gauge", "{writer}", "Open writers.", lambda m: one(m.writers)),
     Instrument("bulkwriter_well_writers", "bulkwriter.writers.well", "gauge", "{writer}", "Open writers that can send, as far as they know; fewer than bulkwriter_writers is worth an alert.", lambda m: one(m.writers_well)),
     Instrument("bulkwriter_in_flight_requests", "bulkwriter.requests.in_flight", "gauge", "{request}", "Requests on their way.", lambda m: one(m.in_flight)),
     Instrument("bulkwriter_in_flight_limit_requests", "bulkwriter.requests.limit", "gauge", "{request}", "Requests that may be on their way at once, as adapted to the server.", lambda m: one(m.in_flight_limit)),
@@ -66,7 +66,7 @@ INSTRUMENTS: Final = (
     Instrument("bulkwriter_outstanding_pairs", "bulkwriter.pairs.outstanding", "gauge", "{pair}", "Pairs given one by one that are not settled.", lambda m: one(m.outstanding)),
     Instrument("bulkwriter_in_doubt_pairs", "bulkwriter.doubts.count", "gauge", "{pair}", "Pairs that may have been applied and wait for a look.", lambda m: one(m.doubts)),
     Instrument("bulkwriter_oldest_doubt_seconds", "bulkwriter.doubts.oldest", "gauge", "s", "How long the oldest pair in doubt has been; 0 without doubts.", lambda m: one(m.oldest_doubt_s)),
-    Instrument("bulkwriter_quota_left_requests", "bulkwriter.quota.left", "gauge", "{request}", "Requests left in each long quota, as of the last exchange with the ledger.", lambda m: m.quota_left, "quota", "bulkwriter.quota"),
+    Instrument("bulkwriter_quota_left_requests", "bulkwriter.quota.left", "gauge", "{request}", "Requests left in each quota, as of the last exchange with the ledger. Of one of up to a minute: what is free by now, by that exchange; absent a minute after it.", lambda m: {**m.quota_left, **m.short_quota_left}, "quota", "bulkwriter.quota"),
     Instrument("bulkwriter_journal_rows", "bulkwriter.journal.rows", "gauge", "{row}", "Rows of the journal by outcome, over all starts.", lambda m: m.rows, "outcome", "bulkwriter.outcome"),
 )
 """Counters and gauges, in the order in which they are shown."""

@@ -93,6 +93,7 @@ class Account:
         self._place = place
         self._windows = {kind: concerned(windows, kind) for kind in KINDS}
         self._tightest = tightest(windows)
+        self._paced = [window for window in windows if is_short(window)]
         self._longest_s = longest_of(windows)
         self._rows = LedgerRows()
         self._spending = Spending(epoch=None, slack=SLACK)
@@ -152,7 +153,8 @@ class Account:
             is_guess=self._has_others and epoch is None,
             spending=self._spending.copy(),
             not_before={kind: ask.now + one.until - wall for kind, one in learnt.items() if one.until > wall},
-            spread_s=spread_s,
+            spread_s=spread_s, at=ask.now,
+            free={window: self._short.openings(window, ask.now, ()) for window in self._paced},
         )  # fmt: skip
         return answer, changes
 

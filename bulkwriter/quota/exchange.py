@@ -153,3 +153,6 @@ class Answer:
     spending: Spending
     not_before: dict[str, float]  # by kind, until when (boot clock) the server wants nothing
     spread_s: float
+    at: float = 0.0  # boot clock
+    free: dict[QuotaWindow, Sequence[tuple[float, int]]] = field(default_factory=dict)
+    """Slots of short windows that nobody holds: from when on, how many more."""

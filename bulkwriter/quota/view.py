@@ -11,12 +11,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..model import QuotaWindow, began, moment
-from .windows import READ, WRITE, concerned, is_short, long_of
+from .forecast import kinds_of
+from .windows import READ, SHORT_S, WRITE, concerned, is_short, long_of
 
 if TYPE_CHECKING:
     from .gate import Quotas
 
 
+KNOWN_S: Final = SHORT_S
+"""By then every slot of a short window may be another client's."""
 HOLD_S: Final = 60.0
 """The end of a longer hold is told as a time of day."""
 
@@ -92,6 +95,21 @@ def long_windows(quotas: Quotas) -> list[QuotaWindow]:
     """The long windows that writes count in, with the one that the server has shown."""
     shown = quotas.latest.shown.get(WRITE) if quotas.latest else None
     return [*long_of(quotas.windows), *([shown] if shown else [])]
+
+
+def short_left_of(quotas: Quotas) -> dict[str, int]:
+    """Requests that each short window has room for now, by its text: slots that nobody holds, and our unused units.
+
+    What others took since the last exchange is not known.  So after `KNOWN_S` without one there is no number.
+    """
+    latest, boot = quotas.latest, quotas.boot()
+    if latest is None or boot > latest.at + KNOWN_S:
+        return {}
+    ours = {kind: one.units.left if boot <= one.units.until else 0 for kind, one in quotas.classes.items()}
+    return {
+        window.text: sum(count for at, count in free if at <= boot) + sum(ours[kind] for kind in kinds_of(window))
+        for window, free in latest.free.items()
+    }
 
 
 def left_of(quotas: Quotas) -> dict[str, int]:

@@ -23,7 +23,7 @@ from ..core.stats import Stats
 from ..events import Sampled
 from ..metrics import NO_LATENCIES, NO_WAITS, Metrics
 from ..model import Counts, Intent, State, VerdictKind
-from ..quota.view import left_of
+from ..quota.view import left_of, short_left_of
 from ..rows import AppendRow, SettleRow
 from .delivery import Deliveries
 from .run_loop import RunLoop
@@ -167,6 +167,7 @@ def metrics_of(engine: Engine, is_well: Callable[[], bool]) -> Metrics:
         doubts=len(ended_at),
         oldest_doubt_s=max(0.0, now - min(ended_at)) if ended_at else 0.0,
         quota_left=left_of(admission.quotas) if admission.quotas else {},
+        short_quota_left=short_left_of(admission.quotas) if admission.quotas else {},
         rows=rows_of(engine.ports.store.counts),
     )
 

@@ -133,6 +133,7 @@ def test_a_sample_is_small_and_rare() -> None:
 def test_two_writers_together() -> None:
     a = Metrics(
         attempts=2, responses={"200": 1}, writers=1, allowed_per_s=5.0, quota_left={"write:9/day": 4},
+        short_quota_left={"write:9/min": 1},
         oldest_doubt_s=3.0, rows={"created": 2},
     )  # fmt: skip
     b = Metrics(
@@ -142,5 +143,6 @@ def test_two_writers_together() -> None:
     assert (both.attempts, both.writers, both.allowed_per_s, both.oldest_doubt_s, both.doubts) == (5, 2, 5.0, 3.0, 1)
     assert both.responses == {"200": 3, "429": 1}
     assert both.quota_left == {"write:9/day": 2, "read:9/day": 9}
+    assert both.short_quota_left == {"write:9/min": 1}
     assert both == b.plus(a)
     assert (both.counts().attempts, both.counts().rows, both.closed().rows) == (5, {}, {"created": 2})

@@ -27,7 +27,8 @@ FULL = Metrics(
     waiting=Distribution(WAITING_S, (1,) * (len(WAITING_S) + 1), 1e6 / 3),
     writers=1, writers_well=1, in_flight=2, in_flight_limit=8, allowed_per_s=0.1, ready=7, outstanding=4, doubts=1,
     oldest_doubt_s=61.5,
-    quota_left={"write:2500/day": 2_400, HOSTILE: 1}, rows={"created": 3, "in_doubt": 1},
+    quota_left={"write:2500/day": 2_400, HOSTILE: 1}, short_quota_left={"write:60/min": 7},
+    rows={"created": 3, "in_doubt": 1},
 )  # fmt: skip
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -68,6 +69,7 @@ def test_a_label_cannot_break_out_of_its_quotes() -> None:
     found = samples(text_of(FULL, {}))
     assert found["bulkwriter_attempts_total", ()] == 5
     assert found["bulkwriter_quota_left_requests", (("quota", HOSTILE),)] == 1
+    assert found["bulkwriter_quota_left_requests", (("quota", "write:60/min"),)] == 7
 
 
 def test_buckets_are_cumulative_and_end_with_all() -> None:
@@ -115,7 +117,7 @@ def test_counts_of_ended_writers_stay_and_gauges_are_of_open_ones() -> None:
     ended(second)
     none = totals.read()
     assert (none.attempts, none.writers, none.in_flight, none.doubts, none.rows) == (10, 0, 0, 1, FULL.rows)
-    assert none.quota_left == FULL.quota_left
+    assert (none.quota_left, none.short_quota_left) == (FULL.quota_left, {})
     third = totals.for_writer()
     third(Opened("https://h", None, Metrics))
     assert (totals.read().attempts, totals.read().rows, totals.read().doubts) == (10, {}, 0)

@@ -6,7 +6,9 @@ from bulkwriter.postgres.times import as_repeat, to_client, to_ledger
 from bulkwriter.quota.exchange import Answer, Ask, ClockReadings, HeldUnits, Lease
 from bulkwriter.quota.forecast import Grant, Spending
 from bulkwriter.quota.throttles import Spent
+from bulkwriter.quota.windows import windows_of
 
+(WINDOW,) = windows_of(["write:5/min"], is_loopback=False)
 ASK = Ask(
     client="c", number=3, now=1_000.0, clocks=ClockReadings(5_000.0, 5_002.0, 5_001.0, 0.5), hold_s=20.0,
     wants=frozenset({"write"}), held={"write": HeldUnits(2, 1, 1_003.0, 1_001.0, [(1_000.5, 2)])},
@@ -15,6 +17,7 @@ ASK = Ask(
 ANSWER = Answer(
     {"write": Lease(3, 1_004.0, 1_002.0, [(1_001.0, 3)])}, {"read": Grant(0, 1_010.0)}, set(), {}, set(),
     is_guess=False, spending=Spending(epoch=None, slack=0.0), not_before={"write": 1_020.0}, spread_s=0.0,
+    free={WINDOW: [(1_000.0, 2)]},
 )  # fmt: skip
 
 
@@ -36,6 +39,7 @@ def test_what_is_free_is_later_here_and_a_lease_ends_earlier() -> None:
     assert here.leases["write"] == Lease(3, 1_003.5, 1_002.25, [(1_001.25, 3)])
     assert here.blocked["read"].opens_at == 1_010.25
     assert here.not_before["write"] == 1_020.25
+    assert here.free == {WINDOW: [(1_000.25, 2)]}
 
 
 def test_a_repeat_reports_nothing_again_but_what_it_holds() -> None:

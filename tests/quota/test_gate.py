@@ -10,7 +10,7 @@ import pytest
 from bulkwriter.errors import TryLater
 from bulkwriter.model import moment
 from bulkwriter.quota.ledger import read_ledger
-from bulkwriter.quota.view import blocked_by, calls_wait_for, paced_by, quiet_for
+from bulkwriter.quota.view import blocked_by, calls_wait_for, left_of, paced_by, quiet_for, short_left_of
 from tests.sim.loop import run_virtual
 from tests.support.quota_hand import One, at_work
 from tests.support.quota_stage import WALL_S
@@ -180,3 +180,39 @@ def test_a_process_that_slept_finds_its_units_void(tmp_path: Path) -> None:
         assert one.quotas.classes["write"].units.left == 0
 
     at_work(tmp_path, ["write:60/min"], act)
+
+
+def test_what_is_left_of_short_windows_is_told_by_what_all_clients_hold_and_by_the_time_that_passes(
+    tmp_path: Path,
+) -> None:
+    async def act(one: One) -> None:
+        def left() -> list[int]:
+            return [short_left_of(one.quotas).get(text, -1) for text in ("write:6/10s", "any:20/30s")]
+
+        other = one.machine.quotas()
+        await other.begin()
+        assert left() == [6, 20]
+        await one.send(1)
+        await asyncio.sleep(3)
+        await one.send(1)
+        assert left() == [4, 18], "units that are leased and not used are left"
+        await asyncio.sleep(5)
+        one.quotas.exchanges.report()
+        assert left() == [4, 18]
+        other.exchanges.ask("write")
+        await asyncio.sleep(0.01)
+        held = other.classes["write"].units.left
+        assert held > 0
+        one.quotas.exchanges.report()
+        await asyncio.sleep(0.01)
+        assert left() == [4 - held, 18 - held], "what another client holds is not"
+        assert short_left_of(other) == {"write:6/10s": 4, "any:20/30s": 18}
+        await other.aclose()
+        one.quotas.exchanges.report()
+        await asyncio.sleep(50)
+        assert left() == [6, 20]
+        assert left_of(one.quotas) == {}
+        await asyncio.sleep(20)
+        assert left() == [-1, -1], "others may have taken all of it since the last exchange"
+
+    at_work(tmp_path, ["write:6/10s", "any:20/30s"], act)
