@@ -10,9 +10,9 @@ request can end; what has ended counts from its end:
 
 A client that dies says nothing more.  Its lease stays booked as it is, and time alone frees it.
 
-Fairness: clients that are active share a short window alike, each at its part of the pace.  Where they are more than
-slots, they take turns: who waits for a slot is served before those that came later, as long as it asks again when it
-said.
+Fairness: clients that are active share a short window alike, each at its part of the pace; slots that are left over
+pass from one to the next.  Where clients are more than slots, they take turns: who waits for a slot is served before
+those that came later, as long as it asks again when it said.
 
 Clocks: rows of another boot are placed by the server's clock, and never later than they were first seen.  While that
 clock is unknown, they count as spent when they were first seen.  Which machine wrote them proves nothing: machines of
@@ -68,12 +68,16 @@ class WindowShare:
     window: QuotaWindow
     held: list[tuple[float, int]]  # slots of it: from when on, how many
     active: int  # clients that share it
+    turn: int  # which of these it is, from 0 on, at this time
     ahead: int  # of these are served first
 
     @property
     def limit(self) -> int:
-        """So many slots the client may hold."""
-        return -(-self.window.count // self.active)
+        """So many slots the client may hold.  Together they are all slots: where a few are left over, each client has
+        one more in its turn, or those that came first would have it for ever.
+        """
+        least, over = divmod(self.window.count, self.active)
+        return max(1, least + (self.turn < over))
 
     @property
     def count(self) -> int:
@@ -254,14 +258,17 @@ class Account:
                 name: one.waits[key][0] for name, one in holders.items()
                 if key in one.waits and one.waits[key][1] + LATE_S > ask.now
             }  # fmt: skip
-            active = 1 + sum(
-                1 for name, one in holders.items()
+            others = [
+                name for name, one in holders.items()
                 if name in waiting or (key in one.slots and one.until + ACTIVE_S > ask.now)
-            )  # fmt: skip
+            ]  # fmt: skip
+            active = 1 + len(others)
+            place = sum(1 for name in others if name < ask.client)
+            turn = (place + int(ask.now / max(LEASE_S, span_of(window)))) % active
             since, _ = before.waits.get(key, (ask.now, 0.0))
             ahead = sum(1 for other in waiting.values() if other < since)
             held = held_of(ask, window) if key in before.slots else []  # none, if its lease was over
-            parts.append(WindowShare(window, held, active, ahead))
+            parts.append(WindowShare(window, held, active, turn, ahead))
         return parts
 
     def _grant(self, ask: Ask, kind: str, parts: Sequence[WindowShare], tries: set[str]) -> Lease | Grant:
