@@ -84,8 +84,8 @@ def test_two_workers_one_killed_and_the_job_reads_like_a_local_run(
         assert f"bulkwriter work '{job}' --base-url {server.base_url}" in done.err
         assert server.truth()["requests"] == {}
         assert status(here, job)["pending"] == 528
-        killed = worker(job, server, tmp_path / "one", "--in-flight=4")
-        other = worker(job, server, tmp_path / "two", "--in-flight=4")
+        few = ("--in-flight=4", "--timeout=2")  # what a dead worker sent is looked up after its timeout
+        killed, other = (worker(job, server, tmp_path / home, *few) for home in ("one", "two"))
         wait_for(lambda: server.truth()["records"] > 150)
         killed.send_signal(signal.SIGKILL)
         finish(killed)
