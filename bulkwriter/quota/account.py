@@ -40,7 +40,7 @@ from .windows import ANY, SLACK, concerned, is_short, tightest
 PLENTY: Final = 1 << 20
 """Units that are granted where no window says how many."""
 PART: Final = 100
-"""At most this part of a long window is granted at once: so much a process can waste that dies."""
+"""At most this part of a long window a client has at once: so much a process can waste that dies."""
 AHEAD_S: Final = 3.0
 """Slots are granted so long before they are free: for a lease, and half of the next one."""
 CATCH_UP_S: Final = 0.5
@@ -275,6 +275,9 @@ class Account:
         """A lease of this kind, or what stands against it."""
         long = [window for window in self._windows[kind] if not is_short(window)]
         count = min([PLENTY, *(max(1, window.count // PART) for window in long)])
+        count -= ask.held.get(kind, HeldUnits()).left
+        if count < 1:  # or each renewal of a slow client would take another part
+            return self._lease(ask, kind, parts, 0)
         grant = self._spending.grant(long, kind, count, ask.now)
         if grant.window is None:
             grant = self._room(ask, parts, grant.granted)
@@ -314,7 +317,10 @@ class Account:
         return Grant(1)
 
     def _lease(self, ask: Ask, kind: str, parts: Sequence[WindowShare], count: int) -> Lease:
-        """Plan the units evenly, each for when a slot of every window is free, and book them."""
+        """Plan the units evenly, each for when a slot of every window is free, and book them.
+
+        None at all make the lease of those that are held longer.
+        """
         now, held = ask.now, ask.held.get(kind, HeldUnits())
         gap_s = max((part.pace_s for part in parts), default=0.0)
         first = max(now - max(CATCH_UP_S, gap_s / 2), held.next_at)
@@ -325,7 +331,8 @@ class Account:
         for part in parts:
             part.held += coming
         total = held.left + count
-        until = max(coming[-1][0], now + (LEASE_S if total > 1 else 0.0), held.until - GRACE_S) + GRACE_S
+        last_at = coming[-1][0] if coming else now
+        until = max(last_at, now + (LEASE_S if total > 1 else 0.0), held.until - GRACE_S) + GRACE_S
         self._book(ask, kind, -(held.left + held.on_way), held.until)
         self._book(ask, kind, total + held.on_way, until)
         return Lease(count, until, first + count * gap_s, coming)

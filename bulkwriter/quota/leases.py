@@ -122,14 +122,15 @@ class Units:
         return self.next_at <= now + SOON_S
 
     def granted(self, lease: Lease, now: float) -> None:
-        """More units, and a longer time for all."""
+        """More units, or none, and a longer time for all."""
         self.settle(now)
         self.left += lease.units
         self._until, self.next_at = lease.until, lease.next_at
         self._coming = deque(sorted([*self._coming, *lease.coming]))
         self._early += lease.units
-        self._batch = max(1, int(lease.units * BATCH_S / LEASE_S))
-        self._low = lease.units * 3 // 4  # or clients that share a short window take its slots too late
+        if lease.units:
+            self._batch = max(1, int(lease.units * BATCH_S / LEASE_S))
+            self._low = lease.units * 3 // 4  # or clients that share a short window take its slots too late
         self._renew_at = now + (lease.until - GRACE_S - now) / 2 if self.left > 1 else math.inf
 
     def give_back(self) -> None:

@@ -38,6 +38,32 @@ def test_at_most_a_hundredth_of_a_long_window_is_granted_at_once() -> None:
     assert desks("write:40/day")[0].lease().units == 1
 
 
+@pytest.mark.parametrize(
+    ("quotas", "kind", "part", "most"),
+    [
+        (["write:2500/day"], "write", 25, 300),
+        (["write:50/s", "any:2000/day"], "read", 20, 300),
+        (["write:50/s", "any:2000/day"], "write", 20, 300),
+        (["write:150/day"], "write", 1, 150),
+    ],
+)
+def test_a_slow_client_never_holds_more_than_that_part(quotas: list[str], kind: str, part: int, most: int) -> None:
+    (desk,) = desks(*quotas)
+    client, sent = desk.client, 0
+    units = client.units[kind]
+    for turn in range(300):
+        now = NOW + 0.7 * turn
+        if units.is_low(now):
+            ask = client.ask(now, clocks=clocks(now), wanted=[kind])
+            client.take_up(ask, desk.ledger.exchange(ask))
+        if units.room(now, 1):
+            units.take(1)
+            sent += 1
+            units.ended(1)
+        assert units.held <= part
+    assert sent == most
+
+
 def test_at_most_two_seconds_of_a_short_window_are_granted_at_once() -> None:
     assert desks("write:120/10s")[0].lease().units == 23
     assert desks("write:1/min")[0].lease().units == 1
