@@ -102,13 +102,14 @@ class Stopping:
 
     `reason` is a sentence for people, `hint` says what to do next.  `is_error` is True where the run ends with this
     error, and False where a caller or a signal asked it to end.  `is_source`: the source alone ends with this error;
-    other calls of the writer go on, now or once it is well again.
+    other calls of the writer go on, now or once it is well again.  `code` is that of the error that ends the run.
     """
 
     reason: str
     hint: str = ""
     is_error: bool = False
     is_source: bool = False
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@
     export          pairs by state, as a source again, with their own rows (`source_rows`);
                     `journals`: which journal is meant
     work, job       a job in a database that several workers share: loaded by `run`, worked on; `worker`: part after
-                    part; `job_parts`: how they stand; `undo_job`: its records deleted part by part;
+                    part; `worker_options`: how another is started; `job_parts`: how parts stand;
+                    `undo_job`: its records deleted part by part;
                     `on_ray`: its workers placed on a cluster
     verify, undo    what the server has, against a journal (`verify_report`); the records of a run deleted
     config          every setting with its origin

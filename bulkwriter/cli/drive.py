@@ -16,7 +16,7 @@ import contextlib
 import dataclasses
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -213,7 +213,8 @@ class Drive:
         self._opening: Writer | None = None  # nothing can be sent yet
         self._writer: Writer | None = None
 
-    async def run(self) -> None:
+    async def run(self, begins: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Write all of the source.  `begins` is awaited once the journal is open."""
         async with contextlib.AsyncExitStack() as stack:
             for kept in self._kept:
                 stack.enter_context(kept)
@@ -221,6 +222,8 @@ class Drive:
             stack.push_async_callback(source.aclose)
             self._opening = opening = self._open_writer(source)
             self._writer = writer = await stack.enter_async_context(opening)
+            if begins:
+                await begins()
             self._say_resuming(writer.snapshot())
             async with self._showing(writer):
                 await writer.write_all(source)

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..entities import Entity, entity_of
 from ..entities.completed_lessons import COMPLETED_LESSONS
-from ..errors import BulkwriterError, Exit, JournalError, UsageError
+from ..errors import BulkwriterError, Exit, FenceLost, JournalError, UsageError
+from ..events import Event, Stopping
 from ..model import Counts, Ended, Rows, Summary
 from ..postgres import jobs
 from ..postgres.jobs import Job, PartStanding
@@ -27,7 +28,6 @@ from ..postgres.lease import PartWatch
 from ..postgres.loading import Plan, apart, compare, load
 from ..postgres.part_source import PartReader, part_source
 from ..settings import Settings
-from ..shell import join, operand
 from ..sources.parts import MOST_PARTS
 from ..store.schema import JournalIdentity
 from . import choose, describe
@@ -35,6 +35,7 @@ from .drive import Drive, progress_form
 from .ending import Ending, end_facts, summary_lines
 from .lifecycle import FinalReport, Invocation
 from .worker import Worker, WorkerFigures
+from .worker_options import work_command
 
 if TYPE_CHECKING:
     import signal
@@ -126,10 +127,11 @@ class JobCommand:
     def final(self, error: BaseException | None, signal_code: int | None) -> FinalReport:
         counts, rows, parts = self._standing(is_told=error is None)
         own = self._worker.figures if self._worker else WorkerFigures()
-        ending = Ending(summary=self._summary(counts, rows, own), title=self._title)
+        is_alive = any(part.is_held for part in parts)
+        ending = Ending(summary=self._summary(counts, rows, own), title=self._title, is_alive=is_alive)
         if self._title:
-            command = ["bulkwriter", "work", operand(str(self._address)), *choose.server_options(self._options)]
-            ending = dataclasses.replace(ending, next=(("work on it, on as many machines as you like", join(command)),))
+            command = work_command(self._address, self._options)
+            ending = dataclasses.replace(ending, next=(("work on it, on as many machines as you like", command),))
         ending = dataclasses.replace(ending, error=error, signal_code=signal_code)
         summary = dataclasses.replace(ending.summary, exit_code=ending.exit_code)
         server = choose.server_options(self._options)
@@ -143,7 +145,7 @@ class JobCommand:
 
     def abandoned(self, exit_code: int) -> FinalReport:
         parts = self._worker.parts if self._worker else []
-        counts, rows = jobs.counts_of(parts)
+        counts, rows = jobs.loaded_counts_of(parts)
         own = self._worker.abandoned() if self._worker else WorkerFigures()
         facts = dataclasses.replace(self._summary(counts, rows, own), exit_code=exit_code).to_json()
         text = "aborted: what was in flight is in doubt, and whoever takes this part next looks it up.  To resume:"
@@ -256,7 +258,7 @@ class JobCommand:
         job, metrics = self._job, self._metrics()
         place = self._address.with_job(job.name, part.name)
         of_part = dataclasses.replace(settings, journal=place, strict=False)
-        observers = [self._invocation.event_lines, *([metrics.file] if metrics else [])]
+        observers = [self._lines_of_part, *([metrics.file] if metrics else [])]
 
         def open_writer(source: Any) -> BulkWriter:
             return BulkWriter(
@@ -282,6 +284,11 @@ class JobCommand:
             kept=[metrics] if metrics else [],
         )
 
+    def _lines_of_part(self, event: Event) -> None:
+        """That a part was taken over ends its run, but not the worker, who says it."""
+        if not (isinstance(event, Stopping) and event.code == FenceLost.code):
+            self._invocation.event_lines(event)
+
     def _metrics(self) -> Any:
         path: Path | None = self._options["metrics_file"]
         if path is None:
@@ -301,7 +308,7 @@ class JobCommand:
                 parts = jobs.parts_of(connection, self._job)
         if self._is_load_only:
             return Counts(), Rows(sum(part.rows for part in parts), True, 0) if parts else Rows(), parts
-        return *jobs.counts_of(parts), parts
+        return *jobs.loaded_counts_of(parts), parts
 
     def _summary(self, counts: Counts, rows: Rows, own: WorkerFigures) -> Summary:
         return Summary(
@@ -322,6 +329,7 @@ class JobCommand:
             "parts": len(parts) or None,
             "parts_done": sum(not part.left for part in parts) if parts else None,
             "parts_here": own.parts,
+            "parts_held": sum(part.is_held for part in parts) if parts else None,
         }
 
 

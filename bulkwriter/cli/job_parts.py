@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..postgres.jobs import PartStanding
     from ..store.journal_reader import JournalReader
 
+MOST_NAMES: Final = 4
+"""Workers that are named on one line."""
 MOST_LINES: Final = 16
 """Parts that people are shown one by one; those of more are counted."""
 
@@ -50,6 +52,14 @@ def lines(parts: Sequence[dict[str, Any]]) -> list[str]:
     found = ["", f"{'parts':<9}  {about}"]
     shown = parts if len(parts) <= MOST_LINES else held[:MOST_LINES]
     return [*found, *(f"{'':<9}  {line_of(part)}" for part in shown)]
+
+
+def writers(parts: Sequence[dict[str, Any]]) -> str:
+    """Who has parts of the job now: by name where they are few."""
+    names = list(dict.fromkeys(shown_holder(part["holder"]) for part in parts if part["is_held"]))
+    if not names:
+        return "nobody"
+    return ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} workers"
 
 
 def line_of(part: dict[str, Any]) -> str:

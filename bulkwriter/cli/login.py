@@ -39,7 +39,7 @@ EXAMPLES = (
 @click.command("login", cls=options.CommandWithExamples, examples=EXAMPLES)
 @options.connection_options
 @options.quota_options
-@options.option("--give-up-after", "give_up_after_s", metavar="S", type=float)
+@options.option("--give-up-after", "give_up_after_s", metavar="S", type=options.SECONDS_OR_TIME)
 @options.output_options
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> int:

@@ -26,7 +26,8 @@ outlive its machine, or where an account allows more than one core can send.
 It needs the extra: uv tool install '.[postgres]'.  Without --load-only the command
 that loads works on the job as well.  The password belongs into PGPASSWORD, ~/.pgpass
 or PGSERVICE; in a URL on the command line it is refused.  Give every worker the
-same ledger: with ledgers in files each machine would spend the whole quota.
+same ledger: with ledgers in files each machine would spend the whole quota.  A worker
+with another ledger or other quotas than those at work says so in a note.
 
 Loading
 
@@ -55,12 +56,16 @@ When something happens
 
   a worker dies, or its         its part is taken over when its lease is over:
   machine burns                 --lease, 30 s.  What it had been about to send is
-                                looked up first, all other pairs go on at once
+                                looked up, all other pairs go on at once.  That look
+                                waits from the take-over for --timeout, --late-apply
+                                and --list-lag together, 155 s by default
   a worker sleeps longer than   it sends nothing more, and gives up the part if
   its lease, or is cut off      another worker has it by then
   the database is away          nothing is sent once the lease is over.  It goes on
                                 by itself when the database is back; exit 75 after
-                                --give-up-after
+                                --give-up-after.  Where work, status or runs find it
+                                away at their start it is 75 at once; a ledger
+                                (--ledger) that is away then is 5 after 15 s
   a standby takes over, or a    exit 75: it may have lost what it had acknowledged.
   backup was restored           Let all workers end, then start them with
                                 --after-loss

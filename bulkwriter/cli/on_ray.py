@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from ..core.left import to_do
 from ..errors import UsageError
 from ..model import Ended
@@ -28,10 +26,11 @@ from ..postgres.loading import apart
 from ..postgres.session import Session
 from ..settings import Settings
 from ..sources.parts import MOST_PARTS
-from . import choose, describe
+from . import describe
 from .job import PARTS_EACH, JobCommand
 from .lifecycle import beside
 from .worker import ANSWER_S, WorkerFigures
+from .worker_options import options_of
 
 if TYPE_CHECKING:
     import signal
@@ -45,8 +44,6 @@ WORKERS: Final = 2
 MOST_WORKERS: Final = 1_000
 LOOK_S: Final = 2.0
 """Between two looks at how the parts stand: one short statement."""
-OWN: Final = frozenset({"as_json", "log_file", "metrics_file", "on_end", "progress", "yes", "verbose", "log_format"})
-"""Options of the command that is given here; a worker has its own."""
 
 
 def address_of(on: str) -> str:
@@ -61,18 +58,12 @@ def address_of(on: str) -> str:
 
 def arguments_of(address: Address, given: Mapping[str, Any]) -> list[str]:
     """The arguments of `bulkwriter work` that mean what these options mean.  Raises `UsageError` for a secret."""
-    from .work import command
-
     refuse_secret("journal", address)
     words = [str(address)]
-    for param in command.params:
-        value = given.get(param.name or "")
-        if not isinstance(param, click.Option) or param.name in OWN or not choose.is_given(value):
-            continue
-        refuse_secret(str(param.name), value)
-        for one in value if isinstance(value, tuple | list) else (value,):
-            text = str(one.absolute()) if isinstance(one, Path) else str(one)
-            words += [param.opts[0]] if one is True else [f"{param.opts[0]}={text}"]
+    for name, flag, value in options_of(given):
+        refuse_secret(name, value)
+        text = str(value.absolute()) if isinstance(value, Path) else str(value)
+        words += [flag] if value is True else [f"{flag}={text}"]
     return [*words, "--progress=none", "--json", "--yes"]
 
 

@@ -8,6 +8,7 @@ all: a flag's value shows in the process list.  Ranges are checked by `Settings`
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,6 +37,23 @@ def rate(text: str) -> float:
         return float(count) / SECONDS[unit.strip().lower() if slash else "s"]
     except (ValueError, KeyError):
         raise click.BadParameter(f"{text!r} is not like 50/s, 0.2/s or 30/min") from None
+
+
+class Seconds(click.types.FloatParamType):
+    """A number of seconds, or a time such as 3s, 2min or 1h."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = str(value).strip()
+        number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+        with contextlib.suppress(ValueError):
+            return float(text)
+        try:
+            return float(number) * SECONDS[text[len(number) :]]
+        except (ValueError, KeyError):
+            self.fail(f"{text!r} is not a number of seconds, such as 3, or a time such as 3s or 2min", param, ctx)
+
+
+SECONDS_OR_TIME = Seconds()
 
 
 class Option(click.Option):
@@ -186,7 +204,7 @@ connection_options = several(
     option("--client-id", "client_id", metavar="NAME"),
     option("--ca-file", "ca_file", metavar="PATH", type=PATH),
     option("--proxy", "proxy", metavar="URL"),
-    option("--timeout", "timeout_s", metavar="S", type=float),
+    option("--timeout", "timeout_s", metavar="S", type=SECONDS_OR_TIME),
     title="Server and sign-in",
 )
 """Where the server is and who we are: for every command that talks to it."""
@@ -208,10 +226,10 @@ pace_options = several(
 )
 
 wait_options = several(
-    plain("--doubt-wait", "sets --late-apply and --list-lag together", "doubt_wait", metavar="S", type=float),
-    option("--late-apply", "late_apply_s", metavar="S", type=float),
-    option("--list-lag", "list_lag_s", metavar="S", type=float),
-    option("--give-up-after", "give_up_after_s", metavar="S", type=float),
+    plain("--doubt-wait", "sets --late-apply and --list-lag together", "doubt_wait", metavar="S", type=SECONDS_OR_TIME),
+    option("--late-apply", "late_apply_s", metavar="S", type=SECONDS_OR_TIME),
+    option("--list-lag", "list_lag_s", metavar="S", type=SECONDS_OR_TIME),
+    option("--give-up-after", "give_up_after_s", metavar="S", type=SECONDS_OR_TIME),
     title="Waits",
 )
 """How long to wait for what cannot be known sooner: for every command that looks."""
@@ -219,7 +237,7 @@ wait_options = several(
 care_options = several(
     option("--existing", "existing", type=click.Choice(["check", "skip"])),
     option("--after-loss", "after_loss", is_flag=True),
-    option("--lease", "lease_s", metavar="S", type=float),
+    option("--lease", "lease_s", metavar="S", type=SECONDS_OR_TIME),
     wait_options,
     option("--max-attempts", "max_attempts", metavar="N", type=int),
     option("--max-same-rejections", "max_same_rejections", metavar="N", type=int),

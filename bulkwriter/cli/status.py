@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,12 +97,11 @@ def status_of(reader: JournalReader, journal: Path | Address, run_state: RunStat
 
 def status_lines(run_state: RunState, facts: dict[str, Any], why: Reasons) -> list[str]:
     """The same for people."""
-    writer = facts["writer"]
     rows = [
         ("journal", facts["journal"]),
         ("server", facts["base_url"] + (f", account {facts['account']}" if facts["account"] else "")),
         *([] if facts["entity"] == ORIGINAL else [("records", records_of(facts["entity"]))]),
-        ("writer", writer_words(writer)),
+        ("writer", writer_words(facts["writer"], facts.get("parts"))),
         ("written", describe.when(facts["written_at"])),
         *last_start.lines(run_state),
     ]
@@ -120,8 +120,12 @@ def status_lines(run_state: RunState, facts: dict[str, Any], why: Reasons) -> li
     return lines + status_ahead.lines(facts) + next_lines(run_state, facts)
 
 
-def writer_words(writer: dict[str, Any] | None) -> str:
-    """Who writes the journal."""
+def writer_words(writer: dict[str, Any] | None, parts: Sequence[dict[str, Any]] | None = None) -> str:
+    """Who writes the journal, or the parts of a job."""
+    if parts is not None:
+        from . import job_parts
+
+        return job_parts.writers(parts)
     if writer is None:
         return "nobody"
     if writer["pid"] is None:

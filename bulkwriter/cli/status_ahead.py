@@ -153,7 +153,8 @@ def lines(facts: dict[str, Any]) -> list[str]:
     if facts["rate_per_s"]:
         rows.append(("pace", describe.creates_per_second(facts["rate_per_s"])))
     if facts.get("held_by"):
-        rows.append(("believes", f"{facts['believes']} (said {describe.duration(facts['said_s'])} ago)"))
+        if facts["believes"]:
+            rows.append(("believes", f"{facts['believes']} (said {describe.duration(facts['said_s'])} ago)"))
         more = facts["holds_until_s"]
         rows.append(("held back", facts["held_by"] + ("" if more is None else f", {describe.duration(more)} more")))
     if end := facts["end"]:

@@ -206,7 +206,9 @@ class UndoCommand(CountingCommand):
                 f"  the server refused to delete {describe.quantity(undo.tally.refused, 'record')}: {undo.refusal}"
             )
         lines.append(f"  journal     {self._journal}")
-        if self._entity is not COMPLETED_LESSONS and undo.tally.deleted:
+        if not isinstance(self._journal, Path) and undo.tally.deleted:
+            lines.append("  note        `bulkwriter work` on this job would write these pairs again")
+        if self._entity.label != COMPLETED_LESSONS.label and undo.tally.deleted:
             lines.append("  note        `resolve` keeps lists for a day: give it --refresh now")
         if not self._title and (exit_code not in HEADLINES or undo.in_doubt):
             lines += [

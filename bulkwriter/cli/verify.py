@@ -208,7 +208,7 @@ class VerifyCommand(CountingCommand):
             return "add --repair to delete what this run can claim of the doubled pairs"
         if facts["missing"]:
             lists = "--output FILE.csv lists the pairs"
-            is_run = self._entity is COMPLETED_LESSONS
+            is_run = self._entity.label == COMPLETED_LESSONS.label
             return f"{lists}; `bulkwriter run FILE.csv` creates the missing ones" if is_run else lists
         return ""
 

@@ -15,15 +15,21 @@ import dataclasses
 import random
 import signal
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import FenceLost, JournalError
 from ..model import Ended, Summary
+from ..postgres.connect import host_name
 from ..postgres.desk import Desk, PartSeen, by_name
 from ..postgres.jobs import Job, PartStanding, parts_of
 from ..postgres.lease import PartWatch, read_parts
 from ..postgres.loading import apart
 from ..postgres.session import Session
+from ..postgres.worker_quotas import WorkerQuotas, difference, join_job, named
+from ..quota.build import windows_for
+from ..quota.ledger import ledger_path
 from ..settings import Settings
 from . import describe
 from .ending import first_of
@@ -76,6 +82,7 @@ class Worker:
         self._drive_of = drive_of
         self._session = Session(address, answer_s=ANSWER_S, give_up_after_s=settings.give_up_after_s)
         self._watch = PartWatch()
+        self._quotas: WorkerQuotas | None = quotas_of(settings)  # until others know
         self._desk = Desk(is_retrying=settings.retry_rejected)
         self._rng = random.Random()  # noqa: S311 which part comes first is no secret
         self._is_stopped = asyncio.Event()
@@ -127,20 +134,18 @@ class Worker:
             figures.add(summary)
         return figures
 
+    async def _join(self, part: PartStanding, own: WorkerQuotas) -> None:
+        """Note for others which ledger and quotas this worker uses, and tell if theirs are different."""
+        job = self._job.name
+        others = await apart(self._session.insist, lambda connection: join_job(connection, job, part.name, own))
+        if text := difference(own, others):
+            self._stderr.note(text)
+
     async def _take(self, part: PartStanding) -> None:
         """Bring a part to its end, unless somebody else has it by now."""
-        done = sum(not other.left for other in self.parts)
-        self._stderr.print(
-            f"part {part.name} of {len(self.parts)}: {describe.quantity(part.left, 'row')} left of {part.rows:,}; "
-            f"{done} of {describe.quantity(len(self.parts), 'part')} done",
-            event="part",
-            part=part.name,
-            rows=part.rows,
-            left=part.left,
-        )
         drive = self._drive = self._drive_of(part, self._watch)
         try:
-            await drive.run()
+            await drive.run(partial(self._begin, part))
         except (JournalError, BaseExceptionGroup) as failure:
             error = first_of(failure)
             if isinstance(error, FenceLost):
@@ -152,8 +157,23 @@ class Worker:
             self._drive = None
             if summary := drive.summary():
                 self.figures.add(summary)
-                self.figures.parts += 1
+                self.figures.parts += bool(summary.attempts or summary.settled)
         await self._note_end(part)
+
+    async def _begin(self, part: PartStanding) -> None:
+        """The part is ours now."""
+        done = sum(not other.left for other in self.parts)
+        self._stderr.print(
+            f"part {part.name} of {len(self.parts)}: {describe.quantity(part.left, 'row')} left of {part.rows:,}; "
+            f"{done} of {describe.quantity(len(self.parts), 'part')} done",
+            event="part",
+            part=part.name,
+            rows=part.rows,
+            left=part.left,
+        )
+        if self._quotas:
+            await self._join(part, self._quotas)
+            self._quotas = None
 
     async def _note_end(self, part: PartStanding) -> None:
         """Remember how far the part is, so that it is not taken again for nothing."""
@@ -170,3 +190,13 @@ class Worker:
             )
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._is_stopped.wait(), max(SHORTEST_S, min(LONGEST_S, seconds)))
+
+
+def quotas_of(settings: Settings) -> WorkerQuotas:
+    """Which quotas a worker with these settings keeps, and where it counts them."""
+    quotas = tuple(sorted(window.text for window in windows_for(settings)))
+    if not quotas:
+        return WorkerQuotas("", ())
+    ledger = settings.ledger
+    shown = f"{ledger_path(ledger)} on {host_name()}" if ledger is None or isinstance(ledger, Path) else named(ledger)
+    return WorkerQuotas(shown, quotas, settings.quota_share)

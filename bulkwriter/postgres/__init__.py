@@ -8,6 +8,7 @@
     log         what the journal of a part committed, group by group
     part        opens the journal of a part: claim, replay, ship
     loading     a source becomes a job; `jobs`: what a job is, and how its parts stand
+    worker_quotas   which ledger and quotas the workers of a job use
     desk        which part a worker takes next; `part_source`: the part's rows
     reading     a job, or a part, as a journal that commands read
 

@@ -118,7 +118,10 @@ class Address:
             raise UsageError(f"{self.shown} has more names than DATABASE/JOB/PART", hint=LIKE)
         for name in (self.job, self.part):
             if name and not (NAME.fullmatch(name) and name.strip(".")):
-                raise UsageError(f"{name!r} is no name of a job or of a part", hint="1 to 64 of A-Z a-z 0-9 . _ -")
+                raise UsageError(
+                    f"{name!r} is no name of a job or of a part",
+                    hint="1 to 64 of A-Z a-z 0-9 . _ -, and not dots alone",
+                )
         if self.part and not self.job:
             raise UsageError(f"{self.shown} names a part and no job", hint=LIKE)
         for _, port in self.hosts:

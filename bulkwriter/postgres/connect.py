@@ -53,6 +53,7 @@ FINAL: Final = re.compile(
     r"|authentication method|channel binding",
     re.IGNORECASE,
 )
+PASSWORD: Final = re.compile(r"password authentication failed|no password supplied", re.IGNORECASE)
 PASSING: Final = re.compile(
     r"refused|timed? ?out|starting up|shutting down|recovery|too many|resolve|translate host|remaining connection",
     re.IGNORECASE,
@@ -165,6 +166,10 @@ def problem_of(error: psycopg.Error, address: Address) -> Problem:
     if state is None:
         if is_of_connection(error) and not (FINAL.search(said) and not PASSING.search(said)):
             return Problem(f"{where}: {said}", "is it running, and can it be reached from here?", passes=True)
+        if PASSWORD.search(said):
+            return Problem(
+                f"{where}: {said}", "the password is that of PGPASSWORD, ~/.pgpass or PGPASSFILE", passes=False
+            )
         return Problem(f"{where}: {said}", "psql takes the same URL: try it there", passes=False)
     if state in NO_SCHEMA:
         return Problem(f"{where}: its tables are not there, or not of this version ({said})", INIT, passes=False)

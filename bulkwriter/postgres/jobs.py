@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -97,6 +97,17 @@ def counts_of(parts: Sequence[PartStanding]) -> tuple[Counts, Rows]:
     names = [field.name for field in fields(Counts)]
     counts = Counts(*(sum(getattr(part.counts, name) for part in parts) for name in names))
     return counts, Rows.known(sum(part.rows for part in parts), is_exact=True, read=counts.pairs)
+
+
+def loaded_counts_of(parts: Sequence[PartStanding]) -> tuple[Counts, Rows]:
+    """The same for people who know that all rows were loaded: those that no worker has come to count as pending.
+
+    What of them is no pair, or a repeated one, is known once a worker reads it.
+    """
+    counts, rows = counts_of(parts)
+    unread = sum(part.not_read for part in parts)
+    counts = replace(counts, pending=counts.pending + unread)
+    return counts, Rows.known(rows.total, is_exact=True, read=counts.pairs)
 
 
 def find(connection: Connection[Any], name: str) -> Job | None:

@@ -62,6 +62,10 @@ GROUPS_EACH: Final = 200
 MOST_NAMES: Final = 10
 """Names of jobs or parts that an error shows."""
 RATE_MAX: Final = 1e9
+OF_ONE_PART: Final = ("believes", "holds_until")
+"""What a worker notes of its own part alone; of several it is not told."""
+OF_ONE_KIND: Final = ("held_by", "held_kind")
+"""What is told of several as well, where they all are held back by the same."""
 NOBODY: Final = JournalIdentity("http://localhost", "", ("", ""), ORIGINAL)
 """Of a journal that its log will give its identity."""
 
@@ -251,4 +255,8 @@ def run_note(parts: Sequence[PartStanding], metas: Sequence[Mapping[str, str]]) 
     }
     ledger = latest.get("ledger")
     shared = {} if isinstance(ledger, str) and is_postgres(ledger) else {"quota": ["none"], "ledger": None}
+    kinds = {note.get("held_kind") for note in working}
+    of_one = OF_ONE_PART if len(kinds) == 1 else (*OF_ONE_PART, *OF_ONE_KIND)
+    if len(working) > 1:
+        latest = {name: value for name, value in latest.items() if name not in of_one}
     return json.dumps(latest | rates | {"unmet": 0} | shared)

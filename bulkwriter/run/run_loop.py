@@ -179,7 +179,7 @@ class RunLoop:
         """End the run for good: nothing new is sent.  The first error counts, but a failed disk overrides it."""
         if self.error is None or (is_of_journal(error) and not is_of_journal(self.error)):
             self.error = stops.true_without_journal(error, self._settings)
-            self.tell(Stopping(error.message, error.hint, is_error=True))
+            self.tell(Stopping(error.message, error.hint, is_error=True, code=error.code))
             self.soon()
         self.halt()
 

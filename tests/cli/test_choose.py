@@ -261,3 +261,13 @@ def test_no_secret_is_ever_the_value_of_a_flag(flag: str) -> None:
 )
 def test_a_proxy_is_shown_without_its_password(proxy: str, shown: str) -> None:
     assert choose.without_password(proxy) == shown
+
+
+def test_seconds_are_taken_as_a_number_or_as_a_time() -> None:
+    def lease(text: str) -> object:
+        return command.make_context("run", ["p.csv", "--lease", text]).params["lease_s"]
+
+    assert [lease(text) for text in ("3", "3s", "1.5min", "1h", "1e2")] == [3.0, 3.0, 90.0, 3_600.0, 100.0]
+    for text in ("3 weeks", "s", "soon", ""):
+        with pytest.raises(click.BadParameter, match="a number of seconds, such as 3"):
+            lease(text)

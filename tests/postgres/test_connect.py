@@ -44,6 +44,7 @@ def test_the_port_asks_for_the_password_and_the_address_has_it(postgres: Databas
 def test_a_wrong_password_does_not_pass_and_is_not_shown(postgres: Database, given: str, said: str) -> None:
     found = problem(Address.parse(postgres.tcp.replace("@", given)))
     assert said in found.message
+    assert "PGPASSWORD, ~/.pgpass or PGPASSFILE" in found.hint
     assert not found.passes
     assert "canary-password" not in found.message + found.hint
 
