@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..entities import Entity, entity_of
 from ..entities.completed_lessons import COMPLETED_LESSONS
-from ..errors import BulkwriterError, Exit, FenceLost, JournalError, UsageError
-from ..events import Event, Stopping
+from ..errors import BulkwriterError, Exit, JournalError, UsageError
+from ..events import Event
 from ..model import Counts, Ended, Rows, Summary
 from ..postgres import jobs
 from ..postgres.jobs import Job, PartStanding
@@ -34,7 +34,7 @@ from . import choose, describe
 from .drive import Drive, progress_form
 from .ending import Ending, end_facts, summary_lines
 from .lifecycle import FinalReport, Invocation
-from .worker import Worker, WorkerFigures
+from .worker import Worker, WorkerFigures, is_take_over
 from .worker_options import work_command
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ class JobCommand:
 
     def _lines_of_part(self, event: Event) -> None:
         """That a part was taken over ends its run, but not the worker, who says it."""
-        if not (isinstance(event, Stopping) and event.code == FenceLost.code):
+        if not is_take_over(event):
             self._invocation.event_lines(event)
 
     def _metrics(self) -> Any:

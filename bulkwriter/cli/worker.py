@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import FenceLost, JournalError
+from ..events import Event, Stopping
 from ..model import Ended, Summary
 from ..postgres.connect import host_name
 from ..postgres.desk import Desk, PartSeen, by_name
@@ -190,6 +191,11 @@ class Worker:
             )
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._is_stopped.wait(), max(SHORTEST_S, min(LONGEST_S, seconds)))
+
+
+def is_take_over(event: Event) -> bool:
+    """Whether a run ends since another worker has taken its part over."""
+    return isinstance(event, Stopping) and event.code == FenceLost.code
 
 
 def quotas_of(settings: Settings) -> WorkerQuotas:

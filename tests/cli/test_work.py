@@ -128,6 +128,7 @@ def test_run_loads_works_and_goes_on_and_undo_takes_it_back(here: Here, source: 
         assert "601 of 601 rows are settled, 0 left" in here("runs", job).out
         undone = here("undo", job, "--base-url", server.base_url, "--yes", "--doubt-wait=0.4", "--json")
         assert (undone.code, json.loads(undone.out)["deleted"], on_server(server)) == (0, 529, [])
+        assert ("would write these pairs again" in undone.err, "--refresh" in undone.err) == (True, False)
         assert (status(here, job)["undone_deleted"], status(here, job)["pending"]) == (529, 529)
         assert here("work", job, "--base-url", server.base_url, "--json", *COMMON).counts("created") == (529,)
         assert server.truth()["doubles"] == 0

@@ -1,0 +1,93 @@
+"""What a worker of a job says and counts of its parts: a take-over is one note, and what sent nothing counts not."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from bulkwriter.cli.worker import Worker, is_take_over, quotas_of
+from bulkwriter.errors import FenceLost, JournalError
+from bulkwriter.events import Stopping
+from bulkwriter.model import Counts, Summary
+from bulkwriter.postgres.jobs import find, opened
+from bulkwriter.postgres.loading import load
+from bulkwriter.settings import Settings
+from tests.postgres.test_loading import PLAN, source_of, text
+from tests.postgres_server import Database
+
+
+class Said(list[str]):
+    """A stderr."""
+
+    def print(self, text: str, **facts: object) -> None:
+        self.append(text)
+
+    def note(self, text: str) -> None:
+        self.append(text)
+
+
+class FakeDrive:
+    """The run of a part that ends as `end` says, once the part is open; `attempts` are what it sent."""
+
+    def __init__(self, end: Callable[[], object], *, attempts: int = 0, error: Exception | None = None) -> None:
+        self._end, self._attempts, self._error = end, attempts, error
+
+    async def run(self, begins: Callable[[], Awaitable[object]]) -> None:
+        if isinstance(self._error, JournalError) and self._error.code == "held":
+            raise self._error
+        await begins()
+        self._end()
+        if self._error:
+            raise self._error
+
+    def stop(self, number: signal.Signals) -> None:
+        pass
+
+    def summary(self) -> Summary:
+        return Summary(counts=Counts(), journal=None, attempts=self._attempts)
+
+
+def test_a_take_over_is_one_note_and_parts_are_told_once_they_are_ours(postgres: Database, tmp_path: Path) -> None:
+    said = Said()
+    worker: Worker
+
+    async def main() -> None:
+        nonlocal worker
+        with opened(postgres.address) as connection:
+            await load(connection, source_of(tmp_path, text(20)), PLAN)
+            job = find(connection, PLAN.name)
+        assert job
+        drives: list[Any] = [
+            FakeDrive(lambda: None, error=JournalError("held", code="held")),
+            FakeDrive(lambda: None, attempts=3, error=FenceLost("backfill/1 was taken over by h")),
+            FakeDrive(lambda: worker.stop(signal.SIGTERM)),
+        ]
+        worker = Worker(
+            said,  # type: ignore[arg-type]
+            postgres.address,
+            job,
+            Settings(base_url="http://127.0.0.1:9"),
+            drive_of=lambda part, watch: drives.pop(0),
+        )
+        await worker.run()
+
+    asyncio.run(main())
+    assert [line.partition(" ")[0] for line in said] == ["part", "backfill/1", "part"]
+    assert (worker.figures.parts, worker.figures.attempts) == (1, 3)
+
+
+def test_only_a_take_over_is_left_to_the_worker_to_tell() -> None:
+    assert is_take_over(Stopping("x", is_error=True, code=FenceLost.code))
+    assert not is_take_over(Stopping("x", is_error=True, code=JournalError.code))
+    assert not is_take_over(Stopping("SIGTERM"))
+
+
+def test_where_a_worker_counts() -> None:
+    assert quotas_of(Settings(base_url="http://127.0.0.1:9")) == ("", (), 1.0)
+    kept = quotas_of(Settings(base_url="https://x", quota=("write:60/min",), quota_share=0.5, ledger=Path("/l.db")))
+    assert (kept.ledger.startswith("/l.db on "), kept.share) == (True, 0.5)
+    shared = quotas_of(Settings(base_url="https://x", ledger="postgresql://bw@db/ops"))
+    assert shared.ledger == "postgresql://db/ops"
