@@ -88,8 +88,9 @@ patience_s, give_up_after_s, timeout.  Then
 
 The limits and latencies of the stub, and its tokens' lives, go by this clock
 too.  It works from any thread and event loop.  Untouched, it is the machine's.
-Each wait costs some milliseconds.  The scenario can also lose replies, answer
-late, refuse pairs and be down (bulkwriter help stub).
+Sleeps of your own service stay real.  Each wait costs some milliseconds, and a
+day of a quota that is spent some seconds.  The scenario can also lose replies,
+answer late, refuse pairs and be down (bulkwriter help stub).
 
 An example, which is a test of this package as well:
 
@@ -117,8 +118,10 @@ def test_a_batch(bulkwriter_bench, bulkwriter_expect):
 WORKFLOW: Final = """\
 set -eu
 base=$(git merge-base origin/main HEAD)
-git worktree add -f ../base "$base"
-(cd ../base && python -m pytest -q bench --bulkwriter-figures=../base.json)
+rm -rf ../base && git worktree prune && git worktree add ../base "$base"
+echo '{}' > ../base.json
+[ ! -d ../base/bench ] ||
+  (cd ../base && python -m pytest -q bench --bulkwriter-figures=../base.json)
 python -m pytest -q bench --bulkwriter-figures=../head.json \\
   --bulkwriter-base=../base.json --bulkwriter-most-worse=1.15
 """
@@ -141,7 +144,8 @@ the change on one machine, in one job, and compare the two:
     + indent(WORKFLOW, "  ")
     + """
 A test whose figure is more than 1.15 times that of the base fails and says
-both; one that the base does not have is only measured.  1.15 is about what a
+both; one that the base does not have is only measured.  Let each loop run to
+its end: a loop that is left by break has no figure.  1.15 is about what a
 shared runner needs.  Each file is JSON: {test: seconds}.  Where your service is
 installed and not run from its folder, install each side before its own pytest.
 

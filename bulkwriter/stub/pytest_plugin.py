@@ -105,10 +105,16 @@ def bulkwriter_bench(
     request: pytest.FixtureRequest, bulkwriter_settings: Settings, bulkwriter_stub: StubThread, tmp_path: Path
 ) -> Bench:
     """`for settings in bulkwriter_bench():` measures what is done with them; `bulkwriter help ci` has an example."""
-    from .bench import Bench, Figures
+    from ..errors import UsageError
+    from .bench import Bench, Figures, read_figures
 
     option = request.config.getoption
     path, base = option("--bulkwriter-figures"), option("--bulkwriter-base")
+    if base:
+        try:
+            read_figures(Path(base))
+        except UsageError as error:  # before anything is measured
+            pytest.fail(str(error), pytrace=False)
     figures = Figures(
         path=Path(path) if path else None,
         base=Path(base) if base else None,

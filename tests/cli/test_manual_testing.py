@@ -83,6 +83,16 @@ def test_the_workflow_measures_both_and_ends_with_1_on_a_step_back(tmp_path: Pat
     assert base.keys() == head.keys() == {"bench/test_cost.py::test_a_batch"}
 
     (tmp_path / "base.json").write_text(json.dumps({test: seconds / 1_000 for test, seconds in base.items()}))
-    code, said = sh("\n".join(generous.splitlines()[-2:]))
+    again = "\n".join(generous.splitlines()[-2:])
+    code, said = sh(again)
     assert code == 1
     assert "times as much; allowed is 50" in said
+    (tmp_path / "base.json").unlink()
+    code, said = sh(again)
+    assert code == 1
+    assert "base.json has no figures" in said
+    git(change, "mv", "bench", "measured")
+    git(change, "commit", "-q", "-m", "no benchmarks yet")
+    git(change, "mv", "measured", "bench")
+    assert sh(generous.replace("origin/main", "HEAD"))[0] == 0  # on a kept folder, and a base without benchmarks
+    assert json.loads((tmp_path / "base.json").read_text()) == {}
