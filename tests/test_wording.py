@@ -28,6 +28,7 @@ NO_HINTS = {
     "held back by": {"the ceiling, --rate ", " of about ", ", as --in-flight says"},  # `Snapshot.held_by`, of a run
     "the end of a run": {"as many pairs were sent as --limit allows"},
     "for whoever runs the database": {"bulkwriter ledger init URL --grant ROLE"},
+    "for whoever runs the cluster": {"`ray start --head`", "`ray status --address X`"},
     "for pip, uv and pipx": {"in the clone: uv tool install --reinstall '.["},
 }
 """Texts that are no hints: shown as they are."""

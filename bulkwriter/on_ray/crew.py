@@ -35,7 +35,7 @@ KINDS: Final[dict[int, type[BulkwriterError]]] = {
     2: UsageError, 4: ConfigurationStop, 5: JournalError, 6: SourceError, 75: TryLater,
 }  # fmt: skip
 GONE: Final = "the Ray cluster is gone, or has ended its driver"
-RESUMES: Final = "the same command, on this cluster or on another one, goes on; -v shows what Ray says"
+RESUMES: Final = "the same job goes on, on this cluster or on another one; -v shows what Ray says"
 LEAVE_S: Final = 10.0
 """How long the driver may take to leave its cluster, once the work is done: without a head Ray takes longer."""
 MOST_LINE_BYTES: Final = 1 << 20

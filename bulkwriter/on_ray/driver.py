@@ -170,8 +170,8 @@ def first_line(error: BaseException) -> str:
 
 def _hint(address: str) -> str:
     if address:
-        return f"is `ray status --address {address}` answered from here?  The same command on another cluster resumes"
-    return "start one with `ray start --head`, and name it: --on ray:auto"
+        return f"is `ray status --address {address}` answered from here?  On another cluster the job goes on as well"
+    return "start one with `ray start --head`, and give its address"
 
 
 if __name__ == "__main__":
