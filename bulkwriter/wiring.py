@@ -24,6 +24,7 @@ from .entities import Entity
 from .entities.completed_lessons import COMPLETED_LESSONS
 from .errors import BulkwriterError, Exit, JournalError
 from .events import Event, Note
+from .guarded import guarded
 from .model import Ended, Intent, State
 from .net.dial import load_tls, needs_tls
 from .net.pool import most_lanes
@@ -160,7 +161,7 @@ class Assembly:
     def _tell_soon(self, text: str) -> None:
         """From the journal's thread."""
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._tell, Note(text))
+            self._loop.call_soon_threadsafe(guarded(self._tell, lambda error: None), Note(text))
 
     async def _read_stored(self) -> Stored:
         store = self.store

@@ -62,7 +62,18 @@ MAY_USE: dict[str, set[str]] = {
     "sources": {"entities", "errors", "guarded", "model", "shell", "threads", "wording"},
     # look, wait and act
     "quota": {*NOUNS, "clocks", "core", "guarded", "net", "postgres", "store", "threads"},
-    "postgres": {"__version__", "core", "entities", "errors", "model", "quota", "sources", "store", "threads"},
+    "postgres": {
+        "__version__",
+        "core",
+        "entities",
+        "errors",
+        "guarded",
+        "model",
+        "quota",
+        "sources",
+        "store",
+        "threads",
+    },
     "listing": {*NOUNS, "clocks", "core", "entities", "net"},
     "run": {
         *NOUNS,
@@ -100,6 +111,7 @@ MAY_USE: dict[str, set[str]] = {
         "entities",
         "errors",
         "events",
+        "guarded",
         "model",
         "net",
         "postgres",

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .. import __version__
 from ..errors import JournalError, SourceError
+from ..guarded import guarded
 from ..model import Batch
 from ..sources import Source
 from ..sources.parts import PartRows, divided, encode, together
@@ -280,7 +281,7 @@ async def apart(call: Callable[..., T], *args: Any) -> T:
         except Exception as failed:
             result, error = None, failed
         try:
-            loop.call_soon_threadsafe(settle, result, error)
+            loop.call_soon_threadsafe(guarded(settle, future.set_exception), result, error)
         except RuntimeError:
             return  # the loop is closed: nobody waits any more
 

@@ -63,12 +63,12 @@ def is_short(text: str) -> bool:
     """Slots by window and step, and what clients hold: JSON."""
     try:
         value = json.loads(text)
-        steps = [(key, *step) for key, steps in value["cooling"].items() for step in steps]
         holders = [list(one) for one in value["holders"].values()]
-        held = [(key, n) for *_, slots, _ in holders for key, n in slots.items()]
+        rows = [*value["used"].items(), *(row for *_, slots, _ in holders for row in slots.items())]
+        steps = [(key, *step) for key, steps in rows for step in steps]
         waits = [(key, *times) for *_, waits in holders for key, times in waits.items()]
-        keys = [*value["cooling"], *(key for key, *_ in (*held, *waits))]
-        counts = [*(n for _, _, n in steps), *(one[0] for one in holders), *(n for _, n in held)]
+        keys = [*(key for key, _ in rows), *(key for key, *_ in waits)]
+        counts = [*(n for _, _, n in steps), *(one[0] for one in holders)]
         times = [*(t for _, *pair in waits for t in pair), *(t for one in holders for t in one[1:3])]
         kinds, lengths = zip(*(key.split("/") for key in keys), strict=True) if keys else ((), ())
         times += [step * float(key.split("/")[1]) * 1.0002 / 512 for key, step, _ in steps]
