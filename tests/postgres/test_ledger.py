@@ -236,7 +236,7 @@ def test_a_wait_for_the_database_ends_with_the_run(postgres: Database, clock: Se
     [
         ({"user": "nobody-here"}, "does not exist", "psql"),
         ({"database": "template1"}, "tables are not there", "bulkwriter ledger init"),
-        ({"options": (), "hosts": (("127.0.0.1", "PORT"),)}, "password", "psql"),
+        ({"options": (), "hosts": (("127.0.0.1", "PORT"),)}, "password", "PGPASSWORD"),
     ],
 )
 def test_what_does_not_pass_is_an_error_that_says_what_to_do(

@@ -187,8 +187,8 @@ def test_what_was_committed_here_and_not_shipped_is_not_there_for_the_next(postg
 
 
 class Child:
-    def __init__(self, server: StubThread, postgres: Database, home: Path, *twin: str) -> None:
-        command = [sys.executable, "-m", "tests.support.part_child", server.base_url, url_of(postgres), "250", *twin]
+    def __init__(self, server: StubThread, postgres: Database, home: Path) -> None:
+        command = [sys.executable, "-m", "tests.support.part_child", server.base_url, url_of(postgres), "250"]
         env = {**os.environ, "XDG_STATE_HOME": str(home)}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True)
 
@@ -198,18 +198,16 @@ class Child:
 
 
 @pytest.mark.slow
-def test_a_writer_that_sleeps_or_dies_is_taken_over_and_doubles_nothing_but_the_twin_without_a_fence_does(
-    postgres: Database, tmp_path: Path
-) -> None:
-    """The three at a time: killed; stopped for longer than its lease and woken up; the same with a broken twin."""
-    acts = {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP, "unfenced": signal.SIGSTOP}
+def test_a_writer_that_sleeps_or_dies_is_taken_over_and_doubles_nothing(postgres: Database, tmp_path: Path) -> None:
+    """Two at a time: killed; stopped for longer than its lease and woken up.
+
+    That a writer without a fence doubles is shown by `scripts/machines dense --unfenced`: it is a matter of chance.
+    """
+    acts = {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP}
     databases = {act: postgres.server.database() for act in acts}
-    with stub(latency_s=0.03) as one, stub(latency_s=0.03) as two, stub(latency_s=0.03) as three:
-        servers = dict(zip(acts, (one, two, three), strict=True))
-        first = {
-            act: Child(servers[act], databases[act], tmp_path / act, *([act] if act == "unfenced" else []))
-            for act in acts
-        }
+    with stub(latency_s=0.03) as one, stub(latency_s=0.03) as two:
+        servers = dict(zip(acts, (one, two), strict=True))
+        first = {act: Child(servers[act], databases[act], tmp_path / act) for act in acts}
         for act, number in acts.items():
             soon(lambda act=act: truth(servers[act])[0] >= 60)  # type: ignore[misc]
             first[act].process.send_signal(number)
@@ -217,10 +215,8 @@ def test_a_writer_that_sleeps_or_dies_is_taken_over_and_doubles_nothing_but_the_
         for act in acts:
             assert json.loads(second[act].said())["created"] == 250, act
             assert truth(servers[act]) == (250, 0)
-        for act in ("stopped", "unfenced"):
-            first[act].process.send_signal(signal.SIGCONT)
-            assert first[act].said() == "fence", act
+        first["stopped"].process.send_signal(signal.SIGCONT)
+        assert first["stopped"].said() == "fence"
         assert first["killed"].process.wait(10) == -signal.SIGKILL
         first["killed"].process.communicate()
         assert truth(servers["stopped"]) == (250, 0)
-        assert truth(servers["unfenced"])[1] > 0, "a test that cannot fail"
