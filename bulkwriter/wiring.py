@@ -155,8 +155,7 @@ class Assembly:
             return None
         from .postgres.part import PartSettings, PartStore
 
-        named = {name: getattr(settings, name) for name in PartSettings._fields}
-        return PartStore(settings.journal, PartSettings(**named), note=self._tell_soon, watch=watch)
+        return PartStore(settings.journal, PartSettings.of(settings), note=self._tell_soon, watch=watch)
 
     def _tell_soon(self, text: str) -> None:
         """From the journal's thread."""

@@ -174,7 +174,7 @@ class BulkWriter:
                 if warm_start:
                     engine.run.spawn(warm_start.keep, engine)
                 if fence := assembly.ports.fence:
-                    engine.run.spawn(holding.renew, engine, fence)
+                    engine.run.spawn(holding.renew, engine.ports.store, fence, engine.run.soon)
                     engine.run.spawn(holding.watch, engine, fence)
                 opened.set_result(None)
                 await self._is_left.wait()

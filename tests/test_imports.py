@@ -41,7 +41,7 @@ MAY_USE: dict[str, set[str]] = {
     # how the event loop may call what is ours, and what no cancellation breaks in two
     "guarded": set(),
     "shielded": set(),
-    "threads": {"errors"},
+    "threads": {"errors", "guarded"},
     # decide, talk, remember, read
     "core": {"amounts", "errors", "metrics", "model", "rows", "settings", "wording"},
     "adaptive": {"model"},
@@ -67,7 +67,6 @@ MAY_USE: dict[str, set[str]] = {
         "core",
         "entities",
         "errors",
-        "guarded",
         "model",
         "quota",
         "sources",
@@ -81,7 +80,6 @@ MAY_USE: dict[str, set[str]] = {
         "clocks",
         "core",
         "entities",
-        "guarded",
         "listing",
         "net",
         "quota",

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model import iso
+from ..postgres.lease import shown_holder
 from . import describe
 
 if TYPE_CHECKING:
@@ -69,8 +70,3 @@ def line_of(part: dict[str, Any]) -> str:
     if part["holder"] and part["left"]:
         return f"{words}, left by {shown_holder(part['holder'])} without a word"
     return words
-
-
-def shown_holder(holder: str) -> str:
-    """Host and process, without the word that tells one claim from another."""
-    return holder.rpartition(" ")[0] or holder

@@ -128,7 +128,7 @@ class UndoCommand(CountingCommand):
         self, address: Address, settings: Settings, identity: JournalIdentity, entity: Entity, plan: UndoPlan
     ) -> None:
         """Ask, then go through the parts of a job."""
-        from ..postgres.jobs import find, opened, parts_of, parts_of_services
+        from ..postgres.jobs import opened, standing
         from ..postgres.loading import apart
         from ..server_client import ServerClient
         from ..verify.session import ServerSession
@@ -136,10 +136,10 @@ class UndoCommand(CountingCommand):
 
         def read() -> Any:
             with opened(address) as connection:
-                job = find(connection, address.job)
-                return parts_of(connection, job) if job else parts_of_services(connection, address.job)
+                return standing(connection, address.job)
 
-        parts = [part for part in await apart(read) if address.part in ("", part.name)]
+        _, parts = await apart(read)
+        parts = [part for part in parts if address.part in ("", part.name)]
         refuse_held(address, parts)
         invocation = self._invocation
         async with ServerClient(settings, entity, tell=invocation.event_lines) as connection:

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from ..errors import Exit, JournalError
+from ..errors import JournalError
 from ..postgres.jobs import PartStanding
 from ..postgres.lease import shown_holder
 from ..postgres.loading import apart
 from ..postgres.part import PartSettings, PartStore
-from ..quota.eta import WorkAhead
+from ..run.holding import renew
 from ..store.journal_writer import JournalWriter
 from ..verify.delete_created import Deletions
-from ..verify.undo import Undo, UndoPlan, UndoSnapshot
+from ..verify.undo import Undo, UndoPlan, UndoSnapshot, UndoStanding
 
 if TYPE_CHECKING:
     from ..postgres.address import Address
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MOST_NAMES: Final = 5
 
 
-class JobUndo:
+class JobUndo(UndoStanding):
     """The undo of all parts of a job: `run` goes through them; `tally`, `left` and the rest are those of all."""
 
     def __init__(
@@ -65,9 +65,8 @@ class JobUndo:
 
     async def _undo(self, part: PartStanding, identity: JournalIdentity, note: Callable[..., None]) -> None:
         settings, stop = self._settings, self._session.stop
-        named = {name: getattr(settings, name) for name in PartSettings._fields}
         place = self._address.with_job(self._address.job, part.name)
-        claimed = PartStore(place, PartSettings(**named), note=lambda text: None)
+        claimed = PartStore(place, PartSettings.of(settings), note=lambda text: None)
         store = JournalWriter(open_journal=claimed.open)
         try:
             await store.open(
@@ -106,11 +105,6 @@ class JobUndo:
         )
 
     @property
-    def refusal(self) -> str:
-        """What the server last refused a delete with, or empty."""
-        return self._session.deleter.refusal
-
-    @property
     def in_doubt(self) -> int:
         return sum(undo.in_doubt for undo in self._undos) + sum(part.counts.in_doubt for part in self._not_begun)
 
@@ -118,20 +112,9 @@ class JobUndo:
     def left(self) -> int:
         return sum(undo.left for undo in self._undos) + sum(part.counts.created for part in self._not_begun)
 
-    @property
-    def exit_code(self) -> Exit:
-        if self.in_doubt:
-            return Exit.DOUBTS
-        return Exit.INCOMPLETE if self.left or self.tally.left_alone else Exit.OK
-
     def plan(self) -> UndoPlan:
         """What there was to do before it began."""
         return self._plan
-
-    def expected_s(self) -> float | None:
-        """How long the deletes will take under the quotas; None where nothing is known."""
-        work = WorkAhead(writes=self.plan().records, rate_per_s=0.0)
-        return self._session.eta.seconds(work, self._session.clock())
 
     def snapshot(self) -> UndoSnapshot:
         """How far it is: the part that is undone now gives the rate."""
@@ -157,13 +140,7 @@ def refuse_held(address: Address, parts: Sequence[PartStanding]) -> None:
 @contextlib.asynccontextmanager
 async def renewed(store: JournalWriter, part: PartStore) -> AsyncIterator[None]:
     """Keep the lease of a part while the block runs, also while nothing is written."""
-
-    async def renew() -> None:
-        while True:
-            await asyncio.sleep(part.log.renew_s / 4)
-            await store.run(lambda journal: part.log.renew())
-
-    task = asyncio.create_task(renew(), name="lease")
+    task = asyncio.create_task(renew(store, part.log), name="lease")
     try:
         yield
     finally:

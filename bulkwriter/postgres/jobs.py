@@ -15,9 +15,10 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import JournalError, SourceError, StoreGone
+from ..errors import JournalError, StoreGone
 from ..model import Batch, Counts, Rows
 from ..sources.parts import PartRows, decode
+from ..store.opening import IdentityHints, require_same
 from ..store.schema import JournalIdentity
 from .connect import PostgresProblem, Problem, connect, problem_of
 from .schema import check
@@ -31,6 +32,11 @@ DEALT_BY: Final = "splitmix64"
 """The rule of `sources.parts.part_of`."""
 FETCH_ROWS: Final = 16_384
 """Rows of a part that are fetched at a time: 0.5 MB, and one connection each 16,384 rows is not felt."""
+OTHER_JOB: Final = IdentityHints(
+    "name that --base-url and --account again, or another job",
+    "the command that began it goes on with it; for other records name another job",
+    "name the same columns again, or another job",
+)
 RESTORE: Final = "the database was changed by others, or is damaged: restore it from its backup"
 
 
@@ -136,32 +142,15 @@ def names(connection: Connection[Any]) -> list[str]:
     return [name for (name,) in found.fetchall()]
 
 
-def parts_of_services(connection: Connection[Any], name: str) -> list[PartStanding]:
-    """Parts of a job that nobody loaded: services named them."""
-    return [*read_parts(connection, name).values()]
-
-
 def check_identity(found: JournalIdentity, shown: str, wanted: JournalIdentity) -> None:
     """Raise `JournalError` or `SourceError` if a job of `found` must not be worked on with these settings."""
-    if (found.base_url, found.account) != (wanted.base_url, wanted.account):
-        raise JournalError(
-            f"{shown} belongs to {place(found)}, not to {place(wanted)}",
-            hint="name that --base-url and --account again, or another job",
-        )
-    if found.entity != wanted.entity:
-        raise JournalError(
-            f"{shown} is of {found.entity} records, not of {wanted.entity}",
-            hint="the command that began it goes on with it; for other records name another job",
-        )
-    if not found.has_columns(wanted.columns):
-        raise SourceError(
-            f"{shown} was loaded from the columns {', '.join(found.columns)}, not {', '.join(wanted.columns)}",
-            hint="name the same columns again, or another job",
-        )
+    require_same(found, wanted, shown, made="loaded", hints=OTHER_JOB)
 
 
-def place(identity: JournalIdentity) -> str:
-    return identity.base_url + (f" (account {identity.account})" if identity.account else "")
+def standing(connection: Connection[Any], name: str) -> tuple[Job | None, list[PartStanding]]:
+    """A job, or None where nobody loaded it, and its parts: those that it was loaded into, else what services named."""
+    job = find(connection, name)
+    return job, parts_of(connection, job) if job else [*read_parts(connection, name).values()]
 
 
 def parts_of(connection: Connection[Any], job: Job) -> list[PartStanding]:

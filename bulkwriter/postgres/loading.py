@@ -14,20 +14,19 @@ Not here: what becomes of the parts (`jobs`, `lease`).
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .. import __version__
 from ..errors import JournalError, SourceError
-from ..guarded import guarded
 from ..model import Batch
 from ..sources import Source
 from ..sources.parts import PartRows, divided, encode, together
 from ..store.schema import JournalIdentity
-from ..threads import started
+from ..threads import begun
 from .connect import host_name
 from .jobs import DEALT_BY, Job, blocks_of, part_name
 
@@ -264,26 +263,5 @@ def _finish(connection: Connection[Any], job: str, rows: int) -> None:
 
 async def apart(call: Callable[..., T], *args: Any) -> T:
     """The result of a call that may wait for the network, made in a daemon thread: a hanging one ends with us."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
-
-    def make() -> None:
-        try:
-            result, error = call(*args), None
-        except Exception as failed:
-            result, error = None, failed
-        try:
-            loop.call_soon_threadsafe(guarded(settle, future.set_exception), result, error)
-        except RuntimeError:
-            return  # the loop is closed: nobody waits any more
-
-    started(make, name="bulkwriter-postgres")
+    _, future = begun(partial(call, *args), name="bulkwriter-postgres")
     return await future

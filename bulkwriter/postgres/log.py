@@ -21,7 +21,7 @@ Not here: what a group holds (`store.shipping`), the lease itself (`lease`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 PAGE: Final = 500
 """Groups that are read at a time: some 10 MB at most."""
+LATEST: Final = 2**63 - 1
+"""No group has a higher number."""
 OURS: Final = (
     f"job = %(job)s AND part = %(part)s AND token = %(token)s AND holder = %(holder)s AND timeline = {TIMELINE}"
 )
@@ -99,7 +101,7 @@ class PartLog:
 
     def groups(self) -> Iterator[tuple[int, bytes]]:
         """All groups that were there when the part was claimed, with their numbers, in order.  Keeps the lease."""
-        for page in read_groups(self._session, self.lease.job, self.lease.part, self.lease.shipped):
+        for page in read_groups(self._session.insist, self.lease.job, self.lease.part, self.lease.shipped):
             yield from page
             self.renew()
 
@@ -162,12 +164,16 @@ class PartLog:
             raise lost_commits(self.name)
 
 
-def read_groups(session: Session, job: str, part: str, last: int) -> Iterator[list[tuple[int, bytes]]]:
+Asking = Callable[[Callable[["Connection"], Any]], Any]
+"""Makes a call with a connection: `Session.insist`, or one that is open already."""
+
+
+def read_groups(ask: Asking, job: str, part: str, last: int) -> Iterator[list[tuple[int, bytes]]]:
     """The groups of a part up to number `last`, with their numbers, in order, in lists of at most `PAGE`."""
     after = 0
     while after < last:
         values = [job, part, after, last, PAGE]
-        rows = session.insist(lambda connection, values=values: connection.execute(READ, values).fetchall())  # type: ignore[misc]
+        rows = ask(lambda connection, values=values: connection.execute(READ, values).fetchall())  # type: ignore[misc]
         if not rows:
             return  # whoever replays sees that groups are missing
         page = [(int(number), bytes(payload)) for number, payload in rows]

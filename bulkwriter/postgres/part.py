@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import BulkwriterError, JournalError, UsageError
 from ..store.journal import Journal
@@ -59,6 +59,11 @@ class PartSettings(NamedTuple):
     list_lag_s: float
     give_up_after_s: float
     after_loss: bool
+
+    @classmethod
+    def of(cls, settings: Any) -> PartSettings:
+        """Those of a writer's `Settings`."""
+        return cls(**{name: getattr(settings, name) for name in cls._fields})
 
     @property
     def claim(self) -> Claim:
@@ -187,8 +192,9 @@ def make_rows(connection: Connection, address: Address, identity: JournalIdentit
         ).fetchone()
         base_url, account, entity, parts = found or ("", "", "", 0)
         if (normal_url(str(base_url)), account, entity) != (identity.base_url, identity.account, identity.entity):
+            theirs = JournalIdentity(str(base_url), str(account), identity.columns, str(entity))
             raise JournalError(
-                f"the job {job} is of {entity} records at {base_url}" + (f" (account {account})" if account else ""),
+                f"the job {job} is of {entity} records at {theirs.place}",
                 hint="name that --base-url and --account again, or another job in the URL",
             )
         if parts == 0:

@@ -50,15 +50,14 @@ from ..store.starts import (
     wall_of,
 )  # fmt: skip
 from .address import is_postgres
-from .jobs import Job, PartStanding, blocks_of, check_identity, find, names, opened, parts_of, parts_of_services
+from .jobs import Job, PartStanding, blocks_of, check_identity, names, opened, standing
+from .log import LATEST, read_groups
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
     from .address import Address
 
-GROUPS_EACH: Final = 200
-"""Groups that are fetched at a time: some MB at most."""
 MOST_NAMES: Final = 10
 """Names of jobs or parts that an error shows."""
 RATE_MAX: Final = 1e9
@@ -87,8 +86,7 @@ class JobReader(JournalReader):
             )
             path = folder / (address.part or address.job)
             with opened(address) as connection:
-                job = find(connection, address.job)
-                self.parts = parts_of(connection, job) if job else parts_of_services(connection, address.job)
+                job, self.parts = standing(connection, address.job)
                 if address.part:
                     self.parts = [part for part in self.parts if part.name == address.part]
                 if job:
@@ -161,15 +159,8 @@ def replayed(
 
 def groups_of(connection: Connection[Any], job: str, part: str) -> Iterator[tuple[int, bytes]]:
     """The groups of a part's log as they are now, in order, with their numbers."""
-    after = 0
-    while rows := connection.execute(
-        "SELECT number, payload FROM bulkwriter.groups WHERE job = %s AND part = %s AND number > %s"
-        " ORDER BY number LIMIT %s",
-        (job, part, after, GROUPS_EACH),
-    ).fetchall():
-        for number, payload in rows:
-            yield number, bytes(payload)
-        after = rows[-1][0]
+    for page in read_groups(lambda call: call(connection), job, part, LATEST):
+        yield from page
 
 
 def not_there(connection: Connection[Any], address: Address, parts: Sequence[PartStanding]) -> JournalError:

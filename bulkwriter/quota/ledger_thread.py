@@ -11,15 +11,12 @@ Invariant: the ledger is touched by one thread only.  Not here: what an exchange
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final, TypeVar
 
-from ..guarded import guarded
-from ..threads import started
+from ..threads import answer, carried_out, started
 from .ledger import Ledger
 
 T = TypeVar("T")
@@ -54,7 +51,7 @@ class LedgerThread:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if self._inline:
-            carry_out(lambda: step(self._open()), future)()
+            carried_out(lambda: step(self._open()), future)()
             return future
         if self._thread is None:
             self._thread = started(self._serve, loop, name="ledger")
@@ -92,24 +89,4 @@ class LedgerThread:
         while (handed_in := self._steps.get()) is not None:
             step, future = handed_in
             assert future is not None
-            tell = carry_out(lambda step=step: step(self._open()), future)  # type: ignore[misc]
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(guarded(tell, partial(fail, future)))
-
-
-def carry_out(call: Callable[[], T], future: asyncio.Future[T]) -> Callable[[], None]:
-    """Call it; what this returns gives the future what came of that."""
-    try:
-        return partial(give, future, call())
-    except BaseException as error:  # every waiting caller must hear of it
-        return partial(fail, future, error)
-
-
-def give(future: asyncio.Future[T], result: T) -> None:
-    if not future.done():
-        future.set_result(result)
-
-
-def fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
+            answer(lambda step=step: step(self._open()), future, loop)  # type: ignore[misc]

@@ -14,6 +14,7 @@ Not here: the lease, and how the database is reached (`postgres`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 import anyio
@@ -22,6 +23,7 @@ from ..events import Unwell, Well
 
 if TYPE_CHECKING:
     from .engine import Engine
+    from .ports import Store
 
 TICK_S: Final = 0.25
 """How often people and waiting calls may learn that sending has stopped, or goes on."""
@@ -48,12 +50,12 @@ class Fence(Protocol):
         ...
 
 
-async def renew(engine: Engine, fence: Fence) -> None:
-    """Renew the lease for ever."""
+async def renew(store: Store, fence: Fence, then: Callable[[], object] = lambda: None) -> None:
+    """Renew the lease for ever, and call `then` each time."""
     while True:
         await anyio.sleep(fence.renew_s / 4)
-        await engine.ports.store.run(lambda journal: fence.renew())
-        engine.run.soon()
+        await store.run(lambda journal: fence.renew())
+        then()
 
 
 async def watch(engine: Engine, fence: Fence) -> None:

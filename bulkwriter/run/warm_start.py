@@ -18,26 +18,23 @@ controller makes of the rate (`adaptive.memory`).
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
 import os
 import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import anyio
 
 from ..events import NotRemembered, Remembered
-from ..guarded import guarded
 from ..quota.build import windows_for
 from ..quota.ledger import account_key, ledger_path
 from ..settings import Settings
 from ..store.private import make_folder
-from ..threads import started
+from ..threads import begun
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -101,26 +98,7 @@ class WarmStart:
 
     async def _beside(self, step: Callable[[], T]) -> T | None:
         """Run `step` in a thread and return its result; None if that takes too long."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[T] = loop.create_future()
-
-        def give(result: T) -> None:
-            if not done.done():
-                done.set_result(result)
-
-        def fail(error: BaseException) -> None:
-            if not done.done():
-                done.set_exception(error)
-
-        def work() -> None:
-            try:
-                tell = partial(give, step())
-            except BaseException as error:
-                tell = partial(fail, error)
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(guarded(tell, fail))
-
-        self._thread = started(work, name="warm start")
+        self._thread, done = begun(step, name="warm start")
         with anyio.move_on_after(self._wait_s):
             return await done
         return None

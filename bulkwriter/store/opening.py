@@ -23,7 +23,7 @@ import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from .. import __version__
@@ -264,24 +264,36 @@ def identity_of(meta: Mapping[str, str], path: Path | str | None) -> JournalIden
 
 def check_identity(meta: Mapping[str, str], path: Path | str | None, wanted: JournalIdentity) -> None:
     """Raise `JournalError` or `SourceError` if a journal with this meta must not be used for `wanted`."""
-    found = identity_of(meta, path)
+    require_same(identity_of(meta, path), wanted, str(path), made="made", hints=OTHER_FILE)
+
+
+class IdentityHints(NamedTuple):
+    """What to do where the server or account, the kind of records, or the columns are others."""
+
+    place: str
+    entity: str
+    columns: str
+
+
+OTHER_FILE: Final = IdentityHints(
+    "name that --base-url and --account again, or another file with --journal; add --after-loss to a new one where "
+    "another run may just have written the same pairs there",
+    "the command that began it goes on with it; for other records name another file with --journal",
+    "name the same --lesson-column and --member-column again, or another file with --journal",
+)
+
+
+def require_same(
+    found: JournalIdentity, wanted: JournalIdentity, shown: str, *, made: str, hints: IdentityHints
+) -> None:
+    """Raise `JournalError` or `SourceError` if what belongs to `found` must not be used for `wanted`.
+
+    `made`: how it came of its columns, in a word.
+    """
     if (found.base_url, found.account) != (wanted.base_url, wanted.account):
-        raise JournalError(
-            f"{path} belongs to {_place(found)}, not to {_place(wanted)}",
-            hint="name that --base-url and --account again, or another file with --journal; add --after-loss to a new "
-            "one where another run may just have written the same pairs there",
-        )
+        raise JournalError(f"{shown} belongs to {found.place}, not to {wanted.place}", hint=hints.place)
     if found.entity != wanted.entity:
-        raise JournalError(
-            f"{path} is of {found.entity} records, not of {wanted.entity}",
-            hint="the command that began it goes on with it; for other records name another file with --journal",
-        )
+        raise JournalError(f"{shown} is of {found.entity} records, not of {wanted.entity}", hint=hints.entity)
     if not found.has_columns(wanted.columns):
-        raise SourceError(
-            f"{path} was made from the columns {', '.join(found.columns)}, not {', '.join(wanted.columns)}",
-            hint="name the same --lesson-column and --member-column again, or another file with --journal",
-        )
-
-
-def _place(identity: JournalIdentity) -> str:
-    return identity.base_url + (f" (account {identity.account})" if identity.account else "")
+        names = ", ".join(found.columns), ", ".join(wanted.columns)
+        raise SourceError(f"{shown} was {made} from the columns {names[0]}, not {names[1]}", hint=hints.columns)

@@ -122,6 +122,11 @@ class JournalIdentity:
     def of(cls, base_url: str, account: str | None, columns: tuple[str, str], entity: str) -> JournalIdentity:
         return cls(normal_url(base_url), account or "", columns, entity)
 
+    @property
+    def place(self) -> str:
+        """The server and the account, for people."""
+        return self.base_url + (f" (account {self.account})" if self.account else "")
+
     def has_columns(self, columns: tuple[str, str]) -> bool:
         """Whether these are the same columns, as sources compare them."""
         return [*map(column_key, self.columns)] == [*map(column_key, columns)]

@@ -16,6 +16,7 @@ not sent stays `created`.
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -76,7 +77,44 @@ class UndoSnapshot:
     throttled: int
 
 
-class Undo:
+class UndoStanding(ABC):
+    """What the figures of an undo say, whether it is of one journal or of all parts of a job."""
+
+    _session: ServerSession
+
+    @property
+    @abstractmethod
+    def tally(self) -> Deletions: ...
+
+    @property
+    @abstractmethod
+    def in_doubt(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def left(self) -> int:
+        """Records of this run that are still there, as far as is known."""
+
+    @abstractmethod
+    def plan(self) -> UndoPlan: ...
+
+    @property
+    def refusal(self) -> str:
+        """What the server last refused a delete with, or empty."""
+        return self._session.deleter.refusal
+
+    @property
+    def exit_code(self) -> Exit:
+        if self.in_doubt:
+            return Exit.DOUBTS
+        return Exit.INCOMPLETE if self.left or self.tally.left_alone else Exit.OK
+
+    def expected_s(self) -> float | None:
+        """How long the deletes will take under the quotas and what is spent of them; None where nothing is known."""
+        return self._session.eta.seconds(WorkAhead(writes=self.plan().records, rate_per_s=0.0), self._session.clock())
+
+
+class Undo(UndoStanding):
     """One undo in one process: `load`, `settle_doubts`, then `run`; setting the session's `stop` drains it any time.
 
     `doubts` are those of a run; `resumed` counts the records that an undo was about to delete when it was killed.
@@ -124,32 +162,16 @@ class Undo:
         return self._deleter.tally
 
     @property
-    def refusal(self) -> str:
-        """What the server last refused a delete with, or empty."""
-        return self._session.deleter.refusal
-
-    @property
     def in_doubt(self) -> int:
         counts = self._store.counts
         return counts.get(State.IN_DOUBT, 0) + counts.get(State.INTENT, 0)
 
     @property
     def left(self) -> int:
-        """Records of this run that are still there, as far as is known."""
         return self._store.counts.get(State.CREATED, 0) - self.tally.left_alone
-
-    @property
-    def exit_code(self) -> Exit:
-        if self.in_doubt:
-            return Exit.DOUBTS
-        return Exit.INCOMPLETE if self.left or self.tally.left_alone else Exit.OK
 
     def plan(self) -> UndoPlan:
         return UndoPlan(self._store.counts.get(State.CREATED, 0) + self._resumed, len(self._doubts))
-
-    def expected_s(self) -> float | None:
-        """How long the deletes will take under the quotas and what is spent of them; None where nothing is known."""
-        return self._session.eta.seconds(WorkAhead(writes=self.plan().records, rate_per_s=0.0), self._session.clock())
 
     def snapshot(self) -> UndoSnapshot:
         now, done = self._session.clock(), self.tally.done
