@@ -6,6 +6,7 @@ The tree is short on purpose.  A program acts on the type, a person on the hint.
      ├─ UsageError                      2   a setting or option cannot be right
      ├─ JournalError                    5   journal locked, unusable, or of another host
      │   ├─ LedgerError                     the quota ledger unusable; the journal is well
+     │   │   └─ LedgerGone              75   the database of the quota ledger did not answer
      │   ├─ FenceLost                       another process has taken the part of the job that this one wrote
      │   └─ StoreGone                  75   the database of the journal did not answer for too long, or lost commits
      ├─ SourceError                     6   source unreadable, without its columns, or changed
@@ -93,6 +94,13 @@ class LedgerError(JournalError):
     """The quota ledger cannot be used, or its disk failed.  Nothing is sent after this error; the journal is intact."""
 
     code = "ledger"
+
+
+class LedgerGone(LedgerError):
+    """The database of the quota ledger did not answer at the start.  Nothing is sent after this error."""
+
+    exit_code = Exit.TRY_LATER
+    code = "ledger_away"
 
 
 class FenceLost(JournalError):

@@ -28,6 +28,7 @@ from .net.calls import Calls
 from .net.dial import check_way
 from .net.pool import Pool
 from .net.stored_token import StoredToken
+from .postgres.address import START_S
 from .quota.build import quotas_for, windows_for
 from .quota.gate import unheard
 from .quota.turns import Turns
@@ -81,7 +82,12 @@ class ServerClient:
     """Everything on the wire for one `Settings` and one entity."""
 
     def __init__(
-        self, settings: Settings, entity: Entity = COMPLETED_LESSONS, *, tell: Callable[[Event], None] = unheard
+        self,
+        settings: Settings,
+        entity: Entity = COMPLETED_LESSONS,
+        *,
+        tell: Callable[[Event], None] = unheard,
+        ledger_start_s: float = START_S,
     ) -> None:
         self.entity = entity
         self.clocks = clocks = settings.clocks or MACHINE
@@ -107,7 +113,7 @@ class ServerClient:
             clocks=clocks,
             stored=self._stored(settings) if settings.stored_sign_in else None,
         )
-        self.quotas = quotas_for(settings, tell, clocks)
+        self.quotas = quotas_for(settings, tell, clocks, start_s=ledger_start_s)
         """None if nothing is counted."""
         self._turns = Turns(self.calls.request, self.quotas, clocks) if self.quotas else None
         self.lister = Lister(self.request, self.api, self.tokens, wall=clocks.wall, most_age_s=settings.list_lag_s)

@@ -28,7 +28,7 @@ from .guarded import guarded
 from .model import Ended, Intent, State
 from .net.dial import load_tls, needs_tls
 from .net.pool import most_lanes
-from .postgres.address import Address
+from .postgres.address import START_S, Address
 from .quota.build import windows_for
 from .quota.gate import unheard
 from .quota.ledger import ledger_path
@@ -73,6 +73,7 @@ class Assembly:
         first, second = columns or (None, None)
         self._columns = (first or entity.fields[0], second or entity.fields[1])
         self._part = self._part_of(settings, watch)
+        self._ledger_start_s = START_S if watch is None else settings.give_up_after_s  # a worker began long ago
         self.store = JournalWriter(open_journal=self._part.open) if self._part else JournalWriter()
         self._client: ServerClient | None = None
         self._clocks = settings.clocks or MACHINE
@@ -145,6 +146,8 @@ class Assembly:
             if self._client:
                 await self._client.aclose()
         finally:
+            if self._part:
+                self._part.hurry()  # or the journal's thread may be in the middle of a renewal for long
             await self.store.close(checkpoint=checkpoint)
             if self._part:
                 await asyncio.to_thread(self._part.close)
@@ -197,7 +200,9 @@ class Assembly:
                 await asyncio.to_thread(load_tls)
 
     def _make_ports(self) -> Ports:
-        client = self._client = ServerClient(self._settings, self._entity, tell=self._tell)
+        client = self._client = ServerClient(
+            self._settings, self._entity, tell=self._tell, ledger_start_s=self._ledger_start_s
+        )  # fmt: skip
         return Ports(
             pool=client.pool,
             store=self.store,

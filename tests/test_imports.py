@@ -97,6 +97,7 @@ MAY_USE: dict[str, set[str]] = {
         "listing",
         "model",
         "net",
+        "postgres",
         "quota",
         "settings",
         "shielded",

@@ -23,10 +23,12 @@ from ..errors import BulkwriterError, Exit, JournalError, UsageError
 from ..events import Event
 from ..model import Counts, Ended, Rows, Summary
 from ..postgres import jobs
+from ..postgres.address import START_S
 from ..postgres.jobs import Job, PartStanding
 from ..postgres.lease import PartWatch
 from ..postgres.loading import Plan, apart, compare, load
-from ..postgres.part_source import PartReader, part_source
+from ..postgres.part_source import PartSource
+from ..postgres.session import Session
 from ..settings import Settings
 from ..sources.parts import MOST_PARTS
 from ..store.schema import JournalIdentity
@@ -230,6 +232,13 @@ class JobCommand:
         return found
 
     async def _connected(self, stack: contextlib.AsyncExitStack) -> Any:
+        """A connection for the start.  A database that is away is waited for, but not for long."""
+        first = Session(self._address, give_up_after_s=START_S, note=self._stderr.note)
+        try:
+            await apart(first.insist, lambda connection: None)
+        finally:
+            first.leave()
+            first.close()
         return await apart(stack.enter_context, jobs.opened(self._address))
 
     def _check(self, job: Job, settings: Settings, columns: tuple[str, str], entity: str) -> None:
@@ -269,16 +278,13 @@ class JobCommand:
                 assemble=partial(Assembly, watch=watch),
             )
 
-        reader = PartReader(
-            lambda: jobs.opened(self._address),
-            job=job.name,
-            part=part.name,
-            rows=part.rows,
-            patience_s=settings.give_up_after_s,
-        )
+        def open_source() -> PartSource:
+            session = Session(self._address, give_up_after_s=settings.give_up_after_s)
+            return PartSource(session, job=job.name, part=part.name, rows=part.rows, name=str(place))
+
         return Drive(
             self._stderr,
-            open_source=lambda: part_source(reader, str(place)),
+            open_source=open_source,
             open_writer=open_writer,
             progress=self._progress,
             kept=[metrics] if metrics else [],

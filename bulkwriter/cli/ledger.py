@@ -12,7 +12,7 @@ import contextlib
 
 import click
 
-from ..errors import LedgerError, UsageError
+from ..errors import UsageError
 from ..postgres.address import LIKE, Address
 from . import options
 from .stdout import put
@@ -57,4 +57,4 @@ def made(address: Address, roles: tuple[str, ...]) -> tuple[int, int]:
                 grant(connection, role)
         return before
 
-    return carried_out(address, LedgerError, make_and_grant), VERSION
+    return carried_out(address, make_and_grant), VERSION

@@ -63,9 +63,9 @@ When something happens
   its lease, or is cut off      another worker has it by then
   the database is away          nothing is sent once the lease is over.  It goes on
                                 by itself when the database is back; exit 75 after
-                                --give-up-after.  Where work, status or runs find it
-                                away at their start it is 75 at once; a ledger
-                                (--ledger) that is away then is 5 after 15 s
+                                --give-up-after.  At the start of work or run, that
+                                of the job and that of --ledger are tried for 15 s,
+                                then exit 75; what only reads tries once
   a standby takes over, or a    exit 75: it may have lost what it had acknowledged.
   backup was restored           Let all workers end, then start them with
                                 --after-loss

@@ -51,7 +51,8 @@ What happens
   the database is away          what was leased is sent, for two seconds or so.
                                 Then nothing is sent.  It goes on by itself when
                                 the database is back, and says so
-  it is away at the start       after 15 seconds exit 5: the address may be wrong
+  it is away at the start       tried for 15 seconds, then exit 75: it may come back,
+                                or the address is wrong
   a wrong password, no tables,  exit 5, with what to do
   no rights
   a machine dies                its last lease counts as used: at most 1% of a

@@ -29,7 +29,7 @@ from ..sources.parts import MOST_PARTS
 from . import describe
 from .job import PARTS_EACH, JobCommand
 from .lifecycle import beside
-from .worker import ANSWER_S, WorkerFigures
+from .worker import WorkerFigures
 from .worker_options import options_of
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class PlacedWorkers:
     ) -> None:
         self._invocation, self._stderr, self._job = invocation, invocation.stderr, job
         self._crew = Crew(placing, self._told, is_verbose=bool(invocation.options["verbose"]))
-        self._session = Session(address, answer_s=ANSWER_S, give_up_after_s=settings.give_up_after_s)
+        self._session = Session(address, give_up_after_s=settings.give_up_after_s)
         self._count = placing.workers
         self._began_at = time.monotonic()
         self._created_before: int | None = None

@@ -17,15 +17,15 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import FenceLost, JournalError
 from ..events import Event, Stopping
 from ..model import Ended, Summary
 from ..postgres.connect import host_name
-from ..postgres.desk import Desk, PartSeen, by_name
-from ..postgres.jobs import Job, PartStanding, parts_of
-from ..postgres.lease import PartWatch, read_parts
+from ..postgres.desk import Desk, PartSeen
+from ..postgres.jobs import Job, PartStanding, parts_of, read_parts
+from ..postgres.lease import PartWatch
 from ..postgres.loading import apart
 from ..postgres.session import Session
 from ..postgres.worker_quotas import WorkerQuotas, difference, join_job, named
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 LONGEST_S: Final = 5.0
 """Between two looks at the parts of others; a part that becomes free is seen so late."""
 SHORTEST_S: Final = 0.1
-ANSWER_S: Final = 10.0
-"""For a look at the parts, which takes milliseconds."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -81,7 +79,7 @@ class Worker:
     ) -> None:
         self._stderr, self._job = stderr, job
         self._drive_of = drive_of
-        self._session = Session(address, answer_s=ANSWER_S, give_up_after_s=settings.give_up_after_s)
+        self._session = Session(address, give_up_after_s=settings.give_up_after_s, note=stderr.note)
         self._watch = PartWatch()
         self._quotas: WorkerQuotas | None = quotas_of(settings)  # until others know
         self._desk = Desk(is_retrying=settings.retry_rejected)
@@ -111,12 +109,8 @@ class Worker:
     async def look(self) -> list[PartSeen]:
         """How all parts stand now."""
 
-        def ask(connection: Any) -> tuple[Any, list[PartStanding]]:
-            return read_parts(connection, self._job.name), parts_of(connection, self._job)
-
-        rows, self.parts = await apart(self._session.insist, ask)
-        free_in_s = {name: self._watch.left_s(name, row) for name, row in rows.items()}
-        return by_name(rows, self.parts, free_in_s)
+        self.parts = await apart(self._session.insist, lambda connection: parts_of(connection, self._job))
+        return [PartSeen(part, self._watch.left_s(part.name, part.row)) for part in self.parts]
 
     def stop(self, number: signal.Signals) -> None:
         """Drain the part that is being written, and take no other one."""
@@ -179,9 +173,9 @@ class Worker:
     async def _note_end(self, part: PartStanding) -> None:
         """Remember how far the part is, so that it is not taken again for nothing."""
         if not self._is_stopped.is_set():
-            rows = await apart(self._session.insist, lambda connection: read_parts(connection, self._job.name))
-            if part.name in rows:
-                self._desk.ended(part.name, rows[part.name].shipped)
+            parts = await apart(self._session.insist, lambda connection: read_parts(connection, self._job.name))
+            if part.name in parts:
+                self._desk.ended(part.name, parts[part.name].row.shipped)
 
     async def _wait(self, seconds: float) -> None:
         if not self._has_told_waiting:

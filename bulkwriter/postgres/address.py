@@ -25,6 +25,9 @@ from ..errors import UsageError
 SCHEMES: Final = ("postgresql://", "postgres://")
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 """What a job or a part may be called: it stands in URLs, tables, names of files and messages."""
+START_S: Final = 15.0
+"""So long a command that begins waits for a database.  One that restarts, or a standby that is promoted, is there by
+then; a wrong address never is."""
 SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
 """Options of libpq whose values nobody may see."""
 LIKE: Final = "an address is like postgresql://USER@HOST/DATABASE"

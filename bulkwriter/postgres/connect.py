@@ -12,7 +12,8 @@ cut is noticed after some `SILENT_S`.
                   no right to use a table · an option that libpq does not know · all that nobody has foreseen
 
 An answer to a failed connection has no code, only words.  So words that mean that it never gets better are looked for
-(`FINAL`).  Where a server speaks another language they are not found, and the trouble counts as one that passes.
+(`FINAL`).  Where a server speaks another language they are not found, and the trouble counts as one that passes.  TLS
+calls a lost connection an "SSL error" as well, with the words of `FINAL` that do not count.
 
 No message holds a password, and no error of psycopg is kept, since it has the connection's parameters in it.
 Source: postgresql.org/docs/current, appendix A, and libpq-connect; psycopg.org/psycopg3/docs.
@@ -20,13 +21,14 @@ Source: postgresql.org/docs/current, appendix A, and libpq-connect; psycopg.org/
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from ..errors import BulkwriterError, UsageError
+from ..errors import BulkwriterError, LedgerError, LedgerGone, UsageError
 from .address import Address
 
 if TYPE_CHECKING:
@@ -49,8 +51,8 @@ SILENT_S: Final = 15
 """Of a cut link.  No lease is granted or renewed meanwhile, so that this is far from dangerous, and only slow."""
 FINAL: Final = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|(?:role|database) .* does not exist"
-    r"|not permitted to log in|permission denied|certificate|does not support SSL|SSL error|invalid \w+ value"
-    r"|authentication method|channel binding",
+    r"|not permitted to log in|permission denied|certificate|does not support SSL|invalid \w+ value"
+    r"|SSL error(?!: (?:unexpected eof|decryption failed|bad))|authentication method|channel binding",
     re.IGNORECASE,
 )
 PASSWORD: Final = re.compile(r"password authentication failed|no password supplied", re.IGNORECASE)
@@ -59,7 +61,7 @@ PASSING: Final = re.compile(
     re.IGNORECASE,
 )
 """Words of one of several hosts: while it may come back, the others' refusals do not count."""
-PASSING_STATES: Final = ("08", "40", "53", "57", "58", "55P03", "25006", "25P03")
+PASSING_STATES: Final = ("08", "40", "53", "57", "58", "55000", "55P03", "25006", "25P03")
 """SQLSTATEs, or their classes, that pass."""
 NO_SCHEMA: Final = ("42P01", "3F000", "42703", "42P10")
 NO_RIGHT: Final = "42501"
@@ -123,10 +125,15 @@ def check_installed() -> None:
             f"PostgreSQL needs psycopg, which cannot be imported ({error})",
             hint="install the extra: uv tool install '.[postgres]', or pip install 'psycopg[binary]'",
         ) from None
+    log = logging.getLogger("psycopg")
+    if not log.handlers:  # it warns of each lost pipeline; what became of the call is told by its error
+        log.addHandler(logging.NullHandler())
 
 
-def carried_out(address: Address, kind: type[BulkwriterError], call: Callable[[], T]) -> T:
-    """What `call` returns.  Errors of psycopg and a `PostgresProblem` become one of `kind`, which says what to do."""
+def carried_out(address: Address, call: Callable[[], T]) -> T:
+    """What `call` returns.  Errors of psycopg and a `PostgresProblem` become a `LedgerError`, which says what to do;
+    `LedgerGone` for what passes.
+    """
     check_installed()
     import psycopg
 
@@ -136,7 +143,7 @@ def carried_out(address: Address, kind: type[BulkwriterError], call: Callable[[]
         problem = problem_of(error, address)
     except PostgresProblem as error:
         problem = error.problem
-    raise problem.error(kind)  # not above: the error of psycopg would be its context
+    raise problem.error(LedgerGone if problem.passes else LedgerError)  # not above: psycopg's would be its context
 
 
 def usual() -> dict[str, str]:

@@ -15,19 +15,17 @@ Pure: chance is an argument.  Not here: claims and leases (`lease`).
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .jobs import PartStanding
-from .lease import PartRow
 
 
 @dataclass(frozen=True, slots=True)
 class PartSeen:
-    """A part as it was seen: how it stands, its row, and how long it must stay so to be free (0.0: it is)."""
+    """A part as it was seen: how it stands, and how long it must stay so to be free (0.0: it is)."""
 
     part: PartStanding
-    row: PartRow
     free_in_s: float
 
 
@@ -45,7 +43,7 @@ class Desk:
     def choose(self, seen: Sequence[PartSeen], rng: random.Random) -> PartSeen | float | None:
         """The part to take; or for how long to wait, in seconds; or None at the end."""
         for one in seen:
-            self._first.setdefault(one.part.name, one.row.shipped)
+            self._first.setdefault(one.part.name, one.part.row.shipped)
         wanted = [one for one in seen if self._wants(one)]
         free = [one for one in wanted if not one.free_in_s]
         if free:
@@ -58,7 +56,7 @@ class Desk:
         self._tried[name] = shipped
 
     def _wants(self, one: PartSeen) -> bool:
-        part, row = one.part, one.row
+        part, row = one.part, one.part.row
         if not row.is_free:  # with a worker, alive or gone
             return part.left > 0
         if part.unsent:
@@ -70,10 +68,3 @@ class Desk:
 def parts_done(parts: Sequence[PartStanding]) -> int:
     """How many parts have nothing left."""
     return sum(not part.left for part in parts)
-
-
-def by_name(
-    rows: Mapping[str, PartRow], parts: Sequence[PartStanding], free_in_s: Mapping[str, float]
-) -> list[PartSeen]:
-    """All that was seen of each part; one without a row is gone, and left out."""
-    return [PartSeen(part, rows[part.name], free_in_s[part.name]) for part in parts if part.name in rows]

@@ -21,6 +21,7 @@ from ..sources.parts import PartRows, decode
 from ..store.opening import IdentityHints, require_same
 from ..store.schema import JournalIdentity
 from .connect import PostgresProblem, Problem, connect, problem_of
+from .lease import FREE, ROW, PartRow
 from .schema import check
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class PartStanding:
     claimed_at: datetime | None = None
     shipped_at: datetime | None = None
     """When its worker last shipped something."""
+    row: PartRow = FREE
+    """Its row as a worker sees it."""
 
     @property
     def is_held(self) -> bool:
@@ -163,16 +166,19 @@ def parts_of(connection: Connection[Any], job: Job) -> list[PartStanding]:
 
 def read_parts(connection: Connection[Any], job: str) -> dict[str, PartStanding]:
     rows = connection.execute(
-        "SELECT part, rows, counts, holder, extract(epoch FROM lease_end - clock_timestamp()), claimed_at,"
+        "SELECT part, rows, counts, extract(epoch FROM lease_end - clock_timestamp()), claimed_at,"  # noqa: S608 ours
         " (SELECT shipped_at FROM bulkwriter.groups WHERE job = parts.job AND part = parts.part"
-        "  ORDER BY number DESC LIMIT 1)"
+        f"  ORDER BY number DESC LIMIT 1), {ROW}"
         " FROM bulkwriter.parts WHERE job = %s ORDER BY part",
         (job,),
     ).fetchall()
-    return {
-        part: PartStanding(part, count, counts_in(counts), holder, float(left or 0.0), claimed_at, shipped_at)
-        for part, count, counts, holder, left, claimed_at, shipped_at in rows
-    }
+    found = {}
+    for part, count, counts, left, claimed_at, shipped_at, *columns in rows:
+        row = PartRow(*columns)
+        found[part] = PartStanding(
+            part, count, counts_in(counts), row.holder, float(left or 0.0), claimed_at, shipped_at, row
+        )  # fmt: skip
+    return found
 
 
 def counts_in(column: Any) -> Counts:

@@ -77,6 +77,10 @@ class PartRow(NamedTuple):
         return self.token, self.shipped, self.lease_end, self.holder
 
 
+FREE: Final = PartRow(0, "", None, 0.0, 0.0, "", 0, 0, "open")
+"""Of a part that nobody has claimed yet."""
+
+
 class PartWatch:
     """Parts that others hold, as this process has seen them.  Not thread safe."""
 
@@ -156,12 +160,6 @@ def read_part(connection: Connection, job: str, part: str) -> PartRow | None:
     found = connection.execute(f"SELECT {ROW} FROM bulkwriter.parts WHERE job = %s AND part = %s", [job, part])  # noqa: S608 ours
     row = found.fetchone()
     return PartRow(*row) if row else None  # type: ignore[arg-type]
-
-
-def read_parts(connection: Connection, job: str) -> dict[str, PartRow]:
-    """The rows of all parts of a job, by name.  Raises psycopg's errors."""
-    found = connection.execute(f"SELECT part, {ROW} FROM bulkwriter.parts WHERE job = %s ORDER BY part", [job])  # noqa: S608 ours
-    return {str(part): PartRow(*row) for part, *row in found.fetchall()}  # type: ignore[arg-type]
 
 
 class Claim(NamedTuple):

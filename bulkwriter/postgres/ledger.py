@@ -7,10 +7,10 @@ Time is ledger time (`postgres.clock`).  Its rows stand under the number of a cl
 boot.  A new number begins where nobody can say how the database's clock has run since the last exchange: no client was
 at work, and this machine never was.  Then what was spent before is placed by the server's clock, or counts from now.
 
-    the database is away     nothing is granted; it is tried again and again, at most `MOST_PAUSE_S` apart, and people
-                             are told.  An exchange that may have been committed keeps its number, so that the repeat
-                             counts nothing twice
-    at the start             the same for `OPEN_S`, then it is an error: the address may be wrong
+    the database is away     nothing is granted; it is tried again and again (`session`), and people are told.  An
+                             exchange that may have been committed keeps its number, so that the repeat counts nothing
+                             twice
+    at the start             the same for the session's `start_s`, then `LedgerGone`: the address may be wrong
     it refuses us for good   a `LedgerError` that says what to do; then for ever
 
 A process that dies forfeits its lease, as with a file.  A commit that the database loses (a standby without the last
@@ -22,18 +22,17 @@ Invariant: one thread uses it, but for `interrupt`.  Not here: rows and statemen
 from __future__ import annotations
 
 import contextlib
+import math
 import os
-import random
-import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import LedgerError
+from ..errors import LedgerError, LedgerGone
 from ..quota.account import Account, first_minute
 from ..quota.exchange import Answer, Ask, BootPlace, LedgerRows
 from .address import Address
 from .clock import Bounds, DatabaseClock
-from .connect import PostgresProblem, Problem, carried_out, connect, host_name, problem_of
+from .connect import carried_out, connect, host_name
 from .rows import (
     KNOWN,
     LEARNT,
@@ -51,6 +50,7 @@ from .rows import (
     spent_row,
 )
 from .schema import check
+from .session import Session, Telling
 from .times import as_repeat, to_client, to_ledger
 
 if TYPE_CHECKING:
@@ -59,25 +59,33 @@ if TYPE_CHECKING:
 JOIN_S: Final = 5.0
 """A client that is new here believes the database's clock if another one knew the time so short a while ago: those at
 work ask every two seconds or so.  A step within that is set right by them at their next exchange."""
-OPEN_S: Final = 15.0
-"""A database that restarts is back by then."""
-FIRST_PAUSE_S: Final = 0.1
-MOST_PAUSE_S: Final = 5.0
-"""Between two tries.  Longer wastes quota once it is back; shorter is a burden for a server with many clients."""
-TELL_S: Final = 2.0
-"""People hear of it when it lasts so long: a lease lasts about as long."""
 PINGS: Final = 3
 """Readings of the database's clock with each new connection: the shortest round trip tells it best."""
 
 
+TELLING: Final = Telling(
+    "nothing is sent until the quota ledger answers: {}",
+    "the quota ledger answers again, and the run goes on",
+    LedgerGone,
+    LedgerError,
+    "the same command later goes on; nothing was sent without it",
+)
+
+
+def ledger_session(address: Address, say: Callable[[str], object], **how: Any) -> Session:
+    """A session for a ledger.  `say` is called with words for people, in the thread of the ledger; `how`: `Session`."""
+    # it hurries for nothing: a lease that is not given back ends by itself
+    return Session(address, give_up_after_s=math.inf, hurry_s=0.0, telling=TELLING, note=say, **how)
+
+
 class PostgresLedger:
     """See the module.  `reach_s`: how far back what was spent matters.  `boot`: the clock since boot, which `boot_id`
-    names.  `say` is called with words for people, in the thread of the ledger.
+    names.
     """
 
     def __init__(
         self,
-        address: Address,
+        session: Session,
         name: str,
         account_for: Callable[[BootPlace], Account],
         *,
@@ -85,71 +93,43 @@ class PostgresLedger:
         boot: Callable[[], float],
         boot_id: str,
         clock: DatabaseClock,
-        say: Callable[[str], None],
-        rng: random.Random,
     ) -> None:
-        self._address, self._account_for, self._reach_s = address, account_for, reach_s
+        self._session, self._account_for, self._reach_s = session, account_for, reach_s
         self._boot, self._boot_id, self._clock = boot, boot_id, clock
-        self._say, self._rng = say, rng
-        self._connection: Connection | None = None
+        self._connection: Connection | None = None  # the one that the rest is read from
         self._ping: Bounds | None = None  # of the database's clock, from when it was connected
         self._rows = AccountRows(name, boot)
         self._account: tuple[BootPlace, Account] | None = None
-        self._interrupted = threading.Event()
         self._broken: LedgerError | None = None
 
     def exchange(self, ask: Ask) -> Answer:
         """See `Ledger`.  It may wait for the database for any time."""
         if self._broken:
-            raise LedgerError(self._broken.message, hint=self._broken.hint)
-        began, pause_s, is_told = self._boot(), FIRST_PAUSE_S, False
-        while True:
-            problem = self._tried(ask)
-            if not isinstance(problem, Problem):
-                if is_told:
-                    self._say("the quota ledger answers again, and the run goes on")
-                return problem
-            away_s = self._boot() - began
-            if not problem.passes or (away_s > OPEN_S and not self._clock.is_known):
-                self._broken = problem.error(LedgerError)
-                raise self._broken
-            if away_s > TELL_S and not is_told:
-                is_told = True
-                self._say(f"nothing is sent until the quota ledger answers: {problem.message}")
-            if self._interrupted.wait(pause_s * self._rng.uniform(0.5, 1.0)):
-                self._broken = LedgerError("the ledger was closed while its database was away")
-                raise self._broken
-            pause_s = min(2 * pause_s, MOST_PAUSE_S)
+            raise type(self._broken)(self._broken.message, hint=self._broken.hint)
+        try:
+            return self._session.insist(lambda connection: self._carry_out(ask, self._known(connection)))
+        except LedgerError as error:
+            self._broken = error
+            self._session.close()
+            raise
+        except BaseException as error:
+            self._broken = LedgerError(f"the quota ledger was broken off ({type(error).__name__})")
+            self._session.close()
+            raise
 
     def interrupt(self) -> None:
         """End the waiting for a database that is away: from now on each exchange is tried once.  From any thread."""
-        self._interrupted.set()
+        self._session.hurry()
 
     def close(self) -> None:
         self._broken = self._broken or LedgerError("the ledger is closed")
-        self._drop()
+        self._session.close()
 
-    def _tried(self, ask: Ask) -> Answer | Problem:
-        """Carry it out once; or what stood in the way."""
-        import psycopg
-
-        try:
-            return self._carry_out(ask, self._connected())
-        except psycopg.Error as error:
-            problem = problem_of(error, self._address)
-        except PostgresProblem as error:
-            problem = error.problem
-        except BaseException as error:
-            self._broken = LedgerError(f"the quota ledger was broken off ({type(error).__name__})")
-            self._drop()
-            raise
-        self._drop()
-        return problem
-
-    def _connected(self) -> Connection:
-        if self._connection is None:
-            self._connection = connection = connect(self._address)
-            check(connection, self._address)
+    def _known(self, connection: Connection) -> Connection:
+        """The connection.  Of a new one nothing is known, nor whether the last transaction was committed."""
+        if connection is not self._connection:
+            self._connection, self._account = None, None
+            self._rows = AccountRows(self._rows.name, self._boot)
             connection.execute(MAKE, [self._rows.name])
             known = connection.execute(KNOWN, [self._rows.name, self._boot_id]).fetchone()
             if known and not self._clock.is_known:
@@ -157,15 +137,8 @@ class PostgresLedger:
                 self._clock.take_over(Bounds(low, high), seen_at)
             pings = [ping(connection, self._boot) for _ in range(PINGS)]
             self._ping = min(pings, key=lambda one: one.high - one.low)
-        return self._connection
-
-    def _drop(self) -> None:
-        """Close the connection.  Whether the last transaction was committed is not known: all is read anew."""
-        if self._connection is not None:
-            with contextlib.suppress(Exception):
-                self._connection.close()
-        self._connection, self._account = None, None
-        self._rows = AccountRows(self._rows.name, self._boot)
+            self._connection = connection
+        return connection
 
     def _carry_out(self, ask: Ask, connection: Connection) -> Answer:
         found = self._rows.begin(connection, ask.client)
@@ -224,7 +197,7 @@ def ping(connection: Connection, boot: Callable[[], float]) -> Bounds:
 def read_postgres(address: Address, name: str) -> tuple[LedgerRows, BootPlace, float]:
     """What an account has spent, as of one moment, the place of that, and ledger time.  Changes nothing.
 
-    Raises `LedgerError`.
+    Raises `LedgerError`; `LedgerGone` while the database is away.
     """
 
     def read() -> tuple[LedgerRows, BootPlace, float]:
@@ -233,7 +206,7 @@ def read_postgres(address: Address, name: str) -> tuple[LedgerRows, BootPlace, f
             connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             return read_rows(connection, name)
 
-    return carried_out(address, LedgerError, read)
+    return carried_out(address, read)
 
 
 def read_rows(connection: Connection, name: str) -> tuple[LedgerRows, BootPlace, float]:

@@ -34,17 +34,15 @@ from ..store.shipping import damaged_log, replay
 from .address import Address
 from .lease import Claim, PartWatch, claim_part
 from .log import PartLog
-from .session import Session
+from .session import ANSWER_S, Session
 
 if TYPE_CHECKING:
     from .connect import Connection
 
 BESIDE: Final = ("", "-wal", "-shm", ".lock", ".seal")
 """What stands beside a journal's file, by the ends of the names."""
-ANSWER_S: Final = 10.0
-"""A statement of a few milliseconds that is not answered for so long never is, or too late for its lease."""
 LEAST_ANSWER_S: Final = 2.0
-"""However short a lease is: a busy database takes a second at times."""
+"""A third of a lease is waited for an answer, but so long at least: a busy database takes a second at times."""
 MAKE_JOB: Final = """INSERT INTO bulkwriter.jobs(job, base_url, account, entity, columns, parts)
     VALUES (%s, %s, %s, %s, %s, 0) ON CONFLICT DO NOTHING"""
 MAKE_PART: Final = "INSERT INTO bulkwriter.parts(job, part) VALUES (%s, %s) ON CONFLICT DO NOTHING"
@@ -135,6 +133,11 @@ class PartStore:
         self._is_left.set()
         if self._session:
             self._session.leave()
+
+    def hurry(self) -> None:
+        """From any thread: the run has ended, so a database that does not answer is given up within seconds."""
+        if self._session:
+            self._session.hurry()
 
     def close(self) -> None:
         """Give the part up, once its journal is closed.  Blocks.  A repetition is harmless.

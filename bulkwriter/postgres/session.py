@@ -2,16 +2,22 @@
 
     insist(call)   make `call(connection)`; where the trouble passes (`connect`), pause and make it again, on a new
                    connection if need be.  Pauses: uniform in [d/2, d], d = 0.1 s, 0.2 s, … up to 5 s
-    hurry          from another thread: the process ends, so give up within `HURRY_S`
+    rest           the next call is not soon: close the connection until then
+    hurry          from another thread: the process ends, so give up within `hurry_s`
     leave          from another thread: nobody waits any more, so what is under way is tried once more at most
 
-Who waits for longer than `TOLD_S` is told why, and when it goes on.
+All that waits for a database does it here: logs, leases, sources of parts, the ledger.  How long it waits:
 
-So a call must be harmless when it is repeated after a commit of which nobody knows.  After `give_up_after_s` without an
-answer `StoreGone` is raised, and for a trouble that does not pass `JournalError`.
+    it has not answered yet     `start_s`, or as long as ever
+    it has                      `give_up_after_s`
+    a trouble does not pass     not at all (`connect`)
+
+Who waits for longer than `TOLD_S` is told why, and when it goes on.  What is raised then is as `Telling` says: an error
+of exit code 75 for what passes by itself, and of 5 for what does not.  A call must be harmless when it is repeated
+after a commit of which nobody knows.
 
 libpq gives up a peer that acknowledges nothing.  It waits for ever for one that acknowledges and says nothing, such as
-a proxy that stalls.  So a thread cuts the connection of a call that is not answered within `answer_s`.
+a proxy that stalls.  So a thread (`Watchdog`) cuts the connection of a call that is not answered within `answer_s`.
 
 `cluster` says which history of which database the connection leads to: the system identifier of the cluster and its
 timeline.  A promoted standby, and a backup that was restored, are other timelines, and may have lost commits.
@@ -23,15 +29,16 @@ Not here: what is asked (`lease`, `log`).  Source: postgresql.org/docs/current/c
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from ..errors import JournalError, StoreGone
+from ..errors import BulkwriterError, JournalError, StoreGone
 from ..threads import started
 from .address import Address
 from .connect import PostgresProblem, Problem, connect, problem_of
@@ -45,8 +52,10 @@ T = TypeVar("T")
 FIRST_S: Final = 0.1
 LONGEST_S: Final = 5.0
 """Between two tries.  A database that starts again is back in seconds, and a hundred workers ask it at once."""
-HURRY_S: Final = 8.0
-"""Less than `journal_writer.CLOSE_S`, which would blame the disk."""
+ANSWER_S: Final = 10.0
+"""A statement of a few milliseconds that is not answered for so long never is."""
+HURRY_S: Final = 4.0
+"""With one more try, less than `journal_writer.CLOSE_S`, which would blame the disk."""
 TOLD_S: Final = 3.0
 """A restart of a database takes less, and nobody needs to know."""
 LOOK_S: Final = 0.5
@@ -54,6 +63,28 @@ LOOK_S: Final = 0.5
 TIMELINE: Final = "('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer"
 PLACE: Final = "SELECT pg_is_in_recovery(), (SELECT system_identifier::text FROM pg_control_system())"
 STANDBY: Final = Problem("the database is a standby, which takes no writes", "name the primary in the URL", passes=True)
+
+
+class Telling(NamedTuple):
+    """What is said of a database that is away.  `away` and `back` are for people; {} is why, and for how long.
+
+    `gone` is raised where it did not answer for too long, and `refused` for a trouble that does not pass.
+    """
+
+    away: str
+    back: str
+    gone: type[BulkwriterError]
+    refused: type[BulkwriterError]
+    hint: str
+
+
+STORE: Final = Telling(
+    "{}: tried again, for {:,.0f} s at most",
+    "the database answers again, after {:,.0f} s",
+    StoreGone,
+    JournalError,
+    "the same command later goes on; what was sent and not noted there is then looked up",
+)
 
 
 class Cluster(NamedTuple):
@@ -70,127 +101,162 @@ class Session:
         self,
         address: Address,
         *,
-        answer_s: float,
         give_up_after_s: float,
+        answer_s: float = ANSWER_S,
+        start_s: float = math.inf,
+        hurry_s: float = HURRY_S,
+        telling: Telling = STORE,
         note: Callable[[str], object] = lambda text: None,
         opened: Callable[[Address], Connection] = connect,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.address = address
         self._answer_s, self._give_up_after_s = answer_s, give_up_after_s
-        self._opened, self._note, self._clock = opened, note, clock
+        self._patience_s, self._hurry_s = min(start_s, give_up_after_s), hurry_s  # until it has answered once
+        self._telling, self._note = telling, note
+        self._opened, self._clock = opened, clock
         self._connection: Connection | None = None
         self.cluster = Cluster("", 0)
         """Where the last connection led to."""
-        self._lock = threading.Lock()
-        self._overdue_at: float | None = None  # of the call that is under way
         self._ends = threading.Event()
         self._hurries = threading.Event()
-        started(self._cut_overdue, name="postgres-watch")
+        self._watchdog = Watchdog(clock)
 
     def insist(self, call: Callable[[Connection], T]) -> T:
-        """What `call` returns, once the database answers.  Raises `StoreGone` and `JournalError`, and what `call` does.
+        """What `call` returns, once the database answers.  Raises the errors of `Telling`, and what `call` does.
 
         psycopg's errors in `call` are read as troubles of the connection or of the database.
         """
-        began_at, pause_s, give_up_s, is_told = self._clock(), FIRST_S, self._give_up_after_s, False
+        began_at, pause_s, is_told, telling = self._clock(), FIRST_S, False, self._telling
+        give_up_s = self._patience_s
         while True:
             try:
                 answer = self._once(call)
             except PostgresProblem as trouble:
                 problem = trouble.problem
             else:
+                self._patience_s = self._give_up_after_s
                 if is_told:
-                    self._note(f"the database answers again, after {self._clock() - began_at:,.0f} s")
+                    self._note(telling.back.format(self._clock() - began_at))
                 return answer
             if not problem.passes:
-                raise problem.error(JournalError)
-            now = self._clock()
+                raise problem.error(telling.refused)
+            away_s = self._clock() - began_at
             if self._hurries.is_set():
-                give_up_s = min(give_up_s, now - began_at + HURRY_S)
-            if now - began_at >= TOLD_S and not is_told:
+                give_up_s = min(give_up_s, away_s + self._hurry_s)
+            if away_s >= TOLD_S and not is_told:
                 is_told = True
-                self._note(f"{problem.message}: tried again, for {give_up_s:,.0f} s at most")
-            if now - began_at >= give_up_s or self._ends.is_set():
-                raise StoreGone(
-                    f"the database has not answered for {now - began_at:,.0f} s: {problem.message}",
-                    hint="the same command later goes on; what was sent and not noted there is then looked up",
+                self._note(telling.away.format(problem.message, give_up_s))
+            if away_s >= give_up_s or self._ends.is_set():
+                raise telling.gone(
+                    f"the database has not answered for {away_s:,.0f} s: {problem.message}", hint=telling.hint
                 )
             self._hurries.wait(random.uniform(pause_s / 2, pause_s))  # noqa: S311 spreads clients, hides nothing
             if self._hurries.is_set():
                 self._ends.wait(FIRST_S)
             pause_s = min(LONGEST_S, 2 * pause_s)
 
+    def rest(self) -> None:
+        """Close the connection; the next call makes another one."""
+        self._drop()
+
     def hurry(self) -> None:
         """From any thread: give up soon."""
         self._hurries.set()
+        self._watchdog.hurry(HURRY_S)
 
     def leave(self) -> None:
         """From any thread: give up now."""
         self._ends.set()
         self._hurries.set()
-        with self._lock:
-            if self._overdue_at is not None and self._connection is not None:
-                cut(self._connection)
+        self._watchdog.hurry(0.0)
 
     def close(self) -> None:
         """Close the connection, and end the thread.  A repetition is harmless."""
         self._ends.set()
         self._drop()
+        self._watchdog.close()
 
     def _once(self, call: Callable[[Connection], T]) -> T:
         import psycopg
 
-        self._begins()
         try:
             if self._connection is None or self._connection.closed:
                 self._connect()
             assert self._connection
-            return call(self._connection)
+            with self._answering(self._connection):
+                return call(self._connection)
         except psycopg.Error as error:
             problem = problem_of(error, self.address)
         except PostgresProblem as trouble:
             problem = trouble.problem
-        finally:
-            self._is_over()
         self._drop()  # nothing is known of what a connection still does that made trouble
         raise PostgresProblem(problem)
 
     def _connect(self) -> None:
-        connection = self._opened(self.address)  # which has a time limit of its own
-        with self._lock:
-            self._connection = connection
-        self._begins()
-        check(connection, self.address)
-        is_standby, system_id = connection.execute(PLACE).fetchone() or (True, "")
-        if is_standby:
-            raise PostgresProblem(STANDBY)
-        (timeline,) = connection.execute(f"SELECT {TIMELINE}").fetchone() or (0,)
+        self._connection = connection = self._opened(self.address)  # which has a time limit of its own
+        with self._answering(connection):
+            check(connection, self.address)
+            is_standby, system_id = connection.execute(PLACE).fetchone() or (True, "")
+            if is_standby:
+                raise PostgresProblem(STANDBY)
+            (timeline,) = connection.execute(f"SELECT {TIMELINE}").fetchone() or (0,)
         self.cluster = Cluster(str(system_id), int(str(timeline)))
 
+    def _answering(self, connection: Connection) -> contextlib.AbstractContextManager[None]:
+        answer_s = min(self._answer_s, HURRY_S) if self._hurries.is_set() else self._answer_s
+        return self._watchdog.watching(connection, answer_s)
+
     def _drop(self) -> None:
-        with self._lock:
-            connection, self._connection = self._connection, None
+        connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):  # it is of no use any more, whatever it says
                 connection.close()
 
-    # the cutting thread
 
-    def _begins(self) -> None:
+class Watchdog:
+    """Cuts the connection of a call that takes too long, so that whoever waits for its answer waits no longer."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._watched: tuple[Connection, float] | None = None  # a call that is under way, and when it is overdue
+        self._ends = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def watching(self, connection: Connection, answer_s: float) -> Iterator[None]:
+        """Give the block so long."""
+        self._thread = self._thread or started(self._watch, name="postgres-watch")
         with self._lock:
-            self._overdue_at = self._clock() + self._answer_s
-
-    def _is_over(self) -> None:
-        with self._lock:
-            self._overdue_at = None
-
-    def _cut_overdue(self) -> None:
-        while not self._ends.wait(LOOK_S):
+            self._watched = connection, self._clock() + answer_s
+        try:
+            yield
+        finally:
             with self._lock:
-                if self._overdue_at is not None and self._clock() >= self._overdue_at and self._connection is not None:
-                    cut(self._connection)
-                    self._overdue_at = None
+                self._watched = None
+
+    def hurry(self, answer_s: float) -> None:
+        """From any thread: give the call that is under way so long from now on, at most."""
+        with self._lock:
+            if self._watched:
+                connection, overdue_at = self._watched
+                self._watched = connection, min(overdue_at, self._clock() + answer_s)
+        self._look()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._ends.set()
+
+    def _watch(self) -> None:
+        while not self._ends.wait(LOOK_S):
+            self._look()
+
+    def _look(self) -> None:
+        with self._lock:
+            if self._watched and self._clock() >= self._watched[1]:
+                cut(self._watched[0])
+                self._watched = None
 
 
 def cut(connection: Connection) -> None:

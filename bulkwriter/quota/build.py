@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from ..errors import LedgerError
 from ..events import Event, Note
 from ..guarded import guarded
 from ..model import QuotaWindow
-from ..postgres.address import Address
+from ..postgres.address import START_S, Address
 from ..settings import Settings
 from ..store.boot import boot_clock, boot_id, machine_id
 from ..store.network_fs import network_kind
@@ -42,14 +41,19 @@ def windows_for(settings: Settings) -> tuple[QuotaWindow, ...]:
     return windows_of(settings.quota, is_loopback=settings.is_loopback, share=settings.quota_share)
 
 
-def quotas_for(settings: Settings, tell: Callable[[Event], None], clocks: Clocks) -> Quotas | None:
-    """The quotas of this process, or None where there are none.  Raises `UsageError`, `LedgerError`."""
+def quotas_for(
+    settings: Settings, tell: Callable[[Event], None], clocks: Clocks, *, start_s: float = START_S
+) -> Quotas | None:
+    """The quotas of this process, or None where there are none.  Raises `UsageError`, `LedgerError`.
+
+    A ledger in a database that is away is waited for `start_s` at the start.
+    """
     windows = windows_for(settings)
     if not windows:
         return None
     account = account_key(settings.base_url, settings.account)
     if isinstance(settings.ledger, Address):
-        ledger, boot = shared_ledger(settings.ledger, account, windows, tell)
+        ledger, boot = shared_ledger(settings.ledger, account, windows, tell, start_s)
         clocks = dataclasses.replace(clocks, boot=boot)
     else:
         ledger = own_ledger(ledger_path(settings.ledger), account, windows)
@@ -73,19 +77,18 @@ def own_ledger(path: Path, account: str, windows: Sequence[QuotaWindow]) -> Ledg
 
 
 def shared_ledger(
-    address: Address, account: str, windows: Sequence[QuotaWindow], tell: Callable[[Event], None]
+    address: Address, account: str, windows: Sequence[QuotaWindow], tell: Callable[[Event], None], start_s: float
 ) -> tuple[LedgerThread, Callable[[], float]]:
     """A ledger that machines share, and the clock on which windows are counted: the database's, as seen here."""
     from ..postgres.clock import DatabaseClock
     from ..postgres.connect import check_installed
-    from ..postgres.ledger import PostgresLedger
+    from ..postgres.ledger import PostgresLedger, ledger_session
 
     check_installed()
     clock = DatabaseClock(boot_clock, time.time() - boot_clock())
     ledger = PostgresLedger(
-        address, account, lambda place: Account(windows, place), reach_s=longest_of(windows),
-        boot=boot_clock, boot_id=here().boot, clock=clock, say=said_in_loop(tell),
-        rng=random.Random(),  # noqa: S311  pauses
+        ledger_session(address, said_in_loop(tell), start_s=start_s), account, lambda place: Account(windows, place),
+        reach_s=longest_of(windows), boot=boot_clock, boot_id=here().boot, clock=clock,
     )  # fmt: skip
     return LedgerThread(lambda: ledger, interrupt=ledger.interrupt), clock.now
 

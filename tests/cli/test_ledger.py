@@ -48,7 +48,7 @@ def test_init_makes_the_tables_and_says_what_a_role_needs(here: Here, postgres_s
         (["ledger", "init"], 2, "no database is named"),
         (["ledger", "init", "some/file"], 2, "is no database"),
         (["ledger", "init", "postgresql://u:NOT-A-SECRET@h/d"], 2, "others can read with ps"),
-        (["ledger", "init", "postgresql://127.0.0.1:1/d"], 5, "refused"),
+        (["ledger", "init", "postgresql://127.0.0.1:1/d"], 75, "refused"),
         (["run", "p.csv", "--ledger", "postgresql://u:NOT-A-SECRET@h/d"], 2, "others can read with ps"),
         (["run", "p.csv", "--ledger", "postgresql://u@h/d/job"], 2, "names a job"),
         (["run", "p.csv", "--ledger", "postgresql://u@h"], 2, "names no database"),
@@ -85,7 +85,7 @@ def test_a_run_its_plan_and_its_status_by_a_ledger_of_the_environment(
     assert check.code in (0, 75)
 
 
-def test_a_ledger_that_is_away_at_the_start_or_has_no_tables_ends_with_5(
+def test_a_ledger_without_tables_ends_with_5_and_one_that_is_away_with_75(
     here: Here, source: Path, postgres_server: PostgresServer
 ) -> None:
     with stub() as server:
@@ -95,7 +95,7 @@ def test_a_ledger_that_is_away_at_the_start_or_has_no_tables_ends_with_5(
         assert "bulkwriter ledger init" in done.err
         here.env("BULKWRITER_LEDGER", AWAY)
         plan = here("plan", str(source), "--base-url", server.base_url, "--quota", "write:9/hour", "--existing", "skip")
-        assert plan.code == 5
+        assert plan.code == 75
         assert "refused" in plan.err
 
 

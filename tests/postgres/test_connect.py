@@ -92,6 +92,7 @@ def test_a_name_that_is_not_found_passes() -> None:
         (psycopg.errors.ReadOnlySqlTransaction, True, ""),
         (psycopg.errors.IdleInTransactionSessionTimeout, True, ""),
         (psycopg.errors.DiskFull, True, ""),
+        (psycopg.errors.ObjectNotInPrerequisiteState, True, ""),  # "recovery is in progress"
         (psycopg.errors.CheckViolation, False, ""),
         (psycopg.errors.SyntaxError, False, ""),
     ],
@@ -112,6 +113,8 @@ def test_what_passes_and_what_does_not(kind: type[psycopg.Error], passes: bool, 
         ('FATAL:  role "u" is not permitted to log in', False),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', False),
         ("SSL error: certificate verify failed", False),
+        ("consuming input failed: SSL error: unexpected eof while reading", True),  # it was lost
+        ("SSL error: decryption failed or bad record mac", True),
         ("server does not support SSL, but SSL was required", False),
         ('host "a": Connection refused host "b": password authentication failed', True),
         ("FATAL:  la base de datos no existe", True),  # in words that are not known: it may pass

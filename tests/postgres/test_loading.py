@@ -16,6 +16,7 @@ from bulkwriter.postgres import jobs, loading
 from bulkwriter.postgres.jobs import Job, opened
 from bulkwriter.postgres.loading import Plan, compare, load
 from bulkwriter.postgres.part_source import PartReader
+from bulkwriter.postgres.session import Session
 from bulkwriter.sources import open_source
 from bulkwriter.sources.parts import together
 from bulkwriter.store.schema import JournalIdentity
@@ -100,14 +101,14 @@ def test_every_row_is_in_one_part_and_the_parts_give_them_in_order(postgres: Dat
     assert sum(part.rows for part in parts) == 1_000
     assert [part.left for part in parts] == [part.rows for part in parts]
     for part in parts:
-        reader = PartReader(
-            lambda: opened(postgres.address), job="backfill", part=part.name, rows=part.rows, patience_s=0
-        )
+        session = Session(postgres.address, give_up_after_s=0.0)
+        reader = PartReader(session, job="backfill", part=part.name, rows=part.rows)
         lines: list[int] = []
         while batch := reader.read():
             lines += batch.lines
         assert lines == sorted(lines)
         assert (len(lines), reader.fraction()) == (part.rows, 1.0)
+        reader.close()
 
 
 def test_the_same_source_is_not_loaded_again_and_rows_added_at_its_end_are(postgres: Database, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from bulkwriter.postgres.lease import TURN_S
 from bulkwriter.postgres.log import PartLog, counts_text
 from bulkwriter.postgres.part import make_rows
 from bulkwriter.postgres.schema import grant
-from bulkwriter.postgres.session import Session
+from bulkwriter.postgres.session import HURRY_S, Session
 from tests.postgres_server import Database
 from tests.support.part_hand import CLAIM, IDENTITY, JOB, PART, Hand, Lossy, made, row_of, session_at
 
@@ -231,6 +231,29 @@ def test_a_call_that_is_not_answered_is_cut_off_and_made_again(session: Session,
 
     assert quick.insist(ask) == 2
     quick.close()
+
+
+def test_who_hurries_waits_neither_for_an_answer_nor_for_another_try(session: Session, postgres: Database) -> None:
+    """Or a run that ends while a renewal hangs would blame the disk of its journal, with exit 5."""
+    now, asked = [0.0], threading.Event()
+    ending = Session(postgres.address.with_job(JOB, PART), answer_s=1e9, give_up_after_s=1e9, clock=lambda: now[0])
+
+    def ask(connection: Any) -> None:
+        asked.set()
+        connection.execute("SELECT pg_sleep(20)")
+
+    def end() -> None:
+        asked.wait(20)
+        ending.hurry()
+        now[0] = 2 * HURRY_S
+        asked.clear()
+        asked.wait(20)
+        now[0] = 4 * HURRY_S
+
+    threading.Thread(target=end).start()
+    with pytest.raises(StoreGone):
+        ending.insist(ask)
+    ending.close()
 
 
 def test_a_trouble_that_does_not_pass_is_an_error_at_once(postgres: Database) -> None:

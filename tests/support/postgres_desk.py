@@ -6,13 +6,12 @@ statements are what they are.
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 
 from bulkwriter.postgres.address import Address
 from bulkwriter.postgres.clock import DatabaseClock
 from bulkwriter.postgres.connect import connect
-from bulkwriter.postgres.ledger import PostgresLedger
+from bulkwriter.postgres.ledger import PostgresLedger, ledger_session
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.exchange import Answer, Ask, BootPlace
 from bulkwriter.quota.forecast import DAY_S
@@ -60,8 +59,8 @@ class DeskLedger:
             return account
 
         self.ledger = PostgresLedger(
-            clock.address, "a", account_for, reach_s=32 * DAY_S, boot=lambda: self._boot, boot_id=place.boot,
-            clock=DatabaseClock(lambda: self._boot, 0.0), say=lambda words: None, rng=random.Random(1),
+            ledger_session(clock.address, lambda words: None), "a", account_for, reach_s=32 * DAY_S,
+            boot=lambda: self._boot, boot_id=place.boot, clock=DatabaseClock(lambda: self._boot, 0.0),
         )  # fmt: skip
 
     def exchange(self, ask: Ask) -> Answer:
