@@ -57,8 +57,12 @@ When something happens
   a worker dies, or its         its part is taken over when its lease is over:
   machine burns                 --lease, 30 s.  What it had been about to send is
                                 looked up, all other pairs go on at once.  That look
-                                waits from the take-over for --timeout, --late-apply
-                                and --list-lag together, 155 s by default
+                                waits for --timeout, --late-apply and --list-lag
+                                together, 155 s by default.  They count from the end
+                                of the lease as far as the other worker knows it:
+                                --lease after it first saw the part as it was left.
+                                The database's clock may tell an earlier end.  It is
+                                not believed: a clock that is set would double pairs
   a worker sleeps longer than   it sends nothing more, and gives up the part if
   its lease, or is cut off      another worker has it by then
   the database is away          nothing is sent once the lease is over.  It goes on

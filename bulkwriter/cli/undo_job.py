@@ -77,7 +77,7 @@ class JobUndo(UndoStanding):
                 undo = await Undo.load(store, self._session, settings)
                 self._undos.append(undo)
                 if undo.plan().doubts:  # what an earlier holder sent last may still be on its way
-                    await stop.pause(claimed.log.lease.in_doubt_for_s)
+                    await stop.pause(max(0.0, claimed.log.lease.in_doubt_for_s))
                 await undo.settle_doubts()
                 if stop.is_set or undo.plan().doubts:
                     return

@@ -13,8 +13,10 @@ No clock but our own decides: we wait until the row, as we saw it, was the same 
 holder asked for it before we saw it, so its own lease is over by then.  A database whose clock is set, or that was
 stopped, changes nothing.  `lease_end` in the row is for people.  A take-over is a compare-and-set of what we saw.
 
-What the former holder sent last may still be on its way for the deadline of its requests: doubts count from then
-(`PartLease.in_doubt_for_s`).  Its other pairs were surely not sent, since no intent of them is in the log.
+What the former holder sent last may still be on its way for the deadline of its requests after its lease: doubts count
+from then (`PartLease.in_doubt_for_s`).  When its lease was over is known as late as our clock can say: a lease after we
+saw the row as it is.  The database's clock may say that it was sooner, but that clock can be set.  The holder's other
+pairs were surely not sent, since no intent of them is in the log.
 
 A database with another history than that of the last claim (`session.Cluster`) may have lost commits: intents whose
 pairs were sent, and claims.  Such a part is claimed only with `after_loss`, and then nothing is looked up or sent
@@ -101,6 +103,11 @@ class PartWatch:
             self._seen[part] = seen = row.seen_as, now
         return max(0.0, seen[1] + row.lease_s - now)
 
+    def over_s(self, part: str, row: PartRow) -> float:
+        """For how long its lease has surely been over, if the row is still as it was seen."""
+        seen = self._seen.get(part)
+        return max(0.0, self._clock() - seen[1] - row.lease_s) if seen and seen[0] == row.seen_as else 0.0
+
     def is_alive(self, part: str) -> bool:
         """Whether the row was seen to change."""
         return part in self._renewed
@@ -128,6 +135,7 @@ class PartLease:
         self.shipped = shipped
         """Number of the last group of the log when the part was claimed."""
         self.lease_s = lease_s
+        # After the claim, what an earlier holder sent may still arrive for so long; below 0: all has, since so long.
         self.in_doubt_for_s, self.unseen_for_s = in_doubt_for_s, unseen_for_s
         self._clock = clock
         self.renewed_at = asked_at
@@ -174,9 +182,17 @@ class Claim(NamedTuple):
 
 
 def take(
-    session: Session, job: str, part: str, row: PartRow, claim: Claim, *, clock: Callable[[], float] = boot_clock
+    session: Session,
+    job: str,
+    part: str,
+    row: PartRow,
+    claim: Claim,
+    *,
+    over_s: float = 0.0,
+    clock: Callable[[], float] = boot_clock,
 ) -> PartLease | None:
-    """Claim a part that is as in `row`, and free or over (`PartWatch.left_s`).  None: somebody else was first.
+    """Claim a part that is as in `row`, and free or over (`PartWatch.left_s`), which it has been for `over_s`.  None:
+    somebody else was first.
 
     Raises `StoreGone` where the database may have lost commits, unless the claim is made after a loss.
     """
@@ -204,7 +220,7 @@ def take(
     unseen_s = row.lease_s + row.deadline_s + claim.unsure_s if has_lost(row, session.cluster) else 0.0
     return PartLease(
         job=job, part=part, token=token, holder=holder, cluster=session.cluster, shipped=row.shipped,
-        lease_s=claim.lease_s, asked_at=asked[0], in_doubt_for_s=row.deadline_s if was_held else 0.0,
+        lease_s=claim.lease_s, asked_at=asked[0], in_doubt_for_s=row.deadline_s - over_s if was_held else 0.0,
         unseen_for_s=unseen_s, clock=clock,
     )  # fmt: skip
 
@@ -256,7 +272,8 @@ def claim_part(
                 hint="wait for it, or stop it; a service of several hosts names another part on each of them",
                 code="held",
             )
-        if not left_s and (lease := take(session, job, part, row, claim, clock=clock)):
+        over_s = watch.over_s(part, row)
+        if not left_s and (lease := take(session, job, part, row, claim, over_s=over_s, clock=clock)):
             return lease
         if not is_patient:
             continue  # somebody was first, and now has it

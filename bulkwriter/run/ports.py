@@ -103,7 +103,8 @@ class Stored:
     """Why doubts are doubts, by seq, where that is known."""
     has_rising_ids: bool = True
     in_doubt_for_s: float = 0.0
-    """Requests of an earlier holder may still be on their way for so long; looks for its doubts count from then."""
+    """Requests of an earlier holder may still be on their way for so long; looks for its doubts count from then.  Below
+    0: they have ended, so long ago."""
     unseen_for_s: float = 0.0
     """For so long nothing may be looked up or sent: what was lost of the journal may still be applied."""
     notes: list[str] = field(default_factory=list)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from bulkwriter.errors import Exit, JournalError, StoreGone
-from bulkwriter.postgres.lease import TURN_S, PartRow, PartWatch, take
+from bulkwriter.postgres.lease import TURN_S, PartRow, PartWatch, claim_part, take
 from bulkwriter.postgres.session import Session
 from tests.postgres_server import Database
 from tests.support.part_hand import CLAIM, JOB, PART, Hand, Lossy, made, row_of, session_at
@@ -50,6 +50,17 @@ def test_a_part_is_taken_over_when_its_row_stood_still_for_a_lease_whatever_the_
     assert (lease.token, lease.in_doubt_for_s) == (2, 90.0)
     assert first.holder.rpartition(" ")[0] in hand.told[0]
     assert "taken over in 30 s" in hand.told[0]
+
+
+def test_doubts_of_a_part_that_is_taken_later_count_from_the_end_of_its_lease(session: Session) -> None:
+    """As the taker's own clock knows it: a lease after it saw the row."""
+    Hand().claim(session)
+    hand = Hand()
+    watch = PartWatch(hand)
+    assert watch.left_s(PART, row_of(session)) == 30.0
+    hand.now += 30.0 + 400.0
+    lease = claim_part(session, JOB, PART, CLAIM, note=hand.told.append, pause=hand.pause, watch=watch, clock=hand)
+    assert lease.in_doubt_for_s == 90.0 - 400.0
 
 
 def test_a_holder_that_renews_is_left_alone(session: Session, postgres: Database) -> None:
