@@ -62,9 +62,18 @@ What happens
                                 it out.  If nobody was at work meanwhile, what was
                                 spent before is placed by the server's Date
   a machine's clock is set      nothing: that clock decides nothing
-  a standby takes over          nothing, if it is a synchronous one.  One that
-                                lacks the last seconds has forgotten what was
-                                spent in them
+  a standby takes over, or a    it may lack what was spent last.  As much as the quotas
+  backup was restored           allowed since its last exchange counts as spent, or all
+                                of them where nobody knows how long that is; a note
+                                says so.  Short quotas wait until nothing can be on its
+                                way any more: --timeout and a minute
+
+Where nothing can be lost (a synchronous standby, or nobody was at work), say so before
+the first start on the new database:
+
+  psql postgresql://bulk@db/ops -c "UPDATE bulkwriter.accounts SET timeline = 0"
+
+Stop the old primary first: whoever is still connected to it counts there.
 
 A pooler such as PgBouncer must pool sessions, not transactions.
 

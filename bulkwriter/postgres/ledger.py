@@ -13,8 +13,13 @@ at work, and this machine never was.  Then what was spent before is placed by th
     at the start             the same for the session's `start_s`, then `LedgerGone`: the address may be wrong
     it refuses us for good   a `LedgerError` that says what to do; then for ever
 
-A process that dies forfeits its lease, as with a file.  A commit that the database loses (a standby without the last
-seconds took its place) is forgotten spending: a synchronous standby loses none.
+A process that dies forfeits its lease, as with a file.
+
+A database may have lost commits: a standby without the last seconds took its place, or a backup was restored.  It shows
+by another timeline than at the last exchange, or by fewer exchanges than we have heard of.  What is there is then as of
+some exchange, and all later ones may be missing: leases that are used now, and requests that ended.  Nobody can say who
+had them.  So as much counts as spent as the windows allowed since that exchange, in a time that the clock here knows,
+or else as much as they hold; and short windows are full until all of that has ended (`Account.most_since`).
 
 Invariant: one thread uses it, but for `interrupt`.  Not here: rows and statements (`postgres.rows`).
 """
@@ -22,14 +27,15 @@ Invariant: one thread uses it, but for `interrupt`.  Not here: rows and statemen
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import LedgerError, LedgerGone
 from ..quota.account import Account, first_minute
-from ..quota.exchange import Answer, Ask, BootPlace, LedgerRows
+from ..quota.exchange import Answer, Ask, BootPlace, LedgerRows, SpentRow
 from .address import Address
 from .clock import Bounds, DatabaseClock
 from .connect import carried_out, connect, host_name
@@ -93,7 +99,10 @@ class PostgresLedger:
         boot: Callable[[], float],
         boot_id: str,
         clock: DatabaseClock,
+        say: Callable[[str], object],
     ) -> None:
+        self._say = say
+        self._heard = 0  # the highest number of an exchange of the account that was committed for sure
         self._session, self._account_for, self._reach_s = session, account_for, reach_s
         self._boot, self._boot_id, self._clock = boot, boot_id, clock
         self._connection: Connection | None = None  # the one that the rest is read from
@@ -141,8 +150,9 @@ class PostgresLedger:
         return connection
 
     def _carry_out(self, ask: Ask, connection: Connection) -> Answer:
-        found = self._rows.begin(connection, ask.client)
+        found, is_sure = self._rows.begin(connection, ask.client), self._clock.is_known
         seen, row, now = self._time(found)
+        has_lost, cluster = self._has_lost(found.row), self._session.cluster
         step_s = row.shift_s - found.row.shift_s
         place = BootPlace(host_name(), str(row.clock))
         is_new = self._account is None or self._account[0] != place
@@ -155,18 +165,34 @@ class PostgresLedger:
         rows = None
         if is_new or found.is_changed or account.is_stale(told):
             rows = self._rows.rows(row, place=place, first_minute=first_minute(now, self._reach_s))
+        lost: list[SpentRow] = []
+        if has_lost:
+            since_s = max(0.0, now - found.row.sure_at) if is_sure and found.row.exchanges else math.inf
+            lost = account.most_since(since_s, now, ask.hold_s)
+            rows = self._rows.rows(row, place=place, first_minute=first_minute(now, self._reach_s))
+            rows = dataclasses.replace(rows, spent=[*rows.spent, *lost], short=None)
         answer, changes = account.exchange(told, rows)
+        changes.spent.update({(one.client, one.kind, one.minute): one.requests for one in lost})
         if changes.forget:
             row = row._replace(purged=max(row.purged, row.exchanges - PURGE))
         row = row._replace(
             exchanges=row.exchanges + 1, spread_s=changes.spread_s,
             short=changes.short, short_clock=row.clock, short_at=now,
+            system_id=cluster.system_id, timeline=cluster.timeline,
         )  # fmt: skip
         me = ClientRowNow(ask.client, ask.number, place.machine, os.getpid(), self._boot_id, seen, now)
         self._rows.commit(connection, changes, row, me)
+        self._heard = row.exchanges
+        if has_lost:
+            self._say(lost_words(lost, since_s))
         self._clock.keep(seen, found.got, step_s=step_s)
         ahead_s, behind_s = self._clock.errors(self._boot())
         return to_client(answer, ahead_s=ahead_s, behind_s=behind_s)
+
+    def _has_lost(self, row: AccountRow) -> bool:
+        """Whether the database may have lost exchanges."""
+        is_other = row.timeline and (row.system_id, row.timeline) != self._session.cluster
+        return bool(is_other) or row.exchanges < self._heard
 
     def _time(self, found: ReadAccount) -> tuple[Bounds, AccountRow, float]:
         """Ledger time minus the clock here; the row with its shift and its clock as they are to be; ledger time."""
@@ -183,6 +209,15 @@ class PostgresLedger:
         if is_sure or not row.exchanges:
             row = row._replace(sure_at=now)
         return seen.moved(step_s), row._replace(shift_s=row.shift_s + step_s), now
+
+
+def lost_words(lost: Sequence[SpentRow], since_s: float) -> str:
+    """For people."""
+    why = "the database of the quota ledger was promoted, or restored from a backup, and may lack what was spent last"
+    if since_s == math.inf:
+        return f"{why}: all quotas count as spent"
+    counted = " and ".join(f"{one.requests:,} {one.kind}s" for one in lost)
+    return f"{why}: {counted} count as spent, as many as the quotas allowed in {since_s:,.0f} s"
 
 
 def ping(connection: Connection, boot: Callable[[], float]) -> Bounds:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 PURGE: Final = 10_000
 """A client that was away for so many exchanges of the others reads everything again."""
 
-LOCK: Final = """SELECT exchanges, purged, clock, shift_s, sure_at, spread_s, short, short_clock, short_at
+LOCK: Final = """SELECT exchanges, purged, clock, shift_s, sure_at, spread_s, short, short_clock, short_at,
+        system_id, timeline
     FROM bulkwriter.accounts WHERE account = %s FOR UPDATE"""
 MAKE: Final = "INSERT INTO bulkwriter.accounts (account) VALUES (%s) ON CONFLICT DO NOTHING"
 READ_ONLY: Final = LOCK.removesuffix(" FOR UPDATE")
@@ -54,7 +55,7 @@ LEARN: Final = """INSERT INTO bulkwriter.learnt VALUES (%s, %s, %s, %s, %s, %s, 
     ON CONFLICT (account, kind) DO UPDATE SET most = excluded.most, until = excluded.until,
         try_at = excluded.try_at, tries = excluded.tries, stretch = excluded.stretch"""
 ACCOUNT: Final = """UPDATE bulkwriter.accounts SET exchanges = %s, purged = %s, clock = %s, shift_s = %s, sure_at = %s,
-    spread_s = %s, short = %s, short_clock = %s, short_at = %s WHERE account = %s"""
+    spread_s = %s, short = %s, short_clock = %s, short_at = %s, system_id = %s, timeline = %s WHERE account = %s"""
 CLIENT: Final = """INSERT INTO bulkwriter.clients VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (account, client) DO UPDATE SET number = excluded.number, low_s = excluded.low_s,
         high_s = excluded.high_s, seen_at = excluded.seen_at"""
@@ -81,6 +82,8 @@ class AccountRow(NamedTuple):
     short: str
     short_clock: int
     short_at: float
+    system_id: str
+    timeline: int
 
 
 class ClientRowNow(NamedTuple):

@@ -214,7 +214,16 @@ COMMENT ON TABLE bulkwriter.chunks IS 'the rows of each part in the order of the
 COMMENT ON COLUMN bulkwriter.chunks.first_seq IS 'the place in the source of its first row; last_seq: of its last one';
 """
 
-STEPS: Final = (LEDGER + JOBS,)
+LOSS: Final = """
+ALTER TABLE bulkwriter.accounts ADD COLUMN system_id text NOT NULL DEFAULT '';
+ALTER TABLE bulkwriter.accounts ADD COLUMN timeline integer NOT NULL DEFAULT 0;
+COMMENT ON COLUMN bulkwriter.accounts.system_id IS
+    'the database cluster at the last exchange; another one may have lost what was spent last';
+COMMENT ON COLUMN bulkwriter.accounts.timeline IS
+    'its timeline at the last exchange; another one may have lost what was spent last; 0: whichever, nothing was lost';
+"""
+
+STEPS: Final = (LEDGER + JOBS, LOSS)
 """What makes version 1 of nothing, version 2 of version 1, and so on."""
 VERSION: Final = len(STEPS)
 

@@ -57,6 +57,8 @@ STRANGE_S: Final = 600.0
 KEEP_S: Final = 32 * DAY_S
 """A day more than the longest window."""
 FORGET_EVERY_S: Final = 3_600.0
+LOST: Final = "lost"
+"""The client of leases that a database has forgotten."""
 STEP_S: Final = 1.0
 """If the server's clock moves by more than this against ours, rows of other places are placed anew."""
 
@@ -161,6 +163,18 @@ class Account:
             free={window: self._short.openings(window, ask.now, ()) for window in self._paced},
         )  # fmt: skip
         return answer, changes
+
+    def most_since(self, since_s: float, now: float, hold_s: float) -> list[SpentRow]:
+        """All that any clients may have been granted in the last `since_s`, as leases of a client that is lost.
+
+        That is as much as the windows allow in that time, and until the last of those leases is over.
+        """
+        over_s = LEASE_S + AHEAD_S + GRACE_S
+        minute = minute_of(now + over_s + hold_s)
+        return [
+            SpentRow(self._place, LOST, kind, minute, most_of(windows, since_s + over_s))
+            for kind, windows in self._windows.items() if windows
+        ]  # fmt: skip
 
     def check(self) -> None:
         """Invariants, for tests."""
@@ -375,6 +389,13 @@ class Account:
             minute_of(ask.now - KEEP_S),
             ask.clocks.epoch - KEEP_S if ask.clocks.epoch is not None else None,
         )
+
+
+def most_of(windows: Sequence[QuotaWindow], span_s: float) -> int:
+    """How many requests all of these windows let through in a time of this length; if none is known, what fills all."""
+    if span_s == math.inf:
+        return max(window.count for window in windows)
+    return min(window.count * (2 + int(span_s / window.window_s)) for window in windows)
 
 
 def held_of(ask: Ask, window: QuotaWindow) -> list[tuple[float, int]]:

@@ -86,9 +86,10 @@ def shared_ledger(
 
     check_installed()
     clock = DatabaseClock(boot_clock, time.time() - boot_clock())
+    say = said_in_loop(tell)
     ledger = PostgresLedger(
-        ledger_session(address, said_in_loop(tell), start_s=start_s), account, lambda place: Account(windows, place),
-        reach_s=longest_of(windows), boot=boot_clock, boot_id=here().boot, clock=clock,
+        ledger_session(address, say, start_s=start_s), account, lambda place: Account(windows, place),
+        reach_s=longest_of(windows), boot=boot_clock, boot_id=here().boot, clock=clock, say=say,
     )  # fmt: skip
     return LedgerThread(lambda: ledger, interrupt=ledger.interrupt), clock.now
 

@@ -26,6 +26,7 @@ from tests.postgres_server import PASSWORD, Database, PostgresServer
 from tests.support.postgres_desk import SetClock
 
 NOW = 1.7e9
+(DAY,) = windows_of(["write:1000/day"], is_loopback=False)
 
 
 MADE: list[Host] = []
@@ -47,12 +48,12 @@ class Host:
 
     def __post_init__(self) -> None:
         MADE.append(self)
-        windows = windows_of([self.quota], is_loopback=False)
+        windows = windows_of(self.quota.split(), is_loopback=False)
         self.time = DatabaseClock(lambda: self.boot, 0.0)
         self.session = ledger_session(self.address, self.said.append, start_s=START_S, clock=self.ticks)
         self.ledger = PostgresLedger(
             self.session, "a", lambda place: Account(windows, place), reach_s=DAY_S, boot=lambda: self.boot,
-            boot_id=self.boot_id, clock=self.time,
+            boot_id=self.boot_id, clock=self.time, say=self.said.append,
         )  # fmt: skip
 
     def ask(self, wants: int = 0, *, repeats: bool = False, epoch: float | None = None, **said: Any) -> Answer:
@@ -274,6 +275,61 @@ def test_a_database_that_is_away_at_the_start_ends_with_75_in_the_end(clock: Set
         with pytest.raises(LedgerGone, match="refused") as raised:
             one.ask(1)
         assert raised.value.exit_code is Exit.TRY_LATER
+
+
+BOTH = "write:1000/day write:6/min"
+
+
+def lose(postgres: Database, *, timeline: int = 1) -> None:
+    """The last exchange, in which ten had ended.  `timeline`: so far is that of the database from what it was."""
+    postgres.sql("DELETE FROM bulkwriter.spent")
+    postgres.sql("UPDATE bulkwriter.accounts SET exchanges = 1, timeline = timeline + %s, short = ''", timeline)
+
+
+@pytest.mark.parametrize("timeline", [1, 0])
+def test_lost_exchanges_count_as_all_that_the_quotas_allowed_since_then(
+    postgres: Database, clock: SetClock, timeline: int
+) -> None:
+    """Whether the timeline shows it, or that there are fewer exchanges than we have heard of (a restored backup)."""
+    one = Host(clock.address, clock, quota=BOTH)
+    one.ask()
+    assert one.spend(10).spending.spent(DAY, one.time.now()) == 10
+    lose(postgres, timeline=timeline)
+    one.session.rest()
+    at = later(clock, 60.0, one)
+    answer = one.ask(1)
+    assert not answer.leases  # the minute is full until all that may be on its way has ended
+    assert answer.spending.spent(DAY, one.time.now()) == 18  # in three minutes, since a minute may begin anywhere
+    (said,) = one.said
+    assert "may lack what was spent last: 18 writes count as spent, as many as the quotas allowed in 60 s" in said
+    at = later(clock, 85.0, one, at=at)
+    assert not one.ask(1).leases
+    later(clock, 120.0, one, at=at)
+    assert one.ask(1).leases
+    assert len(one.said) == 1
+    assert postgres.sql("SELECT kind, count FROM bulkwriter.spent WHERE client = 'lost'") == [("write", 18)]
+
+
+def test_where_nobody_knows_how_long_ago_the_last_exchange_was_every_quota_is_spent(
+    postgres: Database, clock: SetClock
+) -> None:
+    Host(clock.address, clock, quota=BOTH).ask()
+    lose(postgres)
+    later(clock, 2.0)
+    other = Host(clock.address, clock, "boot-2", boot=1.0, quota=BOTH)
+    answer = other.ask(1)
+    assert answer.spending.spent(DAY, other.time.now()) == 1_000
+    assert "all quotas count as spent" in other.said[0]
+
+
+def test_a_promotion_that_lost_nothing_may_be_told(postgres: Database, clock: SetClock) -> None:
+    one = Host(clock.address, clock, quota=BOTH)
+    one.ask()
+    postgres.sql("UPDATE bulkwriter.accounts SET timeline = 0")
+    one.session.rest()
+    assert one.ask(1).leases
+    assert not one.said
+    assert postgres.sql("SELECT timeline FROM bulkwriter.accounts") == [(one.session.cluster.timeline,)]
 
 
 def test_readers_change_nothing(postgres: Database, clock: SetClock) -> None:

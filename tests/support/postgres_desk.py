@@ -13,6 +13,7 @@ from bulkwriter.postgres.clock import DatabaseClock
 from bulkwriter.postgres.connect import connect
 from bulkwriter.postgres.ledger import PostgresLedger, ledger_session
 from bulkwriter.quota.account import Account
+from bulkwriter.quota.build import unheard
 from bulkwriter.quota.exchange import Answer, Ask, BootPlace
 from bulkwriter.quota.forecast import DAY_S
 from tests.postgres_server import Database
@@ -59,8 +60,8 @@ class DeskLedger:
             return account
 
         self.ledger = PostgresLedger(
-            ledger_session(clock.address, lambda words: None), "a", account_for, reach_s=32 * DAY_S,
-            boot=lambda: self._boot, boot_id=place.boot, clock=DatabaseClock(lambda: self._boot, 0.0),
+            ledger_session(clock.address, unheard), "a", account_for, reach_s=32 * DAY_S, boot=lambda: self._boot,
+            boot_id=place.boot, clock=DatabaseClock(lambda: self._boot, 0.0), say=unheard,
         )  # fmt: skip
 
     def exchange(self, ask: Ask) -> Answer:
