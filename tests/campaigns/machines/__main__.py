@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.progress import say
 
-from . import dense, on_ray, quota, sparse, standby
+from . import dense, on_ray, quota, replayed, sparse, standby
 from .hosts import isolation
 from .mischief import WEIGHTS
 from .server import Server, why_not
@@ -46,6 +46,11 @@ def run_standby(folder: Path, server: Server, given: argparse.Namespace) -> int:
     return int(not standby.campaign(folder, server, pairs=given.pairs or 5_000, seed=given.seed))
 
 
+def run_replay(folder: Path, server: Server, given: argparse.Namespace) -> int:
+    worlds, kills = given.worlds, 60 if given.events is None else given.events
+    return int(not replayed.campaign(folder, server, worlds=worlds, kills=kills, seed=given.seed))
+
+
 def run_ray(folder: Path, server: Server, given: argparse.Namespace) -> int:
     if reason := on_ray.why_no_ray():
         say(reason)
@@ -59,6 +64,7 @@ CAMPAIGNS: dict[str, tuple[Campaign, str]] = {
     "sparse": (run_sparse, "what a fault a minute costs at write:600/min (1,800 s)"),
     "quota": (run_quota, "three hosts on write:120/10s; the database away (180 s)"),
     "standby": (run_standby, "a standby that lacks commits is promoted"),
+    "replay": (run_replay, "the journal after a take-over is the log, at every crash point (300 worlds, 60 kills)"),
     "ray": (run_ray, "run --on ray, with actors, raylets and the head killed (20,000 pairs)"),
 }
 
@@ -71,7 +77,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("campaign", choices=list(CAMPAIGNS))
     parser.add_argument("--seconds", type=float, help="about how long; a shorter campaign has fewer events")
     parser.add_argument("--pairs", type=int)
-    parser.add_argument("--events", type=int, help="dense: how many")
+    parser.add_argument("--events", type=int, help="dense, ray, replay: how many")
+    parser.add_argument("--worlds", type=int, default=300, help="replay: so many simulated worlds")
     parser.add_argument("--away", type=float, default=60.0, help="quota: seconds for which the database is away")
     parser.add_argument("--no-quota", action="store_true", help="dense: no ledger: --rate makes the pace")
     parser.add_argument(

@@ -39,6 +39,8 @@ PARTS: Final = 2
 IN_FLIGHT: Final = 16
 MORE: Final = 1.2
 """So many times the events that were asked for may be dealt, where a job lasts longer."""
+LOOK_S: Final = 0.2
+"""Between two looks whether something is due."""
 HOW: Final = (
     "--late-apply=0.4", "--list-lag=0.2", f"--timeout={TIMEOUT_S:g}", f"--lease={LEASE_S:g}",
     f"--in-flight={IN_FLIGHT}", "--progress=none",
@@ -136,9 +138,11 @@ def campaign(folder: Path, server: Server, plan: Plan) -> Finding:
                 fleet.stations, server, lease_s=LEASE_S, deadline_s=TIMEOUT_S, seed=plan.seed, weights=plan.weights,
                 holders=lambda: server.holders(database),
             )  # fmt: skip
-            while not fleet.is_done and time.monotonic() - began_at < plan.seconds * LONGEST:
-                time.sleep(plan.seconds / plan.events)
-                if sum(mischief.dealt.values()) < MORE * plan.events:
+            at_work_at = time.monotonic()
+            while not fleet.is_done and (passed_s := time.monotonic() - at_work_at) < plan.seconds * LONGEST:
+                time.sleep(LOOK_S)
+                due = min(MORE, passed_s / plan.seconds) * plan.events
+                if sum(mischief.dealt.values()) < due:  # what found nobody free is dealt as soon as somebody is
                     mischief.deal()
             mischief.settle()
             if not fleet.join(plan.seconds):

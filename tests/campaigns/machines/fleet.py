@@ -57,6 +57,11 @@ class Station:
         return not self._thread.is_alive()
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether its worker runs now: not between two of them, and not over."""
+        return self._process is not None and self._process.returncode is None and not self.is_done
+
+    @property
     def pid(self) -> int:
         """Of its worker, 0 for none."""
         return self._process.pid if self._process else 0

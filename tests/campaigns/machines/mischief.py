@@ -59,7 +59,7 @@ class Mischief:
         """One more, if what it would befall is free; False if not."""
         rng = self._rng
         kind = kind or rng.choices(list(self._weights), list(self._weights.values()))[0]
-        stations = [station for station in self._stations if not (station.is_done or station.busy.locked())]
+        stations = [station for station in self._stations if station.is_at_work and not station.busy.locked()]
         if not stations or len(stations) == 1 < len(self._stations):  # one is left alone: it must take over
             return False
         holding = [station for station in stations if station.pid in self._holders()]

@@ -1,7 +1,8 @@
 """`scripts/machines ray`: one `run --on ray` command on a cluster of three nodes, while actors and raylets are killed.
 
 First act: actors and raylets are killed in turn, and a node takes the place of each that was lost; the command must end
-with 0 and say what the server says.  Second act: the head is killed in mid-run.  The command ends with 75, and the same
+with 0 and say what the server says.  Second act, on the same cluster: `bulkwriter.on_ray.run` from Python, cancelled,
+called again, and an actor killed.  Third act: the head is killed in mid-run.  The command ends with 75, and the same
 command on a new cluster brings the job to its end.
 
 The token is in the environment of the nodes alone: the command that is given has none.  What Ray wrote is searched for
@@ -12,6 +13,7 @@ It needs Ray (extra `ray`), which takes 340 MB: see `why_no_ray`.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import random
@@ -24,13 +26,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from bulkwriter import on_ray
+from bulkwriter.model import Summary
+from bulkwriter.settings import Settings
 from tests.conftest import CANARY
 from tests.support.cli_process import Done, finish, stub, write_pairs
 from tests.support.compare import pairs_in
 from tests.support.kills import all_faults, scenario
+from tests.support.library import some_pairs
 from tests.support.progress import say
 
-from .dense import HOW
+from .dense import HOW, LEASE_S, TIMEOUT_S
 from .judge import Sampler, Truth, truth_of
 from .server import Server
 
@@ -43,6 +49,10 @@ GONE_S: Final = 10
 """How long Ray waits for a head that is gone, instead of its 60 s."""
 OUTLASTS_S: Final = 90.0
 """The second act lasts longer than a driver outlives its head."""
+CALLED: Final = 600
+"""Pairs of the second act."""
+QUIET_S: Final = 6.0
+"""After a cancelled call: its workers have ended what was on the wire, whose deadline is 5 s."""
 MOST_S: Final = 600.0
 LATER: Final = 75
 
@@ -71,6 +81,7 @@ def campaign(folder: Path, server: Server, *, pairs: int, events: int, seed: int
                 kind = rng.choice(list(dealt)) if sum(dealt.values()) > 1 else list(dealt)[sum(dealt.values())]
                 dealt[kind] += KILLERS[kind](ray_cluster, rng)
             done = finish(process, timeout_s=MOST_S)
+            is_called = asyncio.run(FromPython(folder, server, address, ray_cluster, seed).act())
             shown = words_of_ray(ray_cluster)
         first = truth_of(server_stub, pairs_in(job.source))
         told = told_truly(done, first)
@@ -78,6 +89,8 @@ def campaign(folder: Path, server: Server, *, pairs: int, events: int, seed: int
             f"{first}; killed {dealt}; the command ended with {done.code}, its summary is {'' if told else 'UN'}true;",
             f"{up_s:.1f} s from the command to the first create; Ray and {NODES} workers {resident} MB resident",
         )
+        if not told:
+            say(f"it said: {done.out[-1_000:]!r}", job.log.read_text(encoding="utf-8")[-2_000:])
     with stub(**scenario(seed, [])) as server_stub, Sampler(server_stub) as sampler:
         with cluster() as (ray_cluster, address):
             per_s = min(PER_S, pairs / NODES / OUTLASTS_S)
@@ -99,7 +112,55 @@ def campaign(folder: Path, server: Server, *, pairs: int, events: int, seed: int
     is_secret = CANARY not in shown
     say(f"{len(shown):,} characters of Ray's logs: the token is {'not in them' if is_secret else 'SHOWN'}")
     is_clean = not (first.missing or first.doubled or second.missing or second.doubled)
-    return is_clean and told and is_secret and (done.code, ended.code, done_again.code) == (0, LATER, 0)
+    return is_clean and told and is_called and is_secret and (done.code, ended.code, done_again.code) == (0, LATER, 0)
+
+
+class FromPython:
+    """`bulkwriter.on_ray.run` in this process: a call that is cancelled, then one that ends although an actor dies."""
+
+    def __init__(self, folder: Path, server: Server, address: str, made: Any, seed: int) -> None:
+        self._folder, self._server, self._address, self._made = folder, server, address, made
+        self._seed = seed
+
+    async def act(self) -> bool:
+        database = self._server.new_database()
+        pairs = some_pairs(CALLED)
+        with stub(**scenario(self._seed, all_faults(total=0.1))) as server_stub, Sampler(server_stub) as sampler:
+            settings = Settings(
+                base_url=server_stub.base_url, journal=self._server.job_url(database, "job"), rate=PER_S,
+                lease_s=LEASE_S, timeout_s=TIMEOUT_S, late_apply_s=0.4, list_lag_s=0.2, in_flight=16,
+            )  # fmt: skip
+
+            def called() -> asyncio.Task[Summary]:
+                return asyncio.create_task(on_ray.run(pairs, settings, workers=NODES, address=self._address))
+
+            async def until(count: int, call: asyncio.Task[Summary]) -> None:
+                while sampler.creates < count and not call.done():
+                    await asyncio.sleep(0.1)
+
+            call = called()
+            await until(CALLED // 4, call)
+            call.cancel()
+            await asyncio.wait([call])
+            await asyncio.sleep(QUIET_S)
+            left_at = sampler.creates
+            await asyncio.sleep(QUIET_S)
+            is_quiet, is_cancelled = sampler.creates == left_at, call.cancelled()
+            call = called()
+            await until(left_at + CALLED // 4, call)
+            has_killed = kill_actor(self._made, random.Random(self._seed))
+            summary = await asyncio.wait_for(call, MOST_S)
+            again = await asyncio.wait_for(called(), MOST_S)
+            truth = truth_of(server_stub, pairs)
+        said = summary.counts
+        is_true = said.pairs == truth.wanted == said.created + said.existing and not said.in_doubt
+        is_same = again.counts == said and not again.attempts and (summary.exit_code, again.exit_code) == (0, 0)
+        say(
+            f"from Python: {truth}; cancelled {is_cancelled} and then quiet {is_quiet} at {left_at} creates,"
+            f" called again with an actor killed {has_killed}: a true summary {is_true}; called once more: nothing to"
+            f" do {is_same}"
+        )
+        return is_cancelled and is_quiet and has_killed and is_true and is_same and not (truth.missing or truth.doubled)
 
 
 class Job:
@@ -109,7 +170,7 @@ class Job:
         database = server.new_database()
         self.source = write_pairs(folder / f"{database}.csv", pairs)
         self.on = on
-        self._log = folder / f"{database}.log"
+        self.log = folder / f"{database}.log"
         self._arguments = (
             "--workers", str(NODES), "--journal", server.job_url(database, "job"), "--base-url", base_url, "--json",
             "--rate", f"{per_s:g}/s", *HOW,
@@ -118,7 +179,7 @@ class Job:
     def start(self) -> subprocess.Popen[str]:
         env = {name: value for name, value in os.environ.items() if name != "BULKWRITER_TOKEN"}
         command = [sys.executable, "-m", "bulkwriter", "run", str(self.source), "--on", self.on, *self._arguments]
-        with self._log.open("a") as log:
+        with self.log.open("a") as log:
             return subprocess.Popen(
                 command, text=True, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
             )  # fmt: skip

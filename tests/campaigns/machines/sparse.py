@@ -6,6 +6,7 @@ throttle.  The take-over is over once the lease of the one that failed has ended
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ GRANTED_S: Final = 5.0
 SLEEP_MOST_S: Final = 3.5 * LEASE_S
 """The longest that `mischief` makes anything last."""
 WEIGHTS: Final = {"kill": 3, "replace": 2, "sleep": 1, "stall": 1, "cut": 1}
+STEP_S: Final = 5.0
 LONG_S: Final = 600.0
 """A shorter campaign hangs on when in the minute the quota was spent: what a window allows may go early in it."""
 HOW: Final = (
@@ -85,6 +87,12 @@ def campaign(folder: Path, server: Server, *, seconds: float, every_s: float, se
     paces = [(sampler.between(calm, until) / ((until - calm) * PER_S), kind) for kind, calm, until in spans]
     lowest, kind = min(paces)
     mean = sum(pace for pace, _ in paces) / len(paces)
+    for kind_of, calm, until in spans:
+        began_at = until - every_s
+        steps = [began_at + n * STEP_S for n in range(round(every_s / STEP_S) + 1)]
+        arrived = [sampler.between(begin, finish) for begin, finish in itertools.pairwise(steps)]
+        pace = sampler.between(calm, until) / ((until - calm) * PER_S)
+        say(f"{kind_of:<8} {100 * pace:5.1f} %; creates in each {STEP_S:g} s from it on: {arrived}")
     say(
         f"{truth}; {len(paces)} faults {dict(mischief.dealt)}: from the take-over to the next fault {100 * mean:.1f} %"
         f" of the pace, at least {100 * lowest:.1f} % (after {kind}); workers ended {ended}",
