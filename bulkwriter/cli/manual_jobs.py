@@ -95,50 +95,6 @@ What it does not do
   journals that are files.
   A virtual machine that is paused and goes on may still send what it held.
 
-systemd, a template: systemctl enable --now bulkwriter-work@1 bulkwriter-work@2
-
-  [Service]
-  EnvironmentFile=/etc/bulkwriter/env          JOB, BULKWRITER_LEDGER
-  LoadCredential=token:/etc/bulkwriter/token
-  Environment=PGPASSFILE=/etc/bulkwriter/pgpass
-  ExecStart=/usr/bin/env bulkwriter work ${JOB} --token-file %d/token
-  SuccessExitStatus=1
-  Restart=on-failure
-  RestartPreventExitStatus=2 4 5 6
-  RestartSec=60
-  TimeoutStopSec=60
-
-Kubernetes, a Job of three workers; 1 is an end with rows that were refused
-
-  apiVersion: batch/v1
-  kind: Job
-  metadata: {name: backfill}
-  spec:
-    parallelism: 3
-    backoffLimit: 1000
-    template:
-      spec:
-        restartPolicy: OnFailure
-        terminationGracePeriodSeconds: 60
-        containers:
-        - name: work
-          image: bulkwriter
-          command: [sh, -c, 'bulkwriter work "$JOB" & trap "kill -TERM $!" TERM; wait $!; code=$?;
-            wait $! 2>/dev/null; [ $code = 1 ] || exit $code']
-          envFrom: [{secretRef: {name: bulkwriter}}]
-
-Slurm: four workers, each placed again when its node fails
-
-  sbatch --array=1-4 --requeue --signal=B:TERM@60 --wrap 'exec bulkwriter work "$JOB"'
-
-Ray: one command loads the job, places eight workers and tells the end of all
-
-  bulkwriter run pairs.csv --journal $JOB --on ray:HEAD:6379 --workers 8
-
-Every node needs this bulkwriter with the extras postgres and ray, and signs in by
-itself: BULKWRITER_TOKEN and PGPASSWORD in the environment of `ray start`, or files
-of the node.  No secret goes by way of Ray.  A lost node is told, its worker is
-placed again, and others take its part over.  Where the head is lost the command
-ends with 75, once Ray gives it up (60 s): the same command on another cluster goes
-on.  --on ray alone starts a cluster on this machine.
+How to start workers and have them started again, by systemd, Kubernetes, Slurm or Ray:
+bulkwriter help machines
 """

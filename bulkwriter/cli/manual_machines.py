@@ -1,4 +1,4 @@
-"""Help for several machines that share an account: `bulkwriter help machines`.
+"""Help for several machines that share an account, and for what starts workers: `bulkwriter help machines`.
 
 Written for operators.  What is said here of tables and rights is what `postgres.schema` makes; what is said of a
 database that is away is what `postgres.ledger` does.
@@ -93,4 +93,108 @@ Without a database
   Give each of N machines a part of the quotas: --quota-share 0.5 for two.  A
   ledger or a journal on a network file system (NFS, SMB, sshfs) is refused with
   exit 5: there a machine may not see what others have written.
+
+Workers, by what you run already
+
+bulkwriter help jobs tells what a job is.  JOB is its URL.  A worker that is killed, or
+ends with 3 or 75, is started again.  One that ends with 0 or 1 has nothing left to do.
+2, 4, 5 and 6 are yours to put right.
+
+systemd: /etc/systemd/system/bulkwriter-work@.service, then systemctl daemon-reload and
+systemctl enable --now bulkwriter-work@1 bulkwriter-work@2
+
+  [Unit]
+  Wants=network-online.target
+  After=network-online.target
+
+  [Service]
+  DynamicUser=yes
+  StateDirectory=bulkwriter-%i
+  Environment=XDG_STATE_HOME=%S/bulkwriter-%i PGPASSFILE=%d/pgpass
+  LoadCredential=token:/etc/bulkwriter/token
+  LoadCredential=pgpass:/etc/bulkwriter/pgpass
+  EnvironmentFile=/etc/bulkwriter/env
+  ExecStart=/usr/bin/env bulkwriter work ${JOB} --token-file %d/token
+  SuccessExitStatus=1 143
+  Restart=on-failure
+  RestartPreventExitStatus=2 4 5 6
+  RestartSec=60
+  TimeoutStopSec=60
+
+  [Install]
+  WantedBy=multi-user.target
+
+/etc/bulkwriter belongs to root; its file env has JOB=... and BULKWRITER_LEDGER=...,
+a line each.
+
+Kubernetes: three workers, as a Job.  The secret has JOB, BULKWRITER_LEDGER,
+BULKWRITER_TOKEN and PGPASSWORD
+
+  apiVersion: batch/v1
+  kind: Job
+  metadata: {name: backfill}
+  spec:
+    parallelism: 3
+    backoffLimit: 1000
+    podFailurePolicy:
+      rules:
+      - {action: FailJob, onExitCodes: {operator: In, values: [2, 4, 5, 6]}}
+      - {action: Ignore, onPodConditions: [{type: DisruptionTarget, status: "True"}]}
+    template:
+      spec:
+        restartPolicy: Never
+        terminationGracePeriodSeconds: 60
+        containers:
+        - name: work
+          image: bulkwriter
+          command: [sh, -c, 'bulkwriter work "$JOB" & trap "kill -TERM $!" TERM; wait $!;
+            code=$?; wait $! 2>/dev/null; [ $code = 1 ] || exit $code']
+          envFrom: [{secretRef: {name: bulkwriter}}]
+
+Kubernetes without a database: one writer, whose volume moves with it, as a StatefulSet
+
+  apiVersion: apps/v1
+  kind: StatefulSet
+  metadata: {name: backfill}
+  spec:
+    serviceName: backfill
+    replicas: 1
+    selector: {matchLabels: {app: backfill}}
+    template:
+      metadata: {labels: {app: backfill}}
+      spec:
+        terminationGracePeriodSeconds: 60
+        containers:
+        - name: run
+          image: bulkwriter
+          command: [sh, -c, 'bulkwriter run /data/pairs.csv & trap "kill -TERM $!" TERM;
+            wait $!; code=$?; wait $! 2>/dev/null;
+            case $code in 0|1) exec sleep infinity;; esac; exit $code']
+          env: [{name: HOME, value: /data}]
+          envFrom: [{secretRef: {name: bulkwriter}}]
+          volumeMounts: [{name: data, mountPath: /data}]
+    volumeClaimTemplates:
+    - metadata: {name: data}
+      spec:
+        accessModes: [ReadWriteOncePod]
+        resources: {requests: {storage: 10Gi}}
+
+Slurm: sbatch work.sbatch places four workers, and places each again when its time is up
+or its node fails
+
+  #!/bin/sh
+  #SBATCH --array=1-4 --requeue --open-mode=append --time=1-0 --signal=TERM@120
+  srun bulkwriter work "$JOB"
+  case $? in 3|75|143) scontrol requeue "$SLURM_JOB_ID";; esac
+
+Ray: one command loads the job, places eight workers and tells the end of all
+
+  bulkwriter run pairs.csv --journal $JOB --on ray:HEAD:6379 --workers 8
+
+Every node needs this bulkwriter with the extras postgres and ray, and signs in by
+itself: BULKWRITER_TOKEN and PGPASSWORD in the environment of `ray start`, or files
+of the node.  No secret goes by way of Ray.  A lost node is told, its worker is
+placed again, and others take its part over.  Where the head is lost the command
+ends with 75, once Ray gives it up (60 s): the same command on another cluster goes
+on.  --on ray alone starts a cluster on this machine.
 """
