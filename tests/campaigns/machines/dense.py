@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bulkwriter.quota.leases import LEASE_S
 from tests.support import kills
 from tests.support.cli_process import Done, finish, start, stub, write_pairs
 from tests.support.compare import pairs_in
@@ -26,7 +27,8 @@ from .mischief import WEIGHTS, Mischief
 from .proxy import Proxy
 from .server import Server
 
-LEASE_S: Final = 3.0
+PART_LEASE_S: Final = 3.0
+"""Of a part: `--lease`."""
 TIMEOUT_S: Final = 5.0
 HOSTS: Final = ("ada", "bob", "cyd")
 WINDOW_S: Final = 60
@@ -41,8 +43,9 @@ MORE: Final = 1.2
 """So many times the events that were asked for may be dealt, where a job lasts longer."""
 LOOK_S: Final = 0.2
 """Between two looks whether something is due."""
+FORFEITED: Final = "SELECT coalesce(sum(count), 0)::int FROM bulkwriter.spent WHERE kind = 'write' AND client <> ''"
 HOW: Final = (
-    "--late-apply=0.4", "--list-lag=0.2", f"--timeout={TIMEOUT_S:g}", f"--lease={LEASE_S:g}",
+    "--late-apply=0.4", "--list-lag=0.2", f"--timeout={TIMEOUT_S:g}", f"--lease={PART_LEASE_S:g}",
     f"--in-flight={IN_FLIGHT}", "--progress=none",
 )  # fmt: skip
 
@@ -90,24 +93,30 @@ class Finding:
     strange: list[str]
     claims: int
     """How often a part was claimed."""
-    booked: int
-    """Writes that the ledger calls spent, or leased to clients that are gone."""
+    forfeited: int
+    """Writes leased to clients that never told what became of them; some of these were sent."""
     most: int
     took_s: float
 
     @property
     def wasted_a_kill(self) -> float:
-        """Units of the quota that were booked and never sent, for each process that was killed."""
-        return (self.booked - self.truth.creates) / max(1, self.ended.get("killed", 0))
+        """Units of the quota, for each process that was killed."""
+        return self.forfeited / max(1, self.ended.get("killed", 0))
+
+    @property
+    def lease(self) -> int:
+        """The most units of a lease: all that the window lets go in its time."""
+        return round(LEASE_S * self.most / WINDOW_S)
 
     @property
     def is_clean(self) -> bool:
         truth = self.truth
         is_within = truth.worst.get(str(WINDOW_S), 0) <= self.most and not truth.throttles
+        is_within = is_within and self.wasted_a_kill <= self.lease
         return not (truth.missing or truth.doubled or self.strange) and is_within
 
     def __str__(self) -> str:
-        waste = f"; {self.wasted_a_kill:.1f} units wasted a kill" if self.booked else ""
+        waste = f"; at most {self.wasted_a_kill:.1f} units wasted a kill, of {self.lease} that a lease has"
         return (
             f"{self.truth} of {self.most:,}{waste}; {sum(self.dealt.values())} events {self.dealt},"
             f" {self.claims} claims of {PARTS} parts; workers ended {self.ended}; {self.took_s:.0f} s"
@@ -135,8 +144,8 @@ def campaign(folder: Path, server: Server, plan: Plan) -> Finding:
         module = "bulkwriter" if plan.is_fenced else "tests.campaigns.machines.unfenced"
         with Fleet(HOSTS, folder, server.socket, command, way=isolation(), seed=plan.seed, module=module) as fleet:
             mischief = Mischief(
-                fleet.stations, server, lease_s=LEASE_S, deadline_s=TIMEOUT_S, seed=plan.seed, weights=plan.weights,
-                holders=lambda: server.holders(database),
+                fleet.stations, server, lease_s=PART_LEASE_S, deadline_s=TIMEOUT_S, seed=plan.seed,
+                weights=plan.weights, holders=lambda: server.holders(database),
             )  # fmt: skip
             at_work_at = time.monotonic()
             while not fleet.is_done and (passed_s := time.monotonic() - at_work_at) < plan.seconds * LONGEST:
@@ -157,7 +166,7 @@ def campaign(folder: Path, server: Server, plan: Plan) -> Finding:
         return Finding(
             truth=truth_of(server_stub, pairs_in(source)), dealt=dict(mischief.dealt), ended=ended, strange=strange,
             claims=there.sql("SELECT sum(token)::int FROM bulkwriter.parts")[0][0],
-            booked=there.sql("SELECT coalesce(sum(count), 0)::int FROM bulkwriter.spent WHERE kind = 'write'")[0][0],
+            forfeited=there.sql(FORFEITED)[0][0],
             most=plan.most, took_s=time.monotonic() - began_at,
         )  # fmt: skip
 

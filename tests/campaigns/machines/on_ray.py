@@ -36,7 +36,7 @@ from tests.support.kills import all_faults, scenario
 from tests.support.library import some_pairs
 from tests.support.progress import say
 
-from .dense import HOW, LEASE_S, TIMEOUT_S
+from .dense import HOW, PART_LEASE_S, TIMEOUT_S
 from .judge import Sampler, Truth, truth_of
 from .server import Server
 
@@ -133,7 +133,7 @@ class FromPython:
         with stub(**scenario(self._seed, all_faults(total=0.1))) as server_stub, Sampler(server_stub) as sampler:
             settings = Settings(
                 base_url=server_stub.base_url, journal=self._server.job_url(database, "job"), rate=PER_S,
-                lease_s=LEASE_S, timeout_s=TIMEOUT_S, late_apply_s=0.4, list_lag_s=0.2, in_flight=16,
+                lease_s=PART_LEASE_S, timeout_s=TIMEOUT_S, late_apply_s=0.4, list_lag_s=0.2, in_flight=16,
             )  # fmt: skip
 
             def called() -> asyncio.Task[Summary]:
