@@ -75,7 +75,7 @@ class Outcome:
 
     `seq` is the 0-based place in the source (single writes count from `SINGLE_SEQ`; -1: `timeout` ended before the
     journal was asked).  `pair` is None for a bad row.  `state` says what became of it.  `record_id` is known or None.
-    `attempts` counts requests of which at least one byte was written.  `http_status` is that of the last whole reply.
+    `attempts` counts requests with a byte written.  `http_status` is of the reply that told the state, else None.
     `errors` are the server's reasons, `message` one in words, also of ours.  `line` is 1-based, of the source, or None.
     """
 

@@ -51,7 +51,7 @@ from .run.summary import ended_of, snapshot_of, summary_of
 from .run.warm_start import WarmStart
 from .settings import Settings
 from .shielded import own_task, to_its_end
-from .sources.inputs import PairLike, PairsLike, as_source, checked_pair, checked_retry, checked_timeout
+from .sources.inputs import PairLike, PairsLike, as_source, checked_pair, checked_pairs, checked_retry, checked_timeout
 from .wiring import Assembly
 
 ENDS: Final = "give the pair again after the next start; what had been sent of it is in the journal"
@@ -289,20 +289,20 @@ class BulkWriter:
 
         It shares lanes, quotas and journal with all other calls; many may run at once.  If the attempt ends in doubt,
         this waits for the looks that settle it, about `late_apply_s` + 2 `list_lag_s`.  If no look is possible, because
-        this token may not list, lists fail for `give_up_after_s` or the writer was left, the outcome is `in_doubt`.
-        This start goes on to look it up while it can, and the next one that may list does.  `retry=("rejected",)` sends
-        a pair again that was rejected, since a role or an enrolment may be there by now.  Safe to cancel: the pair goes
-        on, and the journal gets its outcome.
+        this token may not list, lists fail for `give_up_after_s`, the writer is not well for `Settings.patience_s` or
+        was left, the outcome is `in_doubt` and its `message` says why.  This start goes on to look it up while it can,
+        and the next one that may list does.  `retry=("rejected",)` sends a pair again that was rejected, since a role
+        or an enrolment may be there by now.  Safe to cancel: the pair goes on, and the journal gets its outcome.
 
         `timeout` (seconds) ends the waiting, never the write: the outcome is then as it stands, `pending` or `in_doubt`
         (`seq` is -1 if the journal was not asked yet: an earlier call or start may then have written the pair).  While
         `most_outstanding` answers are owed, calls wait in order.
 
-        Raises `NotWell` once the writer is not well for `Settings.patience_s` (see `is_well`), and the pair goes on
-        when it can; `TryLater` for a new pair while a quota is spent with `on_quota="stop"`, until its window opens,
-        and at close for a pair that was not sent, whose row is then `pending` if it was given before; `Backlogged` if
-        `timeout` ends before there is room for the pair; `UsageError` for what is no pair; and the error that ended the
-        writer for good.
+        Raises `NotWell` once the writer is not well for `Settings.patience_s` (see `is_well`), for a pair that surely
+        was not applied, and it goes on when it can; `TryLater` for a new pair while a quota is spent with
+        `on_quota="stop"`, until its window opens, and at close for a pair that was not sent, whose row is then
+        `pending` if it was given before; `Backlogged` if `timeout` ends before there is room for the pair; `UsageError`
+        for what is no pair; and the error that ended the writer for good.
         """
         self._require_able()
         singles, retries = self._singles, checked_retry(retry)
@@ -329,7 +329,7 @@ class BulkWriter:
         no pair.
         """
         self._require_able()
-        batch = [checked_pair(pair) for pair in pairs]
+        batch = checked_pairs(pairs)
         return await self._singles.write_many(batch, checked_timeout(timeout), retries=checked_retry(retry))
 
     def submit(self, pair: PairLike) -> asyncio.Future[Outcome]:

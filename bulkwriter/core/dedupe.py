@@ -15,7 +15,8 @@ of words is made once the plain set has been begun.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import compress
 from typing import Final
 
 from pyroaring import BitMap64
@@ -52,6 +53,14 @@ class PairSet:
         if words is None:
             return first << 64 | second in self._rest
         return ((first & LOW) << 32 | second & LOW) in words
+
+    def among(self, pairs: Collection[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Those of `pairs` that are in the set, in their order."""
+        if len(self._sets) == 1 and not self._rest:  # nearly always: a third of the time
+            words = [first << 32 | second for first, second in pairs if first < HALF and second < HALF]
+            if len(words) == len(pairs):
+                return list(compress(pairs, self._first.has_each(words)))
+        return [pair for pair in pairs if pair in self]
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Every pair once, in no promised order; nothing may be added meanwhile."""

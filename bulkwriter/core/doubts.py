@@ -41,7 +41,7 @@ STALE_MOST: Final = 1_000
 @dataclass(slots=True)
 class Doubt:
     """One pair that may have been applied.  `ended_at`: when its last attempt ended, or when the journal was
-    reopened.
+    reopened.  `reason`: why nobody knows.
     """
 
     intent: Intent
@@ -49,6 +49,7 @@ class Doubt:
     absent_at: float | None = None  # end of the first look that was late enough and did not see it
     is_refused: bool = False
     is_being_deleted: bool = False  # a DELETE of its record may be on its way
+    reason: str = ""
 
 
 class Doubts:
@@ -77,11 +78,12 @@ class Doubts:
         return self._doubts.get(seq)
 
     def park(
-        self, intent: Intent, ended_at: float, *, is_refused: bool = False, is_being_deleted: bool = False
-    ) -> None:
+        self, intent: Intent, ended_at: float, *, is_refused: bool = False, is_being_deleted: bool = False,
+        reason: str = "",
+    ) -> None:  # fmt: skip
         """Take a pair in doubt; a later attempt's doubt replaces an earlier one's."""
         doubt = self._doubts[intent.seq] = Doubt(
-            intent, ended_at, is_refused=is_refused, is_being_deleted=is_being_deleted
+            intent, ended_at, is_refused=is_refused, is_being_deleted=is_being_deleted, reason=reason
         )
         self.parked_at = ended_at
         self._enqueue(doubt)

@@ -121,8 +121,9 @@ class Pairs:
         seq.
         """
         for intent in intents:
-            self._note_cause(intent, causes.get(intent.seq, ""))
-            self.doubts.park(intent, now, is_being_deleted=intent.seq in being_deleted)
+            reason = causes.get(intent.seq, "")
+            self._note_cause(intent, reason)
+            self.doubts.park(intent, now, is_being_deleted=intent.seq in being_deleted, reason=reason)
 
     def next(self) -> Intent:
         """Take the pair to be sent next.  It is in flight from now on."""
@@ -193,7 +194,7 @@ class Pairs:
             elif seq in self.refusals:
                 self._doubt(self.refusals.recalled(seq), OUT_OF_STEP, now)
             elif doubt := self.doubts.get(seq):
-                self.doubts.park(doubt.intent, now, is_being_deleted=doubt.is_being_deleted)
+                self.doubts.park(doubt.intent, now, is_being_deleted=doubt.is_being_deleted, reason=doubt.reason)
             elif state != PENDING or queued.get(seq) in SURELY_NOT_APPLIED:
                 self._recalled.add(seq)
                 self._doubt(intent, OUT_OF_STEP, now)
@@ -280,7 +281,7 @@ class Pairs:
                 continue
             intent = self.asked.pop(row[0])
             if state in SURELY_NOT_APPLIED:
-                self.doubts.park(intent, now)
+                self.doubts.park(intent, now, reason=OUT_OF_STEP)
 
     @property
     def is_full(self) -> bool:
@@ -319,7 +320,7 @@ class Pairs:
         self._note_cause(intent, reason)
         detail = doubt_detail(reason, intent.floor)
         self.answered(intent, (intent.seq, IN_DOUBT, intent.attempts, None, None, detail))
-        self.doubts.park(intent, now)
+        self.doubts.park(intent, now, reason=reason)
 
     def _note_cause(self, intent: Intent, reason: str) -> None:
         """Keep the reason for a doubt if no further attempt would give another one."""

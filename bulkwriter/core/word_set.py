@@ -73,6 +73,10 @@ class WordSet:
     def __contains__(self, word: int) -> bool:
         return word in self._dense or (self._sparse is not None and word in self._sparse)
 
+    def has_each(self, words: Iterable[int]) -> Iterator[bool]:
+        """Whether each of `words` is here; nothing may be added meanwhile."""
+        return map(self._dense.__contains__ if self._sparse is None else self.__contains__, words)
+
     def __iter__(self) -> Iterator[int]:
         """Every word once, in no promised order; nothing may be added meanwhile."""
         yield from self._dense

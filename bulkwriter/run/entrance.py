@@ -240,9 +240,33 @@ class Entrance:
                 self._has_row(single, made.lost[i])
             else:
                 self._goes(single, group, intents, there)
+        if made.found or group.refusal:
+            self._mixed(group, made, intents, there)
+        else:
+            self._appended(group, made.first_seq, intents, there)
+        if there:
+            self._deliveries.deliver(there, [existing_row((i, PENDING, group.there[i.pair])) for i in there])
+        self._pairs.added(intents, self._clock())
+        if intents:
+            self._run.tell(ChunkReady(intents[0].seq, len(intents)))
+
+    def _appended(self, group: Entering, first_seq: int, intents: list[Intent], there: list[Intent]) -> None:
+        """None of the new pairs had a row, as nearly always."""
+        floor, known = group.floor, group.there
+        for seq, single in enumerate(group.new, first_seq):
+            single.seq = seq
+        sent = group.new[: group.sent]
+        self._deliveries.waiters.wait_all(sent)
+        for single in sent:
+            intent = Intent(single.seq, single.pair, 0, None, floor)
+            (there if known and single.pair in known else intents).append(intent)
+        self._waiting += group.new[group.sent :]
+
+    def _mixed(self, group: Entering, made: Entered, intents: list[Intent], there: list[Intent]) -> None:
+        """Some of the new pairs had a row, or they are refused where they have none."""
         found, seq = made.found, made.first_seq
         for i, single in enumerate(group.new):
-            if found and (row := found.get(single.pair)):
+            if row := found.get(single.pair):
                 self._has_row(single, row, is_again=i < group.sent)
                 if i < group.sent and single.may_go(row.state, group.again):
                     self._goes(single, group, intents, there)
@@ -255,11 +279,6 @@ class Entrance:
                 self._goes(single, group, intents, there)
             else:
                 self._waiting.append(single)
-        if there:
-            self._deliveries.deliver(there, [existing_row((i, PENDING, group.there[i.pair])) for i in there])
-        self._pairs.added(intents, self._clock())
-        if intents:
-            self._run.tell(ChunkReady(intents[0].seq, len(intents)))
 
     def _goes(self, single: Single, group: Entering, intents: list[Intent], there: list[Intent]) -> None:
         """The row of the pair is an intent now, or `existing`."""

@@ -31,8 +31,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import BulkwriterError, NotWell, TryLater
 from ..listing.lists import ListFailed
-from ..model import State
-from .delivery import unsettled
+from .delivery import in_doubt
 from .holding import GONE, HINT
 
 if TYPE_CHECKING:
@@ -128,15 +127,15 @@ class Health:
         if not over:
             return
         in_flight = {intent.pair for intent in pairs.in_flight.values()}  # a request ends within `timeout_s`
-        doubts = {doubt.intent.pair: doubt.intent for doubt in pairs.doubts if not doubt.is_refused}
+        doubts = {doubt.intent.pair: doubt for doubt in pairs.doubts if not doubt.is_refused}
         for call, pair in over:
             if call.done() or (pair is not None and pair in in_flight):
                 continue
             del self._calls[call]
             if pair is None:
                 call.set_exception(not_well(trouble.error, "it was not taken, or not all of it: give it again later"))
-            elif intent := doubts.get(pair):
-                call.set_result(unsettled(intent, State.IN_DOUBT))
+            elif doubt := doubts.get(pair):
+                call.set_result(in_doubt(doubt))
             else:
                 call.set_exception(
                     not_well(trouble.error, "the pair is pending, and is written once the writer is well")

@@ -77,7 +77,7 @@ class RowFinder:
                 singles.complete(journal)
                 missing = 0
         if not missing:
-            pairs = [pair for pair in pairs if pair in singles.pairs or pair in source.pairs]
+            pairs = {*singles.pairs.among(pairs), *source.pairs.among(pairs)}
             if pairs and not journal.has_index:
                 rows = journal.rows + journal.next_single_seq - SINGLE_SEQ
                 self._scanned += rows

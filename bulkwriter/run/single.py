@@ -40,11 +40,16 @@ Sink = asyncio.Future[Outcome] | Answers
 
 
 class Single:
-    """One pair.  `attempts` and `line` are those of its row; `answered` is called when it is answered."""
+    """One pair, which `sink` waits for, if anybody does.
+
+    `attempts` and `line` are those of its row; `answered` is called when it is answered.
+    """
 
     __slots__ = ("_answered", "_index", "_others", "_sink", "attempts", "line", "owed", "pair", "retries", "seq")
 
-    def __init__(self, pair: tuple[int, int], answered: Callable[[Single], None]) -> None:
+    def __init__(
+        self, pair: tuple[int, int], answered: Callable[[Single], None], sink: Sink | None = None, index: int = 0
+    ) -> None:
         self.pair = pair
         self._answered = answered
         self.seq = NO_ROW
@@ -52,10 +57,10 @@ class Single:
         self.line: int | None = None
         self.retries = False
         """Whether it is sent again if its row says that it was rejected."""
-        self.owed = 0
+        self.owed = 1
         """How many answers this is counted for."""
-        self._sink: Sink | None = None  # the first who waits, without a list: 100,000 may be outstanding
-        self._index = 0
+        self._sink = sink  # the first who waits, without a list: 100,000 may be outstanding
+        self._index = index
         self._others: list[tuple[Sink, int]] | None = None
 
     def is_in(self, seq: int, attempts: int, line: int | None) -> None:
@@ -71,7 +76,7 @@ class Single:
         return state in again or (self.retries and state == State.REJECTED)
 
     def asks(self, sink: Sink, index: int = 0, *, owed: int = 1) -> None:
-        """Somebody waits for the outcome.  It is counted for `owed` more answers."""
+        """Somebody else waits for the outcome.  It is counted for `owed` more answers."""
         if self._sink is None:
             self._sink, self._index = sink, index
         elif self._others is None:
@@ -79,10 +84,6 @@ class Single:
         else:
             self._others.append((sink, index))
         self.owed += owed
-
-    def is_wanted(self) -> None:
-        """The pair is given although nobody waits for it."""
-        self.owed += 1
 
     def answer(self, outcome: Outcome) -> None:
         """Tell everybody who waits."""

@@ -19,11 +19,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, cast
 
 from ..errors import Backlogged, BulkwriterError
 from ..model import Outcome, Pair, State
 from ..store.schema import ExportRow
+from .delivery import in_doubt
 from .engine import Engine
 from .health import Health
 from .pruning import prune
@@ -62,13 +63,13 @@ class Singles:
         until, since = None if timeout_s is None else self._health.now + timeout_s, self._health.now
         await self._turn(until)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        single = self._given(pair, future, retries=retries)
+        singles = self._give((pair,), future, retries=retries)
         self._health.waits(future, pair, since)
         try:
             if until is None:
                 return await future
             is_done = await self._clocks.wait(future, until)
-            return future.result() if is_done else self._as_it_stands([single])[0]
+            return future.result() if is_done else self._as_it_stands(singles)[0]
         finally:
             self.hears_no_more(future)
 
@@ -76,7 +77,7 @@ class Singles:
         """As `write` while it `has_room`, without a coroutine.  `hears_no_more` must follow."""
         self._require_open()
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._given(pair, future, retries=retries)
+        self._give((pair,), future, retries=retries)
         self._health.waits(future, pair, self._health.now)
         return future
 
@@ -95,10 +96,11 @@ class Singles:
             at = len(singles)
             await self._turn(until, taken=at)
             room = max(1, self._most - self.outstanding - self._granted)
-            some = enumerate(pairs[at : at + room], at)
-            singles += [self._given(pair, answers, i, retries=retries) for i, pair in some]
+            singles += self._give(pairs[at : at + room], answers, at, retries=retries)
         if pairs:
             await self._answered_by(answers, until, since)
+        if not answers.left:
+            return cast(list[Outcome], answers.outcomes)
         unknown = [single for single, outcome in zip(singles, answers.outcomes, strict=True) if outcome is None]
         stands = iter(self._as_it_stands(unknown))
         return [outcome or next(stands) for outcome in answers.outcomes]
@@ -109,7 +111,7 @@ class Singles:
         if not self.has_room:
             raise backlogged(self._most, 0)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._given(pair, future)
+        self._give((pair,), future)
         return future
 
     async def flush(self) -> None:
@@ -150,23 +152,29 @@ class Singles:
             return False
         single = self._open[row.pair] = Single((row.pair[0], row.pair[1]), self._when_answered)
         single.is_in(row.seq, 0 if row.state is State.FAILED else row.attempts, row.line)
-        single.is_wanted()
         self.outstanding += 1
         self._committer.entrance.wait(single)
         return True
 
-    def _given(
-        self, pair: tuple[int, int], sink: asyncio.Future[Outcome] | Answers, index: int = 0, *, retries: bool = False
-    ) -> Single:
-        single = self._open.get(pair)
-        if single is None:
-            single = self._open[pair] = Single(pair, self._when_answered)
-            self._committer.entrance.add(single)
-        if retries:
-            single.retry()
-        single.asks(sink, index)
-        self.outstanding += 1
-        return single
+    def _give(
+        self, pairs: Sequence[tuple[int, int]], sink: asyncio.Future[Outcome] | Answers, index: int = 0, *,
+        retries: bool = False,
+    ) -> list[Single]:  # fmt: skip
+        """Give these pairs, whose outcomes have the places from `index` on in what `sink` waits for."""
+        given, entrance, when_answered = self._open, self._committer.entrance, self._when_answered
+        singles = []
+        for i, pair in enumerate(pairs, index):
+            single = given.get(pair)
+            if single is None:
+                single = given[pair] = Single(pair, when_answered, sink, i)
+                entrance.add(single)
+            else:
+                single.asks(sink, i)
+            if retries:
+                single.retry()
+            singles.append(single)
+        self.outstanding += len(singles)
+        return singles
 
     def _answered(self, single: Single) -> None:
         del self._open[single.pair]
@@ -194,8 +202,10 @@ class Singles:
         for single in singles:
             may_be_sent = single.seq in waiters and single.seq not in unsent
             state = State.IN_DOUBT if may_be_sent else State.PENDING
-            doubt = pairs.doubts.get(single.seq)
-            attempts = doubt.intent.attempts if doubt else unsent.get(single.seq, single.attempts)
+            if doubt := pairs.doubts.get(single.seq):
+                outcomes.append(in_doubt(doubt))
+                continue
+            attempts = unsent.get(single.seq, single.attempts)
             outcomes.append(Outcome(single.seq, Pair(*single.pair), state, attempts=attempts, line=single.line))
         return outcomes
 

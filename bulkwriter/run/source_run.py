@@ -18,12 +18,12 @@ from typing import Final
 
 from ..core.left import RowTotal
 from ..errors import BulkwriterError, SourceError, UsageError
-from ..model import SINGLE_SEQ, Rows, State
+from ..model import SINGLE_SEQ, Rows
 from ..settings import Settings
 from ..shielded import to_its_end
 from ..sources import Source
 from .chunks import ChunkSize
-from .delivery import Delivery, unsettled
+from .delivery import Delivery, in_doubt, unsent
 from .engine import Engine
 from .intake import Intake, IntakePlan
 from .intents import states_sent_again
@@ -123,19 +123,19 @@ class SourceRun:
         """Return the ready pairs of the source to `pending`, and tell the stream's consumer of every open pair."""
         engine = self._engine
         if engine.run.is_stopping:
-            unsent = await engine.settle_down()
+            left = await engine.settle_down()
         elif self._taken.is_ended:
-            unsent = await engine.settle_source(self._taken)
+            left = await engine.settle_source(self._taken)
         else:
             # A pair that a single write waits for is sent all the same.
             waiters = engine.intents.deliveries.waiters
-            unsent = await engine.return_unsent(lambda i: i.seq < SINGLE_SEQ and i.seq not in waiters)
+            left = await engine.return_unsent(lambda i: i.seq < SINGLE_SEQ and i.seq not in waiters)
         engine.intents.deliveries.close()
         if delivery:
-            for intent in (*unsent, *(self._intake.unsent() if self._intake else ())):
-                delivery.put(unsettled(intent, State.PENDING))
+            for intent in (*left, *(self._intake.unsent() if self._intake else ())):
+                delivery.put(unsent(intent))
             for doubt in engine.pairs.doubts:
-                delivery.put(unsettled(doubt.intent, State.IN_DOUBT))
+                delivery.put(in_doubt(doubt))
 
     def _intake_of(self, source: Source) -> Intake:
         if origin := getattr(source, "origin", ""):

@@ -14,7 +14,7 @@ from typing import Final, cast
 from ..errors import UsageError
 from ..model import Pair
 from . import Source, iterable_source
-from .iterables import pair_of, shown
+from .iterables import pair_of, plain_pairs, shown
 from .row_faults import RowFault
 
 PairLike = Pair | tuple[int, int]
@@ -31,6 +31,8 @@ def as_source(pairs: PairsLike) -> Source:
 
 def checked_retry(retry: Collection[str]) -> bool:
     """Whether rejected pairs are sent again.  Raises `UsageError` for anything but a collection of `RETRIES`."""
+    if retry == ():  # nearly always; to ask whether something is a collection takes 1 µs
+        return False
     if isinstance(retry, str) or not isinstance(retry, Collection) or not all(map(is_retry, retry)):
         raise UsageError(f"retry = {retry!r} is not of {', '.join(sorted(RETRIES))}", hint='write retry=("rejected",)')
     return bool(retry)
@@ -53,3 +55,10 @@ def checked_pair(pair: PairLike) -> tuple[int, int]:
     if isinstance(found, RowFault):
         raise UsageError(f"{shown(pair)}: {found.reason}")
     return found
+
+
+def checked_pairs(pairs: Iterable[PairLike]) -> list[tuple[int, int]]:
+    """The pairs of a batch as plain tuples.  Raises `UsageError` for the first that is none."""
+    items = list(pairs)
+    plain = plain_pairs(items) if items else []
+    return [checked_pair(item) for item in items] if plain is None else plain

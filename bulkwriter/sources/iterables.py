@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from ..entities.completed_lessons import COMPLETED_LESSONS
 from ..errors import SourceError, UsageError
-from ..model import Batch, Pair
+from ..model import ID_MAX, Batch, Pair
 from .batches import RAW_CHARS, RowBuffer, Source, printable
 from .ids import are_in_range
 from .row_faults import RowFault, no_id, shortened
@@ -198,6 +198,10 @@ def plain_pairs(items: Sequence[Any]) -> list[tuple[int, int]] | None:
 
 def pair_of(item: object) -> tuple[int, int] | RowFault:
     """The pair that an item is, or why it is none."""
+    if isinstance(item, tuple) and len(item) == 2:  # nearly always, in a fifth of the time
+        first, second = item
+        if type(first) is type(second) is int and 0 < first <= ID_MAX and 0 < second <= ID_MAX:
+            return first, second
     if not isinstance(item, tuple | list) or len(item) != 2:
         return RowFault.plain(f"{type(item).__name__} is not a pair of two ids")
     numbers = []

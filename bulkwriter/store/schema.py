@@ -9,7 +9,7 @@ Table `pair` has one row for each record of the source.  No row is deleted, but 
     line         1-based line of the source on which the record starts, or NULL
     attempts     number of requests of which at least one byte was written
     record_id    the server's id of the record, if known; in a doubt: an undo began to delete that record
-    http_status  status of the last whole reply, or NULL
+    http_status  status of the reply that told the state, or NULL: a look told it
     detail       JSON or NULL, by the kind of row:
                  a reply        {"errors": [[property, message], …], "message": …}, as the server said it
                  an invalid row {"reason": …, "raw": …, "kind": …}; the kind is the reason without this row's values,

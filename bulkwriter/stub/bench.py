@@ -17,8 +17,8 @@ Not here: benchmarks of bulkwriter itself, which its repository has.
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,15 +47,20 @@ class Figures:
     def keep(self, test: str, seconds: float) -> None:
         """Add a figure to the file.  Raises `AssertionError` where it is too far above that of the base."""
         if self.path:
-            others = read_figures(self.path) if self.path.exists() else {}
-            figures = {**others, test: round(seconds, 6)}
-            new = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-            new.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            new.replace(self.path)
+            add_figure(self.path, test, round(seconds, 6))
         before = read_figures(self.base).get(test) if self.base else None
         if before and seconds > self.most_worse * before:
             told = f"{seconds:.3g} s of CPU, and {before:.3g} s at the base: {seconds / before:.2f} times as much"
             raise AssertionError(f"{test}: {told}; allowed is {self.most_worse:g}")
+
+
+def add_figure(path: Path, test: str, seconds: float) -> None:
+    """Add a figure to a file that other workers of pytest-xdist write as well.  Raises `UsageError`."""
+    with path.open("a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
+        figures = {**(read_figures(path) if path.stat().st_size else {}), test: seconds}
+        file.truncate(0)
+        file.write(json.dumps(figures, indent=1, sort_keys=True) + "\n")
 
 
 def read_figures(path: Path) -> dict[str, float]:

@@ -65,6 +65,8 @@ def test_behaves_as_a_set(most_sets: int, chunks: list[list[tuple[int, int] | No
     ours, reference = PairSet(most_sets=most_sets), set[tuple[int, int]]()
     singly = PairSet(most_sets=most_sets)
     for chunk in chunks:
+        whole = [pair for pair in chunk if pair is not None]
+        assert ours.among(whole) == [pair for pair in whole if pair in reference]
         expected = duplicates_of(chunk, reference)
         assert ours.add_all(chunk) == expected
         assert [i for i, pair in enumerate(chunk) if pair is not None and not singly.add(pair)] == expected

@@ -36,7 +36,7 @@ def test_behaves_as_a_set_in_chunks_and_one_by_one(chunks: list[list[int]]) -> N
     ours, singly = WordSet(begin=5, probed=4, trusted=12), WordSet(begin=5, probed=4, trusted=12)
     reference: set[int] = set()
     for chunk in chunks:
-        assert [word in ours for word in chunk] == [word in reference for word in chunk]
+        assert [word in ours for word in chunk] == [word in reference for word in chunk] == [*ours.has_each(chunk)]
         expected = duplicates_of(chunk, reference)
         assert ours.add_all(chunk) == expected
         assert [i for i, word in enumerate(chunk) if not singly.add(word)] == expected

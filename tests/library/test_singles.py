@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from bulkwriter import BulkWriter, JournalError, Outcome, State, TryLater, UsageError
+from bulkwriter import BulkWriter, JournalError, Outcome, Pair, State, TryLater, UsageError
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
-from bulkwriter.model import SINGLE_SEQ
-from bulkwriter.sources.inputs import checked_pair
+from bulkwriter.model import ID_MAX, SINGLE_SEQ
+from bulkwriter.sources.inputs import checked_pair, checked_pairs
 from bulkwriter.store.journal import Journal
 from tests.library.test_waits import stage
 from tests.support.cli_process import stub
@@ -201,6 +201,17 @@ def test_what_counts_as_a_whole_number_is_an_id_alone_as_in_an_iterable() -> Non
 
     pair: Any = (Number(), 42)
     assert checked_pair(pair) == (7, 42)
+    assert checked_pairs([pair, (1, 2)]) == [(7, 42), (1, 2)]
+
+
+def test_a_batch_is_of_plain_pairs_whatever_gives_them() -> None:
+    batch = checked_pairs(iter([Pair(1, 2), (3, ID_MAX)]))
+    assert batch == [(1, 2), (3, ID_MAX)]
+    assert {*map(type, batch)} == {tuple}
+    assert checked_pairs([]) == []
+    for odd in ((1, 0), (1, ID_MAX + 1), (True, 1), (1, 2, 3), "ab"):
+        with pytest.raises(UsageError):
+            checked_pairs([(1, 2), cast(Any, odd)])
 
 
 @pytest.mark.parametrize("existing", ["check", "skip"])

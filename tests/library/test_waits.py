@@ -74,6 +74,7 @@ def test_a_doubt_that_no_list_may_settle_is_told_as_such() -> None:
     here = stage(odds=replace(LOST, lists={"403": 1.0}))
     for told in here.run(act):
         assert (told.pair, told.state, told.attempts) == (PAIR, State.IN_DOUBT, 1)
+        assert told.message, "why nobody knows"
     assert here.watch.attempts == 1
     assert here.journal.counts() == {State.IN_DOUBT: 1}
 
