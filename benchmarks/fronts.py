@@ -52,7 +52,7 @@ frontend front
     bind 127.0.0.1:{port}
     stick-table type integer size 1k expire 10m store http_req_rate({window_s}s)
     http-request track-sc0 int(1)
-    http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt {count} }}
+    http-request {refuse} if {{ sc_http_req_rate(0) gt {count} }}
     default_backend behind
 backend behind
     server one {behind}
@@ -71,9 +71,12 @@ def nginx(folder: Path, base_url: str, limit: str, *, rate: int = 1) -> Iterator
 
 
 @contextlib.contextmanager
-def haproxy(folder: Path, base_url: str, *, count: int, window_s: int) -> Iterator[str]:
-    """HAProxy that refuses while its sliding counter is above `count`; refused requests count as well."""
-    with front(folder, ["haproxy", "-f"], HAPROXY, base_url, count=count, window_s=window_s) as url:
+def haproxy(folder: Path, base_url: str, *, count: int, window_s: int, stated_s: int = 0) -> Iterator[str]:
+    """HAProxy that refuses while its sliding counter is above `count`; refused requests count as well.  It states
+    `stated_s` in Retry-After; 0: nothing.
+    """
+    refuse = f"return status 429 hdr Retry-After {stated_s}" if stated_s else "deny deny_status 429"
+    with front(folder, ["haproxy", "-f"], HAPROXY, base_url, count=count, window_s=window_s, refuse=refuse) as url:
         yield url
 
 

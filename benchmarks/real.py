@@ -7,7 +7,7 @@ half, divided by what the limit allows in that time; throttled is the share of t
 
 Where the server states a second, the first 20 s from the first pair created are a figure of their own: medians of five.
 
-A row takes as long as it says, about seventeen minutes in all, and hardly any CPU; nothing is bound to a core.
+A row takes as long as it says, about twenty minutes in all, and hardly any CPU; nothing is bound to a core.
 """
 
 from __future__ import annotations
@@ -134,6 +134,10 @@ CASES = (
               form=servers.one_second, ends_at=21, steady_s=10),
          behind(lambda folder, url: fronts.nginx(folder, url, SECOND + REQ.format(burst=20, how=" nodelay"), rate=100)),
          "nginx", rounds=5),
+    Case(Cell(name="HAProxy: 100 in 1 s, refused count, 1 s stated", factor="stated", limits=counter(100, 1),
+              punishes=True, form=servers.one_second, ends_at=21, steady_s=10),
+         behind(lambda folder, url: fronts.haproxy(folder, url, count=100, window_s=1, stated_s=1)),
+         "haproxy", rounds=5),
 )
 # fmt: on
 

@@ -57,7 +57,7 @@ def ours(cell: Cell, rng: random.Random) -> Controller:
     """The real one, cold, or with what the cell remembers as learnt an hour ago."""
     controller = Controller(IN_FLIGHT, pause_cap_s=60.0, rng=rng, min_rate=cell.min_rate)
     if cell.remembered:
-        controller.restore({"rate_per_s": cell.remembered}, 3_600.0)
+        controller.restore({"rate_per_s": float(cell.remembered)}, 3_600.0)
     return controller
 
 

@@ -16,7 +16,6 @@
     Floor        the least rate that the user wants                  (floor.py)
     RecentSends  which requests went when, to judge a throttle by    (recent.py)
     Memory       what an earlier run found, until this knows better  (memory.py)
-    Told         what only people are told: throttles of late        (told.py)
 
 The engine enforces these decisions.  The user's ceiling, quotas and in-flight limit stand above them.  Four words: An
 *epoch* ends with a throttle whose request was sent after the last cut; later throttles of earlier requests are *echoes*

@@ -84,7 +84,7 @@ def agreed(
     """The rate between those two at which all throttles used up the same burst, and how far they are from that, in
     requests.
     """
-    rates = [low * (high / low) ** (n / steps) for n in range(steps + 1)]
+    rates = [low * (high / low) ** (n / max(1, steps)) for n in range(steps + 1)]
     spreads = [variance([burst_of(one, rate) for one in throttles]) for rate in rates]
     least = min(spreads)
     likely = [rate for rate, spread in zip(rates, spreads, strict=True) if spread <= least + CHANCE]

@@ -36,6 +36,7 @@ Source: the growth is CUBIC's (RFC 9438); the burst is the arrival curve of netw
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from .bursts import agreed
@@ -49,11 +50,12 @@ RESUME_SHORT: Final = 3.0  # after a first stretch of less than `SHORT` pauses: 
 SHORT: Final = 0.25  # with 2 the bucket 10/s, 6 ms, falls from 0.90 to 0.87
 RAMP: Final = 1.7  # times a second; faster, and a bucket's rate is measured over too short a
 # time: with 2 the bucket 10/s, 6 ms, falls from 0.90 to 0.855
-SPENT: Final = 0.6  # the burst is known to a request or two, and its rate to half a percent
+SPENT: Final = 0.65  # the burst is known to a request or two, and its rate to half a percent; with 0.75 a bucket of
+# 1,000/s is refused again in one run of five
 MARGIN: Final = 0.005  # of a window's length: one request in 100 a second, and clocks
 BELOW: Final = 0.002  # under a bucket's rate, and this share of what one request more or less makes, at most
 UNSURE: Final = 0.3
-BELOW_MOST: Final = 0.03
+BELOW_MOST: Final = 0.02
 GROWTH: Final = 0.02
 BEYOND: Final = 0.05  # of a window, whose count is exact
 BEYOND_BUCKET: Final = 0.1
@@ -79,6 +81,8 @@ TRY_MOST_S: Final = 100.0  # then the old rate is forgotten, and growth alone fi
 LEAST: Final = 0.01  # a pause, where nothing was taken at all
 STEPS: Final = 48  # rates tried between two bounds, and again
 CLOSE: Final = 1.1  # to the likeliest of them
+CROSSINGS: Final = 100  # higher rates tried, each
+CROSSING_STEP: Final = 1.012  # times the one before: up to 3.6 times the likeliest
 SEEN: Final = 4  # throttles; older ones may be of another limit
 
 
@@ -215,11 +219,9 @@ class Stated:
         high = min(one.fastest for one in self._seen)
         was, rate, misfit = self.per_s, max(low, min(high, LEAST / self.pause_s)), 0.0
         if 0.0 < low < high < math.inf:
-            near, _ = agreed(self._seen, Epoch.burst, low, high, steps=STEPS)
-            low, high = max(low, near / CLOSE), min(high, near * CLOSE)
-            rate, misfit = agreed(self._seen, Epoch.burst, low, high, steps=STEPS)
+            rate, misfit = best(self._seen, low, high)
         held = last.burst(rate)
-        is_like = not self.kind and last.span_s <= self.pause_s and held > WINDOW_LIKE * rate * self.pause_s
+        is_like = held > WINDOW_LIKE * rate * self.pause_s
         if is_young and (misfit > MISFIT * held + 1 or is_like):
             count = min(one.lately for one in self._seen)
             if not (self._old and self._was_exceeded(count / self.pause_s)):  # or the limit is about to return
@@ -305,3 +307,16 @@ class Stated:
     def check(self) -> None:
         assert self.per_s >= 0.0
         assert self.guard >= 0
+
+
+def best(seen: Sequence[Epoch], low: float, high: float) -> tuple[float, float]:
+    """The rate between those two at which all used up the same burst, and how far they are from that.  Two curves may
+    cross twice: then the higher one, for a rate that is too high shows in seconds, and one that is too low does not."""
+    near, _ = agreed(seen, Epoch.burst, low, high, steps=STEPS)
+    found = agreed(seen, Epoch.burst, max(low, near / CLOSE), min(high, near * CLOSE), steps=STEPS)
+    higher = [at for n in range(CROSSINGS) if (at := near * CLOSE * CROSSING_STEP**n) * CROSSING_STEP < high]
+    if higher:
+        off, at = min((agreed(seen, Epoch.burst, at, at, steps=0)[1], at) for at in higher)
+        if off <= found[1] + MISFIT * seen[-1].burst(at):
+            return agreed(seen, Epoch.burst, at / CROSSING_STEP, at * CROSSING_STEP, steps=STEPS // 4)
+    return found

@@ -16,23 +16,45 @@
                queue      how many requests the server works on at a time: more would wait there
                in flight  latency × in-flight: as many are out as may be
 
-It reads no clock and keeps nothing.  The rest of a pause is told beside these words, not in them.
+It reads no clock.  All it keeps is how many throttles came lately, in slots of `SLOT_S`: every throttle counts, even if
+it ended no epoch.  The rest of a pause is told beside these words, not in them.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections import deque
+from typing import Final, NamedTuple
 
 from .crowd import Crowd
 from .limit import Limit
 from .memory import Memory
 from .pace import Pace
 from .queueing import Queueing
-from .told import Told
 from .window import USUAL_S
 
 NEAR = 0.15  # a hold's end is known to some percent
+LATELY_S: Final = 600.0
+SLOT_S: Final = 10.0  # a bad hour needs little memory; a count is exact to one slot
+
+
+class Told:
+    """How many throttles came lately."""
+
+    __slots__ = ("_throttles",)
+
+    def __init__(self) -> None:
+        self._throttles: deque[list[int]] = deque(maxlen=round(LATELY_S / SLOT_S))  # slot, count
+
+    def throttled(self, now: float) -> None:
+        slot = int(now / SLOT_S)
+        if not self._throttles or self._throttles[-1][0] != slot:
+            self._throttles.append([slot, 0])
+        self._throttles[-1][1] += 1
+
+    def throttles(self, now: float) -> int:
+        """How many came lately."""
+        return sum(count for slot, count in self._throttles if slot > (now - LATELY_S) / SLOT_S - 1)
 
 
 class Holding(NamedTuple):

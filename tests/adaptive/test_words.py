@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bulkwriter.adaptive.told import Told
+from bulkwriter.adaptive.words import Told
 from tests.adaptive.test_adaptive import Bucket, Server, controller, drive
 
 
