@@ -22,10 +22,22 @@ from .metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """The server said "too fast".  No request is sent for `pause_s`.
+    """The server refused a request as too fast (409, 429), and surely did not take it.  None is sent for `pause_s`.
 
     `retry_after_s` is the wait that the server asked for, or None where it named none.  `in_flight_limit` is how many
     requests may be under way at once from now on.
+    """
+
+    pause_s: float
+    retry_after_s: float | None
+    in_flight_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerBusy:
+    """The server said that it is busy (503), so the run slows down as if throttled.  The pair may have been taken.
+
+    It does not count as throttled.  The values are those of `Throttled`.
     """
 
     pause_s: float
@@ -236,8 +248,8 @@ class Closed:
 
 
 Event = (
-    HeldBack | Throttled | ConnectionTrouble | Recovered | DoubtsParked | DoubtsSettled | LookFailed | LaneShifted
-    | TokenRefreshed | Remembered | NotRemembered | Stopping | Unwell | Well | SameRejections | Note
+    HeldBack | Throttled | ServerBusy | ConnectionTrouble | Recovered | DoubtsParked | DoubtsSettled | LookFailed
+    | LaneShifted | TokenRefreshed | Remembered | NotRemembered | Stopping | Unwell | Well | SameRejections | Note
     | ObserverDropped | Opened | ChunkReady | Sampled | Closed
 )  # fmt: skip
 Observer = Callable[[Event], None]

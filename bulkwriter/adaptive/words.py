@@ -1,11 +1,11 @@
 """Says in words what the controller believes of the server, and which part of it holds the run back.  No decisions.
 
-    believes   the server allows about 98/s, a window of 10 s; learnt 40 s ago; 3 throttles in 10 min
+    believes   the server allows about 98/s, a window of 10 s; learnt 40 s ago; asked for less 3 times in 10 min
                the server allows about 98/s, some 800 of them at once; learnt 40 s ago
-               others use the server's limit too; a share of it is about 12/s; 30 throttles in 10 min
-               the server takes 20 requests at a time; 3 throttles in 10 min
+               others use the server's limit too; a share of it is about 12/s; asked for less 30 times in 10 min
+               the server takes 20 requests at a time; asked for less 3 times in 10 min
                the server answers slower with more than 24 requests in flight
-               the server refused 190/s, and its limit is not measured yet; 2 throttles in 10 min
+               the server refused 190/s, and its limit is not measured yet; asked for less twice in 10 min
                the server has shown no limit
                an earlier run found 98/s, 3 h ago
     held       start      one request goes first; then faster each round trip until the limit shows
@@ -125,7 +125,9 @@ def rounded(window_s: float) -> float:
 
 
 def lately(throttles: int) -> str:
-    return f"; {throttles:,} throttle{'s' * (throttles != 1)} in 10 min" if throttles else ""
+    """Replies that said "too fast", or "busy" and left their pair in doubt."""
+    times = {1: "once", 2: "twice"}.get(throttles, f"{throttles:,} times")
+    return f"; asked for less {times} in 10 min" if throttles else ""
 
 
 def per_s(rate: float) -> str:

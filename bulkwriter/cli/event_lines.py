@@ -28,8 +28,8 @@ GATHER_S = 30.0
 """Shortest time between two lines on the same kind of frequent event.  More is quieter."""
 
 FREQUENT = (
-    events.Throttled, events.DoubtsParked, events.DoubtsSettled, events.LookFailed, events.LaneShifted,
-    events.TokenRefreshed,
+    events.Throttled, events.ServerBusy, events.DoubtsParked, events.DoubtsSettled, events.LookFailed,
+    events.LaneShifted, events.TokenRefreshed,
 )  # fmt: skip
 
 BRIEF_S = 1.0

@@ -236,9 +236,13 @@ When something happens: what it means, what to do
       The run is done, but the server refused some pairs, or some rows hold no
       valid pair.  bulkwriter export shows them.
   throttled
-      The server says "too fast", and the run slows down by itself.  If this
-      happens often, another program shares the account: --quota-share 0.5 leaves
+      The server says "too fast" and takes nothing (409, 429); the run slows down
+      by itself.  If this happens often, another program shares the account: --quota-share 0.5 leaves
       it half.
+  busy
+      The server says 503.  It may have recorded the pair all the same, so the pair
+      is in doubt and looked up.  The run slows down as when it is throttled, but
+      this is not counted as throttled.
   The run is slow
       bulkwriter status JOURNAL says what holds it back.  Most often it is a
       quota (help quotas).

@@ -148,6 +148,7 @@ class Lister:
             is_misplaced=kind is CallKind.STOP and not verdict.is_forbidden,
             is_odd=kind is CallKind.REFUSED or (kind is CallKind.ANSWERED and what not in self._has_read),
             is_slow_down=verdict.is_slow_down,
+            is_busy=kind is not CallKind.THROTTLED,
             retry_after_s=verdict.retry_after_s,
         )
 

@@ -58,7 +58,8 @@ def needs_list(role: str) -> str:
 class CallFailed(Exception):
     """A call without an answer, or with an answer that must not be believed.  It may be repeated.
 
-    `is_slow_down`: the server asks everybody to wait.  `is_forbidden`: this token may not ask, so a repetition will not
+    `is_slow_down`: the server asks everybody to wait; with `is_busy` since it is busy (503), and it may have done what
+    was asked.  `is_forbidden`: this token may not ask, so a repetition will not
     help.  `is_misplaced`: this address has nothing of the kind, so it will not help either.  `is_odd`: the answer has
     another shape, or ignores the page number, perhaps for good (`Oddness` decides).  `is_flawed`: the answer
     contradicts itself; to see that took many calls.  `is_answer`: the server is well, so no deadline comes nearer.
@@ -74,6 +75,7 @@ class CallFailed(Exception):
         is_odd: bool = False,
         is_flawed: bool = False,
         is_slow_down: bool = False,
+        is_busy: bool = False,
         is_answer: bool = False,
         retry_after_s: float | None = None,
         stop: ConfigurationStop | None = None,
@@ -84,7 +86,7 @@ class CallFailed(Exception):
         self.is_misplaced = is_misplaced
         self.is_odd = is_odd
         self.is_flawed = is_flawed
-        self.is_slow_down = is_slow_down
+        self.is_slow_down, self.is_busy = is_slow_down, is_busy
         self.is_answer = is_answer
         self.retry_after_s = retry_after_s
         self.stop = stop

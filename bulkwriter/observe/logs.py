@@ -29,6 +29,7 @@ LOGGER: Final = "bulkwriter"
 LEVELS: Final[dict[type[events.Event], tuple[str, int]]] = {
     events.HeldBack: ("pace", logging.DEBUG),  # the cause may change every few seconds
     events.Throttled: ("pace", logging.INFO),  # the run slows down by itself
+    events.ServerBusy: ("pace", logging.INFO),
     events.Remembered: ("pace", logging.INFO),
     events.NotRemembered: ("pace", logging.WARNING),
     events.ConnectionTrouble: ("connections", logging.WARNING),

@@ -42,12 +42,9 @@ def sentence(event: events.Event, *, wall: float) -> str:
             more = "" if more_s is None else f", {duration(more_s)} more"
             return f"held back: {by}{more}; {believes}"
         case events.Throttled(pause_s, retry_after_s, limit):
-            if pause_s <= 0:
-                return f"throttled: the run sends slower from here on, with at most {requests(limit)} in flight"
-            is_theirs = retry_after_s is not None and pause_s <= retry_after_s + STATED_MORE_S
-            who = "the server asks for a pause of" if is_theirs else "the run pauses for"
-            pause = f"{who} {duration(pause_s)}{until(wall, pause_s)}"
-            return f"throttled: {pause}; then at most {requests(limit)} may be in flight"
+            return f"throttled: {slower(pause_s, retry_after_s, limit, wall)}"
+        case events.ServerBusy(pause_s, retry_after_s, limit):
+            return f"busy: {slower(pause_s, retry_after_s, limit, wall)}"
         case events.ConnectionTrouble(pause_s, reason, gone_s, gives_up_s):
             lasts = f", for {duration(gone_s)} now" if gone_s >= CLOCK_S else ""
             end = "" if not lasts or gives_up_s is None else f"; the run gives up in {duration(gives_up_s)}"
@@ -99,6 +96,15 @@ def sentence(event: events.Event, *, wall: float) -> str:
 
 def requests(count: int) -> str:
     return quantity(count, "request")
+
+
+def slower(pause_s: float, retry_after_s: float | None, limit: int, wall: float) -> str:
+    """How the run slows down for the server."""
+    if pause_s <= 0:
+        return f"the run sends slower from here on, with at most {requests(limit)} in flight"
+    is_theirs = retry_after_s is not None and pause_s <= retry_after_s + STATED_MORE_S
+    who = "the server asks for a pause of" if is_theirs else "the run pauses for"
+    return f"{who} {duration(pause_s)}{until(wall, pause_s)}; then at most {requests(limit)} may be in flight"
 
 
 def until(wall: float, seconds: float) -> str:

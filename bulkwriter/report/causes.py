@@ -31,7 +31,7 @@ KINDS: Final = {
     "ceiling": Cause("ours", "the ceiling, --rate"),
     "in flight": Cause("ours", "as many requests in flight as allowed"),
     "limit": Cause("server", "the server's rate limit, as it was found"),
-    "pause": Cause("server", "pauses after throttles"),
+    "pause": Cause("server", 'pauses after "too fast" or "busy"'),
     "queue": Cause("server", "the server's queue"),
     "crowd": Cause("server", "the server's limit on requests at once"),
     "doubts": Cause("doubts", "doubts that wait to be looked up"),

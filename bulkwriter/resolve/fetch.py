@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 
 from ..clocks import Clocks
 from ..errors import ConfigurationStop
-from ..events import ConnectionTrouble, Event, LookFailed, Throttled
+from ..events import ConnectionTrouble, Event, LookFailed, ServerBusy, Throttled
 from ..listing.lister import Lister, TooLarge
 from ..listing.lists import Filters, ListFailed, scan
 from ..listing.retry_until_deadline import CallFailed, RetryUntilDeadline, needs_list
@@ -223,8 +223,9 @@ class Lists:
 
     def _tell_failed(self, failure: CallFailed, pause_s: float) -> None:
         if failure.is_slow_down:
-            self.throttled += 1
-            self._tell(Throttled(pause_s, failure.retry_after_s, LANES))
+            self.throttled += not failure.is_busy
+            kind = ServerBusy if failure.is_busy else Throttled
+            self._tell(kind(pause_s, failure.retry_after_s, LANES))
         elif isinstance(failure, ListFailed):
             self._tell(LookFailed(failure.reason, pause_s))
         else:

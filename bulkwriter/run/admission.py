@@ -28,7 +28,7 @@ from ..adaptive import Controller
 from ..core.retry import Breaker
 from ..core.rulings import News
 from ..core.suspension import Suspension
-from ..events import ConnectionTrouble, Event, Recovered, Throttled, Well
+from ..events import ConnectionTrouble, Event, Recovered, ServerBusy, Throttled, Well
 from ..model import Reply, Verdict, VerdictKind
 from ..quota.ceiling import Ceiling
 from ..quota.gate import Quotas
@@ -161,7 +161,7 @@ class Admission:
         elif not is_busy:
             control.note_error(now, sent_at)
         elif control.on_busy(now, sent_at):
-            events = (Throttled(max(0.0, control.paused_until - now), None, control.in_flight_limit),)
+            events = (ServerBusy(max(0.0, control.paused_until - now), None, control.in_flight_limit),)
         return *events, *self._trouble(self.breaker.record_bad(now, reason, began_at=sent_at), reason, now)
 
     def unconnected(self, reason: str, now: float) -> Sequence[Event]:
@@ -187,9 +187,11 @@ class Admission:
         control, stated_s = self.control, verdict.retry_after_s
         recovered = self._recovered(now, is_proof=False)
         until = control.on_throttle(now, sent_at, stated_s)
-        if self.quotas and verdict.kind is VerdictKind.THROTTLED:
+        is_refused = verdict.kind is VerdictKind.THROTTLED  # else the pair may have been taken
+        if self.quotas and is_refused:
             self.quotas.throttled(now, sent_at, stated_s)
-        return *recovered, Throttled(max(0.0, until - now), stated_s, control.in_flight_limit)
+        kind = Throttled if is_refused else ServerBusy
+        return *recovered, kind(max(0.0, until - now), stated_s, control.in_flight_limit)
 
     def answered(self, now: float) -> Sequence[Event]:
         """A list call was answered.  The server is back; whether it takes writes, the next pair shows."""

@@ -114,6 +114,7 @@ class Deleter:
             verdict.message or f"HTTP {reply.status} that does not say what became of it",
             retry_after_s=verdict.retry_after_s,
             is_slow_down=verdict.is_slow_down,
+            is_busy=not is_throttle,
             is_answer=is_throttle,
         )
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..clocks import Clocks
-from ..events import ConnectionTrouble, Event, LookFailed, Throttled
+from ..events import ConnectionTrouble, Event, LookFailed, ServerBusy, Throttled
 from ..listing.lister import telling_orphans
 from ..listing.lists import Filters, ListFailed, scan
 from ..listing.retry_until_deadline import CallFailed, RetryUntilDeadline, needs_list
@@ -66,8 +66,9 @@ class ServerSession:
 
     def _tell_failed(self, failure: CallFailed, pause_s: float) -> None:
         if failure.is_slow_down:
-            self.throttled += 1
-            self.tell(Throttled(pause_s, failure.retry_after_s, LANES))
+            self.throttled += not failure.is_busy
+            kind = ServerBusy if failure.is_busy else Throttled
+            self.tell(kind(pause_s, failure.retry_after_s, LANES))
         elif isinstance(failure, ListFailed):
             self.tell(LookFailed(failure.reason, pause_s))
         else:

@@ -44,6 +44,10 @@ EXAMPLES: list[tuple[events.Event, str]] = [
         ),
     ),
     (
+        events.ServerBusy(1.0, 1.0, 8),
+        "busy: the server asks for a pause of 1.0 s; then at most 8 requests may be in flight",
+    ),
+    (
         events.ConnectionTrouble(2.0, "connection refused"),
         "trouble: connection refused; one request tries again in 2.0 s",
     ),

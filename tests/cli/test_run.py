@@ -13,7 +13,7 @@ import pytest
 from bulkwriter.model import State
 from bulkwriter.store.lock import FileLock
 from tests.conftest import CANARY
-from tests.support.cli_process import Here, stub, write_pairs
+from tests.support.cli_process import Done, Here, stub, write_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,31 @@ def test_a_gateway_that_says_503_to_what_comes_too_fast_is_sent_less(here: Here,
     assert (done.code, done.counts("created", "failed")) == (0, (1_000, 0))
     assert (truth["records"], truth["doubles"]) == (1_000, 0)
     assert done.json["attempts"] <= 1_400  # 1,017 to 1,156 in 16 runs, where a first trial told nothing
-    assert "throttled: the run sends slower from here on" in done.err
+    assert "busy: the run sends slower from here on" in done.err
+    assert_told_alike(done, throttles=0)
+
+
+def assert_told_alike(done: Done, *, throttles: int) -> None:
+    """The summary, `--json` and the events agree on whether the server throttled."""
+    assert done.json["throttled"] == throttles
+    assert f" {throttles:,} throttled" in done.err
+    assert ("throttled: " in done.err) == bool(throttles)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_a_server_refuses_and_what_it_leaves_in_doubt_have_words_of_their_own(
+    here: Here, tmp_path: Path, status: int
+) -> None:
+    """Both state a wait.  The one surely took nothing; the other may have, so that is no throttle, wherever told."""
+    source = write_pairs(tmp_path / "pairs.csv", 30)
+    limit = {"kind": "window", "count": 20, "window_s": 1, "status": status}
+    with stub(limits=[limit]) as server:
+        done = here.run(source, server, "--doubt-wait=0.2", "-v")
+        refused = server.truth()["statuses"][str(status)]
+    assert (done.code, done.counts("created")) == (0, (30,))
+    assert_told_alike(done, throttles=refused if status == 429 else 0)
+    assert ("busy: the server asks for a pause" in done.err) == (status == 503)
+    assert "throttles" not in done.err
 
 
 def test_rejected_pairs_are_exported_and_can_be_tried_again(here: Here, tmp_path: Path) -> None:
