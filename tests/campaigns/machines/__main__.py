@@ -56,7 +56,7 @@ def run_ray(folder: Path, server: Server, given: argparse.Namespace) -> int:
         say(reason)
         return 2
     pairs, events = given.pairs or 20_000, given.events or 10
-    return int(not on_ray.campaign(folder, server, pairs=pairs, events=events, seed=given.seed))
+    return int(not on_ray.campaign(folder, server, pairs=pairs, events=events, seed=given.seed, acts=given.acts))
 
 
 CAMPAIGNS: dict[str, tuple[Campaign, str]] = {
@@ -86,6 +86,9 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--only", nargs="*", choices=list(WEIGHTS), default=[], help="dense: these kinds of events alone"
+    )
+    parser.add_argument(
+        "--acts", nargs="*", choices=list(on_ray.ACTS), default=on_ray.ACTS, help="ray: these acts alone"
     )
     parser.add_argument("--keep", action="store_true", help="keep what the workers said, a folder a host")
     parser.add_argument("--seed", type=int, default=1)

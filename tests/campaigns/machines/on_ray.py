@@ -17,12 +17,10 @@ import asyncio
 import importlib.util
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,28 +36,20 @@ from tests.support.progress import say
 
 from .dense import HOW, PART_LEASE_S, TIMEOUT_S
 from .judge import Sampler, Truth, truth_of
+from .ray_cluster import KILLERS, NODES, cluster, kill_actor, kill_head, resident_mb, words_of_ray
 from .server import Server
 
-NODES: Final = 3
-STORE_BYTES: Final = 80_000_000
-"""Of each node's object store, which nobody here uses: Ray's least."""
 PER_S: Final = 15.0
 """Of each worker."""
-GONE_S: Final = 10
-"""How long Ray waits for a head that is gone, instead of its 60 s."""
-RAY_NAMES: Final = {
-    "RAY_gcs_rpc_server_reconnect_timeout_s": str(GONE_S),
-    "RAY_raylet_start_wait_time_s": "180",  # 30 are too few on a busy machine
-    "RAY_worker_niceness": "0",  # usually 15: other work of this machine would stop the workers
-}
 OUTLASTS_S: Final = 90.0
-"""The second act lasts longer than a driver outlives its head."""
+"""The third act lasts longer than a driver outlives its head."""
 CALLED: Final = 600
 """Pairs of the second act."""
 QUIET_S: Final = 6.0
 """After a cancelled call: its workers have ended what was on the wire, whose deadline is 5 s."""
 MOST_S: Final = 1_500.0
 LATER: Final = 75
+ACTS: Final = ("killed", "called", "headless")
 
 
 def why_no_ray() -> str:
@@ -69,55 +59,75 @@ def why_no_ray() -> str:
     return ""
 
 
-def campaign(folder: Path, server: Server, *, pairs: int, events: int, seed: int) -> bool:
+def campaign(folder: Path, server: Server, *, pairs: int, events: int, seed: int, acts: Sequence[str] = ACTS) -> bool:
+    shown: list[str] = []
+    is_well = True
+    if "killed" in acts or "called" in acts:
+        with cluster() as (made, address):
+            if "killed" in acts:
+                is_well &= workers_killed(folder, server, made, address, pairs=pairs, events=events, seed=seed)
+            if "called" in acts:
+                is_well &= asyncio.run(FromPython(folder, server, address, made, seed).act())
+            shown.append(words_of_ray(made))
+    if "headless" in acts:
+        is_well &= head_killed(folder, server, shown, pairs=pairs, seed=seed)
+    is_secret = not any(CANARY in words for words in shown)
+    count = sum(map(len, shown))
+    say(f"{count:,} characters of Ray's logs: the token is {'not in them' if is_secret else 'SHOWN'}")
+    return is_well and is_secret
+
+
+def workers_killed(
+    folder: Path, server: Server, made: Any, address: str, *, pairs: int, events: int, seed: int
+) -> bool:
+    """The first act."""
+    rng = random.Random(f"ray {seed}")
     with stub(**scenario(seed, all_faults(total=0.1))) as server_stub, Sampler(server_stub) as sampler:
-        rng = random.Random(f"ray {seed}")
-        with cluster() as (ray_cluster, address):
-            began_at = time.monotonic()
-            job = Job(folder, server, server_stub.base_url, pairs, f"ray:{address}", per_s=PER_S)
-            process = job.start()
-            while not sampler.creates and process.poll() is None:
-                time.sleep(0.05)
-            up_s, resident = time.monotonic() - began_at, resident_mb(ray_cluster)
-            dealt = {"actor": 0, "raylet": 0}
-            every_s = pairs / (PER_S * NODES) / (events + 1)
-            while process.poll() is None and sum(dealt.values()) < events:
-                time.sleep(every_s)
-                kind = rng.choice(list(dealt)) if sum(dealt.values()) > 1 else list(dealt)[sum(dealt.values())]
-                dealt[kind] += KILLERS[kind](ray_cluster, rng)
-            done = finish(process, timeout_s=MOST_S)
-            is_called = asyncio.run(FromPython(folder, server, address, ray_cluster, seed).act())
-            shown = words_of_ray(ray_cluster)
-        first = truth_of(server_stub, pairs_in(job.source))
-        told = told_truly(done, first)
-        say(
-            f"{first}; killed {dealt}; the command ended with {done.code}, its summary is {'' if told else 'UN'}true;",
-            f"{up_s:.1f} s from the command to the first create; Ray and {NODES} workers {resident} MB resident",
-        )
-        if not told:
-            say(f"it said: {done.out[-1_000:]!r}", job.log.read_text(encoding="utf-8")[-2_000:])
+        began_at = time.monotonic()
+        job = Job(folder, server, server_stub.base_url, pairs, f"ray:{address}", per_s=PER_S)
+        process = job.start()
+        while not sampler.creates and process.poll() is None:
+            time.sleep(0.05)
+        up_s, resident = time.monotonic() - began_at, resident_mb(made)
+        dealt = {"actor": 0, "raylet": 0}
+        every_s = pairs / (PER_S * NODES) / (events + 1)
+        while process.poll() is None and sum(dealt.values()) < events:
+            time.sleep(every_s)
+            kind = rng.choice(list(dealt)) if sum(dealt.values()) > 1 else list(dealt)[sum(dealt.values())]
+            dealt[kind] += KILLERS[kind](made, rng)
+        done = finish(process, timeout_s=MOST_S)
+        truth = truth_of(server_stub, pairs_in(job.source))
+    told = told_truly(done, truth)
+    say(
+        f"{truth}; killed {dealt}; the command ended with {done.code}, its summary is {'' if told else 'UN'}true;",
+        f"{up_s:.1f} s from the command to the first create; Ray and {NODES} workers {resident} MB resident",
+    )
+    if not told:
+        say(f"it said: {done.out[-1_000:]!r}", job.log.read_text(encoding="utf-8")[-2_000:])
+    return told and not (truth.missing or truth.doubled)
+
+
+def head_killed(folder: Path, server: Server, shown: list[str], *, pairs: int, seed: int) -> bool:
+    """The third act.  What its clusters wrote is added to `shown`."""
     with stub(**scenario(seed, [])) as server_stub, Sampler(server_stub) as sampler:
-        with cluster() as (ray_cluster, address):
+        with cluster() as (made, address):
             per_s = min(PER_S, pairs / NODES / OUTLASTS_S)
             job = Job(folder, server, server_stub.base_url, pairs, f"ray:{address}", per_s=per_s)
             process = job.start()
             while sampler.creates < pairs / 4 and process.poll() is None:
                 time.sleep(0.05)
             killed_at = time.monotonic()
-            kill_head(ray_cluster)
+            kill_head(made)
             ended = finish(process, timeout_s=MOST_S)
             say(f"the head was killed: the command ended with {ended.code} after {time.monotonic() - killed_at:.0f} s")
-            shown += words_of_ray(ray_cluster)
-        with cluster() as (ray_cluster, address):
+            shown.append(words_of_ray(made))
+        with cluster() as (made, address):
             job.on = f"ray:{address}"
-            done_again = finish(job.start(), timeout_s=MOST_S)
-            shown += words_of_ray(ray_cluster)
-        second = truth_of(server_stub, pairs_in(job.source))
-        say(f"on a new cluster the same command ended with {done_again.code}: {second}")
-    is_secret = CANARY not in shown
-    say(f"{len(shown):,} characters of Ray's logs: the token is {'not in them' if is_secret else 'SHOWN'}")
-    is_clean = not (first.missing or first.doubled or second.missing or second.doubled)
-    return is_clean and told and is_called and is_secret and (done.code, ended.code, done_again.code) == (0, LATER, 0)
+            again = finish(job.start(), timeout_s=MOST_S)
+            shown.append(words_of_ray(made))
+        truth = truth_of(server_stub, pairs_in(job.source))
+    say(f"on a new cluster the same command ended with {again.code}: {truth}")
+    return (ended.code, again.code) == (LATER, 0) and not (truth.missing or truth.doubled)
 
 
 class FromPython:
@@ -196,110 +206,3 @@ def told_truly(done: Done, truth: Truth) -> bool:
         return False
     said = done.json
     return bool(said["pairs"] == truth.wanted == said["created"] + said["existing"] and not said["in_doubt"])
-
-
-# the cluster
-
-
-@contextmanager
-def cluster() -> Iterator[tuple[Any, str]]:
-    """A cluster of this machine alone, whose nodes have the token in their environment."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    os.environ.update(BULKWRITER_TOKEN=CANARY, RAY_USAGE_STATS_ENABLED="0")
-    os.environ.update(RAY_NAMES)
-    made = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False},
-    )
-    try:
-        while len(made.worker_nodes) < NODES - 1:
-            made.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
-        yield made, str(made.address)
-    finally:
-        with suppress(Exception):
-            made.shutdown()
-        ray.shutdown()
-        del os.environ["BULKWRITER_TOKEN"]
-
-
-def kill_actor(made: Any, rng: random.Random) -> bool:
-    """SIGKILL to one actor; the process of its worker ends with it."""
-    actors = [
-        pid for node in made.list_all_nodes() for pid in below(raylet_of(node)) if title(pid).startswith("ray::W")
-    ]
-    if not actors:
-        return False
-    with suppress(ProcessLookupError):
-        os.kill(rng.choice(actors), signal.SIGKILL)
-    return True
-
-
-def kill_raylet(made: Any, rng: random.Random) -> bool:
-    """SIGKILL to the raylet of a node that is not the head; another node comes."""
-    nodes = sorted(made.worker_nodes, key=lambda node: str(node.unique_id))
-    if not nodes:
-        return False
-    node = rng.choice(nodes)
-    os.kill(raylet_of(node), signal.SIGKILL)
-    with suppress(Exception):
-        made.remove_node(node, allow_graceful=False)
-    made.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
-    return True
-
-
-KILLERS: Final = {"actor": kill_actor, "raylet": kill_raylet}
-
-
-def kill_head(made: Any) -> None:
-    """SIGKILL to all that the head runs."""
-    for processes in made.head_node.all_processes.values():
-        for info in processes:
-            with suppress(ProcessLookupError):
-                os.kill(info.process.pid, signal.SIGKILL)
-
-
-def raylet_of(node: Any) -> int:
-    return int(node.all_processes["raylet"][0].process.pid)
-
-
-def below(pid: int) -> list[int]:
-    """A process and all that it has started, and so on."""
-    found = [pid]
-    with suppress(OSError):
-        for path in Path(f"/proc/{pid}/task").glob("*/children"):
-            for child in path.read_text().split():
-                found += below(int(child))
-    return found
-
-
-def title(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def resident_mb(made: Any) -> int:
-    """Of all processes of the cluster, pages that they share counted by share."""
-    pids = {
-        pid for node in made.list_all_nodes() for processes in node.all_processes.values() for info in processes
-        for pid in below(info.process.pid)
-    }  # fmt: skip
-    total_kb = 0
-    for pid in pids:
-        with suppress(OSError):
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total_kb += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total_kb // 1_024
-
-
-def words_of_ray(made: Any) -> str:
-    """All that the cluster has written to its session's folder."""
-    said = []
-    for path in Path(made.head_node.get_session_dir_path()).rglob("*"):
-        with suppress(OSError):
-            if path.is_file():
-                said.append(path.read_text(encoding="utf-8", errors="replace"))
-    return "".join(said)
