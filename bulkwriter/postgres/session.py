@@ -130,6 +130,7 @@ class Session:
         began_at, pause_s, is_told, telling = self._clock(), FIRST_S, False, self._telling
         give_up_s = self._patience_s
         while True:
+            was_kept = self._connection is not None  # and may have been lost long ago: that says nothing of now
             try:
                 answer = self._once(call)
             except PostgresProblem as trouble:
@@ -142,7 +143,7 @@ class Session:
             if not problem.passes:
                 raise problem.error(telling.refused)
             away_s = self._clock() - began_at
-            if self._hurries.is_set():
+            if self._hurries.is_set() and not was_kept:
                 give_up_s = min(give_up_s, away_s + self._hurry_s)
             if away_s >= TOLD_S and not is_told:
                 is_told = True

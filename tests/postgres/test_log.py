@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -253,6 +254,19 @@ def test_who_hurries_waits_neither_for_an_answer_nor_for_another_try(session: Se
     threading.Thread(target=end).start()
     with pytest.raises(StoreGone):
         ending.insist(ask)
+    ending.close()
+
+
+def test_who_hurries_makes_a_new_connection_for_one_that_was_lost_before(postgres: Database) -> None:
+    """Or a lease that could be given back would stay booked, since its link was cut for a moment long ago."""
+    ending = Session(postgres.address, give_up_after_s=math.inf, hurry_s=0.0)
+    ending.insist(lambda connection: connection.execute("SELECT 1"))
+    postgres.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    ending.hurry()
+    assert ending.insist(lambda connection: connection.execute("SELECT 1").fetchone()) == (1,)
     ending.close()
 
 
