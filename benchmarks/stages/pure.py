@@ -32,6 +32,8 @@ FIRST_ID = 178_000_000_000_000_000
 IN_FLIGHT = 64
 GROUP = 400
 """Outcomes a commit."""
+TURN = 20
+"""Replies that are read together; of 64 in flight to a near server about as many come in a turn of the loop."""
 LATENCY_S = 0.001
 HEAD = (
     b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Mon, 23 Nov 2026 08:00:00 GMT\r\nContent-Type: application/json\r\n"
@@ -183,14 +185,12 @@ def record_ids(work: Work) -> Steps:
 
 
 def stats(work: Work) -> Steps:
-    """Count one created reply and its latency."""
+    """Count the created replies of a turn and their latency."""
 
     def count() -> None:
         counters = Stats(0.0)
-        record = counters.latency.record
-        for i in range(len(work.pairs)):
-            counters.created += 1
-            record(LATENCY_S)
+        for i in range(0, len(work.pairs), TURN):
+            counters.created_all({LATENCY_S * i: TURN}, LATENCY_S * (i + 1))
             if not i % GROUP:
                 counters.note(LATENCY_S * i)
 
@@ -198,21 +198,21 @@ def stats(work: Work) -> Steps:
 
 
 def controller(work: Work) -> Steps:
-    """Tell the control of each request and its reply, 64 in flight, and ask when the next may go."""
+    """Tell the control of the requests and replies of a turn, 64 in flight, and ask when the next may go."""
     deciding = Controller(IN_FLIGHT, pause_cap_s=60.0, rng=random.Random(1))
 
     def tell() -> None:
         for now in ticks(deciding, work):
-            deciding.on_good(now, now - LATENCY_S, LATENCY_S)
+            deciding.on_all_good(now, {now - LATENCY_S: TURN})
             deciding.next_send_at(now)
-            deciding.on_sent(now)
+            deciding.on_sent(now, TURN)
 
     return tell
 
 
 def ticks(deciding: Controller, work: Work) -> Iterator[float]:
-    """When each pair's reply comes, after the first 64 were sent."""
-    for _ in range(IN_FLIGHT):
-        deciding.on_sent(0.0)
-    for i in range(len(work.pairs)):
+    """When the replies of each turn come, after the first ones were sent."""
+    for _ in range(IN_FLIGHT // TURN):
+        deciding.on_sent(0.0, TURN)
+    for i in range(0, len(work.pairs), TURN):
         yield LATENCY_S + i * LATENCY_S / IN_FLIGHT

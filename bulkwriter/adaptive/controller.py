@@ -58,7 +58,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from .busy import Busy
@@ -155,11 +155,19 @@ class Controller:
         if sent_at >= self._trip_at:
             self._end_trip(now, sent_at, latency_s)
 
-    def on_all_good(self, now: float, sent_at: Sequence[float]) -> None:
-        """Whole replies that are no throttles, to requests that went at these times."""
-        on_good = self.on_good
-        for at in sent_at:
-            on_good(now, at, now - at)
+    def on_all_good(self, now: float, together: Mapping[float, int]) -> None:
+        """Whole replies that are no throttles, to requests that went at these times, so many at each.
+
+        Where nothing is asked of each one, only the first of those that went together can end a round trip.
+        """
+        for at, count in together.items():
+            self.on_good(now, at, now - at)
+            if self._left_over or self._floor.per_s or self._busy.is_trial:
+                for _ in range(count - 1):
+                    self.on_good(now, at, now - at)
+            elif count > 1:
+                self._in_flight -= count - 1
+                self._replied(at, now - at, count - 1)
 
     def note_error(self, now: float, sent_at: float) -> None:
         """The exchange ended in another way, which says nothing about the server's limits."""

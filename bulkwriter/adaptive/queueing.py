@@ -71,12 +71,13 @@ class Queueing:
         """The first reply came."""
         self.round_trip_s, self._since = latency_s, now
 
-    def replied(self, sent_at: float, latency_s: float) -> None:
-        self._all += 1
+    def replied(self, sent_at: float, latency_s: float, count: int = 1) -> None:
+        """So many replies came, to requests that were sent together."""
+        self._all += count
         if sent_at >= self._counts_from:
-            self._count += 1
-            self._sum_s += latency_s
-            self._square_s2 += latency_s * latency_s
+            self._count += count
+            self._sum_s += latency_s * count
+            self._square_s2 += latency_s * latency_s * count
 
     def delivered_now(self, now: float) -> float:
         """Replies a second; of the running sample while that is longer than a second, or the only one.  An idle time

@@ -15,7 +15,7 @@ had to be parsed is learnt from, so a server with ever different replies costs h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from ..model import Reply
@@ -37,13 +37,17 @@ class UsualReply:
         self._left = 1
         self.status = 0
 
-    def id_in(self, text: bytes) -> int:
-        """The id of the record that a reply of these bytes proves to be created; 0 if it is no usual one."""
-        if len(text) == self._bytes and text.startswith(self._before) and text.endswith(self._behind):
-            digits = text[self._begin : self._end]
-            if digits.isdigit() and digits[0] != ZERO:
-                return int(digits)
-        return 0
+    def ids_in(self, texts: Iterable[bytes]) -> list[int]:
+        """The ids of the records that replies of these bytes prove to be created; 0 for each that is no usual one."""
+        before, behind, begin, end, size = self._before, self._behind, self._begin, self._end, self._bytes
+        found: list[int] = []
+        for text in texts:
+            if len(text) == size and text.startswith(before) and text.endswith(behind):
+                digits = text[begin:end]
+                found.append(int(digits) if digits.isdigit() and digits[0] != ZERO else 0)
+            else:
+                found.append(0)
+        return found
 
     def learn(self, text: bytes, reply: Reply, record_id: int) -> None:
         """A reply that had to be parsed proves the creation of `record_id`.  `text` is the whole of it, the end of

@@ -17,6 +17,7 @@ import re
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Sequence
+from itertools import repeat
 from operator import itemgetter
 from typing import Final
 
@@ -74,13 +75,13 @@ class SummedHistogram(Histogram):
         self._total_s = 0.0
         self.recent: deque[float] = deque(maxlen=SAMPLES)
 
-    def sort(self) -> None:
-        self._total_s += sum(self._kept)
-        self.recent.extend(self._kept)
-        super().sort()
+    def record(self, latency_s: float, count: int = 1) -> None:
+        self._total_s += latency_s * count
+        self.recent.extend(repeat(latency_s, count))
+        super().record(latency_s, count)
 
     def read(self) -> Distribution:
-        """All latencies up to the last commit; another thread may call it."""
+        """All latencies so far; another thread may call it."""
         return Distribution(LATENCY_S, self.below(LATENCY_S), self._total_s)
 
 

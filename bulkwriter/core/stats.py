@@ -14,7 +14,7 @@ Source: the bucket scheme is HdrHistogram's (Tene), with the exponent that `frex
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import frexp
 from typing import Final
@@ -35,35 +35,24 @@ _CREATED: Final = VerdictKind.CREATED
 class Histogram:
     """Latencies from 1 µs to a day.  A shorter or longer one counts as the nearest of these.
 
-    `record` and `record_all` only keep latencies, in 0.03 µs each.  `sort` must be called now and then: it moves all of
-    them into their buckets in one loop.  That costs half as much as one call for each.
+    Requests that are sent together and answered together have one latency, and are recorded together.
     """
 
-    __slots__ = ("_counts", "_kept", "record", "record_all")
+    __slots__ = ("_counts",)
 
     def __init__(self) -> None:
         self._counts = [0] * _BUCKETS
-        self._kept: list[float] = []
-        self.record: Callable[[float], None] = self._kept.append
-        self.record_all: Callable[[Iterable[float]], None] = self._kept.extend
 
     @property
     def count(self) -> int:
         """How many were recorded.  The sum is made here, not once a pair."""
-        self.sort()
         return sum(self._counts)
 
-    def sort(self) -> None:
-        counts = self._counts
-        for latency_s in self._kept:
-            if not SHORTEST_S <= latency_s <= LONGEST_S:
-                latency_s = LONGEST_S if latency_s > LONGEST_S else SHORTEST_S
-            mantissa, exponent = frexp(latency_s)  # as `place_of`, without a call
-            counts[int((exponent + mantissa + mantissa) * _SPLIT - _BASE)] += 1
-        self._kept.clear()
+    def record(self, latency_s: float, count: int = 1) -> None:
+        self._counts[place_of(min(LONGEST_S, max(SHORTEST_S, latency_s)))] += count  # NaN counts as the shortest
 
     def below(self, edges_s: Sequence[float]) -> tuple[int, ...]:
-        """How many lie between these rising edges, of those that were sorted: below the first, …, above the last.
+        """How many lie between these rising edges: below the first, …, above the last.
 
         Each edge must lie between two buckets: 32 equal parts of an octave.  Another thread may call it.
         """
@@ -159,7 +148,6 @@ class Stats:
         self._noted = self.created, rejected_now
         self.creates.add(now, self.created - created)
         self.writes.add(now, self.created - created + rejected_now - rejected)
-        self.latency.sort()
 
     def count(self, kind: VerdictKind, latency_s: float) -> None:
         """Count one exchange: its verdict, and how long it took."""
@@ -168,12 +156,12 @@ class Stats:
         else:
             self._others[kind] += 1
         self.latency.record(latency_s)
-        self.latency.sort()
 
-    def created_all(self, sent_at: Sequence[float], now: float) -> None:
-        """Count creations by requests that were sent at these times."""
-        self.created += len(sent_at)
-        self.latency.record_all([now - at for at in sent_at])
+    def created_all(self, together: Mapping[float, int], now: float) -> None:
+        """Count creations by requests that were sent at these times, so many at each."""
+        for sent_at, count in together.items():
+            self.created += count
+            self.latency.record(now - sent_at, count)
 
     def heard(self, reply: Reply) -> None:
         """Count a reply that proves no creation, or its loss."""

@@ -171,9 +171,12 @@ class Lane(asyncio.BaseProtocol):
         """
         carried = self.carried
         self.unread, self.carried = b"", None
-        self._answered(now)
-        if not self.is_open:
-            self.close()
+        self.is_busy = self.is_fresh = False
+        self.replied_at = now
+        if self.requests == 2 or self.requests >= self._max_requests or self._idle.is_once:
+            self._answered(now)
+            if not self.is_open:
+                self.close()
         return carried
 
     def is_reusable(self, now: float) -> bool:

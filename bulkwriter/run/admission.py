@@ -21,7 +21,7 @@ lanes, when a run stops.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from ..adaptive import Controller
@@ -129,12 +129,12 @@ class Admission:
             elif not quotas.is_told and reply.fault is None:
                 quotas.saw(None)
 
-    def created(self, now: float, sent_at: Sequence[float]) -> Sequence[Event]:
-        """Records were created by requests that were sent at these times."""
+    def created(self, now: float, together: Mapping[float, int]) -> Sequence[Event]:
+        """Records were created by requests that were sent at these times, so many at each."""
         self.has_created = True
-        self.control.on_all_good(now, sent_at)
+        self.control.on_all_good(now, together)
         if self.quotas and self.quotas.is_wary:
-            for _ in sent_at:
+            for _ in range(sum(together.values())):
                 self.quotas.good()
         return self._recovered(now) if self.breaker.bad or self.suspension.is_unproven else NOTHING
 

@@ -10,7 +10,7 @@ nothing.  A few such ids may occur on any server, when the replies of a lane out
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from ..core.dedupe import IdSet
 
@@ -39,6 +39,11 @@ class RecordIds:
     def add_all(self, ids: list[int], floors: list[int | None]) -> list[int]:
         """Take the ids given to pairs with these floors.  Return the ascending indexes of those given before."""
         again = self._see_all(ids)
+        known = set(floors)
+        if not again and None not in known and min(ids) > max(cast(set[int], known)):  # nearly always
+            self._checked += len(ids)
+            self.newest = max(self.newest, *ids)
+            return again
         for at, (record_id, floor) in enumerate(zip(ids, floors, strict=True)):
             if again and at in again:
                 continue

@@ -23,6 +23,7 @@ the lane turns out to be out of step, all of these are in doubt.  `core.pairs` k
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -164,22 +165,23 @@ class Sender:
         if not self.lanes.arrived:
             return
         now, usual, created = self._clock(), self._usual, Created([], [], [])
-        arrived = iter(self.lanes.take_arrived())
+        lanes, status = self.lanes.take_arrived(), usual.status  # a reply that is learnt below changes it
+        arrived = iter(lanes)
         try:
-            for lane in arrived:
-                if lane.is_fresh and (record_id := usual.id_in(lane.unread)):
+            for lane, record_id in zip(arrived, usual.ids_in([lane.unread for lane in lanes]), strict=True):
+                if record_id and lane.is_fresh:  # asked now: what was read before may have ended it
                     created.intents.append(lane.take(now))
                     created.lanes.append(lane)
                     created.ids.append(record_id)
                 else:
                     if created.ids:
                         row, created = created, Created([], [], [])
-                        self._settle(row, usual.status, now)
+                        self._settle(row, status, now)
                     lane.read(now)
         finally:  # a bug loses nothing: what is read is settled, and the next step reads the rest
             self.lanes.arrived.extend(arrived)
             if created.ids:
-                self._settle(created, usual.status, now)
+                self._settle(created, status, now)
 
     def replied(self, lane: LaneLike, reply: Reply) -> None:
         """The request of `lane` was answered in another way than usual, or is known to be lost."""
@@ -206,14 +208,14 @@ class Sender:
             for (seq, _, attempts, _, _), record_id in zip(intents, ids, strict=True)
         ]
         self._pairs.answered_all(intents, rows)
-        for lane, (seq, pair, attempts, _, _) in zip(lanes, intents, strict=True):
-            lane.history.frombytes(NOTE(seq, *pair, attempts + 1 << 4 | CREATED))
+        for lane, (seq, (first, second), attempts, _, _) in zip(lanes, intents, strict=True):
+            lane.history.frombytes(NOTE(seq, first, second, attempts + 1 << 4 | CREATED))
         self.lanes.freed.extend(lanes)
-        sent_at = [lane.sent_at for lane in lanes]
-        self.stats.created_all(sent_at, now)
+        together = Counter([lane.sent_at for lane in lanes])
+        self.stats.created_all(together, now)
         self._admission.ended(len(lanes) + len(again))
         if lanes:
-            for event in self._admission.created(now, sent_at):
+            for event in self._admission.created(now, together):
                 self._run.tell(event)
         for one in again:
             self._repeated(*one, status, now)

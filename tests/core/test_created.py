@@ -45,7 +45,7 @@ class Both:
 
     def read(self, data: bytes) -> int:
         """The id, and learn from a reply that had to be parsed; what the fast way says is what the plain way says."""
-        found = self.usual.id_in(data)
+        found = self.usual.ids_in([data])[0]
         reply, record_id = self.plain(data)
         if found:
             assert reply is not None
@@ -56,14 +56,14 @@ class Both:
         return record_id
 
     def is_known(self, data: bytes) -> bool:
-        return bool(self.usual.id_in(data))
+        return bool(self.usual.ids_in([data])[0])
 
 
 def test_a_text_that_was_learnt_is_not_parsed_again() -> None:
     both = Both()
     assert both.read(text(178)) == 178
     assert both.parsed == 1  # to prove that the number is the id
-    assert [both.usual.id_in(text(number)) for number in (100, 999, 178)] == [100, 999, 178]
+    assert both.usual.ids_in([text(number) for number in (100, 999, 178)]) == [100, 999, 178]
     assert not both.is_known(text(1_000))  # of another length
 
 
@@ -71,7 +71,7 @@ def test_a_text_that_was_learnt_is_not_parsed_again() -> None:
 def test_any_number_of_up_to_18_digits_is_learnt(number: int) -> None:
     both = Both()
     both.read(text(number))
-    assert both.usual.id_in(text(number)) == number
+    assert both.usual.ids_in([text(number)])[0] == number
 
 
 def test_a_longer_number_is_never_sure_without_a_look() -> None:
@@ -103,7 +103,7 @@ def test_only_a_plain_number_between_is_believed(wrong: str) -> None:
 def test_the_status_is_that_of_the_text() -> None:
     both = Both()
     both.read(text(178, status=201))
-    assert both.usual.id_in(text(179, status=201)) == 179
+    assert both.usual.ids_in([text(179, status=201)])[0] == 179
     assert both.usual.status == 201
     for status in (200, 202, 500):
         assert not both.is_known(text(179, status=status))

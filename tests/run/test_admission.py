@@ -73,13 +73,13 @@ def test_what_begins_a_wait_is_asked_only_if_all_before_it_say_now(holds: str) -
 def test_one_alone_goes_until_something_was_created_and_while_the_server_is_gone() -> None:
     asked = admission()
     assert asked.limit() == 1
-    assert asked.created(NOW, [NOW - 0.1]) == ()
+    assert asked.created(NOW, {NOW - 0.1: 1}) == ()
     assert asked.limit() == 8
     events = [*asked.bad("lost", sent_at=NOW, now=NOW), *asked.bad("lost", sent_at=NOW, now=NOW)]
     assert [type(event) for event in events] == [ConnectionTrouble]
     assert asked.limit() == 1
     asked.check()
-    (recovered,) = asked.created(NOW + 7, [NOW + 6])
+    (recovered,) = asked.created(NOW + 7, {NOW + 6: 1})
     assert isinstance(recovered, Recovered)
     assert asked.limit() == 8
 

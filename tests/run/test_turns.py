@@ -9,6 +9,7 @@ lane in one turn comes to the second sender in one piece.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -65,8 +66,8 @@ def unmixed(pieces: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
 class NeverUsual(UsualReply):
     """Every reply is parsed."""
 
-    def id_in(self, text: bytes) -> int:
-        return 0
+    def ids_in(self, texts: Iterable[bytes]) -> list[int]:
+        return [0 for _ in texts]
 
 
 class LaneStage(Stage):
@@ -213,7 +214,7 @@ def test_what_is_read_by_the_turn_means_what_it_means_when_it_is_read_alone(
 
 def test_a_reply_of_the_usual_kind_takes_the_short_way() -> None:
     stage, _ = stages()
-    assert stage.sender._usual.id_in(created(1_234)) == 1_234
+    assert stage.sender._usual.ids_in([created(1_234)]) == [1_234]
 
 
 @pytest.mark.parametrize("usual", [200, 201])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -98,9 +98,10 @@ class PlainControl:
 
     def on_sent(self, now: float, count: int) -> None: ...
 
-    def on_all_good(self, now: float, sent_at: Sequence[float]) -> None:
-        for at in sent_at:
-            self.on_good(now, at, now - at)
+    def on_all_good(self, now: float, together: Mapping[float, int]) -> None:
+        for at, count in together.items():
+            for _ in range(count):
+                self.on_good(now, at, now - at)
 
     def on_good(self, now: float, sent_at: float, latency_s: float) -> None:
         if sent_at >= self.paused_until:
