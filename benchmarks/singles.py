@@ -6,22 +6,27 @@
     no journal: ...         the same with `journal=None`
     offered N/s             a pair every 1/N s, whatever became of those before
     backlog                 all pairs given at once, to a server that takes 50 ms
+    held                    the same, for what Python holds for each that is outstanding, by tracemalloc
 
 Each in a process of its own against the stub in another, with `existing="skip"` and no quota.  CPU is that of the whole
 process while the pairs are written, its journal's thread included; start and opening are not in it.  A ratio is one to
 the stream of the same benchmark, with the bar that it has to keep.  The time of one pair is told beside that of two
-syncs of the disk and one request alone.
+syncs of the disk and one request alone.  `held` counts what stays for each outstanding call, with its task and pair.
+The peak of the process's memory is more: to begin all tasks in one turn, the loop has a handle for each for a moment,
+and SQLite has its pages.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import resource
 import statistics
 import sys
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -59,17 +64,17 @@ def measure(plan: Plan) -> Findings:
         contenders = [contender(mode, pairs, server.base_url, plan) for mode in (*MODES, *UNKEPT)]
         runs, _ = in_turns(contenders, plan)
     with stub(plan.folder, plan.cores, {"latency_s": 0.05}) as server:
-        held_back = contender("backlog", plan.pairs or BACKLOG, server.base_url, plan)
-        held, _ = in_turns([held_back], replace(plan, rounds=1))
+        held_back = [contender(mode, plan.pairs or BACKLOG, server.base_url, plan) for mode in ("backlog", "held")]
+        held, _ = in_turns(held_back, replace(plan, rounds=1))
     rows = median_rows([{k: v for k, v in run.items() if k != "cpu_us"} for run in runs])
     ratios = {f"{name} ÷ stream (bar {bar:g})": ratio(rows, name, "stream", "stage_us") for name, bar in BARS.items()}
     ratios |= {f"{name} ÷ with one": ratio(rows, name, name.partition(": ")[2], "stage_us") for name in UNKEPT}
     sync_ms = statistics.median(float(run["sync_ms"]) for run in runs if run["name"] == "write x 1")
-    one_ms, last = figure_of(rows, "write x 1", "p50_ms") or 0.0, held[-1]
+    one_ms, (last, traced) = figure_of(rows, "write x 1", "p50_ms") or 0.0, held[-2:]
     held_words = (
         f"backlog of {last['pairs']:,.0f}: first answer after {last['first_s']:.2f} s, {last['first_cpu_s']:.2f} of it "
-        f"CPU; at most {last['intents']:,.0f} intents; {last['bytes_each']:,.0f} bytes each; "
-        f"left within {last['left_s']:.2f} s"
+        f"CPU; at most {last['intents']:,.0f} intents; {traced['bytes_each']:,.0f} bytes each, "
+        f"{last['bytes_each']:,.0f} at the peak; left within {last['left_s']:.2f} s"
     )
     notes = [f"one pair: {one_ms:.2f} ms, of which two syncs of this disk are {2 * sync_ms:.2f}", held_words]
     return Findings(runs=[*runs, *held], rows=rows, keys=KEYS, ratios=ratios, notes=notes, settings={"pairs": pairs})
@@ -195,6 +200,25 @@ async def backlog(url: str, journal: Path, count: int) -> dict[str, float]:
     }  # fmt: skip
 
 
+async def held(url: str, journal: Path, count: int) -> dict[str, float]:
+    """Give all pairs at once, and count what Python holds for those that are outstanding a second later."""
+    settings = Settings(
+        base_url=url, token=TOKEN, journal=journal, existing="skip", quota=("none",), most_outstanding=count
+    )
+    base = first_of_process()
+    async with BulkWriter(settings) as writer:
+        await writer.write((10**9, base))  # what is made once, is made
+        tracemalloc.start()
+        writes = [asyncio.create_task(writer.write((1 + i // 1_000, 1 + i % 1_000))) for i in range(base, base + count)]
+        await asyncio.sleep(1.0)
+        gc.collect()
+        bytes_each = tracemalloc.get_traced_memory()[0] / writer.outstanding
+        tracemalloc.stop()
+    ended = await asyncio.gather(*writes, return_exceptions=True)
+    answered = sum(isinstance(each, Outcome) for each in ended)
+    return {"pairs": count, "answered": answered, "bytes_each": bytes_each, "stage_us": 0.0, "pairs_per_s": 0.0}
+
+
 def first_of_process() -> int:
     """Where the numbers of this process's pairs begin, so that each is new to the stub."""
     return os.getpid() * 1_000_000
@@ -217,7 +241,8 @@ def sync_s(folder: Path) -> float:
 
 
 def main(url: str, journal: str, mode: str, count: str) -> None:
-    step = backlog(url, Path(journal), int(count)) if mode == "backlog" else timed(url, Path(journal), mode, int(count))
+    whole = {"backlog": backlog, "held": held}.get(mode)
+    step = whole(url, Path(journal), int(count)) if whole else timed(url, Path(journal), mode, int(count))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(step)))
 

@@ -5,7 +5,8 @@
     MeasuredStats    outcomes, statuses and reasons beside what `Stats` counts; a sample of durations
 
 A run that nobody measures has plain `Stats` and none of this.  Nothing is done for one pair: rows are counted a commit
-at a time, in two passes in C.
+at a time, in two passes in C.  By 800 paired turns (CPU of the thread, median and its 95% interval) it costs 0.22 µs a
+pair (0.19 to 0.23) where 20 are sent in a turn of the loop, 0.35 (0.33 to 0.37) with 5, 0.82 where each comes alone.
 
 Invariants: counts only grow.  Labels that a server chooses are bounded (`metrics.add_bounded`).  Pure.  Not here: the
 places where a run counts (`run.measured`).
