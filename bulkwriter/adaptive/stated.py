@@ -81,8 +81,9 @@ TRY_MOST_S: Final = 100.0  # then the old rate is forgotten, and growth alone fi
 LEAST: Final = 0.01  # a pause, where nothing was taken at all
 STEPS: Final = 48  # rates tried between two bounds, and again
 CLOSE: Final = 1.1  # to the likeliest of them
+CROSSING_LEAST: Final = 1.3  # times the likeliest: nearer ones are the same rate, as far as whole requests tell
 CROSSINGS: Final = 100  # higher rates tried, each
-CROSSING_STEP: Final = 1.012  # times the one before: up to 3.6 times the likeliest
+CROSSING_STEP: Final = 1.012  # times the one before: up to 4.2 times the likeliest
 SEEN: Final = 4  # throttles; older ones may be of another limit
 
 
@@ -314,7 +315,7 @@ def best(seen: Sequence[Epoch], low: float, high: float) -> tuple[float, float]:
     cross twice: then the higher one, for a rate that is too high shows in seconds, and one that is too low does not."""
     near, _ = agreed(seen, Epoch.burst, low, high, steps=STEPS)
     found = agreed(seen, Epoch.burst, max(low, near / CLOSE), min(high, near * CLOSE), steps=STEPS)
-    higher = [at for n in range(CROSSINGS) if (at := near * CLOSE * CROSSING_STEP**n) * CROSSING_STEP < high]
+    higher = [at for n in range(CROSSINGS) if (at := near * CROSSING_LEAST * CROSSING_STEP**n) * CROSSING_STEP < high]
     if higher:
         off, at = min((agreed(seen, Epoch.burst, at, at, steps=0)[1], at) for at in higher)
         if off <= found[1] + MISFIT * seen[-1].burst(at):
