@@ -187,7 +187,8 @@ MAY_USE: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 PURE_QUOTA = {
-    f"quota/{name}" for name in ("account", "counts", "exchange", "forecast", "leases", "short", "throttles", "windows")
+    f"quota/{name}"
+    for name in ("account", "counts", "exchange", "forecast", "leases", "others", "short", "throttles", "windows")
 }
 """What decides how much may be spent."""
 PURE_RESOLVE = {

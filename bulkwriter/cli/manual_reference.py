@@ -65,9 +65,10 @@ run --json
 
 status --json has all of these from pairs to resume_at.  About the last start it
 has ended_code, ended_exit_code and ended_at.  It also has writer (the process at
-work), rate_per_s, end (when all pairs will be written) and quotas.  After an
-undo, undone_at and undone_deleted say when it was and how many records it
-deleted.
+work), rate_per_s, end (when all pairs will be written), others (the writes that
+other processes of the account make for each of this run's, as far as the ledger
+shows; the end counts on them) and quotas.  After an undo, undone_at and
+undone_deleted say when it was and how many records it deleted.
 
 plan --json has all of these from pairs to resume_at.  It also has writes (how
 many are needed), checked (whether the server was asked what exists), seconds and

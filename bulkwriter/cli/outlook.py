@@ -40,6 +40,7 @@ class Outlook:
     wall: float
     rate_per_s: float = math.inf
     not_before: float = -math.inf  # boot clock: when the server said to come back
+    others: float = 0.0  # writes that others of the account make for each of ours
 
     @classmethod
     def now(
@@ -50,25 +51,31 @@ class Outlook:
         *,
         rate_per_s: float = math.inf,
     ) -> Outlook:
-        """With what the ledger says at this moment.  Raises `JournalError` where it cannot be read."""
+        """With what the ledger says at this moment, and as if all that are at work there go on at the same pace as we
+        shall.  Raises `JournalError` where it cannot be read.
+        """
         boot, wall = boot_clock(), time.time()
         if not windows:
             return cls((), Spending(epoch=wall - boot, slack=SLACK), (), boot, wall, rate_per_s)
-        spending, learnt, boot = spent_so_far(ledger, account, windows)
+        spending, learnt, boot, others = spent_so_far(ledger, account, windows)
         known = learnt.get(WRITE)
         if known is None:
-            return cls(windows, spending, (), boot, wall, rate_per_s)
+            return cls(windows, spending, (), boot, wall, rate_per_s, others=others)
         until = known.until - (wall - boot if spending.epoch is None else spending.epoch)
-        return cls(windows, spending, (day_of(WRITE, known.most),), boot, wall, rate_per_s, until)
+        return cls(windows, spending, (day_of(WRITE, known.most),), boot, wall, rate_per_s, until, others)
 
     def later(self, wall: float) -> Outlook:
         """The same where the server has said to come back at `wall` (epoch seconds)."""
         return dataclasses.replace(self, not_before=max(self.not_before, wall - self.wall + self.boot))
 
+    def beside_itself(self, others: float | None = None) -> Outlook:
+        """The same where the run is one of those at work, and has noted what others write beside it."""
+        return dataclasses.replace(self, others=max(0.0, self.others - 1) if others is None else others)
+
     def fresh(self) -> Outlook:
-        """The same with nothing spent, and nothing shown."""
+        """The same with nothing spent, nothing shown, and nobody else at work."""
         nothing = spending_in(LedgerRows(), self.windows, BootPlace("", ""), now=self.boot, wall=self.wall)
-        return dataclasses.replace(self, spending=nothing, shown=(), not_before=-math.inf)
+        return dataclasses.replace(self, spending=nothing, shown=(), not_before=-math.inf, others=0.0)
 
     def under(self, need: int, window: QuotaWindow) -> Term:
         """How long `need` writes take under one window alone."""
@@ -80,9 +87,10 @@ class Outlook:
 
     def together(self, need: int) -> Term:
         """How long they take under everything."""
-        rate = min(self.rate_per_s, pace_of(self.windows))
+        rate = min(self.rate_per_s, pace_of(self.windows) / (1 + self.others))
         begin = max(self.boot, self.not_before)
-        end = finish(self.spending, [*long_of(self.windows), *self.shown], need, begin, rate_per_s=rate)
+        long = [*long_of(self.windows), *self.shown]
+        end = finish(self.spending, long, need, begin, rate_per_s=rate, others=self.others)
         return self._term(end, None if end.window or begin == self.boot or not self.shown else self.shown[0])
 
     def concerned(self) -> tuple[QuotaWindow, ...]:

@@ -214,6 +214,9 @@ def finish_lines(outlook: Outlook, writes: int) -> list[str]:
         return [f"{quick}, once it takes any again: not before {moment(outlook.wall + wait_s)}, as it asked"]
     why = f"the quota of {window_text(end.window)} allows no more" if end.window else "--rate allows no more"
     lines = [f"all quotas together: {end.words()}: {why}"]
+    if outlook.others:
+        others = describe.quantity(round(outlook.others), "other client")
+        lines.append(f"with {others} at work on these quotas now, as if that went on")
     if abs(fresh.seconds - end.seconds) > 60:
         lines.append(f"with nothing spent before: {fresh.words()}")
     return lines

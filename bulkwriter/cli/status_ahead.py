@@ -27,6 +27,8 @@ from ..wording import typed
 from . import describe
 
 RATE_MAX: Final = 1e9
+OTHERS_TOLD: Final = 0.05
+"""Fewer writes of others for each of ours move an end by less than it is told exactly."""
 
 if TYPE_CHECKING:
     from ..model import Counts
@@ -43,6 +45,7 @@ def facts(reader: JournalReader, run_state: RunState) -> dict[str, Any]:
     found: dict[str, Any] = held | {
         "rate_per_s": rate,
         "end": None,
+        "others": 0.0,
         "quotas": [],
         "trouble": "",
     }
@@ -65,9 +68,12 @@ def facts(reader: JournalReader, run_state: RunState) -> dict[str, Any]:
     if not left or rows.total is None or outlook is None or is_unknown:
         return found
     if not writes or steady or outlook.windows:
+        if is_alive:
+            outlook = outlook.beside_itself(number_of(noted, "others", RATE_MAX))
         end = dataclasses.replace(outlook, rate_per_s=steady or math.inf).together(writes).after(wait_s)
         end = end.after(end.seconds + last_doubts_s(writes, noted))
         found["end"] = {**end.facts(), "left": left, "is_exact": is_exact, "words": end.words()}
+        found["others"] = round(outlook.others, 2)
     return found
 
 
@@ -161,6 +167,8 @@ def lines(facts: dict[str, Any]) -> list[str]:
         about = "" if end["is_exact"] else "about "
         why = f": the quota {end['quota']} allows no more" if end.get("quota") else ""
         rows.append(("end", f"in {end['words']}, for {about}{describe.quantity(end['left'], 'pair')} left{why}"))
+        if facts["others"] >= OTHERS_TOLD:
+            rows.append(("others", f"{facts['others']:.3g} writes for each of ours; the end counts on that"))
     for quota in facts["quotas"]:
         until = f"; no room until {quota['until']}" if quota["until"] else ""
         rows.append(("quota", f"{quota['words']}: {quota['spent']:,} spent{until}"))

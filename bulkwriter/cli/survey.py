@@ -74,6 +74,8 @@ def outlook_for(settings: Settings, run_state: RunState | None = None) -> Outloo
         account_key(settings.base_url, settings.account),
         rate_per_s=reached(settings.rate) if settings.rate else float("inf"),
     )
+    if run_state and run_state.is_alive:
+        outlook = outlook.beside_itself()
     if run_state and run_state.is_theirs and run_state.resume_at is not None:
         outlook = outlook.later(run_state.resume_at)
     return outlook

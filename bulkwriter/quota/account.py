@@ -33,9 +33,10 @@ from ..model import QuotaWindow
 from .exchange import Answer, Ask, BootPlace, Changes, HeldUnits, Lease, LedgerRows, SpentRow
 from .forecast import DAY_S, KINDS, MINUTE_S, REFUSED, TAKEN, Grant, Spending, end_of, kinds_of, minute_of, part_of
 from .leases import BATCH_S, GRACE_S, LEASE_S, SOON_S
-from .short import LOOK_S, ClientRow, ShortWindows, key_of, span_of, step_of, unpacked
+from .others import Others
+from .short import LOOK_S, ClientRow, ShortWindows, key_of, span_of, step_in, unpacked
 from .throttles import Learnt, learn, stretched, tried
-from .windows import ANY, SLACK, concerned, is_short, tightest
+from .windows import ANY, SLACK, WRITE, concerned, is_short, pace_of, tightest
 
 PLENTY: Final = 1 << 20
 """Units that are granted where no window says how many."""
@@ -91,6 +92,11 @@ class WindowShare:
         """The time between two of its requests."""
         return span_of(self.window) / self.limit
 
+    @property
+    def rate_per_s(self) -> float:
+        """Its part of the window in the long run."""
+        return self.window.count / self.active / span_of(self.window)
+
 
 class Account:
     """One account as one process sees it.  `windows` are all of its quotas."""
@@ -106,6 +112,7 @@ class Account:
         self._short = ShortWindows()
         self._held: Counter[tuple[str, str, float]] = Counter()  # what leases hold: by client, kind and minute
         self._has_others = False
+        self._others = Others()
         self._zero: float | None = None  # of the boot clock by the server's, when rows of others were placed by it
         self._forget_at = -math.inf
         self._changes = Changes()
@@ -152,6 +159,12 @@ class Account:
             self._rows.spread_s = known_spread_s
         changes.spread_s = self._rows.spread_s
         learnt = self._rows.learnt
+        rates = [part.rate_per_s for part in parts if part.window.kind in (WRITE, ANY)]
+        pace_per_s = min(rates, default=math.inf)
+        self._others.look(ask.now, self._spending, self._held)
+        others = self._others.share
+        if others is None:  # then all that share a short window count as equal
+            others = pace_of(self._tightest) / pace_per_s - 1 if rates else 0.0
         answer = Answer(
             leases, blocked, tries,
             shown={kind: day_of(kind, one.most) for kind, one in learnt.items()},
@@ -159,7 +172,7 @@ class Account:
             is_guess=self._has_others and epoch is None,
             spending=self._spending.copy(),
             not_before={kind: ask.now + one.until - wall for kind, one in learnt.items() if one.until > wall},
-            spread_s=spread_s, at=ask.now,
+            spread_s=spread_s, at=ask.now, pace_per_s=pace_per_s, others=others,
             free={window: self._short.openings(window, ask.now, ()) for window in self._paced},
         )  # fmt: skip
         return answer, changes
@@ -223,6 +236,8 @@ class Account:
             for (kind, at), count in ask.ended.items():
                 part = self._spending.kept(part_of(at), self._windows[kind.removesuffix(REFUSED)])
                 self._add("", kind, part, count)
+                if kind == WRITE:
+                    self._others.wrote(part, count)
         for window in self._tightest:
             key = key_of(window)
             over = sum(count for _, count in before.slots.get(key, ()))
@@ -412,7 +427,7 @@ def steps_of(part: WindowShare) -> list[tuple[int, int]]:
     """What the client holds, by the steps in which it begins to."""
     steps: Counter[int] = Counter()
     for at, count in part.held:
-        steps[math.floor(at / step_of(key_of(part.window)))] += count
+        steps[step_in(key_of(part.window), at)] += count
     return sorted(steps.items())
 
 
@@ -456,6 +471,13 @@ def spending_in(
     for row in rows.spent:
         spending.add(row.kind, placed(row, place, now=now, zero=epoch, hold_s=0.0), row.requests)
     return spending
+
+
+def at_work(rows: LedgerRows, place: BootPlace, now: float) -> int:
+    """How many clients have units at this moment, or had some a moment ago."""
+    if not rows.short or not rows.short.place.has_clock_of(place):
+        return 0
+    return sum(1 for one in unpacked(rows.short.packed).holders.values() if one.until + ACTIVE_S > now)
 
 
 def zero_in(rows: LedgerRows, place: BootPlace) -> float | None:

@@ -26,7 +26,7 @@ from ..postgres.address import START_S, Address
 from ..settings import Settings
 from ..store.boot import boot_clock, boot_id, machine_id
 from ..store.network_fs import network_kind
-from .account import Account, longest_of, spending_in
+from .account import Account, at_work, longest_of, spending_in
 from .exchange import BootPlace
 from .forecast import Spending
 from .gate import Quotas
@@ -117,11 +117,14 @@ def here() -> BootPlace:
 
 
 class SpentNow(NamedTuple):
-    """What a ledger says for a forecast: the counts, what throttles have shown, by kind, and the time by its clock."""
+    """What a ledger says for a forecast: the counts, what throttles have shown, by kind, the time by its clock, and how
+    many clients are at work.
+    """
 
     spending: Spending
     learnt: dict[str, Learnt]
     now: float
+    clients: int
 
 
 def spent_so_far(ledger: Path | Address | None, account: str, windows: tuple[QuotaWindow, ...]) -> SpentNow:
@@ -135,7 +138,8 @@ def spent_so_far(ledger: Path | Address | None, account: str, windows: tuple[Quo
         rows, place, now = read_postgres(ledger, account)
     else:
         rows, place, now = read_ledger(ledger_path(ledger), account), here(), boot_clock()
-    return SpentNow(spending_in(rows, windows, place, now=now, wall=time.time()), rows.learnt, now)
+    spending = spending_in(rows, windows, place, now=now, wall=time.time())
+    return SpentNow(spending, rows.learnt, now, at_work(rows, place, now))
 
 
 def refuse_network(path: Path) -> None:

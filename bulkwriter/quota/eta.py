@@ -2,7 +2,7 @@
 
     ceiling or short quota      its own rate, exactly, while it holds the run back
     anything else               the recent rate of answered writes, but never more than these two allow
-    long quotas                 every wait to come, also of days
+    long quotas                 every wait to come, also of days; others of the account go on as they do now
     a pause                     its end, then the rate before it
     doubts                      until the last of them may be settled either way; a look that is due may take any time
     server gone, lists, token   no time is told, since nobody knows how long that takes
@@ -61,13 +61,24 @@ class Eta:
 
     def __init__(self, quotas: Quotas | None, ceiling: Ceiling | None = None) -> None:
         self._quotas = quotas
-        self._most = min(
-            ceiling.reached_per_s if ceiling else math.inf, pace_of(quotas.windows) if quotas else math.inf
-        )
+        self._ceiling = ceiling.reached_per_s if ceiling else math.inf
         self._rate: float | None = None
         self._is_steady = False
         self._steady_since: float | None = None
         self._known: tuple[float, WorkAhead, float, float] | None = None  # made when, for what, by which rate; the end
+
+    @property
+    def _most(self) -> float:
+        """Writes a second that the ceiling, and our part of the short windows, allow."""
+        if self._quotas is None:
+            return self._ceiling
+        latest = self._quotas.latest
+        return min(self._ceiling, latest.pace_per_s if latest else pace_of(self._quotas.windows))
+
+    @property
+    def others(self) -> float:
+        """Writes that others of the account make for each of ours."""
+        return self._quotas.latest.others if self._quotas and self._quotas.latest else 0.0
 
     @property
     def rate_per_s(self) -> float:
@@ -115,7 +126,10 @@ class Eta:
         begin = max(boot + ahead.pause_s, one.hold_until, quotas.latest.not_before.get(WRITE, boot))
         leased = min(ahead.writes, one.units.left)  # these count as spent already
         begin += leased / rate
-        end = finish(quotas.latest.spending, long_windows(quotas), ahead.writes - leased, begin, rate_per_s=rate).at
+        end = finish(
+            quotas.latest.spending, long_windows(quotas), ahead.writes - leased, begin, rate_per_s=rate,
+            others=self.others,
+        ).at  # fmt: skip
         return None if end == math.inf else end - boot
 
 

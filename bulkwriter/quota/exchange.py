@@ -11,6 +11,7 @@ Nouns only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -154,5 +155,7 @@ class Answer:
     not_before: dict[str, float]  # by kind, until when (boot clock) the server wants nothing
     spread_s: float
     at: float = 0.0  # boot clock
+    pace_per_s: float = math.inf  # this client's part of what short windows allow in writes
+    others: float = 0.0  # writes that others of the account make for each of ours
     free: dict[QuotaWindow, Sequence[tuple[float, int]]] = field(default_factory=dict)
     """Slots of short windows that nobody holds: from when on, how many more."""

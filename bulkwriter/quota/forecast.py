@@ -117,6 +117,10 @@ class Spending:
         """The end of the last minute in which anything was spent; minus infinity where nothing was."""
         return max((at for counts in self._counts.values() for at, _ in counts.rows()), default=-math.inf)
 
+    def ended(self, kind: str, after: float, until: float) -> int:
+        """How many requests of a kind ended later than `after`, up to `until`; these are ends of minutes."""
+        return self._counts[kind].after(after) - self._counts[kind].after(until)
+
     def spent(self, window: QuotaWindow, now: float) -> int:
         """How many requests count in the window at `now`, those on their way included."""
         begins = self._begins(window, now)
@@ -188,16 +192,19 @@ def usable(window: QuotaWindow, kind: str) -> int:
 
 
 def finish(
-    spending: Spending, windows: Sequence[QuotaWindow], need: int, now: float, *, rate_per_s: float = math.inf
-) -> Finish:
-    """When `need` writes are made if each goes as early as the long `windows` and `rate_per_s` let it.
+    spending: Spending, windows: Sequence[QuotaWindow], need: int, now: float, *, rate_per_s: float = math.inf,
+    others: float = 0.0,
+) -> Finish:  # fmt: skip
+    """When `need` writes are made if each goes as early as the long `windows` and `rate_per_s` let it, and others of
+    the account make `others` writes for each of them.
 
     First value: 5,000 at 2,500 a day, 1 a second and nothing spent end after 24 h 42 min.
     """
     spending = spending.copy()
+    need, rate_per_s = round(max(0, need) * (1 + others)), rate_per_s * (1 + others)
     windows = [window for window in windows if spending.may_bind(window, rate_per_s, now)]
     if not windows:
-        return Finish(now + max(0, need) / rate_per_s, None)
+        return Finish(now + need / rate_per_s, None)
     longest_s = max(window.window_s for window in windows)
     at, skipped_s, carry = now, 0.0, 0.0
     mark: tuple[float, int] | None = None  # the steady pattern is measured from here

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -26,6 +27,8 @@ from .windows import ANY, READ, SLACK, WRITE
 
 STEPS: Final = 512
 """So many steps a window has.  More would cost memory, fewer would lose more than 0.2% of a window to rounding."""
+ROUNDING: Final = 1e-3
+"""Of a step: what floats may be off by, for windows of 10 ms and a clock of years; a hundredth of `SLACK`."""
 TIME_MAX: Final = 1e12
 COUNT_MAX: Final = 10**12
 KEYS_MAX: Final = 64
@@ -53,18 +56,24 @@ class ShortWindows:
     holders: dict[str, ClientRow] = field(default_factory=dict)
 
     def openings(self, window: QuotaWindow, now: float, held: Iterable[tuple[float, int]]) -> list[tuple[float, int]]:
-        """From when on how many more slots may be used for good, beside those that are `held` from these times on."""
-        key = key_of(window)
-        changes = [(free_at(key, step), count) for step, count in self.used[key].rows(step_over(key, now))]
-        room = window.count - sum(count for _, count in changes)
-        changes += [(at, -count) for at, count in held]
+        """From when on how many more slots may be used for good, beside those that are `held` from these times on.
+
+        In whole steps: a unit takes its slot in the very step in which that is free, and leaves the others as they are.
+        """
+        key, changes = key_of(window), Counter[float]()
+        for step, count in self.used[key].rows(step_over(key, now)):
+            changes[step + STEPS] += count
+        room = window.count - changes.total()
+        for at, count in held:
+            changes[step_in(key, at)] -= count
         for one in self.holders.values():
             for step, count in one.slots.get(key, ()):
-                changes += [(step * step_of(key), -count), (one.ended_by + span_of(window), count)]
+                changes[step] -= count
+                changes[step_at(key, one.ended_by) + STEPS] += count
         rooms = [(now, room)]
-        for at, more in sorted(changes):
+        for step, more in sorted(changes.items()):
             room += more
-            if at <= now:
+            if (at := step * step_of(key)) <= now:
                 rooms = [(now, room)]
             else:
                 rooms.append((at, room))
@@ -205,7 +214,12 @@ def step_of(key: str) -> float:
 
 def step_at(key: str, at: float) -> int:
     """The step that is over at `at`, or soon after."""
-    return math.ceil(at / step_of(key) - 1e-6)  # what floats may be off by
+    return math.ceil(at / step_of(key) - ROUNDING)
+
+
+def step_in(key: str, at: float) -> int:
+    """The step in which `at` lies, or which begins then."""
+    return math.floor(at / step_of(key) + ROUNDING)
 
 
 def free_at(key: str, step: float) -> float:

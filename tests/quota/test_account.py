@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from bulkwriter.quota.account import KEEP_S, later, placed, spending_in
+from bulkwriter.quota.account import KEEP_S, WindowShare, at_work, later, placed, spending_in, steps_of
 from bulkwriter.quota.exchange import BootPlace, LedgerRows, SpentRow
 from bulkwriter.quota.forecast import minute_of
-from bulkwriter.quota.short import LOOK_S
+from bulkwriter.quota.short import LOOK_S, ClientRow, ShortWindows, key_of, span_of
 from bulkwriter.quota.throttles import TRY_S, Spent
 from bulkwriter.quota.windows import parse
 from tests.support.memory_ledger import MemoryBook, MemoryLedger
@@ -258,3 +260,53 @@ def test_rows_of_other_places_are_dropped_only_by_a_clock_that_is_known() -> Non
     assert len(book.rows.spent) == 1
     desk.ask(now=NOW + 2 * HOUR_S)
     assert book.rows.spent == []
+
+
+@pytest.mark.parametrize("quota", ["write:3/s", "any:3/10ms", "write:3/min"])
+@pytest.mark.parametrize("boot_s", [0.0, 1e5 / 3, 1e6 / 7])
+def test_a_unit_that_is_planned_hides_no_slot_that_is_free_before_its_own(quota: str, boot_s: float) -> None:
+    """It took its slot a step too early, by a rounding: so long no slot seemed free for good."""
+    window = parse(quota)
+    span_s, key = span_of(window), key_of(window)
+    for turn in range(50):
+        now = boot_s + 100.0 + turn * span_s * 0.7371
+        short = ShortWindows()
+        short.begin([window], -math.inf, now)
+        for part in (0.9, 0.5, 0.1):
+            short.use(key, now - part * span_s, 1)
+        first, second, third = (at for at, _ in short.openings(window, now, ()))
+        assert now < first < second < third < now + span_s
+        planned = WindowShare(window, [(second, 1)], active=1, turn=0, ahead=0)
+        short.holders["client"] = ClientRow(1, second + 1.0, third + 1.0, {key: steps_of(planned)}, {})
+        assert [at for at, _ in short.openings(window, now, ())][:2] == [first, third]
+        assert [at for at, _ in short.openings(window, now, [(first, 1)])][:1] == [third]
+
+
+def test_what_others_write_is_told_for_each_of_our_writes_over_the_last_minutes() -> None:
+    book = MemoryBook()
+    one, other, _ = made = desks("write:60/min", "write:9000/day", count=3, book=book)
+    for desk in made:
+        answer = desk.ask(True)
+    assert answer.pace_per_s == pytest.approx(60 / 60.012 / 3), "three that are at work share a short window alike"
+    assert answer.others == pytest.approx(2.0)
+    later = NOW + 180.0
+    other.spend(90, minute=MINUTE + 2, now=later)
+    answer = one.spend(30, minute=MINUTE + 2, now=later)
+    assert answer.others == pytest.approx(3.0)
+    assert answer.pace_per_s == pytest.approx(60 / 60.012)
+    quiet = NOW + 1_800.0
+    assert one.ask(now=quiet).others == 3.0, "while we wait, nothing new is known"
+    assert one.spend(30, minute=MINUTE + 29, now=quiet).others == 0.0
+
+
+def test_clients_at_work_are_those_that_have_units_now() -> None:
+    book = MemoryBook()
+    assert at_work(book.rows, HERE, NOW) == 0
+    one, other = desks("write:60/min", count=2, book=book)
+    one.ask(True)
+    other.ask(True)
+    assert [at_work(book.rows, place, NOW) for place in (HERE, BEFORE)] == [2, 0]
+    other.ask(is_last=True, now=NOW + 1.0)
+    assert [at_work(book.rows, HERE, NOW + later) for later in (2.5, 9.0)] == [2, 0]
+    one.ask(is_last=True, now=NOW + 20.0)
+    assert at_work(book.rows, HERE, NOW + 23.0) == 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from bulkwriter.quota.ceiling import Ceiling, reached
 from bulkwriter.quota.eta import STEADY_S, Eta, WorkAhead
 from bulkwriter.stub.limits import LimitRule
 from bulkwriter.writer import BulkWriter
+from tests.sim.loop import run_virtual
 from tests.support.quota_days import DAY_S, DOCUMENTED, Backfill
 from tests.support.quota_hand import One, at_work
+from tests.support.quota_stage import Machine
 
 HOUR_S = 3_600.0
 
@@ -35,6 +38,24 @@ def test_an_eta_waits_for_every_window_to_come(tmp_path: Path) -> None:
         assert eta == pytest.approx(3 * HOUR_S, rel=0.03)
 
     at_work(tmp_path, ["write:100/hour"], act)
+
+
+def test_an_eta_counts_on_others_who_share_the_quotas(tmp_path: Path) -> None:
+    """Of 60 a minute and 90 an hour each of two gets a half."""
+
+    async def main() -> None:
+        machine = Machine(tmp_path, ["write:60/min", "write:90/hour"], random.Random(1))
+        one, other = machine.start(is_greedy=True), machine.start(is_greedy=True)
+        await asyncio.sleep(40.0)
+        eta, now = Eta(one.quotas), asyncio.get_running_loop().time()
+        assert eta.seconds(WorkAhead(writes=10, rate_per_s=0.5, held="quota"), now) == pytest.approx(20.0, rel=0.05)
+        assert eta.rate_per_s == pytest.approx(0.5, rel=0.01)
+        across = Eta(one.quotas).seconds(WorkAhead(writes=55, rate_per_s=0.5, held="quota"), now)
+        assert across == pytest.approx(HOUR_S, rel=0.05)
+        for spender in (one, other):
+            await spender.close()
+
+    run_virtual(main, most_s=1e3)
 
 
 def test_an_eta_without_quotas_is_need_by_rate() -> None:

@@ -107,6 +107,15 @@ def test_the_first_value_of_the_module() -> None:
     assert end.at == pytest.approx(DAY_S + 60 + 2_500, abs=61)
 
 
+def test_others_take_their_part_of_a_window_and_nothing_of_a_rate_of_our_own() -> None:
+    """Of 2,500 a day two others take two thirds; 833 of ours go at once, the last 2 a day later."""
+    alone = finish(spent(), [DAY], 800, 0.0, rate_per_s=0.5)
+    assert finish(spent(), [DAY], 800, 0.0, rate_per_s=0.5, others=2.0) == alone == Finish(1_600.0, None)
+    end = finish(spent(), [DAY], 835, 0.0, rate_per_s=0.5, others=2.0)
+    assert end.window == DAY
+    assert end.at == pytest.approx(DAY_S + 60.0, abs=70.0)
+
+
 def test_without_a_window_it_is_need_by_rate() -> None:
     assert finish(spent(), [], 500, 100.0, rate_per_s=2.0) == Finish(350.0, None)
     assert finish(spent(), [], 0, 100.0) == Finish(100.0, None)

@@ -195,13 +195,12 @@ class Backfill:
         return BulkWriter(self.settings, observers=[watch.tell], assembly=assembly)
 
     async def _use(self, writers: list[BulkWriter], process: Process) -> None:
-        looking = asyncio.create_task(self._look_on(writers[0], process)) if len(writers) == 1 else None
+        looking = asyncio.create_task(self._look_on(writers[0], process))
         work = [self._write(writer, rows) for writer, rows in zip(writers, self.rows, strict=True)]
         try:
             await asyncio.gather(*work)
         finally:
-            if looking:
-                looking.cancel()
+            looking.cancel()
 
     async def _write(self, writer: BulkWriter, rows: list[Pair | None]) -> None:
         async with writer:
