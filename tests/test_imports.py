@@ -188,7 +188,18 @@ MAY_USE: dict[str, set[str]] = {
 }
 PURE_QUOTA = {
     f"quota/{name}"
-    for name in ("account", "counts", "exchange", "forecast", "leases", "others", "short", "throttles", "windows")
+    for name in (
+        "account",
+        "counts",
+        "exchange",
+        "forecast",
+        "leases",
+        "others",
+        "placing",
+        "short",
+        "throttles",
+        "windows",
+    )
 }
 """What decides how much may be spent."""
 PURE_RESOLVE = {

@@ -6,6 +6,7 @@
     forecast        long windows by the minute: how much room they have, and when so many writes will be done
     clock           the server's clock, as its replies show it
     others          what others of the account write beside this process
+    placing         where the ledger's rows lie on our clock
     throttles       what throttles teach of a long window that no setting names
 
     leases          a process's side of an exchange with the ledger: what it may spend until the next one

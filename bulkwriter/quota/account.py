@@ -33,7 +33,8 @@ from ..model import QuotaWindow
 from .exchange import Answer, Ask, BootPlace, Changes, HeldUnits, Lease, LedgerRows, SpentRow
 from .forecast import DAY_S, KINDS, MINUTE_S, REFUSED, TAKEN, Grant, Spending, end_of, kinds_of, minute_of, part_of
 from .leases import BATCH_S, GRACE_S, LEASE_S, SOON_S
-from .others import Others
+from .others import ACTIVE_S, Others
+from .placing import AHEAD_S, placed
 from .short import LOOK_S, ClientRow, ShortWindows, key_of, span_of, step_in, unpacked
 from .throttles import Learnt, learn, stretched, tried
 from .windows import ANY, SLACK, WRITE, concerned, is_short, pace_of, tightest
@@ -42,19 +43,13 @@ PLENTY: Final = 1 << 20
 """Units that are granted where no window says how many."""
 PART: Final = 100
 """At most this part of a long window a client has at once: so much a process can waste that dies."""
-AHEAD_S: Final = 3.0
-"""Slots are granted so long before they are free: for a lease, and half of the next one."""
 CATCH_UP_S: Final = 0.5
 """A busy machine, or its disk, may be so late.  So much is caught up, and half of the time between two requests where
 that is more; a higher value is less even, a lower one loses throughput."""
 LATE_S: Final = 1.0
 """Who waits and does not ask again within so long of the time that it said is taken for dead."""
-ACTIVE_S: Final = 2.0
-"""So long after its lease, or after its next request would have gone by its pace, a client counts as at work."""
 POLL_S: Final = 0.05
-"""Nobody need ask more often for a slot."""
-STRANGE_S: Final = 600.0
-"""Of a lease that another boot wrote, nobody here knows its longest request (`--timeout`); few allow more."""
+"""Nobody need ask more often for a slot, or than once a window."""
 KEEP_S: Final = 32 * DAY_S
 """A day more than the longest window."""
 FORGET_EVERY_S: Final = 3_600.0
@@ -323,7 +318,11 @@ class Account:
             most = min(free - part.ahead, part.limit - part.count)
             if most < 1:  # where others are served first, they may be before the next look
                 at = now + LOOK_S if part.ahead else self._short.opens_at(part.window, now) - SOON_S
-                blocked = max(blocked, Grant(0, max(at, now + POLL_S), part.window), key=lambda grant: grant.opens_at)
+                blocked = max(
+                    blocked,
+                    Grant(0, max(at, now + min(POLL_S, span_of(part.window))), part.window),
+                    key=lambda grant: grant.opens_at,
+                )
             count = min(count, most, max(1, int(LEASE_S / part.pace_s)))
         return blocked if blocked.window else Grant(count)
 
@@ -448,47 +447,6 @@ def later(one: Sequence[tuple[float, int]], other: Sequence[tuple[float, int]]) 
 def zero_of(ask: Ask) -> float | None:
     """What the server's earliest clock shows at the boot clock's zero, if it is known."""
     return None if ask.clocks.epoch is None else ask.clocks.epoch - ask.now
-
-
-def placed(row: SpentRow, place: BootPlace, *, now: float, zero: float | None, hold_s: float) -> float:
-    """The minute of `place` or its part where a row counts; `zero` is the server's clock at the boot clock's zero."""
-    if row.place.has_clock_of(place):
-        return row.minute
-    end = row.seen_at if row.seen_boot == place.boot else now  # it was there then
-    end += max(hold_s, STRANGE_S) + LEASE_S + AHEAD_S + GRACE_S if row.client else 0.0
-    if zero is not None and row.ended is not None:
-        end = min(end, row.ended - zero)
-    return part_of(end)
-
-
-def spending_in(
-    rows: LedgerRows, windows: Sequence[QuotaWindow], place: BootPlace, *, now: float, wall: float
-) -> Spending:
-    """What was spent, for forecasts that hear of no reply: its `epoch` is the server's clock, as the rows show it."""
-    zero = zero_in(rows, place)
-    epoch, spread_s = (wall - now, 0.0) if zero is None else (zero, rows.spread_s)
-    spending = Spending(epoch=epoch, slack=SLACK, spread_s=spread_s)
-    for row in rows.spent:
-        spending.add(row.kind, placed(row, place, now=now, zero=epoch, hold_s=0.0), row.requests)
-    return spending
-
-
-def at_work(rows: LedgerRows, place: BootPlace, now: float) -> int:
-    """How many clients have units at this moment, or had some a moment ago."""
-    if not rows.short or not rows.short.place.has_clock_of(place):
-        return 0
-    return sum(1 for one in unpacked(rows.short.packed).holders.values() if one.until + ACTIVE_S > now)
-
-
-def zero_in(rows: LedgerRows, place: BootPlace) -> float | None:
-    """What the server's earliest clock showed at the zero of this boot's clock, by the rows of this boot; None while
-    nothing was counted in this boot, or no reply had a `Date`.
-    """
-    told = [row for row in rows.spent if row.ended is not None and row.place.has_clock_of(place)]
-    last = max(told, key=lambda row: row.minute, default=None)
-    if last is None or last.ended is None:
-        return None
-    return last.ended - end_of(last.minute) - rows.spread_s
 
 
 def day_of(kind: str, most: int) -> QuotaWindow:

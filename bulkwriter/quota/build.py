@@ -26,12 +26,14 @@ from ..postgres.address import START_S, Address
 from ..settings import Settings
 from ..store.boot import boot_clock, boot_id, machine_id
 from ..store.network_fs import network_kind
-from .account import Account, at_work, longest_of, spending_in
+from .account import Account, longest_of
 from .exchange import BootPlace
 from .forecast import Spending
 from .gate import Quotas
 from .ledger import SqliteLedger, account_key, ledger_path, read_ledger, refuse_emptied
 from .ledger_thread import LedgerThread
+from .others import at_work
+from .placing import spending_in
 from .throttles import Learnt
 from .windows import windows_of
 

@@ -14,13 +14,17 @@ from collections.abc import Mapping
 from typing import Final
 
 from .counts import EndCounts
+from .exchange import BootPlace, LedgerRows
 from .forecast import Spending, end_of, minute_of
+from .short import unpacked
 from .windows import WRITE
 
 RECENT_S: Final = 600.0
 """Measured over so long.  More would count those who have ended, less would be uneven."""
 SAMPLE: Final = 10
 """Fewer writes tell nothing."""
+ACTIVE_S: Final = 2.0
+"""So long after its lease, or after its next request would have gone by its pace, a client counts as at work."""
 
 
 class Others:
@@ -46,3 +50,10 @@ class Others:
         total -= sum(n for (_, kind, minute), n in leased.items() if kind == WRITE and begin < end_of(minute) <= end)
         if own and total >= SAMPLE:
             self.share = max(0, total - own) / own
+
+
+def at_work(rows: LedgerRows, place: BootPlace, now: float) -> int:
+    """How many clients have units at this moment, or had some a moment ago."""
+    if not rows.short or not rows.short.place.has_clock_of(place):
+        return 0
+    return sum(1 for one in unpacked(rows.short.packed).holders.values() if one.until + ACTIVE_S > now)

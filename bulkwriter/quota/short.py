@@ -136,7 +136,8 @@ class ShortWindows:
         return other
 
     def opens_at(self, window: QuotaWindow, now: float) -> float:
-        """When a slot may be free: when one is known to be, or when a client may have reported.
+        """When a slot may be free: when one is known to be, or when a client may have reported.  Where neither is known,
+        the requests of the asker itself have the slots: soon.
 
         Whoever is late with that, or dead, is asked after more and more seldom, until its slots free themselves.
         """
@@ -148,7 +149,7 @@ class ShortWindows:
                 late_s = now - one.until
                 look_at = min(one.until, now + LOOK_S) if late_s < 0 else now + late_s / 2
                 at = min(at, one.ended_by + span_of(window), look_at)
-        return at
+        return at if at < math.inf else now + LOOK_S
 
     def packed(self) -> str:
         """As the ledger keeps it: JSON."""

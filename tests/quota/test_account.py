@@ -6,9 +6,11 @@ import math
 
 import pytest
 
-from bulkwriter.quota.account import KEEP_S, WindowShare, at_work, later, placed, spending_in, steps_of
+from bulkwriter.quota.account import KEEP_S, WindowShare, later, steps_of
 from bulkwriter.quota.exchange import BootPlace, LedgerRows, SpentRow
 from bulkwriter.quota.forecast import minute_of
+from bulkwriter.quota.others import at_work
+from bulkwriter.quota.placing import placed, spending_in
 from bulkwriter.quota.short import LOOK_S, ClientRow, ShortWindows, key_of, span_of
 from bulkwriter.quota.throttles import TRY_S, Spent
 from bulkwriter.quota.windows import parse
@@ -310,3 +312,13 @@ def test_clients_at_work_are_those_that_have_units_now() -> None:
     assert [at_work(book.rows, HERE, NOW + later) for later in (2.5, 9.0)] == [2, 0]
     one.ask(is_last=True, now=NOW + 20.0)
     assert at_work(book.rows, HERE, NOW + 23.0) == 0
+
+
+def test_a_client_whose_own_requests_have_its_part_of_a_window_asks_again_soon() -> None:
+    """It was to wait for ten minutes: no slot was known to open, since nothing had ended in the last second."""
+    one, other = desks("write:4/s", count=2, book=MemoryBook())
+    assert other.lease().units == 4
+    other.ask(now=NOW + 0.5)  # it gave all back, and is at work for a while yet
+    assert one.lease(now=NOW + 0.6).units == 2
+    blocked = one.ask(True, now=NOW + 2.0, held=holding(0, on_way=2)).blocked["write"]
+    assert NOW + 2.0 < blocked.opens_at <= NOW + 2.0 + LOOK_S
