@@ -136,8 +136,8 @@ class ShortWindows:
         return other
 
     def opens_at(self, window: QuotaWindow, now: float) -> float:
-        """When a slot may be free: when one is known to be, or when a client may have reported.  Where neither is known,
-        the requests of the asker itself have the slots: soon.
+        """When a slot may be free: when one is known to be, or when a client may have reported; soon, where neither is
+        known, since the requests of the asker itself have the slots.
 
         Whoever is late with that, or dead, is asked after more and more seldom, until its slots free themselves.
         """
