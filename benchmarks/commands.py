@@ -19,7 +19,7 @@ from .turns import PYTHON, TOKEN, Contender, last_json
 
 IN_FLIGHT = 64
 WRK_LUA = Path(__file__).parent / "clients" / "wrk.lua"
-WRK_PAIRS_PER_S = 40_000
+WRK_PAIRS_PER_S = 100_000
 """A turn of wrk lasts as long as the benchmark's pairs would take at this rate, at least a second."""
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -81,7 +81,7 @@ def hold(plan: Plan) -> bool:
         loop = next(client for client in CLIENTS if client.module == "aiohttp_loop")
         contenders = (
             bulkwriter_run(OURS, server, source, plan.pairs or PAIRS[kind], cores=core),
-            client_run(loop, server, source, plan.pairs or LOOP_PAIRS[kind], cores=core),
+            client_run(replace(loop, share=1.0), server, source, plan.pairs or LOOP_PAIRS[kind], cores=core),
         )
         for contender in contenders:
             run_once(contender, min(WARM_PAIRS, contender.pairs))

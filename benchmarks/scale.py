@@ -3,6 +3,7 @@
     pairs      10^5 and 10^6 (10^7 with --long) of clustered ids, and scattered ones: CPU a pair and peak memory
     in flight  1 to 1,024 against the near server
     latency    0 to 200 ms by the stub: pairs a second against in_flight ÷ latency, the most that there can be
+    ramp       50 ms and 512 in flight, 100,000 and 500,000 pairs: how much of that the start costs
     formats    every format that `run` reads, and standard input
 
 Each axis takes its turns by itself, so that a row is compared with its neighbours in time.  The rate of a far run holds
@@ -22,7 +23,7 @@ from .inputs import FORMATS, clustered, scattered, write_pairs
 from .servers import Server, cheapest, stub
 from .turns import Contender, Findings, Plan, in_turns
 
-AXES = ("pairs", "in-flight", "formats", "latency")
+AXES = ("pairs", "in-flight", "formats", "latency", "ramp")
 SIZES = (100_000, 1_000_000)
 LONG_SIZE = 10_000_000
 IN_FLIGHT = (1, 4, 16, 64, 256, 1_024)
@@ -33,6 +34,8 @@ LONE_SHARE = 0.1
 """One request at a time writes so many fewer pairs: each waits for the round trip before."""
 FAR_TRIPS = 480
 SHORTEST_S, LONGEST_S = 8.0, 24.0
+RAMP_S, RAMP_IN_FLIGHT = 0.05, 512
+RAMP_PAIRS = (100_000, 500_000)
 NEAR_PER_S = 20_000
 """The stub's own rate on a core, with some room: an ideal above it says nothing about us, and is left out."""
 KEYS = ("cpu_us", "pairs_per_s", "share_of_ideal", "rss_bytes", "instructions", "pairs")
@@ -47,6 +50,8 @@ def measure(plan: Plan) -> Findings:
                 runs += in_turns(axis(server, plan), plan)[0]
     if "latency" in wanted:
         runs += far_runs(plan)
+    if "ramp" in wanted:
+        runs += ramp_runs(plan)
     rows = median_rows(runs)
     return Findings(
         runs=runs,
@@ -116,6 +121,19 @@ def far_runs(plan: Plan) -> list[Row]:
                 assert isinstance(rate, float)
                 runs.append({**run, "share_of_ideal": rate / ideal})
     return runs
+
+
+def ramp_runs(plan: Plan) -> list[Row]:
+    """The same, for as many pairs as bars were set for."""
+    ideal = RAMP_IN_FLIGHT / RAMP_S
+    with stub(plan.folder, plan.cores, {"latency_s": RAMP_S}) as server:
+        contenders = []
+        for pairs in RAMP_PAIRS:
+            source = write_pairs(plan.folder / f"{pairs}.csv", clustered(pairs, plan.seed))
+            name = f"{far_name(RAMP_S, RAMP_IN_FLIGHT)}, {size_name(pairs)}"
+            contenders.append(run_of(name, server, source, pairs, plan, "--in-flight", str(RAMP_IN_FLIGHT)))
+        runs = in_turns(contenders, plan)[0]
+    return [{**run, "share_of_ideal": float(run["pairs_per_s"]) / ideal} for run in runs]
 
 
 def run_of(name: str, server: Server, source: Path, pairs: int, plan: Plan, *options: str) -> Contender:

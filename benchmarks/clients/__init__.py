@@ -32,12 +32,12 @@ class Client:
 
 
 CLIENTS = (
-    Client("aiohttp_loop", "aiohttp", "aiohttp, ClientSession loop", 1.0),
-    Client("aiohttp_gather", "aiohttp", "aiohttp, asyncio.gather as written", 0.1, is_own_loop=True),
-    Client("pyreqwest_loop", "pyreqwest", "pyreqwest (Rust)", 1.0),
-    Client("rnet_loop", "rnet", "rnet (Rust)", 1.0),
-    Client("wreq_loop", "wreq", "wreq (Rust)", 1.0),
-    Client("aiosonic_loop", "aiosonic", "aiosonic", 0.25),
-    Client("niquests_loop", "niquests", "niquests", 0.025),
-    Client("httpx_loop", "httpx", "httpx", 0.01),
+    Client("aiohttp_loop", "aiohttp", "aiohttp, ClientSession loop", 0.25),
+    Client("aiohttp_gather", "aiohttp", "aiohttp, asyncio.gather as written", 0.05, is_own_loop=True),
+    Client("pyreqwest_loop", "pyreqwest", "pyreqwest (Rust)", 0.4),
+    Client("rnet_loop", "rnet", "rnet (Rust)", 0.3),
+    Client("wreq_loop", "wreq", "wreq (Rust)", 0.4),
+    Client("aiosonic_loop", "aiosonic", "aiosonic", 0.1),
+    Client("niquests_loop", "niquests", "niquests", 0.01),
+    Client("httpx_loop", "httpx", "httpx", 0.005),
 )
