@@ -26,7 +26,6 @@ DEFAULT_BASE_URL: Final = "https://spaces.nexudus.com"
 STOP_WAIT_S: Final = 60.0
 """With `on_quota` "stop", a longer wait than this ends the run."""
 
-LABEL_MAX: Final = 63  # RFC 1035 section 2.3.4
 HOST: Final = re.compile(r"[\w.-]+|[0-9a-f]*:[0-9a-f:.]*(%[\w.-]+)?", re.ASCII | re.IGNORECASE)
 
 TokenCall = Callable[[], Awaitable[str]]
@@ -304,20 +303,9 @@ def is_loopback_host(host: str) -> bool:
 def is_host(host: str) -> bool:
     """Whether this is an address or a name.  A name has letters, digits, "-", "." and "_", once IDNA has encoded it."""
     try:
-        return HOST.fullmatch(encoded_host(host)) is not None
+        return HOST.fullmatch(host.encode("idna").decode("ascii")) is not None
     except UnicodeError:
         return False
-
-
-def encoded_host(host: str) -> str:
-    """The name as it is looked up.  Raises `UnicodeError` where IDNA has none: an empty label, or one above 63 letters.
-
-    The codec leaves ASCII as it is, and its tables are 3% of a start.
-    """
-    *labels, last = host.split(".")
-    if host.isascii() and all(labels) and all(len(label) <= LABEL_MAX for label in (*labels, last)):
-        return host
-    return host.encode("idna").decode("ascii")
 
 
 def check_base_url(url: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bulkwriter.errors import UsageError
-from bulkwriter.settings import Limits, Settings, encoded_host, type_of
+from bulkwriter.settings import Limits, Settings, type_of
 from tests.conftest import CANARY
 
 
@@ -122,16 +122,3 @@ def test_a_password_in_the_base_url_is_refused_and_not_repeated(url: str) -> Non
     with pytest.raises(UsageError) as refused:
         Settings(base_url=url)
     assert "S3cret" not in f"{refused.value} {refused.value.hint}"
-
-
-@pytest.mark.parametrize(
-    "host", ["", ".", "a", "a.", ".a", "a..b", "a" * 63, "a" * 64, "b." + "a" * 64, "bücher.example", "A.B", "é" * 70]
-)
-def test_a_host_is_encoded_as_the_idna_codec_does(host: str) -> None:
-    try:
-        expected = host.encode("idna").decode("ascii")
-    except UnicodeError:
-        with pytest.raises(UnicodeError):
-            encoded_host(host)
-    else:
-        assert encoded_host(host) == expected

@@ -31,7 +31,6 @@ from .. import __version__
 from ..entities import Entity
 from ..errors import UsageError
 from ..model import BOM, ID_MAX
-from ..settings import encoded_host
 
 IDS_PER_CALL: Final = 50
 """The most ids for one `by_ids`.  With 20 digits each they stay well under IIS's default limit of 2,048 characters a
@@ -275,7 +274,7 @@ def parse_envelope(body: bytes) -> tuple[list[Any], PagePlace]:
 
 def host_header(scheme: str, host: str, port: int | None) -> str:
     """The Host field: IDNA, brackets around IPv6, no port if it is the scheme's default."""
-    name = f"[{host}]" if ":" in host else encoded_host(host)
+    name = f"[{host}]" if ":" in host else host.encode("idna").decode("ascii")
     return name if port in (None, DEFAULT_PORTS[scheme]) else f"{name}:{port}"
 
 
