@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from bulkwriter.errors import JournalError
 from bulkwriter.model import SINGLE_SEQ, State
 from bulkwriter.rows import doubt_detail
+from bulkwriter.store.bounds import IS_PLAIN, ROW_IS_BELIEVABLE
 from bulkwriter.store.journal_reader import JournalReader
 from bulkwriter.store.lock import holder
-from bulkwriter.store.schema import read_detail
+from bulkwriter.store.schema import CREATE, read_detail
 from tests.support.journal_child import open_journal
 
 BAD_CELLS = {
@@ -65,6 +67,25 @@ def test_a_sound_journal_is_believed(path: Path) -> None:
     open_journal(path).close()
     with JournalReader(path) as reader:
         assert sum(reader.counts().values()) == 6
+
+
+@pytest.mark.parametrize("line", ["7", "NULL"])
+def test_a_row_that_passes_the_short_check_is_believable_with_a_line_and_without(line: str) -> None:
+    plain = {
+        "state": "3", "id_a": "10", "id_b": "20", "line": line, "attempts": "1", "record_id": "100",
+        "http_status": "200", "detail": "NULL",
+    }  # fmt: skip
+    harms = [{}, *({column: value} for column in plain if column != "detail" for value in BAD_CELLS[column])]
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute(CREATE[0])
+        for cells in (plain | harm for harm in harms):
+            names, values = ", ".join(cells), ", ".join(cells.values())
+            with contextlib.suppress(sqlite3.IntegrityError):  # NOT NULL refuses some by itself
+                db.execute(f"INSERT INTO pair({names}) VALUES ({values})")
+        found = db.execute(f"SELECT ({IS_PLAIN}) IS 1, ({ROW_IS_BELIEVABLE}) IS 1 FROM pair ORDER BY seq").fetchall()
+    assert found[0] == (1, 1)
+    assert len(found) > 20
+    assert set(found[1:]) == {(0, 0)}
 
 
 @pytest.mark.parametrize(("column", "value"), [(c, v) for c, values in BAD_CELLS.items() for v in values])
