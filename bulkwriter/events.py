@@ -37,7 +37,7 @@ class Throttled:
 class ServerBusy:
     """The server said that it is busy (503), so the run slows down as if throttled.  The pair may have been taken.
 
-    It does not count as throttled.  The values are those of `Throttled`.
+    It does not count as throttled.  `pause_s`, `retry_after_s` and `in_flight_limit` are as in `Throttled`.
     """
 
     pause_s: float
