@@ -151,7 +151,7 @@ class Settings:
     most_outstanding: int = bound(10_000, "answers", 1, 10**7, "most answers owed to callers of single writes; above it write and write_many wait in order, and submit raises Backlogged; each takes up to 1.5 kB")
     patience_s: float | None = bound(None, "s", 0, 10**9, "how long a single write without a timeout of its own waits for a writer that is not well; None: as long as give_up_after_s")
     max_same_rejections: int = bound(50, "replies", 1, 10**9, "stop with exit 4 after the same rejection this many times in a row, since that means a wrong setting")
-    stop_rejected: float = bound(0.5, "share", 0.01, 1, "stop with exit 4 when the same rejection makes up this share of the last 200 replies (100 at least); 1 never stops")
+    stop_rejected: float = bound(0.5, "share", 0.01, 1, "stop with exit 4 when the same rejection makes up this share of the last 200 replies (100 at least), or any rejections make up 95%; 1 never stops")
     clocks: Clocks | None = choice(None, "clocks in place of this machine's, such as the `bulkwriter_clock` of our pytest plugin, whose `advance` ends waits")
     limits: Limits = dataclasses.field(default_factory=Limits, metadata={"why": "bounds on memory and waits"})
     # fmt: on

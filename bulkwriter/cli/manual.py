@@ -302,7 +302,9 @@ After a run: verify, repair, undo
 
 verify lists the lessons of the run or the whole table, whichever takes fewer
 calls.  It looks again before it reports a pair as missing.  --output FILE.csv
-writes what it found to a file that is a SOURCE again.
+writes what it found to a file that is a SOURCE again.  It ends with 0 only if
+every row of the run was checked: rows that are not written or not read yet, as
+after run --limit, make it 1.
 
 undo first settles the doubts.  It reads each record just before it deletes it,
 and leaves the record alone if it holds another pair.  If you stop it, the same

@@ -74,7 +74,11 @@ plan --json has all of these from pairs to resume_at.  It also has writes (how
 many are needed), checked (whether the server was asked what exists), seconds and
 finish, and quota (the one that limits the job).
 
-verify --json   missing doubled strangers checked repaired, and examples
+verify --json   missing doubled strangers checked repaired in_doubt pending failed
+                not_read, and examples.  is_complete is true if all was listed and
+                every row of the run, or of --source, was checked.  It is false
+                while rows are in doubt, pending, failed or not read, and where
+                verify failed: then the counts are 0.
 undo --json     deleted gone mismatched older left in_doubt
 
 report --json has all of status --json, and history: attempts, throttled, held_s

@@ -5,7 +5,8 @@ work: the journal is opened read-only, as of one moment at a time.  `--source FI
 the file must be there exactly once.  `--output FILE.csv` lists all missing and doubled pairs, ids first, so that it is
 a SOURCE again.  `--repair` takes the journal's lock, and deletes what this run can claim of doubled pairs.
 
-Exit 0 only if nothing is missing and nothing doubled; 3 where pairs are in doubt, else 1.
+Exit 0 only if nothing is missing, nothing doubled and every row of the run was checked; 3 where pairs are in doubt,
+else 1.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from .lifecycle import CountingCommand, Invocation
 from .verify_report import VerifyReport, problem_lines
 
 if TYPE_CHECKING:
+    from ..model import Rows
     from ..postgres.address import Address
     from ..store.journal_writer import JournalWriter
     from ..store.schema import JournalIdentity
@@ -210,6 +212,8 @@ class VerifyCommand(CountingCommand):
             lists = "--output FILE.csv lists the pairs"
             is_run = self._entity.label == COMPLETED_LESSONS.label
             return f"{lists}; `bulkwriter run FILE.csv` creates the missing ones" if is_run else lists
+        if self._findings and not facts["is_complete"]:
+            return "the command that began the run goes on with the rest; when it has ended, verify again"
         return ""
 
 
@@ -223,6 +227,7 @@ async def take_journal(
 ) -> tuple[JournalIdentity, Entity, JournalWriter | None]:
     """Read what the journal expects; with `is_locked` its lock is taken first, and held until the stack ends."""
     from ..store.journal_writer import JournalWriter
+    from .last_start import run_state_of
 
     store = None
     with journals.reading(journal) as reader:
@@ -235,12 +240,19 @@ async def take_journal(
                 reader.path, base_url=base_url, account=account, columns=identity.columns, entity=identity.entity
             )
             stack.push_async_callback(close, store)
-        reader.counts()  # raises where rows are missing or unreadable: "all is there" would not be true of those
+        # Raises where rows are missing or unreadable: "all is there" would not be true of those.
+        rows_of_source = run_state_of(reader).source
+        expected.not_read = unread(rows_of_source) if rows_of_source else 0
         is_live = not is_locked and reader.writer() is not None
         for rows in reader.scan():
             expected.add_rows(rows, is_live=is_live)
             await anyio.lowlevel.checkpoint()
     return identity, entity, store
+
+
+def unread(rows: Rows) -> int | None:
+    """Rows of a source that no start has read.  One that was not read to its end may have more than was estimated."""
+    return rows.not_read or (0 if rows.is_exact else None)
 
 
 async def close(store: JournalWriter) -> None:

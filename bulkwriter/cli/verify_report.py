@@ -1,9 +1,10 @@
 """What `verify` found and repaired, as facts for `--json`, as lines for people, and as a CSV of all of it.
 
 The counts are those at the end: after a repair, what is doubled still.  Until everything was listed and looked at
-again nothing is claimed: `is_complete` is false, and all counts are zero.
+again nothing is claimed: `is_complete` is false, and all counts are zero.  It is false as well where the run has rows
+that could not be checked: in doubt, not written yet, or not even read.
 
-Exit codes: 3 where pairs are in doubt, else 1 where something is missing or doubled, else 0.
+Exit codes: 3 where pairs are in doubt, else 1 where something is missing or doubled, or not all was checked, else 0.
 """
 
 from __future__ import annotations
@@ -52,7 +53,16 @@ class VerifyReport:
         facts = self.facts()
         if facts["in_doubt"]:
             return Exit.DOUBTS
-        return Exit.INCOMPLETE if facts["missing"] or facts["doubled"] else Exit.OK
+        is_good = facts["is_complete"] and not (facts["missing"] or facts["doubled"])
+        return Exit.OK if is_good or not self.findings else Exit.INCOMPLETE
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row of the run, or of the source that was given, could be checked."""
+        found = self.findings
+        if not found or found.in_doubt:
+            return False
+        return bool(self.source) or not (found.pending or found.failed or found.not_read is None or found.not_read)
 
     def facts(self) -> dict[str, Any]:
         found = self.findings
@@ -63,8 +73,10 @@ class VerifyReport:
             "checked": found.checked if found else 0,
             "in_doubt": found.in_doubt if found else 0,
             "pending": found.pending if found else 0,
+            "failed": found.failed if found else 0,
+            "not_read": found.not_read if found else None,
             "repaired": self.repair.deleted if self.repair else 0,
-            "is_complete": found is not None,
+            "is_complete": self.is_whole,
             "list_calls": self.list_calls,
             "missing_examples": list(islice(found.missing_pairs(), EXAMPLES)) if found else [],
             "doubled_examples": [{"pair": p, "ids": ids} for p, ids in islice(self.doubled.items(), EXAMPLES)],
@@ -75,22 +87,25 @@ class VerifyReport:
 
     def lines(self, next_step: str) -> list[str]:
         facts = self.facts()
-        if not facts["is_complete"]:
+        if not self.findings:
             return ["Nothing was verified"]
         is_bad = facts["missing"] or facts["doubled"]
         good = "Every pair checked is there exactly once" if facts["checked"] else "There was no pair to check"
-        lines = ["Not every pair is there exactly once" if is_bad else good, ""]
+        rest = "" if facts["is_complete"] else ", and not every row of the run could be checked"
+        lines = [("Not every pair is there exactly once" if is_bad else good) + rest, ""]
         meanings = {**MEANING, "strangers": f"records of these {self.entity.words[0]}s for other pairs"}
         rows = [(name, facts[name], meaning) for name, meaning in meanings.items() if facts[name] or name in ALWAYS]
         width = max(len(describe.number(count)) for _, count, _ in rows)
         lines += [f"  {describe.state(name):<9}  {count:>{width},}  {text}" for name, count, text in rows]
+        if facts["not_read"] is None and not self.source:
+            lines.append("  not read   the rest of the source: how many rows it has is not known")
         lines += [f"  missing    {self.entity.describe(pair)}" for pair in facts["missing_examples"]]
         for example in facts["doubled_examples"]:
             ids = ", ".join(map(str, example["ids"]))
             lines.append(f"  doubled    {self.entity.describe(example['pair'])}: ids {ids}")
         if max(facts["missing"], facts["doubled"]) > EXAMPLES:
             lines.append(f"  the first {EXAMPLES} of each are shown; --output FILE.csv lists all")
-        return [*lines, *([f"  next       {next_step}"] if next_step and is_bad else [])]
+        return [*lines, *([f"  next       {next_step}"] if next_step else [])]
 
 
 ALWAYS = ("checked", "missing", "doubled", "strangers")
@@ -101,6 +116,8 @@ MEANING = {
     "strangers": "records for other pairs",
     "in_doubt": "pairs in doubt: the next start of the run looks them up",
     "pending": "pairs not written yet",
+    "failed": "pairs whose attempts are used up: the next start tries them again",
+    "not_read": "rows of the source, or about so many, that no start has read",
     "repaired": "records of doubled pairs deleted now",
 }
 

@@ -56,6 +56,11 @@ def words_of(status: int, verdict: Verdict) -> tuple[object, ...]:
     return (status, *said, *([] if said else [kind_of(verdict.message)]))
 
 
+def subject_of(status: int, verdict: Verdict) -> tuple[object, ...]:
+    """What a refusal is about, whatever its words are: they may name the refused person, which is no value here."""
+    return (status, *sorted({error.property_name for error in verdict.errors}))
+
+
 def escaped(text: str, chars: int = REASON_CHARS) -> str:
     """`text` on one line of at most `chars`; control characters become escapes: "\\x1b", "\\n"."""
     text = text[:chars] + "…" if len(text) > chars else text

@@ -10,6 +10,9 @@ not, it is `rejected`.  Looks cost calls, so each wording is tried on `PROBES` p
     one of them had a record             look up this pair, and all later ones
     none of them had a record            reject this pair at once, and all later ones
 
+A server may word each refusal anew, as where it names the person.  After `MOST_WORDINGS` wordings, any other words
+count as one wording with all those about the same properties.
+
 A record that caused a refusal was there before it.  So one look begun `list_lag_s` after the refusal is enough.  Held
 pairs are rejected unseen where looks do not work, and where their source is left early.  This says nothing about their
 wording, so the next pair that is refused in the same words is looked up instead.
@@ -30,12 +33,12 @@ from typing import Final
 from ..model import Intent, State, Verdict
 from ..rows import SettleRow
 from .doubts import Doubts
-from .reasons import words_of
+from .reasons import subject_of, words_of
 
 EXISTING, REJECTED = int(State.EXISTING), int(State.REJECTED)
 PROBES: Final = 3
-MOST_WORDINGS: Final = 1_000
-"""The most wordings that are tried.  A server may say something new each time."""
+MOST_WORDINGS: Final = 20
+"""The most wordings that are tried, and after them the most subjects: at most 120 pairs are looked up for nothing."""
 MOST_HELD: Final = 10_000
 """The most pairs held at a time, at about 500 bytes each.  Further refused pairs are rejected unseen."""
 NEVER_ABOUT_DOUBLES: Final = frozenset({404, 413, 415})
@@ -95,7 +98,7 @@ class Refusals:
 
         False where such words are known to mean that a record exists: then the server refuses nothing that it lacks.
         """
-        words = words_of(row[4] or 0, verdict)
+        words = self._words_of(row[4] or 0, verdict)
         wording = self._wording(words)
         if wording is None or wording.is_innocent or not can_look or len(self._held) >= MOST_HELD:
             self._know(intent, row)
@@ -150,8 +153,14 @@ class Refusals:
         for wording in wordings:
             assert not wording.waiting or (wording.asked and not wording.may_ask and not wording.is_innocent)
 
+    def _words_of(self, status: int, verdict: Verdict) -> Words:
+        words = words_of(status, verdict)
+        is_kept = words in self._wordings or len(self._wordings) < MOST_WORDINGS
+        return words if is_kept else subject_of(status, verdict)
+
     def _wording(self, words: Words) -> Wording | None:
-        if words[0] in NEVER_ABOUT_DOUBLES or (words not in self._wordings and len(self._wordings) >= MOST_WORDINGS):
+        is_full = len(self._wordings) >= 2 * MOST_WORDINGS
+        if words[0] in NEVER_ABOUT_DOUBLES or (is_full and words not in self._wordings):
             return None
         return self._wordings.setdefault(words, Wording())
 

@@ -31,13 +31,17 @@ RECENT = 200
 """The share of one rejection is taken of so many replies."""
 FEWEST_REPLIES = 100
 """With fewer a share says little."""
+NEARLY_ALL = 0.95
+"""So large a share of refusals is a wrong setting whatever words each has: a server may name the person.  More than
+half would be too little: a source may hold several kinds of pairs that are to be refused."""
 
 
 class Rejections:
     """Counts equal rejections, in a row and among good replies: a wrong setting must not burn a day's budget.
 
-    Rejections are equal if they differ only in values, since values name the refused pair.  Only replies that took or
-    refused a pair count.  Good ones cost nothing here: `created`, their number so far, tells when each rejection came.
+    Rejections are equal if they differ only in values, since values name the refused pair.  If nearly all replies are
+    rejections, their words do not matter.  Only replies that took or refused a pair count.  Good ones cost nothing
+    here: `created`, their number so far, tells when each rejection came.
     """
 
     def __init__(self, *, most_in_a_row: int, most_share: float = 1.0) -> None:
@@ -70,10 +74,17 @@ class Rejections:
                 code="rejections",
             )
         replies, same = self._among_recent(what, created)
-        if replies < FEWEST_REPLIES or self._most_share >= 1 or same < self._most_share * replies:
+        if replies < FEWEST_REPLIES or self._most_share >= 1:
+            return None
+        refused = len(self._recent)
+        if same >= self._most_share * replies:
+            said = f"{same} of the last {replies} replies were the same rejection: {words}"
+        elif refused >= max(self._most_share, NEARLY_ALL) * replies:
+            said = f"{refused} of the last {replies} replies were rejections, the last one: {words}"
+        else:
             return None
         return ConfigurationStop(
-            f"{same} of the last {replies} replies were the same rejection: {words}",
+            said,
             hint=f"{MEND}; if these pairs are to be rejected, --stop-rejected 1 goes on whatever their share is",
             code="rejections",
         )

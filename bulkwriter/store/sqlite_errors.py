@@ -28,7 +28,7 @@ DAMAGED: Final = (
     f"run was at work, put that back and add --after-loss.  Without a copy, {ANEW}"
 )
 EMPTY: Final = "`bulkwriter run SOURCE` goes on with it; add --after-loss if an earlier start had written to it"
-GONE: Final = f"put it back together with its -wal; where it is lost, {ANEW}"
+GONE: Final = f"put it back beside its -wal; where it is lost, move the -wal to another place and keep it: then {ANEW}"
 ELSEWHERE: Final = "name another file with --journal"
 NO_JOURNAL: Final = f"if it never was one, {ELSEWHERE}; if it was: {DAMAGED}"
 

@@ -24,7 +24,10 @@ NO_PAIRS = frozenset({State.INVALID, State.DUPLICATE})
 
 
 class ExpectedPairs:
-    """`required`: pairs that must be on the server exactly once; `others`: pairs that may be."""
+    """`required`: pairs that must be on the server exactly once; `others`: pairs that may be.
+
+    `not_read`: rows of the source whose pairs nobody knows yet; None where it is not known how many there are.
+    """
 
     def __init__(self) -> None:
         self.required = PairSet()
@@ -32,6 +35,8 @@ class ExpectedPairs:
         self.first_ids = IdSet()
         self.doubts = 0
         self.pending = 0
+        self.failed = 0
+        self.not_read: int | None = 0
 
     def add_rows(self, rows: Iterable[Sequence[int | None]], *, is_live: bool) -> None:
         """Take rows of a journal: seq, the two ids, state, …  `is_live`: somebody writes it; intents are under way."""
@@ -66,6 +71,8 @@ class ExpectedPairs:
             self.pending += 1
         elif state in (State.INTENT, State.IN_DOUBT):
             self.doubts += 1
+        elif state is State.FAILED:
+            self.failed += 1
 
 
 class ObservedPairs:

@@ -44,6 +44,9 @@ class Findings:
     checked: int
     in_doubt: int
     pending: int
+    failed: int
+    not_read: int | None
+    """Rows of the source that no start has read; None where it is not known how many."""
     strangers: int
     unseen: PairSet
     """Pairs that the first look did not see."""
@@ -102,6 +105,8 @@ class Verification:
             checked=len(expected.required),
             in_doubt=expected.doubts,
             pending=expected.pending,
+            failed=expected.failed,
+            not_read=expected.not_read,
             strangers=observed.strangers,
             unseen=unseen,
             found=look.found,

@@ -51,11 +51,28 @@ def test_verify_works_beside_a_run_at_work(here: Here, source: Path) -> None:
         wait_for(lambda: server.truth()["records"] > 20)
         code, facts, _ = ask(here, "verify", journal_of(source), server)
         assert process.poll() is None
-        assert (code, facts["missing"], facts["doubled"], facts["in_doubt"]) == (0, 0, 0, 0)
+        assert (code, facts["missing"], facts["doubled"], facts["in_doubt"]) == (1, 0, 0, 0)
         assert 0 < facts["checked"] < 300
+        assert facts["pending"] + facts["not_read"] > 0
+        assert not facts["is_complete"]
         assert here("verify", str(journal_of(source)), "--base-url", server.base_url, "--repair", "--yes").code == 5
         interrupt(process)
         assert finish(process).code == 130
+
+
+def test_verify_says_what_no_start_has_read(here: Here, source: Path) -> None:
+    with stub() as server:
+        assert here.run(source, server, "--limit=5").code == 0
+        code, facts, done = ask(here, "verify", journal_of(source), server)
+        assert (code, facts["checked"], facts["missing"], facts["is_complete"]) == (1, 5, 0, False)
+        assert 200 < facts["not_read"] < 400, "by its size"
+        assert "and not every row of the run could be checked" in done.err
+        assert "the command that began the run goes on" in done.err
+        code, facts, _ = ask(here, "verify", journal_of(source), server, "--source", str(source))
+        assert (code, facts["checked"], facts["missing"], facts["is_complete"]) == (1, 300, 295, True)
+        assert here.run(source, server).code == 0
+        code, facts, _ = ask(here, "verify", journal_of(source), server)
+        assert (code, facts["not_read"], facts["is_complete"]) == (0, 0, True)
 
 
 def test_a_signal_ends_it_and_claims_nothing(here: Here, source: Path) -> None:

@@ -155,10 +155,43 @@ def test_what_is_held_is_bounded() -> None:
     for seq in range(MOST_HELD + 5):
         stage.take(seq, Verdict(VerdictKind.REJECTED, message="no"), 400)
     assert (len(stage.refusals), len(stage.settled())) == (MOST_HELD, 5)
+
+
+def lettered(seq: int) -> str:
+    """Words without a value, other ones for each number."""
+    return "".join(chr(ord("a") + int(digit)) for digit in str(seq))
+
+
+def test_words_that_are_new_each_time_are_tried_as_one_wording_after_some() -> None:
     stage = Stage()
-    for seq in range(MOST_WORDINGS + 5):
-        words = "".join(chr(ord("a") + int(digit)) for digit in str(seq))
-        stage.take(seq, Verdict(VerdictKind.REJECTED, message=words), 400)
+    stage.refuse(*range(MOST_WORDINGS), words="none", status=404)  # these are never tried
+    for seq in range(100, 200):
+        stage.refuse(seq, words=f"{lettered(seq)} is blocked")
+    tried = MOST_WORDINGS + PROBES
+    assert stage.parked() == list(range(100, 100 + tried)), "the others wait for these"
+    for seq in stage.parked():
+        stage.see(seq)
+    assert len(stage.settled()) == MOST_WORDINGS + 100
+    assert len(stage.refusals) == 0
+    stage.refuse(300, words="somebody else is blocked")
+    assert stage.settled()[-1] == (300, State.REJECTED, None), "no look any more"
+
+
+def test_new_words_each_time_about_a_double_are_looked_up_all_the_same() -> None:
+    stage = Stage()
+    for seq in range(MOST_WORDINGS + 10):
+        stage.refuse(seq, words=f"{lettered(seq)} has it already")
+    for seq in range(MOST_WORDINGS + 10):
+        stage.see(seq, record_id=1_000 + seq)
+    assert {state for _, state, _ in stage.settled()} == {State.EXISTING}
+    assert stage.refuse(100, words="somebody else has it already") == [False]
+
+
+def test_what_refusals_are_about_is_bounded_too() -> None:
+    stage = Stage()
+    for seq in range(2 * MOST_WORDINGS + 5):
+        verdict = Verdict(VerdictKind.REJECTED, errors=(FieldError(lettered(seq), lettered(seq)),))
+        stage.take(seq, verdict, 400)
     assert len(stage.settled()) == 5
 
 

@@ -3,6 +3,7 @@ a row or as a share of the last replies."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,10 @@ def fed(letters: str, *, in_a_row: int = 50, share: float = 0.5) -> tuple[int | 
         ("a" * 3 + "." * 7 + ("a" * 3 + "." * 7) * 100, None),  # 30%
         ("." * 1_000 + "a." * 500, 1_199),  # of the last 200, whatever was before
         ("ab" * 500, 100),  # no good one at all, and never the same in a row
-        ("abc" * 500, None),
+        ("abc" * 500, 100),  # nothing but refusals, for three reasons
+        ("abcdefghijklmnopqrs." * 500, 101),  # 95%, and none of them twice in 19
+        ("abcdefghijklmnopqr.." * 500, None),  # 90%
+        ("." * 1_000 + "abcdefghij" * 500, 1_190),  # of the last 200, whatever was before
         ("ab.." * 500, None),  # half of them refused, for two reasons
         ("." * 99 + "a" * 40, None),
     ],
@@ -118,6 +122,21 @@ def test_the_stop_names_the_flag_and_what_was_said() -> None:
 @pytest.mark.parametrize(("share", "at"), [(0.3, 103), (0.31, None)])
 def test_the_share_is_a_setting(share: float, at: int | None) -> None:
     assert fed(("..a..a..a" + ".") * 100, share=share)[0] == at
+
+
+def test_words_that_are_new_each_time_do_not_hide_that_all_is_refused() -> None:
+    names = ["".join(letters) for letters in itertools.permutations("ABCDE")]
+    at = {}
+    for share in (0.5, 0.97, 1.0):
+        rejections = Rejections(most_in_a_row=50, most_share=share)
+        for n, name in enumerate(names, 1):
+            said = Verdict(VerdictKind.REJECTED, errors=(FieldError("CourseMember", f"{name} is blocked"),))
+            if error := rejections.add(400, said, created=0):
+                at[share] = n
+                assert "100 of the last 100 replies were rejections, the last one: CourseMember: " in error.message
+                assert "--stop-rejected 1" in error.hint.typed
+                break
+    assert at == {0.5: 100, 0.97: 100}
 
 
 def test_a_share_of_one_is_never_and_in_a_row_counts_all_the_same() -> None:
