@@ -119,9 +119,15 @@ class StoreGone(JournalError):
     code = "database"
 
 
+class AnotherRun(JournalError):
+    """Another run at work has pairs of this source.  Nothing is sent after this error; the journal is intact."""
+
+    code = "another_run"
+
+
 def is_of_journal(error: BaseException | None) -> bool:
     """Whether the journal itself failed, so that nothing can be written into it any more."""
-    return isinstance(error, JournalError) and not isinstance(error, LedgerError)
+    return isinstance(error, JournalError) and not isinstance(error, LedgerError | AnotherRun)
 
 
 class SourceError(BulkwriterError):

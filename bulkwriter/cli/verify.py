@@ -242,7 +242,7 @@ async def take_journal(
             stack.push_async_callback(close, store)
         # Raises where rows are missing or unreadable: "all is there" would not be true of those.
         rows_of_source = run_state_of(reader).source
-        expected.not_read = unread(rows_of_source) if rows_of_source else 0
+        expected.leave_unread(unread(rows_of_source) if rows_of_source else 0)
         is_live = not is_locked and reader.writer() is not None
         for rows in reader.scan():
             expected.add_rows(rows, is_live=is_live)

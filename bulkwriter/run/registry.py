@@ -147,6 +147,12 @@ class Registry:
             found = [entry for path in self.folder.glob("*.json") if (entry := read(path))]
         return sorted(found, key=lambda entry: max(entry.started_at, entry.ended_at or 0.0), reverse=True)
 
+    def changed_at(self) -> int:
+        """When an entry was last put, in ns, by the file system's clock; 0 where there is none.  Costs 2 µs."""
+        with contextlib.suppress(OSError):
+            return self.folder.stat().st_mtime_ns
+        return 0
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Only one start at a time writes its entry and looks at the others.  So of two starts one sees the other."""

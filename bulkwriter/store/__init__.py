@@ -10,6 +10,7 @@
                     history         the run minute by minute, and the steps of records with trouble
                     seal            what a large file was at its last close, so that it need not be checked again
                     journal_rows, journal_reader    reading, also by another process
+                    claims          pairs that another run has sent or will send, read from its journal
                     journal_writer  the same for asyncio: a thread, and commits in groups
                     shipping        what a journal writes as groups of calls for a log elsewhere, and their replay
                     merged          the journals of a job's parts as one

@@ -63,6 +63,10 @@ class ExpectedPairs:
         for first in {pair[0] for pair in pairs if pair}:
             self.first_ids.add(first)
 
+    def leave_unread(self, rows: int | None) -> None:
+        """The source has so many rows that nobody has read; None where that is not known."""
+        self.not_read = rows
+
     def __contains__(self, pair: tuple[int, int]) -> bool:
         return pair in self.required or pair in self.others
 
