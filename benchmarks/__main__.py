@@ -35,6 +35,7 @@ BENCHMARKS = (
     "workbooks",
     "singles",
     "quota",
+    "machines",
     "resolve",
     "control",
     "ceiling",

@@ -49,6 +49,7 @@ CHARTS = {
     "workbooks": Chart("CPU to read 100,000 rows of .xlsx", "cpu_s"),
     "singles": Chart("CPU a pair, by the way in which it is given", "stage_us", ("p50_ms",)),
     "quota": Chart("What quotas cost a request", "stage_us"),
+    "machines": Chart("CPU a pair of jobs in PostgreSQL", "stage_us", ("pairs_per_s",)),
     "resolve": Chart("What looking ids up takes", "calls"),
     "ceiling": Chart("Issued of what --rate allows", "issued", ("worst",)),
     "real": Chart("Reached of a limit that is really enforced", "steady", ("simulated",)),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -73,7 +74,8 @@ class Assembly:
         first, second = columns or (None, None)
         self._columns = (first or entity.fields[0], second or entity.fields[1])
         self._part = self._part_of(settings, watch)
-        self._ledger_start_s = START_S if watch is None else settings.give_up_after_s  # a worker began long ago
+        # A worker of a job began long ago.
+        self._ledger_start_s = min(settings.give_up_after_s, START_S if watch is None else math.inf)
         self.store = JournalWriter(open_journal=self._part.open) if self._part else JournalWriter()
         self._client: ServerClient | None = None
         self._clocks = settings.clocks or MACHINE

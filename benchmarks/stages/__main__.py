@@ -30,18 +30,22 @@ STAGES: dict[str, Stage] = {
         pure.controller,
         disk.append,
         disk.settle,
+        disk.settled_100,
+        disk.settled_1000,
         lanes.engine,
         lanes.bare_lane,
     )
 }
+WITH_DATABASE: dict[str, Stage] = {stage.__name__: stage for stage in (disk.shipped_100, disk.shipped_1000)}
+"""Those whose URL is that of a database."""
 
 
 def main(name: str, source: str, count: str, url: str) -> None:
     path = Path(source)
     pairs = read_csv(path, int(count))
     with tempfile.TemporaryDirectory(dir=path.parent) as elsewhere:
-        STAGES[name](Work(pairs[:WARM_PAIRS], path, Path(elsewhere), url))()
-    steps = STAGES[name](Work(pairs, path, path.parent, url))
+        (STAGES | WITH_DATABASE)[name](Work(pairs[:WARM_PAIRS], path, Path(elsewhere), url))()
+    steps = (STAGES | WITH_DATABASE)[name](Work(pairs, path, path.parent, url))
     gc.collect()
     gc.freeze()
     began_at = time.process_time()

@@ -6,9 +6,12 @@ journal's own, which costs the same CPU and lets the event loop go on meanwhile.
 
 from __future__ import annotations
 
+import os
+import secrets
 from contextlib import closing
 from pathlib import Path
 
+from bulkwriter.entities import ORIGINAL
 from bulkwriter.model import State
 from bulkwriter.rows import AppendRow, SettleRow
 from bulkwriter.store.journal import Journal
@@ -26,10 +29,10 @@ def open_journal(path: Path) -> Journal:
     return Journal.open(path, base_url="http://127.0.0.1:8765", account=None, columns=columns)
 
 
-def append_all(journal: Journal, work: Work) -> None:
+def append_all(journal: Journal, work: Work, *, group: int = CHUNK_ROWS) -> None:
     """Every pair as an intent."""
     seq, detail = 0, f'{{"floor":{FIRST_ID}}}'
-    for chunk in work.chunks(CHUNK_ROWS):
+    for chunk in work.chunks(group):
         rows: list[AppendRow] = [
             (seq + i, first, second, seq + i + 2, INTENT, detail) for i, (first, second) in enumerate(chunk)
         ]
@@ -65,3 +68,46 @@ def settle(work: Work) -> Steps:
             settle_all(journal, len(work.pairs))
 
     return write
+
+
+def in_groups(journal: Journal, work: Work, group: int) -> Steps:
+    """Every pair as an intent, then as created."""
+
+    def write() -> None:
+        with closing(journal):
+            append_all(journal, work, group=group)
+            settle_all(journal, len(work.pairs), group=group)
+
+    return write
+
+
+def shipped(work: Work, group: int) -> Steps:
+    """The same with the journal of a part of a job; the server's address is that of a database."""
+    from bulkwriter.postgres.address import Address
+    from bulkwriter.postgres.part import PartSettings, PartStore
+    from bulkwriter.settings import Settings
+
+    os.environ["XDG_STATE_HOME"] = str(work.folder.absolute())  # its local journal lies where that of the others does
+    address = Address.parse(work.url).with_job("bench", secrets.token_hex(8))
+    settings = Settings(base_url="http://127.0.0.1:8765", token="none")  # noqa: S106 nothing is sent
+    part = PartStore(address, PartSettings.of(settings), note=print)
+    columns = ("CourseLessonId", "CourseMemberId")
+    return in_groups(
+        part.open(None, base_url=settings.base_url, account=None, columns=columns, entity=ORIGINAL), work, group
+    )  # fmt: skip
+
+
+def settled_100(work: Work) -> Steps:
+    return in_groups(open_journal(work.folder / "stage.journal"), work, 100)
+
+
+def settled_1000(work: Work) -> Steps:
+    return in_groups(open_journal(work.folder / "stage.journal"), work, 1_000)
+
+
+def shipped_100(work: Work) -> Steps:
+    return shipped(work, 100)
+
+
+def shipped_1000(work: Work) -> Steps:
+    return shipped(work, 1_000)

@@ -47,8 +47,7 @@ if TYPE_CHECKING:
 PARTS_EACH: Final = 4
 """Parts for each worker, where nobody says how many: a worker that is slower than others then takes fewer."""
 NOT_FOR_JOBS: Final = {
-    "dry_run": "--dry-run looks at a source beside a journal that is a file: leave out --journal, too",
-    "limit": "a worker takes whole parts; try ten pairs in a journal of their own first: bulkwriter run FEW.csv",
+    "dry_run": "`bulkwriter plan SOURCE` looks at a source, and `bulkwriter status URL` at a job that is loaded",
     "report": "`bulkwriter report URL` makes the page of a job at any time",
     "strict": "",
 }
@@ -94,6 +93,10 @@ class JobCommand:
         for name, instead in NOT_FOR_JOBS.items():
             if instead and choose.is_given(self._options.get(name)):
                 raise UsageError(f"--{name.replace('_', '-')} does not go with a job", hint=instead)
+        if self._options.get("limit") and self._options.get("on"):
+            raise UsageError(
+                "--limit does not go with --on", hint="try a few pairs without --on first: the job then goes on there"
+            )
         if self._address.part:
             raise UsageError(
                 f"{self._address} names one part", hint="a job has its parts by itself; name it without a part"
@@ -164,7 +167,9 @@ class JobCommand:
             self._address,
             job,
             settings,
-            drive_of=lambda part, watch: self._drive_of(part, watch, settings, entity),
+            drive_of=lambda part, watch, limit: self._drive_of(
+                part, watch, dataclasses.replace(settings, limit=limit), entity
+            ),
         )
 
     def _who_worked(self, own: WorkerFigures) -> str:
@@ -179,7 +184,7 @@ class JobCommand:
 
     async def _found(self, settings: Settings) -> Job:
         async with contextlib.AsyncExitStack() as stack:
-            connection = await self._connected(stack)
+            connection = await self._connected(stack, settings)
             job = await apart(jobs.find, connection, self._address.job)
             if job is None:
                 known = ", ".join(await apart(jobs.names, connection))
@@ -203,7 +208,7 @@ class JobCommand:
 
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(source.aclose)
-            connection = await self._connected(stack)
+            connection = await self._connected(stack, settings)
             job = await apart(jobs.find, connection, self._address.job)
             origin = getattr(source, "origin", "")
             count = parts or (job.parts if job else self._usual_parts())
@@ -231,9 +236,10 @@ class JobCommand:
             self._title = f"Loaded, and nothing was sent: {self._words(found)}"
         return found
 
-    async def _connected(self, stack: contextlib.AsyncExitStack) -> Any:
+    async def _connected(self, stack: contextlib.AsyncExitStack, settings: Settings) -> Any:
         """A connection for the start.  A database that is away is waited for, but not for long."""
-        first = Session(self._address, give_up_after_s=START_S, note=self._stderr.note)
+        start_s = min(START_S, settings.give_up_after_s)
+        first = Session(self._address, give_up_after_s=start_s, note=self._stderr.note)
         try:
             await apart(first.insist, lambda connection: None)
         finally:

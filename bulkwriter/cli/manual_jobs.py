@@ -91,8 +91,10 @@ What it does not do
 
   It places no process and restarts none: systemd, Kubernetes, Slurm or Ray do that.
   Two jobs, or a job and a run, know nothing of each other: the same pairs in both
-  can be doubled.  verify --repair, --limit, --dry-run and run --report are for
-  journals that are files.
+  can be doubled.  verify --repair, --dry-run and run --report are for journals that
+  are files: verify --output lists doubled pairs with their ids, plan SOURCE and
+  status look ahead, report $JOB makes the page.  run --limit N tries the first
+  pairs: it is for the worker that the command itself is, not for --on.
   A virtual machine that is paused and goes on may still send what it held.
 
 How to start workers and have them started again, by systemd, Kubernetes, Slurm or Ray:

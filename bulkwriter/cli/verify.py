@@ -98,7 +98,7 @@ class VerifyCommand(CountingCommand):
         if options["repair"] and not isinstance(journal, Path):
             raise UsageError(
                 f"--repair needs a journal that is a file, and {journal} is a job",
-                hint="leave it out, and delete what is too much by the ids that --output FILE.csv lists",
+                hint="leave it out: --output FILE.csv lists the doubled pairs with all their ids",
             )
         if options["repair"] and not (options["yes"] or choose.can_ask()):
             raise UsageError("--repair deletes records, and nobody is here to be asked", hint="add --yes")
@@ -206,7 +206,7 @@ class VerifyCommand(CountingCommand):
     def _next_step(self) -> str:
         """What a person may do about what was found."""
         facts = self.facts()
-        if facts["doubled"] and self._journal and not self._options["repair"]:
+        if facts["doubled"] and isinstance(self._journal, Path) and not self._options["repair"]:
             return "add --repair to delete what this run can claim of the doubled pairs"
         if facts["missing"]:
             lists = "--output FILE.csv lists the pairs"

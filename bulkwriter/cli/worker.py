@@ -31,6 +31,7 @@ from ..postgres.session import Session
 from ..postgres.worker_quotas import WorkerQuotas, difference, join_job, named
 from ..quota.build import windows_for
 from ..quota.ledger import ledger_path
+from ..run.summary import AT_LIMIT
 from ..settings import Settings
 from . import describe
 from .ending import first_of
@@ -54,6 +55,13 @@ class WorkerFigures:
     throttled: int = 0
     creates: int = 0
     settled: int = 0
+    limit: int | None = None
+    """How many pairs it may send."""
+
+    @property
+    def left(self) -> int | None:
+        """How many it may still send: each attempt counts that was not surely in vain.  None: all."""
+        return None if self.limit is None else max(0, self.limit - self.attempts + self.throttled)
 
     def add(self, summary: Summary) -> None:
         self.attempts += summary.attempts
@@ -65,7 +73,8 @@ class WorkerFigures:
 class Worker:
     """Works on one job until nothing is left; `stop` drains it.
 
-    `drive_of` makes the run of a part.  `parts` is how all parts stood when they were last looked at.
+    `drive_of` makes the run of a part, which sends so many pairs at most (None: all).  `parts` is how all parts stood
+    when they were last looked at.
     """
 
     def __init__(
@@ -75,7 +84,7 @@ class Worker:
         job: Job,
         settings: Settings,
         *,
-        drive_of: Callable[[PartStanding, PartWatch], Drive],
+        drive_of: Callable[[PartStanding, PartWatch, int | None], Drive],
     ) -> None:
         self._stderr, self._job = stderr, job
         self._drive_of = drive_of
@@ -87,14 +96,14 @@ class Worker:
         self._is_stopped = asyncio.Event()
         self._drive: Drive | None = None
         self._has_told_waiting = False
-        self.figures = WorkerFigures()
+        self.figures = WorkerFigures(limit=settings.limit)
         self.parts: list[PartStanding] = []
         self.ended: Ended | None = None
 
     async def run(self) -> None:
         """Work until nothing is left.  Raises the error that ended a part for this worker."""
         try:
-            while not self._is_stopped.is_set():
+            while not self._is_stopped.is_set() and not self._is_at_limit():
                 match self._desk.choose(await self.look(), self._rng):
                     case None:
                         return
@@ -138,7 +147,7 @@ class Worker:
 
     async def _take(self, part: PartStanding) -> None:
         """Bring a part to its end, unless somebody else has it by now."""
-        drive = self._drive = self._drive_of(part, self._watch)
+        drive = self._drive = self._drive_of(part, self._watch, self.figures.left)
         try:
             await drive.run(partial(self._begin, part))
         except (JournalError, BaseExceptionGroup) as failure:
@@ -154,6 +163,11 @@ class Worker:
                 self.figures.add(summary)
                 self.figures.parts += bool(summary.attempts or summary.settled)
         await self._note_end(part)
+
+    def _is_at_limit(self) -> bool:
+        if self.figures.left == 0:
+            self.ended = self.ended or Ended("limit", AT_LIMIT, 0)
+        return self.figures.left == 0
 
     async def _begin(self, part: PartStanding) -> None:
         """The part is ours now."""

@@ -116,6 +116,9 @@ def test_run_loads_works_and_goes_on_and_undo_takes_it_back(here: Here, source: 
     job = job_in(postgres)
     with stub() as server:
         there = ("--journal", job, *COMMON)
+        few = here.run(source, server, *there, "--parts=2", "--limit=5")
+        assert few.counts("created", "attempts") == (5, 5)
+        assert "as --limit allows" in few.json["ended_reason"]
         done = here.run(source, server, *there, "--parts=2")
         assert done.code == 1, done.err
         assert (done.code, done.json["created"], done.json["journal"], done.json["parts"]) == (1, 528, job, 2)
@@ -153,7 +156,6 @@ def test_what_a_job_refuses(here: Here, source: Path, postgres: Database, tmp_pa
         ("work", job.replace("bulkwriter@", "bulkwriter:secret-word@"), *url): (2, "has a password in it"),
         ("run", str(source), "--journal", job, *url, "--parts=3"): (2, "has 2 parts, and --parts says 3"),
         ("run", str(source), "--journal", job, *url, "--dry-run"): (2, "--dry-run does not go with a job"),
-        ("run", str(source), "--journal", job, *url, "--limit=3"): (2, "--limit does not go with a job"),
         ("run", str(source), "--journal", job_in(postgres, "b"), *url, "--parts=257"): (2, "between 1 and 256"),
         ("run", str(source), "--parts=3", *url): (2, "--parts needs a job in a database"),
         ("run", str(other), "--journal", job, *url): (6, "line 2: job backfill has 1,1 here, the source 1,5"),

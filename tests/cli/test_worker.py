@@ -70,7 +70,7 @@ def test_a_take_over_is_one_note_and_parts_are_told_once_they_are_ours(postgres:
             postgres.address,
             job,
             Settings(base_url="http://127.0.0.1:9"),
-            drive_of=lambda part, watch: drives.pop(0),
+            drive_of=lambda part, watch, limit: drives.pop(0),
         )
         await worker.run()
 
