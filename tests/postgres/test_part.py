@@ -177,7 +177,7 @@ def test_what_was_committed_here_and_not_shipped_is_not_there_for_the_next(postg
     assert journal.rows == 2, "it is in the local file"
     again = parts[1].open(None, **how)
     assert (again.rows, again.counts()) == (1, {State.INTENT: 1})
-    assert parts[1].log.lease.in_doubt_for_s == 1.0
+    assert 0 < parts[1].log.lease.in_doubt_for_s <= 1.0, "a request deadline from the end of the lease that was seen"
     for opened, part in ((journal, parts[0]), (again, parts[1])):
         opened.close()
         part.close()
