@@ -198,7 +198,9 @@ def next_steps(ending: Ending, *, source: str, resume: str, server: Sequence[str
     if steps or ending.is_look or (ending.exit_code in (Exit.USAGE, Exit.BUG) and not counts.pairs):
         return steps
     is_over = ending.exit_code in (Exit.OK, Exit.INCOMPLETE) and not ending.title
-    is_over = is_over and not ending.summary.rows.not_read
+    ended, rows = ending.summary.ended, ending.summary.rows
+    has_more = rows.not_read or (rows.total is None and ended is not None and ended.code == "limit")
+    is_over = is_over and not has_more
     if not is_over or counts.pending or counts.in_doubt or counts.failed:
         steps.append((why_again(ending), resume))
     bad = [s for s in ("rejected", "failed", "invalid") if getattr(counts, s)]

@@ -240,6 +240,12 @@ class FileStream:
         return data
 
     def check(self, *, is_torn: bool) -> None:
+        if is_torn and self._watch is None and self._gzip is None:
+            raise SourceError(
+                f"{self._name} ended within a line: what writes to it may have died, and 3,2 may be the begin of 3,20",
+                hint="this row is not sent, and those before it are kept: give the whole input again; if that was all, "
+                "end its last line, as in (cat pairs.csv; echo) | bulkwriter run -",
+            )
         try:
             if self._watch is not None:
                 self._watch.check(is_torn=is_torn)

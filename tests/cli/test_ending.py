@@ -24,7 +24,7 @@ from bulkwriter.cli.ending import (
     summary_lines,
 )
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, Exit, JournalError, SourceError, TryLater, UsageError
-from bulkwriter.model import Counts, Ended, Summary
+from bulkwriter.model import Counts, Ended, Rows, Summary
 from tests.conftest import CANARY
 
 ERRORS = [UsageError, JournalError, SourceError, ConfigurationStop, TryLater, BulkwriterError]
@@ -170,3 +170,11 @@ def test_what_came_by_stdin_comes_by_stdin_again(args: list[str]) -> None:
 )
 def test_the_name_of_an_export(source: str, name: str) -> None:
     assert export_name(source, ["rejected"]) == name
+
+
+def test_where_nobody_knows_how_many_rows_are_left_the_same_input_goes_on() -> None:
+    limit = Ended("limit", "x")
+    for rows, commands in ((Rows(None, False, 5), ["AGAIN"]), (Rows(5, True, 5), ["bulkwriter"])):
+        summary = Summary(counts=Counts(created=5), journal="j", exit_code=0, ended=limit, rows=rows)
+        steps = next_steps(Ending(summary=summary), source="-", resume="AGAIN")
+        assert [command.split()[0] for _, command in steps] == commands

@@ -178,10 +178,10 @@ async def test_a_pipe_is_read_as_it_comes_and_has_no_fraction(tmp_path: Path) ->
         batch = await source.read(1_000)
         assert batch is not None
         assert batch.pairs == [(5, 6)]
-    batch = await source.read(1_000)
-    assert batch is not None
-    assert batch.bad[0].reason == "CourseMemberId is empty"
-    assert await source.read(1_000) is None
+    for _ in range(2):
+        with pytest.raises(SourceError, match="ended within a line") as error:
+            await source.read(1_000)
+        assert "echo" in error.value.hint.typed
     await source.aclose()
 
 
