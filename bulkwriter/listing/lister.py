@@ -8,10 +8,11 @@ Only a whole 200 with a list in it settles anything.  Two further rules apply:
 
 `core.classify` says what a status means.  A 401 may mean an expired token: it is refreshed once, and the call repeated.
 
-An *odd* answer may be so for good, so it must not be repeated for hours.  It is a list of another shape, or a refusal
-by the API.  Until a first list has come, it is also any answer that is no list: a web site answers like that on every
-path, a gateway in trouble only now and then.  A failure to connect may show a wrong certificate, host name or proxy
-before anything was ever answered.  That is a `ConfigurationStop`, since a repetition would not help.
+An *odd* answer may be so for good, so it must not be repeated for hours.  It is a list of another shape, an encoded
+one (a proxy compresses it though nobody asked for that), or a refusal by the API.  Until a first list has come, it is
+also any answer that is no list: a web site answers like that on every path, a gateway in trouble only now and then.  A
+failure to connect may show a wrong certificate, host name or proxy before anything was ever answered.  That is a
+`ConfigurationStop`, since a repetition would not help.
 """
 
 from __future__ import annotations
@@ -146,7 +147,9 @@ class Lister:
             f"list call: {reply.trouble}{said(reply)}",
             is_forbidden=verdict.is_forbidden,
             is_misplaced=kind is CallKind.STOP and not verdict.is_forbidden,
-            is_odd=kind is CallKind.REFUSED or (kind is CallKind.ANSWERED and what not in self._has_read),
+            is_odd=kind is CallKind.REFUSED
+            or reply.fault is Fault.ENCODED
+            or (kind is CallKind.ANSWERED and what not in self._has_read),
             is_slow_down=verdict.is_slow_down,
             is_busy=kind is not CallKind.THROTTLED,
             retry_after_s=verdict.retry_after_s,

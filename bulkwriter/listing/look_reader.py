@@ -7,12 +7,17 @@ A list that fails ends the reading; what was seen before still counts, and so do
 then.  A list below its witness (`witnesses`) is an old one, and says of nothing that it is absent: the newest records
 show that by themselves, and before pairs are looked up one by one the top of the list is read.
 
+A list may also hide records (`visibility`).  Where it may be said of pairs that they are absent, the records that the
+run made near them (`own`) must be in the lists.  The newest records and the top of the list show that without a further
+call.  A pair that has a list of its own, and whose ids the top does not show, costs a list for one record of each id.
+
 Not here: when it is time to look, and what follows from what was seen (`looks`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from ..clocks import Clocks
@@ -20,11 +25,17 @@ from ..core.doubts import Doubt
 from ..net.api import NOBODY, ListPage, Record
 from .lister import StaleList
 from .lists import Filters, GetPage, ListFailed, Outrun, is_newest_first, scan, top_page
+from .visibility import Hidden, Visibility, wanted_of
 
 STRAY_S: Final = 0.05
 """How long a look waits for a stray reply before it is believed: a connection out of step has one reply too many, which
 comes last.  Replies do not name their request, so a list of another pair could pass for this one's."""
 
+WITNESSES_PER_ID: Final = 2
+"""Records of a first or second id that are listed before it counts as not shown: one may have been deleted."""
+
+Own = Mapping[int, tuple[int, int]]
+"""Records of the run, by id, that lists had to show before the look began."""
 Seen = dict[tuple[int, int], int]
 """Record id by pair, of the pairs that a look found."""
 
@@ -48,19 +59,21 @@ class LookReader:
         filters_of: Callable[[tuple[int, int]], Filters],
         shifts: Callable[[], int],
         clocks: Clocks,
+        visibility: Visibility,
     ) -> None:
         self._get_page = get_page
+        self._visibility = visibility
         self._filters_of = filters_of
         self._shifts = shifts
         self._clock, self._sleep = clocks.clock, clocks.sleep
 
-    async def newest(self, batch: list[Doubt], witness: int) -> Looked:
+    async def newest(self, batch: list[Doubt], witness: int, own: Own) -> Looked:
         """Read the newest records.  Raises `ListFailed` where nothing of it is to be believed."""
-        return await self._in_step(self._newest(batch, witness))
+        return await self._in_step(self._newest(batch, witness, own))
 
-    async def each(self, batch: list[Doubt], witness: int) -> Looked:
+    async def each(self, batch: list[Doubt], witness: int, own: Own) -> Looked:
         """Look up one by one.  With a `witness` of 0 the age of lists is not checked.  Raises as `newest` does."""
-        return await self._in_step(self._each(batch, witness))
+        return await self._in_step(self._each(batch, witness, own))
 
     async def _in_step(self, looking: Awaitable[Looked]) -> Looked:
         shifts = self._shifts()
@@ -71,47 +84,75 @@ class LookReader:
                 raise ListFailed("a connection for list calls answered out of step")
         return looked
 
-    async def _newest(self, batch: list[Doubt], witness: int) -> Looked:
+    async def _newest(self, batch: list[Doubt], witness: int, own: Own) -> Looked:
         wanted = {doubt.intent.pair: doubt.intent.floor or 0 for doubt in batch}
+        floor, ids = min(wanted.values()), wanted_of(list(wanted))
+        unseen = {record_id: pair for record_id, pair in own.items() if record_id > floor}
         seen: Seen = {}
         orphans: set[Record] = set()
 
         def take(records: list[Record]) -> None:
+            self._visibility.note_shown(records, ids)
             for record_id, pair in records:
+                unseen.pop(record_id, None)
                 if pair in wanted and record_id > wanted[pair]:
                     seen[pair] = min(record_id, seen.get(pair, record_id))
                 elif NOBODY in pair:
                     orphans.add((record_id, pair))
 
         try:
-            newest = await scan(self._showing(take), {}, down_to=min(wanted.values()), sleep=self._sleep)
+            newest = await scan(self._showing(take), {}, down_to=floor, sleep=self._sleep)
             if len(seen) < len(wanted):
                 check_witness(newest, witness)
+                self._visibility.note_hidden(unseen.items())
                 if any(may_be(orphans, pair, floor) for pair, floor in wanted.items() if pair not in seen):
                     raise Outrun("a record of the list names no pair")
         except ListFailed as failure:
             return Looked(seen, 0, self._clock(), failure)
         return Looked(seen, len(batch), self._clock())
 
-    async def _each(self, batch: list[Doubt], witness: int) -> Looked:
+    async def _each(self, batch: list[Doubt], witness: int, own: Own) -> Looked:
         seen: Seen = {}
         count = 0
         try:
-            if witness:
-                await self._check_top(witness)
+            if witness or own:
+                await self._check_top(batch, witness, own)
             for doubt in batch:
                 record_id = await self._one(doubt.intent.pair, doubt.intent.floor or 0)
                 if record_id:
                     seen[doubt.intent.pair] = record_id
+                elif own and doubt.absent_at is not None:
+                    await self._see(doubt.intent.pair, own)
                 count += 1
         except ListFailed as failure:
             return Looked(seen, count, self._clock(), failure)
         return Looked(seen, len(batch), self._clock())
 
-    async def _check_top(self, witness: int) -> None:
+    async def _check_top(self, batch: list[Doubt], witness: int, own: Own) -> None:
         page = await top_page(self._get_page, self._sleep)
-        if is_newest_first(page):
+        is_sorted = is_newest_first(page)
+        if is_sorted:
             check_witness(page.records[0][0] if page.records else 0, witness)
+        self._visibility.note_shown(page.records, wanted_of([doubt.intent.pair for doubt in batch]))
+        if is_sorted or not page.has_next:
+            lowest = page.records[-1][0] if page.has_next else 0
+            shown = {record_id for record_id, _ in page.records}
+            self._visibility.note_hidden((i, pair) for i, pair in own.items() if i >= lowest and i not in shown)
+
+    async def _see(self, pair: tuple[int, int], own: Own) -> None:
+        """Find out whether lists show the first and the second id of a pair that they do not show, by what the run
+        made.
+        """
+        for axis in (0, 1):
+            witnesses = [(i, its_pair) for i, its_pair in own.items() if its_pair[axis] == pair[axis]]
+            for record_id, its_pair in witnesses[:WITNESSES_PER_ID]:
+                if self._visibility.is_seen(axis, pair[axis]):
+                    break
+                shown: list[Record] = []
+                await scan(self._showing(shown.extend), self._filters_of(its_pair), sleep=self._sleep)
+                self._visibility.note_shown(shown, wanted_of([pair]))
+                if record_id not in {i for i, _ in shown}:
+                    self._visibility.note_hidden([(record_id, its_pair)])
 
     async def _one(self, pair: tuple[int, int], floor: int) -> int | None:
         """The id of the pair's first record above the floor, or of any, or None."""
@@ -160,4 +201,8 @@ def may_be(orphans: Iterable[Record], pair: tuple[int, int], floor: int) -> bool
 def check_witness(newest: int, witness: int) -> None:
     """Raise where a list whose newest record is `newest` is too old to say of anything that it is absent."""
     if newest < witness:
-        raise ListFailed(f"the list ends at record {newest}, and record {witness} was made before: it is an old one")
+        raise Hidden(
+            f"the list ends at record {newest}, and this run made record {witness} before: it is an old one, or "
+            "this token does not see that record",
+            least_s=math.inf,  # a later start looks without it
+        )

@@ -22,10 +22,12 @@ from ..clocks import Clocks
 from ..core.doubts import Doubt, Doubts
 from ..events import DoubtsSettled, Event, LookFailed, Note
 from ..model import Intent
+from ..net.api import Record
 from .lists import Filters, GetPage, ListFailed, Outrun
 from .look_plan import plan_look
 from .look_reader import Looked, LookReader
 from .retry_until_deadline import Oddness, Pauses
+from .visibility import SEES_ALL, Hidden, Visibility
 from .witnesses import Witnesses
 
 LOOKS_PER_WAIT: Final = 5
@@ -33,6 +35,10 @@ SOONEST_S: Final = 0.05
 """Shortest time between two looks of a run that goes on, however short the waits are."""
 EACH_AT_ONCE: Final = 50
 """Doubts looked up one by one that are settled together."""
+HIDDEN_TRIES: Final = 3
+"""So many looks in a row that lists did not show records of the run may end the looks; see `Hidden`."""
+NEAR_AT_ONCE: Final = 100
+"""Doubts whose neighbours the journal reads in one step, at some 0.2 ms each."""
 SHORTEST_PAUSE_S: Final = 0.1
 """After a look that failed: it costs more than one call, and may fail at once."""
 
@@ -45,6 +51,7 @@ class Settling(Protocol):
     def newest_id(self) -> int | None: ...
     def witness_id(self) -> int: ...
     def created_count(self) -> int: ...
+    async def created_near(self, intents: list[Intent]) -> list[list[Record]]: ...
     def is_waiting(self) -> bool: ...
 
 
@@ -66,7 +73,11 @@ class FailedLooks:
         self.forbidden = ""
         """Why looks will never work, or empty."""
         self.hint = ""
-        """What to do about that, where it is a sign-in that failed, or empty."""
+        """What to do about that, where it is a sign-in that failed or records that lists hide, or empty."""
+        self.is_hidden = False
+        """Whether looks were ended since lists hide what the run made."""
+        self._hidden = 0
+        self._hidden_since = 0.0
 
     def failed(self, failure: ListFailed, now: float) -> float:
         """A look failed at `now`; returns how long to pause."""
@@ -74,6 +85,12 @@ class FailedLooks:
         if failure.is_forbidden or (self._oddness and self._oddness.failed(failure, now)):
             self.forbidden = failure.reason
             self.hint = failure.stop.hint if failure.stop else ""
+        if isinstance(failure, Hidden):
+            self._hidden_since = self._hidden_since if self._hidden else now
+            self._hidden += 1
+            self.hint = SEES_ALL
+            if self._hidden >= HIDDEN_TRIES and now - self._hidden_since >= failure.least_s:
+                self.forbidden, self.is_hidden = failure.reason, True
         if self.since is None:
             self.since = now
         pause_s = max(self._pauses.after(failure, self._count), SHORTEST_PAUSE_S)
@@ -83,7 +100,7 @@ class FailedLooks:
 
     def try_again(self) -> None:
         """Looks may work again, though they were forbidden: a role was given, or a token came back."""
-        self.forbidden = ""
+        self.forbidden, self.is_hidden, self._hidden = "", False, 0
 
     def ended(self) -> None:
         """A list was read."""
@@ -92,6 +109,7 @@ class FailedLooks:
     def succeeded(self) -> None:
         """A whole look was made."""
         self.ended()
+        self._hidden = 0
         if self._oddness:
             self._oddness.good()
 
@@ -121,7 +139,12 @@ class Looker:
         self.doubts = doubts
         self._lag_s = list_lag_s
         self._every_s = max(list_lag_s, (late_apply_s + list_lag_s) / LOOKS_PER_WAIT, SOONEST_S)
-        self._reader = LookReader(get_page=get_page, filters_of=filters_of, shifts=shifts, clocks=clocks)
+        self._visibility = Visibility()
+        self._reader = LookReader(
+            get_page=get_page, filters_of=filters_of, shifts=shifts, clocks=clocks, visibility=self._visibility
+        )
+        self._own: dict[int, list[Record]] = {}  # by the seq of a doubt, what the run had made near it
+        self._is_hiding = False  # a doubt of this look may be hidden
         self._settling = settling
         self._clocks, self._clock = clocks, clocks.clock
         self._tell = tell
@@ -181,22 +204,47 @@ class Looker:
     async def _look(self) -> None:
         began_at = self._clock()
         batch = list(self.doubts) if self._settling.is_waiting() else self.doubts.due(began_at)
+        await self._note_own(batch, began_at)
+        self._is_hiding = False
         newest, each = self._part(batch)
         if newest:
             try:
-                looked = await self._reader.newest(newest, self._witnesses.at(began_at))
+                looked = await self._reader.newest(newest, self._witnesses.at(began_at), self._own_of(newest))
                 self._take(newest, looked, began_at)
             except Outrun:
                 each = [*newest, *each]
         for i in range(0, len(each), EACH_AT_ONCE):  # settled by and by: a list that fails takes nothing back
             await self._look_up(each[i : i + EACH_AT_ONCE])
         self._looked_early_at = began_at  # one that failed is made again before the doubts are due
+        if self._is_hiding:
+            raise self._visibility.failure()
+
+    async def _note_own(self, batch: list[Doubt], began_at: float) -> None:
+        """Keep what the run made near the doubts that this look may miss for the first time: it is begun so late that
+        the look which agrees is begun a lag after all of it.
+        """
+        due = [
+            d.intent for d in batch if not d.is_refused and d.absent_at is None and self.doubts.due_at(d) <= began_at
+        ]
+        for at in range(0, len(due), NEAR_AT_ONCE):
+            some = due[at : at + NEAR_AT_ONCE]
+            for intent, own in zip(some, await self._settling.created_near(some), strict=True):
+                self._own[intent.seq] = own
+
+    def _own_of(self, batch: list[Doubt]) -> dict[int, tuple[int, int]]:
+        """The records of the run that a look for these doubts must show, if it may say that they are absent."""
+        return dict(
+            record
+            for doubt in batch
+            if doubt.absent_at is not None and not self._visibility.sees(doubt.intent.pair)
+            for record in self._own.get(doubt.intent.seq, ())
+        )
 
     async def _look_up(self, batch: list[Doubt]) -> None:
         """Look up one by one; that lists are new is seen to only where it may be said of a doubt that it is absent."""
         began_at = self._clock()
         is_due = any(self.doubts.due_at(doubt) <= began_at for doubt in batch)
-        looked = await self._reader.each(batch, self._witnesses.at(began_at) if is_due else 0)
+        looked = await self._reader.each(batch, self._witnesses.at(began_at) if is_due else 0, self._own_of(batch))
         self._take(batch, looked, began_at)
 
     def _part(self, batch: list[Doubt]) -> tuple[list[Doubt], list[Doubt]]:
@@ -222,9 +270,13 @@ class Looker:
                 continue
             if record_id is not None:
                 if self.doubts.seen(doubt, began_at=began_at):
+                    self._own.pop(intent.seq, None)
                     found += not doubt.is_refused
                     self._settling.found(intent, record_id, doubt.ended_at)
+            elif doubt.absent_at is not None and self._visibility.may_hide(intent.pair):
+                self._is_hiding = True
             elif self.doubts.not_seen(doubt, began_at=began_at, ended_at=looked.ended_at):
+                self._own.pop(intent.seq, None)
                 absent += not doubt.is_refused
                 released += not (doubt.is_refused or intent.attempts)
                 self._settling.absent(intent)
@@ -234,6 +286,7 @@ class Looker:
     async def _failed(self, failure: ListFailed) -> None:
         pause_s = self.failures.failed(failure, self._clock())
         if self.failures.forbidden:
-            self._tell(Note(f"doubts stay as they are, since what exists cannot be listed: {failure.reason}"))
+            why = failure.reason if self.failures.is_hidden else f"what exists cannot be listed: {failure.reason}"
+            self._tell(Note(f"doubts stay as they are: {why}"))
         self._tell(LookFailed(failure.reason, pause_s))
         await self._clocks.sleep(pause_s)

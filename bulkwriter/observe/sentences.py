@@ -57,7 +57,7 @@ def sentence(event: events.Event, *, wall: float) -> str:
         case events.DoubtsSettled(found, absent, released):
             return "doubts settled: " + settled(found, absent - released, released)
         case events.LookFailed(reason, pause_s):
-            return f"a look settled nothing: {reason}; again in {duration(pause_s)}"
+            return f"a list call failed, and settles nothing: {reason}; again in {duration(pause_s)}"
         case events.LaneShifted(pairs):
             they = f"{quantity(pairs, 'pair')} that it settled {'is' if pairs == 1 else 'are'} in doubt again"
             return f"a connection answered out of step: {they}"

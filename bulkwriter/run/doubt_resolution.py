@@ -17,6 +17,7 @@ from ..core.pairs import Pairs
 from ..core.record_log import RecordLog
 from ..core.retry import RetryBudget
 from ..model import Intent, State
+from ..net.api import Record
 from .admission import Admission
 from .ports import Store
 from .record_ids import RecordIds
@@ -101,6 +102,11 @@ class DoubtResolution:
 
     def created_count(self) -> int:
         return self._store.counts.get(State.CREATED, 0)
+
+    async def created_near(self, intents: list[Intent]) -> list[list[Record]]:
+        """What this run made near each of these pairs, as its journal says."""
+        doubts = [(intent.seq, intent.pair) for intent in intents]
+        return await self._store.run(lambda journal: journal.created_near(doubts))
 
     def is_waiting(self) -> bool:
         """Whether a look is all that could bring the run on."""

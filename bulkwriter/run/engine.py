@@ -26,7 +26,7 @@ from ..core import stops
 from ..core.record_log import RecordLog
 from ..core.rulings import Rulings
 from ..core.writes import unmet_of
-from ..errors import TryLater
+from ..errors import ConfigurationStop, TryLater
 from ..events import DoubtsParked, Event, Note
 from ..listing.lister import telling_orphans
 from ..listing.looks import Looker
@@ -243,7 +243,10 @@ class Engine:
             self.run.end_source(error)
         if min(taken_s, failing_s) >= most_s:
             message = f"list calls have failed for {failing_s:,.0f} s: {failures.reason}"
-            self.run.end_source(TryLater(message, hint="the same command later settles the doubts", code="gone"))
+            hint = "the same command later settles the doubts"
+            if failures.hint:
+                hint = f"{hint}; if not: {failures.hint}"
+            self.run.end_source(TryLater(message, hint=hint, code="gone"))
 
     def _after_commit(self) -> None:
         self.sender.stats.note(self.ports.clock())
@@ -255,7 +258,8 @@ class Engine:
 
     async def finish(self, has: Callable[[tuple[int, int]], bool]) -> None:
         """Wait until the pairs of the source are settled; `has` tells which it has.  What is given one by one beside it
-        may go on for ever.  Doubts stay where lists are forbidden.
+        may go on for ever.  Doubts stay where lists are forbidden.  Raises `ConfigurationStop` where lists hide what
+        the run made.
         """
         run = self.run
         if run.source:
@@ -264,7 +268,10 @@ class Engine:
             await run.until(lambda: run.is_ending or self._is_done(has))
             await self._listen()
             if run.is_ending or (await self.committer.committed() and self._is_done(has)):
-                return
+                break
+        failures = self.looker.failures
+        if failures.is_hidden and not run.is_ending and any(not doubt.is_refused for doubt in self.pairs.doubts):
+            raise ConfigurationStop(f"pairs stay in doubt: {failures.forbidden}", hint=failures.hint, code="doubts")
 
     async def _listen(self) -> None:
         """Wait for stray replies: a lane that is out of step has one reply too many, and it comes last."""

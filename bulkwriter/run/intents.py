@@ -97,7 +97,7 @@ class Intents:
                 raise ConfigurationStop(
                     f"{len(doubts):,} pairs are in doubt, no more are risked, and what exists cannot be "
                     f"listed: {self._looker.forbidden}",
-                    hint=f"give the user the role {self._list_role}; {GO_ON}",
+                    hint=f"{self._looker.failures.hint or f'give the user the role {self._list_role}'}; {GO_ON}",
                     code="doubts",
                 )
             # Other waits are asked about once so few are ready.

@@ -30,6 +30,13 @@ from .schema import EXPORT_COLUMNS, ExportRow, export_row, reason_of
 from .sqlite_errors import damaged, journal_error
 
 SCAN_ROWS: Final = 10_000  # rows a statement: about 1 MB in memory, 10 ms
+NEAR_ROWS: Final = 1_000  # before and after a row
+NEAR_MOST: Final = 5
+NEAR: Final = (
+    "SELECT record_id, id_a, id_b FROM pair WHERE seq BETWEEN ? AND ? AND state = ? AND +{} = ? "
+    "ORDER BY seq DESC LIMIT ?"
+)
+"""The plus keeps SQLite from an index of pairs, since a lesson may have millions of them."""
 _ROW: Final = ("seq", "id_a", "id_b", "state", "attempts", "line")
 
 
@@ -54,6 +61,22 @@ class JournalRows:
     def read(self, first_seq: int, limit: int) -> list[StoredRow]:
         """Up to `limit` rows from `first_seq` on, by seq."""
         return list(zip(*self._columns(_ROW, "seq >= ? AND seq < ?", (first_seq, first_seq + limit)), strict=True))
+
+    def created_near(self, doubts: Sequence[tuple[int, tuple[int, int]]]) -> list[list[tuple[int, tuple[int, int]]]]:
+        """For each (seq, pair): record ids and pairs of a few created rows near it that share one of its ids.
+
+        Takes some 0.2 ms each, whatever the number of rows.
+        """
+        near = []
+        with self._guard():
+            for seq, (first, second) in doubts:
+                found: dict[int, tuple[int, int]] = {}
+                for column, value in (("id_a", first), ("id_b", second)):
+                    span = (seq - NEAR_ROWS, seq + NEAR_ROWS, State.CREATED, value, NEAR_MOST)
+                    for record_id, *pair in self._db.execute(NEAR.format(column), span):
+                        found[record_id] = (pair[0], pair[1])
+                near.append(list(found.items()))
+        return near
 
     def scan(self) -> Iterator[list[StoredRow]]:
         """All rows by seq, single ones last, in lists of at most `SCAN_ROWS`."""

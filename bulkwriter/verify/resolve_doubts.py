@@ -22,7 +22,7 @@ from ..listing.lists import Filters, ListFailed
 from ..listing.looks import Looker
 from ..listing.retry_until_deadline import NO_LIST, Oddness, needs_list
 from ..model import ID_MAX, Intent, State
-from ..net.api import ListPage
+from ..net.api import ListPage, Record
 from ..rows import SettleRow
 from ..settings import Settings
 from ..store.journal_writer import JournalWriter
@@ -114,7 +114,8 @@ class DoubtResolver:
         looker = self.looker
         failing_s = looker.failures.seconds(self._session.clock())
         if looker.forbidden:
-            what = f"{len(looker.doubts)} doubts cannot be settled, since what exists cannot be listed"
+            why = "" if looker.failures.is_hidden else ", since what exists cannot be listed"
+            what = f"{len(looker.doubts)} doubts cannot be settled{why}"
             hint = looker.failures.hint or f"{needs_list(self._session.entity.list_role)}; or {NO_LIST}"
             self._session.stop.set(ConfigurationStop(f"{what}: {looker.forbidden}", hint=hint))
         elif failing_s >= self._settings.give_up_after_s:
@@ -147,6 +148,10 @@ class DoubtResolver:
 
     def created_count(self) -> int:
         return self._created
+
+    async def created_near(self, intents: list[Intent]) -> list[list[Record]]:
+        doubts = [(intent.seq, intent.pair) for intent in intents]
+        return await self._store.run(lambda journal: journal.created_near(doubts))
 
     def is_waiting(self) -> bool:
         return True

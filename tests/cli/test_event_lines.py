@@ -67,7 +67,7 @@ EXAMPLES: list[tuple[events.Event, str]] = [
         events.DoubtsSettled(1, 5, 3),
         "doubts settled: 1 found on the server, 5 not there: 2 are to be sent again, 3 are released to be sent",
     ),
-    (events.LookFailed("HTTP 500", 5.0), "a look settled nothing: HTTP 500; again in 5.0 s"),
+    (events.LookFailed("HTTP 500", 5.0), "a list call failed, and settles nothing: HTTP 500; again in 5.0 s"),
     (
         events.LaneShifted(195),
         "a connection answered out of step: 195 pairs that it settled are in doubt again",

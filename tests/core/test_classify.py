@@ -82,7 +82,7 @@ ROWS: list[tuple[str, int, bytes, dict[str, Any], VerdictKind]] = [
     ("204", 204, b"", {}, IN_DOUBT),
     ("205", 205, b"", {}, IN_DOUBT),
     ("409 with Errors is the record's own", 409, ERRORS_ONLY, {}, REJECTED),
-    ("even with Retry-After", 409, ERRORS_ONLY, {"retry_after": "1"}, REJECTED),
+    ("but with Retry-After it is a throttle", 409, ERRORS_ONLY, {"retry_after": "1"}, THROTTLED),
     ("409 with empty Errors", 409, b'{"Errors":[]}', {}, THROTTLED),
     ("409 with Errors null", 409, b'{"Errors":null,"Message":"slow down"}', {}, THROTTLED),
     ("409 empty", 409, b"", {}, THROTTLED),

@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from bulkwriter.clocks import Clocks
 from bulkwriter.core.doubts import Doubts
 from bulkwriter.events import DoubtsSettled, Event, LookFailed
-from bulkwriter.listing.lists import ListFailed
+from bulkwriter.listing.lists import Filters, ListFailed
 from bulkwriter.listing.looks import Looker
 from bulkwriter.model import Intent
+from bulkwriter.net.api import ListPage, Record
 
 from ..sim.loop import run_virtual
 from ..support.list_server import ListServer, filters_of
@@ -33,6 +34,7 @@ class Settled:
     witness: int = 0
     created: int = 0
     is_over: bool = True
+    own: dict[int, tuple[int, int]] = field(default_factory=dict)
     found_at: dict[int, tuple[float, int]] = field(default_factory=dict)
     absent_at: dict[int, float] = field(default_factory=dict)
 
@@ -47,6 +49,10 @@ class Settled:
 
     def witness_id(self) -> int:
         return self.witness
+
+    async def created_near(self, intents: list[Intent]) -> list[list[Record]]:
+        pairs = [intent.pair for intent in intents]
+        return [[(i, own) for i, own in self.own.items() if own[0] == a or own[1] == b] for a, b in pairs]
 
     def created_count(self) -> int:
         return self.created
@@ -307,3 +313,46 @@ def test_a_doubt_settled_elsewhere_meanwhile_is_left_alone() -> None:
 
     played(server, settled, act)
     assert not settled.found_at
+
+
+class Narrow(ListServer):
+    """Lists hide the records of lesson 1."""
+
+    async def get_page(self, filters: Filters, number: int) -> ListPage:
+        page = await super().get_page(filters, number)
+        kept = [record for record in page.records if record[1][0] != 1]
+        return replace(page, records=kept, total=len(kept))
+
+
+@pytest.mark.parametrize("newest", [1_000_000, None], ids=["ids rise", "one by one"])
+def test_where_lists_hide_what_the_run_made_nothing_is_absent(newest: int | None) -> None:
+    server = Narrow()
+    ids = server.add((1, 5), (1, 6), (2, 5), (2, 6), (1, 1))
+    settled = Settled(newest=newest, own=dict(zip(ids[:4], [(1, 5), (1, 6), (2, 5), (2, 6)], strict=True)))
+
+    async def act(stage: Stage) -> None:
+        stage.park(1, floor=0)
+        stage.looker.doubts.park(Intent(2, (2, 5), 1, None, ids[3]), 0.0)
+        stage.looker.doubts.park(Intent(3, (2, 9), 1, None, 0), 0.0)
+        await asyncio.sleep(300)
+
+    stage = played(server, settled, act)
+    assert "does not see records that this run made" in stage.looker.forbidden
+    assert stage.looker.failures.is_hidden
+    assert 1 not in settled.absent_at
+    assert 1 not in settled.found_at
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_one_record_that_somebody_deleted_ends_no_look(gone: int) -> None:
+    server = ListServer()
+    ids = server.add((1, 5), (1, 6))
+    settled = Settled(own={**dict(zip(ids, [(1, 5), (1, 6)], strict=True)), **({999: (1, 7)} if gone else {})})
+
+    async def act(stage: Stage) -> None:
+        stage.park(1, floor=0)
+        await asyncio.sleep(200)
+
+    stage = played(server, settled, act)
+    assert settled.absent_at.keys() == {1}
+    assert not any(isinstance(event, LookFailed) for event in stage.events)

@@ -63,5 +63,5 @@ def test_of_ids_that_fell_the_highest_is_the_witness() -> None:
 def test_a_list_below_its_witness_is_an_old_one() -> None:
     check_witness(300, 300)
     check_witness(0, 0)
-    with pytest.raises(ListFailed, match="the list ends at record 299, and record 300 was made before"):
+    with pytest.raises(ListFailed, match="the list ends at record 299, and this run made record 300 before"):
         check_witness(299, 300)

@@ -1,0 +1,89 @@
+"""Whether lists show what this run made.  Only then is a pair that they do not show surely not there.  Pure.
+
+Lists may be narrowed to what a token's user may see: the lessons of some courses, the members of some locations.  Such
+a list is whole and new, and says nothing of a pair that it hides.  So two things are noted of all lists of a run:
+
+    shown     the first and the second ids of records that a list has shown: this token sees them
+    hidden    records that the run made, and that a list lacked though it had to show them
+
+    the pair's first and second id were both shown     what lists do not show of it is not there
+    else, `FEWEST_HIDDEN` or more records are hidden   nothing is known
+    else                                               what lists do not show is not there
+
+One hidden record is no sign: somebody may have deleted it.  If somebody has deleted several, a pair of another lesson
+or member may stay in doubt.  That costs a look by hand; the other mistake would cost a second record.  Where the run
+made no other record of the pair's first and second id, nothing can show that they are hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from ..net.api import Record
+from .lists import ListFailed
+
+FEWEST_HIDDEN: Final = 2
+SEES_ALL: Final = (
+    "use a token whose user sees every location, such as a full administrator's; "
+    "if somebody deleted these records, look up by hand the pairs in doubt: `bulkwriter export` lists them"
+)
+"""The hint where lists hide records of the run."""
+
+
+HIDDEN_S: Final = 5.0
+"""No list lags so much more than is said, so what it does not show for so long it hides."""
+
+
+class Hidden(ListFailed):
+    """Lists do not show records that the run made.  It counts as permanent once it was so for `least_s`."""
+
+    def __init__(self, reason: str, *, least_s: float = HIDDEN_S) -> None:
+        super().__init__(reason)
+        self.least_s = least_s
+
+
+class Visibility:
+    """What the lists of one process have shown, and what they have hidden."""
+
+    def __init__(self) -> None:
+        self._shown: tuple[set[int], set[int]] = set(), set()
+        self._hidden: dict[int, tuple[int, int]] = {}
+
+    def note_shown(self, records: Iterable[Record], wanted: tuple[set[int], set[int]]) -> None:
+        """A list shows these records.  Of their ids those `wanted` are kept: the first ids, the second ids."""
+        for record_id, pair in records:
+            for axis in (0, 1):
+                if pair[axis] in wanted[axis]:
+                    self._shown[axis].add(pair[axis])
+            if self._hidden:
+                self._hidden.pop(record_id, None)
+
+    def note_hidden(self, own: Iterable[Record]) -> None:
+        """A list lacks these records of the run, though it had to show them."""
+        self._hidden.update(own)
+
+    def is_seen(self, axis: int, number: int) -> bool:
+        """Whether lists have shown a record with this first (axis 0) or second id (axis 1)."""
+        return number in self._shown[axis]
+
+    def sees(self, pair: tuple[int, int]) -> bool:
+        """Whether lists have shown both ids of the pair, so that they would show a record of it."""
+        return pair[0] in self._shown[0] and pair[1] in self._shown[1]
+
+    def may_hide(self, pair: tuple[int, int]) -> bool:
+        """Whether a record of the pair may be there though no list shows it."""
+        return len(self._hidden) >= FEWEST_HIDDEN and not self.sees(pair)
+
+    def failure(self) -> Hidden:
+        """What to tell where `may_hide`."""
+        some = ", ".join(str(record_id) for record_id in list(self._hidden)[:3])
+        return Hidden(
+            f"this token does not see records that this run made (Id {some}{', …' if len(self._hidden) > 3 else ''}): "
+            "its user lacks their location, or somebody deleted them"
+        )
+
+
+def wanted_of(pairs: Sequence[tuple[int, int]]) -> tuple[set[int], set[int]]:
+    """The first and the second ids of these pairs."""
+    return {pair[0] for pair in pairs}, {pair[1] for pair in pairs}
