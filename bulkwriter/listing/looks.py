@@ -143,8 +143,6 @@ class Looker:
         self._reader = LookReader(
             get_page=get_page, filters_of=filters_of, shifts=shifts, clocks=clocks, visibility=self._visibility
         )
-        self._own: dict[int, list[Record]] = {}  # by the seq of a doubt, what the run had made near it
-        self._is_hiding = False  # a doubt of this look may be hidden
         self._settling = settling
         self._clocks, self._clock = clocks, clocks.clock
         self._tell = tell
@@ -205,7 +203,7 @@ class Looker:
         began_at = self._clock()
         batch = list(self.doubts) if self._settling.is_waiting() else self.doubts.due(began_at)
         await self._note_own(batch, began_at)
-        self._is_hiding = False
+        self._visibility.look_begins()
         newest, each = self._part(batch)
         if newest:
             try:
@@ -216,7 +214,7 @@ class Looker:
         for i in range(0, len(each), EACH_AT_ONCE):  # settled by and by: a list that fails takes nothing back
             await self._look_up(each[i : i + EACH_AT_ONCE])
         self._looked_early_at = began_at  # one that failed is made again before the doubts are due
-        if self._is_hiding:
+        if self._visibility.is_hiding:
             raise self._visibility.failure()
 
     async def _note_own(self, batch: list[Doubt], began_at: float) -> None:
@@ -229,7 +227,7 @@ class Looker:
         for at in range(0, len(due), NEAR_AT_ONCE):
             some = due[at : at + NEAR_AT_ONCE]
             for intent, own in zip(some, await self._settling.created_near(some), strict=True):
-                self._own[intent.seq] = own
+                self._visibility.own[intent.seq] = own
 
     def _own_of(self, batch: list[Doubt]) -> dict[int, tuple[int, int]]:
         """The records of the run that a look for these doubts must show, if it may say that they are absent."""
@@ -237,7 +235,7 @@ class Looker:
             record
             for doubt in batch
             if doubt.absent_at is not None and not self._visibility.sees(doubt.intent.pair)
-            for record in self._own.get(doubt.intent.seq, ())
+            for record in self._visibility.own.get(doubt.intent.seq, ())
         )
 
     async def _look_up(self, batch: list[Doubt]) -> None:
@@ -270,13 +268,13 @@ class Looker:
                 continue
             if record_id is not None:
                 if self.doubts.seen(doubt, began_at=began_at):
-                    self._own.pop(intent.seq, None)
+                    self._visibility.own.pop(intent.seq, None)
                     found += not doubt.is_refused
                     self._settling.found(intent, record_id, doubt.ended_at)
             elif doubt.absent_at is not None and self._visibility.may_hide(intent.pair):
-                self._is_hiding = True
+                continue  # `_look` will tell
             elif self.doubts.not_seen(doubt, began_at=began_at, ended_at=looked.ended_at):
-                self._own.pop(intent.seq, None)
+                self._visibility.own.pop(intent.seq, None)
                 absent += not doubt.is_refused
                 released += not (doubt.is_refused or intent.attempts)
                 self._settling.absent(intent)

@@ -49,6 +49,10 @@ class Visibility:
     def __init__(self) -> None:
         self._shown: tuple[set[int], set[int]] = set(), set()
         self._hidden: dict[int, tuple[int, int]] = {}
+        self.own: dict[int, list[Record]] = {}
+        """By the seq of a doubt: records that the run had made near it, of which a look must show all."""
+        self.is_hiding = False
+        """Whether `may_hide` was true since the look began."""
 
     def note_shown(self, records: Iterable[Record], wanted: tuple[set[int], set[int]]) -> None:
         """A list shows these records.  Of their ids those `wanted` are kept: the first ids, the second ids."""
@@ -73,7 +77,12 @@ class Visibility:
 
     def may_hide(self, pair: tuple[int, int]) -> bool:
         """Whether a record of the pair may be there though no list shows it."""
-        return len(self._hidden) >= FEWEST_HIDDEN and not self.sees(pair)
+        may_hide = len(self._hidden) >= FEWEST_HIDDEN and not self.sees(pair)
+        self.is_hiding = self.is_hiding or may_hide
+        return may_hide
+
+    def look_begins(self) -> None:
+        self.is_hiding = False
 
     def failure(self) -> Hidden:
         """What to tell where `may_hide`."""
