@@ -1,6 +1,6 @@
 """Whether lists show what this run made.  Only then is a pair that they do not show surely not there.  Pure.
 
-Lists may be narrowed to what a token's user may see: the lessons of some courses, the members of some locations.  Such
+Lists may be narrowed to what a token's user may see: those of some courses or locations.  Such
 a list is whole and new, and says nothing of a pair that it hides.  So two things are noted of all lists of a run:
 
     shown     the first and the second ids of records that a list has shown: this token sees them
@@ -10,8 +10,8 @@ a list is whole and new, and says nothing of a pair that it hides.  So two thing
     else, `FEWEST_HIDDEN` or more records are hidden   nothing is known
     else                                               what lists do not show is not there
 
-One hidden record is no sign: somebody may have deleted it.  If somebody has deleted several, a pair of another lesson
-or member may stay in doubt.  That costs a look by hand; the other mistake would cost a second record.  Where the run
+One hidden record is no sign: somebody may have deleted it.  If somebody has deleted several, a pair of other ids
+may stay in doubt.  That costs a look by hand; the other mistake would cost a second record.  Where the run
 made no other record of the pair's first and second id, nothing can show that they are hidden.
 """
 

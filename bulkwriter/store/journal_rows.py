@@ -36,7 +36,7 @@ NEAR: Final = (
     "SELECT record_id, id_a, id_b FROM pair WHERE seq BETWEEN ? AND ? AND state = ? AND +{} = ? "
     "ORDER BY seq DESC LIMIT ?"
 )
-"""The plus keeps SQLite from an index of pairs, since a lesson may have millions of them."""
+"""The plus keeps SQLite from an index of pairs, since one id may have millions of rows."""
 _ROW: Final = ("seq", "id_a", "id_b", "state", "attempts", "line")
 
 
