@@ -132,9 +132,9 @@ What SOURCE may be
   .ods .xls .xlsb             other workbooks; need the extra excel
   .parquet .duckdb .ddb       data files of DuckDB; need the extra duckdb
   -                           standard input; it needs --journal PATH.  To
-                              resume, pipe the same input again.  Its last
-                              line needs a line end: without it the row may be
-                              cut, and is not sent (exit 6)
+                              resume, pipe the same input again.  The last
+                              line of a CSV needs a line end: without it the
+                              row may be cut, and is not sent (exit 6)
 
 CSV          The text is UTF-8.  Other columns may have another encoding, as long
              as it contains ASCII.  Columns are separated by commas, semicolons,

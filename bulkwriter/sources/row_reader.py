@@ -166,7 +166,7 @@ class RowReader(Generic[T]):
             return False
         try:
             block = self._stream.read(BLOCK_BYTES)
-            if not block and self._is_torn:
+            if not block and self._is_torn and not self._buffer.rstrip().endswith(b"}"):  # a closed object is whole
                 self._stream.check(is_torn=True)
         except SourceError as error:
             self._error = error  # raised when the rows before it are delivered

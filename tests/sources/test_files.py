@@ -185,6 +185,22 @@ async def test_a_pipe_is_read_as_it_comes_and_has_no_fraction(tmp_path: Path) ->
     await source.aclose()
 
 
+async def test_a_closed_object_at_the_end_of_a_pipe_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    source = open_source(str(path))
+    first = asyncio.create_task(source.read(1_000))
+    await asyncio.sleep(0)
+    with path.open("wb", buffering=0) as writer:
+        writer.write(b'{"CourseLessonId": 3, "CourseMemberId": 20}')
+    batch = await first
+    assert batch is not None
+    assert batch.pairs == [(3, 20)]
+    assert not batch.bad
+    assert await source.read(1_000) is None
+    await source.aclose()
+
+
 SCRIPT = """
 import asyncio, sys
 from bulkwriter.sources import open_source
