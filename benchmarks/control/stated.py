@@ -4,6 +4,7 @@
     latency   6 ms and 100 ms
     drop      200/s, from 7 s on 50/s, from 14 s on 200/s again
     stalls    the client's event loop stands still for 20 to 100 ms, every second or so
+    counter   a sliding counter of 100 or 1,000 that counts refused requests as well, as HAProxy's do
     plain     the same throttle as a 503 that states no wait, and 503s that no pace avoids: for `busy`
 
 They are scored from the first write that was taken, over 20, 60 and 300 s: `in_20_s`, `in_60_s`, `in_300_s`.
@@ -18,7 +19,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from . import servers
-from .cells import Cell, Limits, bucket, log, stepping, window
+from .cells import Cell, Limits, bucket, counter, log, stepping, window
 from .servers import Timing
 
 CLOSE, AWAY = Timing(latency_s=0.006), Timing()
@@ -61,8 +62,10 @@ PLAIN = (
     Cell(name="window 1,000 in 10 s, plain 503", factor="plain", limits=window(1_000, 10), is_plain=True, ends_at=200, steady_s=100),
     Cell(name="3 in 10 broken, queue before 20", factor="plain", queue=20, broken=0.3, limit_per_s=20 / AWAY.mean_service_s, is_plain=True),
 )
+COUNTERS = tuple(replace(stated(f"counter {per_s:,} in 1 s, refused count, {far}", counter(per_s, 1), per_s, timing), punishes=True)
+                 for per_s in (100, 1_000) for far, timing in TIMINGS)
 # fmt: on
-ALL = (*STEADY_LIMITS, *DROPS, *STALLING, *PLAIN)
+ALL = (*STEADY_LIMITS, *DROPS, *STALLING, *PLAIN, *COUNTERS)
 STATED = tuple(cell for n, cell in enumerate(ALL) if n % 4 in (0, 3))
 """Two of four in turn, so that each kind, each distance and each rate is on both sides."""
 STATED_HELD_OUT = tuple(cell for cell in ALL if cell not in STATED)

@@ -1,7 +1,7 @@
 """The paced rate: how fast requests go, from the first reply on.
 
-    start   4 a round trip, doubled each round trip until the first throttle; above `START_ROOM` in flight it grows by
-            `START_STEP` a round trip instead, or a quarter, since so many would be refused together: 40, 80, 160, … /s
+    start   2 a round trip, doubled each round trip until the first throttle; above `START_ROOM` in flight it grows by
+            `START_STEP` a round trip instead, or a quarter, since so many would be refused together: 20, 40, 80, … /s
             at 0.1 s.  Never more in flight than twice what that needs
     dip     after a throttle: to a rate just below what the server is known to take
     climb   back towards `top`, fast at first and flat near it, as CUBIC does: rate = top - (top - bottom)·(1 - t/span)³
@@ -31,7 +31,7 @@ START_STEP: Final = 24  # more in flight a round trip above that, or
 START_GROWTH: Final = 1.25  # times as many
 START_LEAST: Final = 8  # in flight at the start, and
 START_SPARE: Final = 2.0  # times what it needs: a queue must not take hundreds before its first late reply
-START_SENDS: Final = 4  # a round trip at first: 40/s at 0.1 s
+START_SENDS: Final = 2  # a round trip at first: 20/s at 0.1 s
 CATCH_UP_S: Final = 0.004  # event loops wake up to a millisecond late; more would be a burst
 SHARE_CUT: Final = 0.2
 SHARE_S: Final = 0.8  # 1.5 s at 12/s, 2.1 s at 50/s; straight for all, or large shares would climb for minutes

@@ -14,6 +14,8 @@ then so many a second.
     bucket     any other count                               the rate at which all throttles used up the same burst, a
                                                              whole number; and `SPENT` of it after a pause
     bucket     a burst larger than what a pause brings       what was taken, by the time with the pause
+    counter    two counts that no window can give: it        the middle one, or the larger of two, evenly: what was
+               estimates, and the pause did not empty it     before the pause counts in part, and refused requests may
     known      a throttle where it was expected              the same again, and the next climb takes twice as long
     known      a throttle much earlier                       nothing is known.  Once the new limit is, the old rate is
                                                              tried each `TRY_S` since the fall, then ever more rarely
@@ -56,6 +58,7 @@ MARGIN: Final = 0.005  # of a window's length: one request in 100 a second, and 
 BELOW: Final = 0.002  # under a bucket's rate, and this share of what one request more or less makes, at most
 UNSURE: Final = 0.3
 BELOW_MOST: Final = 0.02
+BELOW_COUNTER: Final = 0.03  # a stretch that begins in one of its windows and ends in the next takes so many more
 GROWTH: Final = 0.02
 BEYOND: Final = 0.05  # of a window, whose count is exact
 BEYOND_BUCKET: Final = 0.1
@@ -84,6 +87,8 @@ CLOSE: Final = 1.1  # to the likeliest of them
 CROSSING_LEAST: Final = 1.3  # times the likeliest: nearer ones are the same rate, as far as whole requests tell
 CROSSINGS: Final = 100  # higher rates tried, each
 CROSSING_STEP: Final = 1.012  # times the one before: up to 4.2 times the likeliest
+SOON: Final = 2  # throttles of a window that was never passed: a burst after a pause is what a counter refuses
+WINDOWS: Final = 2  # a stretch no longer than a window lies in so many at most
 SEEN: Final = 4  # throttles; older ones may be of another limit
 
 
@@ -98,6 +103,7 @@ class Epoch(NamedTuple):
     """How long the pause before it was; infinity before the first."""
     stretches: list[tuple[float, int]]
     """Some that end with it: how long, and how many."""
+    ended_at: float = 0.0
 
     def burst(self, rate: float) -> float:
         """What a bucket of `rate` must have held: the most above it, and what was left when it refused.  That is less
@@ -106,6 +112,14 @@ class Epoch(NamedTuple):
         first_s, gap_s = (self.stretches[0][0], self.stretches[-1][0]) if self.stretches else (0.0, 0.0)
         left = (min(1.0, rate * gap_s) + min(1.0, rate * first_s)) / 2
         return round(left + max((taken - rate * span_s for span_s, taken in ((0.0, 0), *self.stretches))))
+
+    def since_last(self, count: int) -> float:
+        """How long before its end the last but `count - 1` of its requests went."""
+        return min((span_s for span_s, taken in self.stretches if taken >= count), default=self.span_s)
+
+    def taken_within(self, span_s: float) -> int:
+        """How many of its requests went so long before its end."""
+        return max((taken for one_s, taken in self.stretches if one_s <= span_s), default=0)
 
     @property
     def fastest(self) -> float:
@@ -118,13 +132,13 @@ class Stated:
     """Told of every epoch that ends with a short stated pause; leads the pace while `leads`."""
 
     __slots__ = ("_base", "_burst", "_checked", "_count", "_is_trial", "_old", "_proven_per_s", "_refused_at",
-                 "_rested_s", "_resumed", "_seen", "_started", "_tau_s", "_trial_at", "_tries",
+                 "_rested_s", "_resumed", "_seen", "_soon", "_started", "_tau_s", "_trial_at", "_tries",
                  "_try_at", "_unsure", "_window_s", "guard", "guard_s", "is_wrong", "kind", "leads", "pause_s",
                  "per_s")  # fmt: skip
 
     def __init__(self) -> None:
         self.leads = False
-        self.kind: Literal["", "window", "bucket"] = ""
+        self.kind: Literal["", "window", "bucket", "counter"] = ""
         self.per_s = 0.0
         """The limit; 0 until it is known."""
         self.guard, self.guard_s = 0, 0.0
@@ -136,7 +150,7 @@ class Stated:
         self._resumed = self._checked = Mark(0.0, 0)
         self._refused_at, self._rested_s, self._started = 0.0, math.inf, 0.0
         self._seen: list[Epoch] = []
-        self._burst = 0.0
+        self._burst, self._soon = 0.0, 0
         self._unsure = 0.0  # share of the rate
         self._count, self._window_s = 0, 0.0
         self._tau_s = TAU_S
@@ -161,8 +175,12 @@ class Stated:
             if self.kind:
                 return
         if self.kind == "window" and self._confirms(sends.taken_in(mark, self._window_s)):
+            self._soon = self._soon + 1 if span_s < PROVEN * self.pause_s else 0
+            if self._soon == SOON:
+                self._be_counter(round(self._burst))
             return
-        last = Epoch(min(taken, within), taken, span_s, self._rested_s, sends.stretches(mark, self._resumed))
+        last = Epoch(min(taken, within), taken, span_s, self._rested_s, sends.stretches(mark, self._resumed),
+                     mark.at)  # fmt: skip
         is_lower = taken < FELL * min(self.per_s * self.pause_s, self._burst + self.per_s * span_s) - 1
         is_lower = is_lower and (self.kind == "window" or last.burst(self.per_s) < FELL * self._burst)
         self._seen.append(last)
@@ -172,6 +190,13 @@ class Stated:
         elif self.kind and is_lower:
             self._fall(before if mark.at - before < PROVEN * self.pause_s else mark.at)
             self._seen.append(last)
+        elif self.kind == "counter":
+            if last.span_s > self.pause_s:
+                self._be_counter(within)
+            elif len(self._seen) > 1 and self._seen[-2].span_s <= self.pause_s:  # twice so soon
+                self._fall(before)
+            else:
+                self._be_counter(round(self.per_s * self.pause_s))
         elif len(self._seen) > 1:
             self._be_bucket(last)
         self.is_wrong = bool(self.kind) and self._is_refuted()
@@ -226,7 +251,10 @@ class Stated:
         if is_young and (misfit > MISFIT * held + 1 or is_like):
             count = min(one.lately for one in self._seen)
             if not (self._old and self._was_exceeded(count / self.pause_s)):  # or the limit is about to return
-                self._be_window()
+                if are_of_window(self._seen, self.pause_s):
+                    self._be_window()
+                else:
+                    self._be_counter(sorted(one.lately for one in self._seen)[len(self._seen) // 2])
                 return
         if held > rate * last.rested_s + 1:
             rate, held = max(rate * LEAST, last.taken / (last.span_s + last.rested_s)), rate * last.rested_s
@@ -242,6 +270,13 @@ class Stated:
         self.kind, self._count, self._window_s = "window", count, self.pause_s
         self.per_s = count / self.pause_s
         self._tau_s, self._burst = TAU_WINDOW_S, float(count)
+
+    def _be_counter(self, count: int) -> None:
+        """So many in a pause's time, evenly, and one less since it estimates."""
+        self._tau_s = min(2 * self._tau_s, TAU_MAX_S) if self.kind == "counter" else TAU_S
+        self.kind, self.per_s, self.guard, self._burst = "counter", 0.0, 0, 0.0
+        self.per_s = min(count - 1.0, (1 - BELOW_COUNTER) * count) / self.pause_s
+        self._unsure = 1 / max(1, count)
 
     def resumed(self, now: float, mark: Mark) -> None:
         """The pause is over: the request sent at `mark` was taken."""
@@ -321,3 +356,22 @@ def best(seen: Sequence[Epoch], low: float, high: float) -> tuple[float, float]:
         if off <= found[1] + MISFIT * seen[-1].burst(at):
             return agreed(seen, Epoch.burst, at / CROSSING_STEP, at * CROSSING_STEP, steps=STEPS // 4)
     return found
+
+
+def are_of_window(seen: Sequence[Epoch], window_s: float) -> bool:
+    """Whether a fixed window or a log can have refused all of them.
+
+    Where one took more than the least, a window ended before its last requests, as many as the least: that tells when
+    all windows end.  Each of them must have taken as many between such an end and its throttle.  That one ended just in
+    a stretch of less than `APART` is less likely than a counter.
+    """
+    count, most = min(one.lately for one in seen), max(seen, key=lambda one: one.lately)
+    if most.lately <= (1 + NEARLY) * count + 1 or max(one.span_s for one in seen) > window_s:
+        return True
+    began_at, near_s = most.ended_at - most.since_last(count), APART * window_s
+    for one in seen:
+        into_s = (one.ended_at - began_at) % window_s
+        is_few = into_s > near_s and one.taken_within(into_s + near_s) < (1 - NEARLY) * count - 1
+        if is_few or one.taken_within(into_s - near_s) > (1 + NEARLY) * count + 1:
+            return False
+    return most.lately <= WINDOWS * count + 1 and most.span_s >= near_s

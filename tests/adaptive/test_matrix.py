@@ -14,9 +14,9 @@ from benchmarks.control.cells import CELLS, Cell
 from benchmarks.control.held_out import HELD_OUT
 
 SEEDS = (1, 2)
-WORST_STEADY, WORST_THROTTLED = 0.955, 0.01
+WORST_STEADY, WORST_THROTTLED = 0.97, 0.01
 """Of the clean cells of the matrix; no cell of it may be worse."""
-HELD_OUT_STEADY, HELD_OUT_THROTTLED = 0.945, 0.01
+HELD_OUT_STEADY, HELD_OUT_THROTTLED = 0.967, 0.01
 """The same of the cells that the controller was not made on, but for one."""
 UNEVEN = "uneven way, holds 1"
 """Requests that arrive up to 30 ms late at a bucket that saves nothing for 10 ms: any even pace is refused in part."""
@@ -24,9 +24,9 @@ KNOWN: dict[str, set[str]] = {
     "503 above 20, 1 s stated": {"converged_s"},
     "10/s": {"converged_s"},
     "counter, whole seconds": {"steady"},
-    "window, whole seconds": {"steady"},
     "uneven way, holds 1": {"converged_s", "steady", "throttled", "total"},
     "limit falls tenfold": {"dropped"},
+    "a second one joins": {"jain"},
     "3 equal clients, window": {"jain"},
     "3 equal clients, queue": {"jain"},
 }

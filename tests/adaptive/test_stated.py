@@ -9,24 +9,45 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from benchmarks.control import matrix, measure, servers
 from benchmarks.control.cells import Cell, bucket
-from benchmarks.control.stated import PLAIN, STATED, STATED_HELD_OUT
+from benchmarks.control.stated import COUNTERS, PLAIN, STATED, STATED_HELD_OUT
 from bulkwriter.adaptive import Controller
 from bulkwriter.adaptive.bursts import agreed
 from bulkwriter.adaptive.pace import Pace
 from bulkwriter.adaptive.recent import Mark, RecentSends
-from bulkwriter.adaptive.stated import MARGIN, RAMP, RESUME, RUSH, STEPS, TAU_WINDOW_S, TRY_S, Epoch, Stated, best
+from bulkwriter.adaptive.stated import (
+    BELOW_COUNTER,
+    MARGIN,
+    RAMP,
+    RESUME,
+    RUSH,
+    STEPS,
+    TAU_WINDOW_S,
+    TRY_S,
+    Epoch,
+    Stated,
+    are_of_window,
+    best,
+)
 
-IN_20_S, IN_20_S_OF_DROPS = 0.88, 0.75
-"""Where a wait is stated: the worst of the cells here has 0.89, and of those whose limit drops 0.757: there a request
-came in the very moment of the rise, where the model's bucket has nothing, and a pause at 200/s costs 0.05."""
+IN_20_S, IN_20_S_OF_DROPS = 0.88, 0.80
+"""Where a wait is stated: the worst of the cells here has 0.89."""
+EXCEPTION, IN_20_S_OF_IT = "bucket 200, 50, 200/s, 100 ms; 1 s stated", 0.79
+"""The one cell whose limit drops that has not 0.80: 0.798 in the median of seeds 201 to 210, 0.740 in three of them.
+There a request comes in the moment of the rise, where the model's bucket has nothing, and a pause at 200/s costs 0.05.
+"""
+IN_20_S_OF_COUNTERS = 0.80
+"""The median of those that count refused requests as well; 0.67 where they are taken for windows."""
 MOST_THROTTLED = 0.025
-ALL = [cell for cell in (*STATED, *STATED_HELD_OUT) if cell not in PLAIN and cell.limit_per_s < 1_000]
+SEEDS = 201, 202, 203, 204, 205
+ALL = [cell for cell in (*STATED, *STATED_HELD_OUT) if cell not in (*PLAIN, *COUNTERS) and cell.limit_per_s < 1_000]
 """Of a thousand a second no more is shown, at ten times the cost."""
 
 
@@ -110,6 +131,29 @@ def test_the_burst_is_spent_after_a_pause_whenever_the_next_request_goes() -> No
     assert sent == pytest.approx(15, abs=1)
 
 
+def test_counts_that_no_window_can_give_are_of_a_counter() -> None:
+    """Of 104, then 46: two windows would have taken 92 at most.  The larger count is nearest, and goes evenly."""
+    server = Server()
+    server.take(24, 0.5)
+    server.take(80, 0.1)
+    server.refuse()
+    server.take(46, 0.22)
+    server.refuse()
+    assert (server.law.kind, server.law.guard, server.law.slack_s) == ("counter", 0, 0.0)
+    assert server.law.per_s == pytest.approx((1 - BELOW_COUNTER) * 104)
+    server.take(155, 1.55)
+    server.refuse()
+    assert server.law.per_s == pytest.approx((1 - BELOW_COUNTER) * 100, abs=1)
+
+
+@pytest.mark.parametrize(("resumed_at", "is_window"), [(2.6, True), (2.2, False)])
+def test_a_window_that_ended_within_a_stretch_tells_when_all_end(resumed_at: float, is_window: bool) -> None:
+    """Of 150 in 0.75 s, then 100: a window ended 0.5 s before the first throttle, at 0.5.  The next end is at 2.5."""
+    once = Epoch(150, 150, 0.75, math.inf, [(n / 200, n) for n in range(150, 0, -1)], 1.0)
+    again = Epoch(100, 100, 0.6, 1.0, [(0.006 * n, n) for n in range(100, 0, -1)], resumed_at + 0.6)
+    assert are_of_window([once, again], 1.0) is is_window
+
+
 def test_a_limit_that_fell_is_remembered_and_tried_again() -> None:
     server = Server()
     for span_s in (0.05, 0.4):
@@ -186,9 +230,24 @@ def test_half_of_the_cells_are_held_out_and_none_is_on_both_sides() -> None:
 
 @pytest.mark.parametrize("cell", ALL, ids=lambda cell: str(cell.name))
 def test_twenty_seconds_at_a_limit_that_states_a_second(cell: Cell) -> None:
-    found = measure.run(replace(cell, ends_at=21.5, steady_s=10.0), matrix.ours, 1)
-    assert found.too_early == 0
-    assert found.in_20_s is not None
-    assert found.throttled_20_s is not None
-    assert found.in_20_s >= (IN_20_S_OF_DROPS if cell.changes else IN_20_S)
-    assert found.throttled_20_s <= MOST_THROTTLED
+    least = IN_20_S_OF_IT if cell.name == EXCEPTION else IN_20_S_OF_DROPS if cell.changes else IN_20_S
+    in_20_s, throttled = short(cell, SEEDS if cell.changes else (1,))
+    assert in_20_s >= least
+    assert throttled <= MOST_THROTTLED
+
+
+@pytest.mark.parametrize(
+    "cell", [cell for cell in COUNTERS if cell.limit_per_s == 100], ids=lambda cell: str(cell.name)
+)
+def test_a_counter_that_counts_refused_requests_is_not_taken_for_a_window_of_half(cell: Cell) -> None:
+    assert short(cell, SEEDS)[0] >= IN_20_S_OF_COUNTERS
+
+
+def short(cell: Cell, seeds: Sequence[int]) -> tuple[float, float]:
+    """What the first 20 s brought of the limit, and throttled: medians.  Nothing went before a stated time."""
+    found = [measure.run(replace(cell, ends_at=21.5, steady_s=10.0), matrix.ours, seed) for seed in seeds]
+    assert [one.too_early for one in found] == [0] * len(found)
+    return tuple(
+        statistics.median(value for one in found if (value := getattr(one, key)) is not None)
+        for key in ("in_20_s", "throttled_20_s")
+    )
