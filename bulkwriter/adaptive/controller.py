@@ -223,7 +223,7 @@ class Controller:
                 self._pace.next_at, self._pace.slack_s = 0.0, max(CATCH_UP_S, stated.slack_s)
                 together_s = self._queue.round_trip_s + self._pace.slack_s
                 self._canaries = min(self._most, 1 + int(self._pace.rate * together_s))
-                self.in_flight_limit = self._left_over + self._canaries
+                self.in_flight_limit = self._with_canaries()
                 return
         self._give_up()
 
@@ -235,7 +235,11 @@ class Controller:
         if sent_at < self.paused_until:
             self._left_over -= 1
             if self._is_canary:
-                self.in_flight_limit = self._left_over + self._canaries
+                self.in_flight_limit = self._with_canaries()
+
+    def _with_canaries(self) -> int:
+        """The canaries go beside what was in flight before the pause, if all of them fit."""
+        return min(self._most, self._left_over + self._canaries)
 
     def _end_trip(self, now: float, sent_at: float, latency_s: float) -> None:
         if self._is_canary:
@@ -372,7 +376,7 @@ class Controller:
             self.paused_until = self._trip_at = end
             self._is_canary = True
             self._left_over = self._in_flight
-            self.in_flight_limit = self._left_over + self._canaries
+            self.in_flight_limit = self._with_canaries()
 
     def _resume(self, now: float, sent_at: float) -> None:
         pace, limit = self._pace, self._limit
@@ -426,4 +430,4 @@ class Controller:
         for part in (*parts, self._memory, self._busy):
             part.check()
         assert 0 <= self._left_over <= self._in_flight <= self._peak
-        assert 1 <= self.in_flight_limit <= (math.inf if self._is_canary else self._most)
+        assert 1 <= self.in_flight_limit <= self._most
