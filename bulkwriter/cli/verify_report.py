@@ -4,7 +4,8 @@ The counts are those at the end: after a repair, what is doubled still.  Until e
 again nothing is claimed: `is_complete` is false, and all counts are zero.  It is false as well where the run has rows
 that could not be checked: in doubt, not written yet, or not even read.
 
-Exit codes: 3 where pairs are in doubt, else 1 where something is missing or doubled, or not all was checked, else 0.
+Exit codes: 4 where the token may not see some pairs, else 3 where pairs are in doubt, else 1 where something is missing
+or doubled, or not all was checked, else 0.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class VerifyReport:
     @property
     def exit_code(self) -> int:
         facts = self.facts()
+        if facts["not_shown"]:
+            return Exit.CONFIGURATION
         if facts["in_doubt"]:
             return Exit.DOUBTS
         is_good = facts["is_complete"] and not (facts["missing"] or facts["doubled"])
@@ -69,6 +72,8 @@ class VerifyReport:
         return {
             "missing": found.missing if found else 0,
             "doubled": len(self.doubled) + found.doubled_more if found else 0,
+            "not_shown": len(found.not_shown) if found else 0,
+            "unlisted": found.unlisted if found else 0,
             "strangers": found.strangers if found else 0,
             "checked": found.checked if found else 0,
             "in_doubt": found.in_doubt if found else 0,
@@ -89,7 +94,7 @@ class VerifyReport:
         facts = self.facts()
         if not self.findings:
             return ["Nothing was verified"]
-        is_bad = facts["missing"] or facts["doubled"]
+        is_bad = facts["missing"] or facts["doubled"] or facts["not_shown"]
         good = "Every pair checked is there exactly once" if facts["checked"] else "There was no pair to check"
         rest = "" if facts["is_complete"] else ", and not every row of the run could be checked"
         lines = [("Not every pair is there exactly once" if is_bad else good) + rest, ""]
@@ -112,6 +117,8 @@ ALWAYS = ("checked", "missing", "doubled", "strangers")
 MEANING = {
     "checked": "pairs that must be there exactly once",
     "missing": "of them, no record is there",
+    "not_shown": "of them, there or not: this token sees no record of one of their ids, or all were deleted",
+    "unlisted": "of them, found by their record ids alone: this token's lists hide them",
     "doubled": "pairs with more than one record",
     "strangers": "records for other pairs",
     "in_doubt": "pairs in doubt: the next start of the run looks them up",

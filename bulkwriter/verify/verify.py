@@ -4,7 +4,10 @@
        fewer pages
     2. pairs not seen, and pairs seen twice, are looked up once more by whatever lists cover them with few calls
        (`coverage`); for the missing ones not before `list_lag_s` have passed, since a list may lag
-    3. what both looks agree on is told: `missing` pairs, `doubled` pairs with their record ids, and how many records
+    3. pairs that are missing still are read by the record ids that the journal has of them, where it has: a record that
+       is shown so is there, though lists hide it.  Where no list shows any pair of a first or second id, of which
+       several are expected, its pairs are `not_shown` instead of missing: this token may not see them
+    4. what both looks agree on is told: `missing` pairs, `doubled` pairs with their record ids, and how many records
        with a first id of the run's belong to pairs that it does not know (`strangers`)
 
 It only reads.  A list that failed or is not whole is made again and never believed (`lists.scan`,
@@ -18,6 +21,7 @@ as strangers, or not at all.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -55,17 +59,21 @@ class Findings:
     doubled_ids: dict[tuple[int, int], list[int]]
     doubled_more: int
     """Doubled pairs whose ids are not kept."""
+    not_shown: PairSet
+    """Pairs that may be there, though neither lists nor reads by id show them."""
+    unlisted: int = 0
+    """Pairs found by their record ids alone."""
 
     @property
     def missing(self) -> int:
-        return len(self.unseen) - len(self.found)
+        return len(self.unseen) - len(self.found) - len(self.not_shown)
 
     @property
     def doubled(self) -> int:
         return len(self.doubled_ids) + self.doubled_more
 
     def missing_pairs(self) -> Iterator[tuple[int, int]]:
-        return (pair for pair in self.unseen if pair not in self.found)
+        return (p for p in self.unseen if p not in self.found and p not in self.not_shown)
 
 
 class Verification:
@@ -80,13 +88,16 @@ class Verification:
         retry: RetryUntilDeadline,
         list_lag_s: float,
         sleep: Callable[[float], Awaitable[None]],
+        find_by_ids: Callable[[PairSet], Awaitable[PairSet]] | None = None,
     ) -> None:
+        """`find_by_ids` tells which of some pairs are there by reads of their record ids."""
         self._expected = expected
         self._get_page = get_page
         self._filters_of = filters_of
         self._retry = retry
         self._list_lag_s = list_lag_s
         self._sleep = sleep
+        self._find_by_ids = find_by_ids
         self._observed = ObservedPairs(expected)
         self.calls = 0
         self.records = 0
@@ -101,6 +112,10 @@ class Verification:
         look = SecondLook(unseen, observed.doubled)
         if unseen or observed.doubled:
             await self._look_again(look, chain(unseen, observed.doubled))
+        left = PairSet(pair for pair in unseen if pair not in look.found)
+        unlisted = await self._find_by_ids(left) if left and self._find_by_ids else PairSet()
+        for pair in unlisted:
+            look.found.add(pair)
         return Findings(
             checked=len(expected.required),
             in_doubt=expected.doubts,
@@ -112,6 +127,8 @@ class Verification:
             found=look.found,
             doubled_ids={pair: sorted(ids) for pair, ids in look.ids.items() if len(ids) > 1},
             doubled_more=len(look.more),
+            not_shown=perhaps_hidden(expected.required, left, unlisted),
+            unlisted=len(unlisted),
         )
 
     async def _page(self, filters: Filters, number: int) -> ListPage:
@@ -145,6 +162,27 @@ class Verification:
         await coverage.begin()
         while some := list(islice(pairs, RETRY_PAIRS)):
             await coverage.cover(some)
+
+
+def perhaps_hidden(required: PairSet, unseen: PairSet, unlisted: PairSet) -> PairSet:
+    """Those of the `unseen` pairs with a first or second id of which several pairs are required and lists show none."""
+    hidden = PairSet()
+    if not unseen:
+        return hidden
+    wanted = {pair[0] for pair in unseen}, {pair[1] for pair in unseen}
+    shown: tuple[set[int], set[int]] = set(), set()
+    counts: tuple[Counter[int], Counter[int]] = Counter(), Counter()
+    for pair in required:
+        is_shown = pair not in unseen
+        for axis in (0, 1):
+            if pair[axis] in wanted[axis]:
+                counts[axis][pair[axis]] += 1
+                if is_shown:
+                    shown[axis].add(pair[axis])
+    for pair in unseen:
+        if pair not in unlisted and any(pair[x] not in shown[x] and counts[x][pair[x]] > 1 for x in (0, 1)):
+            hidden.add(pair)
+    return hidden
 
 
 class SecondLook:

@@ -274,3 +274,11 @@ def test_repair_ends_with_a_drain(halt_at: str, deleted: int) -> None:
     world.halt_at = halt_at
     repair = world.repair()
     assert (repair.deleted, len(repair.left), len(world.server.records)) == (deleted, 2 - deleted, 4 - deleted)
+
+
+def test_a_lesson_of_which_lists_show_nothing_is_not_called_missing() -> None:
+    server = ModelApi([(1, 1), (1, 2), (2, 3)])
+    findings, _ = verify(server, expected_of((1, 1), (1, 2), (1, 9), (2, 1), (2, 2), (3, 4), (2, 3), (4, 1), (4, 2)))
+    assert set(findings.missing_pairs()) == {(1, 9), (2, 1), (2, 2), (3, 4)}
+    assert set(findings.not_shown) == {(4, 1), (4, 2)}
+    assert (findings.missing, findings.checked) == (4, 9)
