@@ -196,7 +196,7 @@ class VerifyCommand(CountingCommand):
     async def _find_by_ids(self, session: ServerSession, pairs: PairSet) -> PairSet:
         """Which of these pairs are there, by reads of the record ids that the journal has of them."""
         from ..core.dedupe import PairSet
-        from ..net.api import IDS_PER_CALL
+        from ..verify.session import IDS_PER_CALL
 
         assert self._journal
         there, ids = PairSet(), {}

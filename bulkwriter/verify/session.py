@@ -18,6 +18,7 @@ from ..events import ConnectionTrouble, Event, LookFailed, ServerBusy, Throttled
 from ..listing.lister import telling_orphans
 from ..listing.lists import Filters, ListFailed, scan
 from ..listing.retry_until_deadline import CallFailed, RetryUntilDeadline, needs_list
+from ..net.api import IDS_PER_CALL as IDS_PER_CALL
 from ..net.api import ListedRecord, ListPage, Record
 from ..net.calls import LANES
 from ..quota.eta import Eta
