@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 ROWS = 10_000
 
-
 SEES_ALL = "verify again with a token whose user sees every location; until then write nothing for want of these"
 
 EXAMPLES = (
@@ -193,13 +192,14 @@ class VerifyCommand(CountingCommand):
         async with self._invocation.showing(line):
             self._findings = await verification.run()
 
-    async def _find_by_ids(self, session: ServerSession, pairs: PairSet) -> PairSet:
-        """Which of these pairs are there, by reads of the record ids that the journal has of them."""
+    async def _find_by_ids(self, session: ServerSession, pairs: PairSet) -> tuple[PairSet, PairSet]:
+        """Of which of these pairs the journal has a record id, and which of them a read by that id shows."""
         from ..core.dedupe import PairSet
         from ..verify.session import IDS_PER_CALL
 
         assert self._journal
-        there, ids = PairSet(), {}
+        there = PairSet()
+        ids: dict[int, tuple[int, int]] = {}
         with journals.reading(self._journal) as reader:
             for row in reader.export((State.CREATED, State.EXISTING)):
                 if row.record_id and row.pair and row.pair in pairs:
@@ -212,7 +212,7 @@ class VerifyCommand(CountingCommand):
                         there.add(record.pair)
         except ConfigurationStop as error:
             self._invocation.stderr.note(f"records cannot be read by their ids: {error.message}")
-        return there
+        return PairSet(ids.values()), there
 
     async def _delete_doubled(self, settings: Settings, session: ServerSession, store: JournalWriter) -> None:
         """Delete what can be claimed of doubled pairs, once it was agreed to."""

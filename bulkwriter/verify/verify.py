@@ -5,8 +5,8 @@
     2. pairs not seen, and pairs seen twice, are looked up once more by whatever lists cover them with few calls
        (`coverage`); for the missing ones not before `list_lag_s` have passed, since a list may lag
     3. pairs that are missing still are read by the record ids that the journal has of them, where it has: a record that
-       is shown so is there, though lists hide it.  Where no list shows any pair of a first or second id, of which
-       several are expected, its pairs are `not_shown` instead of missing: this token may not see them
+       is shown so is there, though lists hide it.  Where lists show no pair of a first or second id, although the
+       journal has record ids of several, its pairs are `not_shown` instead of missing: this token may not see them
     4. what both looks agree on is told: `missing` pairs, `doubled` pairs with their record ids, and how many records
        with a first id of the run's belong to pairs that it does not know (`strangers`)
 
@@ -88,9 +88,9 @@ class Verification:
         retry: RetryUntilDeadline,
         list_lag_s: float,
         sleep: Callable[[float], Awaitable[None]],
-        find_by_ids: Callable[[PairSet], Awaitable[PairSet]] | None = None,
+        find_by_ids: Callable[[PairSet], Awaitable[tuple[PairSet, PairSet]]] | None = None,
     ) -> None:
-        """`find_by_ids` tells which of some pairs are there by reads of their record ids."""
+        """`find_by_ids` tells of which pairs a record id is known, and which of them a read by that id shows."""
         self._expected = expected
         self._get_page = get_page
         self._filters_of = filters_of
@@ -113,7 +113,7 @@ class Verification:
         if unseen or observed.doubled:
             await self._look_again(look, chain(unseen, observed.doubled))
         left = PairSet(pair for pair in unseen if pair not in look.found)
-        unlisted = await self._find_by_ids(left) if left and self._find_by_ids else PairSet()
+        known, unlisted = await self._find_by_ids(left) if left and self._find_by_ids else (PairSet(), PairSet())
         for pair in unlisted:
             look.found.add(pair)
         return Findings(
@@ -127,7 +127,7 @@ class Verification:
             found=look.found,
             doubled_ids={pair: sorted(ids) for pair, ids in look.ids.items() if len(ids) > 1},
             doubled_more=len(look.more),
-            not_shown=perhaps_hidden(expected.required, left, unlisted),
+            not_shown=perhaps_hidden(expected.required, left, known, unlisted),
             unlisted=len(unlisted),
         )
 
@@ -164,21 +164,24 @@ class Verification:
             await coverage.cover(some)
 
 
-def perhaps_hidden(required: PairSet, unseen: PairSet, unlisted: PairSet) -> PairSet:
-    """Those of the `unseen` pairs with a first or second id of which several pairs are required and lists show none."""
+def perhaps_hidden(required: PairSet, unseen: PairSet, known: PairSet, unlisted: PairSet) -> PairSet:
+    """Those of the `unseen` pairs with a first or second id of which lists show no pair, and should show several.
+
+    Only pairs with a `known` record id should be shown: a pair that was never written is missing.  One that is
+    `unlisted` suffices, since it is there.
+    """
     hidden = PairSet()
-    if not unseen:
+    if not known:
         return hidden
-    wanted = {pair[0] for pair in unseen}, {pair[1] for pair in unseen}
-    shown: tuple[set[int], set[int]] = set(), set()
     counts: tuple[Counter[int], Counter[int]] = Counter(), Counter()
-    for pair in required:
-        is_shown = pair not in unseen
+    for pair in known:
         for axis in (0, 1):
-            if pair[axis] in wanted[axis]:
-                counts[axis][pair[axis]] += 1
-                if is_shown:
-                    shown[axis].add(pair[axis])
+            counts[axis][pair[axis]] += 2 if pair in unlisted else 1
+    shown: tuple[set[int], set[int]] = set(), set()
+    for pair in required:
+        for axis in (0, 1):
+            if pair[axis] in counts[axis] and pair not in unseen:
+                shown[axis].add(pair[axis])
     for pair in unseen:
         if pair not in unlisted and any(pair[x] not in shown[x] and counts[x][pair[x]] > 1 for x in (0, 1)):
             hidden.add(pair)

@@ -17,14 +17,15 @@ from bulkwriter.verify.verify import Findings
 NOTHING_OPEN: dict[str, Any] = {"in_doubt": 0, "pending": 0, "failed": 0, "not_read": 0}
 
 
-def report(source: str | None = None, *, missing: int = 0, **found: int | None) -> VerifyReport:
+def report(source: str | None = None, *, missing: int = 0, not_shown: int = 0, **found: int | None) -> VerifyReport:
     findings = Findings(
         checked=7,
         strangers=0,
-        unseen=PairSet((1, n) for n in range(1, 1 + missing)),
+        unseen=PairSet((1, n) for n in range(1, 1 + missing + not_shown)),
         found=PairSet(),
         doubled_ids={},
         doubled_more=0,
+        not_shown=PairSet((1, n) for n in range(1, 1 + not_shown)),
         **{**NOTHING_OPEN, **found},
     )
     return VerifyReport(Path("j"), source, 1.0, COMPLETED_LESSONS, findings)
@@ -41,6 +42,7 @@ def report(source: str | None = None, *, missing: int = 0, **found: int | None) 
         ({"in_doubt": 3, "not_read": 3}, None, False, 3, "pairs in doubt"),
         ({"pending": 3, "not_read": None}, "p.csv", True, 0, ""),  # every row of the file was checked
         ({"missing": 2}, None, True, 1, "Not every pair is there exactly once"),
+        ({"missing": 2, "not_shown": 1}, None, True, 4, "this token sees no record"),
     ],
 )
 def test_it_is_complete_if_every_row_was_checked(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkwriter.clocks import Clocks
+from bulkwriter.core.dedupe import PairSet
 from bulkwriter.errors import ConfigurationStop, TryLater
 from bulkwriter.model import Reply, State
 from bulkwriter.server_client import ServerClient
@@ -37,7 +39,13 @@ def session_with(server: ModelApi, loop: VirtualLoop) -> ServerSession:
     return ServerSession(cast(ServerClient, server), SETTINGS, tell=lambda event: None, clocks=Clocks(clock=loop.time))
 
 
-def verify(server: ModelApi, expected: ExpectedPairs, *, page_size: int = 1_000) -> tuple[Findings, float]:
+def verify(
+    server: ModelApi,
+    expected: ExpectedPairs,
+    *,
+    page_size: int = 1_000,
+    find_by_ids: Callable[[PairSet], Awaitable[tuple[PairSet, PairSet]]] | None = None,
+) -> tuple[Findings, float]:
     """The findings, and how much time they took."""
     server.page_size_max = page_size
     loop = VirtualLoop()
@@ -51,6 +59,7 @@ def verify(server: ModelApi, expected: ExpectedPairs, *, page_size: int = 1_000)
             retry=session.retry,
             list_lag_s=SETTINGS.list_lag_s,
             sleep=session.stop.sleep,
+            find_by_ids=find_by_ids,
         )
         return await verification.run()
 
@@ -278,7 +287,13 @@ def test_repair_ends_with_a_drain(halt_at: str, deleted: int) -> None:
 
 def test_a_lesson_of_which_lists_show_nothing_is_not_called_missing() -> None:
     server = ModelApi([(1, 1), (1, 2), (2, 3)])
-    findings, _ = verify(server, expected_of((1, 1), (1, 2), (1, 9), (2, 1), (2, 2), (3, 4), (2, 3), (4, 1), (4, 2)))
-    assert set(findings.missing_pairs()) == {(1, 9), (2, 1), (2, 2), (3, 4)}
-    assert set(findings.not_shown) == {(4, 1), (4, 2)}
-    assert (findings.missing, findings.checked) == (4, 9)
+    never_written = {(1, 9), (2, 1), (5, 6), (5, 7), (3, 7)}
+    required = [(1, 1), (1, 2), (2, 2), (3, 4), (2, 3), (4, 4), (4, 5), (6, 1), *never_written]
+
+    async def find_by_ids(pairs: PairSet) -> tuple[PairSet, PairSet]:
+        return PairSet(pair for pair in pairs if pair not in never_written), PairSet([(6, 1)])
+
+    findings, _ = verify(server, expected_of(*required, (6, 2)), find_by_ids=find_by_ids)
+    assert set(findings.missing_pairs()) == {*never_written, (2, 2)}
+    assert set(findings.not_shown) == {(3, 4), (4, 4), (4, 5), (6, 2)}, "member 4 has two, lesson 6 one that is there"
+    assert (findings.missing, findings.unlisted, findings.checked) == (6, 1, 14)
