@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # `typing` itself takes a while to import
     from .errors import JournalError as JournalError
     from .errors import NotWell as NotWell
     from .errors import SourceError as SourceError
+    from .errors import StoreGone as StoreGone
     from .errors import TryLater as TryLater
     from .errors import UsageError as UsageError
     from .model import Counts as Counts
@@ -80,6 +81,7 @@ _HOME = {
             "JournalError",
             "NotWell",
             "SourceError",
+            "StoreGone",
             "TryLater",
             "UsageError",
         ),

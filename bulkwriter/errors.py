@@ -109,6 +109,10 @@ class FenceLost(JournalError):
     code = "fence"
 
 
+COMMITS_LOST = "lost"
+"""Code of the errors of a database that may have lost commits: of a start the same command does not pass."""
+
+
 class StoreGone(JournalError):
     """The database that keeps the journal did not answer for too long, or may have lost what it had acknowledged.
 

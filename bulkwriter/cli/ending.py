@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.left import to_do
-from ..errors import BulkwriterError, Exit, TryLater
+from ..errors import COMMITS_LOST, BulkwriterError, Exit, JournalError, TryLater
 from ..model import Counts, Summary, iso
 from ..shell import join, operand
 from ..wording import typed
@@ -86,6 +86,11 @@ def first_of(error: BaseException) -> BaseException:
         code = code_of(error)
         error = next(e for e in error.exceptions if code_of(e) == code)
     return error
+
+
+def is_of_loss(error: BaseException | None) -> bool:
+    """Whether a database that may have lost commits ended it: the same command does not pass."""
+    return isinstance(error, JournalError) and error.code == COMMITS_LOST
 
 
 def end_facts(ending: Ending) -> dict[str, str | None]:
@@ -201,7 +206,10 @@ def next_steps(ending: Ending, *, source: str, resume: str, server: Sequence[str
     ended, rows = ending.summary.ended, ending.summary.rows
     has_more = rows.not_read or (rows.total is None and ended is not None and ended.code == "limit")
     is_over = is_over and not has_more
-    if not is_over or counts.pending or counts.in_doubt or counts.failed:
+    if ending.error and is_of_loss(first_of(ending.error)):
+        again = resume if "--after-loss" in resume.split() else f"{resume} --after-loss"
+        steps.append(("once every worker of the job has ended, and not before", again))
+    elif not is_over or counts.pending or counts.in_doubt or counts.failed:
         steps.append((why_again(ending), resume))
     bad = [s for s in ("rejected", "failed", "invalid") if getattr(counts, s)]
     if bad and ending.summary.journal:

@@ -13,15 +13,16 @@ import contextlib
 import dataclasses
 import os
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..entities import Entity, entity_of
 from ..entities.completed_lessons import COMPLETED_LESSONS
-from ..errors import BulkwriterError, Exit, JournalError, UsageError
+from ..errors import BulkwriterError, Exit, JournalError, StoreGone, UsageError
 from ..events import Event
-from ..model import Counts, Ended, Rows, Summary
+from ..model import Counts, Ended, Rows, Summary, iso
 from ..postgres import jobs
 from ..postgres.address import START_S
 from ..postgres.jobs import Job, PartStanding
@@ -34,7 +35,7 @@ from ..sources.parts import MOST_PARTS
 from ..store.schema import JournalIdentity
 from . import choose, describe
 from .drive import Drive, progress_form
-from .ending import Ending, end_facts, summary_lines
+from .ending import Ending, end_facts, first_of, is_of_loss, summary_lines
 from .lifecycle import FinalReport, Invocation
 from .worker import Worker, WorkerFigures, is_take_over
 from .worker_options import work_command
@@ -130,7 +131,7 @@ class JobCommand:
             await self._worker.run()
 
     def final(self, error: BaseException | None, signal_code: int | None) -> FinalReport:
-        counts, rows, parts = self._standing(is_told=error is None)
+        counts, rows, parts, since = self._standing(error)
         own = self._worker.figures if self._worker else WorkerFigures()
         is_alive = any(part.is_held for part in parts)
         ending = Ending(summary=self._summary(counts, rows, own), title=self._title, is_alive=is_alive)
@@ -145,13 +146,14 @@ class JobCommand:
         facts = {**summary.to_json(), **end_facts(ending), **self._part_facts(parts, own)}
         if parts and not self._title:
             done = sum(not part.left for part in parts)
-            lines.insert(1, f"  parts      {done} of {len(parts)} done; {self._who_worked(own)}")
+            told = [f"  parts      {done} of {len(parts)} done; {self._who_worked(own)}"]
+            lines[1:1] = told + ([f"  as of      {as_of(parts)}: {since}"] if since else [])
         return FinalReport(ending.exit_code, facts, lines)
 
     def abandoned(self, exit_code: int) -> FinalReport:
+        own = self._worker.abandoned() if self._worker else WorkerFigures()
         parts = self._worker.parts if self._worker else []
         counts, rows = jobs.loaded_counts_of(parts)
-        own = self._worker.abandoned() if self._worker else WorkerFigures()
         facts = dataclasses.replace(self._summary(counts, rows, own), exit_code=exit_code).to_json()
         text = "aborted: what was in flight is in doubt, and whoever takes this part next looks it up.  To resume:"
         return FinalReport(exit_code, {**facts, **self._part_facts(parts, own)}, [text])
@@ -312,15 +314,22 @@ class JobCommand:
 
     # the end
 
-    def _standing(self, *, is_told: bool) -> tuple[Counts, Rows, list[PartStanding]]:
-        """How the whole job stands at the end: as the database has it, else as it was seen last."""
-        parts = self._worker.parts if self._worker else []
-        if self._job:
+    def _standing(self, error: BaseException | None) -> tuple[Counts, Rows, list[PartStanding], str]:
+        """How the whole job stands at the end: as the database has it, else as it was seen last and as this worker
+        knows it; and then why it is not as of now.
+        """
+        parts, ended_by = self._worker.parts if self._worker else [], first_of(error) if error else None
+        since = "what the database lost is not counted, so more may be written than is told here"
+        if self._job and not is_of_loss(ended_by):
+            since = "the database did not tell how they stand since then; a part that was written here is as known here"
             with contextlib.suppress(BulkwriterError), jobs.opened(self._address) as connection:
-                parts = jobs.parts_of(connection, self._job)
+                found = jobs.parts_of(connection, self._job)
+                # what was not shipped when the database went away is known here alone
+                own = {part.name: part for part in parts if part.is_ours} if isinstance(ended_by, StoreGone) else {}
+                parts, since = [own.get(part.name, part) for part in found], ""
         if self._is_load_only:
-            return Counts(), Rows(sum(part.rows for part in parts), True, 0) if parts else Rows(), parts
-        return *jobs.loaded_counts_of(parts), parts
+            return Counts(), Rows(sum(part.rows for part in parts), True, 0) if parts else Rows(), parts, since
+        return *jobs.loaded_counts_of(parts), parts, since
 
     def _summary(self, counts: Counts, rows: Rows, own: WorkerFigures) -> Summary:
         return Summary(
@@ -342,7 +351,13 @@ class JobCommand:
             "parts_done": sum(not part.left for part in parts) if parts else None,
             "parts_here": own.parts,
             "parts_held": sum(part.is_held for part in parts) if parts else None,
+            "parts_as_of": as_of(parts),
         }
+
+
+def as_of(parts: Sequence[PartStanding]) -> str | None:
+    """When the database told how these parts stand; None where it never did."""
+    return iso(min(part.seen_at for part in parts)) if parts else None
 
 
 def exit_of(counts: Counts, rows: Rows) -> Exit:

@@ -72,7 +72,8 @@ When something happens
                                 then exit 75; what only reads tries once
   a standby takes over, or a    exit 75: it may have lost what it had acknowledged.
   backup was restored           Let all workers end, then start them with
-                                --after-loss
+                                --after-loss.  Without it each start is refused
+                                with 5.  What cannot be noticed: help machines
   failed pairs are left         the same command tries them again, once
   exit 5: held                  another process has this part
 

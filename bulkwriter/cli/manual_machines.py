@@ -63,7 +63,7 @@ What happens
                                 spent before is placed by the server's Date
   a machine's clock is set      nothing: that clock decides nothing
   a standby takes over, or a    it may lack what was spent last.  As much as the quotas
-  backup was restored           allowed since its last exchange counts as spent, or all
+  backup or dump was restored   allowed since its last exchange counts as spent, or all
                                 of them where nobody knows how long that is; a note
                                 says so.  Short quotas wait until nothing can be on its
                                 way any more: --timeout and a minute
@@ -74,6 +74,14 @@ the first start on the new database:
   psql postgresql://bulk@db/ops -c "UPDATE bulkwriter.accounts SET timeline = 0"
 
 Stop the old primary first: whoever is still connected to it counts there.
+
+A copy of the database's files, or a snapshot of its disk, that is put back looks as it
+was.  Whoever was at work notices that it lacks what they wrote.  Where nobody was, and
+where only rows were put back into the tables, nobody can notice: say so yourself before
+the next start, for the quotas and for the jobs (then their workers need --after-loss):
+
+  psql postgresql://bulk@db/ops -c "UPDATE bulkwriter.accounts SET timeline = -1"
+  psql postgresql://bulk@db/ops -c "UPDATE bulkwriter.parts SET timeline = -1"
 
 A pooler such as PgBouncer must pool sessions, not transactions.
 
@@ -98,7 +106,8 @@ Workers, by what you run already
 
 bulkwriter help jobs tells what a job is.  JOB is its URL.  A worker that is killed, or
 ends with 3 or 75, is started again.  One that ends with 0 or 1 has nothing left to do.
-2, 4, 5 and 6 are yours to put right.
+2, 4, 5 and 6 are yours to put right.  So is a database that may have lost commits: it
+stops a worker with 75, and a start on it is refused with 5 until you add --after-loss.
 
 systemd: /etc/systemd/system/bulkwriter-work@.service, then systemctl daemon-reload and
 systemctl enable --now bulkwriter-work@1 bulkwriter-work@2

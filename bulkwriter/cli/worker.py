@@ -74,7 +74,7 @@ class Worker:
     """Works on one job until nothing is left; `stop` drains it.
 
     `drive_of` makes the run of a part, which sends so many pairs at most (None: all).  `parts` is how all parts stood
-    when they were last looked at.
+    when they were last looked at, but for one that was written here since then: that is as its journal here has it.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Worker:
         self._desk = Desk(is_retrying=settings.retry_rejected)
         self._rng = random.Random()  # noqa: S311 which part comes first is no secret
         self._is_stopped = asyncio.Event()
-        self._drive: Drive | None = None
+        self._drive: tuple[PartStanding, Drive] | None = None
         self._has_told_waiting = False
         self.figures = WorkerFigures(limit=settings.limit)
         self.parts: list[PartStanding] = []
@@ -127,15 +127,16 @@ class Worker:
         self._is_stopped.set()
         self._session.hurry()
         if self._drive:
-            self._drive.stop(number)
+            self._drive[1].stop(number)
         else:
             self._stderr.print(f"stopping: {number.name}; no part is being written", event="stopping")
 
     def abandoned(self) -> WorkerFigures:
-        """What this process did if it is left now; asked by another thread."""
+        """What this process did if it is left now, with `parts` as of now; asked by another thread."""
         figures = dataclasses.replace(self.figures)
-        if self._drive and (summary := self._drive.abandoned()):
+        if (now := self._drive) and (summary := now[1].abandoned()):
             figures.add(summary)
+            self._note_own(now[0], summary)
         return figures
 
     async def _join(self, part: PartStanding, own: WorkerQuotas) -> None:
@@ -147,7 +148,8 @@ class Worker:
 
     async def _take(self, part: PartStanding) -> None:
         """Bring a part to its end, unless somebody else has it by now."""
-        drive = self._drive = self._drive_of(part, self._watch, self.figures.left)
+        drive = self._drive_of(part, self._watch, self.figures.left)
+        self._drive = part, drive
         try:
             await drive.run(partial(self._begin, part))
         except (JournalError, BaseExceptionGroup) as failure:
@@ -160,9 +162,15 @@ class Worker:
         finally:
             self._drive = None
             if summary := drive.summary():
+                self._note_own(part, summary)
                 self.figures.add(summary)
                 self.figures.parts += bool(summary.attempts or summary.settled)
         await self._note_end(part)
+
+    def _note_own(self, part: PartStanding, summary: Summary) -> None:
+        """Remember how a part stands that was written here: the database may never tell."""
+        own = dataclasses.replace(part, counts=summary.abandoned().counts, is_ours=True)
+        self.parts = [own if other.name == part.name else other for other in self.parts]
 
     def _is_at_limit(self) -> bool:
         if self.figures.left == 0:

@@ -9,9 +9,10 @@ Not here: how a job comes about (`loading`), who may write a part (`lease`), wha
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -75,6 +76,10 @@ class PartStanding:
     """When its worker last shipped something."""
     row: PartRow = FREE
     """Its row as a worker sees it."""
+    seen_at: float = field(default=0.0, compare=False)
+    """When this was so, by the clock here: epoch seconds."""
+    is_ours: bool = False
+    """Whether the counts are those of the journal of this process, which wrote the part, rather than the database's."""
 
     @property
     def is_held(self) -> bool:
@@ -103,7 +108,7 @@ def part_name(index: int) -> str:
 
 def counts_of(parts: Sequence[PartStanding]) -> tuple[Counts, Rows]:
     """The counts of the whole job, and how many rows of its source no worker has read yet."""
-    names = [field.name for field in fields(Counts)]
+    names = [one.name for one in fields(Counts)]
     counts = Counts(*(sum(getattr(part.counts, name) for part in parts) for name in names))
     return counts, Rows.known(sum(part.rows for part in parts), is_exact=True, read=counts.pairs)
 
@@ -172,18 +177,18 @@ def read_parts(connection: Connection[Any], job: str) -> dict[str, PartStanding]
         " FROM bulkwriter.parts WHERE job = %s ORDER BY part",
         (job,),
     ).fetchall()
-    found = {}
+    found, now = {}, time.time()
     for part, count, counts, left, claimed_at, shipped_at, *columns in rows:
         row = PartRow(*columns)
         found[part] = PartStanding(
-            part, count, counts_in(counts), row.holder, float(left or 0.0), claimed_at, shipped_at, row
+            part, count, counts_in(counts), row.holder, float(left or 0.0), claimed_at, shipped_at, row, now
         )  # fmt: skip
     return found
 
 
 def counts_in(column: Any) -> Counts:
     """The counts of a part's journal; none before its first group."""
-    names = [field.name for field in fields(Counts)]
+    names = [one.name for one in fields(Counts)]
     numbers = [column.get(name, 0) for name in names]
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise JournalError("the counts of a part are no numbers", hint=RESTORE)

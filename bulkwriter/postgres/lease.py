@@ -18,9 +18,10 @@ from then (`PartLease.in_doubt_for_s`).  When its lease was over is known as lat
 saw the row as it is.  The database's clock may say that it was sooner, but that clock can be set.  The holder's other
 pairs were surely not sent, since no intent of them is in the log.
 
-A database with another history than that of the last claim (`session.Cluster`) may have lost commits: intents whose
-pairs were sent, and claims.  Such a part is claimed only with `after_loss`, and then nothing is looked up or sent
-before everything that the lost holder can have sent is applied and listed (`unseen_for_s`).
+A database with another history than that of the load or the last claim (`session.Cluster`) may have lost commits:
+intents whose pairs were sent, and claims.  Such a part is claimed only with `after_loss`, and then nothing is looked up
+or sent before everything that the lost holder can have sent is applied and listed (`unseen_for_s`).  A copy of the
+files that was put back has the same history: the worker whose log it lacks marks all parts of the job (`mark_lost`).
 
 Assumption: clocks since boot run alike, and while their machines do.  TURN_S is what they may differ in a lease.
 Not here: the log (`log`), connections (`session`).  Source: Gray and Cheriton, Leases, 1989.
@@ -34,7 +35,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..errors import JournalError, StoreGone
+from ..errors import COMMITS_LOST, JournalError, StoreGone
 from ..store.boot import boot_clock
 from .connect import host_name
 
@@ -54,6 +55,8 @@ CLAIM: Final = """
     WHERE job = %(job)s AND part = %(part)s AND token = %(token)s AND shipped = %(shipped)s AND holder = %(was)s
         AND lease_end IS NOT DISTINCT FROM %(lease_end)s
     RETURNING token"""
+LOST_TIMELINE: Final = -1
+"""In the row of a part: a worker saw that the database has lost commits.  No database has this timeline."""
 
 
 class PartRow(NamedTuple):
@@ -194,7 +197,8 @@ def take(
     """Claim a part that is as in `row`, and free or over (`PartWatch.left_s`), which it has been for `over_s`.  None:
     somebody else was first.
 
-    Raises `StoreGone` where the database may have lost commits, unless the claim is made after a loss.
+    Raises `JournalError` where the database may have lost commits, unless the claim is made after a loss.  (Exit code
+    5: a worker that is at work then ends with 75, and this is what meets it if it is just started again.)
     """
     holder = holder_name()
     asked: list[float] = []  # the first counts: its commit may be the one of which nobody knew
@@ -203,7 +207,7 @@ def take(
         cluster = session.cluster
         asked.append(clock())
         if has_lost(row, cluster) and not claim.after_loss:
-            raise lost_commits(f"{job}/{part}")
+            raise refused_after_loss(f"{job}/{part}")
         values = {
             **row._asdict(), "job": job, "part": part, "holder": holder, "was": row.holder, "lease_s": claim.lease_s,
             "deadline_s": claim.deadline_s, "system_id": cluster.system_id, "timeline": cluster.timeline,
@@ -217,7 +221,9 @@ def take(
     if token is None:
         return None
     was_held = not row.is_free
-    unseen_s = row.lease_s + row.deadline_s + claim.unsure_s if has_lost(row, session.cluster) else 0.0
+    unseen_s = 0.0
+    if has_lost(row, session.cluster):  # the lost claim is not in the row: it was like the one before, or like ours
+        unseen_s = max(row.lease_s, claim.lease_s) + max(row.deadline_s, claim.deadline_s) + claim.unsure_s
     return PartLease(
         job=job, part=part, token=token, holder=holder, cluster=session.cluster, shipped=row.shipped,
         lease_s=claim.lease_s, asked_at=asked[0], in_doubt_for_s=row.deadline_s - over_s if was_held else 0.0,
@@ -226,18 +232,39 @@ def take(
 
 
 def has_lost(row: PartRow, cluster: Cluster) -> bool:
-    """Whether the database may have lost commits since the last claim of a part."""
-    return bool(row.system_id) and (row.system_id, row.timeline) != cluster
+    """Whether the database may have lost commits since a part was loaded or claimed last."""
+    return (row.system_id, row.timeline) != cluster
+
+
+def mark_lost(connection: Connection, job: str) -> None:
+    """Let each later claim of a part of this job be refused unless it is made after a loss.  Raises psycopg's errors.
+
+    Also whoever writes a part is stopped at its next group: it may have claimed it without knowing.
+    """
+    connection.execute("UPDATE bulkwriter.parts SET timeline = %s WHERE job = %s", [LOST_TIMELINE, job])
+
+
+LOST_HINT: Final = (
+    "let every worker of the job end, then add --after-loss: it waits until what was sent is seen, and looks it up; "
+    "without it each start is refused"
+)
+
+
+def lost_words(part: str) -> str:
+    return (
+        f"{part}: the database is not the one to which this part was written, or was restored or promoted since: it "
+        "may have lost what it had acknowledged"
+    )
 
 
 def lost_commits(part: str) -> StoreGone:
-    return StoreGone(
-        f"{part}: the database is not the one to which this part was written, or was restored or promoted since: it "
-        "may have lost what it had acknowledged",
-        hint="let every worker of the job end, then add --after-loss: it waits until what was sent is seen, and looks "
-        "it up",
-        code="lost",
-    )
+    """For a worker that is at work."""
+    return StoreGone(lost_words(part), hint=LOST_HINT, code=COMMITS_LOST)
+
+
+def refused_after_loss(part: str) -> JournalError:
+    """For a claim."""
+    return JournalError(lost_words(part), hint=LOST_HINT, code=COMMITS_LOST)
 
 
 def claim_part(

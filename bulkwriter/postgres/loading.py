@@ -29,6 +29,7 @@ from ..store.schema import JournalIdentity
 from ..threads import begun
 from .connect import host_name
 from .jobs import DEALT_BY, Job, blocks_of, part_name
+from .session import cluster_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -209,7 +210,9 @@ def _begin(connection: Connection[Any], plan: Plan) -> None:
         )
     names = [part_name(i) for i in range(plan.parts)]
     connection.execute(
-        "INSERT INTO bulkwriter.parts(job, part) SELECT %s, name FROM unnest(%s::text[]) AS name", (plan.name, names)
+        "INSERT INTO bulkwriter.parts(job, part, system_id, timeline)"
+        " SELECT %s, name, %s, %s FROM unnest(%s::text[]) AS name",
+        (plan.name, *cluster_of(connection), names),
     )
 
 

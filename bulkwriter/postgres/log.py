@@ -5,9 +5,9 @@ keeps the counts, and adds the row.  It does so only where the row names our tok
 database's timeline of the claim.  Else it does nothing, and we ask why:
 
     the number is there already      it was committed by an earlier try of which nobody knew: done
-    another token or name            `FenceLost`: somebody took the part
     another database or timeline     `StoreGone`: what was acknowledged may be lost
-    a lower number                   the same
+    a lower number or token          the same; a name beside the same token: the token was given out twice
+    another token and name           `FenceLost`: somebody took the part
     no row                           the job was deleted: `JournalError`
 
 So a group is there once, whatever was lost on the way, and a connection that is lost is made again (`session`).  After
@@ -29,8 +29,9 @@ from ..errors import FenceLost, JournalError
 from ..model import Counts, State
 from ..store.boot import boot_clock
 from ..store.history import COUNTS
-from .lease import PartLease, has_lost, lost_commits, read_part, shown_holder
-from .session import TIMELINE, Session
+from .lease import PartLease, has_lost, lost_commits, mark_lost, read_part, shown_holder
+from .schema import TIMELINE
+from .session import Session
 
 if TYPE_CHECKING:
     from .connect import Connection
@@ -153,15 +154,15 @@ class PartLog:
             raise JournalError(f"{self.name} was deleted while it was written", hint="what was sent is on the server")
         if has_lost(row, self._session.cluster) or self._session.cluster != lease.cluster:
             raise lost_commits(self.name)
-        if (row.token, row.holder) != (lease.token, lease.holder):
-            if row.token < lease.token:
-                raise lost_commits(self.name)
+        is_ours = (row.token, row.holder) == (lease.token, lease.holder)
+        if row.token < lease.token + (not is_ours) or row.shipped < (number if is_ours else self._number):
+            mark_lost(connection, lease.job)  # nobody else may see it: the cluster and its timeline are the same
+            raise lost_commits(self.name)
+        if not is_ours:
             taken = f"was taken over by {shown_holder(row.holder)}" if row.holder else "was taken over, and given up"
             raise FenceLost(
                 f"{self.name} {taken}: our lease was over", hint="it goes on there; this process has left it alone"
             )
-        if row.shipped < number:
-            raise lost_commits(self.name)
 
 
 Asking = Callable[[Callable[["Connection"], Any]], Any]

@@ -34,7 +34,7 @@ from ..store.shipping import damaged_log, replay
 from .address import Address
 from .lease import Claim, PartWatch, claim_part
 from .log import PartLog
-from .session import ANSWER_S, Session
+from .session import ANSWER_S, Session, cluster_of
 
 if TYPE_CHECKING:
     from .connect import Connection
@@ -45,7 +45,8 @@ LEAST_ANSWER_S: Final = 2.0
 """A third of a lease is waited for an answer, but so long at least: a busy database takes a second at times."""
 MAKE_JOB: Final = """INSERT INTO bulkwriter.jobs(job, base_url, account, entity, columns, parts)
     VALUES (%s, %s, %s, %s, %s, 0) ON CONFLICT DO NOTHING"""
-MAKE_PART: Final = "INSERT INTO bulkwriter.parts(job, part) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+MAKE_PART: Final = """INSERT INTO bulkwriter.parts(job, part, system_id, timeline) VALUES (%s, %s, %s, %s)
+    ON CONFLICT DO NOTHING"""
 
 
 class PartSettings(NamedTuple):
@@ -100,8 +101,8 @@ class PartStore:
     ) -> Journal:
         """Claim the part and return its journal.  Blocks; called in the journal's thread.  `path` is not looked at.
 
-        Raises `JournalError` (held by another, of another host or entity, damaged, no database), `SourceError` (made
-        from other columns), `StoreGone` (the database does not answer, or may have lost commits).
+        Raises `JournalError` (held by another, of another host or entity, damaged, no database, lost commits),
+        `SourceError` (made from other columns), `StoreGone` (the database does not answer).
         """
         settings, address = self._settings, self.address
         identity = JournalIdentity.of(base_url, account, columns, entity)
@@ -201,7 +202,7 @@ def make_rows(connection: Connection, address: Address, identity: JournalIdentit
                 hint="name that --base-url and --account again, or another job in the URL",
             )
         if parts == 0:
-            connection.execute(MAKE_PART, [job, part])
+            connection.execute(MAKE_PART, [job, part, *cluster_of(connection)])
 
 
 def parts_folder() -> Path:

@@ -214,14 +214,27 @@ COMMENT ON TABLE bulkwriter.chunks IS 'the rows of each part in the order of the
 COMMENT ON COLUMN bulkwriter.chunks.first_seq IS 'the place in the source of its first row; last_seq: of its last one';
 """
 
-LOSS: Final = """
+HISTORY: Final = """(SELECT system_identifier::text FROM pg_control_system())
+    || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())
+    || '/' || 'bulkwriter.accounts'::regclass::oid || '/' || 'bulkwriter.parts'::regclass::oid"""
+"""Which tables these are: the cluster, the database in it, and the tables in that.  A dump that is restored makes them
+anew, also in the same cluster.  (Not their files: VACUUM FULL makes new ones.)"""
+TIMELINE: Final = "('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer"
+
+LOSS: Final = f"""
 ALTER TABLE bulkwriter.accounts ADD COLUMN system_id text NOT NULL DEFAULT '';
 ALTER TABLE bulkwriter.accounts ADD COLUMN timeline integer NOT NULL DEFAULT 0;
 COMMENT ON COLUMN bulkwriter.accounts.system_id IS
-    'the database cluster at the last exchange; another one may have lost what was spent last';
+    'cluster, database and tables at the last exchange; others may have lost what was spent last';
 COMMENT ON COLUMN bulkwriter.accounts.timeline IS
     'its timeline at the last exchange; another one may have lost what was spent last; 0: whichever, nothing was lost';
-"""
+COMMENT ON COLUMN bulkwriter.parts.system_id IS
+    'cluster, database and tables at the load or the last claim; others may have lost commits';
+COMMENT ON COLUMN bulkwriter.parts.timeline IS
+    'the timeline then; another one may have lost commits; -1: a worker saw that commits were lost';
+UPDATE bulkwriter.parts SET timeline = CASE system_id WHEN '' THEN {TIMELINE} ELSE timeline END, system_id = {HISTORY}
+    WHERE system_id IN ('', (SELECT system_identifier::text FROM pg_control_system()));
+"""  # noqa: S608 our own words
 
 STEPS: Final = (LEDGER + JOBS, LOSS)
 """What makes version 1 of nothing, version 2 of version 1, and so on."""

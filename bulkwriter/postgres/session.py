@@ -19,8 +19,8 @@ after a commit of which nobody knows.
 libpq gives up a peer that acknowledges nothing.  It waits for ever for one that acknowledges and says nothing, such as
 a proxy that stalls.  So a thread (`Watchdog`) cuts the connection of a call that is not answered within `answer_s`.
 
-`cluster` says which history of which database the connection leads to: the system identifier of the cluster and its
-timeline.  A promoted standby, and a backup that was restored, are other timelines, and may have lost commits.
+`cluster` says which history of which tables the connection leads to: cluster, database and tables (`schema.HISTORY`),
+and the timeline.  A promoted standby, a backup and a dump that were restored are others, and may have lost commits.
 
 Invariants: only its thread uses the connection; the socket is cut only while a call is under way.
 Not here: what is asked (`lease`, `log`).  Source: postgresql.org/docs/current/continuous-archiving.html, timelines.
@@ -42,7 +42,7 @@ from ..errors import BulkwriterError, JournalError, StoreGone
 from ..threads import started
 from .address import Address
 from .connect import PostgresProblem, Problem, connect, problem_of
-from .schema import check
+from .schema import HISTORY, TIMELINE, check
 
 if TYPE_CHECKING:
     from .connect import Connection
@@ -60,8 +60,6 @@ TOLD_S: Final = 3.0
 """A restart of a database takes less, and nobody needs to know."""
 LOOK_S: Final = 0.5
 """How often the cutting thread looks."""
-TIMELINE: Final = "('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer"
-PLACE: Final = "SELECT pg_is_in_recovery(), (SELECT system_identifier::text FROM pg_control_system())"
 STANDBY: Final = Problem("the database is a standby, which takes no writes", "name the primary in the URL", passes=True)
 
 
@@ -88,7 +86,7 @@ STORE: Final = Telling(
 
 
 class Cluster(NamedTuple):
-    """The history of a database."""
+    """The history of our tables (`schema.HISTORY`, `schema.TIMELINE`)."""
 
     system_id: str
     timeline: int
@@ -198,11 +196,10 @@ class Session:
         self._connection = connection = self._opened(self.address)  # which has a time limit of its own
         with self._answering(connection):
             check(connection, self.address)
-            is_standby, system_id = connection.execute(PLACE).fetchone() or (True, "")
+            (is_standby,) = connection.execute("SELECT pg_is_in_recovery()").fetchone() or (True,)
             if is_standby:
                 raise PostgresProblem(STANDBY)
-            (timeline,) = connection.execute(f"SELECT {TIMELINE}").fetchone() or (0,)
-        self.cluster = Cluster(str(system_id), int(str(timeline)))
+            self.cluster = cluster_of(connection)
 
     def _answering(self, connection: Connection) -> contextlib.AbstractContextManager[None]:
         answer_s = min(self._answer_s, HURRY_S) if self._hurries.is_set() else self._answer_s
@@ -213,6 +210,13 @@ class Session:
         if connection is not None:
             with contextlib.suppress(Exception):  # it is of no use any more, whatever it says
                 connection.close()
+
+
+def cluster_of(connection: Connection) -> Cluster:
+    """Which history of which tables a connection to a primary leads to.  Raises psycopg's errors."""
+    found = connection.execute(f"SELECT {HISTORY}, {TIMELINE}").fetchone()
+    assert found is not None
+    return Cluster(str(found[0]), int(str(found[1])))
 
 
 class Watchdog:

@@ -23,7 +23,17 @@ from bulkwriter.cli.ending import (
     resume_command,
     summary_lines,
 )
-from bulkwriter.errors import BulkwriterError, ConfigurationStop, Exit, JournalError, SourceError, TryLater, UsageError
+from bulkwriter.errors import (
+    COMMITS_LOST,
+    BulkwriterError,
+    ConfigurationStop,
+    Exit,
+    JournalError,
+    SourceError,
+    StoreGone,
+    TryLater,
+    UsageError,
+)
 from bulkwriter.model import Counts, Ended, Rows, Summary
 from tests.conftest import CANARY
 
@@ -49,6 +59,14 @@ def test_of_two_errors_the_earlier_in_the_order_gives_the_code(
     both = ExceptionGroup("", [b("b"), a("a")])
     assert code_of(both) == a.exit_code
     assert isinstance(first_of(both), a)
+
+
+@pytest.mark.parametrize("kind", [JournalError, StoreGone])
+@pytest.mark.parametrize("given", ["", " --after-loss"])
+def test_what_follows_lost_commits_is_a_start_after_a_loss(kind: type[JournalError], given: str) -> None:
+    end = ended(error=ExceptionGroup("", [kind("x", code=COMMITS_LOST)]), pending=3)
+    ((why, command),) = next_steps(end, source="j", resume=f"bulkwriter work URL{given}")
+    assert (command, "every worker of the job has ended" in why) == ("bulkwriter work URL --after-loss", True)
 
 
 def test_a_signal_comes_before_all_but_usage() -> None:

@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bulkwriter.cli.worker import Worker, is_take_over, quotas_of
-from bulkwriter.errors import FenceLost, JournalError
+from bulkwriter.errors import FenceLost, JournalError, StoreGone
 from bulkwriter.events import Stopping
 from bulkwriter.model import Counts, Summary
-from bulkwriter.postgres.jobs import find, opened
+from bulkwriter.postgres.jobs import find, loaded_counts_of, opened
 from bulkwriter.postgres.loading import load
 from bulkwriter.settings import Settings
 from tests.postgres.test_loading import PLAN, source_of, text
@@ -32,8 +34,10 @@ class Said(list[str]):
 class FakeDrive:
     """The run of a part that ends as `end` says, once the part is open; `attempts` are what it sent."""
 
-    def __init__(self, end: Callable[[], object], *, attempts: int = 0, error: Exception | None = None) -> None:
-        self._end, self._attempts, self._error = end, attempts, error
+    def __init__(
+        self, end: Callable[[], object], *, attempts: int = 0, error: Exception | None = None, created: int = 0
+    ) -> None:
+        self._end, self._attempts, self._error, self._created = end, attempts, error, created
 
     async def run(self, begins: Callable[[], Awaitable[object]]) -> None:
         if isinstance(self._error, JournalError) and self._error.code == "held":
@@ -47,7 +51,11 @@ class FakeDrive:
         pass
 
     def summary(self) -> Summary:
-        return Summary(counts=Counts(), journal=None, attempts=self._attempts)
+        counts = Counts(created=self._created, pending=3)
+        return Summary(counts=counts, journal=None, attempts=self._attempts, under_way=2)
+
+    def abandoned(self) -> Summary:
+        return self.summary().abandoned()
 
 
 def test_a_take_over_is_one_note_and_parts_are_told_once_they_are_ours(postgres: Database, tmp_path: Path) -> None:
@@ -77,6 +85,34 @@ def test_a_take_over_is_one_note_and_parts_are_told_once_they_are_ours(postgres:
     asyncio.run(main())
     assert [line.partition(" ")[0] for line in said] == ["part", "backfill/1", "part"]
     assert (worker.figures.parts, worker.figures.attempts) == (1, 3)
+
+
+def test_what_was_written_here_is_known_though_the_database_is_gone(postgres: Database, tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    async def main() -> Worker:
+        with opened(postgres.address) as connection:
+            await load(connection, source_of(tmp_path, text(20)), PLAN)
+            job = find(connection, PLAN.name)
+        assert job
+
+        def end() -> None:
+            assert worker.abandoned().attempts == 4
+            seen.append(loaded_counts_of(worker.parts)[0])
+
+        drive: Any = FakeDrive(end, attempts=4, error=StoreGone("away"), created=2)
+        settings = Settings(base_url="http://127.0.0.1:9")
+        worker = Worker(Said(), postgres.address, job, settings, drive_of=lambda part, watch, limit: drive)  # type: ignore[arg-type]
+        with pytest.raises(StoreGone):
+            await worker.run()
+        return worker
+
+    worker = asyncio.run(main())
+    counts, rows = loaded_counts_of(worker.parts)
+    assert (counts.created, counts.in_doubt, counts.pending, rows.total) == (2, 2, 16, 20)
+    assert seen == [counts]
+    assert [part.is_ours for part in worker.parts].count(True) == 1
+    assert all(part.seen_at > 0 for part in worker.parts)
 
 
 def test_only_a_take_over_is_left_to_the_worker_to_tell() -> None:

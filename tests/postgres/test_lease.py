@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bulkwriter.errors import Exit, JournalError, StoreGone
-from bulkwriter.postgres.lease import TURN_S, PartRow, PartWatch, claim_part, take
+from bulkwriter.errors import COMMITS_LOST, Exit, JournalError
+from bulkwriter.postgres.lease import TURN_S, PartRow, PartWatch, claim_part, has_lost, take
 from bulkwriter.postgres.session import Session
 from tests.postgres_server import Database
 from tests.support.part_hand import CLAIM, JOB, PART, Hand, Lossy, made, row_of, session_at
@@ -25,7 +25,7 @@ def test_a_free_part_is_claimed_at_once_and_each_claim_has_a_higher_token(sessio
     row = row_of(session)
     assert (lease.token, row.token, row.holder, row.lease_s, row.deadline_s) == (1, 1, lease.holder, 30.0, 90.0)
     assert (row.system_id, row.timeline) == session.cluster == lease.cluster
-    assert session.cluster.system_id.isdigit()
+    assert all(word.isdigit() for word in session.cluster.system_id.split("/"))
     assert (lease.in_doubt_for_s, lease.unseen_for_s, hand.told) == (0.0, 0.0, [])
     assert lease.over_s() == 0.0
     hand.now += 30.0 - TURN_S
@@ -100,9 +100,9 @@ def test_a_database_of_another_history_is_claimed_only_after_a_loss_and_then_lat
     Hand().claim(session)
     for change in ("timeline = timeline - 1", "timeline = timeline + 1, system_id = '12'"):
         postgres.sql(f"UPDATE bulkwriter.parts SET {change}, holder = ''")
-        with pytest.raises(StoreGone, match="may have lost") as caught:
+        with pytest.raises(JournalError, match="may have lost") as caught:
             Hand().claim(session)
-        assert (caught.value.exit_code, caught.value.code) == (Exit.TRY_LATER, "lost")
+        assert (caught.value.exit_code, caught.value.code) == (Exit.JOURNAL, COMMITS_LOST)
         assert "--after-loss" in caught.value.hint.typed
     assert row_of(session).token == 1
     lease = Hand().claim(session, CLAIM._replace(after_loss=True))
@@ -110,6 +110,29 @@ def test_a_database_of_another_history_is_claimed_only_after_a_loss_and_then_lat
     row = row_of(session)
     assert (row.system_id, row.timeline) == session.cluster
     assert Hand().claim(session).unseen_for_s == 0.0
+
+
+def test_a_part_that_was_never_claimed_belongs_to_the_database_that_it_was_loaded_into(
+    session: Session, postgres: Database
+) -> None:
+    """A lost claim is not in the row: what its holder can have sent is waited for as if it was one like ours."""
+    assert (row_of(session).system_id, row_of(session).timeline) == session.cluster
+    postgres.sql("UPDATE bulkwriter.parts SET timeline = timeline + 1")
+    with pytest.raises(JournalError, match="may have lost"):
+        Hand().claim(session)
+    assert Hand().claim(session, CLAIM._replace(after_loss=True)).unseen_for_s == 30.0 + 90.0 + 65.0
+
+
+@pytest.mark.parametrize("table", ["parts", "accounts"])
+def test_a_dump_that_is_restored_into_the_same_cluster_shows(session: Session, postgres: Database, table: str) -> None:
+    """It makes the tables anew."""
+    before = session.cluster
+    postgres.sql(f"ALTER TABLE bulkwriter.{table} RENAME TO old")
+    postgres.sql(f"CREATE TABLE bulkwriter.{table} (LIKE bulkwriter.old INCLUDING ALL)")
+    postgres.sql(f"INSERT INTO bulkwriter.{table} SELECT * FROM bulkwriter.old")
+    session.rest()
+    row = row_of(session)
+    assert (session.cluster.timeline, has_lost(row, session.cluster)) == (before.timeline, True)
 
 
 def test_a_claim_whose_reply_was_lost_is_ours_and_counts_from_its_first_question(

@@ -139,12 +139,15 @@ def test_groups_come_back_in_order_page_by_page(log: PartLog, other: Session, po
         ("shipped = 1", StoreGone, "may have lost"),
         ("timeline = timeline - 1", StoreGone, "may have lost"),
         ("token = 0", StoreGone, "may have lost"),
-        ("holder = ''", FenceLost, "and given up"),
+        ("token = 2, shipped = 1", StoreGone, "may have lost"),
+        ("holder = ''", StoreGone, "may have lost"),
+        ("holder = '', token = 2", FenceLost, "and given up"),
     ],
 )
 def test_a_log_that_is_not_as_it_was_left_ends_the_work(
-    log: PartLog, postgres: Database, change: str, kind: type[JournalError], words: str
+    log: PartLog, session: Session, postgres: Database, change: str, kind: type[JournalError], words: str
 ) -> None:
+    """A copy of the database that was put back has the same history: each later start is refused nevertheless."""
     for group in (b"one", b"two"):
         log.ship(group, COUNTS)
     postgres.sql(f"UPDATE bulkwriter.parts SET {change}")
@@ -152,6 +155,10 @@ def test_a_log_that_is_not_as_it_was_left_ends_the_work(
         log.ship(b"three", COUNTS)
     assert type(caught.value) is kind
     assert len(kept(postgres)) == 2
+    if kind is StoreGone:
+        with pytest.raises(JournalError, match="may have lost"):
+            Hand().claim(session)
+    assert Hand().claim(session, CLAIM._replace(after_loss=True)).unseen_for_s == (185.0 if kind is StoreGone else 0.0)
 
 
 def test_a_job_that_was_deleted_ends_the_work(log: PartLog, postgres: Database) -> None:
