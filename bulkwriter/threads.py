@@ -10,15 +10,16 @@ Not here: what the threads do, and how they end.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .errors import UsageError
-from .guarded import guarded
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -37,6 +38,8 @@ def started(target: Callable[..., Any], *args: Any, name: str) -> threading.Thre
 
 def begun(call: Callable[[], T], *, name: str) -> tuple[threading.Thread, asyncio.Future[T]]:
     """A thread that makes one call, and the future of what comes of it."""
+    import asyncio  # here, since a slip on the command line needs no loop
+
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
     return started(answer, call, future, loop, name=name), future
@@ -44,6 +47,8 @@ def begun(call: Callable[[], T], *, name: str) -> tuple[threading.Thread, asynci
 
 def answer(call: Callable[[], T], future: asyncio.Future[T], loop: asyncio.AbstractEventLoop) -> None:
     """In a thread: make the call, and have the loop give the future what came of it."""
+    from .guarded import guarded
+
     tell = carried_out(call, future)
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
         loop.call_soon_threadsafe(guarded(tell, partial(fail, future)))

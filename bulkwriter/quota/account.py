@@ -33,12 +33,14 @@ from ..model import QuotaWindow
 from .exchange import Answer, Ask, BootPlace, Changes, HeldUnits, Lease, LedgerRows, SpentRow
 from .forecast import DAY_S, KINDS, MINUTE_S, REFUSED, TAKEN, Grant, Spending, end_of, kinds_of, minute_of, part_of
 from .leases import BATCH_S, GRACE_S, LEASE_S, SOON_S
-from .others import ACTIVE_S, Others
+from .others import Others
 from .placing import AHEAD_S, placed
 from .short import LOOK_S, ClientRow, ShortWindows, key_of, span_of, step_in, unpacked
 from .throttles import Learnt, learn, stretched, tried
 from .windows import ANY, SLACK, WRITE, concerned, is_short, pace_of, tightest
 
+ACTIVE_S: Final = 2.0
+"""So long after its lease, or after its next request would have gone by its pace, a client counts as at work."""
 PLENTY: Final = 1 << 20
 """Units that are granted where no window says how many."""
 PART: Final = 100

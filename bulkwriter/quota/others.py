@@ -23,8 +23,6 @@ RECENT_S: Final = 600.0
 """Measured over so long.  More would count those who have ended, less would be uneven."""
 SAMPLE: Final = 10
 """Fewer writes tell nothing."""
-ACTIVE_S: Final = 2.0
-"""So long after its lease, or after its next request would have gone by its pace, a client counts as at work."""
 
 
 class Others:
@@ -53,7 +51,7 @@ class Others:
 
 
 def at_work(rows: LedgerRows, place: BootPlace, now: float) -> int:
-    """How many clients have units at this moment, or had some a moment ago."""
+    """How many clients have units at this moment, or have said when they ask for some; who has ended has none."""
     if not rows.short or not rows.short.place.has_clock_of(place):
         return 0
-    return sum(1 for one in unpacked(rows.short.packed).holders.values() if one.until + ACTIVE_S > now)
+    return sum(1 for one in unpacked(rows.short.packed).holders.values() if one.until > now)

@@ -30,6 +30,7 @@ from bulkwriter.server_client import ServerClient
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
 from bulkwriter.store.journal_writer import JournalWriter
+from bulkwriter.threads import give
 from bulkwriter.verify.expected import ExpectedPairs
 from bulkwriter.verify.session import ServerSession
 from bulkwriter.verify.undo import Undo
@@ -105,7 +106,7 @@ class LyingAssembly(SimAssembly):
 
 async def sleep_in(loop: VirtualLoop, delay_s: float) -> None:
     future = loop.create_future()
-    loop.call_later(delay_s, future.set_result, None)
+    loop.call_later(delay_s, give, future, None)  # who waited may have been cancelled
     await future
 
 
