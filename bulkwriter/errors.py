@@ -116,7 +116,8 @@ COMMITS_LOST = "lost"
 class StoreGone(JournalError):
     """The database that keeps the journal did not answer for too long, or may have lost what it had acknowledged.
 
-    Nothing is sent after this error.  What had been sent is in doubt where its outcome was not kept there.
+    Nothing is sent after this error, which ends the writer: a new one goes on once the database is back.  What had been
+    sent is in doubt where its outcome was not kept there, and the new one looks it up.
     """
 
     exit_code = Exit.TRY_LATER

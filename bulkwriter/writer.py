@@ -302,7 +302,7 @@ class BulkWriter:
         was not applied, and it goes on when it can; `TryLater` for a new pair while a quota is spent with
         `on_quota="stop"`, until its window opens, and at close for a pair that was not sent, whose row is then
         `pending` if it was given before; `Backlogged` if `timeout` ends before there is room for the pair; `UsageError`
-        for what is no pair; and the error that ended the writer for good.
+        for what is no pair; and the error that ended the writer for good (`StoreGone`: its database was away too long).
         """
         self._require_able()
         singles, retries = self._singles, checked_retry(retry)

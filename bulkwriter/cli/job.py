@@ -38,7 +38,7 @@ from .drive import Drive, progress_form
 from .ending import Ending, end_facts, first_of, is_of_loss, summary_lines
 from .lifecycle import FinalReport, Invocation
 from .worker import Worker, WorkerFigures, is_take_over
-from .worker_options import work_command
+from .worker_options import hidden, work_command
 
 if TYPE_CHECKING:
     import signal
@@ -137,7 +137,8 @@ class JobCommand:
         ending = Ending(summary=self._summary(counts, rows, own), title=self._title, is_alive=is_alive)
         if self._title:
             command = work_command(self._address, self._options)
-            ending = dataclasses.replace(ending, next=(("work on it, on as many machines as you like", command),))
+            why = f"work on it, on as many machines as you like{hidden(self._address, self._options)}"
+            ending = dataclasses.replace(ending, next=((why, command),))
         ending = dataclasses.replace(ending, error=error, signal_code=signal_code)
         summary = dataclasses.replace(ending.summary, exit_code=ending.exit_code)
         server = choose.server_options(self._options)

@@ -1,8 +1,9 @@
 """The options of a worker of a job, as its command line has them: for whoever pastes it, and for nodes of a cluster.
 
 All that was given goes along, from wherever it came, but for how this process tells things: a worker without the same
-ledger, quotas and waits would spend the account's limits a second time.  No secret is ever among them: the URL of a
-database is shown without its password, and so is a proxy.
+ledger, quotas and waits would spend the account's limits a second time.  No secret is ever among them: the URL of a job
+is shown without its password, and so is a proxy.  A ledger with a password is left out (`hidden`): a command line
+cannot have it, so it came from the environment or the user's own file, and without its password it would be another.
 
 Pure.
 """
@@ -40,9 +41,20 @@ def work_command(address: Address, given: Mapping[str, Any]) -> str:
     """The `bulkwriter work` that works on this job as these options say, safe to paste and to show."""
     words = ["bulkwriter", "work", operand(str(address))]
     for name, flag, value in options_of(given):
+        if getattr(value, "secrets", ()):
+            continue
         text = choose.without_password(str(value)) if name == "proxy" else shown(value)
         words += [flag] if value is True else [flag, text]
     return join(words)
+
+
+def hidden(address: Address, given: Mapping[str, Any]) -> str:
+    """What a worker needs besides its command line, in words; "" for nothing."""
+    needs = ["BULKWRITER_LEDGER as it is here"] * any(
+        getattr(value, "secrets", ()) for _, _, value in options_of(given)
+    )
+    needs += ["PGPASSWORD or ~/.pgpass for the job's database"] * bool(address.secrets)
+    return f", each with {' and '.join(needs)}" if needs else ""
 
 
 def shown(value: object) -> str:

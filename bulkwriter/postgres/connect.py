@@ -66,7 +66,10 @@ PASSING_STATES: Final = ("08", "40", "53", "57", "58", "55000", "55P03", "25006"
 NO_SCHEMA: Final = ("42P01", "3F000", "42703", "42P10")
 NO_RIGHT: Final = "42501"
 READ_ONLY: Final = "25006"
-STANDBY: Final = "it is a standby: name all hosts, and end the URL with ?target_session_attrs=read-write"
+STANDBY: Final = (
+    "a standby takes no writes: name all hosts, and end the URL with ?target_session_attrs=read-write.  A primary "
+    "takes none where default_transaction_read_only is on for it, the database or the role"
+)
 INIT: Final = "bulkwriter ledger init URL makes the tables, or brings older ones up to date"
 GRANT: Final = "bulkwriter ledger init URL --grant ROLE, as their owner, gives ROLE what it needs"
 MOST_WORDS: Final = 300

@@ -165,6 +165,12 @@ def test_what_a_job_refuses(here: Here, source: Path, postgres: Database, tmp_pa
         done = here(*command)
         assert (done.code, words in done.err) == (code, True), (command, done.err)
         assert "secret-word" not in done.err
+    postgres.sql("UPDATE bulkwriter.parts SET timeline = timeline + 1")
+    done = here("work", job, *url, "--json")
+    assert (done.code, done.json["pending"], "may have lost" in done.err) == (5, 600, True), done.err
+    assert f"'{job}' {' '.join(url)} --json --after-loss" in done.err
+    assert "what the database lost is not counted" in done.err
+    assert done.json["parts_as_of"]
     postgres.server.stop()
     done = here("work", job, *url, "--json", "--give-up-after=0.01")
     assert (done.code, done.json["attempts"]) == (75, 0)

@@ -13,6 +13,8 @@ import pytest
 from bulkwriter.cli.manual_machines import MACHINES
 from bulkwriter.postgres import schema
 from bulkwriter.postgres.connect import PostgresProblem, connect
+from bulkwriter.postgres.lease import has_lost, read_part
+from bulkwriter.postgres.session import cluster_of
 from tests.postgres_server import Database, PostgresServer
 
 TABLES = ("version", "accounts", "spent", "learnt", "clients", "jobs", "parts", "groups", "chunks")
@@ -28,6 +30,23 @@ def test_they_are_made_once(postgres_server: PostgresServer) -> None:
         assert schema.make(connection) == schema.VERSION
         schema.check(connection, database.address)
         assert connection.execute("SELECT account FROM bulkwriter.accounts").fetchall() == [("a",)]
+
+
+def test_parts_of_version_1_belong_to_the_tables_that_are_brought_up_to_date(postgres_server: PostgresServer) -> None:
+    """Or each worker would be refused: they look like those of another database."""
+    database = postgres_server.database(has_tables=False)
+    with closing(connect(database.address)) as connection:
+        connection.execute("CREATE SCHEMA bulkwriter")
+        connection.execute(schema.STEPS[0].encode())
+        connection.execute("CREATE TABLE bulkwriter.version AS SELECT 1 AS version")
+        connection.execute("INSERT INTO bulkwriter.jobs(job, base_url, entity, parts) VALUES ('j', 'u', 'e', 3)")
+        add = "INSERT INTO bulkwriter.parts(job, part, system_id, timeline) VALUES "
+        ours = "(SELECT system_identifier::text FROM pg_control_system())"
+        connection.execute(f"{add}('j', '1', '', 0), ('j', '2', {ours}, 1), ('j', '3', {ours}, 9)".encode())
+        assert schema.make(connection) == 1
+        cluster = cluster_of(connection)
+        found = [read_part(connection, "j", part) for part in "123"]
+    assert [row is not None and has_lost(row, cluster) for row in found] == [False, False, True]
 
 
 def test_the_module_names_every_table_and_each_is_explained(postgres: Database) -> None:
