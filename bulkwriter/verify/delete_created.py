@@ -22,6 +22,8 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
+from ..core.dedupe import PairSet
+from ..errors import ConfigurationStop
 from ..listing.baseline import Baseline
 from ..model import State
 from ..net.api import ListedRecord
@@ -31,6 +33,7 @@ from ..store.journal_writer import JournalWriter
 from ..store.schema import ExportRow
 from .deletes import Fate
 from .session import ServerSession
+from .verify import perhaps_hidden
 
 ROUNDS: Final = 3
 """DELETEs of one id that are answered while lists still show it, `list_lag_s` apart, before it is left in doubt."""
@@ -90,11 +93,17 @@ class CreatedDeleter:
         self._list_lag_s = list_lag_s
         self._unanswered: set[int] = set()  # seqs of records that a DELETE was sent for, without an answer
         self.tally = Deletions()
+        self.shown = PairSet()
+        """Pairs of records that reads by id or lists, have shown: this token sees their first and second ids."""
+        self.hidden: list[int] = []
+        """Record ids that this token may not see."""
 
     async def batch(self, rows: Sequence[ExportRow]) -> list[ExportRow]:
         """Delete the records of at most `IDS_PER_CALL` rows; returns the rows whose records a read did not show."""
         shown = await self._shown(rows)
         ours, absent = [], []
+        for record in shown.values():
+            self.shown.add(record.pair)
         for row in rows:
             seen = shown.get(row.record_id or 0)
             if seen is None:
@@ -158,6 +167,31 @@ class CreatedDeleter:
         if rows:
             await self._store.settle([as_pending(row, is_deleted=row.seq in deleted) for row in rows])
         self.tally.add_gone(len(rows), deleted=len(deleted))
+
+    async def note_absent(self, rows: Sequence[ExportRow]) -> None:
+        """Note as gone what neither reads by id nor lists show, except what this token may not see: that stays.
+
+        An undo that was killed saw what it had begun to delete, so of these rows nothing is hidden.
+        """
+        created = PairSet(row.pair for row in rows if row.pair and row.state is State.CREATED)
+        hidden = perhaps_hidden(self.shown, created, created, PairSet())
+        gone = []
+        for row in rows:
+            if row.state is State.CREATED and row.pair and row.pair in hidden:
+                self.hidden.append(row.record_id or 0)
+            else:
+                gone.append(row)
+        await self.note_gone(gone)
+
+    def hidden_error(self) -> ConfigurationStop:
+        """What to tell where records are `hidden`."""
+        some = ", ".join(map(str, self.hidden[:3])) + (", …" if len(self.hidden) > 3 else "")
+        return ConfigurationStop(
+            f"this token does not see {len(self.hidden)} of the records that this run made (Id {some}): "
+            "its user lacks their location, or somebody deleted them",
+            hint="the same command with a token whose user sees every location deletes them; if somebody has deleted "
+            "them, a run of these pairs needs a new journal",
+        )
 
     async def _leave(self, row: ExportRow, pair: tuple[int, int] | None) -> None:
         """Note that the record is not ours to delete: it holds another pair, or (None) was there before the run."""

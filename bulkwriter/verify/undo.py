@@ -4,7 +4,8 @@
     created, and doubts that a killed undo left with their record id
         --read by id, compare, delete, read again-->  pending                (`delete_created`)
         --not shown by id-->  lists that can be believed, at least `list_lag_s` after the start:
-                              there after all: as above;  not there: pending
+                              there after all: as above;  not there: pending, or
+                              created as before where this token may not see it (`note_absent`)
 
 `existing` rows are never touched, nor what was there before the run began (`listing.baseline`).  Durable and resumable:
 each step is in the journal before the next depends on it, so the same command after a kill comes to the same end, and a
@@ -29,6 +30,7 @@ from ..errors import BulkwriterError, Exit
 from ..listing.baseline import Baseline
 from ..listing.coverage import Coverage
 from ..listing.lists import Filters, ListFailed
+from ..listing.visibility import wanted_of
 from ..model import Intent, QuotaWindow, State
 from ..net.api import IDS_PER_CALL, ListedRecord, ListPage
 from ..net.calls import LANES
@@ -265,7 +267,7 @@ class Undo(UndoStanding):
         await self._stop.sleep(max(0.0, self._started_at + self._settings.list_lag_s - self._session.clock()))
         by_id = {row.record_id: row for row in rows}
         shown = await self._session.retry(partial(self._find_in_step, by_id))
-        await self._deleter.note_gone([row for row in rows if row.record_id not in shown])
+        await self._deleter.note_absent([row for row in rows if row.record_id not in shown])
         found = [by_id[i] for i, seen in shown.items() if await self._deleter.is_ours(by_id[i], seen)]
         for at in range(0, len(found), IDS_PER_CALL):
             await self._deleter.delete(found[at : at + IDS_PER_CALL])
@@ -280,17 +282,20 @@ class Undo(UndoStanding):
     async def _find(self, by_id: Mapping[int | None, ExportRow]) -> dict[int, ListedRecord]:
         """Which of these records whole lists show, and as what."""
         shown: dict[int, ListedRecord] = {}
+        pairs = [row.pair for row in by_id.values() if row.pair]
+        firsts, seconds = wanted_of(pairs)
 
         async def get_page(filters: Filters, number: int) -> ListPage:
             page = await self._session.get_page(filters, number)
             for (record_id, pair), created_on in zip(page.records, page.created_on, strict=True):
+                if pair[0] in firsts or pair[1] in seconds:
+                    self._deleter.shown.add(pair)
                 if record_id in by_id:
                     shown[record_id] = ListedRecord(record_id, pair, created_on)
             return page
 
         coverage = Coverage(get_page, self._session.entity.filters, retry=self._session.retry)
         await coverage.begin()
-        pairs = [row.pair for row in by_id.values() if row.pair]
         for at in range(0, len(pairs), COVER_PAIRS):
             await coverage.cover(pairs[at : at + COVER_PAIRS])
         return shown
@@ -298,3 +303,5 @@ class Undo(UndoStanding):
     def _raise(self) -> None:
         if self._stop.error:
             raise self._stop.error
+        if self._deleter.hidden:
+            raise self._deleter.hidden_error()

@@ -312,3 +312,16 @@ def test_the_plan_tells_the_time_that_quotas_take() -> None:
     assert [UndoPlan(n, 0).least_s(windows) for n in (0, 1, 2_500, 2_501)] == [0, 0, 41 * 60, 86_400]
     assert UndoPlan(101, 0).reads == 6
     assert UndoPlan(101, 0).least_s(()) == 0
+
+
+def test_a_lesson_of_which_this_token_sees_nothing_is_not_noted_as_gone() -> None:
+    world = World(60)
+    hidden = {i: world.server.records.pop(i) for i, pair in zip(world.ids, world.pairs, strict=True) if pair[0] == 2}
+    del world.server.records[world.ids[0]]  # somebody deleted one of a lesson that is shown
+    with pytest.raises(ConfigurationStop, match=f"does not see {len(hidden)} of the records"):
+        world.undo()
+    assert (world.undone.tally.gone, world.undone.tally.deleted) == (1, 59 - len(hidden))
+    assert {i for state, i in world.states().values() if state is State.CREATED} == set(hidden)
+    world.server.records.update(hidden)  # a token that sees them
+    assert world.undo().tally.deleted == len(hidden)
+    assert (world.server.records, world.states()) == (world.untouched, world.before)
