@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..errors import FenceLost, JournalError
+from ..errors import FenceLost, JournalError, StoreGone
 from ..events import Event, Stopping
 from ..model import Ended, Summary
 from ..postgres.connect import host_name
@@ -34,7 +34,7 @@ from ..quota.ledger import ledger_path
 from ..run.summary import AT_LIMIT
 from ..settings import Settings
 from . import describe
-from .ending import first_of
+from .ending import first_of, is_of_loss
 from .stderr import Stderr
 
 if TYPE_CHECKING:
@@ -156,7 +156,11 @@ class Worker:
             error = first_of(failure)
             if isinstance(error, FenceLost):
                 self._stderr.note(error.message)
-            elif not (isinstance(error, JournalError) and error.code == "held"):  # somebody was first
+            elif not isinstance(error, JournalError):
+                raise
+            elif is_of_loss(error) and self.figures.parts:  # who is at work is stopped by it; only a start is refused
+                raise StoreGone(error.message, hint=error.hint, code=error.code) from None
+            elif error.code != "held":  # somebody was first
                 raise
             return
         finally:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bulkwriter.cli.worker import Worker, is_take_over, quotas_of
-from bulkwriter.errors import FenceLost, JournalError, StoreGone
+from bulkwriter.errors import COMMITS_LOST, FenceLost, JournalError, StoreGone
 from bulkwriter.events import Stopping
 from bulkwriter.model import Counts, Summary
 from bulkwriter.postgres.jobs import find, loaded_counts_of, opened
@@ -113,6 +113,28 @@ def test_what_was_written_here_is_known_though_the_database_is_gone(postgres: Da
     assert seen == [counts]
     assert [part.is_ours for part in worker.parts].count(True) == 1
     assert all(part.seen_at > 0 for part in worker.parts)
+
+
+@pytest.mark.parametrize("parts_before", [0, 1])
+def test_lost_commits_stop_a_worker_with_75_and_refuse_a_start_with_5(
+    postgres: Database, tmp_path: Path, parts_before: int
+) -> None:
+    refused = JournalError("may have lost", hint="--after-loss", code=COMMITS_LOST)
+    drives: list[Any] = [FakeDrive(lambda: None, attempts=1)] * parts_before + [FakeDrive(lambda: None, error=refused)]
+
+    async def main() -> None:
+        with opened(postgres.address) as connection:
+            await load(connection, source_of(tmp_path, text(20)), PLAN)
+            job = find(connection, PLAN.name)
+        assert job
+        settings = Settings(base_url="http://127.0.0.1:9")
+        worker = Worker(Said(), postgres.address, job, settings, drive_of=lambda part, watch, limit: drives.pop(0))  # type: ignore[arg-type]
+        await worker.run()
+
+    with pytest.raises(JournalError, match="may have lost") as caught:
+        asyncio.run(main())
+    assert (caught.value.exit_code, caught.value.code) == ([5, 75][parts_before], COMMITS_LOST)
+    assert caught.value.hint.typed == "--after-loss"
 
 
 def test_only_a_take_over_is_left_to_the_worker_to_tell() -> None:
