@@ -26,7 +26,7 @@ from .lists import ListFailed
 FEWEST_HIDDEN: Final = 2
 SEES_ALL: Final = (
     "use a token whose user sees every location, such as a full administrator's; "
-    "if somebody deleted these records, look up by hand the pairs in doubt: `bulkwriter export` lists them"
+    "if somebody deleted these records, look up the pairs in doubt by hand"
 )
 """The hint where lists hide records of the run."""
 

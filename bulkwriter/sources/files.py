@@ -244,7 +244,7 @@ class FileStream:
             raise SourceError(
                 f"{self._name} ended within a line: what writes to it may have died, and 3,2 may be the begin of 3,20",
                 hint="this row is not sent, and those before it are kept: give the whole input again; if that was all, "
-                "end its last line, as in (cat pairs.csv; echo) | bulkwriter run -",
+                "end its last line too, as (cat pairs.csv; echo) does",
             )
         try:
             if self._watch is not None:

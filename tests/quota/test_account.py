@@ -308,10 +308,10 @@ def test_clients_at_work_are_those_that_have_units_now() -> None:
     one.ask(True)
     other.ask(True)
     assert [at_work(book.rows, place, NOW) for place in (HERE, BEFORE)] == [2, 0]
-    other.ask(is_last=True, now=NOW + 1.0)
-    assert [at_work(book.rows, HERE, NOW + later) for later in (2.5, 9.0)] == [2, 0]
+    other.ask(is_last=True, now=NOW + 0.2)
+    assert [at_work(book.rows, HERE, NOW + later) for later in (0.5, 9.0)] == [1, 0]
     one.ask(is_last=True, now=NOW + 20.0)
-    assert at_work(book.rows, HERE, NOW + 23.0) == 0
+    assert at_work(book.rows, HERE, NOW + 20.5) == 0
 
 
 def test_a_client_whose_own_requests_have_its_part_of_a_window_asks_again_soon() -> None:

@@ -13,7 +13,7 @@ from bulkwriter.adaptive import Controller
 from bulkwriter.core.retry import Breaker
 from bulkwriter.core.rulings import News
 from bulkwriter.core.suspension import Suspension
-from bulkwriter.events import ConnectionTrouble, Recovered, Throttled
+from bulkwriter.events import ConnectionTrouble, Recovered, ServerBusy, Throttled
 from bulkwriter.model import Fault, Reply, Verdict, VerdictKind
 from bulkwriter.run.admission import Admission
 
@@ -105,7 +105,7 @@ def test_quotas_learn_from_throttles_and_not_from_a_busy_server(kind: VerdictKin
     asked = admission(quotas=quotas)
     verdict: Any = SimpleNamespace(kind=kind, retry_after_s=30.0, message="", is_busy=False)
     (event,) = asked.heard(News.THROTTLED, cast(Verdict, verdict), sent_at=NOW, now=NOW, is_whole=True)
-    assert event == Throttled(30.0, 30.0, 2)
+    assert event == (Throttled if learns else ServerBusy)(30.0, 30.0, 2)
     assert quotas.throttles == learns
 
 

@@ -25,7 +25,8 @@ def test_doubts_that_no_look_can_settle_stop_a_run_that_may_risk_no_more(doubts:
     """It waited for them for ever: the token may not list."""
     pairs = Pairs(late_apply_s=60.0, list_lag_s=5.0, max_attempts=5, most_rows=100)
     pairs.adopted([Intent(seq, (1, seq + 1), 1, None, None) for seq in range(doubts)], 0.0)
-    looker: Any = SimpleNamespace(doubts=pairs.doubts, forbidden="HTTP 401")
+    failures = SimpleNamespace(hint="")
+    looker: Any = SimpleNamespace(doubts=pairs.doubts, forbidden="HTTP 401", failures=failures)
     store: Any = SimpleNamespace(next_single_seq=SINGLE_SEQ)
     breaker, control = SimpleNamespace(is_open=False), SimpleNamespace(paused_until=0.0)
     admission: Any = SimpleNamespace(breaker=breaker, control=control, ceiling=None, quotas=None)

@@ -16,12 +16,11 @@ from typing import Any
 
 import pytest
 
-from bulkwriter import BulkWriter, BulkwriterError, Limits, Settings
+from bulkwriter import BulkWriter, BulkwriterError, Limits, Settings, threads
 from bulkwriter.listing.looks import Looker
 from bulkwriter.net.framing import ReplyReader
 from bulkwriter.net.idle import IdleLimit
 from bulkwriter.net.pool import Pool
-from bulkwriter.quota import ledger_thread
 from bulkwriter.quota.ceiling import Ceiling
 from bulkwriter.quota.exchanges import Exchanges
 from bulkwriter.run import notes
@@ -91,7 +90,7 @@ PLANTS: dict[str, tuple[Any, str, int, dict[str, Any]]] = {
     "a lane has ended": (Sender, "ended", 0, {}),
     "the ledger answers": (Exchanges, "_done", 1, {"quota": ("write:100000/day",)}),
     "the end of a lease": (Exchanges, "_lapsed", 0, {"quota": ("write:100000/day",), "rate": 0.2}),
-    "the ledger's future": (ledger_thread, "give", 1, {"quota": ("write:100000/day",)}),
+    "the ledger's future": (threads, "give", 2, {"quota": ("write:100000/day",)}),
     "a single write has ended": (Singles, "_answered", 0, {}),
     "a single pair is entered": (Entrance, "entered", 0, {}),
     "the journal answers": (JournalWriter, "_resolve", 8, {}),
