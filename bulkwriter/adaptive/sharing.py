@@ -17,6 +17,7 @@ chance.
 Three kinds of events say nothing about sharing: a hold, the throttle at its beginning, and a throttle caused by a
 crowd, since the throughput of a cap varies with latency.  A window, once known, is measured by itself and never counts
 as a shared limit.
+
 **Windows and logs: no law found.**  Equal clients of one window keep about the shares that they got first.  Six laws
 were tried on 1,000 in 10 s: Jain's index (median of three seeds, 0.95 is wanted) for two, three and eight clients of a
 fixed window, and of a log; the price in points of the limit (worst of the six cells), and throttles

@@ -237,8 +237,8 @@ When something happens: what it means, what to do
       valid pair.  bulkwriter export shows them.
   throttled
       The server says "too fast" and takes nothing (409, 429); the run slows down
-      by itself.  If this happens often, another program shares the account: --quota-share 0.5 leaves
-      it half.
+      by itself.  If this happens often, another program shares the account:
+      --quota-share 0.5 leaves it half.
   busy
       The server says 503.  It may have recorded the pair all the same, so the pair
       is in doubt and looked up.  The run slows down as when it is throttled, but

@@ -153,7 +153,6 @@ class Neighbours:
             self._note(trouble, f"other runs are not told of this one: {trouble}")
 
     def _judge(self, other: Entry) -> None:
-        what = f"{other.source} with journal {other.journal}"
         stands = {} if other.is_at_work else standing_of(other)
         if stands.get("state") == "finished":
             return
@@ -162,17 +161,14 @@ class Neighbours:
             how = f"ended at {when} with pairs left" if other.ended_at else f"began at {when} and was cut off"
             if stands.get("state") == "undone":
                 how = f"was undone at {describe.when(stands['undone_at'])}"
-            self._note(other.journal, f"a run of {what} {how}; some of its pairs are in {self._source} too")
+            self._note(other.journal, f"a run of {named(other)} {how}; some of its pairs are in {self._source} too")
         elif self._is_forced:
             self._note(other.journal, self._both(other))
         else:
             raise self._refusal(other, f"pid {other.pid}")
 
     def _both(self, other: Entry) -> str:
-        return (
-            "a run at work has pairs of this source, and both may write them: "
-            f"{other.source} with journal {other.journal}"
-        )
+        return f"a run at work has pairs of this source, and both may write them: {named(other)}"
 
     def _refusal(self, other: Entry, detail: str) -> AnotherRun:
         """The error that ends this run.  If it has given no rows yet, nothing is left of this start."""
@@ -193,8 +189,7 @@ class Neighbours:
             self._is_begun = False
             self._registry.drop(self._entry)
         how = "at work" if is_at_work else "that was at work a moment ago"
-        what = f"{other.source} with journal {other.journal}, {detail}"
-        return AnotherRun(f"a run {how} has pairs of this source: {what}", hint=hint)
+        return AnotherRun(f"a run {how} has pairs of this source: {named(other)}, {detail}", hint=hint)
 
     def _note(self, about: str, text: str) -> None:
         self._told.add(about)
@@ -210,6 +205,10 @@ def standing_of(entry: Entry) -> dict[str, Any]:
     with contextlib.suppress(BulkwriterError, OSError):
         return of_journal(entry.journal)
     return {}
+
+
+def named(other: Entry) -> str:
+    return f"{other.source} with journal {other.journal}"
 
 
 class Watched:

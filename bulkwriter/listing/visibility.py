@@ -86,11 +86,13 @@ class Visibility:
 
     def failure(self) -> Hidden:
         """What to tell where `may_hide`."""
-        some = ", ".join(str(record_id) for record_id in list(self._hidden)[:3])
-        return Hidden(
-            f"this token does not see records that this run made (Id {some}{', …' if len(self._hidden) > 3 else ''}): "
-            "its user lacks their location, or somebody deleted them"
-        )
+        return Hidden(f"this token does not see records that this run made {why_unseen(list(self._hidden))}")
+
+
+def why_unseen(record_ids: Sequence[int]) -> str:
+    """Which records a token does not see, a few of them, and what may be the reason."""
+    some = ", ".join(map(str, record_ids[:3])) + (", …" if len(record_ids) > 3 else "")
+    return f"(Id {some}): its user lacks their location, or somebody deleted them"
 
 
 def wanted_of(pairs: Sequence[tuple[int, int]]) -> tuple[set[int], set[int]]:

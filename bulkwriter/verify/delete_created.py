@@ -25,6 +25,7 @@ from typing import Final
 from ..core.dedupe import PairSet
 from ..errors import ConfigurationStop
 from ..listing.baseline import Baseline
+from ..listing.visibility import why_unseen
 from ..model import State
 from ..net.api import ListedRecord
 from ..rows import SettleRow, doubt_detail, undone_detail
@@ -185,10 +186,8 @@ class CreatedDeleter:
 
     def hidden_error(self) -> ConfigurationStop:
         """What to tell where records are `hidden`."""
-        some = ", ".join(map(str, self.hidden[:3])) + (", …" if len(self.hidden) > 3 else "")
         return ConfigurationStop(
-            f"this token does not see {len(self.hidden)} of the records that this run made (Id {some}): "
-            "its user lacks their location, or somebody deleted them",
+            f"this token does not see {len(self.hidden)} of the records that this run made {why_unseen(self.hidden)}",
             hint="the same command with a token whose user sees every location deletes them; if somebody has deleted "
             "them, a run of these pairs needs a new journal",
         )
