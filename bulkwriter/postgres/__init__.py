@@ -5,7 +5,7 @@
     schema      the tables, in the SQL schema `bulkwriter`: how they are made, migrated, checked, and who may use them
     session     a connection that is made again until what was asked is answered
     lease       who may write a part of a job, until when, and how it passes on
-    log         what the journal of a part committed, group by group
+    log         what the journal of a part committed, group by group; `prepared`: its statement, by way of libpq
     part        opens the journal of a part: claim, replay, ship
     loading     a source becomes a job; `jobs`: what a job is, and how its parts stand
     worker_quotas   which ledger and quotas the workers of a job use

@@ -13,7 +13,7 @@ database's timeline of the claim.  Else it does nothing, and we ask why:
 So a group is there once, whatever was lost on the way, and a connection that is lost is made again (`session`).  After
 an error nothing is written any more.  A renewal without a group asks in the same way.
 
-Cost: one round trip a group and the database's fsync.  Of the client's CPU, psycopg's part of it, 0.15 to 0.2 ms.
+Cost: one round trip a group and the database's fsync.  Of the client's CPU, 0.1 ms where it waits (`prepared`).
 Invariants: groups have the numbers 1, 2, 3, … without gaps.  A lease counts from before its renewal was asked for.
 Not here: what a group holds (`store.shipping`), the lease itself (`lease`).
 """
@@ -30,6 +30,7 @@ from ..model import Counts, State
 from ..store.boot import boot_clock
 from ..store.history import COUNTS
 from .lease import PartLease, has_lost, lost_commits, mark_lost, read_part, shown_holder
+from .prepared import Prepared
 from .schema import TIMELINE
 from .session import Session
 
@@ -49,7 +50,7 @@ SHIP: Final = f"""
         UPDATE bulkwriter.parts SET shipped = %(number)s, {RENEWED}, counts = %(counts)s::jsonb
         WHERE {OURS} AND shipped = %(number)s - 1 RETURNING 1)
     INSERT INTO bulkwriter.groups(job, part, number, token, payload)
-    SELECT %(job)s, %(part)s, %(number)s, %(token)s, %(group)b FROM held"""  # noqa: S608 our own words
+    SELECT %(job)s, %(part)s, %(number)s, %(token)s, %(group)b::bytea FROM held"""  # noqa: S608 our own words
 RENEW: Final = f"UPDATE bulkwriter.parts SET {RENEWED} WHERE {OURS} AND shipped = %(number)s"  # noqa: S608 our own words
 RELEASE: Final = f"""UPDATE bulkwriter.parts SET holder = '', lease_end = NULL, state = coalesce(%(state)s, state)
     WHERE {OURS} AND shipped = %(number)s"""  # noqa: S608 our own words
@@ -68,6 +69,7 @@ class PartLog:
         self.renew_s = lease.lease_s / 3
         self._number = lease.shipped
         self._broken: JournalError | None = None
+        self._ship = Prepared(SHIP)
 
     def ship(self, group: bytes, counts: Mapping[State, int]) -> None:
         """Add a group.  Returns when it is durable there.  Raises `JournalError`, then for ever."""
@@ -76,7 +78,7 @@ class PartLog:
 
         def ask(connection: Connection) -> bool:
             asked_at = self._clock()
-            if connection.execute(SHIP, values).rowcount == 1:
+            if self._ship.rowcount(connection, values) == 1:
                 self.lease.renewed(asked_at)
                 return True
             self._require_held(connection, number)
@@ -143,7 +145,7 @@ class PartLog:
             self.lease.end()
             raise
 
-    def _values(self, number: int) -> dict[str, object]:
+    def _values(self, number: int) -> dict[str, str | int | bytes]:
         lease = self.lease
         return {"job": lease.job, "part": lease.part, "token": lease.token, "holder": lease.holder, "number": number}
 

@@ -46,6 +46,8 @@ WORTH_BYTES: Final = 200
 """A shorter group is not compressed: most of one row's JSON is its own."""
 LEVEL: Final = 1
 """Of zlib.  Level 6 saves a tenth of the bytes and takes three times as long."""
+WINDOW_BITS, MEMORY_LEVEL = 12, 5
+"""Of zlib.  With its own, 15 and 8, it asks the system for 256 kB and gives them back: 0.06 ms, and no byte fewer."""
 GROUPS_EACH: Final = 500
 """Groups replayed in one transaction: to wait for the disk after each would take longer than the rows."""
 
@@ -87,7 +89,10 @@ class Shipping:
 def packed_group(calls: Iterable[Call]) -> bytes:
     """The bytes of a group."""
     text = orjson.dumps([packed_call(*call) for call in calls])
-    return PLAIN + text if len(text) < WORTH_BYTES else COMPRESSED + zlib.compress(text, LEVEL)
+    if len(text) < WORTH_BYTES:
+        return PLAIN + text
+    packing = zlib.compressobj(LEVEL, zlib.DEFLATED, WINDOW_BITS, MEMORY_LEVEL)
+    return COMPRESSED + packing.compress(text) + packing.flush()
 
 
 def packed_call(kind: str, *args: Any) -> Call:

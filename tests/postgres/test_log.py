@@ -17,12 +17,14 @@ from bulkwriter.errors import Exit, FenceLost, JournalError, StoreGone
 from bulkwriter.model import State
 from bulkwriter.postgres.connect import connect
 from bulkwriter.postgres.lease import TURN_S
-from bulkwriter.postgres.log import PartLog, counts_text
+from bulkwriter.postgres.log import SHIP, PartLog, counts_text
 from bulkwriter.postgres.part import make_rows
+from bulkwriter.postgres.prepared import Prepared
 from bulkwriter.postgres.schema import grant
 from bulkwriter.postgres.session import HURRY_S, Session
+from tests.postgres.test_prepared import RUNS
 from tests.postgres_server import Database
-from tests.support.part_hand import CLAIM, IDENTITY, JOB, PART, Hand, Lossy, made, row_of, session_at
+from tests.support.part_hand import CLAIM, IDENTITY, JOB, PART, Hand, made, row_of, session_at
 
 COUNTS = {State.CREATED: 3, State.INTENT: 2}
 
@@ -71,6 +73,8 @@ def test_a_group_is_a_row_and_renews_the_lease_from_before_it_was_asked_for(
           "duplicates": 0},)
     ]  # fmt: skip
     assert counts_text({}).count("0") == 8
+    ran = log._session.insist(lambda connection: connection.execute(RUNS).fetchone())
+    assert ran == (2,), "psycopg ran it, which is slow"
 
 
 def test_a_lease_is_renewed_when_a_third_of_it_is_over(log: PartLog, hand: Hand) -> None:
@@ -107,19 +111,25 @@ def test_a_lease_that_is_over_is_renewed_unless_somebody_took_the_part(
 
 
 def test_a_group_whose_reply_was_lost_is_there_once_and_its_lease_is_asked_for_again(
-    session: Session,
-    postgres: Database,
-    hand: Hand,
+    session: Session, log: PartLog, postgres: Database
 ) -> None:
-    lossy = Lossy("INSERT INTO bulkwriter.groups")
-    losing = session_at(postgres, lossy)
-    log = PartLog(losing, hand.claim(losing), clock=hand)
+    class Losing(Prepared):
+        lost = 0
+
+        def rowcount(self, connection: Any, values: Any) -> int:
+            done = super().rowcount(connection, values)
+            if not self.lost:
+                self.lost += 1
+                connection.close()
+                raise psycopg.OperationalError("server closed the connection unexpectedly")
+            return done
+
+    log._ship = losing = Losing(SHIP)
     log.ship(b"one", COUNTS)
     log.ship(b"two", COUNTS)
-    assert lossy.lost == 1
+    assert losing.lost == 1
     assert kept(postgres) == [(1, b"one"), (2, b"two")]
     log.release()
-    losing.close()
     assert row_of(session).is_free
 
 
