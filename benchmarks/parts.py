@@ -7,10 +7,11 @@ adds is the difference of two medians of the same run, so it is only as exact as
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from .commands import read_summary, remove_journal
-from .figures import Row, figure_of, median_rows
+from .figures import Row, figure_of, median_rows, turn_ratios
 from .inputs import clustered, write_pairs
 from .servers import Server, cheapest
 from .turns import PYTHON, Contender, Findings, Plan, in_turns, last_json
@@ -35,6 +36,10 @@ STAGES = {
 }
 CEILING_PER_S = 1_000_000
 """High enough never to hold anything back, so that only the ceiling's own cost is added."""
+QUOTAS = ["write:100000/s", "write:1000000000/day"]
+"""Neither holds anything back."""
+WITH_QUOTAS = "+ quotas"
+RATIO = "CPU a pair with quotas / without (at most 1.15)"
 
 
 def measure(plan: Plan) -> Findings:
@@ -45,10 +50,13 @@ def measure(plan: Plan) -> Findings:
         contenders += feature_runs(server, source, pairs, plan)
         runs, _ = in_turns(contenders, plan)
     rows = median_rows(runs)
+    ratios = sorted(turn_ratios(runs, WITH_QUOTAS, BASE, "cpu_us"))
     return Findings(
         runs=runs,
         rows=[shown(row, figure_of(rows, BASE, "cpu_us") or 0.0) for row in rows],
         keys=KEYS,
+        ratios={RATIO: ratios[len(ratios) // 2]},
+        spreads={RATIO: (ratios[0], ratios[-1])},
         notes=["a stage's CPU is without the start of its process, a run's is with it"],
         settings={"server": server.kind, "pairs_each": pairs},
     )
@@ -87,6 +95,13 @@ def feature_runs(server: Server, source: Path, pairs: int, plan: Plan) -> list[C
         contender(BASE, server.base_url, *kept),
         contender("journal in memory, no file", server.base_url),
         contender("+ ceiling", server.base_url, *kept, f"rate={CEILING_PER_S}"),
+        contender(
+            WITH_QUOTAS,
+            server.base_url,
+            *kept,
+            f"quota={json.dumps(QUOTAS)}",
+            f"ledger={source.with_suffix('.ledger')}",
+        ),
     ]
     if server.kind == "nginx":  # the stub has all pairs from the runs before, and a check would find them
         found.append(contender("+ existing check", server.base_url, *kept, "existing=check"))
