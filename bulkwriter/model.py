@@ -426,6 +426,7 @@ class Summary:
             "reasons": reasons_json(self.reasons),
             **self.rows.to_json(),
             "ended_reason": ended.reason if ended else None,
+            "ended_code": ended.code if ended else None,
             "resume_at": iso(ended.resume_at) if ended else None,
             "attempts": self.attempts,
             "throttled": self.throttled,

@@ -201,6 +201,7 @@ def postgres_server(postgres_session: PostgresServer) -> Iterator[PostgresServer
 
 
 @pytest.fixture
-def postgres(postgres_server: PostgresServer) -> Database:
-    """A fresh database with our tables."""
+def postgres(postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A fresh database with our tables, and a machine that has seen no other one (`postgres.high_water`)."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "machine"))
     return postgres_server.database()

@@ -98,9 +98,12 @@ def end_facts(ending: Ending) -> dict[str, str | None]:
     from before it began."""
     error, ended = ending.error, ending.summary.ended
     if error is not None and (ended is None or ended.exit_code != code_of(error)):
-        return {"ended_reason": reason_of(error), "resume_at": None, **time_to_come_back(error)}
+        code = (
+            "signal" if isinstance(error, KeyboardInterrupt) else getattr(first_of(error), "code", BulkwriterError.code)
+        )
+        return {"ended_reason": reason_of(error), "ended_code": code, "resume_at": None, **time_to_come_back(error)}
     if ended is None and ending.signal_code:
-        return {"ended_reason": signal.Signals(ending.signal_code - 128).name}
+        return {"ended_reason": signal.Signals(ending.signal_code - 128).name, "ended_code": "signal"}
     return {}
 
 

@@ -13,7 +13,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -24,10 +24,9 @@ from ..errors import BulkwriterError, Exit, JournalError, StoreGone, UsageError
 from ..events import Event
 from ..model import Counts, Ended, Rows, Summary, iso
 from ..postgres import jobs
-from ..postgres.address import START_S
 from ..postgres.jobs import Job, PartStanding
 from ..postgres.lease import PartWatch
-from ..postgres.loading import Plan, apart, compare, load
+from ..postgres.loading import Plan, apart, brought, connected, refuse_lost
 from ..postgres.part_source import PartSource
 from ..postgres.session import Session
 from ..settings import Settings
@@ -190,69 +189,51 @@ class JobCommand:
             connection = await self._connected(stack, settings)
             job = await apart(jobs.find, connection, self._address.job)
             if job is None:
+                refuse_lost(self._address.job, self._identity(settings, ("", ""), ""))
                 known = ", ".join(await apart(jobs.names, connection))
                 raise JournalError(
                     f"there is no job at {self._address}",
                     hint=f"there are {known}" if known else "`bulkwriter run SOURCE --journal URL` loads one",
                 )
-        self._check(job, settings, job.identity.columns, job.identity.entity)
+        wanted = self._identity(settings, job.identity.columns, job.identity.entity)
+        jobs.check_identity(job.identity, str(self._address), wanted)
         return job
 
     async def _loaded(self, settings: Settings) -> Job:
         """The job of the source, loaded if need be, else held against the source."""
         columns, parts = choose.columns_of(self._options), self._wanted_parts
-        identity = JournalIdentity.of(settings.base_url, settings.account, columns, COMPLETED_LESSONS.label)
+        identity = self._identity(settings, columns, COMPLETED_LESSONS.label)
         source = choose.open_given(self._source, self._options, self._stderr, limits=settings.limits)
-        rows = 0
+        progress = "0 rows"
 
-        def tell(count: int) -> None:
-            nonlocal rows
-            rows = count
+        def tell(verb: str, rows: int) -> None:
+            nonlocal progress
+            progress = f"{rows:,} rows {verb}"
 
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(source.aclose)
             connection = await self._connected(stack, settings)
-            job = await apart(jobs.find, connection, self._address.job)
-            origin = getattr(source, "origin", "")
-            count = parts or (job.parts if job else self._usual_parts())
-            plan = Plan(self._address.job, identity, count, origin, settings.strict)
-            if job:
-                self._check(job, settings, columns, COMPLETED_LESSONS.label)
-                if parts not in (None, job.parts):
-                    raise UsageError(
-                        f"{self._address} has {job.parts} parts, and --parts says {parts}",
-                        hint="the number of parts cannot change: leave out --parts, or load another job",
-                    )
-            verb = "compared" if job else "loaded"
-            async with self._invocation.showing(lambda: f"{rows:,} rows {verb}"):
-                if job:
-                    more = await compare(connection, source, job, plan, tell=tell)
-                    what = f", {describe.quantity(more, 'row')} of them added now" if more else ""
-                else:
-                    await load(connection, source, plan, tell=tell)
-                    what = ""
-            found = await apart(jobs.find, connection, self._address.job)
-        assert found
-        begin = "the source is the one that was loaded" if job else "loaded"
+            plan = Plan(
+                self._address.job, identity, parts or self._usual_parts(), getattr(source, "origin", ""),
+                settings.strict, settings.after_loss,
+            )  # fmt: skip
+            async with self._invocation.showing(lambda: progress):
+                found, before = await brought(
+                    connection, source, plan, shown=str(self._address), parts=parts, tell=tell
+                )  # fmt: skip
+        more = found.rows - before.rows if before else 0
+        what = f", {describe.quantity(more, 'row')} of them added now" if more else ""
+        begin = "the source is the one that was loaded" if before else "loaded"
         self._stderr.print(f"{begin}: {self._words(found)}{what}", event="loaded", rows=found.rows, parts=found.parts)
         if self._is_load_only:
             self._title = f"Loaded, and nothing was sent: {self._words(found)}"
         return found
 
-    async def _connected(self, stack: contextlib.AsyncExitStack, settings: Settings) -> Any:
-        """A connection for the start.  A database that is away is waited for, but not for long."""
-        start_s = min(START_S, settings.give_up_after_s)
-        first = Session(self._address, give_up_after_s=start_s, note=self._stderr.note)
-        try:
-            await apart(first.insist, lambda connection: None)
-        finally:
-            first.leave()
-            first.close()
-        return await apart(stack.enter_context, jobs.opened(self._address))
+    def _connected(self, stack: contextlib.AsyncExitStack, settings: Settings) -> Awaitable[Any]:
+        return connected(stack, self._address, settings, self._stderr.note)
 
-    def _check(self, job: Job, settings: Settings, columns: tuple[str, str], entity: str) -> None:
-        wanted = JournalIdentity.of(settings.base_url, settings.account, columns, entity)
-        jobs.check_identity(job.identity, str(self._address), wanted)
+    def _identity(self, settings: Settings, columns: tuple[str, str], entity: str) -> JournalIdentity:
+        return JournalIdentity.of(settings.base_url, settings.account, columns, entity)
 
     def _entity(self, job: Job) -> Entity:
         entity = entity_of(job.identity.entity)

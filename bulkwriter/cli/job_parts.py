@@ -38,7 +38,7 @@ def facts_of(part: PartStanding) -> dict[str, Any]:
         "part": part.name,
         "rows": max(part.rows, part.counts.pairs),
         "left": part.left,
-        "holder": part.holder or None,
+        "holder": part.row.holder or None,
         "is_held": part.is_held,
         "lease_left_s": round(part.lease_left_s, 1) if part.is_held else None,
         "shipped_at": iso(part.shipped_at.timestamp()) if part.shipped_at else None,

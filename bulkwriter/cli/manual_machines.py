@@ -76,9 +76,13 @@ the first start on the new database:
 Stop the old primary first: whoever is still connected to it counts there.
 
 A copy of the database's files, or a snapshot of its disk, that is put back looks as it
-was.  Whoever was at work notices that it lacks what they wrote.  Where nobody was, and
-where only rows were put back into the tables, nobody can notice: say so yourself before
-the next start, for the quotas and for the jobs (then their workers need --after-loss):
+was, and a job or an account that was made after the copy looks new.  Whoever was at work
+notices that it lacks what they wrote, and each machine notices what it wrote itself: it
+keeps some numbers for each part and account in STATE/bulkwriter/seen, where STATE is
+XDG_STATE_HOME or ~/.local/state.  So does one that finds a new ledger in place of the
+one it knows.  Where no machine with such a folder is left, or comes first, nobody can
+notice: say so yourself before the next start, for the quotas and for the jobs (then
+their workers need --after-loss).  A job that is gone is loaded again with --after-loss.
 
   psql postgresql://bulk@db/ops -c "UPDATE bulkwriter.accounts SET timeline = -1"
   psql postgresql://bulk@db/ops -c "UPDATE bulkwriter.parts SET timeline = -1"
@@ -92,7 +96,8 @@ Anyone who may read the tables can look, and psql explains them:
       count FROM bulkwriter.spent WHERE client = '' ORDER BY 1 DESC LIMIT 20"
 
 Jobs stay until you delete them.  This deletes a finished one with its parts and its
-log, so export it first.  Its name is then free again:
+log, so export it first.  Machines that worked on it remember its name: take another one
+for the next job, or load that with --after-loss:
 
   psql postgresql://bulk@db/ops -c "DELETE FROM bulkwriter.jobs WHERE job = 'backfill'"
 

@@ -55,7 +55,8 @@ run --json
   rows_total         number of rows of the source; rows_total_exact is true if
                      they were counted, and false if the number is an estimate
   not_read           rows of the source that no start has read yet
-  ended_reason       why this start ended
+  ended_reason ended_code
+                     why this start ended, in words and in one word for programs
   resume_at          when to start again, in UTC
   attempts throttled elapsed_s
                      of this start
@@ -64,9 +65,9 @@ run --json
   exit_code          see help exit-codes
 
 status --json has all of these from pairs to resume_at.  About the last start it
-has ended_code, ended_exit_code and ended_at.  It also has writer (the process at
-work), rate_per_s, end (when all pairs will be written), others (the writes that
-other processes of the account make for each of this run's, as far as the ledger
+has ended_exit_code and ended_at.  It also has writer (the process at work),
+rate_per_s, end (when all pairs will be written), others (the writes that other
+processes of the account make for each of this run's, as far as the ledger
 shows; the end counts on them) and quotas.  After an undo, undone_at and
 undone_deleted say when it was and how many records it deleted.
 

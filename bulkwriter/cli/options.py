@@ -234,9 +234,11 @@ wait_options = several(
 )
 """How long to wait for what cannot be known sooner: for every command that looks."""
 
+after_loss_option = option("--after-loss", "after_loss", is_flag=True)
+
 care_options = several(
     option("--existing", "existing", type=click.Choice(["check", "skip"])),
-    option("--after-loss", "after_loss", is_flag=True),
+    after_loss_option,
     option("--lease", "lease_s", metavar="S", type=SECONDS_OR_TIME),
     wait_options,
     option("--max-attempts", "max_attempts", metavar="N", type=int),

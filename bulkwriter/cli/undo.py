@@ -45,6 +45,7 @@ EXAMPLES = (
 @options.connection_options
 @options.quota_options
 @options.wait_options
+@options.after_loss_option
 @options.plain(
     "--dry-run", "show what would be deleted; asks only the journal, not the server", "dry_run", is_flag=True
 )
@@ -78,6 +79,11 @@ class UndoCommand(CountingCommand):
             raise UsageError(
                 "undo deletes records, and nobody is here to be asked",
                 hint="add --yes; --dry-run shows what it would do",
+            )
+        if options["after_loss"] and isinstance(self._journal, Path):
+            raise UsageError(
+                "--after-loss of undo is for a job in a database",
+                hint="leave it out: undo deletes what this journal has as created",
             )
         journals.check_journal(self._journal, "undo")
         return self._invocation.settings(self._journal if isinstance(self._journal, Path) else None)
@@ -208,6 +214,8 @@ class UndoCommand(CountingCommand):
         lines.append(f"  journal     {self._journal}")
         if not isinstance(self._journal, Path) and undo.tally.deleted:
             lines.append("  note        `bulkwriter work` on this job would write these pairs again")
+        if self._options["after_loss"]:
+            lines.append("  note        records that the database has lost are not known here, and were left")
         if self._entity.label != COMPLETED_LESSONS.label and undo.tally.deleted:
             lines.append("  note        `resolve` keeps lists for a day: give it --refresh now")
         if not self._title and (exit_code not in HEADLINES or undo.in_doubt):

@@ -50,7 +50,7 @@ class JobUndo(UndoStanding):
     ) -> None:
         self._address, self._session, self._settings = address, session, settings
         # A part whose worker is gone may have sent what its journal has as about to be sent.
-        self._parts = [part for part in parts if part.counts.created or part.counts.in_doubt or part.holder]
+        self._parts = [part for part in parts if part.counts.created or part.counts.in_doubt or part.row.holder]
         self._undos: list[Undo] = []
         self._plan = plan
 
@@ -77,7 +77,8 @@ class JobUndo(UndoStanding):
                 undo = await Undo.load(store, self._session, settings)
                 self._undos.append(undo)
                 if undo.plan().doubts:  # what an earlier holder sent last may still be on its way
-                    await stop.pause(max(0.0, claimed.log.lease.in_doubt_for_s))
+                    lease = claimed.log.lease
+                    await stop.pause(max(0.0, lease.in_doubt_for_s, lease.unseen_for_s))
                 await undo.settle_doubts()
                 if stop.is_set or undo.plan().doubts:
                     return
@@ -131,7 +132,7 @@ def refuse_held(address: Address, parts: Sequence[PartStanding]) -> None:
     """Raise `JournalError` where workers are at work: they would write again what is deleted."""
     held = [part for part in parts if part.is_held]
     if held:
-        some = ", ".join(f"{part.name} ({shown_holder(part.holder)})" for part in held[:MOST_NAMES])
+        some = ", ".join(f"{part.name} ({shown_holder(part.row.holder)})" for part in held[:MOST_NAMES])
         raise JournalError(
             f"{address}: workers are at work on parts {some}", hint="stop them first; then the same command goes on"
         )

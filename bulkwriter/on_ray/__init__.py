@@ -109,27 +109,18 @@ def given(settings: Settings) -> dict[str, Any]:
 
 async def loaded(source: PairsLike, settings: Settings, place: Address, parts: int | None, usual: int) -> Job:
     """The job, loaded from the source or held against it."""
-    from ..postgres import jobs
-    from ..postgres.loading import Plan, apart, compare, load
+    from ..postgres.loading import Plan, brought, connected
 
     entity = COMPLETED_LESSONS
     identity = JournalIdentity.of(settings.base_url, settings.account, entity.fields, entity.label)
     async with contextlib.AsyncExitStack() as stack:
         rows = as_source(source)
         stack.push_async_callback(rows.aclose)
-        connection = await apart(stack.enter_context, jobs.opened(place))
-        job = await apart(jobs.find, connection, place.job)
-        count = parts or (job.parts if job else usual)
-        plan = Plan(place.job, identity, count, getattr(rows, "origin", ""), settings.strict)
-        if job:
-            jobs.check_identity(job.identity, str(place), identity)
-            if count != job.parts:
-                raise UsageError(f"{place} has {job.parts} parts, and parts is {count}", hint="leave out parts")
-            await compare(connection, rows, job, plan)
-        else:
-            await load(connection, rows, plan)
-        found = await apart(jobs.find, connection, place.job)
-    assert found
+        connection = await connected(stack, place, settings)
+        plan = Plan(
+            place.job, identity, parts or usual, getattr(rows, "origin", ""), settings.strict, settings.after_loss
+        )  # fmt: skip
+        found, _ = await brought(connection, rows, plan, shown=str(place), parts=parts)
     return found
 
 

@@ -22,7 +22,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..errors import BulkwriterError, ConfigurationStop, JournalError, SourceError, TryLater, UsageError
+from ..errors import (
+    COMMITS_LOST,
+    BulkwriterError,
+    ConfigurationStop,
+    JournalError,
+    SourceError,
+    StoreGone,
+    TryLater,
+    UsageError,
+)
+from ..postgres.lease import LOST_HINT
 from .driver import Placing
 
 Tell = Callable[[str, dict[str, Any]], object]
@@ -34,6 +44,7 @@ ENDS_WELL: Final = frozenset({0, 1, 3})
 KINDS: Final[dict[int, type[BulkwriterError]]] = {
     2: UsageError, 4: ConfigurationStop, 5: JournalError, 6: SourceError, 75: TryLater,
 }  # fmt: skip
+LOG_HINT: Final = "the log of its actor has more: `ray logs`, or the dashboard"
 GONE: Final = "the Ray cluster is gone, or has ended its driver"
 RESUMES: Final = "the same job goes on, on this cluster or on another one; -v shows what Ray says"
 LEAVE_S: Final = 10.0
@@ -120,11 +131,11 @@ class Crew:
         if event["facts"]:
             self.ends.append(event["facts"])
         if code not in ENDS_WELL and not self._is_over:
-            kind = KINDS.get(code, TryLater)
-            self._error = kind(
-                f"a worker ended with {code}" + (f": {reason}" if (reason := event["reason"]) else ""),
-                hint="the log of its actor has more: `ray logs`, or the dashboard",
-            )
+            kind, hint, own = KINDS.get(code, TryLater), LOG_HINT, ""
+            if event["facts"].get("ended_code") == COMMITS_LOST:
+                kind, hint, own = StoreGone if kind is TryLater else kind, LOST_HINT, COMMITS_LOST
+            words = f"a worker ended with {code}" + (f": {reason}" if (reason := event["reason"]) else "")
+            self._error = kind(words, hint=hint, code=own)
             self.stop()
 
     def _is_finished(self) -> bool:

@@ -6,6 +6,7 @@
     session     a connection that is made again until what was asked is answered
     lease       who may write a part of a job, until when, and how it passes on
     log         what the journal of a part committed, group by group; `prepared`: its statement, by way of libpq
+    high_water  what this machine knows to be committed, so that it notices a database that has less
     part        opens the journal of a part: claim, replay, ship
     loading     a source becomes a job; `jobs`: what a job is, and how its parts stand
     worker_quotas   which ledger and quotas the workers of a job use

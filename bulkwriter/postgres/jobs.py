@@ -21,7 +21,7 @@ from ..model import Batch, Counts, Rows
 from ..sources.parts import PartRows, decode
 from ..store.opening import IdentityHints, require_same
 from ..store.schema import JournalIdentity
-from .connect import PostgresProblem, Problem, connect, problem_of
+from .connect import PostgresProblem, check_installed, connect, problem_of
 from .lease import FREE, ROW, PartRow
 from .schema import check
 
@@ -61,7 +61,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class PartStanding:
-    """How a part stands: `rows` of the source, the rows of its journal by outcome, and who holds it ("" for nobody).
+    """How a part stands: `rows` of the source, the rows of its journal by outcome, and its `row` as a worker sees it.
 
     `lease_left_s` is how much longer its holder may write, by the database's clock; 0 or less once the lease is over.
     """
@@ -69,13 +69,11 @@ class PartStanding:
     name: str
     rows: int
     counts: Counts
-    holder: str = ""
+    row: PartRow = FREE
     lease_left_s: float = 0.0
     claimed_at: datetime | None = None
     shipped_at: datetime | None = None
     """When its worker last shipped something."""
-    row: PartRow = FREE
-    """Its row as a worker sees it."""
     seen_at: float = field(default=0.0, compare=False)
     """When this was so, by the clock here: epoch seconds."""
     is_ours: bool = False
@@ -83,7 +81,7 @@ class PartStanding:
 
     @property
     def is_held(self) -> bool:
-        return bool(self.holder) and self.lease_left_s > 0
+        return not self.row.is_free and self.lease_left_s > 0
 
     @property
     def not_read(self) -> int:
@@ -179,9 +177,8 @@ def read_parts(connection: Connection[Any], job: str) -> dict[str, PartStanding]
     ).fetchall()
     found, now = {}, time.time()
     for part, count, counts, left, claimed_at, shipped_at, *columns in rows:
-        row = PartRow(*columns)
         found[part] = PartStanding(
-            part, count, counts_in(counts), row.holder, float(left or 0.0), claimed_at, shipped_at, row, now
+            part, count, counts_in(counts), PartRow(*columns), float(left or 0.0), claimed_at, shipped_at, now
         )  # fmt: skip
     return found
 
@@ -231,29 +228,30 @@ def share_of(job: str, part: str, number: int, payload: bytes | None) -> PartRow
 
 @contextmanager
 def opened(address: Address) -> Iterator[Connection[Any]]:
-    """A connection to a database with our tables; the errors of the block in our own kinds.
+    """A connection to a database with our tables, tried once; the errors of the block are in our own kinds."""
+    with troubles(address):
+        connection = connect(address)
+        try:
+            check(connection, address)
+            yield connection
+        finally:
+            connection.close()
 
-    Raises `StoreGone` for what passes by itself, such as a database that starts; else `JournalError`.
+
+@contextmanager
+def troubles(address: Address) -> Iterator[None]:
+    """Raise the troubles of a connection in our own kinds: `StoreGone` for what passes by itself, such as a database
+    that starts; else `JournalError`.
     """
+    check_installed()
     import psycopg
 
     try:
-        connection = connect(address)
-    except PostgresProblem as error:
-        raise raised(error.problem) from None
-    try:
-        check(connection, address)
-        yield connection
+        yield
     except PostgresProblem as error:
         problem = error.problem
     except psycopg.Error as error:
         problem = problem_of(error, address)
     else:
         return
-    finally:
-        connection.close()
-    raise raised(problem)  # not above: the error of psycopg would be its context
-
-
-def raised(problem: Problem) -> JournalError:
-    return problem.error(StoreGone if problem.passes else JournalError)
+    raise problem.error(StoreGone if problem.passes else JournalError)  # not above: psycopg's would be its context

@@ -21,7 +21,8 @@ pairs were surely not sent, since no intent of them is in the log.
 A database with another history than that of the load or the last claim (`session.Cluster`) may have lost commits:
 intents whose pairs were sent, and claims.  Such a part is claimed only with `after_loss`, and then nothing is looked up
 or sent before everything that the lost holder can have sent is applied and listed (`unseen_for_s`).  A copy of the
-files that was put back has the same history: the worker whose log it lacks marks all parts of the job (`mark_lost`).
+files that was put back has the same history: the worker whose log it lacks, and a machine that knows of more
+(`high_water`), mark all parts of the job (`mark_lost`).
 
 Assumption: clocks since boot run alike, and while their machines do.  TURN_S is what they may differ in a lease.
 Not here: the log (`log`), connections (`session`).  Source: Gray and Cheriton, Leases, 1989.
@@ -38,6 +39,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ..errors import COMMITS_LOST, JournalError, StoreGone
 from ..store.boot import boot_clock
 from .connect import host_name
+from .high_water import ABOVE_ALL, HighWater
 
 if TYPE_CHECKING:
     from .connect import Connection
@@ -49,7 +51,7 @@ POLL_S: Final = 1.0
 """How often the row of a part that another holds is read; three times in a shorter lease's third."""
 ROW: Final = "token, holder, lease_end, lease_s, deadline_s, system_id, timeline, shipped, state"
 CLAIM: Final = """
-    UPDATE bulkwriter.parts SET token = token + 1, holder = %(holder)s, claimed_at = clock_timestamp(),
+    UPDATE bulkwriter.parts SET token = token + %(step)s, holder = %(holder)s, claimed_at = clock_timestamp(),
         lease_end = clock_timestamp() + make_interval(secs => %(lease_s)s), lease_s = %(lease_s)s,
         deadline_s = %(deadline_s)s, system_id = %(system_id)s, timeline = %(timeline)s
     WHERE job = %(job)s AND part = %(part)s AND token = %(token)s AND shipped = %(shipped)s AND holder = %(was)s
@@ -211,6 +213,7 @@ def take(
         values = {
             **row._asdict(), "job": job, "part": part, "holder": holder, "was": row.holder, "lease_s": claim.lease_s,
             "deadline_s": claim.deadline_s, "system_id": cluster.system_id, "timeline": cluster.timeline,
+            "step": ABOVE_ALL if has_lost(row, cluster) else 1,
         }  # fmt: skip
         if taken := connection.execute(CLAIM, values).fetchone():
             return int(str(taken[0]))
@@ -242,6 +245,16 @@ def mark_lost(connection: Connection, job: str) -> None:
     Also whoever writes a part is stopped at its next group: it may have claimed it without knowing.
     """
     connection.execute("UPDATE bulkwriter.parts SET timeline = %s WHERE job = %s", [LOST_TIMELINE, job])
+
+
+def mark_if_behind(connection: Connection, job: str, cluster: Cluster, seen_of: Callable[[str], HighWater]) -> None:
+    """The same, where a part of the job has less than this machine knows of.  Raises psycopg's errors."""
+    rows = connection.execute(f"SELECT part, {ROW} FROM bulkwriter.parts WHERE job = %s", [job])  # noqa: S608 ours
+    for part, *columns in rows.fetchall():
+        row = PartRow(*columns)  # type: ignore[arg-type]
+        if not has_lost(row, cluster) and (row.token, row.shipped) < seen_of(str(part)).numbers:
+            mark_lost(connection, job)
+            return
 
 
 LOST_HINT: Final = (

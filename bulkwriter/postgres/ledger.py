@@ -16,7 +16,8 @@ at work, and this machine never was.  Then what was spent before is placed by th
 A process that dies forfeits its lease, as with a file.
 
 A database may have lost commits: a standby without the last seconds took its place, or a backup was restored.  It shows
-by another timeline than at the last exchange, or by fewer exchanges than we have heard of.  What is there is then as of
+by another timeline than at the last exchange, or by fewer exchanges than we or an earlier process of this machine have
+heard of (`high_water`); an account that is not there at all has none.  What is there is then as of
 some exchange, and all later ones may be missing: leases that are used now, and requests that ended.  Nobody can say who
 had them.  So as much counts as spent as the windows allowed since that exchange, in a time that the clock here knows,
 or else as much as they hold; and short windows are full until all of that has ended (`Account.most_since`).
@@ -39,6 +40,7 @@ from ..quota.exchange import Answer, Ask, BootPlace, LedgerRows, SpentRow
 from .address import Address
 from .clock import Bounds, DatabaseClock
 from .connect import carried_out, connect, host_name
+from .high_water import ABOVE_ALL, HighWater
 from .rows import (
     KNOWN,
     LEARNT,
@@ -100,9 +102,11 @@ class PostgresLedger:
         boot_id: str,
         clock: DatabaseClock,
         say: Callable[[str], object],
+        seen: HighWater | None = None,
     ) -> None:
         self._say = say
-        self._heard = 0  # the highest number of an exchange of the account that was committed for sure
+        # the highest number of an exchange of the account that was committed for sure, and where it is noted
+        self._heard, self._seen = seen.numbers[0] if seen else 0, seen
         self._session, self._account_for, self._reach_s = session, account_for, reach_s
         self._boot, self._boot_id, self._clock = boot, boot_id, clock
         self._connection: Connection | None = None  # the one that the rest is read from
@@ -133,6 +137,8 @@ class PostgresLedger:
     def close(self) -> None:
         self._broken = self._broken or LedgerError("the ledger is closed")
         self._session.close()
+        if self._seen:
+            self._seen.close()
 
     def _known(self, connection: Connection) -> Connection:
         """The connection.  Of a new one nothing is known, nor whether the last transaction was committed."""
@@ -176,18 +182,24 @@ class PostgresLedger:
         if changes.forget:
             row = row._replace(purged=max(row.purged, row.exchanges - PURGE))
         row = row._replace(
-            exchanges=row.exchanges + 1, spread_s=changes.spread_s,
+            exchanges=row.exchanges + (ABOVE_ALL if has_lost else 1), spread_s=changes.spread_s,
             short=changes.short, short_clock=row.clock, short_at=now,
             system_id=cluster.system_id, timeline=cluster.timeline,
         )  # fmt: skip
         me = ClientRowNow(ask.client, ask.number, place.machine, os.getpid(), self._boot_id, seen, now)
         self._rows.commit(connection, changes, row, me)
-        self._heard = row.exchanges
+        self._hear(row.exchanges)
         if has_lost:
             self._say(lost_words(lost, since_s))
         self._clock.keep(seen, found.got, step_s=step_s)
         ahead_s, behind_s = self._clock.errors(self._boot())
         return to_client(answer, ahead_s=ahead_s, behind_s=behind_s)
+
+    def _hear(self, exchanges: int) -> None:
+        """So many are committed."""
+        self._heard = exchanges
+        if self._seen:
+            self._seen.note(exchanges)
 
     def _has_lost(self, row: AccountRow) -> bool:
         """Whether the database may have lost exchanges."""

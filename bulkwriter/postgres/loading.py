@@ -16,23 +16,29 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .. import __version__
-from ..errors import JournalError, SourceError
+from ..errors import COMMITS_LOST, JournalError, SourceError, UsageError
 from ..model import Batch
 from ..sources import Source
 from ..sources.parts import PartRows, divided, encode, together
 from ..store.schema import JournalIdentity
 from ..threads import begun
+from .address import START_S, Address
 from .connect import host_name
-from .jobs import DEALT_BY, Job, blocks_of, part_name
-from .session import cluster_of
+from .high_water import note_job, of_job
+from .jobs import DEALT_BY, Job, blocks_of, check_identity, find, part_name, troubles
+from .lease import LOST_TIMELINE
+from .session import Session, cluster_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
+
+    from ..settings import Settings
 
 T = TypeVar("T")
 
@@ -60,6 +66,8 @@ class Plan:
     parts: int
     origin: str
     is_strict: bool = False
+    after_loss: bool = False
+    """A job of this name was lost: its workers wait as after any other loss."""
 
 
 class SourceBlocks:
@@ -93,6 +101,37 @@ class SourceBlocks:
         return Batch(pairs, lines, bad)
 
 
+async def brought(
+    connection: Connection[Any],
+    source: Source,
+    plan: Plan,
+    *,
+    shown: str,
+    parts: int | None,
+    tell: Callable[[str, int], object] = lambda verb, rows: None,
+) -> tuple[Job, Job | None]:
+    """The job of a source, loaded now or held against it, and as it was before; `parts` is how many somebody wants.
+
+    `tell` hears what is done to the rows, and the number of them so far.  Raises what `load` and `compare` do, and
+    `UsageError`.
+    """
+    before = await apart(find, connection, plan.name)
+    if before is None:
+        await load(connection, source, plan, tell=partial(tell, "loaded"))
+    else:
+        check_identity(before.identity, shown, plan.identity)
+        if parts not in (None, before.parts):
+            raise UsageError(
+                f"{shown} has {before.parts} parts, and {parts} are asked for",
+                hint="the number of parts cannot change: leave it out, or load another job",
+            )
+        plan = replace(plan, parts=before.parts)
+        await compare(connection, source, before, plan, tell=partial(tell, "compared"))
+    found = await apart(find, connection, plan.name)
+    assert found
+    return found, before
+
+
 async def load(
     connection: Connection[Any], source: Source, plan: Plan, *, tell: Callable[[int], object] = lambda rows: None
 ) -> int:
@@ -105,6 +144,7 @@ async def load(
     rows = SourceBlocks(source, is_strict=plan.is_strict)
     await _load_rest(connection, rows, plan, first_block=0, tell=tell)
     await apart(_finish, connection, plan.name, rows.seq)
+    note_job(plan.identity.base_url, plan.identity.account, plan.name)
     return rows.seq
 
 
@@ -160,6 +200,18 @@ async def _load_rest(
         tell(rows.seq)
 
 
+def refuse_lost(name: str, identity: JournalIdentity) -> None:
+    """Raise `JournalError` for a job that is not there, where this machine knows of one."""
+    if of_job(identity.base_url, identity.account, name).numbers[0]:
+        raise JournalError(
+            f"job {name} is not in the database, and this machine has loaded it or worked on it: the database was "
+            "restored to a time before, or the job was deleted",
+            hint="to load and write it again, let every worker of the job end, then add --after-loss to run and to "
+            "work: it waits until what was sent is seen, and looks it up.  For other records name another job",
+            code=COMMITS_LOST,
+        )
+
+
 def block_rows(parts: int) -> int:
     """How many rows of the source are taken together; 8,192 for 4 parts."""
     return min(BLOCK_ROWS, SHARE_ROWS * parts)
@@ -192,9 +244,23 @@ def words(pair: tuple[int, int] | None) -> str:
 # in the database
 
 
+async def connected(
+    stack: AsyncExitStack, address: Address, settings: Settings, note: Callable[[str], object] = lambda text: None
+) -> Connection[Any]:
+    """A connection for the start.  A database that is away is waited for, but not for long."""
+    session = Session(address, give_up_after_s=min(START_S, settings.give_up_after_s), note=note)
+    stack.callback(session.close)
+    stack.callback(session.leave)
+    connection: Connection[Any] = await apart(session.insist, lambda connection: connection)
+    stack.enter_context(troubles(address))
+    return connection
+
+
 def _begin(connection: Connection[Any], plan: Plan) -> None:
     _begin_alone(connection, plan.name)
     identity = plan.identity
+    if not plan.after_loss:
+        refuse_lost(plan.name, identity)
     taken = connection.execute(
         "INSERT INTO bulkwriter.jobs(job, base_url, account, entity, columns, parts, dealt_by, source, rows, loaded_at,"
         " made_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, now(), %s) ON CONFLICT (job) DO NOTHING RETURNING job",
@@ -208,11 +274,11 @@ def _begin(connection: Connection[Any], plan: Plan) -> None:
             f"there is a job {plan.name} already, loaded by another process just now, or begun by a service",
             hint="give the same command again, or name another job",
         )
-    names = [part_name(i) for i in range(plan.parts)]
+    names, cluster = [part_name(i) for i in range(plan.parts)], cluster_of(connection)
     connection.execute(
         "INSERT INTO bulkwriter.parts(job, part, system_id, timeline)"
         " SELECT %s, name, %s, %s FROM unnest(%s::text[]) AS name",
-        (plan.name, *cluster_of(connection), names),
+        (plan.name, cluster.system_id, LOST_TIMELINE if plan.after_loss else cluster.timeline, names),
     )
 
 

@@ -9,6 +9,9 @@ to nobody, so nothing was sent of it.  The rows of the log are checked as those 
 A part of a job that was loaded must be one of its parts.  A service names a job and a part of its own, which have no
 source, and both are made here.
 
+What is claimed and shipped is noted on this machine (`high_water`).  A database that has less of any part of the job
+has lost it: then all parts are marked before this one is claimed.
+
 Invariant: a part that was claimed and not opened is given up again.
 Not here: the lease (`lease`), the log (`log`), the format of groups (`store.shipping`).
 """
@@ -19,12 +22,14 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import BulkwriterError, JournalError, UsageError
+from ..model import State
 from ..store.journal import Journal
 from ..store.lock import holder
 from ..store.opening import check_identity
@@ -32,7 +37,8 @@ from ..store.private import make_folder
 from ..store.schema import JournalIdentity, normal_url
 from ..store.shipping import damaged_log, replay
 from .address import Address
-from .lease import Claim, PartWatch, claim_part
+from .high_water import HighWater, note_job, of_job, state_folder
+from .lease import Claim, PartLease, PartWatch, claim_part, mark_if_behind
 from .log import PartLog
 from .session import ANSWER_S, Session, cluster_of
 
@@ -93,6 +99,7 @@ class PartStore:
         self._session: Session | None = None
         self._is_left = threading.Event()
         self._file: Path | None = None
+        self._seen: HighWater | None = None
         self.log: PartLog
         """Set once it is open."""
 
@@ -112,11 +119,18 @@ class PartStore:
         )
         try:
             session.insist(lambda connection: make_rows(connection, address, identity))
+            whose = identity.base_url, identity.account, address.job
+            session.insist(
+                lambda connection: mark_if_behind(connection, address.job, session.cluster, partial(of_job, *whose))
+            )
             lease = claim_part(
                 session, address.job, address.part, settings.claim,
                 note=self._note, pause=self._pause, watch=self._watch,
             )  # fmt: skip
-            log = PartLog(session, lease)
+            note_job(*whose)
+            seen = self._seen = of_job(*whose, address.part)
+            seen.note(lease.token, lease.shipped, is_durable=True)
+            log = NotedLog(session, lease, seen)
             try:
                 journal = self._replayed(log, identity)
             except BaseException:
@@ -153,6 +167,8 @@ class PartStore:
                     self.log.release()
         finally:
             self._session.close()
+            if self._seen:
+                self._seen.close()
             if self._file:
                 remove(self._file)
 
@@ -185,6 +201,18 @@ class PartStore:
             raise JournalError(f"{self.address} was not waited for any more")
 
 
+class NotedLog(PartLog):
+    """The log of a part, and what of it is known here to be shipped."""
+
+    def __init__(self, session: Session, lease: PartLease, seen: HighWater) -> None:
+        super().__init__(session, lease)
+        self._seen = seen
+
+    def ship(self, group: bytes, counts: Mapping[State, int]) -> None:
+        super().ship(group, counts)
+        self._seen.note(self.lease.token, self._number)
+
+
 def make_rows(connection: Connection, address: Address, identity: JournalIdentity) -> None:
     """Make the rows of a job and its part, where they are a service's own.  Raises `JournalError` for another's."""
     job, part = address.job, address.part
@@ -207,12 +235,10 @@ def make_rows(connection: Connection, address: Address, identity: JournalIdentit
 
 def parts_folder() -> Path:
     """The folder of local journals, made if need be: in the user's state folder, else among temporary files."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    folder = Path(state) if state.startswith("/") else Path("~/.local/state")
     try:
-        folder = folder.expanduser() / "bulkwriter" / "parts"
+        folder = state_folder() / "parts"
         make_folder(folder)
-        if folder.is_absolute() and os.access(folder, os.W_OK):
+        if os.access(folder, os.W_OK):
             return folder
     except (OSError, RuntimeError):
         pass  # no home, or a system that is read-only: the file need not outlive this process

@@ -181,7 +181,7 @@ HOLDER: Final = re.compile(r"(?P<host>.*) pid (?P<pid>[0-9]{1,10})( [0-9a-f]+)?"
 
 def holder_of(part: PartStanding) -> Holder:
     """Who holds a part, as a journal's lock tells it."""
-    named = HOLDER.fullmatch(part.holder)
+    named = HOLDER.fullmatch(part.row.holder)
     since = part.claimed_at.isoformat(timespec="seconds") if part.claimed_at else None
     return Holder(int(named["pid"]), named["host"], since) if named and since else Holder()
 

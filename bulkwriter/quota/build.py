@@ -84,6 +84,7 @@ def shared_ledger(
     """A ledger that machines share, and the clock on which windows are counted: the database's, as seen here."""
     from ..postgres.clock import DatabaseClock
     from ..postgres.connect import check_installed
+    from ..postgres.high_water import of_account
     from ..postgres.ledger import PostgresLedger, ledger_session
 
     check_installed()
@@ -92,6 +93,7 @@ def shared_ledger(
     ledger = PostgresLedger(
         ledger_session(address, say, start_s=start_s), account, lambda place: Account(windows, place),
         reach_s=longest_of(windows), boot=boot_clock, boot_id=here().boot, clock=clock, say=say,
+        seen=of_account(account),
     )  # fmt: skip
     return LedgerThread(lambda: ledger, interrupt=ledger.interrupt), clock.now
 

@@ -140,7 +140,7 @@ def test_a_signal_names_itself_whatever_failed_meanwhile() -> None:
 
 def test_an_interrupt_before_signals_are_watched_is_no_bug() -> None:
     early = Ending(empty_summary(None), KeyboardInterrupt())
-    assert end_facts(early) == {"ended_reason": "SIGINT", "resume_at": None}
+    assert end_facts(early) == {"ended_reason": "SIGINT", "ended_code": "signal", "resume_at": None}
 
 
 @pytest.mark.parametrize(

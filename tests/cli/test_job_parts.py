@@ -9,12 +9,13 @@ from bulkwriter.cli.job_parts import facts_of, writers
 from bulkwriter.cli.status_ahead import held_now, lines
 from bulkwriter.model import Counts
 from bulkwriter.postgres.jobs import PartStanding, loaded_counts_of
+from bulkwriter.postgres.lease import FREE
 from bulkwriter.postgres.reading import run_note
 from bulkwriter.store.starts import RUN
 
 
 def part(name: str, holder: str = "", left_s: float = 20.0, counts: Counts | None = None) -> PartStanding:
-    return PartStanding(name, 10, counts or Counts(), holder, left_s if holder else 0.0)
+    return PartStanding(name, 10, counts or Counts(), FREE._replace(holder=holder), left_s if holder else 0.0)
 
 
 def test_writers_are_named_while_they_are_few() -> None:

@@ -129,7 +129,12 @@ def test_run_loads_works_and_goes_on_and_undo_takes_it_back(here: Here, source: 
         (one,) = json.loads(here("runs", postgres.url, "--json").out)["runs"]
         assert (one["state"], one["journal"], one["created"], one["left"]) == ("finished", job, 529, 0)
         assert "601 of 601 rows are settled, 0 left" in here("runs", job).out
-        undone = here("undo", job, "--base-url", server.base_url, "--yes", "--doubt-wait=0.4", "--json")
+        postgres.sql("UPDATE bulkwriter.parts SET timeline = -1")
+        undo = ("undo", job, "--base-url", server.base_url, "--yes", "--doubt-wait=0.4", "--json")
+        refused = here(*undo)
+        assert (refused.code, "--after-loss" in refused.err, len(on_server(server))) == (5, True, 529)
+        undone = here(*undo, "--after-loss")
+        assert "records that the database has lost are not known here" in undone.err
         assert (undone.code, json.loads(undone.out)["deleted"], on_server(server)) == (0, 529, [])
         assert ("would write these pairs again" in undone.err, "--refresh" in undone.err) == (True, False)
         assert (status(here, job)["undone_deleted"], status(here, job)["pending"]) == (529, 529)
@@ -154,7 +159,7 @@ def test_what_a_job_refuses(here: Here, source: Path, postgres: Database, tmp_pa
         ("runs", job_in(postgres, "unknown")): (5, "there is no job at"),
         ("work", str(source), *url): (2, "is no job in a database"),
         ("work", job.replace("bulkwriter@", "bulkwriter:secret-word@"), *url): (2, "has a password in it"),
-        ("run", str(source), "--journal", job, *url, "--parts=3"): (2, "has 2 parts, and --parts says 3"),
+        ("run", str(source), "--journal", job, *url, "--parts=3"): (2, "has 2 parts, and 3 are asked for"),
         ("run", str(source), "--journal", job, *url, "--dry-run"): (2, "--dry-run does not go with a job"),
         ("run", str(source), "--journal", job_in(postgres, "b"), *url, "--parts=257"): (2, "between 1 and 256"),
         ("run", str(source), "--parts=3", *url): (2, "--parts needs a job in a database"),
@@ -170,7 +175,18 @@ def test_what_a_job_refuses(here: Here, source: Path, postgres: Database, tmp_pa
     assert (done.code, done.json["pending"], "may have lost" in done.err) == (5, 600, True), done.err
     assert f"'{job}' {' '.join(url)} --json --after-loss" in done.err
     assert "what the database lost is not counted" in done.err
-    assert done.json["parts_as_of"]
+    assert (bool(done.json["parts_as_of"]), done.json["ended_code"]) == (True, "lost")
+    undo = ("undo", job, *url, "--yes", "--json", "--dry-run", "--after-loss")
+    assert (here(*undo).code, here("undo", f"{source}.journal", *url, "--yes", "--after-loss").code) == (0, 2)
+    postgres.sql("DELETE FROM bulkwriter.jobs")  # as in a copy from before the load
+    loads = ("run", str(source), "--journal", job, *url, "--load-only", "--json")
+    for command in (("work", job, *url, "--json"), loads):
+        done = here(*command)
+        assert (done.code, done.json["ended_code"], "this machine has loaded it" in done.err) == (5, "lost", True)
+        assert f"{' '.join(command[-2:])} --after-loss" in done.err
+    assert here(*loads, "--after-loss").code == 0
+    done = here("work", job, *url, "--json")
+    assert (done.code, done.json["ended_code"]) == (5, "lost")
     postgres.server.stop()
     done = here("work", job, *url, "--json", "--give-up-after=0.01")
     assert (done.code, done.json["attempts"]) == (75, 0)

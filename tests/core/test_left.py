@@ -108,8 +108,8 @@ def test_a_summary_says_what_is_left_in_the_words_of_the_contract() -> None:
     }  # fmt: skip
     assert (said["ended_reason"], said["resume_at"]) == ("no good reply", "2025-11-24T16:00:01+00:00")
     unknown = Summary(Counts()).to_json()
-    keys = ("rows_total", "rows_total_exact", "not_read", "ended_reason", "resume_at")
-    assert [unknown[k] for k in keys] == [None] * 5
+    keys = ("rows_total", "rows_total_exact", "not_read", "ended_reason", "ended_code", "resume_at")
+    assert [unknown[k] for k in keys] == [None] * 6
 
 
 def test_who_leaves_at_once_counts_what_is_under_way_as_doubts() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
+from bulkwriter.cli.ending import is_of_loss
+from bulkwriter.errors import COMMITS_LOST, BulkwriterError, ConfigurationStop, JournalError, StoreGone, TryLater
 from bulkwriter.on_ray import crew as crew_module
 from bulkwriter.on_ray.actor import Order, facts_in
 from bulkwriter.on_ray.crew import Crew
@@ -76,6 +77,18 @@ async def test_an_error_of_one_worker_stops_the_others_and_is_raised(monkeypatch
     with pytest.raises(ConfigurationStop, match="a worker ended with 4: why"):
         await heard.crew.run()
     assert heard.told[-1] == ("heard", {"line": "stop"})
+
+
+@pytest.mark.parametrize(("code", "kind"), [(75, StoreGone), (5, JournalError)])
+async def test_lost_commits_that_a_worker_met_are_told_as_such(
+    monkeypatch: pytest.MonkeyPatch, code: int, kind: type[JournalError]
+) -> None:
+    """Or the next step would be the same command, which is refused."""
+    heard = Heard(monkeypatch, [*PLACED, ended(0, code, ended_code=COMMITS_LOST)], waits=True)
+    with pytest.raises(kind, match="why") as caught:
+        await heard.crew.run()
+    assert (is_of_loss(caught.value), int(caught.value.exit_code)) == (True, code)
+    assert "--after-loss" in caught.value.hint.typed
 
 
 @pytest.mark.parametrize("events", [[], PLACED, [*PLACED, lost(0)], [{"event": "failed", "message": "m", "hint": "h"}]])

@@ -18,7 +18,7 @@ HELD = FREE._replace(holder="other pid 7 aa")
 
 
 def seen(counts: Counts, row: PartRow = FREE, free_in_s: float = 0.0, *, name: str = "1", rows: int = 10) -> PartSeen:
-    return PartSeen(PartStanding(name, rows, counts, row.holder, row=row), free_in_s)
+    return PartSeen(PartStanding(name, rows, counts, row), free_in_s)
 
 
 def chosen(*parts: PartSeen, desk: Desk | None = None) -> str | float | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from bulkwriter.errors import COMMITS_LOST, Exit, JournalError
+from bulkwriter.postgres.high_water import ABOVE_ALL
 from bulkwriter.postgres.lease import TURN_S, PartRow, PartWatch, claim_part, has_lost, take
 from bulkwriter.postgres.session import Session
 from tests.postgres_server import Database
@@ -106,7 +107,7 @@ def test_a_database_of_another_history_is_claimed_only_after_a_loss_and_then_lat
         assert "--after-loss" in caught.value.hint.typed
     assert row_of(session).token == 1
     lease = Hand().claim(session, CLAIM._replace(after_loss=True))
-    assert (lease.token, lease.unseen_for_s) == (2, 30.0 + 90.0 + 65.0)
+    assert (lease.token, lease.unseen_for_s) == (1 + ABOVE_ALL, 30.0 + 90.0 + 65.0)
     row = row_of(session)
     assert (row.system_id, row.timeline) == session.cluster
     assert Hand().claim(session).unseen_for_s == 0.0

@@ -17,6 +17,7 @@ from bulkwriter.errors import Exit, LedgerError, LedgerGone
 from bulkwriter.postgres.address import START_S, Address
 from bulkwriter.postgres.clock import DatabaseClock
 from bulkwriter.postgres.connect import connect
+from bulkwriter.postgres.high_water import of_account
 from bulkwriter.postgres.ledger import JOIN_S, PostgresLedger, ledger_session, read_postgres
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.exchange import Answer, Ask, ClockReadings
@@ -43,6 +44,7 @@ class Host:
     quota: str = "write:100/day"
     said: list[str] = field(default_factory=list)
     ticks: Callable[[], float] = time.monotonic  # what it waits by
+    remembers: bool = False
     ledger: PostgresLedger = field(init=False)
     number: int = 0
 
@@ -54,6 +56,7 @@ class Host:
         self.ledger = PostgresLedger(
             self.session, "a", lambda place: Account(windows, place), reach_s=DAY_S, boot=lambda: self.boot,
             boot_id=self.boot_id, clock=self.time, say=self.said.append,
+            seen=of_account("a") if self.remembers else None,
         )  # fmt: skip
 
     def ask(self, wants: int = 0, *, repeats: bool = False, epoch: float | None = None, **said: Any) -> Answer:
@@ -320,6 +323,27 @@ def test_where_nobody_knows_how_long_ago_the_last_exchange_was_every_quota_is_sp
     answer = other.ask(1)
     assert answer.spending.spent(DAY, other.time.now()) == 1_000
     assert "all quotas count as spent" in other.said[0]
+
+
+@pytest.mark.parametrize("lost", ["DELETE FROM bulkwriter.accounts", "UPDATE bulkwriter.accounts SET exchanges = 1"])
+def test_what_an_earlier_process_of_this_machine_heard_of_was_lost(
+    postgres: Database, clock: SetClock, lost: str
+) -> None:
+    """A copy of the files was put back while nobody was at work, from before the account was made, or later."""
+    first = Host(clock.address, clock, quota=BOTH, remembers=True)
+    first.ask()
+    first.spend(10)
+    first.ledger.close()
+    postgres.sql("DELETE FROM bulkwriter.spent")
+    postgres.sql("DELETE FROM bulkwriter.clients")
+    postgres.sql(lost)
+    second = Host(clock.address, clock, "boot-2", quota=BOTH, remembers=True)
+    assert second.ask(1).spending.spent(DAY, second.time.now()) == 1_000
+    assert "all quotas count as spent" in second.said[0]
+    for boot in ("boot-2", "boot-3"):  # by whoever remembers that which was lost, it is met once
+        after = Host(clock.address, clock, boot, quota=BOTH, remembers=True)
+        after.ask()
+        assert (after.said, len(postgres.sql("SELECT 1 FROM bulkwriter.spent WHERE client = 'lost'"))) == ([], 1)
 
 
 def test_a_promotion_that_lost_nothing_may_be_told(postgres: Database, clock: SetClock) -> None:
