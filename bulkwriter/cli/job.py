@@ -230,7 +230,7 @@ class JobCommand:
         return found
 
     def _connected(self, stack: contextlib.AsyncExitStack, settings: Settings) -> Awaitable[Any]:
-        return connected(stack, self._address, settings, self._stderr.note)
+        return connected(stack, self._address, settings.give_up_after_s, self._stderr.note)
 
     def _identity(self, settings: Settings, columns: tuple[str, str], entity: str) -> JournalIdentity:
         return JournalIdentity.of(settings.base_url, settings.account, columns, entity)

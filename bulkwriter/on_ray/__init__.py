@@ -116,7 +116,7 @@ async def loaded(source: PairsLike, settings: Settings, place: Address, parts: i
     async with contextlib.AsyncExitStack() as stack:
         rows = as_source(source)
         stack.push_async_callback(rows.aclose)
-        connection = await connected(stack, place, settings)
+        connection = await connected(stack, place, settings.give_up_after_s)
         plan = Plan(
             place.job, identity, parts or usual, getattr(rows, "origin", ""), settings.strict, settings.after_loss
         )  # fmt: skip

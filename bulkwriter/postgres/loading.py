@@ -38,8 +38,6 @@ from .session import Session, cluster_of
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from ..settings import Settings
-
 T = TypeVar("T")
 
 SHARE_ROWS: Final = 2_048
@@ -245,10 +243,10 @@ def words(pair: tuple[int, int] | None) -> str:
 
 
 async def connected(
-    stack: AsyncExitStack, address: Address, settings: Settings, note: Callable[[str], object] = lambda text: None
+    stack: AsyncExitStack, address: Address, give_up_after_s: float, note: Callable[[str], object] = lambda text: None
 ) -> Connection[Any]:
     """A connection for the start.  A database that is away is waited for, but not for long."""
-    session = Session(address, give_up_after_s=min(START_S, settings.give_up_after_s), note=note)
+    session = Session(address, give_up_after_s=min(START_S, give_up_after_s), note=note)
     stack.callback(session.close)
     stack.callback(session.leave)
     connection: Connection[Any] = await apart(session.insist, lambda connection: connection)
