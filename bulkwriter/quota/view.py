@@ -8,6 +8,7 @@ Invariant: every sentence is true at this moment.  Not here: durations in words 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from ..model import QuotaWindow, began, moment
@@ -80,7 +81,9 @@ def waited_for(quotas: Quotas, kind: str) -> QuotaWindow | None:
     boot, one = quotas.boot(), quotas.classes[kind]
     if one.blocked and one.blocked.opens_at > boot and not one.units.left:
         return one.blocked.window
-    if min(one.units.opens_at(boot), one.units.next_at) <= boot:
+    at = one.units.opens_at(boot)  # infinity: nothing is left; it comes with an answer, or once a request has ended
+    is_coming = at < math.inf or one.units.next_at > boot or one.units.on_way or quotas.exchanges.is_asking
+    if at <= boot or not is_coming:
         return None
     short = [window for window in concerned(quotas.windows, kind) if is_short(window)]
     return min(short, key=lambda window: window.count / window.window_s, default=None)

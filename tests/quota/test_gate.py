@@ -93,6 +93,23 @@ def test_what_paces_is_named(tmp_path: Path) -> None:
     at_work(tmp_path, ["write:1/10s"], act)
 
 
+def test_a_quota_is_named_whenever_it_holds_a_write(tmp_path: Path) -> None:
+    """Units that may be used soon, or none while requests end: progress said "connections are being made"."""
+
+    async def act(one: One) -> None:
+        told: dict[str, set[str]] = {"soon": set(), "once one has ended": set()}
+        for turn in range(400):
+            at, room = one.quotas.opens_at(one.now), one.quotas.room(one.now, 8)
+            if at > one.now:
+                told["soon" if at < float("inf") else "once one has ended"].add(paced_by(one.quotas))
+            one.quotas.spent(room)
+            await asyncio.sleep(0.01)
+            one.quotas.ended(count=one.quotas.classes["write"].units.on_way if turn % 100 == 99 else 0)
+        assert told == {"soon": {"quota write:10/s"}, "once one has ended": {"quota write:10/s"}}
+
+    at_work(tmp_path, ["write:10/s"], act)
+
+
 def test_what_list_calls_wait_for_is_named(tmp_path: Path) -> None:
     """A run after a killed one said that it was listing, for two minutes in which it could not."""
 
