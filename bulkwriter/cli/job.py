@@ -145,8 +145,7 @@ class JobCommand:
         lines = summary_lines(ending, source=name, resume=resume, server=server)
         facts = {**summary.to_json(), **end_facts(ending), **self._part_facts(parts, own)}
         if parts and not self._title:
-            done = sum(not part.left for part in parts)
-            told = [f"  parts      {done} of {len(parts)} done; {self._who_worked(own)}"]
+            told = [f"  parts      {jobs.parts_done(parts)} of {len(parts)} done; {self._who_worked(own)}"]
             lines[1:1] = told + ([f"  as of      {as_of(parts)}: {since}"] if since else [])
         return FinalReport(ending.exit_code, facts, lines)
 
@@ -330,7 +329,7 @@ class JobCommand:
     def _part_facts(self, parts: list[PartStanding], own: WorkerFigures) -> dict[str, Any]:
         return {
             "parts": len(parts) or None,
-            "parts_done": sum(not part.left for part in parts) if parts else None,
+            "parts_done": jobs.parts_done(parts) if parts else None,
             "parts_here": own.parts,
             "parts_held": sum(part.is_held for part in parts) if parts else None,
             "parts_as_of": as_of(parts),

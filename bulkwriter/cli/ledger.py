@@ -12,7 +12,7 @@ import contextlib
 
 import click
 
-from ..errors import UsageError
+from ..errors import LedgerError, LedgerGone, UsageError
 from ..postgres.address import LIKE, Address
 from . import options
 from .stdout import put
@@ -47,14 +47,14 @@ def init(ledger: object, roles: tuple[str, ...]) -> int:
 
 def made(address: Address, roles: tuple[str, ...]) -> tuple[int, int]:
     """The versions before and after.  Raises `LedgerError`."""
-    from ..postgres.connect import carried_out, connect
+    from ..postgres.connect import connect, troubles
     from ..postgres.schema import VERSION, grant, make
 
-    def make_and_grant() -> int:
-        with contextlib.closing(connect(address)) as connection:
-            before = make(connection)
-            for role in roles:
-                grant(connection, role)
-        return before
-
-    return carried_out(address, make_and_grant), VERSION
+    with (
+        troubles(address, gone=LedgerGone, refused=LedgerError),
+        contextlib.closing(connect(address)) as connection,
+    ):
+        before = make(connection)
+        for role in roles:
+            grant(connection, role)
+    return before, VERSION

@@ -194,7 +194,7 @@ class PlacedWorkers:
         total = counts.pairs + (rows.not_read or 0)
         left = to_do(counts, rows.not_read, is_alive=True)
         elapsed_s = max(1e-9, time.monotonic() - self._began_at)
-        done = sum(not part.left for part in self.parts)
+        done = jobs.parts_done(self.parts)
         pace = describe.creates_per_second(self.figures.creates / elapsed_s)
         parts = f"{done} of {len(self.parts)} parts done"
         return f"{total - left:,} of {total:,} · created {counts.created:,} · {pace} · {parts}"

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import JournalError
 from ..postgres.address import Address, is_postgres, refuse_password
-from ..postgres.jobs import Job, PartStanding, counts_of, find, names, opened, parts_of
+from ..postgres.jobs import Job, PartStanding, counts_of, find, names, opened, parts_done, parts_of
 from ..shell import join, operand, visible
 from . import describe
 from .journals import no_database
@@ -59,7 +59,7 @@ def facts_of(address: Address, job: Job, parts: list[PartStanding]) -> dict[str,
         **rows.to_json(),
         "left": left,
         "parts": len(parts),
-        "parts_done": sum(not part.left for part in parts),
+        "parts_done": parts_done(parts),
         "workers": held,
     }
 

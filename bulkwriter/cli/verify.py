@@ -235,6 +235,8 @@ class VerifyCommand(CountingCommand):
         facts = self.facts()
         if facts["doubled"] and isinstance(self._journal, Path) and not self._options["repair"]:
             return "add --repair to delete what this run can claim of the doubled pairs"
+        if facts["doubled"] and self._journal and not self._options["repair"]:
+            return "--output FILE.csv lists the doubled pairs with all their ids: which to delete is yours to say"
         if facts["not_shown"] or facts["unlisted"]:
             return SEES_ALL
         if facts["missing"]:

@@ -24,7 +24,7 @@ from ..events import Event, Stopping
 from ..model import Ended, Summary
 from ..postgres.connect import host_name
 from ..postgres.desk import Desk, PartSeen
-from ..postgres.jobs import Job, PartStanding, parts_of, read_parts
+from ..postgres.jobs import Job, PartStanding, parts_done, parts_of, read_parts
 from ..postgres.lease import PartWatch
 from ..postgres.loading import apart
 from ..postgres.session import Session
@@ -183,7 +183,7 @@ class Worker:
 
     async def _begin(self, part: PartStanding) -> None:
         """The part is ours now."""
-        done = sum(not other.left for other in self.parts)
+        done = parts_done(self.parts)
         self._stderr.print(
             f"part {part.name} of {len(self.parts)}: {describe.quantity(part.left, 'row')} left of {part.rows:,}; "
             f"{done} of {describe.quantity(len(self.parts), 'part')} done",

@@ -25,10 +25,11 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from ..errors import BulkwriterError, LedgerError, LedgerGone, UsageError
+from ..errors import BulkwriterError, JournalError, StoreGone, UsageError
 from .address import Address
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     Connection = psycopg.Connection[tuple[object, ...]]
 
 E = TypeVar("E", bound=BulkwriterError)
-T = TypeVar("T")
 
 CONNECT_S: Final = 5
 """For each host.  TLS over a slow link takes a second; more delays a client that could go on with another host."""
@@ -133,20 +133,25 @@ def check_installed() -> None:
         log.addHandler(logging.NullHandler())
 
 
-def carried_out(address: Address, call: Callable[[], T]) -> T:
-    """What `call` returns.  Errors of psycopg and a `PostgresProblem` become a `LedgerError`, which says what to do;
-    `LedgerGone` for what passes.
+@contextmanager
+def troubles(
+    address: Address, *, gone: type[BulkwriterError] = StoreGone, refused: type[BulkwriterError] = JournalError
+) -> Iterator[None]:
+    """Raise the troubles of a connection as our own errors: `gone` for what passes by itself, such as a database that
+    starts; else `refused`.
     """
     check_installed()
     import psycopg
 
     try:
-        return call()
+        yield
     except psycopg.Error as error:
         problem = problem_of(error, address)
     except PostgresProblem as error:
         problem = error.problem
-    raise problem.error(LedgerGone if problem.passes else LedgerError)  # not above: psycopg's would be its context
+    else:
+        return
+    raise problem.error(gone if problem.passes else refused)  # not above: psycopg's would be its context
 
 
 def usual() -> dict[str, str]:

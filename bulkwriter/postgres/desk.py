@@ -63,8 +63,3 @@ class Desk:
             return self._tried.get(part.name) != row.shipped
         is_as_found = part.name not in self._tried and self._first[part.name] == row.shipped
         return is_as_found and (part.left > 0 or (self.is_retrying and part.counts.rejected > 0))
-
-
-def parts_done(parts: Sequence[PartStanding]) -> int:
-    """How many parts have nothing left."""
-    return sum(not part.left for part in parts)

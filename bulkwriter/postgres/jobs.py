@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import JournalError, StoreGone
+from ..errors import JournalError
 from ..model import Batch, Counts, Rows
 from ..sources.parts import PartRows, decode
 from ..store.opening import IdentityHints, require_same
 from ..store.schema import JournalIdentity
-from .connect import PostgresProblem, check_installed, connect, problem_of
+from .connect import connect, troubles
 from .lease import FREE, ROW, PartRow
 from .schema import check
 
@@ -120,6 +120,11 @@ def loaded_counts_of(parts: Sequence[PartStanding]) -> tuple[Counts, Rows]:
     unread = sum(part.not_read for part in parts)
     counts = replace(counts, pending=counts.pending + unread)
     return counts, Rows.known(rows.total, is_exact=True, read=counts.pairs)
+
+
+def parts_done(parts: Sequence[PartStanding]) -> int:
+    """How many parts have nothing left."""
+    return sum(not part.left for part in parts)
 
 
 def find(connection: Connection[Any], name: str) -> Job | None:
@@ -228,30 +233,7 @@ def share_of(job: str, part: str, number: int, payload: bytes | None) -> PartRow
 
 @contextmanager
 def opened(address: Address) -> Iterator[Connection[Any]]:
-    """A connection to a database with our tables, tried once; the errors of the block are in our own kinds."""
-    with troubles(address):
-        connection = connect(address)
-        try:
-            check(connection, address)
-            yield connection
-        finally:
-            connection.close()
-
-
-@contextmanager
-def troubles(address: Address) -> Iterator[None]:
-    """Raise the troubles of a connection in our own kinds: `StoreGone` for what passes by itself, such as a database
-    that starts; else `JournalError`.
-    """
-    check_installed()
-    import psycopg
-
-    try:
-        yield
-    except PostgresProblem as error:
-        problem = error.problem
-    except psycopg.Error as error:
-        problem = problem_of(error, address)
-    else:
-        return
-    raise problem.error(StoreGone if problem.passes else JournalError)  # not above: psycopg's would be its context
+    """A connection to a database with our tables, tried once.  Raises `StoreGone`, else `JournalError` (`troubles`)."""
+    with troubles(address), closing(connect(address)) as connection:
+        check(connection, address)
+        yield connection

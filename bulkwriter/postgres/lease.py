@@ -49,7 +49,7 @@ TURN_S: Final = 0.25
 """A lease is over so much sooner for those who send: the longest turn of an event loop after its clock was read."""
 POLL_S: Final = 1.0
 """How often the row of a part that another holds is read; three times in a shorter lease's third."""
-ROW: Final = "token, holder, lease_end, lease_s, deadline_s, system_id, timeline, shipped, state"
+ROW: Final = "token, holder, lease_end, lease_s, deadline_s, system_id, timeline, shipped"
 CLAIM: Final = """
     UPDATE bulkwriter.parts SET token = token + %(step)s, holder = %(holder)s, claimed_at = clock_timestamp(),
         lease_end = clock_timestamp() + make_interval(secs => %(lease_s)s), lease_s = %(lease_s)s,
@@ -72,7 +72,6 @@ class PartRow(NamedTuple):
     system_id: str
     timeline: int
     shipped: int
-    state: str
 
     @property
     def is_free(self) -> bool:
@@ -84,7 +83,7 @@ class PartRow(NamedTuple):
         return self.token, self.shipped, self.lease_end, self.holder
 
 
-FREE: Final = PartRow(0, "", None, 0.0, 0.0, "", 0, 0, "open")
+FREE: Final = PartRow(0, "", None, 0.0, 0.0, "", 0, 0)
 """Of a part that nobody has claimed yet."""
 
 

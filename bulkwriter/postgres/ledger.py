@@ -39,7 +39,7 @@ from ..quota.account import Account, first_minute
 from ..quota.exchange import Answer, Ask, BootPlace, LedgerRows, SpentRow
 from .address import Address
 from .clock import Bounds, DatabaseClock
-from .connect import carried_out, connect, host_name
+from .connect import connect, host_name, troubles
 from .high_water import ABOVE_ALL, HighWater
 from .rows import (
     KNOWN,
@@ -246,14 +246,13 @@ def read_postgres(address: Address, name: str) -> tuple[LedgerRows, BootPlace, f
 
     Raises `LedgerError`; `LedgerGone` while the database is away.
     """
-
-    def read() -> tuple[LedgerRows, BootPlace, float]:
-        with contextlib.closing(connect(address)) as connection:
-            check(connection, address)
-            connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            return read_rows(connection, name)
-
-    return carried_out(address, read)
+    with (
+        troubles(address, gone=LedgerGone, refused=LedgerError),
+        contextlib.closing(connect(address)) as connection,
+    ):
+        check(connection, address)
+        connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return read_rows(connection, name)
 
 
 def read_rows(connection: Connection, name: str) -> tuple[LedgerRows, BootPlace, float]:

@@ -29,9 +29,9 @@ from ..sources.parts import PartRows, divided, encode, together
 from ..store.schema import JournalIdentity
 from ..threads import begun
 from .address import START_S, Address
-from .connect import host_name
+from .connect import host_name, troubles
 from .high_water import note_job, of_job
-from .jobs import DEALT_BY, Job, blocks_of, check_identity, find, part_name, troubles
+from .jobs import DEALT_BY, Job, blocks_of, check_identity, find, part_name
 from .lease import LOST_TIMELINE
 from .session import Session, cluster_of
 

@@ -13,7 +13,7 @@ from bulkwriter.postgres.jobs import PartStanding
 from bulkwriter.postgres.lease import PartRow
 
 DONE = Counts(created=8, rejected=1, invalid=1)
-FREE = PartRow(1, "", None, 30.0, 90.0, "", 0, 5, "open")
+FREE = PartRow(1, "", None, 30.0, 90.0, "", 0, 5)
 HELD = FREE._replace(holder="other pid 7 aa")
 
 

@@ -84,7 +84,7 @@ def test_only_one_of_those_who_saw_the_same_row_takes_it(session: Session) -> No
 
 def test_a_watch_counts_from_when_it_saw_the_row_change() -> None:
     hand = Hand()
-    watch, row = PartWatch(hand), PartRow(1, "host pid 1 ab", None, 10.0, 90.0, "", 0, 5, "open")
+    watch, row = PartWatch(hand), PartRow(1, "host pid 1 ab", None, 10.0, 90.0, "", 0, 5)
     assert watch.left_s("a", row) == 10.0
     hand.now += 6.0
     assert (watch.left_s("a", row), watch.left_s("b", row), watch.is_alive("a")) == (4.0, 10.0, False)
