@@ -6,8 +6,7 @@
 `boot_id` tells boots apart, and `machine_id` machines.  What each of them can show:
 
     same boot id               the same clock.  So do containers of one host, which share the kernel's boot id, whatever
-                               their machine id says.  A container with a clock of its own (a time namespace) has
-                               another boot id here
+                               their machine id says.  What a time namespace adds to a container's clock is taken off
     other boot id              another clock, and nothing is known of how far it is from ours
     same machine id beside it  probably an earlier boot of this machine; but images and templates carry machine ids to
                                many machines, so that this alone proves nothing
@@ -31,6 +30,7 @@ from typing import Final
 CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 TIME_OFFSETS: Final = Path("/proc/self/timens_offsets")
+TIME_NAMESPACES: Final = (Path("/proc/self/ns/time"), Path("/proc/self/ns/time_for_children"))
 MACHINE_IDS: Final = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 MACHINE_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 """Anything else is not an id: an image that was never started holds "uninitialized"."""
@@ -41,14 +41,14 @@ ASK_S: Final = 5.0
 
 def boot_clock() -> float:
     """Seconds since boot."""
-    return time.clock_gettime(CLOCK)
+    return time.clock_gettime(CLOCK) - OFFSET_S
 
 
 def boot_id() -> str:
     """A name for this boot and its clock, or ""."""
     name = first_line(BOOT_ID)
     if name:
-        return name + own_clock()
+        return name + of_another_clock()
     return said_by("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid") if platform.system() == "Darwin" else ""
 
 
@@ -64,22 +64,34 @@ def machine_id() -> str:
     return ""
 
 
-def own_clock() -> str:
-    """What a time namespace adds to the clock since boot, as a suffix; "" where nothing is added.
+def added_s() -> float:
+    """What the time namespace of this process adds to the clock since boot, for as long as it lives.
 
     Lines of the file are like `boottime 86400 0`: seconds and nanoseconds.
     """
+    for line in [] if of_another_clock() else text_of(TIME_OFFSETS).splitlines():
+        if line.startswith("boottime"):
+            seconds, nanoseconds = map(int, line.split()[1:])
+            return seconds + nanoseconds / 1e9
+    return 0.0
+
+
+def of_another_clock() -> str:
+    """A suffix for the boot of a process whose children get a clock of their own: only their offset can be read."""
     try:
-        lines = TIME_OFFSETS.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError):
+        own, of_children = (str(path.readlink()) for path in TIME_NAMESPACES)
+    except OSError:
         return ""
-    offsets = (line.split()[1:] for line in lines if line.startswith("boottime"))
-    return "".join(f"+{'.'.join(offset)}" for offset in offsets if any(part != "0" for part in offset))
+    return "" if own == of_children else f"+{own}"
 
 
 def first_line(path: Path) -> str:
+    return text_of(path).partition("\n")[0].strip()
+
+
+def text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii").partition("\n")[0].strip()
+        return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         return ""
 
@@ -91,3 +103,6 @@ def said_by(*command: str) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()
+
+
+OFFSET_S: Final = added_s()

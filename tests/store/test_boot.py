@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,19 +65,44 @@ def test_a_machine_has_the_name_of_its_files_or_none(
 
 
 @pytest.mark.parametrize(
-    ("offsets", "suffix"),
+    ("offsets", "added_s"),
     [
-        ("monotonic           0         0\nboottime            0         0\n", ""),
-        ("monotonic         100         0\nboottime            0         0\n", ""),
-        ("monotonic           0         0\nboottime        86400         0\n", "+86400.0"),
-        ("monotonic           0         0\nboottime           -1 500000000\n", "+-1.500000000"),
+        ("monotonic           0         0\nboottime            0         0\n", 0.0),
+        ("monotonic         100         0\nboottime            0         0\n", 0.0),
+        ("monotonic           0         0\nboottime        86400         0\n", 86_400.0),
+        ("monotonic           0         0\nboottime           -2 500000000\n", -1.5),
+        ("", 0.0),
     ],
 )
-def test_a_container_with_a_clock_of_its_own_is_another_boot(
-    offsets: str, suffix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_what_a_container_s_namespace_adds_is_taken_off_its_clock(
+    offsets: str, added_s: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     files(monkeypatch, tmp_path, boot_id="3b2c\n", offsets=offsets)
-    assert boot.boot_id() == "3b2c" + suffix
+    assert (boot.added_s(), boot.boot_id()) == (added_s, "3b2c")
+
+
+def test_where_only_the_clock_of_children_can_be_known_it_is_another_boot(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files(monkeypatch, tmp_path, boot_id="3b2c\n", offsets="boottime 5 0\n")
+    links = tmp_path / "own", tmp_path / "children"
+    for link, namespace in zip(links, ("time:[1]", "time:[2]"), strict=True):
+        link.symlink_to(namespace)
+    monkeypatch.setattr(boot, "TIME_NAMESPACES", links)
+    assert (boot.added_s(), boot.boot_id()) == (0.0, "3b2c+time:[1]")
+
+
+@pytest.mark.slow
+def test_processes_in_two_time_namespaces_see_the_same_clock_and_name() -> None:
+    """Else each of them took the other's slots for those of a clock that it cannot know, and both stood still."""
+    command = ["unshare", "-T", "--boottime", "86400", "--"]
+    if not shutil.which("unshare") or subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("time namespaces are not allowed here")
+    before = boot.boot_clock()
+    said = subprocess.run([*command, sys.executable, "-c", ASK], capture_output=True, text=True, check=True).stdout
+    at, _, name = said.strip().partition(" ")
+    assert before <= float(at) <= boot.boot_clock()
+    assert name == boot.boot_id()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what other systems print is not known here")

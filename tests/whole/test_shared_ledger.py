@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.campaigns.machines.hosts import HIDDEN
 from tests.postgres_server import Database, PostgresServer
 from tests.support.cli_process import start, stub, wait_for, write_pairs
 
@@ -23,9 +24,12 @@ WINDOW_S, MOST = 2.0, 20
 KILLS = 2
 
 
-def namespace(boot_s: int) -> list[str]:
+def namespace(folder: Path, boot_s: int) -> list[str]:
     """What starts a process on a machine that was up for so much longer; nothing where that is not allowed."""
-    command = ["unshare", "-T", "--boottime", str(boot_s), "--"]
+    boot = folder / f"boot-{boot_s}"
+    boot.write_text(f"{boot_s}\n")
+    mounts = f"mount --bind {boot} /proc/sys/kernel/random/boot_id && {HIDDEN}"
+    command = ["unshare", "-m", "-T", "--boottime", str(boot_s), "sh", "-c", f'{mounts} && exec "$@"', "sh"]
     try:
         allowed = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
     except OSError:
@@ -38,7 +42,7 @@ def test_machines_never_exceed_their_account_s_window_and_go_on_after_the_databa
 ) -> None:
     rng = random.Random(3)
     sources = [write_pairs(tmp_path / f"{n}.csv", 2_000, first=1_000 * n + 1) for n in range(3)]
-    hosts = [namespace(86_400 * (n + 1)) for n in range(3)]
+    hosts = [namespace(tmp_path, 86_400 * (n + 1)) for n in range(3)]
     quotas = ("--quota", f"write:{MOST}/{WINDOW_S:g}s", "--ledger", postgres.url)
     how = ("--doubt-wait=0.4", "--progress=none", "--existing=skip", "--timeout=1")
     with stub(watch_windows_s=[WINDOW_S]) as server:

@@ -28,6 +28,8 @@ BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 MACHINE_ID: Final = Path("/etc/machine-id")
 WAYS: Final = (("unshare", "-m", "-T"), ("unshare", "-U", "-r", "-m", "-T"))
 """As root; then as a user whom the system lets make namespaces."""
+HIDDEN: Final = "mount --bind /dev/null /proc/$$/timens_offsets"
+"""What a namespace adds to the clock is not to be seen, or it would be taken off: a host's clock is another one."""
 MOST_BOOT_S: Final = 3_000_000
 """A clock since boot that is up to a month ahead of this machine's: it must be compared with nobody else's."""
 
@@ -35,7 +37,7 @@ MOST_BOOT_S: Final = 3_000_000
 def isolation() -> tuple[str, ...]:
     """The command that makes a host's namespaces here, or () where nobody may."""
     for way in WAYS:
-        mounts = f"mount --bind {MACHINE_ID} {BOOT_ID}"
+        mounts = f"mount --bind {MACHINE_ID} {BOOT_ID} && {HIDDEN}"
         with suppress(OSError, subprocess.SubprocessError):
             subprocess.run(
                 [*way, "--boottime", "1", "sh", "-c", mounts], check=True, capture_output=True, timeout=10
@@ -71,6 +73,7 @@ class Host:
         if self._way:
             ids = f"mount --bind {shlex.quote(str(self.folder / 'boot_id'))} {BOOT_ID}"
             ids += f" && mount --bind {shlex.quote(str(self.folder / 'machine_id'))} {MACHINE_ID}"
+            ids += f" && {HIDDEN}"
             script = f"{ids} && exec {shlex.join(command)}"
             command = [*self._way, "--boottime", str(self._boottime_s), "sh", "-c", script]
         home = str(self.folder)
