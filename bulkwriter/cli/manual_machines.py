@@ -83,6 +83,7 @@ XDG_STATE_HOME or ~/.local/state.  So does one that finds a new ledger in place 
 one it knows.  Where no machine with such a folder is left, or comes first, nobody can
 notice: say so yourself before the next start, for the quotas and for the jobs (then
 their workers need --after-loss).  A job that is gone is loaded again with --after-loss.
+Who begins anew on purpose, a day after the last write, removes that folder first.
 
   psql postgresql://bulk@db/ops -c "UPDATE bulkwriter.accounts SET timeline = -1"
   psql postgresql://bulk@db/ops -c "UPDATE bulkwriter.parts SET timeline = -1"

@@ -114,7 +114,7 @@ class Engine:
             baseline=baseline,
             token_refresh=token_refresh,
             stats=stats,
-            not_before=clock() + outwait_s(settings) + stored.unseen_for_s,
+            not_before=clock() + (stored.unseen_for_s if ports.fence else outwait_s(settings)),
             clocks=ports.clocks,
             tell=tell,
         )

@@ -142,15 +142,22 @@ def test_doubts_of_a_former_holder_count_from_the_end_of_its_last_request_and_ot
 
 
 def test_after_lost_commits_nothing_is_looked_up_or_sent_before_all_is_seen() -> None:
-    here = stage(settings={"existing": "check"})
-    fenced(here, unseen_for_s=185.0)
+    """Of a part that lost none, nobody waits: a worker of twelve parts after a loss waited a minute more in each."""
 
-    async def one(writer: BulkWriter) -> float:
-        await writer.write((1, 1))
-        return here.process.now
+    def took(unseen_for_s: float) -> float:
+        here = stage(settings={"existing": "check", "after_loss": True})
+        fenced(here, unseen_for_s=unseen_for_s)
 
-    assert here.run(one) > 185.0
-    assert here.watch.list_calls
+        async def one(writer: BulkWriter) -> float:
+            await writer.write((1, 1))
+            return here.process.now
+
+        at = here.run(one)
+        assert here.watch.list_calls
+        return at
+
+    assert 185.0 < took(185.0) < 190.0
+    assert took(0.0) < 5.0
 
 
 def test_people_are_told_once_that_sending_stopped_and_once_that_it_goes_on() -> None:
