@@ -20,7 +20,7 @@ by another timeline than at the last exchange, or by fewer exchanges than we or 
 heard of (`high_water`); an account that is not there at all has none.  What is there is then as of
 some exchange, and all later ones may be missing: leases that are used now, and requests that ended.  Nobody can say who
 had them.  So as much counts as spent as the windows allowed since that exchange, in a time that the clock here knows,
-or else as much as they hold; and short windows are full until all of that has ended (`Account.most_since`).
+or else as much as they hold; and short windows are full until all of that has ended (`Account.exchange`).
 
 Invariant: one thread uses it, but for `interrupt`.  Not here: rows and statements (`postgres.rows`).
 """
@@ -28,14 +28,13 @@ Invariant: one thread uses it, but for `interrupt`.  Not here: rows and statemen
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import LedgerError, LedgerGone
-from ..quota.account import Account, first_minute
+from ..quota.account import LOST, Account, first_minute
 from ..quota.exchange import Answer, Ask, BootPlace, LedgerRows, SpentRow
 from .address import Address
 from .clock import Bounds, DatabaseClock
@@ -55,7 +54,7 @@ from .rows import (
     ReadAccount,
     learnt_of,
     ledger_rows,
-    spent_row,
+    spent_rows,
 )
 from .schema import check
 from .session import Session, Telling
@@ -169,16 +168,12 @@ class PostgresLedger:
         told = as_repeat(ask) if found.number == ask.number else ask
         told = to_ledger(told, now, ahead_s=ahead_s, behind_s=behind_s)
         rows = None
-        if is_new or found.is_changed or account.is_stale(told):
+        if is_new or found.is_changed or has_lost or account.is_stale(told):
             rows = self._rows.rows(row, place=place, first_minute=first_minute(now, self._reach_s))
-        lost: list[SpentRow] = []
+        lost_s = None
         if has_lost:
-            since_s = max(0.0, now - found.row.sure_at) if is_sure and found.row.exchanges else math.inf
-            lost = account.most_since(since_s, now, ask.hold_s)
-            rows = self._rows.rows(row, place=place, first_minute=first_minute(now, self._reach_s))
-            rows = dataclasses.replace(rows, spent=[*rows.spent, *lost], short=None)
-        answer, changes = account.exchange(told, rows)
-        changes.spent.update({(one.client, one.kind, one.minute): one.requests for one in lost})
+            lost_s = max(0.0, now - found.row.sure_at) if is_sure and found.row.exchanges else math.inf
+        answer, changes = account.exchange(told, rows, lost_s=lost_s)
         if changes.forget:
             row = row._replace(purged=max(row.purged, row.exchanges - PURGE))
         row = row._replace(
@@ -189,8 +184,8 @@ class PostgresLedger:
         me = ClientRowNow(ask.client, ask.number, place.machine, os.getpid(), self._boot_id, seen, now)
         self._rows.commit(connection, changes, row, me)
         self._hear(row.exchanges)
-        if has_lost:
-            self._say(lost_words(lost, since_s))
+        if lost_s is not None:
+            self._say(lost_words([one for one in changes.spent.values() if one.client == LOST], lost_s))
         self._clock.keep(seen, found.got, step_s=step_s)
         ahead_s, behind_s = self._clock.errors(self._boot())
         return to_client(answer, ahead_s=ahead_s, behind_s=behind_s)
@@ -263,6 +258,6 @@ def read_rows(connection: Connection, name: str) -> tuple[LedgerRows, BootPlace,
     if account is None:
         return LedgerRows(), BootPlace("", "1"), now
     row = AccountRow(*account)  # type: ignore[arg-type]  # columns of these types
-    spent = [spent_row(*one) for one in connection.execute(SPENT, [name, -1])]  # type: ignore[arg-type]
+    spent = spent_rows(connection.execute(SPENT, [name, -1]))
     learnt = learnt_of(connection.execute(LEARNT, [name]))
     return ledger_rows(row, spent, learnt), BootPlace("", str(row.clock)), now + row.shift_s

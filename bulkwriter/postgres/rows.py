@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..quota.exchange import BootPlace, Changes, LedgerRows, ShortRow, SpentRow
+from ..quota.exchange import BootPlace, Changes, LedgerRows, RowKey, ShortRow, SpentRow
 from ..quota.forecast import MINUTE_S
 from ..quota.throttles import Learnt
 from .clock import Bounds
@@ -66,8 +66,6 @@ FORGET_CLIENTS: Final = """DELETE FROM bulkwriter.clients AS old WHERE account =
     AND EXISTS (SELECT FROM bulkwriter.clients AS newer WHERE newer.account = old.account AND newer.boot = old.boot
         AND newer.seen_at > old.seen_at)"""
 FORGET_BOOTS: Final = "DELETE FROM bulkwriter.clients WHERE account = %s AND seen_at < %s"
-
-RowKey = tuple[BootPlace, str, str, float]
 
 
 class AccountRow(NamedTuple):
@@ -139,22 +137,20 @@ class AccountRows:
             self.spent.clear()
             changed = connection.execute(SPENT, [self.name, -1]).fetchall()
         is_changed, self.exchanges = row.exchanges != self.exchanges, row.exchanges
-        for one in changed:
-            self._take(spent_row(*one))
+        self.spent |= spent_rows(changed)
         self.learnt = learnt_of(learnt.fetchall())
         return ReadAccount(row, is_changed, clock[1], float(clock[0]), sent, got)
 
     def rows(self, row: AccountRow, *, place: BootPlace, first_minute: int) -> LedgerRows:
         """As the account decides from: without minutes that no window reaches any more."""
-        spent = [
-            one for one in self.spent.values() if one.minute >= first_minute or not one.place.has_clock_of(place)
-        ]  # fmt: skip
+        rows = self.spent.items()
+        spent = {key: one for key, one in rows if one.minute >= first_minute or not one.place.has_clock_of(place)}
         return ledger_rows(row, spent, self.learnt)
 
     def commit(self, connection: Connection, changes: Changes, row: AccountRow, me: ClientRowNow) -> None:
         """Write the changes, as exchange `row.exchanges`, and commit.  Raises psycopg's errors."""
-        place, name = BootPlace(me.host, str(row.clock)), self.name
-        changed = [self._take(one) for one in changed_rows(self.spent, changes, place)]
+        name, changed = self.name, changes.spent.values()
+        self.spent |= changes.spent
         self.learnt |= changes.learnt
         self.exchanges = row.exchanges
         with connection.pipeline():
@@ -182,10 +178,6 @@ class AccountRows:
             key: one for key, one in self.spent.items() if one.minute >= minute or one.place.boot != clock
         }  # fmt: skip
 
-    def _take(self, row: SpentRow) -> SpentRow:
-        self.spent[row[:4]] = row
-        return row
-
 
 MOST_REPEAT_S: Final = 86_400.0
 """A process that ended earlier repeats no exchange; of each boot the last one stays, since it knows the time."""
@@ -200,6 +192,11 @@ def spent_row(
     return SpentRow(place, client, kind, minute, count, ended, seen_boot, seen_at)
 
 
+def spent_rows(found: Iterable[Any]) -> dict[RowKey, SpentRow]:
+    rows = [spent_row(*one) for one in found]
+    return {row[:4]: row for row in rows}
+
+
 def as_columns(row: SpentRow) -> tuple[Any, ...]:
     """The other way, without account and number."""
     place, client, kind, minute, requests, ended, seen_boot, seen_at = row
@@ -210,30 +207,6 @@ def learnt_of(found: Iterable[Any]) -> dict[str, Learnt]:
     return {kind: Learnt(*one) for kind, *one in found}
 
 
-def ledger_rows(row: AccountRow, spent: list[SpentRow], learnt: dict[str, Learnt]) -> LedgerRows:
+def ledger_rows(row: AccountRow, spent: dict[RowKey, SpentRow], learnt: dict[str, Learnt]) -> LedgerRows:
     short = ShortRow(BootPlace("", str(row.short_clock)), row.short_at, row.short) if row.short else None
     return LedgerRows(spent, short, dict(learnt), row.spread_s)
-
-
-def changed_rows(rows: dict[RowKey, SpentRow], changes: Changes, place: BootPlace) -> list[SpentRow]:
-    """The rows that the changes leave behind; as `quota.ledger` writes them."""
-    changed: dict[RowKey, SpentRow] = {}
-
-    def end_of(minute: float) -> float | None:
-        return None if changes.zero is None else changes.zero + MINUTE_S * (minute + 1)
-
-    for (client, kind, minute), count in changes.spent.items():
-        key = place, client, kind, minute
-        row = rows.get(key, SpentRow(*key, 0))
-        if count > 0:
-            ended = end_of(minute)
-            row = row._replace(ended=row.ended if ended is None else ended, seen_boot="", seen_at=0.0)
-        if count:
-            changed[key] = row._replace(requests=max(0, row.requests + count))
-    if changes.stamps:
-        for key, row in {**rows, **changed}.items():
-            if row.ended is None and row.place.has_clock_of(place):
-                changed[key] = row._replace(ended=end_of(row.minute))
-    for seen in changes.seen:
-        changed[seen[:4]] = seen
-    return list(changed.values())

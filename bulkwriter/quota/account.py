@@ -107,7 +107,8 @@ class Account:
         self._rows = LedgerRows()
         self._spending = Spending(epoch=None, slack=SLACK)
         self._short = ShortWindows()
-        self._held: Counter[tuple[str, str, float]] = Counter()  # what leases hold: by client, kind and minute
+        self._counted: Counter[tuple[str, str, float]] = Counter()  # in this exchange, by client, kind and minute
+        self._held: Counter[tuple[str, str, float]] = Counter()  # what leases hold, by the same
         self._has_others = False
         self._others = Others()
         self._zero: float | None = None  # of the boot clock by the server's, when rows of others were placed by it
@@ -121,19 +122,21 @@ class Account:
             return False
         return zero is None or self._zero is None or abs(zero - self._zero) > STEP_S
 
-    def exchange(self, ask: Ask, rows: LedgerRows | None) -> tuple[Answer, Changes]:
-        """Decide; `rows` are given the first time, and when others have changed them.
+    def exchange(
+        self, ask: Ask, rows: LedgerRows | None, *, lost_s: float | None = None
+    ) -> tuple[Answer, Changes]:  # fmt: skip
+        """Decide; `rows` are given the first time, and when others have changed them.  `lost_s`: exchanges of so long
+        may be missing in them.
 
         The changes must be kept, or the account must not be used any more.
         """
         epoch, latest, wall, known_spread_s = ask.clocks
-        self._changes = changes = Changes(
-            zero=None if latest is None else latest - ask.now,
-            stamps=latest is not None and (rows is not None or self._spending.epoch is None),
-        )
+        self._changes = changes = Changes()
+        self._counted.clear()
+        is_dated = rows is not None or self._spending.epoch is None
         self._spending.set_clock(zero_of(ask), (latest or 0.0) - (epoch or 0.0))
         if rows is not None:
-            self._read(ask, rows)
+            self._read(ask, rows, lost_s)
         before = self._short.release(ask.client, ask.now)
         self._report(ask, before)
         self._learn_from(ask)
@@ -148,6 +151,7 @@ class Account:
             else:
                 blocked[kind] = granted
         self._hold(ask, before, parts, leases, blocked)
+        self._change_rows(None if latest is None else latest - ask.now, dates_all=is_dated)
         self._forget(ask)
         self._short.forget(ask.now)
         changes.short = self._short.packed()
@@ -174,18 +178,6 @@ class Account:
         )  # fmt: skip
         return answer, changes
 
-    def most_since(self, since_s: float, now: float, hold_s: float) -> list[SpentRow]:
-        """All that any clients may have been granted in the last `since_s`, as leases of a client that is lost.
-
-        That is as much as the windows allow in that time, and until the last of those leases is over.
-        """
-        over_s = LEASE_S + AHEAD_S + GRACE_S
-        minute = minute_of(now + over_s + hold_s)
-        return [
-            SpentRow(self._place, LOST, kind, minute, most_of(windows, since_s + over_s))
-            for kind, windows in self._windows.items() if windows
-        ]  # fmt: skip
-
     def check(self) -> None:
         """Invariants, for tests."""
         counts = [n for used in self._short.used.values() for _, n in used.rows()]
@@ -193,31 +185,43 @@ class Account:
 
     # what the ledger has
 
-    def _read(self, ask: Ask, rows: LedgerRows) -> None:
+    def _read(self, ask: Ask, rows: LedgerRows, lost_s: float | None) -> None:
         """Take over the rows."""
         self._rows = rows
         self._zero = zero_of(ask)
         self._spending = Spending(epoch=self._zero, slack=SLACK, spread_s=self._spending.spread_s)
         self._held.clear()
         self._has_others = False
-        for row in rows.spent:
+        for key, row in rows.spent.items():
             if not row.place.has_clock_of(self._place):
                 self._has_others |= row.requests > 0
                 if row.seen_boot != self._place.boot:
                     row = row._replace(seen_boot=self._place.boot, seen_at=ask.now)
-                    self._changes.seen.append(row)
+                    self._changes.spent[key] = row
             elif row.client:
                 self._held[row.client, row.kind, row.minute] += row.requests
             minute = placed(row, self._place, now=ask.now, zero=self._zero, hold_s=ask.hold_s)
             self._spending.add(row.kind, minute, row.requests)
         self._spending.forget(first_minute(ask.now, self._longest_s) * MINUTE_S)
         self._short = ShortWindows()
-        if rows.short:  # of another boot: each slot waits as long as it had to when it was written
+        if lost_s is not None:
+            self._lose(ask, lost_s)
+        elif rows.short:  # of another boot: each slot waits as long as it had to when it was written
             self._short = unpacked(rows.short.packed)
             if not rows.short.place.has_clock_of(self._place):
                 self._short = self._short.moved(ask.now - rows.short.at)
         ended = max([min(ask.now, self._spending.ended_by()), *(end_of(minute) for *_, minute in self._held)])
         self._short.begin(self._tightest, ended, ask.now)
+
+    def _lose(self, ask: Ask, lost_s: float) -> None:
+        """Book all that any clients may have been granted in that time, as leases of a client that is lost.
+
+        That is as much as the windows allow in it, and until the last of those leases is over.
+        """
+        over_s = LEASE_S + AHEAD_S + GRACE_S
+        for kind, windows in self._windows.items():
+            if windows:
+                self._add(LOST, kind, minute_of(ask.now + over_s + ask.hold_s), most_of(windows, lost_s + over_s))
 
     # what the client reports
 
@@ -254,7 +258,7 @@ class Account:
 
     def _add(self, client: str, kind: str, minute: float, count: int) -> None:
         key = client, kind, minute
-        self._changes.spent[key] = self._changes.spent.get(key, 0) + count
+        self._counted[key] += count
         self._spending.add(kind, minute, count)
         if client:
             self._held[key] += count
@@ -395,12 +399,36 @@ class Account:
 
     # what is kept
 
+    def _change_rows(self, zero: float | None, *, dates_all: bool) -> None:
+        """Turn what was counted into rows; `zero` is the boot clock's zero by the server's latest clock.  Where that
+        became known, all rows of this place are dated.
+        """
+        rows, changed = self._rows.spent, self._changes.spent
+        for (client, kind, minute), count in self._counted.items():
+            key = self._place, client, kind, minute
+            row = rows.get(key, SpentRow(*key, 0))
+            if count > 0:
+                ended = row.ended if zero is None else zero + end_of(minute)
+                row = row._replace(ended=ended, seen_boot="", seen_at=0.0)
+            if count:
+                changed[key] = row._replace(requests=max(0, row.requests + count))
+        if zero is not None and dates_all:
+            for key, row in {**rows, **changed}.items():
+                if row.ended is None and row.place.has_clock_of(self._place):
+                    changed[key] = row._replace(ended=zero + end_of(row.minute))
+        rows.update(changed)
+
     def _forget(self, ask: Ask) -> None:
         """Drop what no window can reach any more; rows of other places only by a clock that is known."""
         if ask.now < self._forget_at:
             return
         self._forget_at = ask.now + FORGET_EVERY_S
-        self._spending.forget(first_minute(ask.now, self._longest_s) * MINUTE_S)
+        first = first_minute(ask.now, self._longest_s)
+        self._spending.forget(first * MINUTE_S)
+        rows = self._rows.spent
+        self._rows.spent = {
+            key: row for key, row in rows.items() if row.minute >= first or not row.place.has_clock_of(self._place)
+        }  # fmt: skip
         self._changes.forget = (
             minute_of(ask.now - KEEP_S),
             ask.clocks.epoch - KEEP_S if ask.clocks.epoch is not None else None,

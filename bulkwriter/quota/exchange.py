@@ -54,6 +54,10 @@ class SpentRow(NamedTuple):
     seen_at: float = 0.0
 
 
+RowKey = tuple[BootPlace, str, str, float]
+"""The first four of a row."""
+
+
 class ShortRow(NamedTuple):
     """The short windows of an account (`quota.short`), where their times are counted, and when they were written."""
 
@@ -66,7 +70,7 @@ class ShortRow(NamedTuple):
 class LedgerRows:
     """All that a ledger keeps of one account."""
 
-    spent: list[SpentRow] = field(default_factory=list)
+    spent: dict[RowKey, SpentRow] = field(default_factory=dict)
     short: ShortRow | None = None
     learnt: dict[str, Learnt] = field(default_factory=dict)
     spread_s: float = 0.0  # how far the clocks of the server lie apart
@@ -74,12 +78,9 @@ class LedgerRows:
 
 @dataclass(slots=True)
 class Changes:
-    """What becomes of the rows, all of it in one transaction.  New rows are of this place."""
+    """What becomes of the rows, all of it in one transaction."""
 
-    spent: dict[tuple[str, str, float], int] = field(default_factory=dict)  # by client, kind, minute: more or fewer
-    zero: float | None = None  # epoch seconds of the boot clock's zero, by the server's latest clock, for `ended`
-    stamps: bool = False  # the clock became known: rows of this place without `ended` get it
-    seen: list[SpentRow] = field(default_factory=list)  # rows of other places that are seen for the first time, now
+    spent: dict[RowKey, SpentRow] = field(default_factory=dict)  # as they are to be; without requests: gone
     short: str = ""  # all of the short windows, packed
     learnt: dict[str, Learnt] = field(default_factory=dict)
     spread_s: float = 0.0

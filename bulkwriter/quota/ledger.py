@@ -58,14 +58,7 @@ DAMAGED: Final = (
     "what was spent is not known any more.  Move it and the files beside it whose names begin with its own to another "
     "place, or name another file with --ledger: both count from nothing, so wait a day first, or give a smaller --quota"
 )
-ADD: Final = """INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0.0) ON CONFLICT DO UPDATE
-    SET count = count + excluded.count, ended = coalesce(excluded.ended, ended), seen_boot = ''"""
-TAKE_BACK: Final = """UPDATE spent SET count = max(0, count + ?)
-    WHERE account = ? AND machine = ? AND boot = ? AND client = ? AND kind = ? AND minute = ?"""
-USED_UP: Final = "DELETE FROM spent WHERE account = ? AND machine = ? AND boot = ? AND client = ? AND count = 0"
-STAMP: Final = """UPDATE spent SET ended = ? + 60.0 * (minute + 1)
-    WHERE account = ? AND machine = ? AND boot = ? AND ended IS NULL"""
-SEEN: Final = """UPDATE spent SET seen_boot = ?, seen_at = ?
+USED_UP: Final = """DELETE FROM spent
     WHERE account = ? AND machine = ? AND boot = ? AND client = ? AND kind = ? AND minute = ?"""
 
 
@@ -139,18 +132,11 @@ class SqliteLedger:
     def _keep(self, changes: Changes, ask: Ask) -> None:
         """Write down what changed."""
         db, name, place = self._db, self._name, self._place
-        for (client, kind, minute), count in changes.spent.items():
-            if count > 0:
-                ended = None if changes.zero is None else changes.zero + 60.0 * (minute + 1)
-                db.execute(ADD, (name, *place, client, kind, minute, count, ended))
-            elif count < 0:
-                db.execute(TAKE_BACK, (count, name, *place, client, kind, minute))
-        db.execute(USED_UP, (name, *place, ask.client))
-        if changes.stamps:
-            db.execute(STAMP, (changes.zero, name, *place))
-        for row in changes.seen:
-            key = name, *row.place, row.client, row.kind, row.minute
-            db.execute(SEEN, (row.seen_boot, row.seen_at, *key))
+        for row in changes.spent.values():
+            if row.requests:
+                db.execute("REPLACE INTO spent VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (name, *row.place, *row[1:]))
+            else:
+                db.execute(USED_UP, (name, *row.place, *row[1:4]))
         for kind, learnt in changes.learnt.items():
             db.execute("REPLACE INTO learnt VALUES (?, ?, ?, ?, ?, ?, ?)", (name, kind, *learnt))
         kept = name, changes.spread_s, *place, ask.now, changes.short
@@ -176,12 +162,13 @@ class SqliteLedger:
 def rows_of(db: sqlite3.Connection, name: str, *, version: int = FORMAT) -> LedgerRows:
     """All that is kept of an account."""
     asked = ROWS_SPENT_OLDER if version == OLDER else ROWS_SPENT
-    spent = [SpentRow(BootPlace(machine, boot), *row) for machine, boot, *row in db.execute(asked, (name,))]
+    found = [SpentRow(BootPlace(machine, boot), *row) for machine, boot, *row in db.execute(asked, (name,))]
+    spent = {row[:4]: row for row in found}
     learnt = {kind: Learnt(*row) for kind, *row in db.execute(ROWS_LEARNT, (name,))}
-    found = db.execute(ROW_ACCOUNT, (name,)).fetchone() if version == FORMAT else None
-    if found is None:
+    kept = db.execute(ROW_ACCOUNT, (name,)).fetchone() if version == FORMAT else None
+    if kept is None:
         return LedgerRows(spent=spent, learnt=learnt)
-    spread_s, machine, boot, at, packed = found
+    spread_s, machine, boot, at, packed = kept
     return LedgerRows(spent, ShortRow(BootPlace(machine, boot), at, packed), learnt, spread_s)
 
 

@@ -41,7 +41,7 @@ def spending_in(
     zero = zero_in(rows, place)
     epoch, spread_s = (wall - now, 0.0) if zero is None else (zero, rows.spread_s)
     spending = Spending(epoch=epoch, slack=SLACK, spread_s=spread_s)
-    for row in rows.spent:
+    for row in rows.spent.values():
         spending.add(row.kind, placed(row, place, now=now, zero=epoch, hold_s=0.0), row.requests)
     return spending
 
@@ -50,7 +50,7 @@ def zero_in(rows: LedgerRows, place: BootPlace) -> float | None:
     """What the server's earliest clock showed at the zero of this boot's clock, by the rows of this boot; None while
     nothing was counted in this boot, or no reply had a `Date`.
     """
-    told = [row for row in rows.spent if row.ended is not None and row.place.has_clock_of(place)]
+    told = [row for row in rows.spent.values() if row.ended is not None and row.place.has_clock_of(place)]
     last = max(told, key=lambda row: row.minute, default=None)
     if last is None or last.ended is None:
         return None

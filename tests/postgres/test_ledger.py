@@ -362,9 +362,9 @@ def test_readers_change_nothing(postgres: Database, clock: SetClock) -> None:
     one.spend(7)
     before = postgres.sql("SELECT * FROM bulkwriter.accounts") + postgres.sql("SELECT * FROM bulkwriter.spent")
     rows, place, now = read_postgres(clock.address, "a")
-    assert [row.requests for row in rows.spent if not row.client] == [7]
+    assert [row.requests for row in rows.spent.values() if not row.client] == [7]
     assert (place.boot, now) == ("1", NOW)
-    assert read_postgres(clock.address, "other")[0].spent == []
+    assert read_postgres(clock.address, "other")[0].spent == {}
     assert postgres.sql("SELECT * FROM bulkwriter.accounts") + postgres.sql("SELECT * FROM bulkwriter.spent") == before
 
 

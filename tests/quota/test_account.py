@@ -33,7 +33,7 @@ def desks(*quota: str, count: int = 1, place: BootPlace = HERE, book: MemoryBook
 def test_a_lease_is_booked_where_its_last_request_can_end() -> None:
     (desk,) = desks("write:1000/hour")
     until = desk.lease().until
-    (row,) = desk.ledger._book.rows.spent  # type: ignore[attr-defined]
+    (row,) = desk.ledger._book.rows.spent.values()  # type: ignore[attr-defined]
     assert (row.client, row.minute, row.requests) == (desk.name, minute_of(until + HOLD_S), 10)
 
 
@@ -219,9 +219,9 @@ def test_a_forecast_goes_by_the_server_s_clock_as_the_rows_of_this_boot_show_it(
         ([old], WALL, 0),  # nothing is known but our own
         ([old], WALL - 86_400, 30),
     ):
-        spending = spending_in(LedgerRows(spent=rows), [day], HERE, now=NOW, wall=wall)
+        spending = spending_in(LedgerRows(spent={row[:4]: row for row in rows}), [day], HERE, now=NOW, wall=wall)
         assert spending.spent(day, NOW) == spent
-    spread = spending_in(LedgerRows(spent=[told], spread_s=9.0), [day], HERE, now=NOW, wall=0.0)
+    spread = spending_in(LedgerRows(spent={told[:4]: told}, spread_s=9.0), [day], HERE, now=NOW, wall=0.0)
     assert (spread.epoch, spread.spread_s) == (ZERO - 9.0, 9.0)
 
 
@@ -229,9 +229,9 @@ def test_rows_are_stamped_once_the_clock_is_known() -> None:
     book = MemoryBook()
     (desk,) = desks("write:100/day", book=book)
     desk.spend(5, is_known=False)
-    assert [one.ended for one in book.rows.spent] == [None]
+    assert [one.ended for one in book.rows.spent.values()] == [None]
     desk.ask()
-    assert [one.ended for one in book.rows.spent] == [pytest.approx(ZERO + (MINUTE + 1) * 60)]
+    assert [one.ended for one in book.rows.spent.values()] == [pytest.approx(ZERO + (MINUTE + 1) * 60)]
 
 
 def test_a_calendar_day_counts_as_a_rolling_one_while_the_clock_is_unknown() -> None:
@@ -250,7 +250,7 @@ def test_what_no_window_can_reach_is_dropped_once_an_hour() -> None:
     (desk,) = desks("write:100/hour", book=book)
     desk.spend(5)
     desk.ask(now=NOW + KEEP_S + 120)
-    assert book.rows.spent == []
+    assert book.rows.spent == {}
 
 
 def test_rows_of_other_places_are_dropped_only_by_a_clock_that_is_known() -> None:
@@ -261,7 +261,7 @@ def test_rows_of_other_places_are_dropped_only_by_a_clock_that_is_known() -> Non
     desk.ask(is_known=False)
     assert len(book.rows.spent) == 1
     desk.ask(now=NOW + 2 * HOUR_S)
-    assert book.rows.spent == []
+    assert book.rows.spent == {}
 
 
 @pytest.mark.parametrize("quota", ["write:3/s", "any:3/10ms", "write:3/min"])

@@ -212,7 +212,7 @@ def test_whoever_dies_wastes_one_lease_and_nothing_more(tmp_path: Path) -> None:
             spender.kill()
             if is_cut:
                 machine.power_cut()
-        rows = read_ledger(tmp_path / "ledger", ACCOUNT).spent
+        rows = read_ledger(tmp_path / "ledger", ACCOUNT).spent.values()
         wasted.append(sum(row.requests for row in rows if row.kind == "write") - len(machine.sent))
 
     wasted: list[int] = []

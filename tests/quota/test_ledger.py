@@ -53,7 +53,7 @@ def add(ledger: SqliteLedger, kind: str = "write", minute: int = 5, count: int =
 
 
 def rows(path: Path, account: str = "a") -> list[SpentRow]:
-    return read_ledger(path, account).spent
+    return list(read_ledger(path, account).spent.values())
 
 
 def test_what_an_exchange_returned_is_on_the_disk(path: Path) -> None:
@@ -142,11 +142,12 @@ def keep(ledger: SqliteLedger, changes: Changes) -> None:
     ledger._db.execute("COMMIT")
 
 
-def test_counts_are_never_negative(path: Path) -> None:
+def test_a_row_is_as_it_was_written_last_and_one_without_requests_is_gone(path: Path) -> None:
     ledger = opened(path)
-    for count in (3, 4, -2, -100):
-        keep(ledger, Changes(spent={("", "write", 5): count}))
-    assert [row.requests for row in rows(path)] == [0]
+    for count, found in ((3, [3]), (7, [7]), (0, [])):
+        row = SpentRow(HERE, "", "write", 5, count)
+        keep(ledger, Changes(spent={row[:4]: row}))
+        assert [row.requests for row in rows(path)] == found
     ledger.close()
 
 

@@ -30,7 +30,7 @@ def adding(count: int) -> Callable[[Ledger], Answer]:
 
 
 def spent(path: Path) -> list[int]:
-    return [row.requests for row in read_ledger(path / "ledger", "a").spent]
+    return [row.requests for row in read_ledger(path / "ledger", "a").spent.values()]
 
 
 @pytest.mark.parametrize("inline", [True, False])

@@ -129,7 +129,7 @@ def test_what_is_reported_twice_under_one_number_is_counted_once(desk: Made) -> 
     one.ask(True, now=NOW + 1, ended=ended(NOW))
     assert one.lease(now=NOW + 2, repeats=True, ended=ended(NOW)).units == 1
     other.ask()
-    assert [row.requests for row in other.rows().spent if not row.client] == [1]
+    assert [row.requests for row in other.rows().spent.values() if not row.client] == [1]
     assert other.ask(True, now=NOW + 2).blocked["write"].granted == 0  # one ended, one granted, one that was lost
     assert other.ask(True, now=NOW + 10).leases["write"].units == 1
 
@@ -185,5 +185,5 @@ def test_counts_of_one_minute_add_up(desk: Made) -> None:
     other.spend(4)
     other.spend(2, kind="read")
     one.ask()
-    found = {(row.kind, row.minute): row.requests for row in one.rows().spent}
+    found = {(row.kind, row.minute): row.requests for row in one.rows().spent.values()}
     assert found == {("write", MINUTE): 7, ("read", MINUTE): 2}

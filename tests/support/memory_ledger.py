@@ -31,22 +31,11 @@ class MemoryLedger:
 
     def _keep(self, changes: Changes, ask: Ask) -> None:
         rows, place = self._book.rows, self._place
-        spent = {(row.place, row.client, row.kind, row.minute): row for row in rows.spent}
-        for (client, kind, minute), count in changes.spent.items():
-            key = place, client, kind, minute
-            old = spent.get(key, SpentRow(*key, 0))
-            ended = old.ended if changes.zero is None else changes.zero + 60.0 * (minute + 1)
-            spent[key] = old._replace(requests=max(0, old.requests + count), ended=ended)
-        for row in changes.seen:
-            spent[row[:4]] = spent[row[:4]]._replace(seen_boot=row.seen_boot, seen_at=row.seen_at)
-        if changes.stamps and changes.zero is not None:
-            for key, row in spent.items():
-                if row.place == place and row.ended is None:
-                    spent[key] = row._replace(ended=changes.zero + 60.0 * (row.minute + 1))
+        spent = rows.spent | changes.spent
         if changes.forget:
             minute, ended = changes.forget
             spent = {key: row for key, row in spent.items() if not is_over(row, place, minute, ended)}
-        rows.spent = [row for row in spent.values() if row.requests or not row.client]
+        rows.spent = {key: row for key, row in spent.items() if row.requests}
         rows.short = ShortRow(place, ask.now, changes.short)
         rows.learnt.update(changes.learnt)
         rows.spread_s = changes.spread_s
