@@ -17,11 +17,10 @@ from typing import Any
 
 from ..model import QuotaWindow, moment
 from ..postgres.address import Address
-from ..quota.account import day_of
 from ..quota.build import spent_so_far
 from ..quota.exchange import BootPlace, LedgerRows
-from ..quota.forecast import Finish, Spending, finish, usable
-from ..quota.placing import spending_in
+from ..quota.forecast import Finish, Spending, day_of, finish, usable
+from ..quota.others import spending_in
 from ..quota.windows import SLACK, WRITE, concerned, is_short, long_of, pace_of
 from ..store.boot import boot_clock
 from . import describe

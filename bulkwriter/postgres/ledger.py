@@ -178,7 +178,7 @@ class PostgresLedger:
             row = row._replace(purged=max(row.purged, row.exchanges - PURGE))
         row = row._replace(
             exchanges=row.exchanges + (ABOVE_ALL if has_lost else 1), spread_s=changes.spread_s,
-            short=changes.short, short_clock=row.clock, short_at=now,
+            short=changes.short.packed if changes.short else "", short_clock=row.clock, short_at=now,
             system_id=cluster.system_id, timeline=cluster.timeline,
         )  # fmt: skip
         me = ClientRowNow(ask.client, ask.number, place.machine, os.getpid(), self._boot_id, seen, now)

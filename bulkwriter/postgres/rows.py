@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..quota.exchange import BootPlace, Changes, LedgerRows, RowKey, ShortRow, SpentRow
+from ..quota.exchange import BootPlace, LedgerRows, RowKey, ShortRow, SpentRow
 from ..quota.forecast import MINUTE_S
 from ..quota.throttles import Learnt
 from .clock import Bounds
@@ -147,7 +147,7 @@ class AccountRows:
         spent = {key: one for key, one in rows if one.minute >= first_minute or not one.place.has_clock_of(place)}
         return ledger_rows(row, spent, self.learnt)
 
-    def commit(self, connection: Connection, changes: Changes, row: AccountRow, me: ClientRowNow) -> None:
+    def commit(self, connection: Connection, changes: LedgerRows, row: AccountRow, me: ClientRowNow) -> None:
         """Write the changes, as exchange `row.exchanges`, and commit.  Raises psycopg's errors."""
         name, changed = self.name, changes.spent.values()
         self.spent |= changes.spent

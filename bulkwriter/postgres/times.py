@@ -50,7 +50,6 @@ def to_client(answer: Answer, *, ahead_s: float, behind_s: float) -> Answer:
             for kind, lease in answer.leases.items()
         },
         blocked={kind: grant._replace(opens_at=grant.opens_at + ahead_s) for kind, grant in answer.blocked.items()},
-        not_before={kind: at + ahead_s for kind, at in answer.not_before.items()},
         free={window: moved(free, ahead_s) for window, free in answer.free.items()},
     )  # fmt: skip
 

@@ -1,12 +1,9 @@
 """The spending and the leases of one account: decides an exchange from the ledger's rows and the client's ask.
 
-In this order: it counts the requests that have ended, notes what throttles have shown, and then grants a lease of each
-kind that is wanted, as much as the slowest window can spend in two seconds.  A lease counts as spent when its last
-request can end; what has ended counts from its end:
-
-    long windows    by the minute (`quota.forecast`)
-    short windows   by steps of a five hundredth (`quota.short`).  Each unit waits for a slot of every window, also for
-                    one that is free a little later: so the units of a lease are spread over its time
+It counts the requests that have ended, notes what throttles have shown, and then grants a lease of each kind that is
+wanted, as much as the slowest window can spend in two seconds.  A lease counts as spent when its last request can end;
+what has ended counts from its end.  Of short windows each unit waits for a slot of every one, also for one that is free
+a little later: so the units of a lease are spread over its time.
 
 A client that dies says nothing more.  Its lease stays booked as it is, and time alone frees it.
 
@@ -14,15 +11,12 @@ Fairness: clients that are active share a short window alike, each at its part o
 pass from one to the next.  Where clients are more than slots, they take turns: who waits for a slot is served before
 those that came later, as long as it asks again when it said.
 
-Clocks: rows of another boot are placed by the server's clock, and never later than they were first seen.  While that
-clock is unknown, they count as spent when they were first seen.  Which machine wrote them proves nothing: machines of
-one image share an id.
-
-Pure.  Not here: storing (`quota.ledger`), waiting (`quota.gate`).
+Pure.  Not here: storing (`quota.ledger`), waiting (`quota.gate`), rows of other boots (`quota.others`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -30,11 +24,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..model import QuotaWindow
-from .exchange import Answer, Ask, BootPlace, Changes, HeldUnits, Lease, LedgerRows, SpentRow
-from .forecast import DAY_S, KINDS, MINUTE_S, REFUSED, TAKEN, Grant, Spending, end_of, kinds_of, minute_of, part_of
+from .exchange import Answer, Ask, BootPlace, HeldUnits, Lease, LedgerRows, ShortRow, SpentRow
+from .forecast import (
+    DAY_S,
+    KINDS,
+    MINUTE_S,
+    REFUSED,
+    Grant,
+    Spending,
+    day_of,
+    end_of,
+    kinds_of,
+    minute_of,
+    part_of,
+)
 from .leases import BATCH_S, GRACE_S, LEASE_S, SOON_S
-from .others import Others
-from .placing import AHEAD_S, placed
+from .others import AHEAD_S, Others, placed
 from .short import LOOK_S, ClientRow, ShortWindows, key_of, span_of, step_in, unpacked
 from .throttles import Learnt, learn, stretched, tried
 from .windows import ANY, SLACK, WRITE, concerned, is_short, pace_of, tightest
@@ -67,32 +72,19 @@ class WindowShare:
 
     window: QuotaWindow
     held: list[tuple[float, int]]  # slots of it: from when on, how many
-    active: int  # clients that share it
-    turn: int  # which of these it is, from 0 on, at this time
+    limit: int  # so many it may hold
+    active: int  # clients that share the window
     ahead: int  # of these are served first
 
     @property
-    def limit(self) -> int:
-        """So many slots the client may hold.  Together they are all slots: where a few are left over, each client has
-        one more in its turn, or those that came first would have it for ever.
-        """
-        least, over = divmod(self.window.count, self.active)
-        return max(1, least + (self.turn < over))
-
-    @property
-    def count(self) -> int:
-        """So many it holds."""
-        return sum(count for _, count in self.held)
+    def free(self) -> int:
+        """So many slots more it may hold."""
+        return self.limit - sum(count for _, count in self.held)
 
     @property
     def pace_s(self) -> float:
         """The time between two of its requests."""
         return span_of(self.window) / self.limit
-
-    @property
-    def rate_per_s(self) -> float:
-        """Its part of the window in the long run."""
-        return self.window.count / self.active / span_of(self.window)
 
 
 class Account:
@@ -102,41 +94,43 @@ class Account:
         self._place = place
         self._windows = {kind: concerned(windows, kind) for kind in KINDS}
         self._tightest = tightest(windows)
-        self._paced = [window for window in windows if is_short(window)]
+        self._short_windows = [window for window in windows if is_short(window)]
         self._longest_s = longest_of(windows)
         self._rows = LedgerRows()
         self._spending = Spending(epoch=None, slack=SLACK)
         self._short = ShortWindows()
-        self._counted: Counter[tuple[str, str, float]] = Counter()  # in this exchange, by client, kind and minute
-        self._held: Counter[tuple[str, str, float]] = Counter()  # what leases hold, by the same
+        self._held: Counter[tuple[str, str, float]] = Counter()  # what leases hold: by client, kind and minute
         self._has_others = False
         self._others = Others()
-        self._zero: float | None = None  # of the boot clock by the server's, when rows of others were placed by it
+        self._placed_by: float | None = None  # `zero_of` when rows of others were placed
+        self._latest_zero: float | None = None  # the same by the server's latest clock, now
         self._forget_at = -math.inf
-        self._changes = Changes()
+        self._changes = LedgerRows()
 
     def is_stale(self, ask: Ask) -> bool:
         """Whether the rows must be read again though nobody has changed them: the clock says something else of them."""
-        zero = zero_of(ask)
-        if not self._has_others or zero == self._zero:
+        zero, before = zero_of(ask), self._placed_by
+        if not self._has_others or zero == before:
             return False
-        return zero is None or self._zero is None or abs(zero - self._zero) > STEP_S
+        return zero is None or before is None or abs(zero - before) > STEP_S
 
     def exchange(
         self, ask: Ask, rows: LedgerRows | None, *, lost_s: float | None = None
-    ) -> tuple[Answer, Changes]:  # fmt: skip
+    ) -> tuple[Answer, LedgerRows]:  # fmt: skip
         """Decide; `rows` are given the first time, and when others have changed them.  `lost_s`: exchanges of so long
         may be missing in them.
 
         The changes must be kept, or the account must not be used any more.
         """
-        epoch, latest, wall, known_spread_s = ask.clocks
-        self._changes = changes = Changes()
-        self._counted.clear()
-        is_dated = rows is not None or self._spending.epoch is None
-        self._spending.set_clock(zero_of(ask), (latest or 0.0) - (epoch or 0.0))
+        epoch, latest, _, known_spread_s = ask.clocks
+        self._changes = changes = LedgerRows()
+        self._latest_zero = None if latest is None else latest - ask.now
+        was_unknown = self._spending.epoch is None
+        self._spending.epoch, self._spending.spread_s = zero_of(ask), (latest or 0.0) - (epoch or 0.0)
         if rows is not None:
             self._read(ask, rows, lost_s)
+        if self._latest_zero is not None and (rows is not None or was_unknown):
+            self._date_rows(self._latest_zero)
         before = self._short.release(ask.client, ask.now)
         self._report(ask, before)
         self._learn_from(ask)
@@ -151,30 +145,25 @@ class Account:
             else:
                 blocked[kind] = granted
         self._hold(ask, before, parts, leases, blocked)
-        self._change_rows(None if latest is None else latest - ask.now, dates_all=is_dated)
         self._forget(ask)
         self._short.forget(ask.now)
-        changes.short = self._short.packed()
+        changes.short = ShortRow(self._place, ask.now, self._short.packed())
         spread_s = self._rows.spread_s
         if epoch is not None:
             self._rows.spread_s = known_spread_s
         changes.spread_s = self._rows.spread_s
-        learnt = self._rows.learnt
-        rates = [part.rate_per_s for part in parts if part.window.kind in (WRITE, ANY)]
+        rates = [pace_of([part.window]) / part.active for part in parts]
         pace_per_s = min(rates, default=math.inf)
         self._others.look(ask.now, self._spending, self._held)
         others = self._others.share
         if others is None:  # then all that share a short window count as equal
-            others = pace_of(self._tightest) / pace_per_s - 1 if rates else 0.0
+            others = pace_of(self._tightest) / pace_per_s - 1 if pace_per_s < math.inf else 0.0
         answer = Answer(
-            leases, blocked, tries,
-            shown={kind: day_of(kind, one.most) for kind, one in learnt.items()},
-            stretched={kind for kind, one in learnt.items() if one.stretch},
+            leases, blocked, tries, dict(self._rows.learnt),
             is_guess=self._has_others and epoch is None,
             spending=self._spending.copy(),
-            not_before={kind: ask.now + one.until - wall for kind, one in learnt.items() if one.until > wall},
             spread_s=spread_s, at=ask.now, pace_per_s=pace_per_s, others=others,
-            free={window: self._short.openings(window, ask.now, ()) for window in self._paced},
+            free={window: self._short.openings(window, ask.now, ()) for window in self._short_windows},
         )  # fmt: skip
         return answer, changes
 
@@ -188,19 +177,19 @@ class Account:
     def _read(self, ask: Ask, rows: LedgerRows, lost_s: float | None) -> None:
         """Take over the rows."""
         self._rows = rows
-        self._zero = zero_of(ask)
-        self._spending = Spending(epoch=self._zero, slack=SLACK, spread_s=self._spending.spread_s)
+        self._placed_by = zero = zero_of(ask)
+        self._spending = Spending(epoch=zero, slack=SLACK, spread_s=self._spending.spread_s)
         self._held.clear()
         self._has_others = False
-        for key, row in rows.spent.items():
+        for key, row in list(rows.spent.items()):
             if not row.place.has_clock_of(self._place):
                 self._has_others |= row.requests > 0
                 if row.seen_boot != self._place.boot:
                     row = row._replace(seen_boot=self._place.boot, seen_at=ask.now)
-                    self._changes.spent[key] = row
+                    rows.spent[key] = self._changes.spent[key] = row
             elif row.client:
                 self._held[row.client, row.kind, row.minute] += row.requests
-            minute = placed(row, self._place, now=ask.now, zero=self._zero, hold_s=ask.hold_s)
+            minute = placed(row, self._place, now=ask.now, zero=zero, hold_s=ask.hold_s)
             self._spending.add(row.kind, minute, row.requests)
         self._spending.forget(first_minute(ask.now, self._longest_s) * MINUTE_S)
         self._short = ShortWindows()
@@ -257,18 +246,24 @@ class Account:
             self._add(ask.client, kind, minute_of(max(ask.now, until) + ask.hold_s), count)
 
     def _add(self, client: str, kind: str, minute: float, count: int) -> None:
-        key = client, kind, minute
-        self._counted[key] += count
+        key = self._place, client, kind, minute
+        row = self._rows.spent.get(key, SpentRow(*key, 0))
+        if count > 0:
+            ended = row.ended if self._latest_zero is None else self._latest_zero + end_of(minute)
+            row = row._replace(ended=ended, seen_boot="", seen_at=0.0)
+        self._rows.spent[key] = self._changes.spent[key] = row._replace(requests=max(0, row.requests + count))
         self._spending.add(kind, minute, count)
         if client:
-            self._held[key] += count
-            if not self._held[key]:
-                del self._held[key]
+            self._held[key[1:]] += count
+            if not self._held[key[1:]]:
+                del self._held[key[1:]]
 
     def _learn_from(self, ask: Ask) -> None:
         learnt = self._rows.learnt
         for kind in ask.good & learnt.keys():
-            taken = self._spending.spent(surely_a_day(kind), ask.now)
+            # of this the server has surely forgotten nothing yet: shorter by a minute, and by a long latency
+            day = dataclasses.replace(day_of(kind, 0), window_s=DAY_S - 2 * MINUTE_S)
+            taken = self._spending.spent(day, ask.now)
             self._learn(kind, stretched(learnt[kind], taken=taken, wall=ask.clocks.wall))
         for kind, news in ask.spent.items():
             taken = self._spending.spent(day_of(kind, 0), ask.now) - sum(ask.held.get(kind, HeldUnits())[:2])
@@ -294,11 +289,14 @@ class Account:
             ]  # fmt: skip
             active = 1 + len(others)
             place = sum(1 for name in others if name < ask.client)
+            # together the limits are all slots: where a few are left over, each client has one more in its turn, or
+            # those that came first would have it for ever
+            least, over = divmod(window.count, active)
             turn = (place + int(ask.now / max(LEASE_S, span_of(window)))) % active
             since, _ = before.waits.get(key, (ask.now, 0.0))
             ahead = sum(1 for other in waiting.values() if other < since)
             held = held_of(ask, window) if key in before.slots else []  # none, if its lease was over
-            parts.append(WindowShare(window, held, active, turn, ahead))
+            parts.append(WindowShare(window, held, max(1, least + (turn < over)), active, ahead))
         return parts
 
     def _grant(self, ask: Ask, kind: str, parts: Sequence[WindowShare], tries: set[str]) -> Lease | Grant:
@@ -321,7 +319,7 @@ class Account:
         for part in parts:
             openings = self._short.openings(part.window, now, part.held)
             free = sum(count for at, count in openings if at <= now + AHEAD_S)
-            most = min(free - part.ahead, part.limit - part.count)
+            most = min(free - part.ahead, part.free)
             if most < 1:  # where others are served first, they may be before the next look
                 at = now + LOOK_S if part.ahead else self._short.opens_at(part.window, now) - SOON_S
                 blocked = max(
@@ -385,9 +383,9 @@ class Account:
         if ask.wants or ask.is_last:
             since = min((since for since, _ in before.waits.values()), default=ask.now)
             again = {one.window: one.opens_at for one in blocked.values()}
-            short = [part.window for part in parts if part.count < part.limit]  # else it waits for its own requests
+            short = [part.window for part in parts if part.free > 0]  # else it waits for its own requests
             waits = {key_of(window): (since, again[window]) for window in short if window in again}
-        slots = {key_of(part.window): steps_of(part) for part in parts}
+        slots = {(key := key_of(part.window)): steps_of(key, part.held) for part in parts}
         slots = {key: steps for key, steps in slots.items() if steps or (key in before.slots and not ask.is_last)}
         self._short.holders[ask.client] = ClientRow(
             ask.number,
@@ -399,24 +397,12 @@ class Account:
 
     # what is kept
 
-    def _change_rows(self, zero: float | None, *, dates_all: bool) -> None:
-        """Turn what was counted into rows; `zero` is the boot clock's zero by the server's latest clock.  Where that
-        became known, all rows of this place are dated.
-        """
-        rows, changed = self._rows.spent, self._changes.spent
-        for (client, kind, minute), count in self._counted.items():
-            key = self._place, client, kind, minute
-            row = rows.get(key, SpentRow(*key, 0))
-            if count > 0:
-                ended = row.ended if zero is None else zero + end_of(minute)
-                row = row._replace(ended=ended, seen_boot="", seen_at=0.0)
-            if count:
-                changed[key] = row._replace(requests=max(0, row.requests + count))
-        if zero is not None and dates_all:
-            for key, row in {**rows, **changed}.items():
-                if row.ended is None and row.place.has_clock_of(self._place):
-                    changed[key] = row._replace(ended=zero + end_of(row.minute))
-        rows.update(changed)
+    def _date_rows(self, zero: float) -> None:
+        """The server's clock became known: rows of this place without a date get it."""
+        rows = self._rows.spent
+        for key, row in rows.items():
+            if row.ended is None and row.place.has_clock_of(self._place):
+                rows[key] = self._changes.spent[key] = row._replace(ended=zero + end_of(row.minute))
 
     def _forget(self, ask: Ask) -> None:
         """Drop what no window can reach any more; rows of other places only by a clock that is known."""
@@ -452,11 +438,11 @@ def held_of(ask: Ask, window: QuotaWindow) -> list[tuple[float, int]]:
     return held
 
 
-def steps_of(part: WindowShare) -> list[tuple[int, int]]:
-    """What the client holds, by the steps in which it begins to."""
+def steps_of(key: str, held: Sequence[tuple[float, int]]) -> list[tuple[int, int]]:
+    """What is held of the window with this key, by the steps in which it begins to be."""
     steps: Counter[int] = Counter()
-    for at, count in part.held:
-        steps[step_in(key_of(part.window), at)] += count
+    for at, count in held:
+        steps[step_in(key, at)] += count
     return sorted(steps.items())
 
 
@@ -477,16 +463,6 @@ def later(one: Sequence[tuple[float, int]], other: Sequence[tuple[float, int]]) 
 def zero_of(ask: Ask) -> float | None:
     """What the server's earliest clock shows at the boot clock's zero, if it is known."""
     return None if ask.clocks.epoch is None else ask.clocks.epoch - ask.now
-
-
-def day_of(kind: str, most: int) -> QuotaWindow:
-    """The window that the server has shown: so many taken in any day."""
-    return QuotaWindow(f"{kind}:{most}/day (as the server showed)", TAKEN + kind, most, DAY_S)
-
-
-def surely_a_day(kind: str) -> QuotaWindow:
-    """A window of which the server has surely forgotten nothing yet: shorter by a minute, and by a long latency."""
-    return QuotaWindow(f"{kind} of a day", TAKEN + kind, 0, DAY_S - 2 * MINUTE_S)
 
 
 def longest_of(windows: Sequence[QuotaWindow]) -> float:

@@ -1,9 +1,7 @@
 """Puts the parts of the quotas together: windows, client, ledger, clocks.
 
 There is one `Quotas` for all requests of a process for one account.  If nothing is counted (`--quota none`, the default
-on loopback), there is no such object, and a send costs nothing more.
-
-`Quotas.begin` opens the ledger; nothing is made before.
+on loopback), there is no such object, and a send costs nothing more.  `Quotas.begin` opens the ledger, not before.
 """
 
 from __future__ import annotations
@@ -28,12 +26,11 @@ from ..store.boot import boot_clock, boot_id, machine_id
 from ..store.network_fs import network_kind
 from .account import Account, longest_of
 from .exchange import BootPlace
+from .exchanges import LedgerThread
 from .forecast import Spending
-from .gate import Quotas
+from .gate import Quotas, unheard
 from .ledger import SqliteLedger, account_key, ledger_path, read_ledger, refuse_emptied
-from .ledger_thread import LedgerThread
-from .others import at_work
-from .placing import spending_in
+from .others import at_work, spending_in
 from .throttles import Learnt
 from .windows import windows_of
 
@@ -95,7 +92,7 @@ def shared_ledger(
         reach_s=longest_of(windows), boot=boot_clock, boot_id=here().boot, clock=clock, say=say,
         seen=of_account(account),
     )  # fmt: skip
-    return LedgerThread(lambda: ledger, interrupt=ledger.interrupt), clock.now
+    return LedgerThread(lambda: ledger, hurry=ledger.interrupt), clock.now
 
 
 def said_in_loop(tell: Callable[[Event], None]) -> Callable[[str], None]:
@@ -109,10 +106,6 @@ def said_in_loop(tell: Callable[[Event], None]) -> Callable[[str], None]:
 
         return say
     return unheard
-
-
-def unheard(words: object) -> None:
-    """Nobody listens."""
 
 
 def here() -> BootPlace:

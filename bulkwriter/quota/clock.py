@@ -1,31 +1,25 @@
 """The server's clock, as its replies show it.  It places calendar days, and the spending of other boots and machines.
 
-A reply that was asked for at boot time `s`, came at `b` and says `Date: D` shows where the server's clock lies against
-ours.  The server wrote it in between.  So the offset of its clock is at least D - b, and at most D + 1 - s, because a
-Date tells whole seconds.  Some servers round, and some renew their Date by a timer: a second more on both sides.
+A reply that was asked for at boot time `s`, came at `b` and says `Date: D` was written in between.  So the offset of
+the server's clock to ours is at least D - b, and at most D + 1 - s, because a Date tells whole seconds.  Some servers
+round, and some renew their Date by a timer: a second more on both sides.
 
     the last 20 intervals have a part in common    one clock, which lies in that part
     they have not                                  several clocks, or one that was set: `epoch` follows the earliest
                                                    of them, `latest` the latest
-
-Clocks that lie closer together than three seconds and the time of a reply may pass for one clock.
+    clocks more than half a day apart              None until 20 replies agree again: nobody can say which day it is
+    never heard, or no Date                        None
+    Age above 0; garbage; before 2020, after 2099  not counted: a cache kept the reply, or no such clock places days
+    a Date that stands still                       the earliest clock stands still with it: no day ends
 
 Whoever asks whether something is over (a day, a window) asks `epoch`: no clock that is believed shows less.  Whoever
 notes when something was spent notes `latest`.  So what is remembered looks younger than it is, never older, and a
-calendar day is over only when it is over for every backend.  What was spent while it had begun for some of them and not
-for others counts in both days.
+calendar day is over only when it is over for every backend.
 
 How far the clocks lay apart (`spread_s`) is remembered for a day after it last showed, since 20 replies in a row can
-come from one of several backends.  The owner may keep it for the next process, which hears one backend first.
+come from one of several backends.  Clocks that lie closer than three seconds and the time of a reply may pass for one.
 
-    never heard, or no Date             None
-    Age above 0                         a cache kept the reply: not counted
-    garbage, or before 2020, after 2099 not counted: no such clock places days
-    a Date that stands still            the earliest clock stands still with it: no day ends
-    clocks more than half a day apart   None until 20 replies agree again: nobody can say which day it is
-
-None means unknown.  What is unknown frees nothing: a calendar window then counts as one of any 24 hours, which no day
-of any clock can exceed.
+None means unknown, and frees nothing: a calendar window then counts as one of any 24 hours, which no day can exceed.
 
 Pure: `boot` is CLOCK_BOOTTIME in seconds, and comes from the caller.  Invariant: `epoch` <= `latest`.
 Source: K. Marzullo, "Maintaining the Time in a Distributed System" (1984), for the intervals; RFC 9110, 6.6.1, Date.

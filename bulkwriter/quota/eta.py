@@ -8,13 +8,11 @@
     server gone, lists, token   no time is told, since nobody knows how long that takes
 
 While something long holds the run, the recent rate is near 0 and says nothing.  The last rate before it counts then.  A
-limit that throttles have shown counts as a limit of any 24 hours, because one spent window does not tell where the
-server's days begin.  If the server counts by days, the answer is off by up to one of them until two or three have
-passed.
+limit that throttles have shown counts as one of any 24 hours: if the server counts by days, the answer is off by up to
+one of them until two or three have passed.
 
-Only writes take time: rows that exist or are invalid are skipped at once.  `core.writes` says how many writes are to
-come.  A forecast costs milliseconds, so a new one is made only every `ANEW_S`, or when the number of writes left
-differs from the expected one.
+Only writes take time (`core.writes` says how many are to come).  A forecast costs milliseconds, so a new one is made
+only every `ANEW_S`, or when the number of writes left differs from the expected one.
 """
 
 from __future__ import annotations
@@ -122,8 +120,10 @@ class Eta:
             return None if rate == math.inf else max(0.0, ahead.pause_s) + ahead.writes / rate
         if rate == math.inf and not is_held:  # held from the start: the windows alone tell
             return None
-        boot, one = quotas.boot(), quotas.classes[WRITE]
-        begin = max(boot + ahead.pause_s, one.hold_until, quotas.latest.not_before.get(WRITE, boot))
+        boot, one, learnt = quotas.boot(), quotas.classes[WRITE], quotas.latest.learnt.get(WRITE)
+        begin = max(boot + ahead.pause_s, one.hold_until)
+        if learnt:  # the server may have said until when it wants nothing
+            begin = max(begin, boot + learnt.until - quotas.exchanges.wall())
         leased = min(ahead.writes, one.units.left)  # these count as spent already
         begin += leased / rate
         end = finish(

@@ -1,7 +1,7 @@
 """What a client and the ledger say to each other in one exchange, and the rows that the ledger keeps.
 
 A client asks with an `Ask` and gets an `Answer`.  The deciding part (`quota.account`) turns the ledger's rows and the
-ask into the answer and into `Changes` of the rows.  Only the storing differs from one ledger to the next.
+ask into the answer and into changes of the rows.  Only the storing differs from one ledger to the next.
 
 A client numbers its exchanges.  If it does not learn whether one was carried out, it may repeat it under the same
 number: what it reports is then counted once, and what it may have been granted and never heard of is taken back.
@@ -68,24 +68,14 @@ class ShortRow(NamedTuple):
 
 @dataclass(slots=True)
 class LedgerRows:
-    """All that a ledger keeps of one account."""
+    """All that a ledger keeps of one account.  As changes of it: the same as it is to be, and nothing that stays."""
 
-    spent: dict[RowKey, SpentRow] = field(default_factory=dict)
+    spent: dict[RowKey, SpentRow] = field(default_factory=dict)  # in changes, one without requests is gone
     short: ShortRow | None = None
     learnt: dict[str, Learnt] = field(default_factory=dict)
     spread_s: float = 0.0  # how far the clocks of the server lie apart
-
-
-@dataclass(slots=True)
-class Changes:
-    """What becomes of the rows, all of it in one transaction."""
-
-    spent: dict[RowKey, SpentRow] = field(default_factory=dict)  # as they are to be; without requests: gone
-    short: str = ""  # all of the short windows, packed
-    learnt: dict[str, Learnt] = field(default_factory=dict)
-    spread_s: float = 0.0
     forget: tuple[int, float | None] | None = None
-    """Rows of this place before this minute may go, and others that ended before (epoch seconds)."""
+    """In changes: rows of this place before this minute may go, and others that ended before (epoch seconds)."""
 
 
 class ClockReadings(NamedTuple):
@@ -149,11 +139,9 @@ class Answer:
     leases: dict[str, Lease]
     blocked: dict[str, Grant]  # kinds of which nothing was granted: when to ask again, and which window is spent
     tries: set[str]  # kinds of which the one unit that was granted is a try
-    shown: dict[str, QuotaWindow]  # what throttles have shown of the server's own windows, by kind
-    stretched: set[str]  # kinds of which more than was shown is tried
+    learnt: dict[str, Learnt]  # what throttles have shown of the server's own windows, by kind
     is_guess: bool  # rows of other boots are counted from when they were first seen
     spending: Spending
-    not_before: dict[str, float]  # by kind, until when (boot clock) the server wants nothing
     spread_s: float
     at: float = 0.0  # boot clock
     pace_per_s: float = math.inf  # this client's part of what short windows allow in writes

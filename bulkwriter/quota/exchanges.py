@@ -3,29 +3,42 @@
 A part that needs more of a kind calls `ask`.  While an exchange is on its way, further wishes are gathered for the next
 one.  When all leases are over and their requests have ended, that is reported by itself, so that others get the rest.
 
+A daemon thread owns the ledger and opens it (`LedgerThread`).  An exchange that was handed in happens even if nobody
+waits any more.  The end waits for it only so long: a hanging disk, or a database that is away, cannot keep the process
+alive.  Its leases then stay booked until their time is over.
+
 Epoch seconds come from the `Date` of replies (`quota.clock`).  Until they tell, and for words to people alone, the wall
 clock counts as it was at the start: a change of it moves nothing.
 
-Invariant: a lease in an answer is durable.  A failed exchange ends it all: `on_error` is called once, and nothing is
-granted any more.  Not here: what a lease allows (`quota.leases`), and how it is decided (`quota.account`).
+Invariants: a lease in an answer is durable; one thread touches the ledger.  A failed exchange ends it all: `on_error`
+is called once, and nothing is granted any more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import queue
+import threading
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from ..clocks import Clocks, Timer
 from ..errors import BulkwriterError, bug_of_ours
 from ..guarded import guarded
+from ..threads import answer, carried_out, started
 from .clock import ServerClock
 from .exchange import Answer, Ask, ClockReadings
 from .leases import Client
 from .throttles import Spent
 
+if TYPE_CHECKING:
+    from .ledger import Ledger
+
+T = TypeVar("T")
+Step = Callable[["Ledger"], T]
+
 SETTLE_S: Final = 5.0
-"""So long the end waits for an exchange, which takes milliseconds.  What is lost by leaving: a lease stays booked."""
+"""So long the end waits for an exchange, which takes milliseconds."""
 LAPSE_S: Final = 0.02
 """So long after the end of a lease it is reported as over."""
 AWAY_S: Final = 2.0
@@ -34,12 +47,52 @@ HURRY_S: Final = 0.25
 """So long the end waits for a ledger that does not answer."""
 
 
-class LedgerLike(Protocol):
-    """See `quota.ledger_thread.LedgerThread`."""
+class LedgerThread:
+    """A ledger used from an event loop.  `opening` is called before the first step; `hurry` in the loop once the end is
+    near, so that no step waits any longer for what is away.  `inline`: no thread, for virtual time.
+    """
 
-    def post(self, step: Callable[[Any], Any]) -> asyncio.Future[Any]: ...
-    def hurry(self) -> None: ...
-    async def close(self, *, within_s: float) -> None: ...
+    def __init__(
+        self, opening: Callable[[], Ledger], *, inline: bool = False, hurry: Callable[[], None] = lambda: None
+    ) -> None:
+        self.hurry = hurry
+        self._opening, self._inline = opening, inline
+        self._ledger: Ledger | None = None
+        self._steps: queue.SimpleQueue[tuple[Step[Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    def post(self, step: Step[T]) -> asyncio.Future[T]:
+        """Have `step` called with the ledger; the future has its result, or the `JournalError` that it ended with."""
+        assert not self._is_closed, "closed"
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if self._inline:
+            carried_out(lambda: step(self._open()), future)()
+            return future
+        self._thread = self._thread or started(self._serve, loop, name="ledger")
+        self._steps.put((step, future))
+        return future
+
+    async def close(self, *, within_s: float = SETTLE_S) -> None:
+        """Close the ledger after what was handed in, and wait so long for that.  Harmless when repeated."""
+        if not self._is_closed and (self._thread or self._ledger):
+            done = self.post(lambda ledger: ledger.close())
+            await asyncio.wait([done], timeout=within_s)
+            if done.done():
+                done.exception()  # where it could not be opened either, that was told before
+            self._steps.put(None)
+        self._is_closed = True
+
+    def _open(self) -> Ledger:
+        if self._ledger is None:
+            self._ledger = self._opening()
+        return self._ledger
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        while (handed_in := self._steps.get()) is not None:
+            step, future = handed_in
+            answer(lambda step=step: step(self._open()), future, loop)  # type: ignore[misc]
 
 
 class OnItsWay(NamedTuple):
@@ -56,7 +109,7 @@ class Exchanges:
     def __init__(
         self,
         client: Client,
-        ledger: LedgerLike,
+        ledger: LedgerThread,
         clocks: Clocks,
         *,
         on_answer: Callable[[Answer], None],
@@ -122,10 +175,7 @@ class Exchanges:
         return self._server is not None and self._server.heard(date, self._clocks.boot(), took_s=took_s, age_s=age_s)
 
     async def aclose(self) -> None:
-        """Give back what is leased, write down what was spent, and close the ledger.
-
-        A ledger that does not answer is not waited for: what is leased then stays booked until its time is over.
-        """
+        """Give back what is leased, write down what was spent, and close the ledger."""
         if self._lapse:
             self._lapse.cancel()
         self._ledger.hurry()
@@ -136,7 +186,7 @@ class Exchanges:
         await self._ledger.close(within_s=SETTLE_S if self._going is None else HURRY_S)
 
     async def _settle(self) -> None:
-        """Wait until no exchange is on its way.  A disk that hangs, or a database that is away, is not waited for."""
+        """Wait until no exchange is on its way."""
         while self._going is not None:
             self._wanted.clear()
             done, _ = await asyncio.wait([self._going.answer], timeout=HURRY_S if self.unanswered_s else SETTLE_S)
@@ -179,18 +229,9 @@ class Exchanges:
         """See to it that the end of the last lease is reported."""
         if self._lapse:
             self._lapse.cancel()
-            self._lapse = None
         wait_s = self._client.until - self._clocks.boot()
         if wait_s >= 0 and not self.is_broken:
-            lapsed = guarded(self._lapsed, self._crashed)
-            self._lapse = self._clocks.call_later(wait_s + LAPSE_S, lapsed)
-
-    def _lapsed(self) -> None:
-        self._lapse = None
-        if self._client.until >= self._clocks.boot():
-            self._watch()
-        else:
-            self.report()
+            self._lapse = self._clocks.call_later(wait_s + LAPSE_S, guarded(self.report, self._crashed))
 
     def _crashed(self, error: Exception) -> None:
         """A bug in what the ledger's answers do; nothing is granted any more."""

@@ -7,14 +7,12 @@ window's length no more is sent than it allows, and it is spent to within one mi
 
     any 24 hours     minute m counts until 60 (m + 1) + window
     a calendar day   minute m counts in a day if any of it lies in it by any clock of the server, give or take
-                     `DAY_SKEW_S`; `epoch` is what its earliest clock shows at the boot clock's zero, and `spread_s` how
-                     far its clocks lie apart.  Where they are unknown, the day counts as any 24 hours
+                     `DAY_SKEW_S`.  Where those clocks are unknown, the day counts as any 24 hours
 
 Where a day begins, a minute is told by its parts: what is spent just before midnight must not count in both days.  A
 part is named by the minute that ends with it: 6.25 lasts until 60 x 7.25 seconds after boot, and lies in minute 7.
 
-`finish` tells when so many writes will be made.  It spends forward minute by minute, by the same rules, so that the
-answer is right across every wait.
+`finish` spends forward minute by minute, by the same rules, so that its answer is right across every wait.
 
 Pure.  Not here: durability (`quota.ledger`), short windows (`quota.short`).
 """
@@ -22,11 +20,11 @@ Pure.  Not here: durability (`quota.ledger`), short windows (`quota.short`).
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ..model import QuotaWindow
-from .counts import EndCounts
 
 MINUTE_S: Final = 60.0
 DAY_S: Final = 86_400.0
@@ -79,15 +77,14 @@ class Finish(NamedTuple):
 
 
 class Spending:
-    """EndCounts by kind and minute, or part of one; `slack` makes windows longer, see `quota.windows`."""
+    """Counts by kind and minute, or part of one; `slack` makes windows longer, see `quota.windows`.
+
+    `epoch` is what the server's earliest clock shows at the boot clock's zero, `spread_s` how far its clocks lie apart.
+    """
 
     def __init__(self, *, epoch: float | None, slack: float, spread_s: float = 0.0) -> None:
         self._counts = {kind: EndCounts() for kind in (*KINDS, *(kind + REFUSED for kind in KINDS))}
         self._slack = slack
-        self.epoch, self.spread_s = epoch, spread_s
-
-    def set_clock(self, epoch: float | None, spread_s: float) -> None:
-        """What the server's clocks show now."""
         self.epoch, self.spread_s = epoch, spread_s
 
     def copy(self) -> Spending:
@@ -184,6 +181,11 @@ def kinds_of(window: QuotaWindow) -> tuple[str, ...]:
     return (window.kind,)
 
 
+def day_of(kind: str, most: int) -> QuotaWindow:
+    """The window that the server has shown: so many taken in any day."""
+    return QuotaWindow(f"{kind}:{most}/day (as the server showed)", TAKEN + kind, most, DAY_S)
+
+
 def usable(window: QuotaWindow, kind: str) -> int:
     """How many requests of `kind` may count in the window: writes leave some of `any` to lists."""
     if kind == "read" or window.kind != "any" or window.count == 1:
@@ -235,3 +237,43 @@ def finish(
             need -= times * done
             mark = (at, need)
     return Finish(at + skipped_s, max(waited, key=waited.__getitem__, default=None))
+
+
+class EndCounts:
+    """How many requests ended when: what every window, short or long, is counted from.
+
+    Without a unit of time: whoever adds rounds times up, so that there are few of them.
+    """
+
+    __slots__ = ("_counts", "_times")
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._counts: list[int] = []
+
+    def copy(self) -> EndCounts:
+        other = EndCounts()
+        other._times, other._counts = list(self._times), list(self._counts)
+        return other
+
+    def add(self, at: float, count: int) -> None:
+        """So many more, or fewer."""
+        place = bisect_left(self._times, at)
+        if place == len(self._times) or self._times[place] != at:
+            self._times.insert(place, at)
+            self._counts.insert(place, 0)
+        self._counts[place] += count
+
+    def after(self, at: float) -> int:
+        """How many ended later than `at`."""
+        return sum(self._counts[bisect_right(self._times, at) :])
+
+    def rows(self, after: float = float("-inf")) -> list[tuple[float, int]]:
+        """Times later than `after`, and how many ended then."""
+        first = bisect_right(self._times, after)
+        return [row for row in zip(self._times[first:], self._counts[first:], strict=True) if row[1]]
+
+    def forget(self, until: float) -> None:
+        """Drop what ended by then."""
+        old = bisect_right(self._times, until)
+        del self._times[:old], self._counts[:old]

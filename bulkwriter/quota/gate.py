@@ -2,14 +2,11 @@
 
 The sender asks once a turn for how many requests there is `room`, and until when to wait where there is none
 (`opens_at`).  It sends them, says how many (`spent`), and calls `ended` with each reply.  Calls (lists, deletes,
-tokens) do the same in `turns`.  Leases come from the ledger, the next one before the last is used up:
+tokens) do the same in `turns`.  Where nothing is leased, the ledger is asked, and answers with a lease, or with the
+window that is spent: then they wait until it has room, or (--on-quota stop) end with `TryLater`.
 
-    nothing leased -> ask the ledger -> a lease: `changed`  -> its time has come: send
-                                     -> spent: wait until it has room, or (--on-quota stop) end with `TryLater`
-
-All of this happens at once on the event loop.  Only exchanges with the ledger run in its thread.  A waiting call goes
-before writes if both want the same unit, and writes leave calls a share of long windows over `any`.  So looks cannot
-starve.  `Streak` passes on to the ledger what throttles show.
+All of this happens at once on the event loop.  A waiting call goes before writes if both want the same unit, and writes
+leave calls a share of long windows over `any`: so looks cannot starve.
 
 Invariant: between `spent` and `ended` a request counts in every window, at worst until `hold_s` have passed.
 """
@@ -30,7 +27,7 @@ from ..events import Event, Note
 from ..model import QuotaWindow, moment
 from ..settings import STOP_WAIT_S
 from .exchange import Answer
-from .exchanges import Exchanges, LedgerLike
+from .exchanges import Exchanges, LedgerThread
 from .forecast import Grant
 from .leases import SOON_S, Client, Units
 from .throttles import FIRST_HOLDS_S, KNOWN_HOLDS_S, STRETCHED_HOLDS_S, Spent, Streak
@@ -52,7 +49,7 @@ TOLD_S: Final = 120.0
 """People are told of a longer wait, once."""
 
 
-def unheard(event: Event) -> None:
+def unheard(said: object) -> None:
     """Nobody listens."""
 
 
@@ -62,15 +59,11 @@ class RequestClass:
 
     units: Units
     streak: Streak = field(default_factory=Streak)
-    hold_until: float = -math.inf
-    """Set after throttles in a row."""
-    blocked: Grant | None = None
-    """What the ledger said when it granted nothing."""
+    hold_until: float = -math.inf  # set after throttles in a row
+    blocked: Grant | None = None  # what the ledger said when it granted nothing
     recheck_at: float = -math.inf
-    is_try: bool = False
-    """Whether the only unit left is a try: one request that tests whether the server takes it again."""
-    spent: TryLater | None = None
-    """The end of this kind, where waiting is not wanted."""
+    is_try: bool = False  # the only unit left tests whether the server takes a request again
+    spent: TryLater | None = None  # the end of this kind, where waiting is not wanted
 
     def answered(self, answer: Answer, now: float) -> None:
         kind = self.units.kind
@@ -88,7 +81,7 @@ class Quotas:
         windows: Sequence[QuotaWindow],
         *,
         name: str,
-        ledger: LedgerLike,
+        ledger: LedgerThread,
         clocks: Clocks,
         hold_s: float,
         stops: bool = False,
@@ -100,11 +93,9 @@ class Quotas:
         self.classes = {kind: RequestClass(client.units[kind]) for kind in (WRITE, READ)}
         self.exchanges = Exchanges(client, ledger, clocks, on_answer=self._answered, on_error=self._failed)
         self.is_halted = False
-        self.is_told = False
-        """Whether a reply has come.  It may have told the server's time."""
-        self.latest: Answer | None = None
-        """The last answer of the ledger."""
-        self._waiting = 0
+        self.is_told = False  # a reply has come, and may have told the server's time
+        self.latest: Answer | None = None  # the last one of the ledger
+        self._waiting = 0  # calls
         self._is_starved = False  # somebody waits for the end of a request
         self._changed: anyio.Event | None = None  # made by the first waiting caller
         self._error: BulkwriterError | None = None
@@ -175,13 +166,11 @@ class Quotas:
         await self._changed.wait()
 
     def check_usable(self, kind: str | None = None) -> None:
-        """Raise the error that ended the ledger, or `TryLater` if a window of `kind` is spent and waiting is not
-        wanted.
+        """Raise the error that ended the ledger, or `TryLater` if a window of `kind` is spent and not waited for.
 
         When writes have ended like this, reads go on: they tell the outcomes of the last writes.
         """
-        error = self._error or (self.classes[kind].spent if kind else None)
-        if error:
+        if error := self._error or (self.classes[kind].spent if kind else None):
             raise error
 
     def ended_by(self) -> BulkwriterError | None:
@@ -255,7 +244,7 @@ class Quotas:
             await self.changed()
 
     async def aclose(self) -> None:
-        """Give back what is leased, and write down what was spent."""
+        """See `Exchanges.aclose`."""
         await self.exchanges.aclose()
 
     # inside
@@ -288,9 +277,10 @@ class Quotas:
 
     def _holds_s(self, kind: str) -> Sequence[float]:
         """How many throttles in a row are waited out before a long window is taken for spent."""
-        if self.latest and kind in self.latest.stretched:
-            return STRETCHED_HOLDS_S
-        return KNOWN_HOLDS_S if self.latest and kind in self.latest.shown else FIRST_HOLDS_S
+        learnt = self.latest.learnt.get(kind) if self.latest else None
+        if learnt is None:
+            return FIRST_HOLDS_S
+        return STRETCHED_HOLDS_S if learnt.stretch else KNOWN_HOLDS_S
 
     def _failed(self, error: BulkwriterError) -> None:
         self._error = self._error or error
@@ -308,8 +298,7 @@ class WaitNotes:
 
     def __init__(self, tell: Callable[[Event], None], *, stops: bool) -> None:
         self._tell, self._stops = tell, stops
-        self.is_deaf = False
-        """Whether a call has failed, so that no reply will tell the server's time."""
+        self.is_deaf = False  # a call has failed: no reply will tell the server's time
         self._until = 0.0
 
     def blocked(self, blocked: Grant, boot: float, wall: float, *, is_guess: bool) -> TryLater | None:

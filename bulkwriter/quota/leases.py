@@ -1,14 +1,12 @@
 """What a process holds of its quotas between two exchanges with the ledger, spent in memory: no lock, no file.
 
 A *lease* is some units of one kind.  Each may be used from its own time on, and all `until` the same one; then they are
-void, also for a process that was stopped meanwhile.
-
-    Units     the units of one kind: left, and on their way
-    Client    both kinds: makes the asks from what it holds, and takes up the answers
+void, also for a process that was stopped meanwhile.  `Units` are those of one kind; `Client` has both kinds, makes the
+asks and takes up the answers.
 
 Requests end in any order, and nobody need say which one: all that matters is how many are on their way and how many
 ended when.  So ends are only counted, and booked together, at the latest before the next request (`Units.settle`).
-That is safe, since it is never too early.  While an exchange is on its way, sending goes on from what is held.
+That is safe, since it is never too early.
 
 Pure: `now` is the boot clock.  Not here: what is granted (`quota.account`), when to ask (`quota.exchanges`).
 """
@@ -44,10 +42,8 @@ class Units:
 
     def __init__(self, kind: str, windows: Sequence[QuotaWindow]) -> None:
         self.kind = kind
-        self.left = 0
-        self.on_way = 0
-        self.next_at = -math.inf
-        """When the next unit after those that are left goes by even pacing."""
+        self.left = self.on_way = 0
+        self.next_at = -math.inf  # when the next unit after those that are left goes by even pacing
         self._until = -math.inf
         self._coming: deque[tuple[float, int]] = deque()  # units that may be used from a time on: these times, how many
         self._early = 0  # all of these

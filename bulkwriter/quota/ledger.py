@@ -5,16 +5,12 @@ A ledger is anything that can carry out an `exchange` (`Ledger`).  This one is a
 mode because several processes write it.  Anyone can read it; `quota.ledger_schema` says what is in it.
 
 An account is its `--account` name, or else the base URL.  An exchange is one short transaction, and returns only when
-that is on the disk.  So a request is sent only from units that a commit has booked.  Whoever dies, by a kill or with
-the power, loses what it had leased and nothing more.  Nobody guesses what it used.
-
-Times are those of the machine's clock since boot, which nobody can set.  What other boots and machines have written is
-placed by the server's clock, or counts from when it was first seen (`quota.account`).
+that is on the disk.  Whoever dies, by a kill or with the power, loses what it had leased and nothing more.
 
 A damaged ledger is refused when it is opened, by SQLite's checks and by the bounds of its rows.  So is an empty file
 beside the journal of a used ledger: it was emptied, and would count from 0.
 
-Invariants: counts are never negative; a failed commit ends the ledger, and everything after it fails alike.
+Invariants: counts are never negative; a failed commit ends the ledger, and everything after it fails.
 Not here: what may be spent (`quota.account`).
 Source: sqlite.org/lockingv3.html; for the mode, sqlite.org/wal.html, "The WAL Reset Bug".
 """
@@ -35,7 +31,7 @@ from ..postgres.address import Address
 from ..store.private import make_folder
 from ..store.schema import normal_url
 from .account import Account
-from .exchange import Answer, Ask, BootPlace, Changes, LedgerRows, ShortRow, SpentRow
+from .exchange import Answer, Ask, BootPlace, LedgerRows, ShortRow, SpentRow
 from .ledger_schema import (
     FORMAT,
     OLDER,
@@ -82,7 +78,6 @@ class SqliteLedger:
         self._db = db
         self._name, self._account, self._place = name, account, place
         self._version: int | None = None
-        self._broken: LedgerError | None = None
 
     @classmethod
     def open(cls, path: Path, name: str, account: Account, place: BootPlace, *, synchronous: str = "FULL") -> Self:
@@ -105,33 +100,28 @@ class SqliteLedger:
 
     def exchange(self, ask: Ask) -> Answer:
         """See `Ledger`."""
-        if self._broken:
-            raise LedgerError(self._broken.message, hint=self._broken.hint)
         try:
             self._db.execute("BEGIN IMMEDIATE")
             version = self._db.execute("PRAGMA data_version").fetchone()[0]
             is_stale = version != self._version or self._account.is_stale(ask)
             rows = rows_of(self._db, self._name) if is_stale else None
             answer, changes = self._account.exchange(ask, rows)
-            self._keep(changes, ask)
+            self._keep(changes)
             self._db.execute("COMMIT")
             self._version = version
         except BaseException as e:
-            self._broken = ledger_error(e, self.path) if isinstance(e, sqlite3.Error) else broken_off(e, self.path)
-            self._roll_back()
+            self.close()  # which rolls back: nothing is half done, and nothing comes after it
             if isinstance(e, sqlite3.Error):
-                raise self._broken from e
+                raise ledger_error(e, self.path) from e
             raise
         return answer
 
     def close(self) -> None:
-        self._broken = self._broken or LedgerError("the ledger is closed")
-        self._roll_back()
         self._db.close()
 
-    def _keep(self, changes: Changes, ask: Ask) -> None:
+    def _keep(self, changes: LedgerRows) -> None:
         """Write down what changed."""
-        db, name, place = self._db, self._name, self._place
+        db, name = self._db, self._name
         for row in changes.spent.values():
             if row.requests:
                 db.execute("REPLACE INTO spent VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (name, *row.place, *row[1:]))
@@ -139,8 +129,9 @@ class SqliteLedger:
                 db.execute(USED_UP, (name, *row.place, *row[1:4]))
         for kind, learnt in changes.learnt.items():
             db.execute("REPLACE INTO learnt VALUES (?, ?, ?, ?, ?, ?, ?)", (name, kind, *learnt))
-        kept = name, changes.spread_s, *place, ask.now, changes.short
-        db.execute("REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?)", kept)
+        if short := changes.short:
+            kept = name, changes.spread_s, *short.place, short.at, short.packed
+            db.execute("REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?)", kept)
         if changes.forget:
             self._forget(*changes.forget)
 
@@ -150,13 +141,6 @@ class SqliteLedger:
         if ended is not None:
             asked = "DELETE FROM spent WHERE NOT (machine = ? AND boot = ?) AND ended < ?"
             self._db.execute(asked, (*self._place, ended))
-
-    def _roll_back(self) -> None:
-        try:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-        except sqlite3.Error:
-            pass  # it is closed, or SQLite has rolled back by itself; either way nothing is half done
 
 
 def rows_of(db: sqlite3.Connection, name: str, *, version: int = FORMAT) -> LedgerRows:
@@ -249,25 +233,16 @@ def make_private(path: Path) -> None:
         with contextlib.closing(sqlite3.connect(other, isolation_level=None)) as db:
             db.execute("PRAGMA journal_mode = MEMORY")
             make_tables(db)
-        with contextlib.suppress(FileExistsError):
-            link_or_rename(other, path)
-    finally:
-        other.unlink(missing_ok=True)
-
-
-def link_or_rename(other: Path, path: Path) -> None:
-    """Give a file its name unless there is one.  Raises `FileExistsError`.
-
-    Where the file system has no hard links, two processes that begin in the same moment may each make one, and the
-    second one stays: what the first has counted in its first milliseconds would be forgotten.
-    """
-    try:
         path.hardlink_to(other)
     except FileExistsError:
-        raise
+        pass
     except OSError:
+        # no hard links: of two processes that begin in the same moment the second one's stays, and what the first has
+        # counted in its first milliseconds would be forgotten
         if not path.exists():
             other.rename(path)
+    finally:
+        other.unlink(missing_ok=True)
 
 
 def prepare(db: sqlite3.Connection, path: Path, place: BootPlace, synchronous: str) -> None:
@@ -303,7 +278,3 @@ def is_damage(error: BaseException) -> bool:
     if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
         return False
     return isinstance(error, ValueError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
-
-
-def broken_off(error: BaseException, path: Path) -> LedgerError:
-    return LedgerError(f"quota ledger {path}: writing was broken off ({type(error).__name__})", hint=HINT)

@@ -1,28 +1,70 @@
-"""What others of the account write beside this process, for its forecasts.
+"""What others of an account have written, here and elsewhere, and what they write beside this process.
 
-The ledger's rows tell all requests that have ended, and a process knows its own: the rest is the others'.  They are
-taken to go on as in the last minutes in which this process wrote.  Leases do not count, since those of the dead are
-never used.
+Rows of this boot say themselves when they ended.  Rows of another boot are placed by the server's clock, and never
+later than they were first seen; while that clock is unknown, they count as spent when they were first seen.
 
-Pure.  Not here: what others hold now (`quota.short`), and when a run ends (`quota.forecast`).
+For forecasts, the ledger's rows tell all requests that have ended, and a process knows its own: the rest is the
+others'.  They are taken to go on as in the last minutes in which this process wrote.  Leases do not count, since those
+of the dead are never used.
+
+Pure.  Not here: what is granted (`quota.account`), and when a run ends (`quota.forecast`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from .counts import EndCounts
-from .exchange import BootPlace, LedgerRows
-from .forecast import Spending, end_of, minute_of
+from ..model import QuotaWindow
+from .exchange import BootPlace, LedgerRows, SpentRow
+from .forecast import EndCounts, Spending, end_of, minute_of, part_of
+from .leases import GRACE_S, LEASE_S
 from .short import unpacked
-from .windows import WRITE
+from .windows import SLACK, WRITE
 
+AHEAD_S: Final = 3.0
+"""Slots are granted so long before they are free: for a lease, and half of the next one."""
+STRANGE_S: Final = 600.0
+"""Of a lease that another boot wrote, nobody here knows its longest request (`--timeout`); few allow more."""
 RECENT_S: Final = 600.0
 """Measured over so long.  More would count those who have ended, less would be uneven."""
 SAMPLE: Final = 10
 """Fewer writes tell nothing."""
+
+
+def placed(row: SpentRow, place: BootPlace, *, now: float, zero: float | None, hold_s: float) -> float:
+    """The minute of `place` or its part where a row counts; `zero` is the server's clock at the boot clock's zero."""
+    if row.place.has_clock_of(place):
+        return row.minute
+    end = row.seen_at if row.seen_boot == place.boot else now  # it was there then
+    end += max(hold_s, STRANGE_S) + LEASE_S + AHEAD_S + GRACE_S if row.client else 0.0
+    if zero is not None and row.ended is not None:
+        end = min(end, row.ended - zero)
+    return part_of(end)
+
+
+def spending_in(
+    rows: LedgerRows, windows: Sequence[QuotaWindow], place: BootPlace, *, now: float, wall: float
+) -> Spending:
+    """What was spent, for forecasts that hear of no reply: its `epoch` is the server's clock, as the rows show it."""
+    zero = zero_in(rows, place)
+    epoch, spread_s = (wall - now, 0.0) if zero is None else (zero, rows.spread_s)
+    spending = Spending(epoch=epoch, slack=SLACK, spread_s=spread_s)
+    for row in rows.spent.values():
+        spending.add(row.kind, placed(row, place, now=now, zero=epoch, hold_s=0.0), row.requests)
+    return spending
+
+
+def zero_in(rows: LedgerRows, place: BootPlace) -> float | None:
+    """What the server's earliest clock showed at the zero of this boot's clock, by the rows of this boot; None while
+    nothing was counted in this boot, or no reply had a `Date`.
+    """
+    told = [row for row in rows.spent.values() if row.ended is not None and row.place.has_clock_of(place)]
+    last = max(told, key=lambda row: row.minute, default=None)
+    if last is None or last.ended is None:
+        return None
+    return last.ended - end_of(last.minute) - rows.spread_s
 
 
 class Others:

@@ -1,9 +1,9 @@
 """The short windows of an account: which of their slots are free from when on, and what a client holds of them.
 
-A window of N requests in W seconds has N *slots*.  A request uses a free slot.  It is free again W after that request
-ended, since the server counts at arrival, which lies between send and reply.  So the server sees at most N requests in
-any span of W.  A unit of a lease has a slot from its time on, and counts as ended when its request can end at the
-latest; with the next exchange its client tells when that was.
+A window of N requests in W seconds has N *slots*.  A slot is free again W after the request that used it ended, since
+the server counts at arrival, which lies between send and reply.  So the server sees at most N requests in any span of
+W.  A unit of a lease has a slot from its time on, and counts as ended when its request can end at the latest; with the
+next exchange its client tells when that was.
 
 Ends are rounded up to a `STEPS`th of the window, and counted by these steps, so that a window of thousands costs no
 more than one of a few.  All of it is one value of an account (`packed`), which each exchange reads and writes whole.
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from ..model import QuotaWindow
-from .counts import EndCounts
+from .forecast import EndCounts
 from .windows import ANY, READ, SLACK, WRITE
 
 STEPS: Final = 512

@@ -4,10 +4,10 @@ A limit of up to a minute lets something through within a minute.  So the pauses
 (`FIRST_HOLDS_S`), the last one to more than a minute.  If the next request is throttled as well, or if the server asks
 for minutes (`LONG_S`), a longer window is spent.  Its length is not documented; the help centre says a day.
 
-The number of requests that the server took in the last day is then *learnt*.  From then on no more than that go out in
-any day, and nothing before a stated time.  The guess may be wrong: a fixed window, an hour, or another client that has
-ended since.  So now and then a single request tries, after `TRY_S` × 1, 2, 4, … up to `TRY_CAP_S`.  If it is taken, the
-learnt number grows by 1, then by 2, 4, …; the first throttle ends that.  So a try costs one throttle at most:
+The number of requests that the server took in the last day is then *learnt*.  No more than that go out in any day, and
+nothing before a stated time.  The guess may be wrong: a fixed window, an hour, or another client that has ended since.
+So now and then a single request tries, after `TRY_S` × 1, 2, 4, … up to `TRY_CAP_S`.  If it is taken, the learnt number
+grows by 1, then by 2, 4, …; the first throttle ends that.  So a try costs one throttle at most:
 
     first value: throttled 7 times in a row at 10:00 after 2,500 writes -> 2,500 a day; tries at 10:30, 11:30, 13:30,
     17:30, 23:30, 05:30: 13 throttles on the first day, 4 on each later one

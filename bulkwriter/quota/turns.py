@@ -2,9 +2,7 @@
 
 It takes the place of `net.calls.Calls.request`, so that every request is counted.  A GET is a read, everything else a
 write: the API's limits count like that.  A unit is taken only when a lane is free, because from then on the request
-must end within the time that the ledger allows for it.
-
-The gate reads replies as well: a `Date` corrects the ledger's clock, and throttles are counted.
+must end within the time that the ledger allows for it.  Replies tell the server's `Date`, and throttles are counted.
 
 Invariant: a request on the wire has its units, and a waiting one holds nothing.  After `Quotas.halt` a call that would
 have to wait is answered UNSENT.  Not here: what a throttle means for the caller.

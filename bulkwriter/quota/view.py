@@ -1,9 +1,7 @@
-"""The quotas as others see them: what holds writes back and until when, in words, and what was spent.
+"""The quotas as others see them: what holds writes back and until when, in words, and what was spent.  It only reads.
 
-It serves progress lines, forecasts, and the engine's rest.  It only reads.  Times are told as local time with date and
-zone, since they may be days away and be read in a log.  They are never too early: at that time writes are possible.
-
-Invariant: every sentence is true at this moment.  Not here: durations in words (`cli.describe`).
+Times are told as local time with date and zone, since they may be days away and be read in a log.  They are never too
+early: at that time writes are possible.  Invariant: every sentence is true at this moment.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from ..model import QuotaWindow, began, moment
-from .forecast import kinds_of
+from .forecast import day_of, kinds_of
 from .windows import READ, SHORT_S, WRITE, concerned, is_short, long_of
 
 if TYPE_CHECKING:
@@ -96,8 +94,8 @@ def quiet_for(quotas: Quotas) -> float:
 
 def long_windows(quotas: Quotas) -> list[QuotaWindow]:
     """The long windows that writes count in, with the one that the server has shown."""
-    shown = quotas.latest.shown.get(WRITE) if quotas.latest else None
-    return [*long_of(quotas.windows), *([shown] if shown else [])]
+    learnt = quotas.latest.learnt.get(WRITE) if quotas.latest else None
+    return [*long_of(quotas.windows), *([day_of(WRITE, learnt.most)] if learnt else [])]
 
 
 def short_left_of(quotas: Quotas) -> dict[str, int]:

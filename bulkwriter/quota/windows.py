@@ -76,8 +76,8 @@ def parse(spec: str) -> QuotaWindow:
     """One window from its text.  Raises a `UsageError` that names the fault and the nearest right word."""
     found = _SPEC.fullmatch(spec)
     if not found:
-        near = difflib.get_close_matches(spec, ("nexudus", "none"), n=1)
-        raise UsageError(f"quota {spec!r} is not a quota" + did_you_mean(near), hint=EXAMPLE)
+        near = nearest(spec, ("nexudus", "none"))
+        raise UsageError(f"quota {spec!r} is not a quota" + near, hint=EXAMPLE)
     kind, count, number, unit, day_at = found.groups()
     if kind not in (WRITE, READ, ANY):
         raise UsageError(
@@ -119,11 +119,7 @@ def shared(window: QuotaWindow, share: float) -> QuotaWindow:
         raise UsageError(
             f"a share of {share:g} of {window.text} is less than one request", hint="a larger --quota-share"
         )
-    return one_in(window, window.window_s / (share * window.count))
-
-
-def one_in(window: QuotaWindow, window_s: float) -> QuotaWindow:
-    """The window stretched until one request is the whole share of it."""
+    window_s = window.window_s / (share * window.count)  # stretched until one request is the whole share of it
     if window_s > LONGEST_S:
         raise UsageError(
             f"so small a share of {window.text} is less than one request in 31 days", hint="a larger --quota-share"
@@ -161,8 +157,5 @@ def tightest(windows: Iterable[QuotaWindow]) -> list[QuotaWindow]:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    return did_you_mean(difflib.get_close_matches(word, list(words), n=1))
-
-
-def did_you_mean(near: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, list(words), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from bulkwriter.cli.outlook import Outlook, Term, window_words
-from bulkwriter.quota.account import Account, day_of
+from bulkwriter.quota.account import Account
 from bulkwriter.quota.build import here
 from bulkwriter.quota.exchange import Ask, ClockReadings
-from bulkwriter.quota.forecast import Spending
+from bulkwriter.quota.forecast import Spending, day_of
 from bulkwriter.quota.ledger import SqliteLedger
 from bulkwriter.quota.windows import SLACK, parse, windows_of
 from bulkwriter.store.boot import boot_clock

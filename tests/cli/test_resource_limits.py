@@ -16,7 +16,7 @@ from bulkwriter.cli.resource_limits import FILES, THREADS, require_resources
 from bulkwriter.model import Fault
 from bulkwriter.net.connect_failures import ConnectFailure
 from bulkwriter.net.dial import dialer_for
-from bulkwriter.quota.ledger_thread import LedgerThread
+from bulkwriter.quota.exchanges import LedgerThread
 from bulkwriter.sources import open_source
 from tests.support.cli_process import stub, write_pairs
 from tests.support.library import settings_for, wholly

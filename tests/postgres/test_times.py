@@ -15,9 +15,8 @@ ASK = Ask(
     ended={("write", 975.0): 7}, spent={"write": Spent(None)}, good=frozenset({"read"}),
 )  # fmt: skip
 ANSWER = Answer(
-    {"write": Lease(3, 1_004.0, 1_002.0, [(1_001.0, 3)])}, {"read": Grant(0, 1_010.0)}, set(), {}, set(),
-    is_guess=False, spending=Spending(epoch=None, slack=0.0), not_before={"write": 1_020.0}, spread_s=0.0,
-    free={WINDOW: [(1_000.0, 2)]},
+    {"write": Lease(3, 1_004.0, 1_002.0, [(1_001.0, 3)])}, {"read": Grant(0, 1_010.0)}, set(), {},
+    is_guess=False, spending=Spending(epoch=None, slack=0.0), spread_s=0.0, free={WINDOW: [(1_000.0, 2)]},
 )  # fmt: skip
 
 
@@ -38,7 +37,6 @@ def test_what_is_free_is_later_here_and_a_lease_ends_earlier() -> None:
     here = to_client(ANSWER, ahead_s=0.25, behind_s=0.5)
     assert here.leases["write"] == Lease(3, 1_003.5, 1_002.25, [(1_001.25, 3)])
     assert here.blocked["read"].opens_at == 1_010.25
-    assert here.not_before["write"] == 1_020.25
     assert here.free == {WINDOW: [(1_000.25, 2)]}
 
 

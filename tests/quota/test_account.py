@@ -6,11 +6,10 @@ import math
 
 import pytest
 
-from bulkwriter.quota.account import KEEP_S, WindowShare, later, steps_of
+from bulkwriter.quota.account import KEEP_S, later, steps_of
 from bulkwriter.quota.exchange import BootPlace, LedgerRows, SpentRow
 from bulkwriter.quota.forecast import minute_of
-from bulkwriter.quota.others import at_work
-from bulkwriter.quota.placing import placed, spending_in
+from bulkwriter.quota.others import at_work, placed, spending_in
 from bulkwriter.quota.short import LOOK_S, ClientRow, ShortWindows, key_of, span_of
 from bulkwriter.quota.throttles import TRY_S, Spent
 from bulkwriter.quota.windows import parse
@@ -154,14 +153,14 @@ def test_a_try_that_was_taken_lets_more_go() -> None:
     desk.ask(True, now=NOW + TRY_S)
     ended = {("write", NOW + TRY_S): 1}
     later = desk.ask(True, now=NOW + TRY_S + 1, ended=ended, good=frozenset({"write"}))
-    assert later.stretched == {"write"}
+    assert later.learnt["write"].stretch
     assert later.leases["write"].units >= 1
 
 
 def test_refused_requests_are_not_taken_for_what_the_server_allows() -> None:
     (desk,) = desks("write:5000/day")
     ended = {("write", NOW): 110, ("write-refused", NOW): 10}
-    assert desk.ask(ended=ended, spent={"write": Spent(None)}).shown["write"].count == 100
+    assert desk.ask(ended=ended, spent={"write": Spent(None)}).learnt["write"].most == 100
 
 
 def test_our_own_window_still_holds_beside_it() -> None:
@@ -278,8 +277,8 @@ def test_a_unit_that_is_planned_hides_no_slot_that_is_free_before_its_own(quota:
             short.use(key, now - part * span_s, 1)
         first, second, third = (at for at, _ in short.openings(window, now, ()))
         assert now < first < second < third < now + span_s
-        planned = WindowShare(window, [(second, 1)], active=1, turn=0, ahead=0)
-        short.holders["client"] = ClientRow(1, second + 1.0, third + 1.0, {key: steps_of(planned)}, {})
+        planned = steps_of(key, [(second, 1)])
+        short.holders["client"] = ClientRow(1, second + 1.0, third + 1.0, {key: planned}, {})
         assert [at for at, _ in short.openings(window, now, ())][:2] == [first, third]
         assert [at for at, _ in short.openings(window, now, [(first, 1)])][:1] == [third]
 

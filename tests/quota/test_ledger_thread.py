@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.errors import JournalError
-from bulkwriter.quota import ledger_thread
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.exchange import Answer, Ask
+from bulkwriter.quota.exchanges import LedgerThread
 from bulkwriter.quota.ledger import Ledger, SqliteLedger, read_ledger
-from bulkwriter.quota.ledger_thread import LedgerThread
 from bulkwriter.quota.windows import windows_of
 from tests.support.quota_desk import HERE, clocks
 
@@ -61,12 +60,11 @@ async def test_it_happens_though_nobody_waits_any_more(tmp_path: Path) -> None:
     await thread.close()
 
 
-async def test_a_disk_that_hangs_does_not_keep_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_thread, "CLOSE_S", 0.01)
+async def test_a_disk_that_hangs_does_not_keep_the_process(tmp_path: Path) -> None:
     hangs = threading.Event()
     thread = LedgerThread(lambda: opening(tmp_path))
     asked = thread.post(lambda ledger: hangs.wait(60))
-    await asyncio.wait_for(thread.close(), 30)
+    await asyncio.wait_for(thread.close(within_s=0.01), 30)
     assert not asked.done()
     hangs.set()
     await asked

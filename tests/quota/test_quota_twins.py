@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import pytest
 
-from bulkwriter.quota import account, placing
+from bulkwriter.quota import account, others
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.exchange import Lease
 from bulkwriter.quota.forecast import Spending
@@ -128,7 +128,7 @@ def an_earlier_boot_is_forgotten() -> list[Any]:
     def placed(row: Any, place: Any, **how: Any) -> float:
         return real(row, place, **how) if row.place == place else -(10**6)
 
-    real = placing.placed
+    real = others.placed
     return [patch.object(account, "placed", placed)]
 
 

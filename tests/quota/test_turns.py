@@ -133,7 +133,7 @@ def test_a_throttled_call_is_heard(tmp_path: Path, status: int) -> None:
             await turns(GET, deadline_s=9.0)
         await asyncio.sleep(0.1)
         assert turns._quotas.latest is not None
-        assert "read" in turns._quotas.latest.shown
+        assert "read" in turns._quotas.latest.learnt
         assert turns._quotas.opens_at(asyncio.get_running_loop().time(), "read") > 100
 
     with_turns(tmp_path, ["read:100/hour"], wire, act)

@@ -26,9 +26,9 @@ from bulkwriter.clocks import Clocks
 from bulkwriter.model import QuotaWindow
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.exchange import BootPlace
+from bulkwriter.quota.exchanges import LedgerThread
 from bulkwriter.quota.gate import Quotas
 from bulkwriter.quota.ledger import SqliteLedger
-from bulkwriter.quota.ledger_thread import LedgerThread
 from bulkwriter.quota.windows import windows_of
 from tests.support.quota_stage import most_of
 
@@ -183,17 +183,18 @@ class Process:
         self.quotas.saw(date, took_s=now() - sent_at)
 
 
-class SlowLedger:
+class SlowLedger(LedgerThread):
     """A ledger's thread whose answers take a moment, and do not reach a process that is dead or stopped."""
 
-    def __init__(self, thread: LedgerThread, process: Process) -> None:
-        self._thread, self._process = thread, process
+    def __init__(self, opening: Callable[[], SqliteLedger], process: Process) -> None:
+        super().__init__(opening, inline=True)
+        self._process = process
 
     def post(self, step: Callable[[Any], Any]) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         told: asyncio.Future[Any] = loop.create_future()
         if not self._process.is_dead:
-            done = self._thread.post(step)
+            done = super().post(step)
             loop.call_later(COMMIT_S, self._tell, done, told)
         return told
 
@@ -207,25 +208,20 @@ class SlowLedger:
         else:
             told.set_result(done.result())
 
-    def hurry(self) -> None:
-        self._thread.hurry()
-
-    async def close(self, *, within_s: float) -> None:
-        await self._thread.close(within_s=within_s)
-
 
 def quotas_of(process: Process, folder: Path, windows: Sequence[QuotaWindow]) -> Quotas:
     """The gate of a process, over the ledger in `folder`."""
     host, path = process.host, folder / "ledger"
     place = BootPlace(host.machine, host.boot)
     name = f"{process.rng.getrandbits(64):x}"
-    ledger = LedgerThread(
-        lambda: SqliteLedger.open(path, "a", Account(windows, place), place, synchronous="OFF"), inline=True
-    )
+
+    def opening() -> SqliteLedger:
+        return SqliteLedger.open(path, "a", Account(windows, place), place, synchronous="OFF")
+
     return Quotas(
         windows,
         name=name,
-        ledger=SlowLedger(ledger, process),
+        ledger=SlowLedger(opening, process),
         clocks=Clocks(clock=now, boot=host.boot_clock, wall=host.wall),
         hold_s=HOLD_S,
     )

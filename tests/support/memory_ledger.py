@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.exchange import Answer, Ask, BootPlace, Changes, LedgerRows, ShortRow, SpentRow
+from bulkwriter.quota.exchange import Answer, Ask, BootPlace, LedgerRows, SpentRow
 
 
 class MemoryBook:
@@ -23,20 +23,20 @@ class MemoryLedger:
 
     def exchange(self, ask: Ask) -> Answer:
         answer, changes = self._account.exchange(ask, copy.deepcopy(self._book.rows))
-        self._keep(changes, ask)
+        self._keep(changes)
         return answer
 
     def close(self) -> None:
         """Nothing is open."""
 
-    def _keep(self, changes: Changes, ask: Ask) -> None:
+    def _keep(self, changes: LedgerRows) -> None:
         rows, place = self._book.rows, self._place
         spent = rows.spent | changes.spent
         if changes.forget:
             minute, ended = changes.forget
             spent = {key: row for key, row in spent.items() if not is_over(row, place, minute, ended)}
         rows.spent = {key: row for key, row in spent.items() if row.requests}
-        rows.short = ShortRow(place, ask.now, changes.short)
+        rows.short = changes.short
         rows.learnt.update(changes.learnt)
         rows.spread_s = changes.spread_s
 

@@ -13,9 +13,9 @@ from bulkwriter.postgres.clock import DatabaseClock
 from bulkwriter.postgres.connect import connect
 from bulkwriter.postgres.ledger import PostgresLedger, ledger_session
 from bulkwriter.quota.account import Account
-from bulkwriter.quota.build import unheard
 from bulkwriter.quota.exchange import Answer, Ask, BootPlace
 from bulkwriter.quota.forecast import DAY_S
+from bulkwriter.quota.gate import unheard
 from tests.postgres_server import Database
 from tests.support.quota_desk import HERE
 

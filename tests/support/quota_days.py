@@ -22,8 +22,8 @@ from bulkwriter.clocks import Clocks
 from bulkwriter.errors import TryLater
 from bulkwriter.model import State
 from bulkwriter.quota.account import Account
+from bulkwriter.quota.exchanges import LedgerThread
 from bulkwriter.quota.gate import Quotas
-from bulkwriter.quota.ledger_thread import LedgerThread
 from bulkwriter.quota.windows import windows_of
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal

@@ -21,9 +21,9 @@ from bulkwriter.events import Event
 from bulkwriter.model import QuotaWindow
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.exchange import BootPlace
+from bulkwriter.quota.exchanges import LedgerThread
 from bulkwriter.quota.gate import Quotas, unheard
 from bulkwriter.quota.ledger import SqliteLedger
-from bulkwriter.quota.ledger_thread import LedgerThread
 from bulkwriter.quota.windows import windows_of
 
 HOLD_S = 20.0
