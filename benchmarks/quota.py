@@ -1,8 +1,8 @@
 """What quotas and their ledger cost a request: CPU of everything that one write asks of them, beside its sending.
 
     none           no quota: what is left are the questions whether there is one
-    short          one window of a second: its slots are leased, and used again and again without a word to the ledger
-    long           one window of a day: a lease is what was used in two seconds, twice, and a commit in the ledger
+    short          one window of a second: its slots are leased for two seconds at most, and spent in memory
+    long           one window of a day: a lease of at most a hundredth of it, and a commit in the ledger for each
     short and long the two together
     six windows    as many as the documented limits have, of the same kinds and lengths
 

@@ -30,8 +30,7 @@ from .net.pool import Pool
 from .net.stored_token import StoredToken
 from .postgres.address import START_S
 from .quota.build import quotas_for, windows_for
-from .quota.gate import unheard
-from .quota.turns import Turns
+from .quota.gate import Turns, unheard
 from .quota.windows import WRITE
 from .settings import Settings
 from .shielded import own_task, to_its_end

@@ -190,12 +190,10 @@ PURE_QUOTA = {
     f"quota/{name}"
     for name in (
         "account",
-        "counts",
         "exchange",
         "forecast",
         "leases",
         "others",
-        "placing",
         "short",
         "throttles",
         "windows",

@@ -21,7 +21,7 @@ from ..core.left import to_do
 from ..core.writes import writes_to_come
 from ..errors import BulkwriterError
 from ..postgres.address import Address, is_postgres
-from ..quota.eta import UNKNOWN
+from ..quota.view import UNKNOWN
 from ..store.starts import RUN, noted_of, number_of, wall_of
 from ..wording import typed
 from . import describe
@@ -168,7 +168,9 @@ def lines(facts: dict[str, Any]) -> list[str]:
         why = f": the quota {end['quota']} allows no more" if end.get("quota") else ""
         rows.append(("end", f"in {end['words']}, for {about}{describe.quantity(end['left'], 'pair')} left{why}"))
         if facts["others"] >= OTHERS_TOLD:
-            rows.append(("others", f"{facts['others']:.3g} writes for each of ours; the end counts on that"))
+            rows.append(
+                ("others", f"they write {facts['others']:.3g} times as much as this run; the end counts on that")
+            )
     for quota in facts["quotas"]:
         until = f"; no room until {quota['until']}" if quota["until"] else ""
         rows.append(("quota", f"{quota['words']}: {quota['spent']:,} spent{until}"))

@@ -9,7 +9,7 @@ earlier start may have read further; its estimate then holds until this start ha
 Summary, progress, `status`, `plan` and forecasts all count the remaining work by `to_do`.
 
 Invariants: a total is never less than the rows read.  A total is called exact only if the source was read to its end.
-Pure.  Not here: the memory from start to start (`store.starts`), and the time that the rest takes (`quota.eta`).
+Pure.  Not here: the memory from start to start (`store.starts`), and the time that the rest takes (`quota.view`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ on the server already.  For the rows not read yet two shares are assumed:
 
 Where nothing was listed, the second share is 0.  A doubt needs a look, not a write.
 
-Pure.  Not here: how many rows are left at all (`core.left`), how long the writes take (`quota.eta`, `cli.outlook`).
+Pure.  Not here: how many rows are left at all (`core.left`), how long the writes take (`quota.view`, `cli.outlook`).
 """
 
 from __future__ import annotations

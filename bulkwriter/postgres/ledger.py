@@ -34,7 +34,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import LedgerError, LedgerGone
-from ..quota.account import LOST, Account, first_minute
+from ..quota.account import LOST, Account
 from ..quota.exchange import Answer, Ask, BootPlace, LedgerRows, SpentRow
 from .address import Address
 from .clock import Bounds, DatabaseClock
@@ -86,9 +86,7 @@ def ledger_session(address: Address, say: Callable[[str], object], **how: Any) -
 
 
 class PostgresLedger:
-    """See the module.  `reach_s`: how far back what was spent matters.  `boot`: the clock since boot, which `boot_id`
-    names.
-    """
+    """See the module.  `boot`: the clock since boot, which `boot_id` names."""
 
     def __init__(
         self,
@@ -96,7 +94,6 @@ class PostgresLedger:
         name: str,
         account_for: Callable[[BootPlace], Account],
         *,
-        reach_s: float,
         boot: Callable[[], float],
         boot_id: str,
         clock: DatabaseClock,
@@ -106,7 +103,7 @@ class PostgresLedger:
         self._say = say
         # the highest number of an exchange of the account that was committed for sure, and where it is noted
         self._heard, self._seen = seen.numbers[0] if seen else 0, seen
-        self._session, self._account_for, self._reach_s = session, account_for, reach_s
+        self._session, self._account_for = session, account_for
         self._boot, self._boot_id, self._clock = boot, boot_id, clock
         self._connection: Connection | None = None  # the one that the rest is read from
         self._ping: Bounds | None = None  # of the database's clock, from when it was connected
@@ -169,7 +166,7 @@ class PostgresLedger:
         told = to_ledger(told, now, ahead_s=ahead_s, behind_s=behind_s)
         rows = None
         if is_new or found.is_changed or has_lost or account.is_stale(told):
-            rows = self._rows.rows(row, place=place, first_minute=first_minute(now, self._reach_s))
+            rows = ledger_rows(row, dict(self._rows.spent), self._rows.learnt)
         lost_s = None
         if has_lost:
             lost_s = max(0.0, now - found.row.sure_at) if is_sure and found.row.exchanges else math.inf

@@ -141,12 +141,6 @@ class AccountRows:
         self.learnt = learnt_of(learnt.fetchall())
         return ReadAccount(row, is_changed, clock[1], float(clock[0]), sent, got)
 
-    def rows(self, row: AccountRow, *, place: BootPlace, first_minute: int) -> LedgerRows:
-        """As the account decides from: without minutes that no window reaches any more."""
-        rows = self.spent.items()
-        spent = {key: one for key, one in rows if one.minute >= first_minute or not one.place.has_clock_of(place)}
-        return ledger_rows(row, spent, self.learnt)
-
     def commit(self, connection: Connection, changes: LedgerRows, row: AccountRow, me: ClientRowNow) -> None:
         """Write the changes, as exchange `row.exchanges`, and commit.  Raises psycopg's errors."""
         name, changed = self.name, changes.spent.values()

@@ -25,19 +25,7 @@ from typing import Final
 
 from ..model import QuotaWindow
 from .exchange import Answer, Ask, BootPlace, HeldUnits, Lease, LedgerRows, ShortRow, SpentRow
-from .forecast import (
-    DAY_S,
-    KINDS,
-    MINUTE_S,
-    REFUSED,
-    Grant,
-    Spending,
-    day_of,
-    end_of,
-    kinds_of,
-    minute_of,
-    part_of,
-)
+from .forecast import DAY_S, KINDS, MINUTE_S, REFUSED, Grant, Spending, day_of, end_of, kinds_of, minute_of, part_of
 from .leases import BATCH_S, GRACE_S, LEASE_S, SOON_S
 from .others import AHEAD_S, Others, placed
 from .short import LOOK_S, ClientRow, ShortWindows, key_of, span_of, step_in, unpacked
@@ -46,24 +34,17 @@ from .windows import ANY, SLACK, WRITE, concerned, is_short, pace_of, tightest
 
 ACTIVE_S: Final = 2.0
 """So long after its lease, or after its next request would have gone by its pace, a client counts as at work."""
-PLENTY: Final = 1 << 20
-"""Units that are granted where no window says how many."""
-PART: Final = 100
-"""At most this part of a long window a client has at once: so much a process can waste that dies."""
+PLENTY: Final = 1 << 20  # units that are granted where no window says how many
+PART: Final = 100  # at most this part of a long window a client has at once: so much a process can waste that dies
 CATCH_UP_S: Final = 0.5
 """A busy machine, or its disk, may be so late.  So much is caught up, and half of the time between two requests where
 that is more; a higher value is less even, a lower one loses throughput."""
-LATE_S: Final = 1.0
-"""Who waits and does not ask again within so long of the time that it said is taken for dead."""
-POLL_S: Final = 0.05
-"""Nobody need ask more often for a slot, or than once a window."""
-KEEP_S: Final = 32 * DAY_S
-"""A day more than the longest window."""
+LATE_S: Final = 1.0  # who waits and does not ask again within so long of the time that it said is taken for dead
+POLL_S: Final = 0.05  # nobody need ask more often for a slot, or than once a window
+KEEP_S: Final = 32 * DAY_S  # a day more than the longest window
 FORGET_EVERY_S: Final = 3_600.0
-LOST: Final = "lost"
-"""The client of leases that a database has forgotten."""
-STEP_S: Final = 1.0
-"""If the server's clock moves by more than this against ours, rows of other places are placed anew."""
+LOST: Final = "lost"  # the client of leases that a database has forgotten
+STEP_S: Final = 1.0  # if the server's clock moves by more than this against ours, rows of other places are placed anew
 
 
 @dataclass(slots=True)
@@ -84,7 +65,7 @@ class WindowShare:
     @property
     def pace_s(self) -> float:
         """The time between two of its requests."""
-        return span_of(self.window) / self.limit
+        return span_of(key_of(self.window)) / self.limit
 
 
 class Account:
@@ -95,7 +76,8 @@ class Account:
         self._windows = {kind: concerned(windows, kind) for kind in KINDS}
         self._tightest = tightest(windows)
         self._short_windows = [window for window in windows if is_short(window)]
-        self._longest_s = longest_of(windows)
+        # how far back what was spent matters: a day at least, since so long is what throttles may show
+        self._reach_s = max([DAY_S, *(window.window_s for window in windows if not is_short(window))]) * (1 + SLACK)
         self._rows = LedgerRows()
         self._spending = Spending(epoch=None, slack=SLACK)
         self._short = ShortWindows()
@@ -177,7 +159,7 @@ class Account:
     def _read(self, ask: Ask, rows: LedgerRows, lost_s: float | None) -> None:
         """Take over the rows."""
         self._rows = rows
-        self._placed_by = zero = zero_of(ask)
+        self._placed_by, first = (zero := zero_of(ask)), self._first_minute(ask.now)
         self._spending = Spending(epoch=zero, slack=SLACK, spread_s=self._spending.spread_s)
         self._held.clear()
         self._has_others = False
@@ -187,11 +169,14 @@ class Account:
                 if row.seen_boot != self._place.boot:
                     row = row._replace(seen_boot=self._place.boot, seen_at=ask.now)
                     rows.spent[key] = self._changes.spent[key] = row
+            elif row.minute < first:
+                del rows.spent[key]
+                continue
             elif row.client:
                 self._held[row.client, row.kind, row.minute] += row.requests
             minute = placed(row, self._place, now=ask.now, zero=zero, hold_s=ask.hold_s)
             self._spending.add(row.kind, minute, row.requests)
-        self._spending.forget(first_minute(ask.now, self._longest_s) * MINUTE_S)
+        self._spending.forget(first * MINUTE_S)
         self._short = ShortWindows()
         if lost_s is not None:
             self._lose(ask, lost_s)
@@ -292,7 +277,7 @@ class Account:
             # together the limits are all slots: where a few are left over, each client has one more in its turn, or
             # those that came first would have it for ever
             least, over = divmod(window.count, active)
-            turn = (place + int(ask.now / max(LEASE_S, span_of(window)))) % active
+            turn = (place + int(ask.now / max(LEASE_S, span_of(key)))) % active
             since, _ = before.waits.get(key, (ask.now, 0.0))
             ahead = sum(1 for other in waiting.values() if other < since)
             held = held_of(ask, window) if key in before.slots else []  # none, if its lease was over
@@ -324,7 +309,7 @@ class Account:
                 at = now + LOOK_S if part.ahead else self._short.opens_at(part.window, now) - SOON_S
                 blocked = max(
                     blocked,
-                    Grant(0, max(at, now + min(POLL_S, span_of(part.window))), part.window),
+                    Grant(0, max(at, now + min(POLL_S, span_of(key_of(part.window)))), part.window),
                     key=lambda grant: grant.opens_at,
                 )
             count = min(count, most, max(1, int(LEASE_S / part.pace_s)))
@@ -409,7 +394,7 @@ class Account:
         if ask.now < self._forget_at:
             return
         self._forget_at = ask.now + FORGET_EVERY_S
-        first = first_minute(ask.now, self._longest_s)
+        first = self._first_minute(ask.now)
         self._spending.forget(first * MINUTE_S)
         rows = self._rows.spent
         self._rows.spent = {
@@ -419,6 +404,10 @@ class Account:
             minute_of(ask.now - KEEP_S),
             ask.clocks.epoch - KEEP_S if ask.clocks.epoch is not None else None,
         )
+
+    def _first_minute(self, now: float) -> int:
+        """What was spent before matters no more."""
+        return minute_of(now - self._reach_s) - 1
 
 
 def most_of(windows: Sequence[QuotaWindow], span_s: float) -> int:
@@ -463,13 +452,3 @@ def later(one: Sequence[tuple[float, int]], other: Sequence[tuple[float, int]]) 
 def zero_of(ask: Ask) -> float | None:
     """What the server's earliest clock shows at the boot clock's zero, if it is known."""
     return None if ask.clocks.epoch is None else ask.clocks.epoch - ask.now
-
-
-def longest_of(windows: Sequence[QuotaWindow]) -> float:
-    """How far back what was spent matters, a day at least: so long is what throttles may show."""
-    return max((window.window_s for window in windows if not is_short(window)), default=DAY_S)
-
-
-def first_minute(now: float, longest_s: float) -> int:
-    """What was spent before matters no more."""
-    return minute_of(now - max(longest_s, DAY_S) * (1 + SLACK)) - 1

@@ -1,7 +1,9 @@
 """Puts the parts of the quotas together: windows, client, ledger, clocks.
 
 There is one `Quotas` for all requests of a process for one account.  If nothing is counted (`--quota none`, the default
-on loopback), there is no such object, and a send costs nothing more.  `Quotas.begin` opens the ledger, not before.
+on loopback), there is no such object, and a send costs nothing more.
+
+Nothing is opened here: `Quotas.begin` opens the ledger.  Not here: what the parts do.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from ..postgres.address import START_S, Address
 from ..settings import Settings
 from ..store.boot import boot_clock, boot_id, machine_id
 from ..store.network_fs import network_kind
-from .account import Account, longest_of
+from .account import Account
 from .exchange import BootPlace
 from .exchanges import LedgerThread
 from .forecast import Spending
@@ -70,7 +72,13 @@ def quotas_for(
 def own_ledger(path: Path, account: str, windows: Sequence[QuotaWindow]) -> LedgerThread:
     """The ledger of this machine.  Raises `LedgerError` for a file that cannot be one."""
     refuse_emptied(path)
-    refuse_network(path)
+    if kind := network_kind(path):  # what one machine writes, others may not see
+        raise LedgerError(
+            f"quota ledger {path}: it lies on a network file system ({kind}), where machines may not see what others "
+            "have written",
+            hint="name a file on a local disk with --ledger.  Machines that share an account then need a part of the "
+            "quotas each, such as --quota-share 0.5; see bulkwriter help quotas",
+        )
     place = here()
     return LedgerThread(lambda: SqliteLedger.open(path, account, Account(windows, place), place))
 
@@ -89,8 +97,7 @@ def shared_ledger(
     say = said_in_loop(tell)
     ledger = PostgresLedger(
         ledger_session(address, say, start_s=start_s), account, lambda place: Account(windows, place),
-        reach_s=longest_of(windows), boot=boot_clock, boot_id=here().boot, clock=clock, say=say,
-        seen=of_account(account),
+        boot=boot_clock, boot_id=here().boot, clock=clock, say=say, seen=of_account(account),
     )  # fmt: skip
     return LedgerThread(lambda: ledger, hurry=ledger.interrupt), clock.now
 
@@ -137,15 +144,3 @@ def spent_so_far(ledger: Path | Address | None, account: str, windows: tuple[Quo
         rows, place, now = read_ledger(ledger_path(ledger), account), here(), boot_clock()
     spending = spending_in(rows, windows, place, now=now, wall=time.time())
     return SpentNow(spending, rows.learnt, now, at_work(rows, place, now))
-
-
-def refuse_network(path: Path) -> None:
-    """Raise `LedgerError` for a ledger on a network file system: what one machine writes, others may not see."""
-    kind = network_kind(path)
-    if kind:
-        raise LedgerError(
-            f"quota ledger {path}: it lies on a network file system ({kind}), where machines may not see what others "
-            "have written",
-            hint="name a file on a local disk with --ledger.  Machines that share an account then need a part of the "
-            "quotas each, such as --quota-share 0.5; see bulkwriter help quotas",
-        )

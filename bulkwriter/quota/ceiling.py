@@ -1,18 +1,16 @@
 """The user's ceiling (`--rate N`): never more than N attempts in any second, evenly paced just below it.
 
-There are two parts, because neither is enough alone:
-
 - An `aiolimiter.AsyncLimiter` paces.  It aims at 98.5% of N with a burst of about 5 ms' worth, and at least 2, so that
   a late wake-up is caught up.  With a burst of 1 it reaches only 95 to 98% of its rate.
 - A guard keeps the promise.  It remembers the times of the last N sends, and the next one waits until the oldest is a
   second old.  A limiter of (10, 0.01 s) alone put 1,008 into a second at 1,000/s.
 
-`SLACK` (1%) makes the guarded second longer.  The server sees arrivals and not sends, and the network may deliver two
-requests a little closer together than they were sent; the server must not count N + 1.  Below one a second the guard
-keeps 1/N seconds between two sends.  A rate of 2.5/s reaches 2 a second, since no second may hold 3.
+The guarded second is 1% longer: the network may deliver two requests a little closer together than they were sent, and
+the server must not count N + 1.  Below one a second the guard keeps 1/N seconds between two sends.  A rate of 2.5/s
+reaches 2 a second, since no second may hold 3.
 
-The ceiling permits; it does not send.  `feed` runs as a task and waits on the limiter.  The sender asks `opens_at`, and
-calls `book` for each request.
+It permits and does not send: `feed` runs as a task and waits on the limiter; the sender asks `opens_at`, and calls
+`book` for each request.
 """
 
 from __future__ import annotations
@@ -23,12 +21,9 @@ from collections.abc import Callable
 
 import anyio
 
-AIM = 0.985
-"""Share of the rate that the limiter aims at.  97% must be reached; the rest is room for uneven arrivals."""
-SLACK = 0.01
-"""The guarded second is longer than a second by this share."""
-BURST_S = 0.005
-"""Permits are handed out for this much time at once, so that 50,000/s do not cost 50,000 wake-ups."""
+AIM = 0.985  # share of the rate that the limiter aims at.  97% must be reached; the rest is room for uneven arrivals.
+SLACK = 0.01  # the guarded second is longer than a second by this share
+BURST_S = 0.005  # permits are handed out for this much time at once, so that 50,000/s do not cost 50,000 wake-ups
 
 
 class Ceiling:

@@ -12,9 +12,9 @@ round, and some renew their Date by a timer: a second more on both sides.
     Age above 0; garbage; before 2020, after 2099  not counted: a cache kept the reply, or no such clock places days
     a Date that stands still                       the earliest clock stands still with it: no day ends
 
-Whoever asks whether something is over (a day, a window) asks `epoch`: no clock that is believed shows less.  Whoever
-notes when something was spent notes `latest`.  So what is remembered looks younger than it is, never older, and a
-calendar day is over only when it is over for every backend.
+Whether something is over (a day, a window) is asked of `epoch`: no clock that is believed shows less.  When something
+was spent is noted by `latest`.  So what is remembered looks younger than it is, never older, and a calendar day is over
+only when it is over for every backend.
 
 How far the clocks lay apart (`spread_s`) is remembered for a day after it last showed, since 20 replies in a row can
 come from one of several backends.  Clocks that lie closer than three seconds and the time of a reply may pass for one.
@@ -36,13 +36,11 @@ from ..core.classify import http_date
 
 SAMPLES: Final = 20
 """So many replies count.  More remember a rare backend for longer; fewer are faster to forget a false Date."""
-GRAIN_S: Final = 1.0
-"""A Date tells whole seconds; see the module for the second that is added on both sides."""
+GRAIN_S: Final = 1.0  # a Date tells whole seconds; see the module for the second that is added on both sides
 ANEW_S: Final = 0.05
 """The same Date again tells next to nothing so soon, and thousands of replies a second have it.  More would tell the
 time less exactly, and notice later that a Date stands still."""
-SPREAD_HOLDS_S: Final = 86_400.0
-"""A backend whose clock was not seen for a day is taken for gone."""
+SPREAD_HOLDS_S: Final = 86_400.0  # a backend whose clock was not seen for a day is taken for gone
 MOST_SPREAD_S: Final = 43_200.0
 """Half a day.  A calendar day that begins that late for us wastes more than a window of any 24 hours."""
 DRIFT: Final = 1e-4

@@ -37,14 +37,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Step = Callable[["Ledger"], T]
 
-SETTLE_S: Final = 5.0
-"""So long the end waits for an exchange, which takes milliseconds."""
-LAPSE_S: Final = 0.02
-"""So long after the end of a lease it is reported as over."""
-AWAY_S: Final = 2.0
-"""A ledger that has not answered for so long does not answer; a busy disk takes a second."""
-HURRY_S: Final = 0.25
-"""So long the end waits for a ledger that does not answer."""
+SETTLE_S: Final = 5.0  # so long the end waits for an exchange, which takes milliseconds
+LAPSE_S: Final = 0.02  # so long after the end of a lease it is reported as over
+AWAY_S: Final = 2.0  # a ledger that has not answered for so long does not answer; a busy disk takes a second
+HURRY_S: Final = 0.25  # so long the end waits for a ledger that does not answer
 
 
 class LedgerThread:

@@ -195,7 +195,7 @@ def usable(window: QuotaWindow, kind: str) -> int:
 
 def finish(
     spending: Spending, windows: Sequence[QuotaWindow], need: int, now: float, *, rate_per_s: float = math.inf,
-    others: float = 0.0,
+    others: float = 0.0
 ) -> Finish:  # fmt: skip
     """When `need` writes are made if each goes as early as the long `windows` and `rate_per_s` let it, and others of
     the account make `others` writes for each of them.

@@ -1,8 +1,8 @@
 """Makes every request wait for its turn under the quotas: each takes a unit of a lease before it is sent.
 
 The sender asks once a turn for how many requests there is `room`, and until when to wait where there is none
-(`opens_at`).  It sends them, says how many (`spent`), and calls `ended` with each reply.  Calls (lists, deletes,
-tokens) do the same in `turns`.  Where nothing is leased, the ledger is asked, and answers with a lease, or with the
+(`opens_at`).  It sends them, says how many (`spent`), and calls `ended` with each reply.  `Turns` does the same for
+calls (lists, deletes, tokens).  Where nothing is leased, the ledger is asked, and answers with a lease, or with the
 window that is spent: then they wait until it has room, or (--on-quota stop) end with `TryLater`.
 
 All of this happens at once on the event loop.  A waiting call goes before writes if both want the same unit, and writes
@@ -14,17 +14,19 @@ Invariant: between `spent` and `ended` a request counts in every window, at wors
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 
 from ..clocks import Clocks
+from ..core.classify import judge_call
 from ..errors import BulkwriterError, TryLater
 from ..events import Event, Note
-from ..model import QuotaWindow, moment
+from ..model import CallKind, Fault, QuotaWindow, Reply, moment
+from ..net.calls import LANES
+from ..net.signin import RequestCall
 from ..settings import STOP_WAIT_S
 from .exchange import Answer
 from .exchanges import Exchanges, LedgerThread
@@ -38,15 +40,12 @@ POLITE_S: Final = 0.005
 """A write waits so much longer for a unit than a waiting call.  A higher value is safer on a slow loop, and slower."""
 TURN_S: Final = 0.05
 """So long an answer of `room` holds.  A process that was stopped in the middle of a turn sends one request after it."""
-CONTENDED_S: Final = 0.001
-"""Pause before the next try where a unit was void when it was to be taken."""
-SLOW_S: Final = 5.0
-"""The Date of a reply that took longer tells too little of now."""
+CONTENDED_S: Final = 0.001  # pause before the next try where a unit was void when it was to be taken
+SLOW_S: Final = 5.0  # the Date of a reply that took longer tells too little of now
 RECHECK_S: Final = 600.0
 """While a window is spent, the ledger is asked so often: another process may have given units back, or a try may have
 succeeded."""
-TOLD_S: Final = 120.0
-"""People are told of a longer wait, once."""
+TOLD_S: Final = 120.0  # people are told of a longer wait, once
 
 
 def unheard(said: object) -> None:
@@ -95,7 +94,7 @@ class Quotas:
         self.is_halted = False
         self.is_told = False  # a reply has come, and may have told the server's time
         self.latest: Answer | None = None  # the last one of the ledger
-        self._waiting = 0  # calls
+        self.calls_waiting = 0  # while a call waits, writes step back a little
         self._is_starved = False  # somebody waits for the end of a request
         self._changed: anyio.Event | None = None  # made by the first waiting caller
         self._error: BulkwriterError | None = None
@@ -111,19 +110,16 @@ class Quotas:
             return self._leased_at(one, boot, now)
         if one.hold_until > at:
             at = one.hold_until
-        if self._waiting and not is_call:
+        if self.calls_waiting and not is_call:
             at += POLITE_S
         return now if at <= boot else now + (at - boot)
 
     def room(self, now: float, most: int, kind: str = WRITE) -> int:
-        """How many of `most` requests may be sent in this turn of the loop; 0: `opens_at` says when to ask again.
-
-        Valid for the moment: whoever sends them in a loop looks at the clock, and asks again after `TURN_S`.
-        """
+        """How many of `most` requests may be sent in this turn of the loop, for `TURN_S` at most; 0: see `opens_at`."""
         boot, one = self.boot(), self.classes[kind]
-        if self._waiting or one.hold_until > boot:
+        if self.calls_waiting or one.hold_until > boot:
             return int(self.opens_at(now, kind) <= now)
-        return one.units.room(boot, most)
+        return min(most, one.units.ready(boot))
 
     def spent(self, count: int, kind: str = WRITE) -> None:
         """So many requests were sent, no more than there was room for."""
@@ -134,7 +130,7 @@ class Quotas:
 
     def take(self, kind: str = WRITE) -> bool:
         """Use a unit for a request that is sent now.  False if it is void meanwhile; then ask `opens_at` again."""
-        if self.classes[kind].units.room(self.boot(), 1) < 1:
+        if self.classes[kind].units.ready(self.boot()) < 1:
             return False
         self.spent(1, kind)
         return True
@@ -143,39 +139,20 @@ class Quotas:
         """So many requests were answered, or were given up at their deadline."""
         if self.classes[kind].units.ended(count) and self._client.has_ended(self.boot()) and not self._is_starved:
             self.exchanges.report()  # else whoever is waked asks for more in the same exchange
-        if self._waiting or self._is_starved:
+        if self.calls_waiting or self._is_starved:
             self._awake()
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """While a call waits, writes step back a little."""
-        self._waiting += 1
-        try:
-            yield
-        finally:
-            self._waiting -= 1
-
-    @property
-    def has_waiting_calls(self) -> bool:
-        """Whether a call waits for its turn."""
-        return self._waiting > 0
 
     async def changed(self) -> None:
         """Wait until something was granted or refused, or all waiting is to end."""
         self._changed = self._changed or anyio.Event()
         await self._changed.wait()
 
-    def check_usable(self, kind: str | None = None) -> None:
-        """Raise the error that ended the ledger, or `TryLater` if a window of `kind` is spent and not waited for.
+    def ended_by(self, *kinds: str) -> BulkwriterError | None:
+        """The error that ended the ledger, or the `TryLater` of a spent window of these kinds that is not waited for.
 
         When writes have ended like this, reads go on: they tell the outcomes of the last writes.
         """
-        if error := self._error or (self.classes[kind].spent if kind else None):
-            raise error
-
-    def ended_by(self) -> BulkwriterError | None:
-        """The error that ended the ledger, or the `TryLater` of a spent window if waiting is not wanted."""
-        return self._error or next((one.spent for one in self.classes.values() if one.spent), None)
+        return self._error or next((one for kind in kinds if (one := self.classes[kind].spent)), None)
 
     def reopen(self) -> None:
         """The time that a spent window named is over: ask the ledger again."""
@@ -192,7 +169,7 @@ class Quotas:
 
     @property
     def is_guess(self) -> bool:
-        """Whether the age of an earlier boot's spending is not known, and a first reply may still tell it."""
+        """Whether an earlier boot's spending is of unknown age, and a first reply may still tell it."""
         return self.latest is not None and self.latest.is_guess and not self.is_told
 
     @property
@@ -221,9 +198,7 @@ class Quotas:
             one.hold_until = max(one.hold_until, self.boot() + news)
 
     def saw(self, date: str | None, *, took_s: float = 0.0, age_s: float = 0.0) -> None:
-        """A reply came, `took_s` after its request was sent.  Its `Date` places the spending of other boots and
-        calendar days, unless a cache kept the reply for `age_s`.
-        """
+        """A reply with this `Date` came, `took_s` after its request was sent; a cache kept it for `age_s`."""
         was_told, self.is_told = self.is_told, True
         if self.exchanges.saw(date if took_s <= SLOW_S else None, took_s=took_s, age_s=age_s) or not was_told:
             for one in self.classes.values():
@@ -240,7 +215,8 @@ class Quotas:
         """Open the ledger.  Raises `JournalError` where it cannot be used."""
         self.exchanges.report()
         while self.latest is None:
-            self.check_usable()
+            if error := self.ended_by():
+                raise error
             await self.changed()
 
     async def aclose(self) -> None:
@@ -262,7 +238,7 @@ class Quotas:
         kind, early_s = one.units.kind, one.units.next_at - SOON_S - boot
         if early_s > 0:
             return now + early_s
-        if kind == READ or not self._waiting:  # a call that waits goes before writes; else it needs none
+        if kind == READ or not self.calls_waiting:  # a call that waits goes before writes; else it needs none
             self._client.give_way(kind)
         self._is_starved = self._client.is_full(kind)
         if not self._is_starved:
@@ -291,6 +267,69 @@ class Quotas:
         if self._changed:
             self._changed.set()
             self._changed = None
+
+
+class Turns:
+    """Makes every call (list, read, delete, token) wait for its turn, in place of `net.calls.Calls.request`.
+
+    A GET is a read, everything else a write: the API's limits count like that.  A unit is taken only when a lane is
+    free, because from then on the request must end within the time that the ledger allows for it.  A call that waits
+    holds nothing.  After `Quotas.halt` a call that would have to wait is answered UNSENT.
+    """
+
+    def __init__(self, request: RequestCall, quotas: Quotas, clocks: Clocks) -> None:
+        self._request = request
+        self._quotas = quotas
+        self._clocks = clocks
+        self._lanes = anyio.Semaphore(LANES)
+
+    async def __call__(self, data: bytes, *, deadline_s: float) -> Reply:
+        """Wait for the quotas, send, and return what came back.  Raises `TryLater` where waiting is not wanted."""
+        kind = READ if data.startswith(b"GET ") else WRITE
+        if not await self._turn(kind):
+            return Reply(0, fault=Fault.UNSENT, detail="stopping")
+        sent_at = self._clocks.clock()
+        try:
+            reply = await self._request(data, deadline_s=deadline_s)
+        finally:
+            self._lanes.release()
+            self._quotas.ended(kind)
+        if reply.fault is None:
+            self._heard(kind, reply, sent_at)
+        else:
+            self._quotas.heard_nothing()
+        return reply
+
+    async def _turn(self, kind: str) -> bool:
+        """Take a lane and a unit of every window, or nothing."""
+        quotas = self._quotas
+        quotas.calls_waiting += 1
+        try:
+            while True:
+                at = quotas.opens_at(now := self._clocks.clock(), kind, is_call=True)
+                if error := quotas.ended_by(kind):
+                    raise error
+                if at <= now:
+                    await self._lanes.acquire()
+                    if quotas.opens_at(now := self._clocks.clock(), kind, is_call=True) <= now and quotas.take(kind):
+                        return True
+                    self._lanes.release()
+                    at = now + CONTENDED_S
+                if quotas.is_halted:
+                    return False
+                with self._clocks.move_on_after(at - now if at < math.inf else None):
+                    await quotas.changed()
+        finally:
+            quotas.calls_waiting -= 1
+
+    def _heard(self, kind: str, reply: Reply, sent_at: float) -> None:
+        quotas = self._quotas
+        quotas.saw(reply.date, took_s=self._clocks.clock() - sent_at, age_s=reply.age_s)
+        verdict = judge_call(reply, quotas.exchanges.wall())
+        if verdict.kind is CallKind.THROTTLED:
+            quotas.throttled(self._clocks.clock(), sent_at, verdict.retry_after_s, kind)
+        else:
+            quotas.good(kind)
 
 
 class WaitNotes:

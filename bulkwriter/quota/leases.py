@@ -25,16 +25,14 @@ from .short import key_of, step_of
 from .throttles import Spent
 from .windows import concerned, tightest
 
-GRACE_S: Final = 1.0
-"""So late the last unit may be used.  More would let a dead process keep its slots for longer."""
+GRACE_S: Final = 1.0  # so late the last unit may be used.  More would let a dead process keep its slots for longer.
 LEASE_S: Final = 2.0
 """A lease lasts about so long.  A longer one keeps more from others, and a dead process wastes more; a shorter one
 costs more exchanges."""
 SOON_S: Final = 0.1
 """Where the pace is slower than an exchange a request, so long before its time it is asked for.  An exchange takes
 milliseconds; more would keep a slot from others for nothing, and a process that dies meanwhile wastes it."""
-BATCH_S: Final = 0.001
-"""So much later a slot may be free because ends are booked together; less costs CPU in fast runs."""
+BATCH_S: Final = 0.001  # so much later a slot may be free because ends are booked together; less costs CPU in fast runs
 
 
 class Units:
@@ -51,23 +49,30 @@ class Units:
         self._tick_s = min([MINUTE_S / PARTS, *(max(BATCH_S, step_of(key_of(window))) for window in windows)])
         self._over = 0  # requests that ended and are not booked yet,
         self._batch = 1  # fewer than so many, which at full pace end within `BATCH_S`
-        self._ended: Counter[tuple[str, float]] = Counter()
+        self.unreported: Counter[tuple[str, float]] = Counter()  # requests that ended: by (refused) kind, and when
         self._low, self._renew_at = 0, math.inf  # when so few units are left, or it ends so soon, more are asked for
 
     # for each request
 
-    def room(self, now: float, most: int) -> int:
-        """How many of `most` requests may go now."""
-        return min(most, self._ready(now))
+    def ready(self, now: float) -> int:
+        """How many units may be used now, as far as windows go."""
+        if self._over or now > self._until:
+            self.settle(now)
+        while self._coming and self._coming[0][0] <= now:
+            at, count = self._coming.popleft()
+            if self.left == self._early:
+                self._ready_at = at
+            self._early -= count
+        return self.left - self._early
 
     def opens_at(self, now: float) -> float:
         """When the next request may or might have gone; infinity where no unit is left."""
-        if self._ready(now) > 0:
+        if self.ready(now) > 0:
             return self._ready_at
         return self._coming[0][0] if self.left else math.inf
 
     def take(self, count: int) -> None:
-        """Use units for requests that are sent now, no more than `room` said."""
+        """Use units for requests that are sent now, no more than are `ready`."""
         self.left -= count
         self.on_way += count
 
@@ -79,7 +84,7 @@ class Units:
     def settle(self, now: float) -> None:
         """Book the requests that have ended; void units are not left."""
         if self._over:
-            self._ended[self.kind, self._tick(now)] += self._over
+            self.unreported[self.kind, self._tick(now)] += self._over
             self.on_way -= self._over
             self._over = 0
         if now > self._until:
@@ -87,7 +92,7 @@ class Units:
 
     def refused(self, now: float) -> None:
         """A request that ended was throttled: the server did not take it."""
-        self._ended[self.kind + REFUSED, self._tick(now)] += 1
+        self.unreported[self.kind + REFUSED, self._tick(now)] += 1
 
     # for exchanges
 
@@ -100,11 +105,6 @@ class Units:
     def told(self) -> HeldUnits:
         """As an ask tells them."""
         return HeldUnits(self.left, self.on_way, self.until, self.next_at, list(self._coming))
-
-    @property
-    def is_unreported(self) -> bool:
-        """Whether the ledger has not heard yet what became of some units."""
-        return bool(self._over or self._ended)
 
     @property
     def until(self) -> float:
@@ -137,8 +137,8 @@ class Units:
         self._coming.clear()
 
     def reported(self) -> Counter[tuple[str, float]]:
-        """Requests that ended since the last call, by kind (or refused kind) and when."""
-        ended, self._ended = self._ended, Counter()
+        """What is unreported, which is so no more."""
+        ended, self.unreported = self.unreported, Counter()
         return ended
 
     def check(self) -> None:
@@ -146,17 +146,6 @@ class Units:
         assert 0 <= self._over <= self.on_way
         assert 0 <= self._early <= self.left
         assert self._early == sum(count for _, count in self._coming)
-
-    def _ready(self, now: float) -> int:
-        """How many units may be used now as far as windows go."""
-        if self._over or now > self._until:
-            self.settle(now)
-        while self._coming and self._coming[0][0] <= now:
-            at, count = self._coming.popleft()
-            if self.left == self._early:
-                self._ready_at = at
-            self._early -= count
-        return self.left - self._early
 
     def _tick(self, now: float) -> float:
         """Ends are told by ticks, so that a fast run has few of them to tell."""
@@ -226,9 +215,8 @@ class Client:
         """Book ends.  Whether all units are used or void, all requests have ended, and this is still to be reported."""
         for units in self.units.values():
             units.settle(now)
-        return not any(units.held for units in self.units.values()) and any(
-            units.is_unreported for units in self.units.values()
-        )
+        both = self.units.values()
+        return not any(units.held for units in both) and any(units.unreported for units in both)
 
     def check(self) -> None:
         """Invariants, for tests."""

@@ -63,11 +63,9 @@ class Ledger(Protocol):
 
     def exchange(self, ask: Ask) -> Answer:
         """Carry out `ask` in one transaction.  Returns when that is durable.  Raises `LedgerError`, then for ever."""
-        ...
 
     def close(self) -> None:
         """Release it.  A repetition is harmless."""
-        ...
 
 
 class SqliteLedger:
@@ -82,20 +80,15 @@ class SqliteLedger:
     @classmethod
     def open(cls, path: Path, name: str, account: Account, place: BootPlace, *, synchronous: str = "FULL") -> Self:
         """Open or create the ledger of the account called `name`.  Raises `LedgerError` where it cannot be used."""
-        try:
-            make_folder(path.parent)
-            make_private(path)
-            db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
-        except (sqlite3.Error, OSError) as e:
-            raise ledger_error(e, path) from e
-        try:
-            prepare(db, path, place, synchronous)
-        except (sqlite3.Error, ValueError) as e:
-            db.close()
-            raise ledger_error(e, path) from e
-        except BaseException:
-            db.close()
-            raise
+        with contextlib.ExitStack() as undo:
+            try:
+                make_folder(path.parent)
+                make_private(path)
+                db = undo.enter_context(contextlib.closing(sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)))
+                prepare(db, path, place, synchronous)
+            except (sqlite3.Error, OSError, ValueError) as e:
+                raise ledger_error(e, path) from e
+            undo.pop_all()
         return cls(db, path, name, account, place)
 
     def exchange(self, ask: Ask) -> Answer:
@@ -264,17 +257,12 @@ def prepare(db: sqlite3.Connection, path: Path, place: BootPlace, synchronous: s
 
 def ledger_error(error: BaseException, path: Path) -> LedgerError:
     """What SQLite or the system says of the ledger, with a next step."""
+    is_misuse = isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError)
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # text that is no UTF-8 has none
     if isinstance(error, OSError):
         reason = os.strerror(error.errno) if error.errno else str(error)
-    elif is_damage(error):
+    elif isinstance(error, ValueError) or (code in DAMAGE and not is_misuse):
         return LedgerError(f"quota ledger {path}: it is damaged ({error})", hint=DAMAGED)
     else:
         reason = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
     return LedgerError(f"quota ledger {path}: {reason}", hint=HINT)
-
-
-def is_damage(error: BaseException) -> bool:
-    """Whether the ledger is not as it was written.  SQLite gives text that is no UTF-8 no code."""
-    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
-        return False
-    return isinstance(error, ValueError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE

@@ -26,8 +26,7 @@ from .short import unpacked
 
 APPLICATION_ID: Final = 0x62776C67  # "bwlg"
 FORMAT: Final = 3
-OLDER: Final = 2
-"""The only older format that is read."""
+OLDER: Final = 2  # the only older format that is read
 CREATE: Final = (
     """CREATE TABLE spent(account TEXT, machine TEXT, boot TEXT, client TEXT, kind TEXT, minute INTEGER,
         count INTEGER NOT NULL, ended REAL, seen_boot TEXT NOT NULL, seen_at REAL NOT NULL,
@@ -45,10 +44,7 @@ ROWS_LEARNT: Final = "SELECT kind, most, until, try_at, tries, stretch FROM lear
 ROW_ACCOUNT: Final = "SELECT spread_s, machine, boot, at, short FROM accounts WHERE account = ?"
 
 KINDS: Final = ("write", "read", "write-refused", "read-refused")
-COUNT_MAX: Final = 10**12
-TIME_MAX: Final = 1e12
-"""Epoch seconds; and no boot lasts so many minutes."""
-_IS_COUNT: Final = f"BETWEEN 0 AND {COUNT_MAX}"
+TIME_MAX: Final = 1e12  # epoch seconds; and no boot lasts so many minutes
 _IS_TIME: Final = f"BETWEEN -{TIME_MAX:.0f} AND {TIME_MAX:.0f}"
 
 
@@ -57,7 +53,7 @@ def _texts(*names: str) -> str:
 
 
 def _counts(*names: str) -> str:
-    return " AND ".join(f"typeof({name}) = 'integer' AND {name} {_IS_COUNT}" for name in names)
+    return " AND ".join(f"typeof({name}) = 'integer' AND {name} BETWEEN 0 AND {10**12}" for name in names)
 
 
 def _times(*names: str) -> str:

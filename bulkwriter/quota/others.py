@@ -3,9 +3,8 @@
 Rows of this boot say themselves when they ended.  Rows of another boot are placed by the server's clock, and never
 later than they were first seen; while that clock is unknown, they count as spent when they were first seen.
 
-For forecasts, the ledger's rows tell all requests that have ended, and a process knows its own: the rest is the
-others'.  They are taken to go on as in the last minutes in which this process wrote.  Leases do not count, since those
-of the dead are never used.
+For forecasts, the ledger's rows tell all requests that have ended, and a process knows its own: the others' are taken
+to go on as in the last minutes in which this process wrote.  Leases do not count: those of the dead are never used.
 
 Pure.  Not here: what is granted (`quota.account`), and when a run ends (`quota.forecast`).
 """
@@ -23,14 +22,11 @@ from .leases import GRACE_S, LEASE_S
 from .short import unpacked
 from .windows import SLACK, WRITE
 
-AHEAD_S: Final = 3.0
-"""Slots are granted so long before they are free: for a lease, and half of the next one."""
+AHEAD_S: Final = 3.0  # slots are granted so long before they are free: for a lease, and half of the next one
 STRANGE_S: Final = 600.0
 """Of a lease that another boot wrote, nobody here knows its longest request (`--timeout`); few allow more."""
-RECENT_S: Final = 600.0
-"""Measured over so long.  More would count those who have ended, less would be uneven."""
-SAMPLE: Final = 10
-"""Fewer writes tell nothing."""
+RECENT_S: Final = 600.0  # measured over so long.  More would count those who have ended, less would be uneven.
+SAMPLE: Final = 10  # fewer writes tell nothing
 
 
 def placed(row: SpentRow, place: BootPlace, *, now: float, zero: float | None, hold_s: float) -> float:
@@ -48,23 +44,15 @@ def spending_in(
     rows: LedgerRows, windows: Sequence[QuotaWindow], place: BootPlace, *, now: float, wall: float
 ) -> Spending:
     """What was spent, for forecasts that hear of no reply: its `epoch` is the server's clock, as the rows show it."""
-    zero = zero_in(rows, place)
+    # what the server's earliest clock showed at the zero of this boot's clock, by the last row of this boot
+    told = [row for row in rows.spent.values() if row.ended is not None and row.place.has_clock_of(place)]
+    last = max(told, key=lambda row: row.minute, default=None)
+    zero = None if last is None else (last.ended or 0.0) - end_of(last.minute) - rows.spread_s
     epoch, spread_s = (wall - now, 0.0) if zero is None else (zero, rows.spread_s)
     spending = Spending(epoch=epoch, slack=SLACK, spread_s=spread_s)
     for row in rows.spent.values():
         spending.add(row.kind, placed(row, place, now=now, zero=epoch, hold_s=0.0), row.requests)
     return spending
-
-
-def zero_in(rows: LedgerRows, place: BootPlace) -> float | None:
-    """What the server's earliest clock showed at the zero of this boot's clock, by the rows of this boot; None while
-    nothing was counted in this boot, or no reply had a `Date`.
-    """
-    told = [row for row in rows.spent.values() if row.ended is not None and row.place.has_clock_of(place)]
-    last = max(told, key=lambda row: row.minute, default=None)
-    if last is None or last.ended is None:
-        return None
-    return last.ended - end_of(last.minute) - rows.spread_s
 
 
 class Others:

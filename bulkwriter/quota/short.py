@@ -29,10 +29,11 @@ STEPS: Final = 512
 """So many steps a window has.  More would cost memory, fewer would lose more than 0.2% of a window to rounding."""
 ROUNDING: Final = 1e-3
 """Of a step: what floats may be off by, for windows of 10 ms and a clock of years; a hundredth of `SLACK`."""
-TIME_MAX: Final = 1e12
-COUNT_MAX: Final = 10**12
-KEYS_MAX: Final = 64
-"""Windows of quotas that nobody has any more are kept up to so many."""
+NUMBER_MAX: Final = 10**18  # no time, step or count is more
+LOOK_S: Final = 0.25
+"""Who waits asks again at least so often: a client may give back some of its slots during its lease."""
+KEEP_S: Final = 120.0  # so long a client's last exchange is remembered, so that a repeat of it is not counted twice
+KEYS_MAX: Final = 64  # windows of quotas that nobody has any more are kept up to so many
 
 
 class ClientRow(NamedTuple):
@@ -120,7 +121,7 @@ class ShortWindows:
             key = key_of(window)
             if key not in self.used:
                 self.used[key] = EndCounts()
-                if ended + span_of(window) > now:
+                if ended + span_of(key) > now:
                     self.use(key, ended, window.count)
         while len(self.used) > KEYS_MAX:
             del self.used[next(iter(self.used))]
@@ -143,24 +144,18 @@ class ShortWindows:
         """
         key, at = key_of(window), math.inf
         for step, _ in self.used[key].rows(step_over(key, now))[:1]:
-            at = free_at(key, step)
+            at = (step + STEPS) * step_of(key)
         for one in self.holders.values():
             if any(count for _, count in one.slots.get(key, ())):
                 late_s = now - one.until
                 look_at = min(one.until, now + LOOK_S) if late_s < 0 else now + late_s / 2
-                at = min(at, one.ended_by + span_of(window), look_at)
+                at = min(at, one.ended_by + span_of(key), look_at)
         return at if at < math.inf else now + LOOK_S
 
     def packed(self) -> str:
         """As the ledger keeps it: JSON."""
         used = {key: counts.rows() for key, counts in self.used.items()}
         return json.dumps({"used": used, "holders": self.holders}, separators=(",", ":"))
-
-
-LOOK_S: Final = 0.25
-"""Who waits asks again at least so often: a client may give back some of its slots during its lease."""
-KEEP_S: Final = 120.0
-"""So long a client's last exchange is remembered, so that a repeat of it is not counted twice."""
 
 
 def unpacked(text: str) -> ShortWindows:
@@ -173,24 +168,23 @@ def unpacked(text: str) -> ShortWindows:
         for key, rows in found["used"].items():
             short.used[checked(key)] = EndCounts()
             for step, count in rows:
-                short.used[key].add(believed(step, TIME_MAX / step_of(key)), believed(count, COUNT_MAX, least=0))
+                short.used[key].add(believed(step), believed(count, least=0))
         for name, (number, until, ended_by, slots, waits) in found["holders"].items():
-            short.holders[name] = ClientRow(
-                believed(number, COUNT_MAX, least=0), believed(until), believed(ended_by),
-                {
-                    checked(key): [(believed(step, TIME_MAX / step_of(key)), believed(n, COUNT_MAX, least=0))
-                                   for step, n in steps] for key, steps in slots.items()
-                },
-                {checked(key): (believed(since), believed(at)) for key, (since, at) in waits.items()},
-            )  # fmt: skip
+            held = {
+                checked(key): [(believed(step), believed(n, least=0)) for step, n in steps]
+                for key, steps in slots.items()
+            }
+            waiting = {checked(key): (believed(since), believed(at)) for key, (since, at) in waits.items()}
+            numbers = believed(number, least=0), believed(until), believed(ended_by)
+            short.holders[name] = ClientRow(*numbers, held, waiting)
     except (TypeError, KeyError, AttributeError, RecursionError) as e:
         raise ValueError(f"slots that are not as they were written: {e}") from None
     return short
 
 
-def believed(number: Any, most: float = TIME_MAX, *, least: float | None = None) -> Any:
-    """A number that can be; `least` is -`most` where it is not given.  Raises `ValueError`."""
-    if not isinstance(number, int | float) or not (-most if least is None else least) <= number <= most:
+def believed(number: Any, *, least: float = -NUMBER_MAX) -> Any:
+    """A number that can be.  Raises `ValueError`."""
+    if not isinstance(number, int | float) or not least <= number <= NUMBER_MAX:
         raise ValueError("slots that are not as they were written: a number that cannot be")
     return number
 
@@ -200,17 +194,13 @@ def key_of(window: QuotaWindow) -> str:
     return f"{window.kind}/{window.window_s!r}"
 
 
-def span_of(window: QuotaWindow) -> float:
-    return window.window_s * (1 + SLACK)
-
-
-def span_in(key: str) -> float:
+def span_of(key: str) -> float:
     """The length of the window that has this key."""
     return float(key.rpartition("/")[2]) * (1 + SLACK)
 
 
 def step_of(key: str) -> float:
-    return span_in(key) / STEPS
+    return span_of(key) / STEPS
 
 
 def step_at(key: str, at: float) -> int:
@@ -223,14 +213,9 @@ def step_in(key: str, at: float) -> int:
     return math.floor(at / step_of(key) + ROUNDING)
 
 
-def free_at(key: str, step: float) -> float:
-    """When the slots of requests that ended in this step are free."""
-    return step * step_of(key) + span_in(key)
-
-
 def step_over(key: str, at: float) -> float:
     """The slots of requests that ended in this step, or in an earlier one, are free at `at`."""
-    return (at - span_in(key)) / step_of(key)
+    return (at - span_of(key)) / step_of(key)
 
 
 def checked(key: str) -> str:

@@ -24,10 +24,8 @@ FIRST_HOLDS_S: Final = (0.0, 0.0, 0.0, 8.0, 25.0, 65.0)
 """The time that each throttle in a row adds to the shared pause while nothing is learnt; the first ones add none."""
 KNOWN_HOLDS_S: Final = (0.0, 8.0, 65.0)
 """The same once something is learnt: it is likelier then, and a day has throttles enough."""
-STRETCHED_HOLDS_S: Final = ()
-"""The same while more is tried than was learnt."""
-LONG_S: Final = 120.0
-"""A longer Retry-After speaks of a long window."""
+STRETCHED_HOLDS_S: Final = ()  # the same while more is tried than was learnt
+LONG_S: Final = 120.0  # a longer Retry-After speaks of a long window
 TRY_S: Final = 1_800.0
 TRY_CAP_S: Final = 21_600.0
 DOUBLINGS_MAX: Final = 10

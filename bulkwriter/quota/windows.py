@@ -4,18 +4,15 @@
     read:5000/hour          GET; `any` counts both
     any:1/100ms             ms, s, min, hour, day, each also with a number before it: 10s, 2h, 7day
     write:2500/day@00:00+00:00   in each day that begins at this time in this zone, instead of in any 24 hours
-    nexudus                 the documented limits of the API, see `NEXUDUS`; the default for every host but loopback
+    nexudus                 the documented limits of the API; the default for every host but loopback
     none                    no quota; the default on loopback
 
 A given quota replaces the default.  If `nexudus` is named beside it, the quota replaces that profile's window of the
 same kind and length, or is added to it.  `--quota-share` leaves room for other clients: counts are cut to that share.
-If less than one request would be left, the window becomes longer instead.
 
-Windows of up to a minute are *short*, paced evenly (`quota.short`); longer ones are spent at full pace and
-counted by the minute (`quota.forecast`).  `SLACK` makes every window a little longer than it says, because the server's
-clock runs a little faster or slower than ours.
-
-Pure.  Not here: counting, waiting.
+Windows of up to a minute are *short*, paced evenly (`quota.short`); longer ones are spent at full pace and counted by
+the minute (`quota.forecast`).  `SLACK` makes every window a little longer than it says, because the server's clock runs
+a little faster or slower than ours.  Pure: no counting, no waiting.
 """
 
 from __future__ import annotations
@@ -39,8 +36,7 @@ WRITE: Final = "write"
 READ: Final = "read"
 ANY: Final = "any"
 SHORT_S: Final = 60.0
-LONGEST_S: Final = 31 * 86_400.0
-"""The longest window.  The spending is kept by the minute for so long."""
+LONGEST_S: Final = 31 * 86_400.0  # the longest window.  The spending is kept by the minute for so long.
 SLACK: Final = 2e-4
 """Share by which windows are longer than they say: 0.2 ms in a second, 17 s in a day.  Clocks that keep time by NTP are
 off by a tenth of that; more would waste quota, less would trust a bad crystal."""

@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ..core.retry import RESENDS_PER_S
 from ..events import HeldBack
 from ..model import began, moment
-from ..quota.eta import Eta
-from ..quota.view import blocked_by, calls_wait_for, ledger_away, paced_by, quiet_for
+from ..quota.view import Eta, blocked_by, calls_wait_for, ledger_away, paced_by, quiet_for
 from ..wording import Worded
 from .existing_records import OUTWAITING
 from .holding import GONE

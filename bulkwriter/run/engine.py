@@ -204,7 +204,7 @@ class Engine:
     async def _hear_quotas(self, quotas: Quotas) -> None:
         """A grant of the ledger lets pairs go.  A refusal may end the run."""
         while True:
-            if error := quotas.ended_by():
+            if error := quotas.ended_by(*quotas.classes):
                 self.run.stop(error)
             self.run.soon()
             await quotas.changed()

@@ -15,7 +15,7 @@ from typing import Final
 from ..core.writes import writes_to_come
 from ..errors import Exit, TryLater
 from ..model import Counts, Ended, Rows, Snapshot, State, Summary
-from ..quota.eta import WorkAhead
+from ..quota.view import WorkAhead
 from ..wording import Worded
 from .bottleneck import waits_until
 from .engine import Engine

@@ -4,7 +4,7 @@ A token that is given as text or in a file is of unknown age.  The API's documen
 nobody renews it for us.  So a run of several days may end with exit 4.  After a sign-in with user name and password the
 life of each token is known, and it is renewed in time.  The same holds for a caller whose function returns tokens.
 
-Pure.  Not here: the renewal (`net.auth`), and how long the run takes (`quota.eta`).
+Pure.  Not here: the renewal (`net.auth`), and how long the run takes (`quota.view`).
 """
 
 from __future__ import annotations

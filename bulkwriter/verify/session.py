@@ -21,7 +21,7 @@ from ..listing.retry_until_deadline import CallFailed, RetryUntilDeadline, needs
 from ..net.api import IDS_PER_CALL as IDS_PER_CALL
 from ..net.api import ListedRecord, ListPage, Record
 from ..net.calls import LANES
-from ..quota.eta import Eta
+from ..quota.view import Eta
 from ..server_client import ServerClient
 from ..settings import Settings
 from .deletes import Deleter

@@ -34,7 +34,7 @@ from ..listing.visibility import wanted_of
 from ..model import Intent, QuotaWindow, State
 from ..net.api import IDS_PER_CALL, ListedRecord, ListPage
 from ..net.calls import LANES
-from ..quota.eta import WorkAhead
+from ..quota.view import WorkAhead
 from ..quota.windows import WRITE, concerned
 from ..settings import Settings
 from ..store.journal_writer import JournalWriter

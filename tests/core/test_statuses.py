@@ -28,7 +28,7 @@ from bulkwriter.listing.lists import ListFailed
 from bulkwriter.listing.retry_until_deadline import CallFailed, RetryUntilDeadline
 from bulkwriter.model import CallKind, Reply, Verdict, VerdictKind
 from bulkwriter.net.api import Api
-from bulkwriter.quota.turns import Turns
+from bulkwriter.quota.gate import Turns
 from bulkwriter.settings import Settings
 from bulkwriter.verify.deletes import Deleter, Fate
 from bulkwriter.verify.stop_signal import StopSignal

@@ -54,7 +54,7 @@ class Host:
         self.time = DatabaseClock(lambda: self.boot, 0.0)
         self.session = ledger_session(self.address, self.said.append, start_s=START_S, clock=self.ticks)
         self.ledger = PostgresLedger(
-            self.session, "a", lambda place: Account(windows, place), reach_s=DAY_S, boot=lambda: self.boot,
+            self.session, "a", lambda place: Account(windows, place), boot=lambda: self.boot,
             boot_id=self.boot_id, clock=self.time, say=self.said.append,
             seen=of_account("a") if self.remembers else None,
         )  # fmt: skip

@@ -59,7 +59,7 @@ def test_a_slow_client_never_holds_more_than_that_part(quotas: list[str], kind: 
         if units.is_low(now):
             ask = client.ask(now, clocks=clocks(now), wanted=[kind])
             client.take_up(ask, desk.ledger.exchange(ask))
-        if units.room(now, 1):
+        if units.ready(now):
             units.take(1)
             sent += 1
             units.ended(1)
@@ -268,7 +268,7 @@ def test_rows_of_other_places_are_dropped_only_by_a_clock_that_is_known() -> Non
 def test_a_unit_that_is_planned_hides_no_slot_that_is_free_before_its_own(quota: str, boot_s: float) -> None:
     """It took its slot a step too early, by a rounding: so long no slot seemed free for good."""
     window = parse(quota)
-    span_s, key = span_of(window), key_of(window)
+    span_s = span_of(key := key_of(window))
     for turn in range(50):
         now = boot_s + 100.0 + turn * span_s * 0.7371
         short = ShortWindows()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.quota.ceiling import Ceiling, reached
-from bulkwriter.quota.eta import STEADY_S, Eta, WorkAhead
+from bulkwriter.quota.view import STEADY_S, Eta, WorkAhead
 from bulkwriter.stub.limits import LimitRule
 from bulkwriter.writer import BulkWriter
 from tests.sim.loop import run_virtual

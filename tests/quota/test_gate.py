@@ -45,9 +45,8 @@ def test_stop_ends_the_run_with_the_time_to_come_back(tmp_path: Path) -> None:
         assert error.exit_code == 75
         assert error.retry_at == pytest.approx(WALL_S + one.now + HOUR_S, abs=130)
         assert "the quota write:30/hour is spent until" in error.message
-        with pytest.raises(TryLater):
-            one.quotas.check_usable("write")
-        one.quotas.check_usable("read")  # lists still tell what became of the last writes
+        assert one.quotas.ended_by("write") is error
+        assert one.quotas.ended_by("read") is None  # lists still tell what became of the last writes
         assert await one.send(3, "read") == 3
 
     at_work(tmp_path, ["write:30/hour"], act, stops=True)
@@ -66,11 +65,11 @@ def test_a_call_that_waits_goes_before_writes(tmp_path: Path) -> None:
         await one.opens_at("read")
         await one.send(3, took_s=0.01)
         own = one.quotas.opens_at(one.now)
-        with one.quotas.waiting():
-            assert one.quotas.opens_at(one.now) > own
-            one.quotas.opens_at(one.now, "read", is_call=True)
-            await asyncio.sleep(0.001)
-            assert one.quotas.opens_at(one.now, "read", is_call=True) <= own
+        one.quotas.calls_waiting = 1
+        assert one.quotas.opens_at(one.now) > own
+        one.quotas.opens_at(one.now, "read", is_call=True)
+        await asyncio.sleep(0.001)
+        assert one.quotas.opens_at(one.now, "read", is_call=True) <= own
 
     at_work(tmp_path, ["any:10/2s"], act)
 
@@ -115,12 +114,12 @@ def test_what_list_calls_wait_for_is_named(tmp_path: Path) -> None:
 
     async def act(one: One) -> None:
         assert await one.send(1, "read") == 1
-        with one.quotas.waiting():
-            await one.opens_at("read")
-            assert calls_wait_for(one.quotas) == "list calls wait for the quota any:1/50s"
-            await asyncio.sleep(100)
-            await one.opens_at("read")
-            assert calls_wait_for(one.quotas) == ""
+        one.quotas.calls_waiting = 1
+        await one.opens_at("read")
+        assert calls_wait_for(one.quotas) == "list calls wait for the quota any:1/50s"
+        await asyncio.sleep(100)
+        await one.opens_at("read")
+        assert calls_wait_for(one.quotas) == ""
 
     at_work(tmp_path, ["any:1/50s"], act)
 
@@ -157,9 +156,9 @@ def test_a_turn_gets_as_much_room_as_there_is(tmp_path: Path) -> None:
         for _ in range(many):
             quotas.ended()
         assert one.now < quotas.opens_at(one.now) <= one.now + 0.02
-        with quotas.waiting():
-            await asyncio.sleep(0.1)
-            assert quotas.room(one.now, 9) == 1  # a call that waits may want the next one
+        quotas.calls_waiting = 1
+        await asyncio.sleep(0.1)
+        assert quotas.room(one.now, 9) == 1  # a call that waits may want the next one
 
     at_work(tmp_path, ["write:50/s"], act)
 

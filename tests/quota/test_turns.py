@@ -13,7 +13,7 @@ from bulkwriter.clocks import Clocks
 from bulkwriter.errors import TryLater
 from bulkwriter.model import Fault, Reply
 from bulkwriter.net.calls import LANES
-from bulkwriter.quota.turns import Turns
+from bulkwriter.quota.gate import Turns
 from tests.sim.loop import run_virtual
 from tests.support.quota_stage import Machine
 

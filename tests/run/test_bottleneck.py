@@ -19,7 +19,7 @@ from bulkwriter.core.doubts import Doubt
 from bulkwriter.events import Event, HeldBack
 from bulkwriter.model import Intent, Snapshot, began, moment
 from bulkwriter.quota.ceiling import Ceiling
-from bulkwriter.quota.eta import UNKNOWN
+from bulkwriter.quota.view import UNKNOWN
 from bulkwriter.quota.windows import READ, WRITE
 from bulkwriter.run.bottleneck import Bottleneck
 from bulkwriter.run.cpu import cpu_times
@@ -225,13 +225,13 @@ def test_lists_that_wait_for_a_quota_are_not_told_as_being_made() -> None:
         READ: SimpleNamespace(blocked=blocked, units=SimpleNamespace(left=0)),
     }
     engine.admission.quotas = SimpleNamespace(
-        classes=classes, boot=lambda: 5.0, has_waiting_calls=True, is_guess=False,
+        classes=classes, boot=lambda: 5.0, calls_waiting=1, is_guess=False,
         exchanges=SimpleNamespace(unanswered_s=0.0),
     )  # fmt: skip
     engine.known = SimpleNamespace(is_listing=True, calls=1, trouble="", outwaits_s=lambda now: 0.0)
     engine.pairs.ready, engine.pairs.in_flight = [], []
     assert bottleneck.now(5.0) == ("lists", "list calls wait for the quota any:1/100ms", None)
-    engine.admission.quotas.has_waiting_calls = False
+    engine.admission.quotas.calls_waiting = 0
     assert bottleneck.now(5.0).words == "listing what exists: 1 calls so far"
 
 
@@ -242,7 +242,7 @@ def test_a_quota_ledger_that_does_not_answer_is_told_once_nothing_is_left_of_its
     one = SimpleNamespace(blocked=None, hold_until=0.0, units=units)
     exchanges = SimpleNamespace(unanswered_s=30.0, wall=lambda: 1e9)
     engine.admission.quotas = SimpleNamespace(
-        classes={WRITE: one, READ: one}, boot=lambda: 5.0, has_waiting_calls=False, is_guess=False, exchanges=exchanges,
+        classes={WRITE: one, READ: one}, boot=lambda: 5.0, calls_waiting=0, is_guess=False, exchanges=exchanges,
         windows=(),
     )  # fmt: skip
     assert bottleneck.now(5.0).kind != "ledger"

@@ -14,7 +14,6 @@ from bulkwriter.postgres.connect import connect
 from bulkwriter.postgres.ledger import PostgresLedger, ledger_session
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.exchange import Answer, Ask, BootPlace
-from bulkwriter.quota.forecast import DAY_S
 from bulkwriter.quota.gate import unheard
 from tests.postgres_server import Database
 from tests.support.quota_desk import HERE
@@ -60,7 +59,7 @@ class DeskLedger:
             return account
 
         self.ledger = PostgresLedger(
-            ledger_session(clock.address, unheard), "a", account_for, reach_s=32 * DAY_S, boot=lambda: self._boot,
+            ledger_session(clock.address, unheard), "a", account_for, boot=lambda: self._boot,
             boot_id=place.boot, clock=DatabaseClock(lambda: self._boot, 0.0), say=unheard,
         )  # fmt: skip
 

@@ -24,7 +24,7 @@ class One:
     @property
     def stopped(self) -> list[BulkwriterError]:
         """What ended the quotas, if anything did."""
-        error = self.quotas.ended_by()
+        error = self.quotas.ended_by("write", "read")
         return [error] if error else []
 
     def heard(self, event: Event) -> None:

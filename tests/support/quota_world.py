@@ -16,8 +16,7 @@ from bulkwriter.clocks import Clocks
 from bulkwriter.events import Event
 from bulkwriter.listing.lister import Lister
 from bulkwriter.model import Reply
-from bulkwriter.quota.gate import Quotas
-from bulkwriter.quota.turns import Turns
+from bulkwriter.quota.gate import Quotas, Turns
 from bulkwriter.run.ports import Ports
 from bulkwriter.settings import Settings
 from bulkwriter.stub.limits import Gate, LimitRule
