@@ -76,8 +76,6 @@ class Account:
         self._windows = {kind: concerned(windows, kind) for kind in KINDS}
         self._tightest = tightest(windows)
         self._short_windows = [window for window in windows if is_short(window)]
-        # how far back what was spent matters: a day at least, since so long is what throttles may show
-        self._reach_s = max([DAY_S, *(window.window_s for window in windows if not is_short(window))]) * (1 + SLACK)
         self._rows = LedgerRows()
         self._spending = Spending(epoch=None, slack=SLACK)
         self._short = ShortWindows()
@@ -108,7 +106,7 @@ class Account:
         self._changes = changes = LedgerRows()
         self._latest_zero = None if latest is None else latest - ask.now
         was_unknown = self._spending.epoch is None
-        self._spending.epoch, self._spending.spread_s = zero_of(ask), (latest or 0.0) - (epoch or 0.0)
+        self._spending.set_clock(zero_of(ask), (latest or 0.0) - (epoch or 0.0))
         if rows is not None:
             self._read(ask, rows, lost_s)
         if self._latest_zero is not None and (rows is not None or was_unknown):
@@ -396,18 +394,18 @@ class Account:
         self._forget_at = ask.now + FORGET_EVERY_S
         first = self._first_minute(ask.now)
         self._spending.forget(first * MINUTE_S)
-        rows = self._rows.spent
-        self._rows.spent = {
-            key: row for key, row in rows.items() if row.minute >= first or not row.place.has_clock_of(self._place)
-        }  # fmt: skip
+        for key, row in list(self._rows.spent.items()):
+            if row.minute < first and row.place.has_clock_of(self._place):
+                del self._rows.spent[key]
         self._changes.forget = (
             minute_of(ask.now - KEEP_S),
             ask.clocks.epoch - KEEP_S if ask.clocks.epoch is not None else None,
         )
 
     def _first_minute(self, now: float) -> int:
-        """What was spent before matters no more."""
-        return minute_of(now - self._reach_s) - 1
+        """What was spent before matters no more; of a day it does always, since so long is what throttles may show."""
+        longest_s = max([DAY_S, *(window.window_s for windows in self._windows.values() for window in windows)])
+        return minute_of(now - longest_s * (1 + SLACK)) - 1
 
 
 def most_of(windows: Sequence[QuotaWindow], span_s: float) -> int:

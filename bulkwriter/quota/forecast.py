@@ -92,6 +92,10 @@ class Spending:
         other._counts = {kind: counts.copy() for kind, counts in self._counts.items()}
         return other
 
+    def set_clock(self, epoch: float | None, spread_s: float) -> None:
+        """What the server's clocks show now."""
+        self.epoch, self.spread_s = epoch, spread_s
+
     def kept(self, part: float, windows: Sequence[QuotaWindow]) -> float:
         """Under which minute a part of one is counted: that part where one of `windows` begins, else all of it."""
         for window in windows:
