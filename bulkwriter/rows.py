@@ -17,7 +17,7 @@ from typing import Final
 
 import orjson
 
-from .model import BadRow, FieldError
+from .model import BadRow, FieldError, Named
 
 AppendRow = tuple[int, int | None, int | None, int | None, int, str | None]
 """A new row: seq, the two ids (None, None where the row is no pair), line, state, detail."""
@@ -59,6 +59,11 @@ class RecordStep(IntEnum):
 ABSENT_REFUSED: Final = "absent_refused"
 """Beside the words of steps in their totals: how many of `ABSENT` were looks at refused pairs."""
 
+DELETED: Final = "then deleted by an undo"
+"""What the detail of an undone row ends with where an undo has deleted its record."""
+OLDER: Final = "older"
+"""The word of a `LOST` step: the reply named a record that may be older than its request."""
+
 StepRow = tuple[int, float, int, int | None, str | None, int | None, int | None, float | None, float | None]
 """A step in the way of one record: seq, time (epoch seconds), `RecordStep`, HTTP status, word, record id, state, how
 long the attempt took and which wait the server asked for (seconds).
@@ -75,14 +80,15 @@ def outcome_detail(errors: Sequence[FieldError], message: str) -> str:
     return orjson.dumps({"errors": [tuple(error) for error in errors], "message": message}).decode()
 
 
-def doubt_detail(message: str, floor: int | None) -> str:
-    """The `detail` of a doubt: its reason, and the floor of its intent."""
-    return orjson.dumps({"message": message, "floor": floor}).decode()
+def doubt_detail(message: str, floor: int | None, named: Named | None = None) -> str:
+    """The `detail` of a doubt: its reason, the floor of its intent, and what its reply named."""
+    more = {"named": tuple(named)} if named else {}  # orjson takes no named tuple
+    return orjson.dumps({"message": message, "floor": floor, **more}).decode()
 
 
 def undone_detail(record_id: int, *, is_deleted: bool) -> str:
     """The `detail` of a pair whose record an undo has deleted, or found gone."""
-    how = "then deleted by an undo" if is_deleted else "an undo found it gone"
+    how = DELETED if is_deleted else "an undo found it gone"
     message = f"undone: record {record_id} was created by this run, and {how}"
     return orjson.dumps({"undone": record_id, "message": message}).decode()
 

@@ -21,7 +21,7 @@ import click
 
 from ..errors import Exit, UsageError
 from ..model import ID_MAX, SINGLE_SEQ, Fault, State, iso
-from ..rows import RecordStep, text_of
+from ..rows import OLDER, RecordStep, text_of
 from ..shell import join, operand
 from . import describe, journals, options
 from .stdout import put
@@ -146,6 +146,8 @@ def sentence(step: StoredStep) -> str:
             return f"not sent: {why}"
         case RecordStep.STOPPED:
             return f"sent; {came}{took}: not applied, since a setting, the token or a role was wrong"
+        case RecordStep.LOST if step.word == OLDER:
+            return f"sent; {came}{took}, with a record that may be an older one, so it was in doubt"
         case RecordStep.LOST:
             return f"sent; {came}{took}: it may have been applied, so it was in doubt"
         case RecordStep.REFUSED:

@@ -17,6 +17,10 @@ Then the pair was surely not applied, and it may be sent again.
 An undo may have been killed while it deleted a record.  For such a record "there" counts no earlier than "not there":
 the server may apply the DELETE late, or a list may not show it yet.
 
+A reply may have named a record that is not above the pair's floor (`named`).  Its record shows whether it is older
+than the request (`listing.baseline`), so such a doubt is looked up soon: `list_lag_s` after the reply.  That look finds
+the record, or it does not count.
+
 A refused pair (`refusals`) waits here as well.  It was surely not applied, but perhaps a record of it is the reason for
 the refusal.  That record was there before the refusal, so one look begun `list_lag_s` after it tells.
 
@@ -32,7 +36,7 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final
 
-from ..model import Intent
+from ..model import Intent, Named
 
 STALE_MOST: Final = 1_000
 """The heap is rebuilt when it has twice as many entries as there are doubts, and so many more."""
@@ -50,6 +54,8 @@ class Doubt:
     is_refused: bool = False
     is_being_deleted: bool = False  # a DELETE of its record may be on its way
     reason: str = ""
+    named: Named | None = None  # what the reply named
+    is_looked_up: bool = True  # False: its first look need not wait
 
 
 class Doubts:
@@ -79,12 +85,13 @@ class Doubts:
 
     def park(
         self, intent: Intent, ended_at: float, *, is_refused: bool = False, is_being_deleted: bool = False,
-        reason: str = "",
+        reason: str = "", named: Named | None = None,
     ) -> None:  # fmt: skip
         """Take a pair in doubt; a later attempt's doubt replaces an earlier one's."""
         doubt = self._doubts[intent.seq] = Doubt(
-            intent, ended_at, is_refused=is_refused, is_being_deleted=is_being_deleted, reason=reason
-        )
+            intent, ended_at, is_refused=is_refused, is_being_deleted=is_being_deleted, reason=reason, named=named,
+            is_looked_up=named is None,
+        )  # fmt: skip
         self.parked_at = ended_at
         self._enqueue(doubt)
 
@@ -94,7 +101,7 @@ class Doubts:
 
     def due_at(self, doubt: Doubt) -> float:
         """The earliest begin of a look that brings this doubt forward even if it finds nothing."""
-        if doubt.is_refused:
+        if doubt.is_refused or not doubt.is_looked_up:
             return doubt.ended_at + self._lag_s
         if doubt.absent_at is None:
             return doubt.ended_at + self._wait_s
@@ -133,6 +140,10 @@ class Doubts:
         before.
         """
         if self._doubts.get(doubt.intent.seq) is not doubt or began_at < self.due_at(doubt):
+            return False
+        if not doubt.is_looked_up:
+            doubt.is_looked_up = True
+            self._enqueue(doubt)
             return False
         if doubt.absent_at is None and not doubt.is_refused:
             doubt.absent_at = ended_at

@@ -49,9 +49,9 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
-from ..model import Intent, State, Verdict
+from ..model import Intent, Named, State, Verdict
 from ..rows import STATE_ALONE, SettleRow, doubt_detail, outcome_detail
 from .doubts import Doubts
 from .refusals import Refusals
@@ -60,7 +60,7 @@ PENDING, INTENT, IN_DOUBT = int(State.PENDING), int(State.INTENT), int(State.IN_
 EXISTING, FAILED = int(State.EXISTING), int(State.FAILED)
 SURELY_NOT_APPLIED: Final = frozenset({PENDING, FAILED})
 """States that claim it.  The claim may come from a lane out of step, and then it is not trusted."""
-NONE: Final[Mapping[int, str]] = MappingProxyType({})
+NONE: Final[Mapping[int, Any]] = MappingProxyType({})
 OUT_OF_STEP: Final = "the connection that answered for it was out of step"
 
 
@@ -86,6 +86,8 @@ class Pairs:
         self.refusals = Refusals(self.doubts, self.answered)
         self.released: list[Intent] = []
         self._causes: dict[int, str] = {}
+        self.named: dict[int, int] = {}
+        """Record ids that replies have named, by the seqs of pairs that no look has found since."""
         self.asked: dict[int, Intent] = {}
         """Recalled pairs for which the journal must say whether their row is `pending`."""
         self._rows: list[SettleRow] = []
@@ -114,16 +116,17 @@ class Pairs:
         *,
         being_deleted: Container[int] = (),
         causes: Mapping[int, str] = NONE,
+        named: Mapping[int, Named] = NONE,
     ) -> None:
         """Take the pairs that an earlier start left in doubt.
 
-        `being_deleted` has the seqs of pairs whose records an undo was deleting.  `causes` has the journal's reasons by
-        seq.
+        `being_deleted` has the seqs of pairs whose records an undo was deleting.  By seq `causes` has the journal's
+        reasons, and `named` what replies named.
         """
         for intent in intents:
-            reason = causes.get(intent.seq, "")
+            reason, is_being_deleted = causes.get(intent.seq, ""), intent.seq in being_deleted
             self._note_cause(intent, reason)
-            self.doubts.park(intent, now, is_being_deleted=intent.seq in being_deleted, reason=reason)
+            self.doubts.park(intent, now, is_being_deleted=is_being_deleted, reason=reason, named=named.get(intent.seq))
 
     def next(self) -> Intent:
         """Take the pair to be sent next.  It is in flight from now on."""
@@ -171,10 +174,12 @@ class Pairs:
             return True
         return self.refusals.take(intent, row, verdict, now, can_look=can_look)
 
-    def lost(self, intent: Intent, reason: str, now: float) -> None:
-        """The attempt may have been applied."""
+    def lost(self, intent: Intent, reason: str, now: float, named: Named | None = None) -> None:
+        """The attempt may have been applied, or what its reply `named` was there before."""
         del self.in_flight[intent.seq]
-        self._doubt(intent._replace(attempts=intent.attempts + 1), reason, now)
+        if named:
+            self.named[intent.seq] = named.record_id
+        self._doubt(intent._replace(attempts=intent.attempts + 1), reason, now, named)
 
     def recalled(self, told: Iterable[tuple[Intent, int]], now: float, *, floor: int | None) -> None:
         """A lane was out of step.  `told` has each pair that it told of, and the state that it told: `pending` for
@@ -194,7 +199,9 @@ class Pairs:
             elif seq in self.refusals:
                 self._doubt(self.refusals.recalled(seq), OUT_OF_STEP, now)
             elif doubt := self.doubts.get(seq):
-                self.doubts.park(doubt.intent, now, is_being_deleted=doubt.is_being_deleted, reason=doubt.reason)
+                self.doubts.park(
+                    doubt.intent, now, is_being_deleted=doubt.is_being_deleted, reason=doubt.reason, named=doubt.named
+                )
             elif state != PENDING or queued.get(seq) in SURELY_NOT_APPLIED:
                 self._recalled.add(seq)
                 self._doubt(intent, OUT_OF_STEP, now)
@@ -209,6 +216,7 @@ class Pairs:
             self.refusals.found(intent.seq, record_id)
         else:
             self._causes.pop(intent.seq, None)
+            self.named.pop(intent.seq, None)
             # An intent of a dead process has no attempt counted, and its record shows that there was one.
             self.answered(intent, (intent.seq, int(state), max(intent.attempts, 1), record_id, None, None))
 
@@ -316,11 +324,11 @@ class Pairs:
             self.ready.extend(kept)
             self.released[:] = [intent for intent in self.released if intent.seq not in seqs]
 
-    def _doubt(self, intent: Intent, reason: str, now: float) -> None:
+    def _doubt(self, intent: Intent, reason: str, now: float, named: Named | None = None) -> None:
         self._note_cause(intent, reason)
-        detail = doubt_detail(reason, intent.floor)
+        detail = doubt_detail(reason, intent.floor, named)
         self.answered(intent, (intent.seq, IN_DOUBT, intent.attempts, None, None, detail))
-        self.doubts.park(intent, now, reason=reason)
+        self.doubts.park(intent, now, reason=reason, named=named)
 
     def _note_cause(self, intent: Intent, reason: str) -> None:
         """Keep the reason for a doubt if no further attempt would give another one."""

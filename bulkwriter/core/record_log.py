@@ -23,7 +23,7 @@ from typing import Final
 
 from ..metrics import add_bounded
 from ..model import Fault, Intent, Reply, Verdict, VerdictKind
-from ..rows import ABSENT_REFUSED, RecordStep, StepRow
+from ..rows import ABSENT_REFUSED, OLDER, RecordStep, StepRow
 from .measured import property_in
 from .rulings import PairEvent
 
@@ -91,6 +91,11 @@ class RecordLog:
         """The reply told a record id that another reply had told before."""
         add_bounded(self.causes, SHIFTED)
         self._add(seq, RecordStep.LOST, now, word=SHIFTED, took_s=took_s)
+
+    def named(self, seq: int, now: float, *, status: int, took_s: float) -> None:
+        """The reply named a record that may be older than its request."""
+        add_bounded(self.causes, OLDER)
+        self._add(seq, RecordStep.LOST, now, status=status, word=OLDER, took_s=took_s)
 
     def recalled(self, seqs: Iterable[int], now: float) -> None:
         for seq in seqs:

@@ -1,8 +1,15 @@
-"""The state of the server when a run began.  Before anything is deleted it tells the run's records from older ones.
+"""Whether a record is older than the run, or than a request of it: by its id and by its CreatedOn.
 
 A server may answer the second POST of a pair with the id of the record that was there before.  That reply looks like a
-creation, so the journal says `created`.  With `--existing skip` nobody had looked before.  `undo` and `verify --repair`
-must not delete such a record.
+creation.  While ids rise, its id shows what it is: the run knew that id, or a higher one, before it sent the request.
+Where ids do not rise, the id shows nothing.  So such a pair is in doubt until a look shows its record (`is_newer`):
+
+    CreatedOn clearly before the request was sent         older, so the pair was there
+    CreatedOn not before that in any zone                 the run's, and ids do not rise
+    else                                                  not known by the clock; it is as the ids of all replies say
+
+Before anything is deleted, `Baseline` tells the run's records from those that were there when the run began.  With
+`--existing skip` nobody had looked before.  `undo` and `verify --repair` must not delete an older record.
 
     id above the highest id of that time                      the run's, whatever any clock says
     CreatedOn not after that of a record of that time         older, by the server's own clock
@@ -36,6 +43,8 @@ MARGIN_S: Final = 10.0
 """How far the clock of CreatedOn may lag behind the clock of the server's `Date`."""
 ZONES_S: Final = 12 * 3_600.0
 """No place on earth is further behind UTC."""
+EAST_S: Final = 14 * 3_600.0
+"""No place on earth is further ahead of UTC."""
 STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|[+-]\d\d:?\d\d))?", re.ASCII)
 
 
@@ -78,8 +87,22 @@ class Baseline:
         return made_at <= max(self.newest_on or 0.0, (self.at or 0.0) - MARGIN_S)
 
 
+def is_newer(created_on: object, sent_at: float) -> bool | None:
+    """Whether a record was made after its request was sent, as far as its CreatedOn shows; None: not known."""
+    span = span_of(created_on)
+    if span is None or span[0] <= sent_at - MARGIN_S < span[1]:
+        return None
+    return span[0] > sent_at - MARGIN_S
+
+
 def latest(stamp: object) -> float | None:
     """The last instant that this text can mean (epoch seconds), or None if it is no time."""
+    span = span_of(stamp)
+    return span[1] if span else None
+
+
+def span_of(stamp: object) -> tuple[float, float] | None:
+    """The first and the last instant that this text can mean (epoch seconds), or None if it is no time."""
     match = STAMP.fullmatch(stamp) if isinstance(stamp, str) else None
     if match is None:
         return None
@@ -89,5 +112,6 @@ def latest(stamp: object) -> float | None:
         return None
     blur_s = 1.0 if match[1] else 60.0
     if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC).timestamp() + blur_s + ZONES_S
-    return moment.timestamp() + blur_s
+        at = moment.replace(tzinfo=UTC).timestamp()
+        return at - EAST_S, at + blur_s + ZONES_S
+    return moment.timestamp(), moment.timestamp() + blur_s

@@ -7,7 +7,8 @@ highest first, and cut where the sum of calls is least:
     calls(k) = 1 + min(newest id - floor of doubt k, most) // 1000  for the first k,  + 1 for each of the rest
 
 The difference of ids bounds the number of records above a floor where ids are dense.  Where they are not, `most` bounds
-it: the records that this run can have made.  A doubt without a floor, and a refused pair, always has its own list.
+it: the records that this run can have made.  A doubt without a floor, one whose reply named a record below it, and a
+refused pair always have their own lists.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .lists import PAGE_SIZE
 
 def plan_look(batch: Sequence[Doubt], *, newest_id: int, most: int) -> tuple[list[Doubt], list[Doubt]]:
     """(doubts to find among the newest records, doubts to look up one by one)."""
-    floored = [d for d in batch if d.intent.floor is not None and not d.is_refused]
+    floored = [d for d in batch if d.intent.floor is not None and not d.is_refused and not d.named]
     floored.sort(key=floor_of, reverse=True)
     best_calls, best = len(floored), 0
     for k, doubt in enumerate(floored, start=1):

@@ -17,12 +17,12 @@ Not here: when it is time to look, and what follows from what was seen (`looks`)
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from ..clocks import Clocks
 from ..core.doubts import Doubt
-from ..net.api import NOBODY, ListPage, Record
+from ..net.api import NOBODY, ListedRecord, ListPage, Record
 from .lister import StaleList
 from .lists import Filters, GetPage, ListFailed, Outrun, is_newest_first, scan, top_page
 from .visibility import Hidden, Visibility, wanted_of
@@ -36,8 +36,8 @@ WITNESSES_PER_ID: Final = 2
 
 Own = Mapping[int, tuple[int, int]]
 """Records of the run, by id, that lists had to show before the look began."""
-Seen = dict[tuple[int, int], int]
-"""Record id by pair, of the pairs that a look found."""
+Seen = dict[tuple[int, int], ListedRecord]
+"""The record of each pair that a look found."""
 
 
 class Looked(NamedTuple):
@@ -91,12 +91,13 @@ class LookReader:
         seen: Seen = {}
         orphans: set[Record] = set()
 
-        def take(records: list[Record]) -> None:
-            self._visibility.note_shown(records, ids)
-            for record_id, pair in records:
+        def take(page: ListPage) -> None:
+            self._visibility.note_shown(page.records, ids)
+            for record in listed(page):
+                record_id, pair, _ = record
                 unseen.pop(record_id, None)
                 if pair in wanted and record_id > wanted[pair]:
-                    seen[pair] = min(record_id, seen.get(pair, record_id))
+                    seen[pair] = min(record, seen.get(pair, record), key=record_id_of)
                 elif NOBODY in pair:
                     orphans.add((record_id, pair))
 
@@ -118,9 +119,9 @@ class LookReader:
             if witness or own:
                 await self._check_top(batch, witness, own)
             for doubt in batch:
-                record_id = await self._one(doubt.intent.pair, doubt.intent.floor or 0)
-                if record_id:
-                    seen[doubt.intent.pair] = record_id
+                record = await self._one(doubt)
+                if record:
+                    seen[doubt.intent.pair] = record
                 elif own and doubt.absent_at is not None:
                     await self._see(doubt.intent.pair, own)
                 count += 1
@@ -148,31 +149,35 @@ class LookReader:
             for record_id, its_pair in witnesses[:WITNESSES_PER_ID]:
                 if self._visibility.is_seen(axis, pair[axis]):
                     break
-                shown: list[Record] = []
-                await scan(self._showing(shown.extend), self._filters_of(its_pair), sleep=self._sleep)
+                pages: list[ListPage] = []
+                await scan(self._showing(pages.append), self._filters_of(its_pair), sleep=self._sleep)
+                shown = [record for page in pages for record in page.records]
                 self._visibility.note_shown(shown, wanted_of([pair]))
                 if record_id not in {i for i, _ in shown}:
                     self._visibility.note_hidden([(record_id, its_pair)])
 
-    async def _one(self, pair: tuple[int, int], floor: int) -> int | None:
-        """The id of the pair's first record above the floor, or of any, or None."""
-        ids: list[int] = []
+    async def _one(self, doubt: Doubt) -> ListedRecord | None:
+        """The pair's record that its reply named, else its first one above the floor, else its first one, or None."""
+        pair, floor = doubt.intent.pair, doubt.intent.floor or 0
+        own: list[ListedRecord] = []
         orphans: set[Record] = set()
 
-        def take(records: list[Record]) -> None:
-            ids.extend(record_id for record_id, its_pair in records if its_pair == pair)
-            orphans.update(record for record in records if NOBODY in record[1])
+        def take(page: ListPage) -> None:
+            own.extend(record for record in listed(page) if record.pair == pair)
+            orphans.update(record for record in page.records if NOBODY in record[1])
 
         try:
             await scan(self._showing(take), self._filters_of(pair), sleep=self._sleep)
         except StaleList:
-            if not ids:
+            if not own:
                 raise
-        if not ids and may_be(orphans, pair, floor):
+        if not own and may_be(orphans, pair, floor):
             raise ListFailed("the list of a pair shows a record that names no pair")
-        return min([i for i in ids if i > floor] or ids, default=None)
+        wanted = [record for record in own if doubt.named and record.record_id == doubt.named.record_id]
+        above = [record for record in own if record.record_id > floor]
+        return min(wanted or above or own, key=record_id_of, default=None)
 
-    def _showing(self, take: Callable[[list[Record]], None]) -> GetPage:
+    def _showing(self, take: Callable[[ListPage], None]) -> GetPage:
         """A `GetPage` that takes what each page shows.
 
         A record that is shown is there, also where its page is too old to tell what is not, or is passed over.
@@ -182,12 +187,22 @@ class LookReader:
             try:
                 page = await self._get_page(filters, number)
             except StaleList as stale:
-                take(stale.page.records)
+                take(stale.page)
                 raise
-            take(page.records)
+            take(page)
             return page
 
         return get_page
+
+
+def listed(page: ListPage) -> Iterator[ListedRecord]:
+    """The records of a page with their CreatedOn, where the page has it."""
+    dates = page.created_on or [None] * len(page.records)
+    return (ListedRecord(*record, date) for record, date in zip(page.records, dates, strict=True))
+
+
+def record_id_of(record: ListedRecord) -> int:
+    return record.record_id
 
 
 def may_be(orphans: Iterable[Record], pair: tuple[int, int], floor: int) -> bool:

@@ -22,7 +22,7 @@ from ..clocks import Clocks
 from ..core.doubts import Doubt, Doubts
 from ..events import DoubtsSettled, Event, LookFailed, Note
 from ..model import Intent
-from ..net.api import Record
+from ..net.api import ListedRecord, Record
 from .lists import Filters, GetPage, ListFailed, Outrun
 from .look_plan import plan_look
 from .look_reader import Looked, LookReader
@@ -46,7 +46,7 @@ SHORTEST_PAUSE_S: Final = 0.1
 class Settling(Protocol):
     """What the engine does with a doubt that is settled, and what it knows."""
 
-    def found(self, intent: Intent, record_id: int, ended_at: float) -> None: ...
+    def found(self, doubt: Doubt, record: ListedRecord) -> None: ...
     def absent(self, intent: Intent) -> None: ...
     def newest_id(self) -> int | None: ...
     def witness_id(self) -> int: ...
@@ -263,14 +263,14 @@ class Looker:
         found = absent = released = 0
         for i, doubt in enumerate(batch):
             intent = doubt.intent
-            record_id = looked.seen.get(intent.pair)
-            if intent.seq not in self.doubts or (record_id is None and i >= looked.whole):
+            record = looked.seen.get(intent.pair)
+            if intent.seq not in self.doubts or (record is None and i >= looked.whole):
                 continue
-            if record_id is not None:
+            if record:
                 if self.doubts.seen(doubt, began_at=began_at):
                     self._visibility.own.pop(intent.seq, None)
                     found += not doubt.is_refused
-                    self._settling.found(intent, record_id, doubt.ended_at)
+                    self._settling.found(doubt, record)
             elif doubt.absent_at is not None and self._visibility.may_hide(intent.pair):
                 continue  # `_look` will tell
             elif self.doubts.not_seen(doubt, began_at=began_at, ended_at=looked.ended_at):

@@ -69,6 +69,7 @@ FAULT_WORDS: Final = {
     "encoded": "a reply in an encoding nobody asked for",
     "cancelled": "given up before the reply",
     "shifted": "a connection out of step",
+    "older": "the reply names a record that may be older",
     "other": "other causes",
 }
 """Causes of lost attempts, in words."""

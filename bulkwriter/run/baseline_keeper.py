@@ -42,7 +42,5 @@ class BaselineKeeper:
         """Keep the baseline, durably, if this start has one.  `floor`: the highest record id, if known."""
         if self._is_watching:
             self._is_watching = False
-            quotas = self._ports.quotas
-            at = quotas.exchanges.wall() if quotas else self._ports.wall()
-            text = Baseline(at, floor, self._newest_on).text()
+            text = Baseline(self._ports.server_wall(), floor, self._newest_on).text()
             await self._ports.store.run(lambda journal: journal.meta_set(BEGAN, text))

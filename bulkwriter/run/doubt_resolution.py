@@ -12,16 +12,25 @@ and when looks are made (`listing.looks`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
+from ..core.doubts import Doubt
 from ..core.pairs import Pairs
 from ..core.record_log import RecordLog
 from ..core.retry import RetryBudget
+from ..events import Note
+from ..listing.baseline import is_newer
 from ..model import Intent, State
-from ..net.api import Record
+from ..net.api import ListedRecord, Record
 from .admission import Admission
 from .ports import Store
 from .record_ids import RecordIds
 from .run_loop import RunLoop
+
+WERE_THERE: Final = (
+    "the server answers creations with records that were there before, by their ids and times; these pairs are "
+    "told as existing, and undo leaves their records"
+)
 
 
 class DoubtResolution:
@@ -46,6 +55,7 @@ class DoubtResolution:
         self._clock = clock
         self.budget = RetryBudget()
         self._settled = 0
+        self._has_told = False
         self._seen: tuple[int, float, bool] | None = None
         self.is_source_ended = True
         """Whether no source is being taken that may bring more pairs."""
@@ -63,20 +73,36 @@ class DoubtResolution:
 
     # what looks tell
 
-    def found(self, intent: Intent, record_id: int, ended_at: float) -> None:
-        """A record of the pair is there: ours if its id is above the floor, or if a check before had not found it.
-
-        What was there before is not above the floor, even where ids do not rise; then ours may be below it, too.
-        """
-        is_above = intent.floor is not None and record_id > intent.floor
-        is_known = intent.floor is not None and self._ids.are_rising
-        is_ours = is_above if is_known else is_above or self._is_checked
+    def found(self, doubt: Doubt, record: ListedRecord) -> None:
+        """A record of the pair is there."""
+        intent = doubt.intent
+        is_ours = self._is_ours(doubt, record)
+        if doubt.named and not is_ours and not self._has_told:
+            self._has_told = True
+            self._run.tell(Note(WERE_THERE))
         if is_ours and intent.seq not in self._pairs.refusals:
-            for event in self._admission.found(self._clock(), ended_at):
+            for event in self._admission.found(self._clock(), doubt.ended_at):
                 self._run.tell(event)
-        self._log.found(intent.seq, record_id, self._clock())
-        self._pairs.found(intent, record_id, State.CREATED if is_ours else State.EXISTING)
+        self._log.found(intent.seq, record.record_id, self._clock())
+        self._pairs.found(intent, record.record_id, State.CREATED if is_ours else State.EXISTING)
         self._run.soon()
+
+    def _is_ours(self, doubt: Doubt, record: ListedRecord) -> bool:
+        """Ours if its id is above the floor, or if it is newer than the request that named it.
+
+        Where ids do not rise, ours may be below the floor, too: if a check before had not found it, or the server had
+        told of its creation.
+        """
+        floor, named = doubt.intent.floor, doubt.named
+        if floor is not None and record.record_id > floor:
+            return True
+        if named:
+            is_new = is_newer(record.created_on, named.at)
+            self._ids.judge(is_new=is_new)
+            if is_new is not None:
+                return is_new
+        is_known = floor is not None and self._ids.are_rising
+        return not is_known and (self._is_checked or named is not None)
 
     def absent(self, intent: Intent) -> None:
         """Looks saw no record of the pair."""

@@ -104,7 +104,7 @@ class Engine:
         rulings = Rulings(settings, has_quotas=ports.quotas is not None, create_role=ports.entity.create_role)
         self.sender = Sender(
             run, pairs, admission, token_refresh, rulings, ids, stats, looker, log,
-            timeout_s=settings.timeout_s, clock=clock, wall=ports.wall,
+            timeout_s=settings.timeout_s, clock=clock, wall=ports.server_wall,
         )  # fmt: skip
         deliveries = deliveries_for(run, stats)
         baseline = BaselineKeeper(ports, stored)
@@ -142,7 +142,9 @@ class Engine:
             ports.warm_start.restore(self)
         self.known.adopt(stored.doubts)
         ended_at = ports.clock() + stored.in_doubt_for_s
-        self.pairs.adopted(stored.doubts, ended_at, being_deleted=stored.being_deleted, causes=stored.causes)
+        self.pairs.adopted(
+            stored.doubts, ended_at, being_deleted=stored.being_deleted, causes=stored.causes, named=stored.named
+        )
         if stored.doubts:
             self.sender.log.adopted([intent.seq for intent in stored.doubts], ports.clock())
             tell(DoubtsParked(len(stored.doubts), "an earlier start had sent them or was about to"))

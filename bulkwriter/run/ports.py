@@ -19,7 +19,7 @@ from ..clocks import Clocks
 from ..core.dedupe import IdSet
 from ..entities import Entity
 from ..listing.lists import Filters
-from ..model import Intent, Rows, State
+from ..model import Intent, Named, Rows, State
 from ..net.api import Api, ListPage
 from ..net.auth import TokenSource
 from ..quota.gate import Quotas
@@ -89,6 +89,11 @@ class Ports:
     def wall(self) -> Callable[[], float]:
         return self.clocks.wall
 
+    @property
+    def server_wall(self) -> Callable[[], float]:
+        """The time of the server, in epoch seconds, where replies have told it; else that of this machine."""
+        return self.quotas.exchanges.wall if self.quotas else self.wall
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
@@ -101,6 +106,8 @@ class Stored:
     """Seqs of doubts whose records an undo was deleting when it was killed."""
     causes: dict[int, str] = field(default_factory=dict)
     """Why doubts are doubts, by seq, where that is known."""
+    named: dict[int, Named] = field(default_factory=dict)
+    """Records that may be older than their requests, by the seqs of the doubts whose replies named them."""
     has_rising_ids: bool = True
     in_doubt_for_s: float = 0.0
     """Requests of an earlier holder may still be on their way for so long; looks for its doubts count from then.  Below

@@ -3,9 +3,11 @@
 An id that comes twice shows a lane that answers out of step.  The highest known id is a *floor*: if the server gives
 rising ids, the record of a pair that is sent later has a higher id.
 
-Whether ids rise is watched.  Each id that is not above the floor of its pair is counted.  Once there are more than
-`MOST_BELOW` of them, and more than one in `SHARE` of all, ids count as not rising, and an id below a floor tells
-nothing.  A few such ids may occur on any server, when the replies of a lane out of step went to the wrong pairs.
+An id that is not above the floor of its pair may be that of a record which was there before.  Such a pair is looked up.
+Whether ids rise is watched: each such id is counted, unless its record turns out to be an older one.  If there are more
+than `MOST_BELOW` of them at a look, and more than one in `SHARE` of all, ids count as not rising, and an id below a
+floor tells nothing.  A few such ids may occur on any server, when the replies of a lane out of step went to the wrong
+pairs.
 """
 
 from __future__ import annotations
@@ -36,30 +38,38 @@ class RecordIds:
         """The highest id of this process, if it is above those of earlier ones; else 0."""
         return self.newest if self.newest > self._newest_given else 0
 
-    def add_all(self, ids: list[int], floors: list[int | None]) -> list[int]:
-        """Take the ids given to pairs with these floors.  Return the ascending indexes of those given before."""
-        again = self._see_all(ids)
+    def add_all(self, ids: list[int], floors: list[int | None]) -> tuple[list[int], list[int]]:
+        """Take the ids given to pairs with these floors.  Return the ascending indexes of those given before, and
+        those of ids that are not above their floors, while ids rise.
+        """
+        again: list[int] = self._see_all(ids)
+        below: list[int] = []
         known = set(floors)
         if not again and None not in known and min(ids) > max(cast(set[int], known)):  # nearly always
             self._checked += len(ids)
             self.newest = max(self.newest, *ids)
-            return again
+            return again, below
         for at, (record_id, floor) in enumerate(zip(ids, floors, strict=True)):
             if again and at in again:
                 continue
             if floor is not None:
                 self._checked += 1
                 if record_id <= floor:
-                    self._watch()
+                    self._below += 1
+                    below.append(at)
             if record_id > self.newest:
                 self.newest = record_id
-        return again
+        return again, below if self.are_rising else []
 
     def begin_at(self, floor: int | None) -> None:
         """Set the floor from before the first write of this process."""
         self.run_floor = floor
 
-    def _watch(self) -> None:
-        self._below += 1
-        if self._below > MOST_BELOW and self._below * SHARE > self._checked:
+    def judge(self, *, is_new: bool | None) -> None:
+        """A look showed the record of an id that was not above its floor: whether it is newer than its request, or None
+        where that is not known.
+        """
+        if is_new is False:
+            self._below = max(0, self._below - 1)
+        elif self._below > MOST_BELOW and self._below * SHARE > self._checked:
             self.are_rising = False

@@ -37,7 +37,7 @@ from ..core.rulings import PairEvent, Ruling, Rulings
 from ..core.stats import Stats
 from ..events import LaneShifted, SameRejections
 from ..listing.looks import Looker
-from ..model import SINGLE_SEQ, Fault, Intent, Reply, State, Verdict, VerdictKind
+from ..model import SINGLE_SEQ, Fault, Intent, Named, Reply, State, Verdict, VerdictKind
 from ..quota.gate import CONTENDED_S, TURN_S
 from ..rows import SettleRow, outcome_detail, text_of
 from .admission import Admission
@@ -46,7 +46,9 @@ from .record_ids import RecordIds
 from .run_loop import RunLoop
 from .token import TokenRefresh
 
-PENDING, CREATED, REJECTED = int(State.PENDING), int(State.CREATED), int(State.REJECTED)
+PENDING, CREATED, EXISTING, REJECTED = (
+    int(State.PENDING), int(State.CREATED), int(State.EXISTING), int(State.REJECTED),
+)  # fmt: skip
 
 
 class Created(NamedTuple):
@@ -201,8 +203,12 @@ class Sender:
     def _settle(self, created: Created, status: int, now: float) -> None:
         """Each of these replies proves that a record was created.  Rows come first: no bug behind them can lose one."""
         lanes, intents, ids = created
-        repeated = self._record_ids.add_all(ids, [intent.floor for intent in intents])
-        again = [(lanes.pop(at), intents.pop(at), ids.pop(at)) for at in reversed(repeated)]
+        repeated, below = self._record_ids.add_all(ids, [intent.floor for intent in intents])
+        named: list[tuple[LaneLike, Intent, int]] = []
+        again: list[tuple[LaneLike, Intent, int]] = []
+        for at in sorted((*repeated, *below), reverse=True) if repeated or below else ():
+            one = lanes.pop(at), intents.pop(at), ids.pop(at)
+            (named if at in below or self._pairs.named.get(one[1].seq) == one[2] else again).append(one)
         rows: list[SettleRow] = [
             (seq, CREATED, attempts + 1, record_id, status, None)
             for (seq, _, attempts, _, _), record_id in zip(intents, ids, strict=True)
@@ -210,10 +216,14 @@ class Sender:
         self._pairs.answered_all(intents, rows)
         for lane, (seq, (first, second), attempts, _, _) in zip(lanes, intents, strict=True):
             lane.history.frombytes(NOTE(seq, first, second, attempts + 1 << 4 | CREATED))
-        self.lanes.freed.extend(lanes)
         together = Counter([lane.sent_at for lane in lanes])
         self.stats.created_all(together, now)
-        self._admission.ended(len(lanes) + len(again))
+        self._admission.ended(len(lanes) + len(named) + len(again))
+        for one in named:
+            self._named(*one, status, now)
+            lanes.append(one[0])
+            together[one[0].sent_at] += 1
+        self.lanes.freed.extend(lanes)
         if lanes:
             for event in self._admission.created(now, together):
                 self._run.tell(event)
@@ -270,6 +280,20 @@ class Sender:
                 self._run.end_source(error)
         elif count := self._rulings.refused_single(status, verdict, created=created):
             self._run.tell(SameRejections(count, escaped(text_of(verdict.errors, verdict.message))))
+
+    def _named(self, lane: LaneLike, intent: Intent, record_id: int, status: int, now: float) -> None:
+        """The record that the reply names may be an older one: its id is not above the floor.  If it names the same one
+        again for the same pair, whose lists do not show it, then it was there before this request.
+        """
+        self.stats.count(VerdictKind.IN_DOUBT, now - lane.sent_at)
+        self.stats.heard(Reply(status))
+        if self._pairs.named.pop(intent.seq, None) == record_id:
+            row = intent.seq, EXISTING, intent.attempts + 1, record_id, status, None
+            self._pairs.answered(intent, row)
+            return
+        self.log.named(intent.seq, now, status=status, took_s=now - lane.sent_at)
+        reason = f"the reply names record {record_id}, which is not newer than those known before"
+        self._pairs.lost(intent, reason, now, Named(record_id, self._wall() - (now - lane.sent_at)))
 
     def _repeated(self, lane: LaneLike, intent: Intent, record_id: int, status: int, now: float) -> None:
         """A known id came again.  A reply does not name its request, so this is the only sign of a lane out of step."""

@@ -16,6 +16,8 @@ Table `pair` has one row for each record of the source.  No row is deleted, but 
                                 left out if it is the same text
                  an intent      {"floor": …}, also in a doubt: the highest record id on the server that was known
                                 before the request; a newer record of the pair was made by this run
+                 a doubt        {"message": …, "floor": …, "named": [record id, when]}; `named` only where the reply
+                                named a record that is not above the floor: its id, and when the request was sent
                  an undone row  {"undone": …, "message": …}: pending again, since an undo deleted this record of it
 
 View `outcome` shows the same with states in words.  It shows an intent as `in_doubt`, since only its sender knows more.
@@ -30,7 +32,7 @@ Table `meta` has a key and a value (text) a row.  Values marked JSON are JSON.
     origin               JSON: the path of the source and how it was read; see store/starts.py
     source, last_start   JSON: the number of rows; when and why the last start ended; see store/starts.py
     pruned               JSON: how many settled rows of single pairs were dropped; see store/pruned.py
-    undone               JSON: when the last undo was, after which start, and how many records it deleted
+    undone               JSON: when the last undo was, after which start, and how many records were deleted
     has_rising_ids       "no" once a newer record had a lower id
     began                JSON: the state of the server when the run began; see listing/baseline.py
     steps_left_out       how many steps of records are not in table `step`
@@ -72,7 +74,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from ..model import FieldError, Pair, State, column_key
+from ..model import FieldError, Named, Pair, State, column_key
 from ..rows import text_of
 
 APPLICATION_ID: Final = 0x62776A6C  # "bwjl"
@@ -156,6 +158,7 @@ class ExportRow(NamedTuple):
     raw: str
     floor: int | None
     undone: int | None = None
+    named: Named | None = None
 
 
 EXPORT_COLUMNS: Final = "seq, line, id_a, id_b, state, attempts, record_id, http_status, detail"
@@ -177,6 +180,7 @@ class Detail(NamedTuple):
     raw: str = ""
     floor: int | None = None
     undone: int | None = None
+    named: Named | None = None
 
 
 NOTHING_TOLD: Final = Detail()
@@ -189,7 +193,8 @@ def read_detail(text: str | None) -> Detail:
     parts = parsed_detail(text)
     errors = tuple(FieldError(*error) for error in parts.get("errors", ()))
     said = parts.get("reason") or parts.get("message", "")
-    return Detail(errors, said, parts.get("raw", ""), parts.get("floor"), parts.get("undone"))
+    named = Named(*parts["named"]) if "named" in parts else None
+    return Detail(errors, said, parts.get("raw", ""), parts.get("floor"), parts.get("undone"), named)
 
 
 def reason_of(text: str | None) -> tuple[str, str]:
@@ -209,9 +214,15 @@ def parsed_detail(text: str) -> dict[str, Any]:
     is_told = all(type(parts.get(name, "")) is str for name in ("reason", "message", "raw", "kind"))
     ids = (parts.get("floor"), parts.get("undone"))
     has_ids = all(record_id is None or (type(record_id) is int and record_id >= 0) for record_id in ids)
-    if not (is_told and has_ids and type(errors) is list and all(map(is_field_error, errors))):
+    has_named = "named" not in parts or is_named(parts["named"])
+    if not (is_told and has_ids and has_named and type(errors) is list and all(map(is_field_error, errors))):
         raise ValueError(f"a detail is not as it was written: {text[:40]!r}")
     return parts
+
+
+def is_named(named: object) -> bool:
+    """Whether this is a record id and a time."""
+    return type(named) is list and [*map(type, named)] == [int, float] and named[0] > 0
 
 
 def is_field_error(error: object) -> bool:

@@ -1,7 +1,8 @@
 """Settles the doubts that a dead process left, without sending anything again: what `undo` does first.
 
 The same looks, waits and rules as in a run (`looks`, `doubts`); only what follows differs.  A pair whose record is
-found is `created` where the record's id is above the pair's floor, else `existing`; one that two looks did not see is
+found is `created` where the record's id is above the pair's floor, or where it is newer than the request whose reply
+named it, else `existing`; one that two looks did not see is
 `pending`, since it was not applied, and an undo is not going to send it.  Where no floor is known, or ids do not rise
 and the record's is not above it, the record may be the run's or older: an undo must not guess, so the doubt stays
 (`undecided`); a run, which knows whether it had looked before it wrote, settles it.  Outcomes are durable when `settle`
@@ -10,19 +11,20 @@ returns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import anyio
 
-from ..core.doubts import Doubts
+from ..core.doubts import Doubt, Doubts
 from ..core.stops import at_long_wait
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..events import DoubtsParked
+from ..listing.baseline import is_newer
 from ..listing.lists import Filters, ListFailed
 from ..listing.looks import Looker
 from ..listing.retry_until_deadline import NO_LIST, Oddness, needs_list
-from ..model import ID_MAX, Intent, State
-from ..net.api import ListPage, Record
+from ..model import ID_MAX, Intent, Named, State
+from ..net.api import ListedRecord, ListPage, Record
 from ..rows import SettleRow
 from ..settings import Settings
 from ..store.journal_writer import JournalWriter
@@ -71,11 +73,14 @@ class DoubtResolver:
             oddness=Oddness(),
         )
 
-    async def settle(self, intents: Sequence[Intent]) -> None:
-        """Return when these doubts are settled or `undecided`, or the session's `stop` is set, with what made it so."""
+    async def settle(self, intents: Sequence[Intent], named: Mapping[int, Named]) -> None:
+        """Return when these doubts are settled or `undecided`, or the session's `stop` is set, with what made it so.
+
+        `named` has what replies named, by seq.
+        """
         now = self._session.clock()
         for intent in intents:
-            self.looker.doubts.park(intent, now)
+            self.looker.doubts.park(intent, now, named=named.get(intent.seq))
         self._session.tell(DoubtsParked(len(intents), "an earlier start had sent them or was about to"))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._look)
@@ -125,10 +130,12 @@ class DoubtResolver:
 
     # what the looker asks and tells
 
-    def found(self, intent: Intent, record_id: int, ended_at: float) -> None:
+    def found(self, doubt: Doubt, record: ListedRecord) -> None:
+        intent, named, record_id = doubt.intent, doubt.named, record.record_id
         is_above = intent.floor is not None and record_id > intent.floor
-        if is_above or (intent.floor is not None and self._has_floors):
-            state = State.CREATED if is_above else State.EXISTING
+        is_new = is_newer(record.created_on, named.at) if named else None
+        if is_above or is_new is not None or (intent.floor is not None and self._has_floors):
+            state = State.CREATED if is_above or is_new else State.EXISTING
             self._note(intent, state, max(intent.attempts, 1), record_id)
         else:
             self.undecided.append(intent)

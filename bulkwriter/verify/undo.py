@@ -31,7 +31,7 @@ from ..listing.baseline import Baseline
 from ..listing.coverage import Coverage
 from ..listing.lists import Filters, ListFailed
 from ..listing.visibility import wanted_of
-from ..model import Intent, QuotaWindow, State
+from ..model import Intent, Named, QuotaWindow, State
 from ..net.api import IDS_PER_CALL, ListedRecord, ListPage
 from ..net.calls import LANES
 from ..quota.view import WorkAhead
@@ -130,6 +130,7 @@ class Undo(UndoStanding):
         *,
         baseline: Baseline,
         doubts: list[Intent],
+        named: Mapping[int, Named],
         resumed: int,
     ) -> None:
         self._store = store
@@ -138,7 +139,7 @@ class Undo(UndoStanding):
         self._settings = settings
         self._started_at = session.clock()
         self._deleter = CreatedDeleter(store, session, baseline, list_lag_s=settings.list_lag_s)
-        self._doubts = doubts
+        self._doubts, self._named = doubts, named
         self._resumed = resumed
         self._rate = RateMeter(self._started_at)
         self._metered = 0
@@ -155,7 +156,8 @@ class Undo(UndoStanding):
             if row.pair and row.record_id is None  # a row that is no pair is settled from the start
         ]
         resumed = sum(row.record_id is not None for row in rows)
-        return cls(store, session, settings, baseline=baseline, doubts=doubts, resumed=resumed)
+        named = {row.seq: row.named for row in rows if row.named}
+        return cls(store, session, settings, baseline=baseline, doubts=doubts, named=named, resumed=resumed)
 
     # how it stands
 
@@ -200,7 +202,7 @@ class Undo(UndoStanding):
                 created=self._store.counts.get(State.CREATED, 0),
                 witness=await self._witness() if has_floors else 0,
             )
-            await resolver.settle(self._doubts)
+            await resolver.settle(self._doubts, self._named)
             self._doubts = [*resolver.undecided, *(doubt.intent for doubt in resolver.looker.doubts)]
         self._raise()
 

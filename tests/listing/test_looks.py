@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bulkwriter.clocks import Clocks
-from bulkwriter.core.doubts import Doubts
+from bulkwriter.core.doubts import Doubt, Doubts
 from bulkwriter.events import DoubtsSettled, Event, LookFailed
 from bulkwriter.listing.lists import Filters, ListFailed
 from bulkwriter.listing.looks import Looker
 from bulkwriter.model import Intent
-from bulkwriter.net.api import ListPage, Record
+from bulkwriter.net.api import ListedRecord, ListPage, Record
 
 from ..sim.loop import run_virtual
 from ..support.list_server import ListServer, filters_of
@@ -38,8 +38,8 @@ class Settled:
     found_at: dict[int, tuple[float, int]] = field(default_factory=dict)
     absent_at: dict[int, float] = field(default_factory=dict)
 
-    def found(self, intent: Intent, record_id: int, ended_at: float) -> None:
-        self.found_at[intent.seq] = asyncio.get_running_loop().time(), record_id
+    def found(self, doubt: Doubt, record: ListedRecord) -> None:
+        self.found_at[doubt.intent.seq] = asyncio.get_running_loop().time(), record.record_id
 
     def absent(self, intent: Intent) -> None:
         self.absent_at[intent.seq] = asyncio.get_running_loop().time()

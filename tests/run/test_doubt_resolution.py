@@ -8,8 +8,10 @@ from typing import Any, cast
 import orjson
 import pytest
 
+from bulkwriter.core.doubts import Doubt
 from bulkwriter.core.record_log import RecordLog
 from bulkwriter.model import Fault, Intent, Reply, State
+from bulkwriter.net.api import ListedRecord
 from bulkwriter.run.doubt_resolution import DoubtResolution
 from bulkwriter.run.run_loop import RunLoop
 from bulkwriter.settings import Settings
@@ -83,7 +85,7 @@ def test_the_cause_outlives_its_process_where_the_journal_has_it() -> None:
 def test_a_cause_is_forgotten_when_the_record_is_found() -> None:
     parked = Parked()
     parked.stage.pairs.adopted([Intent(1, (1, 1), 2, None, 5)], 0.0, causes={1: "HTTP 502"})
-    parked.resolution.found(Intent(1, (1, 1), 2, None, 5), 77, 0.0)
+    parked.resolution.found(Doubt(Intent(1, (1, 1), 2, None, 5), 0.0), ListedRecord(77, (1, 1), None))
     assert not parked.stage.pairs._causes
 
 

@@ -186,6 +186,10 @@ def test_ids_that_do_not_rise_make_the_journal_forget_floors_once() -> None:
         assert stage.known.floors_to_forget() is None
         for record_id in range(1, 9):
             stage.ids.add_all([record_id], [1_000])
+        assert stage.known.floor() == 8  # nobody has looked yet: they may all have been there before
+        stage.ids.judge(is_new=False)
+        assert stage.known.floors_to_forget() is None
+        stage.ids.judge(is_new=None)
         assert stage.known.floor() is None
         forget = stage.known.floors_to_forget()
         assert forget is not None

@@ -237,7 +237,7 @@ class Stage:
         self.token_refresh.since, self.token_refresh.is_refreshed = self.now, is_refreshed
         self.run.soon()
 
-    def give(self, *seqs: int, attempts: int = 0, floor: int | None = 5) -> None:
+    def give(self, *seqs: int, attempts: int = 0, floor: int | None = 0) -> None:
         """Pairs whose intents are durable."""
         self.pairs.added((Intent(seq, (1, seq + 1), attempts, seq + 2, floor) for seq in seqs), self.now)
         self.run.soon()

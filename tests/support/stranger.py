@@ -10,10 +10,14 @@ import asyncio
 import json
 import random
 import threading
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
+
+LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,9 @@ class Manner:
     version: str = "HTTP/1.1"
     is_lower: bool = False  # header names
     value: tuple[tuple[str, Any], ...] = ()  # more fields in Value
-    ids: str = "rising"  # or "random", "huge", "falling"
+    ids: str = "rising"  # or "random", "huge", "falling", "blocks" (of two backends, in turns), "shared" (with others)
+    answers_old: bool = False  # a second POST of a pair makes nothing, and is answered with the record that was there
+    dated: str = "zoned"  # CreatedOn; or "local" (of a zone that it does not tell), "none"
     is_old: bool = False  # PageNumber and PageSize instead of the newer names
     order: str = "as asked"  # or "ascending" (whatever is asked), "none" (as they came, shuffled)
     most_size: int = 1_000
@@ -46,13 +52,14 @@ class Stranger:
         self.manner = manner
         self.rng = random.Random(manner.seed)
         self.records: dict[int, tuple[int, int]] = {}
-        self.calls = {"POST": 0, "GET": 0}
+        self.made_at: dict[int, float] = {}
+        self.calls = {"POST": 0, "GET": 0, "DELETE": 0}
         self._started: Future[str] = Future()
         self._end: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="stranger", daemon=True)
         for pair in existing or []:
-            self._create(pair)
+            self.made_at[self._create(pair)] = LONG_AGO
 
     @property
     def count(self) -> tuple[int, int]:
@@ -96,29 +103,47 @@ class Stranger:
         fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
         body = await reader.readexactly(int(fields.get("content-length", 0)))
         self.calls[method] += 1
+        said: Any
         if method == "POST":
             sent = json.loads(body)
             said, status = self._created(self._create((sent["CourseLessonId"], sent["CourseMemberId"]))), manner.status
             if self.rng.random() < manner.loses:
                 return False
+        elif method == "DELETE":
+            there = self.records.pop(int(target.rpartition("/")[2]), None)
+            said, status = ({**self._created(0), "Value": None}, 200) if there else ("Not found", 404)
+        elif "id=%5B" in target or "id=[" in target:
+            ids = json.loads(parse_qs(urlsplit(target).query)["id"][0])
+            said, status = [self._record(i) for i in ids if i in self.records], 200
         else:
             said, status = self._listed({k: v[0] for k, v in parse_qs(urlsplit(target).query).items()}), 200
         return await self._reply(writer, status, json.dumps(said).encode())
 
     def _create(self, pair: tuple[int, int]) -> int:
+        if self.manner.answers_old and (there := [i for i, its_pair in self.records.items() if its_pair == pair]):
+            return there[0]
         rising = len(self.records) + 1
         record_id = {
             "rising": rising,
             "falling": 10**9 - rising,
             "huge": 2**63 - 1 - 10**6 + rising,
             "random": self.rng.randrange(1, 2**53),
+            "blocks": 10_000 * (1 + rising % 2) + rising,
+            "shared": 7 * rising + self.rng.randrange(7),
         }[self.manner.ids]
-        self.records[record_id] = pair
+        self.records[record_id], self.made_at[record_id] = pair, time.time()
         return record_id
 
     def _created(self, record_id: int) -> dict[str, Any]:
         value = {**dict(self.manner.value), "Id": record_id}
         return {"Status": 200, "Message": "ok", "Value": value, "Errors": None, "WasSuccessful": True}
+
+    def _record(self, record_id: int) -> dict[str, Any]:
+        lesson, member = self.records[record_id]
+        moment = datetime.fromtimestamp(self.made_at[record_id], UTC)
+        text = f"{moment:%Y-%m-%dT%H:%M:%S}"
+        dates = {"zoned": {"CreatedOn": f"{text}Z"}, "local": {"CreatedOn": text}, "none": {}}
+        return {"Id": record_id, "CourseLessonId": lesson, "CourseMemberId": member, **dates[self.manner.dated]}
 
     def _listed(self, query: dict[str, str]) -> dict[str, Any]:
         manner, wanted = (
@@ -126,7 +151,7 @@ class Stranger:
             [query.get(f"CourseCompletedLesson_Course{what}") for what in ("Lesson", "Member")],
         )
         rows: list[dict[str, Any]] = [
-            {"Id": i, "CourseLessonId": a, "CourseMemberId": b, "CreatedOn": "2025-01-01T00:00:00Z"}
+            self._record(i)
             for i, (a, b) in self.records.items()
             if manner.ignores_filters or all(w is None or int(w) == x for w, x in zip(wanted, (a, b), strict=True))
         ]
