@@ -37,7 +37,8 @@ class Exit(IntEnum):
     `OK` all that was asked is done · `INCOMPLETE` ended, with some rejected, failed or invalid · `USAGE` a setting or
     option cannot be right · `DOUBTS` some pairs are in doubt · `CONFIGURATION` a bad token, role or host, or the same
     rejection again and again · `JOURNAL` locked, unusable, or of another host · `SOURCE` unreadable or changed · `BUG`
-    a bug of ours · `STDOUT` standard output cannot be written · `TRY_LATER` the server is gone, or a quota is spent
+    a bug of ours · `STDOUT` stdout, or a file of output, cannot be written · `TRY_LATER` the server is gone, or a quota
+    is spent
     """
 
     OK = 0  # all that was asked is done
@@ -81,6 +82,13 @@ class UsageError(BulkwriterError):
 
     exit_code = Exit.USAGE
     code = "usage"
+
+
+class OutputError(BulkwriterError):
+    """A file of output cannot be written: its disk is full, read-only or failing."""
+
+    exit_code = Exit.STDOUT
+    code = "output"
 
 
 class JournalError(BulkwriterError):
@@ -144,6 +152,10 @@ class SourceError(BulkwriterError):
     def __init__(self, message: str, *, hint: str = "", line: int | None = None) -> None:
         super().__init__(message, hint=hint)
         self.line = line
+
+
+class WrongName(SourceError):
+    """The name of the source does not tell its format, or tells another one; the hint gives a better name."""
 
 
 class ConfigurationStop(BulkwriterError):

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from ..errors import UsageError
+from ..errors import OutputError
 from ..store import private
 
 
@@ -124,5 +124,5 @@ class Drafts:
         self._drafts = []
 
 
-def cannot_write(error: OSError) -> UsageError:
-    return UsageError(f"the output cannot be written: {error.strerror or error}", hint="nothing was replaced")
+def cannot_write(error: OSError) -> OutputError:
+    return OutputError(f"the output cannot be written: {error.strerror or error}", hint="nothing was replaced")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.left import to_do
-from ..errors import COMMITS_LOST, BulkwriterError, Exit, JournalError, TryLater
+from ..errors import COMMITS_LOST, BulkwriterError, Exit, JournalError, TryLater, WrongName
 from ..model import Counts, Summary, iso
 from ..shell import join, operand
 from ..wording import typed
@@ -33,7 +33,7 @@ MEANING: dict[int, str] = {
     5: "the journal, or the quota ledger, is locked, unusable, or of another host",
     6: "the source is unreadable or has changed",
     70: "a bug of ours",
-    74: "stdout cannot be written (a run keeps its own code, if not 0)",
+    74: "the output cannot be written: stdout (a run keeps its own code, if not 0), or a file",
     75: "resume later: the server is gone, or a limit is spent",
     129: "hung up (SIGHUP)",
     130: "interrupted (SIGINT)",
@@ -205,6 +205,8 @@ def next_steps(ending: Ending, *, source: str, resume: str, server: Sequence[str
     steps = list(ending.next)
     if steps or ending.is_look or (ending.exit_code in (Exit.USAGE, Exit.BUG) and not counts.pairs):
         return steps
+    if ending.error and isinstance(first_of(ending.error), WrongName):
+        return steps  # its hint names another source
     is_over = ending.exit_code in (Exit.OK, Exit.INCOMPLETE) and not ending.title
     ended, rows = ending.summary.ended, ending.summary.rows
     has_more = rows.not_read or (rows.total is None and ended is not None and ended.code == "limit")

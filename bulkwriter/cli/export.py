@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from ..entities.completed_lessons import COMPLETED_LESSONS
-from ..errors import SourceError, UsageError
+from ..errors import OutputError, SourceError, UsageError
 from ..model import State, column_key
 from ..shell import quote
 from . import describe, journals, options, stdout
@@ -209,7 +209,7 @@ def write_file(output: Path, lines: Iterator[str]) -> int:
         with replacing(target, errors="backslashreplace") as file:
             count = pour(lines, file)
     except OSError as e:
-        raise UsageError(f"cannot write {output}: {e.strerror or e}", hint="nothing was replaced") from None
+        raise OutputError(f"cannot write {output}: {e.strerror or e}", hint="nothing was replaced") from None
     for sentence in private.shown_to([target]):
         put_stderr(f"note: {sentence}")
     return count

@@ -123,9 +123,9 @@ class UndoCommand(CountingCommand):
                 if not session.stop.is_set and await self._may_go_on(undo, settings):
                     async with invocation.showing(lambda: progress_line(undo)):
                         with invocation.draining(session.stop.set):
-                            await store.run(partial(note_undo, deleted=None))
+                            await store.run(partial(note_undo, is_over=False))
                             await undo.run()
-                            await store.run(partial(note_undo, deleted=undo.tally.deleted))
+                            await store.run(partial(note_undo, is_over=True))
         finally:
             with anyio.CancelScope(shield=True):
                 await store.close()
@@ -226,8 +226,9 @@ class UndoCommand(CountingCommand):
         return lines
 
 
-def note_undo(journal: Journal, *, deleted: int | None) -> None:
-    """Keep for `status` that records were deleted; None: it begins."""
+def note_undo(journal: Journal, *, is_over: bool) -> None:
+    """Keep for `status` that records were deleted, by this undo and by those before it since the last start."""
+    deleted = journal.count_undone() if is_over else None
     journal.meta_set(UNDONE, undone_text(time.time(), deleted, journal.meta()))
 
 

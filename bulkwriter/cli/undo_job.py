@@ -55,9 +55,7 @@ class JobUndo(UndoStanding):
         self._plan = plan
 
     async def run(self, identity: JournalIdentity, note: Callable[..., None]) -> None:
-        """Undo one part after the other.  `note(journal, deleted=)` keeps there that it begins (None) and how it
-        ended.
-        """
+        """Undo one part after the other.  `note(journal, is_over=)` keeps there that it begins, and how it ended."""
         for part in self._parts:
             if self._session.stop.is_set:
                 return
@@ -82,9 +80,9 @@ class JobUndo(UndoStanding):
                 await undo.settle_doubts()
                 if stop.is_set or undo.plan().doubts:
                     return
-                await store.run(partial(note, deleted=None))
+                await store.run(partial(note, is_over=False))
                 await undo.run()
-                await store.run(partial(note, deleted=undo.tally.deleted))
+                await store.run(partial(note, is_over=True))
         finally:
             with anyio.CancelScope(shield=True):
                 await store.close()

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 ROWS = 10_000
 
-SEES_ALL = "verify again with a token whose user sees every location; until then write nothing for want of these"
 
 EXAMPLES = (
     (
@@ -222,9 +221,7 @@ class VerifyCommand(CountingCommand):
         repair = await Repair.load(store, session, self._report().doubled, list_lag_s=settings.list_lag_s)
         count = describe.quantity(repair.claimed, "record")
         invocation.stderr.print(f"{count} of doubled pairs can be claimed by this run and deleted", event="plan")
-        if not repair.claimed:
-            return
-        if not self._options["yes"] and not await invocation.ask(f"Delete {count}?"):
+        if repair.claimed and not self._options["yes"] and not await invocation.ask(f"Delete {count}?"):
             return
         self._repair = repair
         with invocation.draining(session.stop.set):
@@ -233,11 +230,15 @@ class VerifyCommand(CountingCommand):
     def _next_step(self) -> str:
         """What a person may do about what was found."""
         facts = self.facts()
+        if facts["doubled"] and self._repair:
+            return "this run cannot claim the rest: --output FILE.csv lists them with their ids, to be deleted by hand"
         if facts["doubled"] and isinstance(self._journal, Path) and not self._options["repair"]:
             return "add --repair to delete what this run can claim of the doubled pairs"
         if facts["doubled"] and self._journal and not self._options["repair"]:
             return "--output FILE.csv lists the doubled pairs with all their ids: which to delete is yours to say"
         if facts["not_shown"] or facts["unlisted"]:
+            from ..listing.visibility import SEES_ALL
+
             return SEES_ALL
         if facts["missing"]:
             lists = "--output FILE.csv lists the pairs"
@@ -245,6 +246,8 @@ class VerifyCommand(CountingCommand):
             return f"{lists}; `bulkwriter run FILE.csv` creates the missing ones" if is_run else lists
         if self._findings and not facts["is_complete"]:
             return "the command that began the run goes on with the rest; when it has ended, verify again"
+        if facts["repaired"]:
+            return "the same command without --repair asks the server once more"
         return ""
 
 

@@ -13,23 +13,27 @@ a list is whole and new, and says nothing of a pair that it hides.  So two thing
 One hidden record is no sign: somebody may have deleted it.  If somebody has deleted several, a pair of other ids
 may stay in doubt.  That costs a look by hand; the other mistake would cost a second record.  Where the run
 made no other record of the pair's first and second id, nothing can show that they are hidden.
+
+`verify` and `undo` have read all lists, and know the record ids of many pairs (`perhaps_hidden`).  There the hidden
+records are counted for each id by itself, so that a pair which was never written is still called missing.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from ..core.dedupe import PairSet
 from ..net.api import Record
 from .lists import ListFailed
 
 FEWEST_HIDDEN: Final = 2
 SEES_ALL: Final = (
-    "use a token whose user sees every location, such as a full administrator's; "
-    "if somebody deleted these records, look up the pairs in doubt by hand"
+    "use a token whose user sees every location, such as a full administrator's, and write nothing for want of these "
+    "until then; if somebody deleted these records, look them up by hand"
 )
-"""The hint where lists hide records of the run."""
-
+"""The hint where lists may hide records."""
 
 HIDDEN_S: Final = 5.0
 """No list lags so much more than is said, so what it does not show for so long it hides."""
@@ -87,6 +91,32 @@ class Visibility:
     def failure(self) -> Hidden:
         """What to tell where `may_hide`."""
         return Hidden(f"this token does not see records that this run made {why_unseen(list(self._hidden))}")
+
+
+def perhaps_hidden(required: PairSet, unseen: PairSet, known: PairSet, unlisted: PairSet) -> PairSet:
+    """Those of the `unseen` pairs with a first or second id of which lists show no pair, and should show several.
+
+    Only pairs with a `known` record id should be shown: a pair that was never written is missing.  One that is
+    `unlisted` suffices, since it is there.
+    """
+    hidden = PairSet()
+    if not known:
+        return hidden
+    counts: tuple[Counter[int], Counter[int]] = Counter(), Counter()
+    for pair in known:
+        for axis in (0, 1):
+            counts[axis][pair[axis]] += FEWEST_HIDDEN if pair in unlisted else 1
+    shown: tuple[set[int], set[int]] = set(), set()
+    for pair in required:
+        for axis in (0, 1):
+            if pair[axis] in counts[axis] and pair not in unseen:
+                shown[axis].add(pair[axis])
+    for pair in unseen:
+        if pair not in unlisted and any(
+            pair[x] not in shown[x] and counts[x][pair[x]] >= FEWEST_HIDDEN for x in (0, 1)
+        ):
+            hidden.add(pair)
+    return hidden
 
 
 def why_unseen(record_ids: Sequence[int]) -> str:

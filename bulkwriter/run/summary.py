@@ -94,7 +94,7 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
     by_state = Counter(engine.ports.store.counts)
     by_state[State.PENDING] += by_state.pop(State.INTENT, 0)
     counts = Counts.of(by_state)
-    done = counts.pairs - counts.pending - counts.in_doubt
+    done = counts.pairs - counts.pending - counts.in_doubt - counts.failed
     held = engine.bottleneck.now(now)
     return Snapshot(
         counts=counts,

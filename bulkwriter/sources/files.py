@@ -17,6 +17,7 @@ import gzip
 import io
 import json
 import os
+import re
 import select
 import stat
 import sys
@@ -29,7 +30,7 @@ from typing import Any, Final, Literal
 
 from ..entities import Entity
 from ..entities.completed_lessons import COMPLETED_LESSONS
-from ..errors import SourceError, UsageError
+from ..errors import SourceError, UsageError, WrongName
 from ..model import Batch
 from ..shell import operand, quote
 from ..wording import Worded
@@ -64,6 +65,7 @@ bytes gives up to a tenth too many rows, since ids grow longer.  For a larger fi
 """
 COUNT_BLOCK_BYTES: Final = 1 << 20
 STDIN: Final = "standard input"
+JSON_ARRAY: Final = re.compile(rb"\s*\[\s*\{")
 NAMELESS: Final = ("/dev/", "/proc/")
 """Folders with names of descriptors: /dev/stdin, and /dev/fd/63 for a shell's <(...).  Such names tell no format."""
 
@@ -329,22 +331,28 @@ def unreadable(name: str, error: OSError) -> SourceError:
             return SourceError(f"{name} cannot be read: {reason}", hint="the same command goes on when it can be read")
 
 
-def unknown_format(name: str, head: bytes) -> SourceError:
+def unknown_format(name: str, head: bytes) -> WrongName:
     """A file whose name tells nothing; `head` is how it begins."""
     if kind := kind_of(head):
-        return SourceError(f"{name} is {kind.what}", hint=kind.hint)
-    likely = ".jsonl" if head.lstrip()[:1] == b"{" else ".tsv" if b"\t" in head else ".csv"
+        return WrongName(f"{name} is {kind.what}", hint=kind.hint)
+    if JSON_ARRAY.match(head):
+        lines = quote(Path(name).stem + ".jsonl")
+        return WrongName(
+            f"{name} is a JSON array; a source has one object a line",
+            hint=f"turn it into lines: jq -c '.[]' {quote(operand(name))} > {lines}, and name {lines}",
+        )
+    likely = ".jsonl" if head.lstrip()[:1] in (b"{", b"[") else ".tsv" if b"\t" in head else ".csv"
     ends = f"{', '.join(FORMATS)}, these with .gz, or {', '.join(TABLES)}"
-    return SourceError(
+    return WrongName(
         f"{name}: the name does not tell the format",
         hint=f"name it {quote(Path(name).stem + likely)}: it must end with {ends}",
     )
 
 
-def not_compressed(name: str, head: bytes) -> SourceError:
+def not_compressed(name: str, head: bytes) -> WrongName:
     kind = kind_of(head)
     what = kind.what if kind else "not compressed (gzip)"
-    return SourceError(
+    return WrongName(
         f"{name} is {what}, although its name ends with .gz",
         hint=kind.hint if kind else f"take .gz from its name: mv {quote(operand(name))} {quote(operand(name[:-3]))}",
     )

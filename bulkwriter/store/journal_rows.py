@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from ..model import SINGLE_SEQ, State
-from ..rows import StoredRow
+from ..rows import DELETED, StoredRow
 from .bounds import check_meta
 from .history import HistoryRow, StoredStep, read_rows, read_steps
 from .schema import EXPORT_COLUMNS, ExportRow, export_row, reason_of
@@ -32,6 +32,7 @@ from .sqlite_errors import damaged, journal_error
 SCAN_ROWS: Final = 10_000  # rows a statement: about 1 MB in memory, 10 ms
 NEAR_ROWS: Final = 1_000  # before and after a row
 NEAR_MOST: Final = 5
+COUNT_UNDONE: Final = "SELECT count(*) FROM pair WHERE state = ? AND detail LIKE ?"
 NEAR: Final = (
     "SELECT record_id, id_a, id_b FROM pair WHERE seq BETWEEN ? AND ? AND state = ? AND +{} = ? "
     "ORDER BY seq DESC LIMIT ?"
@@ -77,6 +78,12 @@ class JournalRows:
                         found[record_id] = (pair[0], pair[1])
                 near.append(list(found.items()))
         return near
+
+    def count_undone(self) -> int:
+        """How many rows wait to be written again since an undo has deleted their records."""
+        with self._guard():
+            (count,) = self._db.execute(COUNT_UNDONE, (State.PENDING, f"%{DELETED}%")).fetchone()
+        return int(count)
 
     def scan(self) -> Iterator[list[StoredRow]]:
         """All rows by seq, single ones last, in lists of at most `SCAN_ROWS`."""

@@ -92,7 +92,9 @@ def last_start(meta: Mapping[str, str]) -> Start | None:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """The last undo: when it began or ended, and how many records it deleted (None if it noted no end)."""
+    """The last undo: when it began or ended, and how many records undos had deleted then since the last start (None if
+    it noted no end).
+    """
 
     at: float
     deleted: int | None

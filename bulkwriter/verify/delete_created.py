@@ -25,7 +25,7 @@ from typing import Final
 from ..core.dedupe import PairSet
 from ..errors import ConfigurationStop
 from ..listing.baseline import Baseline
-from ..listing.visibility import why_unseen
+from ..listing.visibility import perhaps_hidden, why_unseen
 from ..model import State
 from ..net.api import ListedRecord
 from ..rows import SettleRow, doubt_detail, undone_detail
@@ -34,7 +34,6 @@ from ..store.journal_writer import JournalWriter
 from ..store.schema import ExportRow
 from .deletes import Fate
 from .session import ServerSession
-from .verify import perhaps_hidden
 
 ROUNDS: Final = 3
 """DELETEs of one id that are answered while lists still show it, `list_lag_s` apart, before it is left in doubt."""

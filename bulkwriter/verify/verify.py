@@ -21,7 +21,6 @@ as strangers, or not at all.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +31,7 @@ from ..core.dedupe import PairSet
 from ..listing.coverage import Coverage, FiltersOf, table_pages
 from ..listing.lists import Filters, GetPage, scan
 from ..listing.retry_until_deadline import RetryUntilDeadline
+from ..listing.visibility import perhaps_hidden
 from ..net.api import ListPage, Record
 from .expected import ExpectedPairs, ObservedPairs
 
@@ -162,30 +162,6 @@ class Verification:
         await coverage.begin()
         while some := list(islice(pairs, RETRY_PAIRS)):
             await coverage.cover(some)
-
-
-def perhaps_hidden(required: PairSet, unseen: PairSet, known: PairSet, unlisted: PairSet) -> PairSet:
-    """Those of the `unseen` pairs with a first or second id of which lists show no pair, and should show several.
-
-    Only pairs with a `known` record id should be shown: a pair that was never written is missing.  One that is
-    `unlisted` suffices, since it is there.
-    """
-    hidden = PairSet()
-    if not known:
-        return hidden
-    counts: tuple[Counter[int], Counter[int]] = Counter(), Counter()
-    for pair in known:
-        for axis in (0, 1):
-            counts[axis][pair[axis]] += 2 if pair in unlisted else 1
-    shown: tuple[set[int], set[int]] = set(), set()
-    for pair in required:
-        for axis in (0, 1):
-            if pair[axis] in counts[axis] and pair not in unseen:
-                shown[axis].add(pair[axis])
-    for pair in unseen:
-        if pair not in unlisted and any(pair[x] not in shown[x] and counts[x][pair[x]] > 1 for x in (0, 1)):
-            hidden.add(pair)
-    return hidden
 
 
 class SecondLook:

@@ -33,6 +33,7 @@ from bulkwriter.errors import (
     StoreGone,
     TryLater,
     UsageError,
+    WrongName,
 )
 from bulkwriter.model import Counts, Ended, Rows, Summary
 from tests.conftest import CANARY
@@ -114,6 +115,11 @@ def test_an_unfinished_run_says_why_and_how_to_go_on() -> None:
 @pytest.mark.parametrize("code", [3, 4, 5, 6, 75, 129, 130, 143])
 def test_every_early_end_shows_the_resume_command(code: int) -> None:
     assert ("RESUME") in "\n".join(summary_lines(ended(code), source="p.csv", resume="RESUME"))
+
+
+def test_a_source_of_another_name_is_not_asked_for_by_its_old_one() -> None:
+    ending = ended(error=WrongName("txt: the name does not tell the format", hint="name it txt.csv"))
+    assert "RESUME" not in "\n".join(summary_lines(ending, source="txt", resume="RESUME"))
 
 
 def test_a_slip_on_the_command_line_shows_none() -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bulkwriter.cli.export import write_file
 from bulkwriter.cli.main import main
+from bulkwriter.errors import Exit, OutputError
 from bulkwriter.model import BadRow
 from bulkwriter.rows import bad_row_detail, outcome_detail
 from bulkwriter.sources import open_source
@@ -56,6 +58,13 @@ def test_the_rows_of_the_source_are_joined_for_every_state(source: Path) -> None
     assert (first["E-Mail"], first["status (source)"], first["message"]) == ("zoë@x", "'=1+1", "'@no")
     assert (second["CourseLessonId"], second["E-Mail"], second["status (source)"]) == ("3", "b@x", "'-")
     assert (third["CourseLessonId"], third["CourseMemberId"], third["E-Mail"]) == ("1,234", "'+5", "c@x")
+
+
+def test_a_disk_that_takes_nothing_is_no_slip_of_whoever_asks(source: Path) -> None:
+    output = source.parent / f"{'x' * 300}.csv"
+    with pytest.raises(OutputError, match=r"cannot write .*: File name too long"):
+        write_file(output, iter(["head\n"]))
+    assert OutputError.exit_code is Exit.STDOUT
 
 
 def test_the_source_itself_is_never_replaced(source: Path) -> None:

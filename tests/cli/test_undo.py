@@ -54,6 +54,8 @@ def test_undo_stopped_half_way_and_given_again(here: Here, source: Path, how: si
             assert f"goes on where this ended:\n              bulkwriter undo {journal_of(source)}" in done.err
         code, facts, _ = ask(here, "undo", journal_of(source), server, "--yes")
         assert (code, facts["left"], facts["in_doubt"]) == (0, 0, 0)
+        if how is signal.SIGINT:  # what a killed one had deleted without a note was found gone
+            assert ", 299 records deleted; another start" in here("status", str(journal_of(source))).out
         assert pairs_on(server) == [(1, 1), (5, 999)]
         assert here.run(source, server).counts("created", "existing") == (299, 1)
 

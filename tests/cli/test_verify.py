@@ -126,6 +126,8 @@ def test_repair_takes_only_what_the_journal_claims(here: Here, source: Path) -> 
         code, facts, _ = ask(here, "verify", journal, server, "--repair", "--yes")
         assert (code, facts["repaired"], facts["doubled"], facts["missing"]) == (1, 2, 1, 0)
         assert facts["doubled_examples"][0]["pair"] == [1, 1]  # one existed, the other is nobody's we know
+        done = here("verify", str(journal), "--base-url", server.base_url, "--repair", "--yes", WAITS)
+        assert "next       this run cannot claim the rest: --output FILE.csv lists them" in done.err
         assert [server.truth()[name] for name in ("doubles", "deletes_applied")] == [1, 2]
         assert here.run(source, server).counts("created", "existing") == (297, 3)
 

@@ -73,6 +73,7 @@ def test_a_source_ends_while_its_own_rows_are_tried_again_and_again(state: State
     async def act(writer: BulkWriter) -> None:
         first = await writer.write_all(OURS)
         assert getattr(first.counts, state.word) == len(OURS)
+        assert writer.snapshot().done == (len(OURS) if state is State.REJECTED else 0)  # failed ones are tried again
         tries = 0
 
         async def caller(pair: tuple[int, int]) -> None:

@@ -244,6 +244,7 @@ def test_few_bytes_are_waited_for() -> None:
         ("a.csv.gz", gzipped(gzipped(HEAD)), "is compressed twice", "gzip -dc"),
         ("a.csv", gzipped(HEAD), "is compressed (gzip)", ".gz"),
         ("a.txt", HEAD, "the name does not tell the format", "name it a.csv"),
+        ("a.json", b'[\n  {"CourseLessonId": 1}]', "is a JSON array", "a.json > a.jsonl"),
         ("a.txt", HEAD.replace(b",", b"\t"), "the name does not tell the format", "name it a.tsv"),
         ("a", b'{"CourseLessonId": 1}', "the name does not tell the format", "name it a.jsonl"),
         ("a.jsonl", HEAD + b"1,2\n", "names columns as CSV does", ".csv"),
