@@ -16,8 +16,10 @@ from .library import on_loop, settings_for, some_pairs
 PAIRS = 400
 BAD_LESSON = 5
 ROUGH: dict[str, Any] = {
-    "limits": [{"kind": "bucket", "count": 400, "window_s": 1, "burst": 100, "retry_after": "none"}],
-    "faults": {"rst_after": 0.03},
+    "faults": [
+        {"kind": "rst_after", "share": 0.03},
+        {"kind": "status_before", "status": 429, "share": 0.9, "skip": 50, "limit": 3},
+    ],
     "seed": 3,
 }
 
