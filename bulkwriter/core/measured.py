@@ -5,8 +5,8 @@
     MeasuredStats    outcomes, statuses and reasons beside what `Stats` counts; a sample of durations
 
 A run that nobody measures has plain `Stats` and none of this.  Nothing is done for one pair: rows are counted a commit
-at a time, in two passes in C.  By 800 paired turns (CPU of the thread, median and its 95% interval) it costs 0.22 µs a
-pair (0.19 to 0.23) where 20 are sent in a turn of the loop, 0.35 (0.33 to 0.37) with 5, 0.82 where each comes alone.
+at a time, in two passes in C.  By the shortest of many short loops of each part, on and off, it costs 0.08 µs a pair
+where 20 are sent in a turn of the loop, 0.16 with 5 and 0.59 where each comes alone.
 
 Invariants: counts only grow.  Labels that a server chooses are bounded (`metrics.add_bounded`).  Pure.  Not here: the
 places where a run counts (`run.measured`).
@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
-from itertools import repeat
 from operator import itemgetter
 from typing import Final
 
@@ -27,7 +26,7 @@ import orjson
 from ..metrics import LATENCY_S, OTHER_LABEL, WAITING_S, Distribution, add_bounded
 from ..model import State
 from ..rows import SettleRow
-from .stats import Histogram, Stats
+from .stats import LONGEST_S, SHORTEST_S, Histogram, Stats, place_of
 
 SAMPLES: Final = 5
 """Durations of each kind in one sample."""
@@ -40,6 +39,7 @@ SETTLED_WORDS: Final = {
     int(state): state.word
     for state in (State.CREATED, State.EXISTING, State.REJECTED, State.FAILED, State.INVALID, State.DUPLICATE)
 }
+CREATED_WORD: Final = SETTLED_WORDS[CREATED]
 PROPERTY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,63}")
 """The name of a property of the API.  Anything else in its place is the server's text, and no label."""
 NONE_NAMED: Final = "none"
@@ -67,7 +67,7 @@ class WaitCounts:
 
 
 class SummedHistogram(Histogram):
-    """A histogram that knows the sum of its latencies, and the last few of them."""
+    """A histogram that knows the sum of its latencies, and the last few of them: one of each group that is recorded."""
 
     __slots__ = ("_total_s", "recent")
 
@@ -78,8 +78,8 @@ class SummedHistogram(Histogram):
 
     def record(self, latency_s: float, count: int = 1) -> None:
         self._total_s += latency_s * count
-        self.recent.extend(repeat(latency_s, count))
-        super().record(latency_s, count)
+        self.recent.append(latency_s)
+        self._counts[place_of(min(LONGEST_S, max(SHORTEST_S, latency_s)))] += count  # as `super`, without the call
 
     def read(self) -> Distribution:
         """All latencies so far; another thread may call it."""
@@ -109,22 +109,20 @@ class MeasuredStats(Stats):
 
     def settled(self, rows: Sequence[SettleRow]) -> None:
         """These rows are durable."""
-        outcomes = self.outcomes
-        by_state = Counter(map(STATE_OF, rows))
-        for state, count in by_state.items():
-            if word := SETTLED_WORDS.get(state):
-                outcomes[word] += count
-        statuses = set(map(STATUS_OF, rows))
-        if len(by_state) == len(statuses) == 1 and CREATED in by_state:  # nearly always
+        states, statuses = [*map(STATE_OF, rows)], set(map(STATUS_OF, rows))
+        if len(statuses) == 1 and states.count(CREATED) == len(rows):  # nearly always
             self._created(statuses.pop(), len(rows))
-        else:
-            for row in rows:
-                if row[1] == CREATED:
-                    self._created(row[4], 1)
-                elif row[1] == REJECTED:
+            return
+        for state, row in zip(states, rows, strict=True):
+            if state == CREATED:
+                self._created(row[4], 1)
+            elif word := SETTLED_WORDS.get(state):
+                self.outcomes[word] += 1
+                if state == REJECTED:
                     add_bounded(self.rejections, property_of(row[5]))
 
     def _created(self, status: int | None, count: int) -> None:
+        self.outcomes[CREATED_WORD] += count
         if status is not None:  # else a look found the record
             add_bounded(self.responses, str(status), count)
 

@@ -71,15 +71,15 @@ class TimedPairs(Pairs):
 
     def turned(self, now: float) -> None:
         """Count the waits of all pairs that left the queue since the last turn."""
-        sent, self._length = self._length - len(self.ready), len(self.ready)
-        if self._again:
-            again = min(sent, self._again)
-            self._again -= again
-            sent -= again
-        if 0 < sent <= self._left:  # nearly always
+        length = len(self.ready)
+        sent, self._length = self._length - length, length
+        if 0 < sent <= self._left and not self._again:  # nearly always
             self._left -= sent
             self._waits(now - self._ready_at, sent)
             return
+        if again := min(sent, self._again):
+            self._again -= again
+            sent -= again
         while sent > 0 and (self._left or self._chunks):
             if not self._left:
                 self._ready_at, self._left = self._chunks.popleft()
