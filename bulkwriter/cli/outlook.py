@@ -56,7 +56,7 @@ class Outlook:
         """
         boot, wall = boot_clock(), time.time()
         if not windows:
-            return cls((), Spending(epoch=wall - boot, slack=SLACK), (), boot, wall, rate_per_s)
+            return cls((), Spending(epoch=wall - boot), (), boot, wall, rate_per_s)
         spending, learnt, boot, others = spent_so_far(ledger, account, windows)
         known = learnt.get(WRITE)
         if known is None:

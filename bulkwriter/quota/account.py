@@ -77,7 +77,7 @@ class Account:
         self._tightest = tightest(windows)
         self._short_windows = [window for window in windows if is_short(window)]
         self._rows = LedgerRows()
-        self._spending = Spending(epoch=None, slack=SLACK)
+        self._spending = Spending(epoch=None)
         self._short = ShortWindows()
         self._held: Counter[tuple[str, str, float]] = Counter()  # what leases hold: by client, kind and minute
         self._has_others = False
@@ -94,9 +94,7 @@ class Account:
             return False
         return zero is None or before is None or abs(zero - before) > STEP_S
 
-    def exchange(
-        self, ask: Ask, rows: LedgerRows | None, *, lost_s: float | None = None
-    ) -> tuple[Answer, LedgerRows]:  # fmt: skip
+    def exchange(self, ask: Ask, rows: LedgerRows | None, *, lost_s: float | None = None) -> tuple[Answer, LedgerRows]:
         """Decide; `rows` are given the first time, and when others have changed them.  `lost_s`: exchanges of so long
         may be missing in them.
 
@@ -158,7 +156,7 @@ class Account:
         """Take over the rows."""
         self._rows = rows
         self._placed_by, first = (zero := zero_of(ask)), self._first_minute(ask.now)
-        self._spending = Spending(epoch=zero, slack=SLACK, spread_s=self._spending.spread_s)
+        self._spending = Spending(epoch=zero, spread_s=self._spending.spread_s)
         self._held.clear()
         self._has_others = False
         for key, row in list(rows.spent.items()):
@@ -204,10 +202,11 @@ class Account:
                 self._add(client, kind, minute, -count)
         for kind, held in ask.held.items():
             self._book(ask, kind, held.left + held.on_way, held.until)
-        is_repeat = ask.number == before.number
+        is_repeat, first = ask.number == before.number, self._first_minute(ask.now)
         if not is_repeat:
             for (kind, at), count in ask.ended.items():
-                part = self._spending.kept(part_of(at), self._windows[kind.removesuffix(REFUSED)])
+                # of an earlier minute nothing is known here, and what others have counted in it would be lost
+                part = max(first, self._spending.kept(part_of(at), self._windows[kind.removesuffix(REFUSED)]))
                 self._add("", kind, part, count)
                 if kind == WRITE:
                     self._others.wrote(part, count)

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ..model import QuotaWindow
+from .windows import SLACK
 
 MINUTE_S: Final = 60.0
 DAY_S: Final = 86_400.0
@@ -82,13 +83,13 @@ class Spending:
     `epoch` is what the server's earliest clock shows at the boot clock's zero, `spread_s` how far its clocks lie apart.
     """
 
-    def __init__(self, *, epoch: float | None, slack: float, spread_s: float = 0.0) -> None:
+    def __init__(self, *, epoch: float | None, spread_s: float = 0.0, slack: float = SLACK) -> None:
         self._counts = {kind: EndCounts() for kind in (*KINDS, *(kind + REFUSED for kind in KINDS))}
         self._slack = slack
         self.epoch, self.spread_s = epoch, spread_s
 
     def copy(self) -> Spending:
-        other = Spending(epoch=self.epoch, slack=self._slack, spread_s=self.spread_s)
+        other = Spending(epoch=self.epoch, spread_s=self.spread_s, slack=self._slack)
         other._counts = {kind: counts.copy() for kind, counts in self._counts.items()}
         return other
 

@@ -20,7 +20,7 @@ from .exchange import BootPlace, LedgerRows, SpentRow
 from .forecast import EndCounts, Spending, end_of, minute_of, part_of
 from .leases import GRACE_S, LEASE_S
 from .short import unpacked
-from .windows import SLACK, WRITE
+from .windows import WRITE
 
 AHEAD_S: Final = 3.0  # slots are granted so long before they are free: for a lease, and half of the next one
 STRANGE_S: Final = 600.0
@@ -49,7 +49,7 @@ def spending_in(
     last = max(told, key=lambda row: row.minute, default=None)
     zero = None if last is None else (last.ended or 0.0) - end_of(last.minute) - rows.spread_s
     epoch, spread_s = (wall - now, 0.0) if zero is None else (zero, rows.spread_s)
-    spending = Spending(epoch=epoch, slack=SLACK, spread_s=spread_s)
+    spending = Spending(epoch=epoch, spread_s=spread_s)
     for row in rows.spent.values():
         spending.add(row.kind, placed(row, place, now=now, zero=epoch, hold_s=0.0), row.requests)
     return spending

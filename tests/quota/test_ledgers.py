@@ -187,3 +187,14 @@ def test_counts_of_one_minute_add_up(desk: Made) -> None:
     one.ask()
     found = {(row.kind, row.minute): row.requests for row in one.rows().spent.values()}
     assert found == {("write", MINUTE): 7, ("read", MINUTE): 2}
+
+
+def test_what_is_told_of_a_minute_long_past_leaves_there_what_others_counted(desk: Made) -> None:
+    """Of one that no window of its own reaches a client knows nothing: a machine slept for two days before it said."""
+    one, other = desk("write:100/day"), desk("write:3000/31day")
+    later = NOW + 2 * 86_400.0
+    other.spend(5)
+    one.ask(now=later)
+    one.ask(now=later + 1, ended=ended(NOW))
+    other.ask(now=later + 2)
+    assert sum(row.requests for row in other.rows().spent.values()) == 6
