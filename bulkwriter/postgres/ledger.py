@@ -217,7 +217,7 @@ class PostgresLedger:
 
 def lost_words(lost: Sequence[SpentRow], since_s: float) -> str:
     """For people."""
-    why = "the database of the quota ledger was promoted, or restored from a backup, and may lack what was spent last"
+    why = "the database of the quota ledger was promoted, restored, or is another one, and may lack what was spent last"
     if since_s == math.inf:
         return f"{why}: all quotas count as spent"
     counted = " and ".join(f"{one.requests:,} {one.kind}s" for one in lost)
