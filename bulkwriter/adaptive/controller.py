@@ -78,6 +78,7 @@ IDLE_S: Final = 2.0  # so long without a request, or so late after a pause: ther
 EXPECTED_S: Final = 0.2  # a hold that should last longer is not tried at once
 EXPECTED_GAPS: Final = 5.0
 CROWDED: Final = 1.1  # of what a full crowd sends: then it is the crowd that holds back, and not the pace
+CROWDED_STATED: Final = 2.0  # the same after a stated pause: a throttle costs so much that no other corrects it soon
 
 
 class Controller:
@@ -88,8 +89,8 @@ class Controller:
     (also for a 503 that states Retry-After), `on_busy` (for one that does not) and `note_error` (everything else).
     """
 
-    __slots__ = ("_busy", "_canaries", "_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold",
-        "_in_flight", "_is_canary", "_left_over", "_limit", "_memory", "_most", "_not_before", "_note", "_pace",
+    __slots__ = ("_busy", "_canaries", "_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold", "_in_flight",
+        "_is_canary", "_is_crowded", "_left_over", "_limit", "_memory", "_most", "_not_before", "_note", "_pace",
         "_peak", "_queue", "_recent", "_refused", "_replied", "_stated", "_told", "_trip_at", "_trip_sent",
         "in_flight_limit", "paused_until", "restore")  # fmt: skip
 
@@ -103,6 +104,7 @@ class Controller:
         self.in_flight_limit = 1
         """How many may be in flight now.  After a pause: one more than are left from before it."""
         self._has_begun = False  # a first request was taken
+        self._is_crowded = False  # the last throttle was due to the crowd, and says nothing of the rate
         self._is_canary = True  # after a pause, until a request sent since then succeeds
         self._in_flight = self._left_over = self._peak = 0
         self._canaries = 1
@@ -326,6 +328,7 @@ class Controller:
         can_tell = can_tell and not (self._stated.leads and self._stated.guard)
         trip_s, is_new = self._queue.round_trip_s, limit.trust < TRUSTED
         is_crowded = can_tell and self._crowd.is_to_blame(now, refusal, trip_s, is_new=is_new)
+        self._is_crowded = is_crowded and retry_after_s is not None
         if retry_after_s is not None or is_again:
             self._begin_hold(now, retry_after_s)
         elif is_crowded:
@@ -394,13 +397,16 @@ class Controller:
             rate = limit.fall(pace.rate, mark)
         self._refused = None
         self._dip(now, rate)
+        if self._is_crowded:
+            pace.allow(now, CROWDED_STATED * self._most_now() / self._queue.round_trip_s)
         pace.next_at = max(now, sent_at + pace.gap_s)
         if self._stated.leads and held.lasted_s > LONG_S:
             self._give_up()
         if self._stated.leads:
             self._stated.resumed(now, mark)
             self._lead(now)
-            pace.next_at = due_at if self._stated.slack_s else now  # a burst is spent once, from the canaries on
+            if self._stated.slack_s or self._stated.kind != "bucket":  # a bucket that holds little takes no two at once
+                pace.next_at = due_at if self._stated.slack_s else now  # a burst is spent once, from the canaries on
 
     @property
     def allowed_per_s(self) -> float:

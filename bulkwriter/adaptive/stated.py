@@ -27,6 +27,7 @@ go on as for every other server.  What disproves it:
     a stated wait of more than `MOST_S`             it varies with what the server needs, so it is no constant
     the known limit was passed by more than `BEYOND`    it was too low: a cap, or a window shorter than the pause
     a window refused far fewer than at first        a counter, or chance
+    a bucket refused soon more than `SOON` times    it is none: a cap, or a longer window
     it allows fewer than `COUNTED` in a pause       one request more or less is everything
     a stretch brought more than it allows           a window longer than the pause, a burst of many seconds, or a cap
 
@@ -86,8 +87,9 @@ STEPS: Final = 48  # rates tried between two bounds, and again
 CLOSE: Final = 1.1  # to the likeliest of them
 CROSSING_LEAST: Final = 1.3  # times the likeliest: nearer ones are the same rate, as far as whole requests tell
 CROSSINGS: Final = 100  # higher rates tried, each
+LEAST_FAST: Final = 20  # requests that bound a rate from above; half of a long climb are too slow to bound it
 CROSSING_STEP: Final = 1.012  # times the one before: up to 4.2 times the likeliest
-SOON: Final = 2  # throttles of a window that was never passed: a burst after a pause is what a counter refuses
+SOON: Final = 2  # throttles in a row: a burst after a pause is what a counter refuses, and no bucket goes on so
 WINDOWS: Final = 2  # a stretch no longer than a window lies in so many at most
 SEEN: Final = 4  # throttles; older ones may be of another limit
 
@@ -123,9 +125,9 @@ class Epoch(NamedTuple):
 
     @property
     def fastest(self) -> float:
-        """The most that half of those still known, or more, were taken at."""
-        known = self.stretches[0][1] if self.stretches else 0
-        return max((n / s for s, n in self.stretches if s > 0 and 2 * n >= known), default=math.inf)
+        """The most that `LEAST_FAST` of them, or half where they are fewer, were taken at."""
+        count = min(LEAST_FAST, (self.stretches[0][1] + 1) // 2) if self.stretches else 0
+        return max((n / s for s, n in self.stretches if s > 0 and n >= count), default=math.inf)
 
 
 class Stated:
@@ -174,8 +176,8 @@ class Stated:
                 self._old = 0.0
             if self.kind:
                 return
+        self._soon = self._soon + 1 if self.kind and span_s < PROVEN * self.pause_s else 0
         if self.kind == "window" and self._confirms(sends.taken_in(mark, self._window_s)):
-            self._soon = self._soon + 1 if span_s < PROVEN * self.pause_s else 0
             if self._soon == SOON:
                 self._be_counter(round(self._burst))
             return
@@ -199,7 +201,8 @@ class Stated:
                 self._be_counter(round(self.per_s * self.pause_s))
         elif len(self._seen) > 1:
             self._be_bucket(last)
-        self.is_wrong = bool(self.kind) and self._is_refuted()
+        self.is_wrong = self.kind == "bucket" and self._soon > SOON
+        self.is_wrong = self.is_wrong or (bool(self.kind) and self._is_refuted())
 
     def _is_refuted(self) -> bool:
         """Whether what is known now brings too few to be known, or fewer than a stretch brought: it may begin and end
@@ -269,7 +272,7 @@ class Stated:
         count = min(one.lately for one in self._seen)
         self.kind, self._count, self._window_s = "window", count, self.pause_s
         self.per_s = count / self.pause_s
-        self._tau_s, self._burst = TAU_WINDOW_S, float(count)
+        self._tau_s, self._burst, self._soon = TAU_WINDOW_S, float(count), 0
 
     def _be_counter(self, count: int) -> None:
         """So many in a pause's time, evenly, and one less since it estimates."""
