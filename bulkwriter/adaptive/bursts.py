@@ -1,20 +1,22 @@
-"""Estimates the rate of a token bucket from a few throttles: the rate at which all of them used up the same burst.
+"""Estimates a rate where what was taken between two throttles does not tell it: they are few, or state a pause.
 
-A bucket of r a second that holds b refuses when some stretch up to that moment took more than b + r · time.  So for any
-r each throttle gives a b: the most that a stretch before it took above r · time.  Throttles with different histories,
-in a start and in a climb, give the same b for only one r, the true one.  An average would be spoilt by the part of a
-climb below the limit.  A maximum is not, since unused room takes no part in it.
+**Bursts.**  A bucket of r a second that holds b refuses when some stretch up to that moment took more than b + r ·
+time.  So for any r each throttle gives a b: the most that a stretch before it took above r · time.  Throttles with
+different histories, in a start and in a climb, give the same b for only one r, the true one.  Unlike in an average,
+unused room takes no part in it.
 
     10 + 100/s   40 taken at up to 243/s, then 95 in a climb to 140/s: at 100/s either took 10 too many, at 80/s the
                  first 13 and the second 22
 
-`STEPS` rates between two bounds are tried.  A rate is likely if the bursts of the last `THROTTLES` vary as little as at
-any other rate, or by less than a request (`CHANCE`).  The middle of the likely rates is the answer.  Stretches begin at
-the ends of round trips; above `KEPT` the older half of them is thinned out.  An estimate costs a millisecond, and is
-asked for only when little else is known.
+Of the rates between two bounds those are likely at which the bursts vary as little as at any other, or by less than a
+request; the middle of these is the answer.  An estimate costs a millisecond.
 
-Invariant: marks are in order.  The caller must not ask about a window, which is no bucket, or across a change of the
-limit.
+**Stated pauses**, where the law of `stated.py` does not lead, may be longer than the server needed.  `low` is what was
+taken from the end of one pause to the end of the next, by that time: right for a window, but too low for a bucket that
+was full long before.  `high` leaves out the pause, but includes the burst of that bucket.  The limit is between them.
+
+Invariants: marks are in order; low <= the answer <= high, or the rate that was refused where that is higher.  The
+caller must not ask for bursts of a window, or across a change of the limit.
 Source: the arrival curve of network calculus (Cruz 1991).
 """
 
@@ -34,12 +36,14 @@ STEPS: Final = 32
 KEPT: Final = 96
 CHANCE: Final = 0.1  # requests squared
 THROTTLES: Final = 6
+WIDE: Final = 1.25
+REPEATED: Final = 0.01
+NEAR: Final = 1.3  # `high` within this of `low` may both be true
+MORE: Final = 15  # requests; fewer are chance
 
 
 class Bursts:
     """Told of each round trip and each throttle that ends an epoch."""
-
-    __slots__ = ("_marks", "_throttles")
 
     def __init__(self) -> None:
         self._marks: list[Mark] = [Mark(0.0, 0)]
@@ -71,6 +75,44 @@ class Bursts:
     def check(self) -> None:
         assert len(self._marks) <= KEPT
         assert all(one.at < other.at for one, other in itertools.pairwise(self._marks))
+
+
+class StatedPauses:
+    """Told of every pause that was stated, once it is over."""
+
+    def __init__(self) -> None:
+        self._off = [1.0, 0.9]  # how far `low` and `high` were off lately; `high` has the benefit of the doubt
+        self._was: tuple[float, float] | None = None
+        self._longer = 0, 0.0
+        self._agreed = 0.0  # what the throttles agreed about the last time
+
+    def limit(self, low: float, high: float, rate: float, taken: int, bursts: Bursts | None) -> tuple[float, float]:
+        """A short pause, begun by a throttle at `rate`.  Returns what is surely allowed, and what hardly is more."""
+        self._compare(low, high)
+        (taken_before, before_s), span_s = self._longer, taken / high
+        self._longer = taken, span_s
+        more, more_s = taken - taken_before, span_s - before_s
+        before, self._agreed = self._agreed, bursts.rate(low, max(high, rate)) if bursts else 0.0
+        # what all throttles agree about, where that is far from sure, or the same again
+        if (found := self._agreed) and (high > WIDE * low or (before and abs(math.log(found / before)) < REPEATED)):
+            return found, max(found, rate)
+        if taken_before and abs(more) > MORE and more * more_s > 0:  # a burst or a window's rest is in both stretches
+            found = min(max(low, more / more_s), high)
+            return found, max(found, rate)
+        if self._off[0] < self._off[1]:  # too alike: what changed less from time to time
+            return low, high if high < NEAR * low else low
+        return high, max(high, rate)
+
+    def long(self, low: float, high: float) -> tuple[float, float]:
+        """The same of a long one."""
+        self._compare(low, high)
+        return low, high if high < NEAR * low else low
+
+    def _compare(self, low: float, high: float) -> None:
+        if self._was:
+            for n, value in enumerate((low, high)):
+                self._off[n] = self._off[n] / 2 + abs(math.log(value / self._was[n]))
+        self._was = low, high
 
 
 def burst(stretches: list[tuple[float, int]], rate: float) -> float:

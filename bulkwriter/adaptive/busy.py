@@ -1,18 +1,15 @@
 """Finds out whether a server's plain 503s mean "too fast", by a lower rate for a while.
 
-A plain 503 states no wait.  Many gateways send it for requests that come too fast.  Just as many send it when something
-behind them is broken.  Only the first kind depends on our rate.  So when many come, a part of the rate that the server
-took lately is tried.  If the share of 503s stays the same, the rate is not the cause.
+A plain 503 states no wait.  Many gateways send it for requests that come too fast, and just as many when something
+behind them is broken.  Only the first kind depends on our rate.
 
     many      `MANY` of them, and `SHARE` of all replies since the first of these, good ones among the last of them.
               Where the good ones ended before, the server broke down; after `STALLS` times it may be a window that is
               used up
-    trial     `SLOWER` of what was taken, and no slower than `LEAST` a second, until the share before would have
-              brought `EXPECTED` 503s.  At most `FEW` came: they are throttles from now on, and the start begins again
-              at that pace.  More: they are errors, the pace is what it was before, and the next trial waits for `AGAIN`
-              times as many
-    in doubt  a trial has few requests to go by, and servers change: when they are more than `WRONG` of `CHECKED`
-              requests, `WRONG_TIMES` in a row, they are errors again, and the start begins from there
+    trial     `SLOWER` of what was taken, until the share before would have brought `EXPECTED` 503s.  At most `FEW`
+              came: they are throttles from now on, and the start begins again at that pace.  More: they are errors,
+              the pace is what it was, and the next trial waits for `AGAIN` times as many
+    in doubt  when they are more than `WRONG` of `CHECKED` requests, `WRONG_TIMES` in a row, they are errors again
 
 The fate of the pairs is not decided here: each is in doubt, whatever its 503 meant.
 Invariant: this module sets the pace only during a trial, and at its end.
@@ -41,9 +38,6 @@ WRONG_TIMES: Final = 3  # one may be the start, and the next a limit that fell
 
 class Busy:
     """Told of each 503 that states no wait, and during a trial of each good reply."""
-
-    __slots__ = ("_errors", "_good", "_many", "_middle", "_seen", "_share", "_since", "_stalls", "_taken", "_was",
-                 "_wrong", "is_throttle", "is_trial")  # fmt: skip
 
     def __init__(self) -> None:
         self.is_trial = self.is_throttle = False

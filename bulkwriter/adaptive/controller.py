@@ -11,43 +11,20 @@
 **Believed, and done.**  At a throttle the first row that fits decides:
 
     seen                                      believed                  done
-    sent before the last cut, or the pause    an echo                   nothing; a Retry-After that reaches further
-                                                                        is obeyed
+    sent before the last cut, or the pause    an echo                   nothing; a longer Retry-After is obeyed
     it was the canary                         nothing is taken yet      the hold goes on (`hold.py`)
     a wait of a second is stated              a window, bucket, counter a hold; the law of `stated.py` until disproved
-    another wait is stated, or the first      not yet known             a hold; what pauses say of the limit
-    request after a cut was refused as well                             (`pauses.py`)
-    crowded requests were refused             a cap (`crowd.py`)        fewer in flight, same rate
+    another wait is stated, or the first      not yet known             a hold; what pauses tell (`bursts.py`)
+    request after a cut was refused as well
+    crowded requests were refused             a cap (`crowd.py`)        fewer in flight, no lower rate
     much credit was used                      a window (`window.py`)    a hold whose end is known
-    measurements do not repeat                others use it, too        the rate is cut by a fifth, and climbs straight
-                                              (`sharing.py`)
-    none of these                             a bucket (`limit.py`)     the rate dips below `safe`, climbs to `top`,
-                                                                        and surges past it
+    measurements do not repeat                others use it, too        a fifth less, a straight climb (`sharing.py`)
+    none of these                             a bucket (`limit.py`)     below `safe`, up to `top`, a surge past it
     replies are late, and no throttle         a queue (`queueing.py`)   as many in flight as the server works on
     many plain 503s                           too fast, or broken       a trial (`busy.py`)
 
 After a hold one canary goes alone.  When it is taken, all go on just below the limit.  With a floor (`floor.py`) only
 stated holds exist; otherwise the rate falls to the floor.  `memory.py` begins where an earlier run ended.
-
-**Why each part stays**: its lines, and what falls without it, of the cells of `python -m benchmarks control`.  Of 2,704
-lines in this folder 1,730 are code, 190 of them constants; the rest is docstrings and blank lines
-
-    stated      377   20 s at waits of a second: 0.56 to 0.81 of the limit instead of 0.90 and more
-    limit       281   nothing is known without it
-    window      181   the throttles of windows double, and two miss their bar; with usual lengths alone three bars fall
-    queueing    165   latency in queues: p95 is 14 to 117 times that of the empty server instead of 1.2 to 1.6
-    pace        163   with a straight climb: four bars
-    words       143   what people are told
-    busy        132   80 % and more of the requests refused at limits told by plain 503s, instead of 1 to 14 %
-    recent      124   a throttle cannot be told from an echo, a crowd from a rate
-    crowd       101   19 bars of the caps
-    sharing     103   "limit drifts": 0.89 instead of 0.98; two equal clients: Jain 0.93 instead of 0.99 and more
-    hold         99   a stated wait is not obeyed; with the ends not foretold one bar falls
-    bursts       97   two of 16 drawn servers
-    memory       77   nine tenths of a remembered 1,000/s after 0.43 s instead of 0.32, and no loss at 100/s
-    floor        73   the least rate beside 64 workers: 0.49 of it instead of 1.02
-    pauses       68   "three times too long": 0.65 of the limit instead of 0.97
-    climbs       59   throttles rise by 0.16 points, two of 16 drawn servers
 
 Invariants: nothing is sent before a stated Retry-After (`paused_until` never falls); at most one cut an epoch; 1 <=
 in_flight_limit <= in_flight.  Errors and timeouts are not throttles: the breaker handles them (`core.retry`).
@@ -65,7 +42,7 @@ from .busy import Busy
 from .crowd import Crowd
 from .floor import Floor
 from .hold import Hold
-from .limit import TRUSTED, Limit
+from .limit import TRUSTED, WHOLE, Limit
 from .memory import Memory
 from .pace import CATCH_UP_S, Pace
 from .queueing import Queueing
@@ -216,7 +193,7 @@ class Controller:
         return True
 
     def _end_stated(self, sent_at: float, retry_after_s: float | None, refusal: Refusal) -> None:
-        stated, is_known = self._stated, self._limit.window_s > 0 or self._crowd.is_capped
+        stated, is_known = self._stated, self._limit.window.length_s > 0 or self._crowd.is_capped
         stated.is_wrong = stated.is_wrong or (retry_after_s or 0.0) > MOST_S
         if not (retry_after_s is None or stated.is_wrong or is_known or self._floor.per_s):
             stated.refused(Mark(sent_at, refusal.taken_before), retry_after_s, self._recent)
@@ -248,7 +225,8 @@ class Controller:
             self._is_canary = False
             self._resume(now, sent_at) if self._has_begun else self._begin(now, sent_at, latency_s)
         elif self._stated.leads:
-            self._follow(now)
+            self._stated.passed(Mark(now, self._recent.taken))
+            self._lead(now)
         elif not self._busy.is_trial:
             self._judge_trip(now, latency_s)
         self.in_flight_limit = self._most_now()
@@ -285,11 +263,6 @@ class Controller:
         else:
             pace.climb(now, trust=limit.trust, patience_s=limit.patience_s, round_trip_s=queue.round_trip_s)
 
-    def _follow(self, now: float) -> None:
-        """A round trip went well under the law for stated pauses."""
-        self._stated.passed(Mark(now, self._recent.taken))
-        self._lead(now)
-
     def _lead(self, now: float) -> None:
         """The law for stated pauses sets the pace."""
         pace, stated, round_trip_s = self._pace, self._stated, self._queue.round_trip_s
@@ -318,7 +291,7 @@ class Controller:
             limit.begin(mark)  # few pairs came lately, which says nothing about the limit
         is_again = refusal.sent_before <= self._cut_sent and not was_starting
         self._cut_at, self._cut_sent = now, self._recent.sent
-        left_s = limit.hold_ends_at(mark) - now if limit.window_s else 0.0
+        left_s = limit.window.ends_at(mark) - now if limit.window.length_s else 0.0
         if is_again:
             limit.revoke()
         else:
@@ -327,7 +300,7 @@ class Controller:
         can_tell = not (was_starting or is_again or limit.is_shared) and (self._crowd.is_capped or not limit.is_rate)
         can_tell = can_tell and not (self._stated.leads and self._stated.guard)
         trip_s, is_new = self._queue.round_trip_s, limit.trust < TRUSTED
-        is_crowded = can_tell and self._crowd.is_to_blame(now, refusal, trip_s, is_new=is_new)
+        is_crowded = can_tell and self._crowd.is_to_blame(now, refusal, trip_s, is_new=is_new, cost_s=limit.cost_s)
         self._is_crowded = is_crowded and retry_after_s is not None
         if retry_after_s is not None or is_again:
             self._begin_hold(now, retry_after_s)
@@ -343,12 +316,12 @@ class Controller:
 
     def _share(self, now: float) -> None:
         self._crowd.free()
-        self._limit.climbs.account(self._recent.refused, is_whole=True)
+        self._limit.account(self._recent.refused, is_whole=True)
         self._pace.share(now, self._limit.safe)
 
     def _dip(self, now: float, rate: float) -> None:
         pace, limit, round_trip_s = self._pace, self._limit, self._queue.round_trip_s
-        limit.climbs.account(self._recent.refused, is_whole=now - pace.since >= 0.3 * limit.span_s(round_trip_s))
+        limit.account(self._recent.refused, is_whole=now - pace.since >= WHOLE * limit.span_s(round_trip_s))
         due_at, dear_s = pace.next_at, limit.dear_s(rate, round_trip_s)
         pace.dip(now, rate, top=limit.top, span_s=max(limit.span_s(round_trip_s), dear_s), is_straight=dear_s > 0)
         if self._floor.per_s:
@@ -361,7 +334,7 @@ class Controller:
             self._keep_floor(now)
             return
         self._cut_at, self._cut_sent, self._canaries = now, self._recent.sent, 1
-        ends_at = self._limit.hold_ends_at(Mark(now, self._recent.taken))
+        ends_at = self._limit.window.ends_at(Mark(now, self._recent.taken))
         self._pause_until(now, self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, ends_at=ends_at))
 
     def _keep_floor(self, now: float) -> None:
@@ -386,11 +359,11 @@ class Controller:
         due_at = pace.next_at
         limit.guess(pace.rate)
         held = self._hold.end(now, sent_at, rate=limit.top, round_trip_s=self._queue.round_trip_s)
-        limit.climbs.cost_s = self._crowd.cost_s = held.cost_s if held.is_stated else 0.0
+        limit.cost_s = held.cost_s if held.is_stated else 0.0
         mark = self._recent.first_since(self.paused_until) or Mark(sent_at, self._recent.taken - 1)
         if sent_at > self.paused_until + IDLE_S:  # nothing was there to send: the pause was not so long
             limit.begin(mark)
-            rate, limit.climbs.cost_s, self._crowd.cost_s = pace.rate, 0.0, 0.0
+            rate, limit.cost_s = pace.rate, 0.0
         elif limit.resumed(mark, held, self._refused):
             rate = min(pace.rate, limit.top * (1 - 2 * DIP), limit.near(is_dear=held.is_stated) * (1 - DIP))
         else:
@@ -433,7 +406,7 @@ class Controller:
     def check(self) -> None:
         """Invariants, for simulation."""
         parts = self._pace, self._limit, self._crowd, self._queue, self._hold, self._recent, self._floor
-        for part in (*parts, self._memory, self._busy):
+        for part in (*parts, self._memory, self._busy, self._stated):
             part.check()
         assert 0 <= self._left_over <= self._in_flight <= self._peak
         assert 1 <= self.in_flight_limit <= self._most

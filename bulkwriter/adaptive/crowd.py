@@ -1,13 +1,11 @@
 """Estimates a server's concurrency cap, how many requests it takes at a time, from the requests that it refuses.
 
 A rate limit refuses requests that come too early.  A concurrency cap refuses requests that meet a crowd.  So each
-throttle brings its *rank* (`recent.py`), averaged from 0.5 on.  If the average is above `BLAME`, the crowd is the
-cause, and the limit becomes the number in flight when the refused request went.  A cap refuses at the same number each
-time.  So a throttle within `SAME` of the one before weighs twice as much (`WEIGHT_SAME`).
-
-A rate limit may look like this by chance, above all with few requests in flight.  But it goes on refusing when there
-are fewer, and a cap never does.  So it was no cap if a request is refused alone, or with less than `SLACK` of the
-number at which the cap was learnt (some of those may have been on their way back).
+throttle brings its *rank* (`recent.py`), averaged from 0.5 on.  Above `BLAME` the crowd is the cause, and the limit
+becomes the number in flight when the refused request went.  A cap refuses at the same number each time, so a throttle
+within `SAME` of the one before weighs twice as much.  But a rate limit, which may look so by chance, goes on refusing
+when there are fewer: it was no cap if a request is refused alone, or with less than `SLACK` of the number at which the
+cap was learnt (some of those may have been on their way back).
 
 When this limit holds the run back, one more is tried every 250 requests (at least 2 s, and 200 times the cost of a
 stated pause).  The step doubles with every two round trips without a throttle.
@@ -38,16 +36,12 @@ PROBE_COST: Final = 200.0
 class Crowd:
     """The in-flight limit that throttles teach; `is_capped` once there is one."""
 
-    __slots__ = ("_blame", "_first", "_grows_at", "_last", "_most", "_step", "cost_s", "is_capped", "least", "limit")
-
     def __init__(self, most: int) -> None:
         self._most = most
         self.limit = float(most)
         self.least = 1.0
         """What the user's floor needs."""
         self.is_capped = False
-        self.cost_s = 0.0
-        """What the last stated pause cost."""
         self._blame = FIRST
         self._step = 1
         self._first = 0  # in flight when the cap was learnt
@@ -63,8 +57,10 @@ class Crowd:
         """It was no crowd."""
         self.limit, self.is_capped, self._blame = float(self._most), False, FIRST
 
-    def is_to_blame(self, now: float, refusal: Refusal, round_trip_s: float, *, is_new: bool) -> bool:
-        """A throttle: was it the crowd?  Then the limit falls."""
+    def is_to_blame(
+        self, now: float, refusal: Refusal, round_trip_s: float, *, is_new: bool, cost_s: float = 0.0
+    ) -> bool:
+        """A throttle, which may cost a stated pause of `cost_s`: was it the crowd?  Then the limit falls."""
         if refusal.others < 1:
             self.free()
             return False
@@ -85,7 +81,7 @@ class Crowd:
         self.is_capped = True
         self.limit = max(self.least, min(self.limit, float(refusal.others)))
         requests_s = PROBE_REQUESTS * round_trip_s / self.limit
-        self._grows_at = now + max(PROBE_MIN_S, requests_s, PROBE_COST * self.cost_s)
+        self._grows_at = now + max(PROBE_MIN_S, requests_s, PROBE_COST * cost_s)
         self._step = 1
         return True
 

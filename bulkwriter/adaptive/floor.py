@@ -1,18 +1,15 @@
 """The user's minimum rate beside greedy neighbours (`--min-rate`), counted in requests that the server *takes*.
 
     debt     grows by `AHEAD` · floor each second, falls by 1 with each request that is taken; no more than `DEBT_S` of
-             it is kept, either way, and a quiet of more than `QUIET_S` makes none.  By chance it is three or four
-             requests more or less: exactly the floor is kept on average, and missed by so many in half of all times
+             it is kept, either way, and a quiet of more than `QUIET_S` makes none
     owed     while the debt is 1 or more, requests go outside the pace as well
-    gap      between those: share taken / (`AIM` · floor).  With a tenth of ours taken lately and a floor of 20/s they
-             go every 3.3 ms; not at once, for where neighbours take whatever is free the very next one is refused again
+    gap      between those: share taken / (`AIM` · floor); not at once, for where neighbours take whatever is free the
+             very next one is refused again
 
-The share is averaged with weight 1/`WEIGHT`, and counts as no less than 1/`MADE_UP`.  A server that takes nothing must
-not be stormed.  So each request that was taken allows `MADE_UP` such requests, and at most `MADE_UP_MAX` are allowed.
-If nine of ten are refused, the floor still holds; if none is taken, it ends after a hundred.
+A server that takes nothing must not be stormed.  So each request that was taken allows `MADE_UP` such requests, up to
+`MADE_UP_MAX`: if nine of ten are refused, the floor still holds; if none is taken, it ends after a hundred.
 
-Invariant: the number of allowed requests is never negative.  Without a floor (0) nothing of this happens.  A stated
-Retry-After overrides the floor.
+Invariant: the number of allowed requests is never negative.  A stated Retry-After overrides the floor.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """How long nothing is sent when the server takes nothing: until a stated time, or until a canary is taken.
 
-    stated     what Retry-After says, never less, and up to 2 % or 2 s more, so that clients come back one by one; when
-               the fourth canary in a row is refused at its stated time, our own delay if that is longer
-    unstated   0.03 s (up to 0.1 s at low rates) · 1.3**n, ±10 %, and never above the user's cap: 0.03, 0.04, 0.05, …;
-               but none goes past the end of the known window, or of one of a usual length that began with the run
-Invariant: `until` of a stated hold is never before the stated time.  The controller decides whether there is a hold,
-and which request is the canary.
+    stated     what Retry-After says, never less, and up to 2 % or 2 s more, so that clients come back one by one; from
+               the fourth canary refused at its stated time on, our own delay if that is longer
+    unstated   0.03 s (up to 0.1 s at low rates) · 1.3**n, ±10 %, and never above the user's cap; but none goes past the
+               end of the known window, or of one of a usual length that began with the run
+
+Invariant: `until` of a stated hold is never before the stated time.  Not here: whether there is a hold, and which
+request is the canary (the controller).
 """
 
 from __future__ import annotations
@@ -45,8 +46,6 @@ class EndedHold(NamedTuple):
 
 class Hold:
     """One hold at a time; `since` is None while there is none."""
-
-    __slots__ = ("_cap_s", "_level", "_rng", "is_stated", "refused", "refused_at", "since")
 
     def __init__(self, cap_s: float, rng: random.Random) -> None:
         self._cap_s, self._rng = cap_s, rng

@@ -6,15 +6,13 @@ Between two refusals a bucket or a window gives exactly its rate, and its saving
     top  = the rate at which it refused              it hardly allows more
 
 A bucket without savings loses unused room and shows in `top`.  A bucket with savings shows in `safe`.  The pace begins
-below `safe` and climbs to `top`, and each round brings the two closer.  A log of requests gives its rate only over a
-whole window.  If a window is known, and less than that was taken since the last refusal, the last whole window is
-measured (`window.py`).  The first measurements consist mostly of climbs, and a bucket with small savings wastes most of
-a climb.  The estimate on which all throttles agree is better then (`bursts.py`).
+below `safe` and climbs to `top`, and each round brings the two closer.  A log gives its rate only over a whole window:
+if a window is known, and less than that was taken since, the last whole window is measured (`window.py`).  The first
+measurements consist mostly of climbs, and what all throttles agree about is better then (`bursts.py`).
 
-After a *hold*, a time in which nothing was taken, the limit is a window.  The time from the end of one hold to the end
-of the next is measured.  The true end of a hold lies between the last refused canary and the first taken one: `safe`
-uses the middle, `top` the earlier.  A stated pause (Retry-After, in whole seconds) may be longer than the server needed
-(`stated.py`).
+After a *hold*, a time in which nothing was taken, the limit is a window, measured from the end of one hold to the end
+of the next.  The true end lies between the last refused canary and the first taken one: `safe` uses the middle, `top`
+the earlier.
 
     credit   what the server let through above `safe` before it refused: much for a window that is used up early.  While
              it lasts, no throttle means nothing: a surge waits `CREDIT_PATIENCE` · credit / top before it grows, and
@@ -30,10 +28,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from .bursts import Bursts
-from .climbs import Climbs
+from .bursts import Bursts, StatedPauses
 from .hold import EndedHold
-from .pauses import StatedPauses
 from .recent import Mark
 from .sharing import Sharing
 from .stated import LONG_S
@@ -57,14 +53,20 @@ MEASURED_MOST: Final = 12
 CLOSE: Final = 1.05  # after a short hold the rate at which it began says little
 TRUSTED: Final = 8.0
 KNOWN: Final = 4.0  # what contradicts such a trust is another limit
+CLIMB_MIN_S: Final = 2.4  # a doubled limit must be found within about 3 s
+CLIMB_TRIPS: Final = 4.0
+CLIMB_COUNTED: Final = 15.0  # requests, or nothing is measured
+CLIMB_REQUESTS: Final = 135.0  # for each throttle that an epoch costs, so that about 0.75 % are throttled
+CLIMB_COST: Final = 200.0  # times the last stated pause: pauses take half a percent of the time then
+UNSURE_S: Final = 2.0  # a limit hardly known is worth a throttle
+WHOLE: Final = 0.3  # of a climb
+DEAR_S: Final = 1.0  # to double the rate: most of a second is spent near the limit before the burst is used
+DEAR_TRIPS: Final = 8.0
+DEAR_TRUST: Final = 2.0
 
 
 class Limit:
     """The measured limit and how far it can be trusted."""
-
-    __slots__ = ("_before", "_bursts", "_ends", "_floor", "_has_fallen", "_measured",
-                 "_pauses", "_sharing", "_window", "alike", "climbs", "credit", "known_at", "safe", "top",
-                 "trust")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
         self._floor = floor_per_s
@@ -74,7 +76,10 @@ class Limit:
         self.alike = 0
         """Measurements in a row within `ALIKE` of each other.  A different one halves the count."""
         self.credit = 0.0
-        self.climbs = Climbs()
+        self.cost_s = 0.0
+        """What the last stated pause cost."""
+        self._throttles = 1.0  # that an epoch costs
+        self._accounted = self._pending = 0
         self.known_at = -math.inf
         self._sharing = Sharing()
         self._ends = Mark(0.0, 0)  # of the last epoch
@@ -83,17 +88,17 @@ class Limit:
         self._pauses = StatedPauses()
         self._has_fallen = False
         self._measured = 0  # so often since the limit was last found to be another
-        self._window = Window()
+        self.window = Window()
 
     def passed(self, mark: Mark) -> None:
         """A round trip went well."""
-        self._window.passed(mark)
+        self.window.passed(mark)
         self._bursts.passed(mark)
 
     def begin(self, mark: Mark) -> None:
         """Count from here: the server was not refusing."""
         self._ends = mark
-        self._window.begin(mark)
+        self.window.begin(mark)
 
     def guess(self, rate: float) -> None:
         """Refused at this rate before anything was learnt."""
@@ -103,36 +108,44 @@ class Limit:
     @property
     def is_rate(self) -> bool:
         """Whether it was measured alike so often that it is no cap, or is a window."""
-        return self.alike >= SURE or self._window.requests > 0
+        return self.alike >= SURE or self.window.requests > 0
 
     @property
     def is_shared(self) -> bool:
         """Whether others use it too; of a window that is not known."""
-        return self._sharing.is_shared and not self._window.requests
-
-    @property
-    def window_s(self) -> float:
-        """How long the server's window is, 0 if it has none."""
-        return self._window.length_s
+        return self._sharing.is_shared and not self.window.requests
 
     @property
     def patience_s(self) -> float:
-        return min(max(self._window.longest_s, CREDIT_PATIENCE * self.credit / self.top), CREDIT_PATIENCE_MAX_S)
+        return min(max(self.window.longest_s, CREDIT_PATIENCE * self.credit / self.top), CREDIT_PATIENCE_MAX_S)
 
     def span_s(self, round_trip_s: float) -> float:
-        """How long the next climb to `top` lasts."""
-        return self.climbs.span_s(self.top, trust=self.trust, round_trip_s=round_trip_s)
+        """How long the next climb to `top` lasts.  After it the surges begin, and the next throttle comes."""
+        counted_s = CLIMB_COUNTED / self.top
+        wanted_s = max(CLIMB_REQUESTS * self._throttles / self.top, CLIMB_COST * self.cost_s)
+        unsure_s = self.trust * max(UNSURE_S, counted_s)
+        return max(CLIMB_MIN_S, counted_s, CLIMB_TRIPS * round_trip_s, min(unsure_s, wanted_s))
 
     def dear_s(self, rate: float, round_trip_s: float) -> float:
-        """How long it lasts from `rate` where throttles are dear; 0 if they are not."""
-        return self.climbs.dear_s(rate, self.top, trust=self.trust, round_trip_s=round_trip_s)
+        """How long to climb straight from `rate` where throttles cost a pause and the limit is hardly known; else 0."""
+        is_dear = self.cost_s > 0 and self.trust < DEAR_TRUST
+        return (self.top / rate - 1) * max(DEAR_S, DEAR_TRIPS * round_trip_s) if is_dear else 0.0
+
+    def account(self, refused: int, *, is_whole: bool) -> None:
+        """A climb ended with so many throttles since the start; `is_whole` unless it was cut short by the next one."""
+        spent, self._accounted = refused - self._accounted + self._pending, refused
+        self._pending = 0 if is_whole else spent
+        if is_whole:
+            self._throttles = max(1.0, (self._throttles + spent) / 2)
 
     def refused(self, mark: Mark, rate: float, *, is_crowd: bool = False) -> float:
         """An epoch ended at `mark`, at this rate.  Returns the rate to go on at."""
         self._before = self._ends, self.safe, self.top, self.trust, self.credit
         self.credit *= CREDIT_KEPT
-        self._window.note(mark)
-        taken, measured = mark.taken - self._ends.taken, self._measure(mark, self._ends)
+        self.window.note(mark)
+        taken, span_s = mark.taken - self._ends.taken, mark.at - self._ends.at
+        measured = self.window.rate(mark) if taken < self.window.requests else 0.0  # the last whole window
+        measured = measured or (taken / span_s if taken >= COUNTED and span_s > 0 else 0.0)
         if not (is_crowd or self._floor):
             self._sharing.refused(measured, rate, taken=taken, was=self.safe)
         self._bursts.refused(mark)
@@ -143,15 +156,9 @@ class Limit:
             return self.safe
         return self.fall(rate, mark)
 
-    def _measure(self, mark: Mark, since: Mark) -> float:
-        """What was taken since then, or in the last whole window if that is longer, a second; 0 if that is too few."""
-        taken, span_s = mark.taken - since.taken, mark.at - since.at
-        measured = self._window.rate(mark) if taken < self._window.requests else 0.0
-        return measured or (taken / span_s if taken >= COUNTED and span_s > 0 else 0.0)
-
     def _agreed(self, measured: float, rate: float) -> float:
         """What was measured, or at first what all throttles agree about."""
-        is_new = self._measured < AVERAGED and not self._window.requests
+        is_new = self._measured < AVERAGED and not self.window.requests
         return (is_new and self._bursts.rate(measured, rate)) or measured
 
     def fall(self, rate: float, mark: Mark) -> float:
@@ -190,39 +197,38 @@ class Limit:
         """Where to go on after a hold: a throttle is dear where it costs a stated pause, until the limit is known."""
         return self.safe if is_dear and self.trust < TRUSTED else (self.safe + self.top) / 2
 
-    def hold_ends_at(self, mark: Mark) -> float:
-        """When a hold that begins with a throttle at `mark` will end."""
-        return self._window.ends_at(mark)
-
     def resumed(self, mark: Mark, hold: EndedHold, refused: tuple[Mark, float] | None) -> bool:
         """A hold ended: the request sent at `mark` was taken.  False if nothing could be learnt from it.
 
         `refused` is the throttle that began it, and the rate at which it came.
         """
-        since = self._window.since(mark, hold.lasted_s) if hold.is_long else self._ends
+        since = self.window.since(mark, hold.lasted_s) if hold.is_long else self._ends
         taken, span_s = mark.taken - since.taken, mark.at - hold.unsure_s / 2 - since.at
         if refused:
-            self._window.note(refused[0])
+            self.window.note(refused[0])
             self._bursts.refused(refused[0])
         self._bursts.passed(mark)
-        self._window.note(mark)
+        self.window.note(mark)
         is_window = False
         if hold.is_long and (not hold.is_stated or hold.lasted_s > LONG_S):
-            is_window = self._window.held(mark, since, hold.lasted_s, hold.unsure_s)
-        low = taken / span_s if taken >= COUNTED and span_s > 0 else self._window.rate(mark)
+            is_window = self.window.held(mark, since, hold.lasted_s, hold.unsure_s)
+        low = taken / span_s if taken >= COUNTED and span_s > 0 else self.window.rate(mark)
         if low:
             at, rate = refused or (mark, low)
-            high = self._window.rate(at) if taken < self._window.requests else 0.0
+            high = self.window.rate(at) if taken < self.window.requests else 0.0
             sent_s = mark.at - hold.lasted_s - since.at  # from the first request to the last one before the pause
             high = high or (taken / sent_s if sent_s > 0 else low)
             if is_window:
-                safe = self._window.requests / self._window.length_s
-                top = safe if self._window.usual_s else self._window.requests / self._window.shortest_s
+                safe = self.window.requests / self.window.length_s
+                top = safe if self.window.usual_s else self.window.requests / self.window.shortest_s
                 self._learn(safe, max(safe, top), taken, is_window=True)
-                if self._window.usual_s:
+                if self.window.usual_s:
                     self.trust = max(self.trust, KNOWN)
+            elif hold.is_stated and hold.lasted_s > LONG_S:
+                self._learn(*self._pauses.long(low, high), taken)
             elif hold.is_stated:
-                self._learn_stated(hold.lasted_s, low, high, rate, taken)
+                bursts = None if self.window.requests else self._bursts
+                self._learn(*self._pauses.limit(low, high, rate, taken, bursts), taken)
             elif hold.is_long:
                 self._learn(low, low * span_s / (span_s - hold.unsure_s / 2) if span_s > hold.unsure_s else low, taken)
             elif hold.is_idle:
@@ -239,16 +245,9 @@ class Limit:
         self._sharing.held()
         return low > 0
 
-    def _learn_stated(self, lasted_s: float, low: float, high: float, rate: float, taken: int) -> None:
-        if lasted_s > LONG_S:
-            self._learn(*self._pauses.long(low, high), taken)
-        else:
-            bursts = None if self._window.requests else self._bursts
-            self._learn(*self._pauses.limit(low, high, rate, taken, bursts), taken)
-
     def _learn(self, safe: float, top: float, taken: int, *, is_window: bool = False) -> None:
         self._has_fallen = False
-        if (exact := self._window.exact) and abs(math.log(safe / exact)) < EXACT:
+        if (exact := self.window.exact) and abs(math.log(safe / exact)) < EXACT:
             safe = top = exact
         off = abs(math.log(safe / self.safe)) if self.safe else math.inf
         self.alike = self.alike + 1 if off < ALIKE else self.alike // 2
@@ -262,7 +261,7 @@ class Limit:
             if off >= CHANGED:
                 self.credit = 0.0
                 if not is_window:
-                    self._window.forget()
+                    self.window.forget()
         self.safe = max(safe, self._floor)
         self.top = max(top, self.safe)
 
@@ -275,7 +274,6 @@ class Limit:
         assert 0.0 <= self.safe <= self.top
         assert self.trust >= 1.0
         assert self.credit >= 0.0
-        self._window.check()
+        self.window.check()
         self._sharing.check()
-        self.climbs.check()
         self._bursts.check()

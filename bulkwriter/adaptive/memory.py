@@ -2,14 +2,12 @@
 
     start      at half of the remembered rate, and up to it in `SPAN_S`; but at no more than `ROOM` in flight, and
                from there to the half as any start grows
-    confirmed  the first throttle comes within `NEAR` of the remembered rate: on at a tenth less, not at half, and up to
-               it again
+    confirmed  the first throttle comes within `NEAR` of it: on at a tenth less, and up to it again
     too high   the first throttle comes earlier: as in any start
-    too low    none comes up to `EXCEEDED` of it: forgotten, and on as in any start, doubling each round trip
+    too low    none comes up to `EXCEEDED` of it: forgotten, and on as in any start
     too old    above `OLD_S` it is not taken at all
 
-So a wrong memory costs a start.  A memory of ten times the limit costs some dozens of throttles, one of a twentieth
-some seconds.
+So a memory of ten times the limit costs some dozens of throttles, one of a twentieth some seconds.
 Invariant: `rate` is 0 if nothing is remembered any more.  Not here: the file (`run.warm_start`).
 """
 
@@ -35,8 +33,6 @@ OLD_S: Final = 7 * 86_400.0
 
 class Memory:
     """The remembered limit; `restore` once, before anything is sent."""
-
-    __slots__ = ("age_s", "is_wrong", "rate")
 
     def __init__(self) -> None:
         self.rate = 0.0

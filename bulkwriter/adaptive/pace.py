@@ -1,16 +1,16 @@
 """The paced rate: how fast requests go, from the first reply on.
 
     start   2 a round trip, doubled each round trip until the first throttle; above `START_ROOM` in flight it grows by
-            `START_STEP` a round trip instead, or a quarter, since so many would be refused together: 20, 40, 80, … /s
-            at 0.1 s.  Never more in flight than twice what that needs
+            `START_STEP` a round trip instead, or a quarter, since so many would be refused together.  Never more in
+            flight than twice what that needs
     dip     after a throttle: to a rate just below what the server is known to take
     climb   back towards `top`, fast at first and flat near it, as CUBIC does: rate = top - (top - bottom)·(1 - t/span)³
             (straight where throttles are dear)
     share   of a limit that others use too (`sharing.py`): a cut of a fifth at each throttle, and a straight climb, back
             over the cut in `SHARE_S` · rate**¼, for `SHARE_CLIMBS` times as long; only then a surge
-    surge   past `top` without a throttle: by 1.5 % (6 % while the limit is hardly known), three times as much after
-            each round trip that stays without one, or after `patience_s` where the server is known to give credit;
-            above twice the limit after eight round trips.  This is how a risen limit is found.
+    surge   past `top` without a throttle, to test whether the limit still holds: by 1.5 % (6 % while it is hardly
+            known), three times as much after each round trip that stays without one, or after `patience_s` where the
+            server is known to give credit; above twice the limit after eight round trips
     free    no pace at all, where the in-flight limit alone decides
 
 Requests are spaced evenly.  A late one is caught up, for at most `CATCH_UP_S`.  A round trip that did not use the rate
@@ -49,8 +49,8 @@ USED_WHEN_FULL: Final = 0.9  # the same when the in-flight limit was reached
 class Pace:
     """The rate, and the instant at which the next request may go."""
 
-    __slots__ = ("_bottom", "_floor", "_is_straight", "_since", "_span_s", "_surge_at", "_trips", "gap_s",
-                 "is_starting", "next_at", "rate", "slack_s", "surge", "top")  # fmt: skip
+    __slots__ = ("_bottom", "_floor", "_is_straight", "_span_s", "_surge_at", "_trips", "gap_s",
+                 "is_starting", "next_at", "rate", "since", "slack_s", "surge", "top")  # fmt: skip
 
     def __init__(self, floor_per_s: float) -> None:
         self._floor = max(floor_per_s, LEAST)
@@ -61,7 +61,8 @@ class Pace:
         """Where the climb leads."""
         self.surge = 0.0
         """Share by which the rate is above `top`; 0 while it climbs."""
-        self._bottom = self._since = self._surge_at = 0.0
+        self._bottom = self._surge_at = 0.0
+        self.since = 0.0  # the climb began
         self._span_s = 1.0
         self._is_straight = False
         self._trips = 0
@@ -74,11 +75,6 @@ class Pace:
     def is_known(self) -> bool:
         """Whether the rate stays near a limit that was found."""
         return not (self.is_free or self.is_starting) and self.surge < SURGE_FAST
-
-    @property
-    def since(self) -> float:
-        """When the climb began."""
-        return self._since
 
     def room(self, round_trip_s: float) -> float:
         """How many may be in flight at the start; later that is not the pace's business."""
@@ -120,7 +116,7 @@ class Pace:
         self.is_starting, self._is_straight = False, is_straight
         self.set(rate)
         self._bottom, self.top = self.rate, max(top, self.rate)
-        self._since, self._span_s = now, span_s
+        self.since, self._span_s = now, span_s
         self.surge = 0.0
         self.next_at = max(self.next_at, now + self.gap_s)
 
@@ -139,12 +135,12 @@ class Pace:
 
     def stand(self, now: float, span_s: float) -> None:
         """The rate was not used for `span_s`."""
-        self._since = min(now, self._since + span_s)
+        self.since = min(now, self.since + span_s)
         self._surge_at = min(now, self._surge_at + span_s)
 
     def climb(self, now: float, *, trust: float, patience_s: float, round_trip_s: float) -> None:
         """One more round trip went well at this rate."""
-        left = 1.0 - (now - self._since) / self._span_s
+        left = 1.0 - (now - self.since) / self._span_s
         if left > 0.0:
             self.set(self.top - (self.top - self._bottom) * (left if self._is_straight else left * left * left))
             return

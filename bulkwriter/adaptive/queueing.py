@@ -1,18 +1,16 @@
 """Estimates from latency how many requests at a time are useful, if the server queues requests and refuses none.
 
-    sample   replies until their mean is known to 5 %, 16 to 512 of them; at the start 16
-    late     mean above base + max(25 %, 10 ms), and above base + two standard errors
+    late     the mean of a sample above base + max(25 %, 10 ms), and above base + two standard errors
     queue    late twice in a row, the second time with requests sent after the first (or one stall would be two), or
              at the start once with half as much again.  Then delivered rate · bearable latency is what the server
              works on (Little's law), and more only waits: that is the limit
-    slower   late, though a fifth fewer are in flight and latency did not follow: no queue, the server became slower.
-             Its latency is the new base, and the limit is what it was before
+    slower   late, though a fifth fewer are in flight and latency did not follow: the server became slower.  Its latency
+             is the new base, and the limit is what it was before
     growth   a tenth more when the limit is reached and latency is nearer to base than to late
 
-Base is the mean of the first 64 replies; the first of these go nearly alone.  Later it is a low mean: it falls a
-quarter of the way to a sample that is faster by more than chance, or rises by 0.3 %.  Below 10 ms a queue harms nobody,
-and is mostly in our own machine.  While a rate limit is known, nothing of this happens: below the limit no queue grows,
-and we do not cause the latency.
+Base is the mean of the first 64 replies, then a low mean: it falls a quarter of the way to a sample that is faster by
+more than chance, or rises by 0.3 %.  Below 10 ms a queue harms nobody, and is mostly in our own machine.  While a rate
+limit is known, nothing of this happens: below the limit no queue grows.
 
 Invariant: 1 <= limit <= the user's limit.
 """

@@ -1,7 +1,7 @@
 """Remembers the last sends, since a throttle is judged by the moment at which its request was *sent*, not answered.
 
-It keeps for each of the last `KEPT` requests when it went, and how many others were in flight then.  A refused request
-is taken out, so the rest are those that the server took, or has not answered yet.  From these come
+It keeps for each of the last `KEPT` requests when it went, and how many others were in flight then.  A refused one is
+taken out, so the rest are those that the server took, or has not answered yet; a lost one counts as taken.
 
     taken_before   how many requests the server had taken before the refused one: what a limit is measured by
     rank           the share of requests, among those of about the last round trip, that were sent with fewer others in
@@ -9,7 +9,6 @@ is taken out, so the rest are those that the server took, or has not answered ye
                    whoever comes too early (0.5 on average)
     per_s          how fast requests went then: over a quarter of a round trip, and at least `SPACED` of them
 
-A lost request counts as taken, since nobody knows what the server did with it.
 Invariant: `refused` <= `sent`.  A request costs one append; everything else happens only at a throttle.
 """
 

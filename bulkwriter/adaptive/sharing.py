@@ -1,12 +1,11 @@
 """Finds out whether other clients use the same limit: then measurements do not repeat.
 
-A client that is alone measures the same limit again and again.  Beside others it measures its own share.  That differs
+A client that is alone measures the same limit again and again.  Beside others it measures its own share, which differs
 each time, since chance decides who is refused.  If each client stayed near its measurement, as it does when alone, it
 would keep its present share: a client that joins late, or is refused twice in a row, would stay small.  So a shared
 limit is paced as TCP paces (`Pace.share`): each throttle cuts in proportion to the rate, and between throttles the rate
 climbs by steps that grow less than the rate.  Throttles meet each client in proportion to its rate.  So its rate stands
-still where cut · throttles = step.  That is the same share for all.  The more throttles there are, the less depends on
-chance.
+still where cut · throttles = step.  That is the same share for all.
 
     unlike   a measurement more than `ALIKE` from the one before, at another rate; or too soon to measure anything
     shared   above `SHARED` of the measurements are unlike, averaged with weight 1/`WEIGHT` from `FIRST` on, and the
@@ -14,31 +13,9 @@ chance.
     alone    again once `SAME` throttles in a row came at the same rate and measured the same: a limit repeats itself.
              Two clients that take turns can look so for a while; five in a row are rare
 
-Three kinds of events say nothing about sharing: a hold, the throttle at its beginning, and a throttle caused by a
-crowd, since the throughput of a cap varies with latency.  A window, once known, is measured by itself and never counts
-as a shared limit.
-
-**Windows and logs: no law found.**  Equal clients of one window keep about the shares that they got first.  Six laws
-were tried on 1,000 in 10 s: Jain's index (median of three seeds, 0.95 is wanted) for two, three and eight clients of a
-fixed window, and of a log; the price in points of the limit (worst of the six cells), and throttles
-
-    after each hold                                        window           log              price   throttled
-    as it is: on just below the limit                      0.98 0.82 0.35   0.78 0.73 0.72   -       0.3 to 2.3 %
-    4 % less, and back by the same step for all            0.69 0.46 0.41   0.78 0.88 0.78   1.0     0.2 to 3.0 %
-    8 % less, and so                                       0.95 0.46 0.71   0.78 0.91 0.75   3.3     0.3 to 2.5 %
-    4 % less, and back by a step that grows as its root    0.69 0.52 0.22   0.78 0.73 0.69   0.9     0.2 to 2.5 %
-    one time in two, by chance, 4 % less                   0.78 0.60 0.34   0.78 0.74 0.69   0.9     0.4 to 2.5 %
-    a climb that takes longer the larger the share is      0.79 0.66 0.36   0.99 0.73 0.71   0.6     0.3 to 3.5 %
-    from one request a round trip up by one each           1.00 0.99 0.47   0.74 0.67 0.37   1.9     2.5 to 7.7 %
-
-The last one equals two and three clients of a window at once: all run the same course until the window is used up.
-Eight use it up in 1.6 s, so who notices first that it is open again gets most.  A log has no end that all notice.
-
-The others are too slow at that price.  In 1,500 s the second row comes to 1.00 for two of a window, 0.37 for eight, and
-0.57 for three of a log (one seed, the last 300 s).  Jain's index rises from 0.5 to 0.95 for two once the difference of
-the shares has shrunk to 0.23.  A cut by b shrinks it by b at most: 1.47/b throttles.  It costs b/2 of the limit, until
-it is climbed back, and a stated pause of p costs p of the time T between two.  Within p/T + b/2 = 2 % the fastest is
-b = 0.04 where nothing is stated: 37 windows; and T = 100 s, b = 0.02 at p = 1 s: two hours.
+A hold, the throttle at its beginning, and a throttle caused by a crowd say nothing about sharing.  A window, once
+known, is measured by itself and never counts as shared: of six laws none brings equal clients of one together at a fair
+price (the table is in tests/README.md).
 
 Invariant: 0 <= unlike <= 1.
 Source: Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance" (1989).
@@ -59,8 +36,6 @@ SAME: Final = 5
 
 class Sharing:
     """Told of every throttle that ends an epoch, and of every hold."""
-
-    __slots__ = ("_last", "_same", "_unlike", "_was", "is_shared")
 
     def __init__(self) -> None:
         self.is_shared = False

@@ -1,16 +1,15 @@
-"""The law for servers that state a wait (Retry-After) of a few seconds: their limit is known after two or three pauses.
+"""The law for servers that state a wait (Retry-After) of a second: their limit is known after two or three pauses.
 
 A stated pause costs a second or more, whatever the server needed.  So each throttle must teach what the one before left
-open.  What was taken since the end of the last pause tells two kinds of servers apart.  After a pause as long as its
-window, a fixed window or a log is empty, and takes the same count again.  A bucket is full, and takes its burst and
-then so many a second.
+open.  After a pause as long as its window, a fixed window or a log is empty, and takes the same count again.  A bucket
+is full, and takes its burst and then so many a second.
 
     believed   seen                                          done
     nothing    the first throttle                            resume at `RESUME` times what was taken in a pause's time,
                                                              and `RAMP` times as fast each second
     window     the same count again, in another time; or a   never more than the count in the window's length, by the
-               burst as large as what a pause brings; or     send log; all of it at once after a pause, since a bucket
-               throttles that fit no bucket                  would refuse that
+               burst as large as what a pause brings; or     send log; all of it at once after a pause
+               throttles that fit no bucket
     bucket     any other count                               the rate at which all throttles used up the same burst, a
                                                              whole number; and `SPENT` of it after a pause
     bucket     a burst larger than what a pause brings       what was taken, by the time with the pause
@@ -21,8 +20,7 @@ then so many a second.
                                                              tried each `TRY_S` since the fall, then ever more rarely
     known      none                                          the rate grows by `GROWTH` · (time / tau)³
 
-It is a hypothesis, and is given up for the run (`is_wrong`) when the server disproves it; `limit.py` and `pace.py` then
-go on as for every other server.  What disproves it:
+It is a hypothesis, and is given up for the run (`is_wrong`) when the server disproves it:
 
     a stated wait of more than `MOST_S`             it varies with what the server needs, so it is no constant
     the known limit was passed by more than `BEYOND`    it was too low: a cap, or a window shorter than the pause
@@ -31,8 +29,7 @@ go on as for every other server.  What disproves it:
     it allows fewer than `COUNTED` in a pause       one request more or less is everything
     a stretch brought more than it allows           a window longer than the pause, a burst of many seconds, or a cap
 
-Invariants: no more than one trial a pause; a rate above the known one comes from growth or a trial alone.  Not here:
-the pause itself (`hold.py`), windows whose pauses are long (`window.py`), crowds (`crowd.py`).
+Invariants: no more than one trial a pause; a rate above the known one comes from growth or a trial alone.
 Source: the growth is CUBIC's (RFC 9438); the burst is the arrival curve of network calculus (Cruz 1991).
 """
 
@@ -49,12 +46,10 @@ from .recent import Mark, RecentSends
 MOST_S: Final = 1.0  # whole seconds, the least that can be stated; longer ones follow what the server needs
 LONG_S: Final = 3.5  # a rate limit rounded up to seconds states 1 or 2, so a longer pause is a window's
 RESUME: Final = 2.0  # steeper, and a bucket's rate is measured too briefly; flatter, and windows change midway
-RESUME_SHORT: Final = 3.0  # after a first stretch of less than `SHORT` pauses: then a bucket's burst was nearly all;
-SHORT: Final = 0.25  # with 2 the bucket 10/s, 6 ms, falls from 0.90 to 0.87
-RAMP: Final = 1.7  # times a second; faster, and a bucket's rate is measured over too short a
-# time: with 2 the bucket 10/s, 6 ms, falls from 0.90 to 0.855
-SPENT: Final = 0.65  # the burst is known to a request or two, and its rate to half a percent; with 0.75 a bucket of
-# 1,000/s is refused again in one run of five
+RESUME_SHORT: Final = 3.0  # the same after a first stretch of less than `SHORT` pauses: nearly all was a burst; with 2
+SHORT: Final = 0.25  # the bucket 10/s, 6 ms, falls from 0.90 to 0.87
+RAMP: Final = 1.7  # times a second; with 2 a bucket is measured too briefly: 10/s, 6 ms, falls from 0.90 to 0.855
+SPENT: Final = 0.65  # of a burst, known to a request or two; with 0.75 1,000/s is refused again in one run of five
 MARGIN: Final = 0.005  # of a window's length: one request in 100 a second, and clocks
 BELOW: Final = 0.002  # under a bucket's rate, and this share of what one request more or less makes, at most
 UNSURE: Final = 0.3
@@ -78,16 +73,17 @@ MISFIT: Final = 0.02  # of a burst, and one request: throttles further apart fit
 FELL: Final = 0.6  # of what was expected
 PROVEN: Final = 3.0  # pauses' time without a throttle
 CONFIRMED: Final = 0.03
-TRY_S: Final = 3.6  # a trial costs a pause, and a return found late costs its gain: 2 to 4 s are as good; of the
-# drops of the benchmark, whose time is fixed, this one finds the return soonest
+TRY_S: Final = 3.6  # a trial costs a pause, and a return found late its gain; 2 to 4 s are as good
 TRIES: Final = 3
 TRY_MOST_S: Final = 100.0  # then the old rate is forgotten, and growth alone finds it
 LEAST: Final = 0.01  # a pause, where nothing was taken at all
 STEPS: Final = 48  # rates tried between two bounds, and again
 CLOSE: Final = 1.1  # to the likeliest of them
 CROSSING_LEAST: Final = 1.3  # times the likeliest: nearer ones are the same rate, as far as whole requests tell
+LEAST_FAST: Final = (
+    20  # requests that bound a bucket's rate; half of a long stretch, and one that holds little has no fit
+)
 CROSSINGS: Final = 100  # higher rates tried, each
-LEAST_FAST: Final = 20  # requests that bound a rate from above; half of a long climb are too slow to bound it
 CROSSING_STEP: Final = 1.012  # times the one before: up to 4.2 times the likeliest
 SOON: Final = 2  # throttles in a row: a burst after a pause is what a counter refuses, and no bucket goes on so
 WINDOWS: Final = 2  # a stretch no longer than a window lies in so many at most
@@ -132,11 +128,6 @@ class Epoch(NamedTuple):
 
 class Stated:
     """Told of every epoch that ends with a short stated pause; leads the pace while `leads`."""
-
-    __slots__ = ("_base", "_burst", "_checked", "_count", "_is_trial", "_old", "_proven_per_s", "_refused_at",
-                 "_rested_s", "_resumed", "_seen", "_soon", "_started", "_tau_s", "_trial_at", "_tries",
-                 "_try_at", "_unsure", "_window_s", "guard", "guard_s", "is_wrong", "kind", "leads", "pause_s",
-                 "per_s")  # fmt: skip
 
     def __init__(self) -> None:
         self.leads = False

@@ -2,21 +2,18 @@
 
 A log of requests that refuses holds exactly the last `requests` that it took.  It has room again when the *first* of
 these is as old as the window is long.  A fixed window refuses when that many were taken since it began, and ends a
-window's length after its begin.  So both are measured from the first of the last `requests` on, and so are their holds
-foretold.  It does not matter how the requests were spread: a log gives back every gap and every rush of one window ago.
+window's length after its begin.  So both are measured, and their holds foretold, from the first of the last `requests`
+on, however these were spread.
 
     requests   taken from the first request, or from the end of a hold, until a throttle that begins a hold of at least
                `HOLD_SHARE` of the whole time.  The first time may have met two windows: the least of them counts, but
                none that is less than half of the first
     bounds     of the length: the last canary that was refused, and the first that was taken, were so long after the
-               first of the last `requests`; what each hold says is narrowed by the next one.  The beginning of a fixed
-               window is itself known no better than the end of the hold before.  A hold that contradicts the bounds
-               replaces them where it is longer: the first may have begun midway
+               first of the last `requests`.  The beginning of a fixed window is itself known no better than the end of
+               the hold before.  A hold that contradicts the bounds replaces them where it is longer
     length_s   where one length that people choose (`USUAL_S`) is within the bounds, and no other, it is that one, and
                the limit is known exactly
     marks      when how many had been taken: at throttles, at ends of holds, and every 1/`STEPS` of a window between
-
-The rate is measured over `USED` of the requests, since one more or less must not reach back into the hold before.
 
 Invariants: marks are in order; nothing is measured across a time in which few pairs came.  0 means not known.
 """
@@ -33,7 +30,7 @@ HOLD_SHARE: Final = 0.15
 HOLD_SHARE_FIRST: Final = 0.25  # one of eight clients of a bucket sees a fifth by chance
 COUNTED: Final = 30  # requests; fewer are a trickle and no window
 SHORTER: Final = 3.0  # a hold of a third is another limit's, met within the window
-USED: Final = 0.95
+USED: Final = 0.95  # of the requests tell the rate: one more or less must not reach back into the hold before
 STEPS: Final = 32
 KEPT: Final = 256
 USUAL_S: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600)
@@ -42,9 +39,6 @@ USUAL_OFF: Final = 0.01  # clocks and networks are not exact
 
 class Window:
     """The window of a server that has one."""
-
-    __slots__ = ("_first", "_holds", "_is_whole", "_marks", "_start_unsure_s", "longest_s", "requests",
-                 "shortest_s")  # fmt: skip
 
     def __init__(self) -> None:
         self.requests = 0

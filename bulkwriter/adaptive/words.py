@@ -1,20 +1,9 @@
 """Says in words what the controller believes of the server, and which part of it holds the run back.  No decisions.
 
     believes   the server allows about 98/s, a window of 10 s; learnt 40 s ago; asked for less 3 times in 10 min
-               the server allows about 98/s, some 800 of them at once; learnt 40 s ago
-               others use the server's limit too; a share of it is about 12/s; asked for less 30 times in 10 min
                the server takes 20 requests at a time; asked for less 3 times in 10 min
-               the server answers slower with more than 24 requests in flight
-               the server refused 190/s, and its limit is not measured yet; asked for less twice in 10 min
-               the server has shown no limit
                an earlier run found 98/s, 3 h ago
-    held       start      one request goes first; then faster each round trip until the limit shows
-               pause      the server asked for a pause, or takes nothing
-               busy       whether 503s are due to our pace is being found out
-               limit      the server's limit
-               crowd      how many requests the server takes at a time
-               queue      how many requests the server works on at a time: more would wait there
-               in flight  latency × in-flight: as many are out as may be
+    held       the kinds and sentences of `Holding` below
 
 It reads no clock.  All it keeps is how many throttles came lately, in slots of `SLOT_S`: every throttle counts, even if
 it ended no epoch.  The rest of a pause is told beside these words, not in them.
@@ -40,8 +29,6 @@ SLOT_S: Final = 10.0  # a bad hour needs little memory; a count is exact to one 
 
 class Told:
     """How many throttles came lately."""
-
-    __slots__ = ("_throttles",)
 
     def __init__(self) -> None:
         self._throttles: deque[list[int]] = deque(maxlen=round(LATELY_S / SLOT_S))  # slot, count
@@ -113,8 +100,8 @@ def believed(now: float, told: Told, memory: Memory, pace: Pace, limit: Limit, c
 
 def shape(limit: Limit) -> str:
     """What kind of limit it is, where that shows."""
-    if limit.window_s:
-        return f", a window of {span(rounded(limit.window_s))}"
+    if limit.window.length_s:
+        return f", a window of {span(rounded(limit.window.length_s))}"
     return f", some {limit.credit:,.0f} of them at once" if limit.credit > limit.safe else ""
 
 

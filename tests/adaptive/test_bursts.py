@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bulkwriter.adaptive.bursts import Bursts
+from bulkwriter.adaptive.bursts import Bursts, StatedPauses
 from bulkwriter.adaptive.crowd import Crowd
-from bulkwriter.adaptive.pauses import StatedPauses
 from bulkwriter.adaptive.recent import Mark, Refusal
 from bulkwriter.stub.limits import Bucket
 
