@@ -216,17 +216,6 @@ class Intent(NamedTuple):
     floor: int | None
 
 
-class Named(NamedTuple):
-    """What a reply that tells of a creation said, where the record that it names is not above the floor of its pair.
-
-    Such a record may have been there before.  `at`: when the request was sent, in epoch seconds, by the server's clock
-    if that is known.
-    """
-
-    record_id: int
-    at: float
-
-
 @dataclass(frozen=True, slots=True)
 class QuotaWindow:
     """A quota of a server: at most `count` requests of `kind` ("write", "read", "any") in a window of time.

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
-from .model import BadRow, FieldError, Named
+from .model import BadRow, FieldError
 
 AppendRow = tuple[int, int | None, int | None, int | None, int, str | None]
 """A new row: seq, the two ids (None, None where the row is no pair), line, state, detail."""
@@ -27,6 +27,17 @@ STATE_ALONE: Final = -1
 """In place of attempts: this row changes only the state.  The stored attempts and details are still true."""
 StoredRow = tuple[int, int | None, int | None, int, int, int | None]
 """A row as it is read for a comparison: seq, the two ids, state, attempts, line."""
+
+
+class Named(NamedTuple):
+    """What a reply that tells of a creation said, where the record that it names is not above the floor of its pair.
+
+    Such a record may have been there before.  `at`: when the request was sent, in epoch seconds, by the server's clock
+    if that is known.
+    """
+
+    record_id: int
+    at: float
 
 
 class RecordStep(IntEnum):

@@ -26,7 +26,7 @@ from .entities.completed_lessons import COMPLETED_LESSONS
 from .errors import BulkwriterError, Exit, JournalError
 from .events import Event, Note
 from .guarded import guarded
-from .model import Ended, Intent, Named, State
+from .model import Ended, Intent, State
 from .net.dial import load_tls, needs_tls
 from .net.pool import most_lanes
 from .postgres.address import START_S, Address
@@ -42,7 +42,7 @@ from .shielded import to_its_end
 from .store.journal import Journal
 from .store.journal_writer import JournalWriter
 from .store.private import shown_to
-from .store.schema import RISING_IDS
+from .store.schema import RISING_IDS, ExportRow
 from .store.starts import LAST_START, began_text, ended_text, source_rows
 
 if TYPE_CHECKING:
@@ -174,14 +174,18 @@ class Assembly:
         in_doubt_for_s, unseen_for_s = (lease.in_doubt_for_s, lease.unseen_for_s) if lease else (0.0, 0.0)
         if not tally:
             return Stored(tally=tally, doubts=[], record_ids=IdSet(), unseen_for_s=unseen_for_s)
-        doubts, being_deleted, causes, named = await store.run(adopt_doubts)
+        rows = await store.run(adopt_doubts)
         meta = await store.run(lambda journal: journal.meta())
         return Stored(
             tally=tally,
-            doubts=doubts,
-            being_deleted=being_deleted,
-            causes=causes,
-            named=named,
+            doubts=[
+                Intent(row.seq, row.pair, row.attempts, row.line, row.floor)
+                for row in rows
+                if row.pair is not None  # never None: a row that is no pair is settled from the start
+            ],
+            being_deleted={row.seq for row in rows if row.record_id is not None},
+            causes={row.seq: row.message for row in rows if row.message},
+            named={row.seq: row.named for row in rows if row.named},
             has_rising_ids=meta.get(RISING_IDS) != "no",
             rows=source_rows(meta, store.rows),
             record_ids=await store.run(read_record_ids),
@@ -234,21 +238,12 @@ def read_record_ids(journal: Journal) -> IdSet:
     return seen
 
 
-def adopt_doubts(journal: Journal) -> tuple[list[Intent], set[int], dict[int, str], dict[int, Named]]:
-    """Take over the doubts of the last process, and its intents without an outcome.
+def adopt_doubts(journal: Journal) -> list[ExportRow]:
+    """Take over the doubts of the last process, and its intents without an outcome.  Return their rows.
 
-    Returns them, the seqs of those with a record id (an undo was deleting that record), and by seq their reasons and
-    what their replies named, where known.
     From now on an intent in the journal belongs to this process.
     """
     rows = journal.doubts()
     if intents := [row.seq for row in rows if row.state is State.INTENT]:
         journal.mark(intents, State.IN_DOUBT)
-    doubts = [
-        Intent(row.seq, row.pair, row.attempts, row.line, row.floor)
-        for row in rows
-        if row.pair is not None  # never None: a row that is no pair is settled from the start
-    ]
-    being_deleted = {row.seq for row in rows if row.record_id is not None}
-    causes = {row.seq: row.message for row in rows if row.message}
-    return doubts, being_deleted, causes, {row.seq: row.named for row in rows if row.named}
+    return rows

@@ -36,7 +36,8 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final
 
-from ..model import Intent, Named
+from ..model import Intent
+from ..rows import Named
 
 STALE_MOST: Final = 1_000
 """The heap is rebuilt when it has twice as many entries as there are doubts, and so many more."""
@@ -67,6 +68,8 @@ class Doubts:
         self._doubts: dict[int, Doubt] = {}
         self._queue: list[tuple[float, int, Doubt]] = []
         self._number = count()
+        self.named: dict[int, int] = {}
+        """Record ids that replies have named, by the seqs of pairs whose records no look has seen since."""
         self.parked_at = 0.0
         """The end of the attempt that was parked last."""
 
@@ -92,6 +95,8 @@ class Doubts:
             intent, ended_at, is_refused=is_refused, is_being_deleted=is_being_deleted, reason=reason, named=named,
             is_looked_up=named is None,
         )  # fmt: skip
+        if named:
+            self.named[intent.seq] = named.record_id
         self.parked_at = ended_at
         self._enqueue(doubt)
 
@@ -133,6 +138,7 @@ class Doubts:
         if doubt.is_being_deleted and began_at < doubt.ended_at + self._wait_s:
             return False
         self._doubts.pop(doubt.intent.seq, None)
+        self.named.pop(doubt.intent.seq, None)
         return True
 
     def not_seen(self, doubt: Doubt, *, began_at: float, ended_at: float) -> bool:

@@ -51,8 +51,8 @@ from collections.abc import Callable, Collection, Container, Iterable, Mapping, 
 from types import MappingProxyType
 from typing import Any, Final
 
-from ..model import Intent, Named, State, Verdict
-from ..rows import STATE_ALONE, SettleRow, doubt_detail, outcome_detail
+from ..model import Intent, State, Verdict
+from ..rows import STATE_ALONE, Named, SettleRow, doubt_detail, outcome_detail
 from .doubts import Doubts
 from .refusals import Refusals
 
@@ -86,8 +86,6 @@ class Pairs:
         self.refusals = Refusals(self.doubts, self.answered)
         self.released: list[Intent] = []
         self._causes: dict[int, str] = {}
-        self.named: dict[int, int] = {}
-        """Record ids that replies have named, by the seqs of pairs that no look has found since."""
         self.asked: dict[int, Intent] = {}
         """Recalled pairs for which the journal must say whether their row is `pending`."""
         self._rows: list[SettleRow] = []
@@ -177,8 +175,6 @@ class Pairs:
     def lost(self, intent: Intent, reason: str, now: float, named: Named | None = None) -> None:
         """The attempt may have been applied, or what its reply `named` was there before."""
         del self.in_flight[intent.seq]
-        if named:
-            self.named[intent.seq] = named.record_id
         self._doubt(intent._replace(attempts=intent.attempts + 1), reason, now, named)
 
     def recalled(self, told: Iterable[tuple[Intent, int]], now: float, *, floor: int | None) -> None:
@@ -216,7 +212,6 @@ class Pairs:
             self.refusals.found(intent.seq, record_id)
         else:
             self._causes.pop(intent.seq, None)
-            self.named.pop(intent.seq, None)
             # An intent of a dead process has no attempt counted, and its record shows that there was one.
             self.answered(intent, (intent.seq, int(state), max(intent.attempts, 1), record_id, None, None))
 

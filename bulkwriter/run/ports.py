@@ -19,11 +19,11 @@ from ..clocks import Clocks
 from ..core.dedupe import IdSet
 from ..entities import Entity
 from ..listing.lists import Filters
-from ..model import Intent, Named, Rows, State
+from ..model import Intent, Rows, State
 from ..net.api import Api, ListPage
 from ..net.auth import TokenSource
 from ..quota.gate import Quotas
-from ..rows import SettleRow
+from ..rows import Named, SettleRow
 from ..store.journal import Journal
 from .holding import Fence
 from .lanes import LaneLike

@@ -37,9 +37,9 @@ from ..core.rulings import PairEvent, Ruling, Rulings
 from ..core.stats import Stats
 from ..events import LaneShifted, SameRejections
 from ..listing.looks import Looker
-from ..model import SINGLE_SEQ, Fault, Intent, Named, Reply, State, Verdict, VerdictKind
+from ..model import SINGLE_SEQ, Fault, Intent, Reply, State, Verdict, VerdictKind
 from ..quota.gate import CONTENDED_S, TURN_S
-from ..rows import SettleRow, outcome_detail, text_of
+from ..rows import Named, SettleRow, outcome_detail, text_of
 from .admission import Admission
 from .lanes import NOTE, LaneLike, LaneStock, lane_history
 from .record_ids import RecordIds
@@ -208,7 +208,7 @@ class Sender:
         again: list[tuple[LaneLike, Intent, int]] = []
         for at in sorted((*repeated, *below), reverse=True) if repeated or below else ():
             one = lanes.pop(at), intents.pop(at), ids.pop(at)
-            (named if at in below or self._pairs.named.get(one[1].seq) == one[2] else again).append(one)
+            (named if at in below or self._pairs.doubts.named.get(one[1].seq) == one[2] else again).append(one)
         rows: list[SettleRow] = [
             (seq, CREATED, attempts + 1, record_id, status, None)
             for (seq, _, attempts, _, _), record_id in zip(intents, ids, strict=True)
@@ -287,7 +287,7 @@ class Sender:
         """
         self.stats.count(VerdictKind.IN_DOUBT, now - lane.sent_at)
         self.stats.heard(Reply(status))
-        if self._pairs.named.pop(intent.seq, None) == record_id:
+        if self._pairs.doubts.named.pop(intent.seq, None) == record_id:
             row = intent.seq, EXISTING, intent.attempts + 1, record_id, status, None
             self._pairs.answered(intent, row)
             return

@@ -74,8 +74,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from ..model import FieldError, Named, Pair, State, column_key
-from ..rows import text_of
+from ..model import FieldError, Pair, State, column_key
+from ..rows import Named, text_of
 
 APPLICATION_ID: Final = 0x62776A6C  # "bwjl"
 FORMAT: Final = 2

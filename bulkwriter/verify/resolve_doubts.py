@@ -23,9 +23,9 @@ from ..listing.baseline import is_newer
 from ..listing.lists import Filters, ListFailed
 from ..listing.looks import Looker
 from ..listing.retry_until_deadline import NO_LIST, Oddness, needs_list
-from ..model import ID_MAX, Intent, Named, State
+from ..model import ID_MAX, Intent, State
 from ..net.api import ListedRecord, ListPage, Record
-from ..rows import SettleRow
+from ..rows import Named, SettleRow
 from ..settings import Settings
 from ..store.journal_writer import JournalWriter
 from .session import ServerSession

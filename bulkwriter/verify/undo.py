@@ -31,11 +31,12 @@ from ..listing.baseline import Baseline
 from ..listing.coverage import Coverage
 from ..listing.lists import Filters, ListFailed
 from ..listing.visibility import wanted_of
-from ..model import Intent, Named, QuotaWindow, State
+from ..model import Intent, QuotaWindow, State
 from ..net.api import IDS_PER_CALL, ListedRecord, ListPage
 from ..net.calls import LANES
 from ..quota.view import WorkAhead
 from ..quota.windows import WRITE, concerned
+from ..rows import Named
 from ..settings import Settings
 from ..store.journal_writer import JournalWriter
 from ..store.schema import RISING_IDS, ExportRow

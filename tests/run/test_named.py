@@ -16,8 +16,9 @@ import pytest
 
 from bulkwriter.core.record_log import RecordLog
 from bulkwriter.listing.baseline import is_newer
-from bulkwriter.model import Named, State
+from bulkwriter.model import State
 from bulkwriter.net.api import ListedRecord
+from bulkwriter.rows import Named
 from bulkwriter.run.doubt_resolution import DoubtResolution
 from bulkwriter.run.run_loop import RunLoop
 from bulkwriter.settings import Settings
@@ -84,7 +85,7 @@ def test_the_same_record_for_the_same_pair_again_was_there_and_shows_no_connecti
     stage.run.soon()
     stage.lane_of(1).answer(created(50))
     assert stage.settled() == {1: State.EXISTING}
-    assert (stage.pairs._rows[-1][3], stage.pairs.named, stage.events) == (50, {}, [])
+    assert (stage.pairs._rows[-1][3], stage.pairs.doubts.named, stage.events) == (50, {}, [])
 
 
 def test_a_record_named_for_another_pair_shows_one() -> None:

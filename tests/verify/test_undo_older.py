@@ -12,8 +12,8 @@ import pytest
 
 from bulkwriter.errors import Exit
 from bulkwriter.listing.baseline import BEGAN, Baseline
-from bulkwriter.model import Named, State
-from bulkwriter.rows import doubt_detail
+from bulkwriter.model import State
+from bulkwriter.rows import Named, doubt_detail
 from bulkwriter.run.doubt_resolution import WERE_THERE
 from tests.conftest import CANARY
 from tests.support.cli_asking import ask, journal_of, pairs_on
