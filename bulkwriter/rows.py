@@ -30,10 +30,11 @@ StoredRow = tuple[int, int | None, int | None, int, int, int | None]
 
 
 class Named(NamedTuple):
-    """What a reply that tells of a creation said, where the record that it names is not above the floor of its pair.
+    """What is known of a request whose pair is in doubt, beside its floor.
 
-    Such a record may have been there before.  `at`: when the request was sent, in epoch seconds, by the server's clock
-    if that is known.
+    `record_id`: its reply told of a creation, but this record is not above the floor, so that it may have been there
+    before; 0 where no reply told of one.  `at`: when the request was sent, in epoch seconds, by the server's clock if
+    that is known.
     """
 
     record_id: int

@@ -26,6 +26,7 @@ from .entities.completed_lessons import COMPLETED_LESSONS
 from .errors import BulkwriterError, Exit, JournalError
 from .events import Event, Note
 from .guarded import guarded
+from .listing.baseline import Baseline
 from .model import Ended, Intent, State
 from .net.dial import load_tls, needs_tls
 from .net.pool import most_lanes
@@ -186,6 +187,7 @@ class Assembly:
             being_deleted={row.seq for row in rows if row.record_id is not None},
             causes={row.seq: row.message for row in rows if row.message},
             named={row.seq: row.named for row in rows if row.named},
+            began_at=Baseline.of(meta).at,
             has_rising_ids=meta.get(RISING_IDS) != "no",
             rows=source_rows(meta, store.rows),
             record_ids=await store.run(read_record_ids),

@@ -55,8 +55,13 @@ class Doubt:
     is_refused: bool = False
     is_being_deleted: bool = False  # a DELETE of its record may be on its way
     reason: str = ""
-    named: Named | None = None  # what the reply named
+    named: Named | None = None  # what is known of its request
     is_looked_up: bool = True  # False: its first look need not wait
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its reply named a record that may be older."""
+        return self.named is not None and self.named.record_id > 0
 
 
 class Doubts:
@@ -93,9 +98,9 @@ class Doubts:
         """Take a pair in doubt; a later attempt's doubt replaces an earlier one's."""
         doubt = self._doubts[intent.seq] = Doubt(
             intent, ended_at, is_refused=is_refused, is_being_deleted=is_being_deleted, reason=reason, named=named,
-            is_looked_up=named is None,
+            is_looked_up=not (named and named.record_id),
         )  # fmt: skip
-        if named:
+        if named and named.record_id:
             self.named[intent.seq] = named.record_id
         self.parked_at = ended_at
         self._enqueue(doubt)

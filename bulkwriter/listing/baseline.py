@@ -5,8 +5,10 @@ creation.  While ids rise, its id shows what it is: the run knew that id, or a h
 Where ids do not rise, the id shows nothing.  So such a pair is in doubt until a look shows its record (`is_newer`):
 
     CreatedOn clearly before the request was sent         older, so the pair was there
-    CreatedOn not before that in any zone                 the run's, and ids do not rise
+    CreatedOn of that second or later, in any zone        the run's, and ids do not rise
     else                                                  not known by the clock; it is as the ids of all replies say
+
+The same holds for a lost request whose record is not above its floor.
 
 Before anything is deleted, `Baseline` tells the run's records from those that were there when the run began.  With
 `--existing skip` nobody had looked before.  `undo` and `verify --repair` must not delete an older record.
@@ -41,6 +43,8 @@ BEGAN: Final = "began"
 """Key of the journal's meta; JSON: `at`, `floor` and `newest_on` of a `Baseline`."""
 MARGIN_S: Final = 10.0
 """How far the clock of CreatedOn may lag behind the clock of the server's `Date`."""
+SECOND_S: Final = 1.0
+"""A CreatedOn is cut to its second."""
 ZONES_S: Final = 12 * 3_600.0
 """No place on earth is further behind UTC."""
 EAST_S: Final = 14 * 3_600.0
@@ -90,9 +94,9 @@ class Baseline:
 def is_newer(created_on: object, sent_at: float) -> bool | None:
     """Whether a record was made after its request was sent, as far as its CreatedOn shows; None: not known."""
     span = span_of(created_on)
-    if span is None or span[0] <= sent_at - MARGIN_S < span[1]:
-        return None
-    return span[0] > sent_at - MARGIN_S
+    if span and span[1] <= sent_at - MARGIN_S:
+        return False
+    return True if span and span[0] > sent_at - SECOND_S else None
 
 
 def latest(stamp: object) -> float | None:

@@ -21,7 +21,7 @@ from .lists import PAGE_SIZE
 
 def plan_look(batch: Sequence[Doubt], *, newest_id: int, most: int) -> tuple[list[Doubt], list[Doubt]]:
     """(doubts to find among the newest records, doubts to look up one by one)."""
-    floored = [d for d in batch if d.intent.floor is not None and not d.is_refused and not d.named]
+    floored = [d for d in batch if d.intent.floor is not None and not d.is_refused and not d.is_named]
     floored.sort(key=floor_of, reverse=True)
     best_calls, best = len(floored), 0
     for k, doubt in enumerate(floored, start=1):

@@ -211,6 +211,7 @@ class Looker:
                 self._take(newest, looked, began_at)
             except Outrun:
                 each = [*newest, *each]
+        each.sort(key=lambda doubt: not doubt.is_named)  # they show whether ids rise, so that floors tell of the others
         for i in range(0, len(each), EACH_AT_ONCE):  # settled by and by: a list that fails takes nothing back
             await self._look_up(each[i : i + EACH_AT_ONCE])
         self._looked_early_at = began_at  # one that failed is made again before the doubts are due

@@ -47,11 +47,12 @@ class DoubtResolution:
         log: RecordLog,
         *,
         is_checked: bool,
+        began_at: float | None = None,
         clock: Callable[[], float],
     ) -> None:
         self._run, self._pairs, self._admission, self._ids, self._store = run, pairs, admission, record_ids, store
         self._log = log
-        self._is_checked = is_checked
+        self._is_checked, self._began_at = is_checked, began_at
         self._clock = clock
         self.budget = RetryBudget()
         self._settled = 0
@@ -77,7 +78,7 @@ class DoubtResolution:
         """A record of the pair is there."""
         intent = doubt.intent
         is_ours = self._is_ours(doubt, record)
-        if doubt.named and not is_ours and not self._has_told:
+        if doubt.is_named and not is_ours and not self._has_told:
             self._has_told = True
             self._run.tell(Note(WERE_THERE))
         if is_ours and intent.seq not in self._pairs.refusals:
@@ -88,21 +89,23 @@ class DoubtResolution:
         self._run.soon()
 
     def _is_ours(self, doubt: Doubt, record: ListedRecord) -> bool:
-        """Ours if its id is above the floor, or if it is newer than the request that named it.
+        """Ours if its id is above the floor, or if it is newer than its request.
 
-        Where ids do not rise, ours may be below the floor, too: if a check before had not found it, or the server had
-        told of its creation.
+        Where ids do not rise, ours may be below the floor, too: if a check before had not found it, if the server had
+        told of its creation, or if it is newer than the run.
         """
         floor, named = doubt.intent.floor, doubt.named
         if floor is not None and record.record_id > floor:
             return True
-        if named:
-            is_new = is_newer(record.created_on, named.at)
+        is_new = is_newer(record.created_on, named.at) if named else None
+        if doubt.is_named:
             self._ids.judge(is_new=is_new)
-            if is_new is not None:
-                return is_new
-        is_known = floor is not None and self._ids.are_rising
-        return not is_known and (self._is_checked or named is not None)
+        if is_new is not None:
+            return is_new
+        if floor is not None and self._ids.are_rising:
+            return False
+        is_of_run = self._began_at is not None and is_newer(record.created_on, self._began_at)
+        return self._is_checked or doubt.is_named or bool(is_of_run)
 
     def absent(self, intent: Intent) -> None:
         """Looks saw no record of the pair."""

@@ -84,11 +84,14 @@ class Engine:
             max_attempts=settings.max_attempts,
             most_rows=settings.limits.outcome_rows,
         )
-        ids = RecordIds(stored.record_ids, are_rising=stored.has_rising_ids)
+        below = sum(named.record_id > 0 for named in stored.named.values())
+        ids = RecordIds(stored.record_ids, are_rising=stored.has_rising_ids, below=below)
         self.token_refresh = token_refresh = TokenRefresh(ports.tokens, ports.api, run, pairs, clock=clock)
         is_checked = settings.existing == "check"
         log = RecordLog()
-        self.resolution = DoubtResolution(run, pairs, admission, ids, store, log, is_checked=is_checked, clock=clock)
+        self.resolution = DoubtResolution(
+            run, pairs, admission, ids, store, log, is_checked=is_checked, began_at=stored.began_at, clock=clock
+        )
         self.looker = looker = Looker(
             doubts=pairs.doubts,
             late_apply_s=settings.late_apply_s,

@@ -107,7 +107,9 @@ class Stored:
     causes: dict[int, str] = field(default_factory=dict)
     """Why doubts are doubts, by seq, where that is known."""
     named: dict[int, Named] = field(default_factory=dict)
-    """Records that may be older than their requests, by the seqs of the doubts whose replies named them."""
+    """What is known of the requests of doubts, by seq."""
+    began_at: float | None = None
+    """When the run began, in epoch seconds."""
     has_rising_ids: bool = True
     in_doubt_for_s: float = 0.0
     """Requests of an earlier holder may still be on their way for so long; looks for its doubts count from then.  Below

@@ -21,13 +21,14 @@ SHARE: Final = 20
 
 
 class RecordIds:
-    """The record ids of a run over all its processes.  `given` holds those of earlier processes."""
+    """The record ids of a run over all its processes.  `given` holds those of earlier processes; `below` more were not
+    above their floors, and nobody has looked yet."""
 
-    def __init__(self, given: IdSet | None = None, *, are_rising: bool = True) -> None:
+    def __init__(self, given: IdSet | None = None, *, are_rising: bool = True, below: int = 0) -> None:
         seen = IdSet() if given is None else given  # its truth value would walk it
         self._see_all = seen.add_new
-        self._checked = 0
-        self._below = 0
+        self._checked = below + (len(seen) if below else 0)
+        self._below = below
         self.newest = self._newest_given = seen.highest
         self.are_rising = are_rising
         self.run_floor: int | None = self.newest or None

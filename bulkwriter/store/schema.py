@@ -16,8 +16,8 @@ Table `pair` has one row for each record of the source.  No row is deleted, but 
                                 left out if it is the same text
                  an intent      {"floor": …}, also in a doubt: the highest record id on the server that was known
                                 before the request; a newer record of the pair was made by this run
-                 a doubt        {"message": …, "floor": …, "named": [record id, when]}; `named` only where the reply
-                                named a record that is not above the floor: its id, and when the request was sent
+                 a doubt        {"message": …, "floor": …, "named": [record id, when]}; the id of a record that the
+                                reply named, though it is not above the floor, or 0, and when the request was sent
                  an undone row  {"undone": …, "message": …}: pending again, since an undo deleted this record of it
 
 View `outcome` shows the same with states in words.  It shows an intent as `in_doubt`, since only its sender knows more.
@@ -222,7 +222,7 @@ def parsed_detail(text: str) -> dict[str, Any]:
 
 def is_named(named: object) -> bool:
     """Whether this is a record id and a time."""
-    return type(named) is list and [*map(type, named)] == [int, float] and named[0] > 0
+    return type(named) is list and [*map(type, named)] == [int, float] and named[0] >= 0
 
 
 def is_field_error(error: object) -> bool:

@@ -14,12 +14,15 @@ from typing import Any, cast
 
 import pytest
 
+from bulkwriter.core.dedupe import IdSet
+from bulkwriter.core.doubts import Doubt
 from bulkwriter.core.record_log import RecordLog
 from bulkwriter.listing.baseline import is_newer
-from bulkwriter.model import State
+from bulkwriter.model import Fault, Intent, Reply, State
 from bulkwriter.net.api import ListedRecord
 from bulkwriter.rows import Named
 from bulkwriter.run.doubt_resolution import DoubtResolution
+from bulkwriter.run.record_ids import RecordIds
 from bulkwriter.run.run_loop import RunLoop
 from bulkwriter.settings import Settings
 from bulkwriter.store.schema import read_detail
@@ -38,7 +41,7 @@ EARLIER, NOW, LOCAL_NOW = "2025-11-24T15:59:30Z", "2025-11-24T16:00:00Z", "2025-
     [
         (EARLIER, False),
         (NOW, True),
-        ("2025-11-24T15:59:55Z", True),  # its clock may lag behind that of Date
+        ("2025-11-24T15:59:55Z", None),  # its clock may lag behind that of Date, or another writer was just before us
         ("2025-11-24T15:59:49.5Z", None),
         ("2025-11-24T18:00:00+02:00", True),
         (LOCAL_NOW, None),
@@ -94,7 +97,7 @@ def test_a_record_named_for_another_pair_shows_one() -> None:
     stage.lane_of(1).answer(created(50))
     stage.lane_of(2).answer(created(50))
     assert stage.settled() == {1: State.IN_DOUBT, 2: State.IN_DOUBT}
-    assert not stage.pairs.doubts.get(2).named  # type: ignore[union-attr]
+    assert not stage.pairs.doubts.get(2).is_named  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -111,10 +114,7 @@ def test_a_record_named_for_another_pair_shows_one() -> None:
 )
 def test_what_a_look_makes_of_it(below: int, created_on: object, *, is_checked: bool, state: State) -> None:
     stage = Stage()
-    resolution = DoubtResolution(
-        cast(RunLoop, stage.run), stage.pairs, stage.admission, stage.record_ids, cast(Any, SimpleNamespace()),
-        RecordLog(), is_checked=is_checked, clock=lambda: stage.now,
-    )  # fmt: skip
+    resolution = resolution_of(stage, is_checked=is_checked)
     for seq in range(below):
         stage.give(seq, floor=500)
         stage.lane_of(seq).answer(created(100 + seq))
@@ -125,6 +125,57 @@ def test_what_a_look_makes_of_it(below: int, created_on: object, *, is_checked: 
     assert stage.settled()[0] is state
     assert stage.record_ids.are_rising is (below < 4 or created_on == EARLIER)
     assert len(stage.events) == (state is State.EXISTING)
+
+
+@pytest.mark.parametrize(
+    ("created_on", "is_rising", "state"),
+    [
+        (NOW, True, State.CREATED),
+        (EARLIER, True, State.EXISTING),
+        (None, True, State.EXISTING),
+        (None, False, State.EXISTING),
+        (EARLIER, False, State.EXISTING),
+    ],
+)
+def test_a_lost_request_is_told_by_the_time_of_its_record_where_ids_tell_nothing(
+    created_on: object, *, is_rising: bool, state: State
+) -> None:
+    stage = Stage()
+    stage.record_ids.are_rising = is_rising
+    resolution = resolution_of(stage, is_checked=False)
+    stage.give(1, floor=500)
+    stage.lane_of(1).answer(Reply(0, fault=Fault.LOST))
+    doubt = stage.pairs.doubts.get(1)
+    assert doubt
+    stage.pairs.doubts.drop(1)
+    resolution.found(doubt, ListedRecord(100, doubt.intent.pair, created_on))
+    assert (stage.settled()[1], stage.record_ids.are_rising) == (state, is_rising)
+
+
+@pytest.mark.parametrize(("began_at", "state"), [(SENT_AT, State.CREATED), (None, State.EXISTING)])
+def test_an_intent_of_a_killed_process_is_told_by_the_beginning_of_the_run(
+    began_at: float | None, state: State
+) -> None:
+    stage = Stage()
+    stage.record_ids.are_rising = False
+    resolution = resolution_of(stage, is_checked=False, began_at=began_at)
+    resolution.found(Doubt(Intent(1, (1, 2), 0, 3, 500), 0.0), ListedRecord(100, (1, 2), NOW))
+    assert stage.settled()[1] is state
+
+
+def test_what_a_killed_process_was_told_counts_against_rising_ids() -> None:
+    given = IdSet()
+    given.add_new(list(range(1, 41)))
+    ids = RecordIds(given, below=4)
+    ids.judge(is_new=True)
+    assert not ids.are_rising
+
+
+def resolution_of(stage: Stage, *, is_checked: bool, began_at: float | None = None) -> DoubtResolution:
+    return DoubtResolution(
+        cast(RunLoop, stage.run), stage.pairs, stage.admission, stage.record_ids, cast(Any, SimpleNamespace()),
+        RecordLog(), is_checked=is_checked, began_at=began_at, clock=lambda: stage.now,
+    )  # fmt: skip
 
 
 SHAPES = ["rising", "shared", "random", "falling", "blocks"]
@@ -163,6 +214,6 @@ def test_no_creation_is_told_as_existing_and_nothing_older_as_created(
 def test_stored(tmp_path: Path) -> None:
     detail = '{"message":"m","floor":50,"named":[50,1764000000.0]}'
     assert read_detail(detail).named == Named(50, SENT_AT)
-    for wrong in ("[50]", "[50,1]", "[0,1.5]", "{}", "null", '["50",1.5]'):
+    for wrong in ("[50]", "[50,1]", "[-1,1.5]", "{}", "null", '["50",1.5]'):
         with pytest.raises(ValueError, match="not as it was written"):
             read_detail(detail.replace("[50,1764000000.0]", wrong))
