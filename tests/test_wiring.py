@@ -23,7 +23,7 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).p
 SET_FROM_OUTSIDE = {
     ("run/sender.py", "attempts"): "a count of `Stats`, on the way of every pair",
     ("run/entrance.py", "seq"): "the row of a `Single`, on the way of every pair that is given by itself",
-    ("quota/account.py", "forget"): "a part of `Changes`, the record that one exchange fills",
+    ("quota/account.py", "forget"): "a part of the changes of rows, which one exchange fills",
     ("quota/account.py", "short"): "as `forget`",
     ("quota/account.py", "spread_s"): "as `forget`; and of `LedgerRows`, which the account takes over",
     ("core/stops.py", "hint"): "an error on its way to the caller",

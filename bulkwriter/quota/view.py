@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..model import QuotaWindow, began, moment
-from .forecast import day_of, finish, kinds_of
+from .forecast import Grant, day_of, finish, kinds_of
 from .windows import READ, SHORT_S, WRITE, concerned, is_short, long_of, pace_of
 
 if TYPE_CHECKING:
@@ -45,15 +45,18 @@ def spent_words(window: QuotaWindow, until: str) -> str:
     return f"the quota {window.text} is spent until {until}"
 
 
+def refused_of(quotas: Quotas, kind: str) -> Grant | None:
+    """What the ledger said when it granted nothing of this kind, while nothing is left and that lasts."""
+    one = quotas.classes[kind]
+    return one.blocked if one.blocked and one.blocked.opens_at > quotas.boot() and not one.units.left else None
+
+
 def block_of(quotas: Quotas) -> tuple[QuotaWindow, float] | None:
     """The spent window that writes wait for and for how many seconds more, or None."""
-    one, boot = quotas.classes[WRITE], quotas.boot()
-    blocked = one.blocked
-    if blocked is None or blocked.window is None or is_short(blocked.window):
+    refused = refused_of(quotas, WRITE)
+    if refused is None or refused.window is None or is_short(refused.window):
         return None
-    if one.units.left or blocked.opens_at <= boot:
-        return None
-    return blocked.window, blocked.opens_at - boot
+    return refused.window, refused.opens_at - quotas.boot()
 
 
 def blocked_by(quotas: Quotas) -> tuple[str, float | None] | None:
@@ -94,9 +97,9 @@ def calls_wait_for(quotas: Quotas) -> str:
 
 def waited_for(quotas: Quotas, kind: str) -> QuotaWindow | None:
     """The window in which the next request of this kind waits for room, or that paces it; None where it may go now."""
+    if refused := refused_of(quotas, kind):
+        return refused.window
     boot, one = quotas.boot(), quotas.classes[kind]
-    if one.blocked and one.blocked.opens_at > boot and not one.units.left:
-        return one.blocked.window
     at = one.units.opens_at(boot)  # infinity: nothing is left; it comes with an answer, or once a request has ended
     is_coming = at < math.inf or one.units.next_at > boot or one.units.on_way or quotas.exchanges.is_asking
     if at <= boot or not is_coming:
