@@ -26,7 +26,6 @@ from .entities.completed_lessons import COMPLETED_LESSONS
 from .errors import BulkwriterError, Exit, JournalError
 from .events import Event, Note
 from .guarded import guarded
-from .listing.baseline import Baseline
 from .model import Ended, Intent, State
 from .net.dial import load_tls, needs_tls
 from .net.pool import most_lanes
@@ -34,6 +33,7 @@ from .postgres.address import START_S, Address
 from .quota.build import windows_for
 from .quota.gate import unheard
 from .quota.ledger import ledger_path
+from .run.baseline_keeper import began_at
 from .run.cpu import cpu_times
 from .run.ports import Ports, Stored
 from .run.warm_start import warm_start_for
@@ -187,7 +187,7 @@ class Assembly:
             being_deleted={row.seq for row in rows if row.record_id is not None},
             causes={row.seq: row.message for row in rows if row.message},
             named={row.seq: row.named for row in rows if row.named},
-            began_at=Baseline.of(meta).at,
+            began_at=began_at(meta),
             has_rising_ids=meta.get(RISING_IDS) != "no",
             rows=source_rows(meta, store.rows),
             record_ids=await store.run(read_record_ids),

@@ -99,6 +99,12 @@ def is_newer(created_on: object, sent_at: float) -> bool | None:
     return True if span and span[0] > sent_at - SECOND_S else None
 
 
+def is_near(created_on: object, sent_at: float) -> bool:
+    """Whether a record's time is known, and so shortly before its request that clocks may differ by as much."""
+    span = span_of(created_on)
+    return span is not None and sent_at - MARGIN_S < span[0] + SECOND_S <= sent_at
+
+
 def latest(stamp: object) -> float | None:
     """The last instant that this text can mean (epoch seconds), or None if it is no time."""
     span = span_of(stamp)

@@ -8,6 +8,7 @@ them serves.  See `listing.baseline`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from ..listing.baseline import BEGAN, Baseline, latest
@@ -18,6 +19,11 @@ from .ports import Ports, Stored
 
 MADE: Final = (State.CREATED, State.INTENT, State.IN_DOUBT)
 """States of pairs that earlier starts may have created."""
+
+
+def began_at(meta: Mapping[str, str]) -> float | None:
+    """When the run of a journal with this meta began, in epoch seconds; None where that is not known."""
+    return Baseline.of(meta).at
 
 
 class BaselineKeeper:

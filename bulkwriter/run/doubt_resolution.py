@@ -19,7 +19,7 @@ from ..core.pairs import Pairs
 from ..core.record_log import RecordLog
 from ..core.retry import RetryBudget
 from ..events import Note
-from ..listing.baseline import is_newer
+from ..listing.baseline import is_near, is_newer
 from ..model import Intent, State
 from ..net.api import ListedRecord, Record
 from .admission import Admission
@@ -98,8 +98,8 @@ class DoubtResolution:
         if floor is not None and record.record_id > floor:
             return True
         is_new = is_newer(record.created_on, named.at) if named else None
-        if doubt.is_named:
-            self._ids.judge(is_new=is_new)
+        if named and doubt.is_named:
+            self._ids.judge(is_new=is_new, is_near=is_near(record.created_on, named.at))
         if is_new is not None:
             return is_new
         if floor is not None and self._ids.are_rising:

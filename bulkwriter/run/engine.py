@@ -84,11 +84,9 @@ class Engine:
             max_attempts=settings.max_attempts,
             most_rows=settings.limits.outcome_rows,
         )
-        below = sum(named.record_id > 0 for named in stored.named.values())
-        ids = RecordIds(stored.record_ids, are_rising=stored.has_rising_ids, below=below)
+        ids = RecordIds(stored.record_ids, are_rising=stored.has_rising_ids, below=stored.below)
         self.token_refresh = token_refresh = TokenRefresh(ports.tokens, ports.api, run, pairs, clock=clock)
-        is_checked = settings.existing == "check"
-        log = RecordLog()
+        log, deliveries, is_checked = RecordLog(), deliveries_for(run, stats), settings.existing == "check"
         self.resolution = DoubtResolution(
             run, pairs, admission, ids, store, log, is_checked=is_checked, began_at=stored.began_at, clock=clock
         )
@@ -109,7 +107,6 @@ class Engine:
             run, pairs, admission, token_refresh, rulings, ids, stats, looker, log,
             timeout_s=settings.timeout_s, clock=clock, wall=ports.server_wall,
         )  # fmt: skip
-        deliveries = deliveries_for(run, stats)
         baseline = BaselineKeeper(ports, stored)
         self.known = KnownRecords(
             ids,

@@ -120,3 +120,8 @@ class Stored:
     """Messages that people should read first."""
     rows: Rows = field(default_factory=Rows)
     """How many rows the source has, as earlier starts knew it."""
+
+    @property
+    def below(self) -> int:
+        """How many doubts have a reply that named a record which is not above their floor."""
+        return sum(named.record_id > 0 for named in self.named.values())

@@ -66,11 +66,11 @@ class RecordIds:
         """Set the floor from before the first write of this process."""
         self.run_floor = floor
 
-    def judge(self, *, is_new: bool | None) -> None:
+    def judge(self, *, is_new: bool | None, is_near: bool = False) -> None:
         """A look showed the record of an id that was not above its floor: whether it is newer than its request, or None
-        where that is not known.
+        where that is not known.  `is_near`: another writer may have made it just before, which says nothing of ids.
         """
         if is_new is False:
             self._below = max(0, self._below - 1)
-        elif self._below > MOST_BELOW and self._below * SHARE > self._checked:
+        elif not is_near and self._below > MOST_BELOW and self._below * SHARE > self._checked:
             self.are_rising = False

@@ -17,7 +17,7 @@ import pytest
 from bulkwriter.core.dedupe import IdSet
 from bulkwriter.core.doubts import Doubt
 from bulkwriter.core.record_log import RecordLog
-from bulkwriter.listing.baseline import is_newer
+from bulkwriter.listing.baseline import is_near, is_newer
 from bulkwriter.model import Fault, Intent, Reply, State
 from bulkwriter.net.api import ListedRecord
 from bulkwriter.rows import Named
@@ -161,6 +161,15 @@ def test_an_intent_of_a_killed_process_is_told_by_the_beginning_of_the_run(
     resolution = resolution_of(stage, is_checked=False, began_at=began_at)
     resolution.found(Doubt(Intent(1, (1, 2), 0, 3, 500), 0.0), ListedRecord(100, (1, 2), NOW))
     assert stage.settled()[1] is state
+
+
+@pytest.mark.parametrize(("created_on", "near"), [(EARLIER, False), ("2025-11-24T15:59:55Z", True), (NOW, False)])
+def test_another_writer_just_before_us_says_nothing_of_ids(created_on: str, *, near: bool) -> None:
+    assert is_near(created_on, SENT_AT) is near
+    assert not is_near(LOCAL_NOW, SENT_AT)
+    ids = RecordIds(below=9)
+    ids.judge(is_new=None, is_near=near)
+    assert ids.are_rising is near
 
 
 def test_what_a_killed_process_was_told_counts_against_rising_ids() -> None:
