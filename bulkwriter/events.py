@@ -1,4 +1,4 @@
-"""The events that an observer gets: frozen values about a run, for logs and metrics.
+"""The events that an observer gets: named tuples about a run, for logs and metrics.
 
 An observer is any callable that takes one event.  It is called on the event loop, between two replies, so it must
 return at once.  An observer that raises is dropped: it gets no further event, the others and the log are told once
@@ -8,20 +8,19 @@ An observer with a true attribute `wants_metrics` asks for numbers.  The writer 
 and `Opened` brings the function that returns its `Metrics`.
 
 Events are rare: throttles, pauses, doubts, stops.  There is no event for each pair; for pairs use `BulkWriter.stream`.
-No event holds a secret.  Durations are seconds, rates are requests a second.
+Tell events apart by their types: two kinds with the same values are equal.  No event holds a secret.  Durations are
+seconds, rates are requests a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .metrics import Metrics
 
 
-@dataclass(frozen=True, slots=True)
-class Throttled:
+class Throttled(NamedTuple):
     """The server refused a request as too fast (409, 429), and surely did not take it.  None is sent for `pause_s`.
 
     `retry_after_s` is the wait that the server asked for, or None where it named none.  `in_flight_limit` is how many
@@ -33,8 +32,7 @@ class Throttled:
     in_flight_limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class ServerBusy:
+class ServerBusy(NamedTuple):
     """The server said that it is busy (503), so the run slows down as if throttled.  The pair may have been taken.
 
     It does not count as throttled.  `pause_s`, `retry_after_s` and `in_flight_limit` are as in `Throttled`.
@@ -45,8 +43,7 @@ class ServerBusy:
     in_flight_limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionTrouble:
+class ConnectionTrouble(NamedTuple):
     """The last requests all ended in lost connections or doubts, the last one for this `reason`.
 
     One lane alone tries again after `pause_s`.
@@ -60,23 +57,20 @@ class ConnectionTrouble:
     gives_up_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(NamedTuple):
     """A good reply came, for the first time since `ConnectionTrouble`.  `gone_s` is how long there was none."""
 
     gone_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class DoubtsParked:
+class DoubtsParked(NamedTuple):
     """`count` pairs came to be in doubt together, for this `reason`: a lost connection, or a journal that is opened."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # in place of `tuple.count`
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class DoubtsSettled:
+class DoubtsSettled(NamedTuple):
     """A look settled doubts: `found` pairs were applied, `absent` pairs were not.
 
     Absent pairs are sent.  For `released` of them this is the first attempt that is known: an earlier start ended when
@@ -88,28 +82,24 @@ class DoubtsSettled:
     released: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LookFailed:
+class LookFailed(NamedTuple):
     """A list call failed for this `reason`, so it settles nothing.  It is made again after `pause_s`."""
 
     reason: str
     pause_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class LaneShifted:
+class LaneShifted(NamedTuple):
     """A connection answered out of step.  All `pairs` that it settled since it opened are in doubt again."""
 
     pairs: int
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRefreshed:
+class TokenRefreshed(NamedTuple):
     """A new token is in use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stopping:
+class Stopping(NamedTuple):
     """The run begins no new attempt; those in flight may end.
 
     `reason` is a sentence for people, `hint` says what to do next.  `is_error` is True where the run ends with this
@@ -124,8 +114,7 @@ class Stopping:
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unwell:
+class Unwell(NamedTuple):
     """The writer cannot send for this `reason`; `hint` says what to do.  One request tries again after `tries_s`.
 
     While a source is being taken, `Stopping` is told in its place; unless `tries_s` is None: no request can change it,
@@ -137,33 +126,29 @@ class Unwell:
     tries_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Well:
+class Well(NamedTuple):
     """The writer can send again, after `unwell_s`."""
 
     unwell_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class SameRejections:
+class SameRejections(NamedTuple):
     """The last `count` pairs given one by one were all rejected with the same words, `reason`.
 
     Nothing stops: they may be of one caller among many.
     """
 
-    count: int
+    count: int  # type: ignore[assignment]  # in place of `tuple.count`
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A sentence, `text`, that a person should know; nothing needs to be done."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class HeldBack:
+class HeldBack(NamedTuple):
     """The run has another bottleneck from now on.
 
     `by` is its kind ("limit", "quota", "ceiling", "in flight", "cpu", …), `words` describes it.  `more_s` says for how
@@ -177,16 +162,14 @@ class HeldBack:
     believes: str
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(NamedTuple):
     """An earlier run of this account, `age_s` ago, found that the server allows `rate_per_s`; this starts at half."""
 
     rate_per_s: float
     age_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class NotRemembered:
+class NotRemembered(NamedTuple):
     """The rate that earlier runs learned could not be read, or this one not kept, for this `reason`.
 
     The run goes on without.
@@ -195,16 +178,14 @@ class NotRemembered:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ObserverDropped:
+class ObserverDropped(NamedTuple):
     """An observer raised, so it gets no further event.  `observer` is its type or name, `error` what it raised."""
 
     observer: str
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """The writer is open, for the server at `base_url`, with the file `journal`, or None.
 
     `metrics` returns its numbers at any time, from any thread, and after the writer has ended those of its end.  It is
@@ -216,8 +197,7 @@ class Opened:
     metrics: Callable[[], Metrics] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkReady:
+class ChunkReady(NamedTuple):
     """The intents of `rows` pairs are durable, so these pairs may be sent.  `first_seq` is the first of them.
 
     A chunk is what about the next second can send: from one pair to some thousands.
@@ -227,8 +207,7 @@ class ChunkReady:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
+class Sampled(NamedTuple):
     """Some of the latest durations: of requests, and of waits from a durable intent to its request.
 
     It comes at most 4 times a second, with at most 5 each in `latencies_s` and `waits_s`, and only if an observer asked
@@ -239,8 +218,7 @@ class Sampled:
     waits_s: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(NamedTuple):
     """The writer has ended, and all that is known is durable.  `reason` is a sentence, `exit_code` the run's code."""
 
     reason: str

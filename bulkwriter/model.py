@@ -14,8 +14,8 @@ Where a value is made once a pair it is a tuple or a slotted object: a frozen da
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, IntEnum
 from typing import Any, Final, NamedTuple
@@ -69,8 +69,7 @@ class FieldError(NamedTuple):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one pair, as the journal has it when this is delivered.
 
     `seq` is the 0-based place in the source (single writes count from `SINGLE_SEQ`; -1: `timeout` ended before the
@@ -158,8 +157,7 @@ class VerdictKind(Enum):
     STOP = "stop"  # a wrong setting: no other pair can fare better
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The meaning of one reply.
 
     `retry_after_s` is the stated wait, or None.  `is_slow_down`: the whole run should pause, whatever the fate of the
@@ -186,8 +184,7 @@ class CallKind(Enum):
     STOP = "stop"
 
 
-@dataclass(frozen=True, slots=True)
-class CallVerdict:
+class CallVerdict(NamedTuple):
     """The meaning of one reply to a call.
 
     `retry_after_s` is the wait that any reply stated.  `is_later`: it says "later" rather than "no".  `is_forbidden`:
@@ -216,8 +213,7 @@ class Intent(NamedTuple):
     floor: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaWindow:
+class QuotaWindow(NamedTuple):
     """A quota of a server: at most `count` requests of `kind` ("write", "read", "any") in a window of time.
 
     With `day_at_s` None the window slides: any span of `window_s` counts.  Else the windows are days that begin
@@ -226,7 +222,7 @@ class QuotaWindow:
 
     text: str
     kind: str
-    count: int
+    count: int  # type: ignore[assignment]  # in place of `tuple.count`
     window_s: float
     day_at_s: float | None = None
 
@@ -260,8 +256,7 @@ class Batch(NamedTuple):
     bad: Mapping[int, BadRow]
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """Pairs by state; `pairs`, the rows read, is always their sum.
 
     `created` and `existing` pairs are on the server; `rejected`, `invalid` and `duplicates` have no record.  The next
@@ -295,20 +290,24 @@ class Counts:
             pending=get(State.PENDING, 0), invalid=get(State.INVALID, 0), duplicates=get(State.DUPLICATE, 0),
         )  # fmt: skip
 
+    @classmethod
+    def sum_of(cls, each: Iterable[Counts]) -> Counts:
+        """The counts of several journals together."""
+        return cls(*map(sum, zip(*each, strict=True)))
+
     def to_json(self) -> dict[str, int]:
         """The counts by the names of `--json`, with `pairs`."""
-        return {"pairs": self.pairs, **asdict(self)}
+        return {"pairs": self.pairs, **self._asdict()}
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """Why `count` pairs were not written: the reason that they share, and one of them as an example with its place.
 
     Both texts can be shown on a terminal as they are.
     """
 
     reason: str
-    count: int
+    count: int  # type: ignore[assignment]  # in place of `tuple.count`
     example: str
 
 
@@ -320,11 +319,10 @@ HAVE_REASONS = ("rejected", "invalid", "failed")
 
 def reasons_json(reasons: Reasons) -> dict[str, list[dict[str, str | int]]]:
     """Reasons as `--json` has them: a list for each state that can have some."""
-    return {state: [asdict(reason) for reason in reasons.get(state, ())] for state in HAVE_REASONS}
+    return {state: [reason._asdict() for reason in reasons.get(state, ())] for state in HAVE_REASONS}
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """How many rows a source has, and how many of them the journal holds (`read`).
 
     `total` is None where it is not known.  It is exact once the source was read to its end; before that it is estimated
@@ -392,7 +390,7 @@ class Summary:
     exit_code: int = 0
     settled: int = 0
     creates: int = 0
-    rows: Rows = Rows()
+    rows: Rows = field(default_factory=Rows)
     ended: Ended | None = None
     under_way: int = 0
     reasons: Reasons = field(default_factory=dict)
@@ -415,7 +413,7 @@ class Summary:
     def abandoned(self) -> Summary:
         """The summary if this process ended now: pairs `under_way` count as in doubt."""
         counts = self.counts
-        left = replace(counts, pending=counts.pending - self.under_way, in_doubt=counts.in_doubt + self.under_way)
+        left = counts._replace(pending=counts.pending - self.under_way, in_doubt=counts.in_doubt + self.under_way)
         return replace(self, counts=left, under_way=0)
 
     def to_json(self) -> dict[str, Any]:

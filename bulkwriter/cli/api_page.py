@@ -89,7 +89,7 @@ def title(name: str, found: Any, width: int, *, indent: int = 0) -> list[str]:
     if isinstance(found, property):
         kind = found.fget.__annotations__.get("return", "") if found.fget else ""
         return [f"{space}{name}: {kind}"]
-    if inspect.isclass(found) and (issubclass(found, enum.Enum | tuple) or found in (Settings, Limits)):
+    if inspect.isclass(found) and (issubclass(found, enum.Enum) or found in (Settings, Limits)):
         return [f"{space}{name}"]
     prefix = "async " if inspect.iscoroutinefunction(found) or inspect.isasyncgenfunction(found) else ""
     parameters, returns = parts_of(found)
@@ -113,7 +113,7 @@ def parts_of(found: Any) -> tuple[list[str], str]:
             texts.append("*")
             is_keyword = True
         default = "" if p.default is p.empty else f" = {short(p.default)}"
-        kind = "" if p.annotation is p.empty else f": {p.annotation}"
+        kind = "" if p.annotation is p.empty else f": {getattr(p.annotation, '__forward_arg__', p.annotation)}"
         texts.append(f"{'**' if p.kind is p.VAR_KEYWORD else ''}{p.name}{kind}{default}")
     returns = signature.return_annotation
     is_told = isinstance(returns, str) and not inspect.isclass(found)

@@ -28,9 +28,8 @@ import difflib
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -79,8 +78,7 @@ META: Final = "bulkwriter.config"
 """Where a click context keeps what `load` found."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a value stands: a file, and the name of its table, "" for the top."""
 
     path: Path
@@ -91,24 +89,21 @@ class Origin:
         return visible(f"{self.path} [profile.{self.profile}]" if self.profile else str(self.path))
 
 
-@dataclass(frozen=True, slots=True)
-class FromFile:
+class FromFile(NamedTuple):
     """A value from a file, as click takes it, and where it stands."""
 
     value: Any
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """Values of one table of one file, by parameter name."""
 
     origin: Origin
     values: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class FileSettings:
+class FileSettings(NamedTuple):
     """What the files say.  `host`: the server that the working folder's file names.  `is_foreign`: nobody else names
     it, as far as files tell.
     """

@@ -106,7 +106,7 @@ class RunCommand:
     def final(self, error: BaseException | None, signal_code: int | None) -> FinalReport:
         summary = (self._drive.summary() if self._drive else None) or empty_summary(self._journal_text())
         ending = self._look or Ending(summary=summary)
-        ending = dataclasses.replace(ending, error=error, signal_code=signal_code)
+        ending = ending._replace(error=error, signal_code=signal_code)
         ending = self._with_reasons(self._with_counts(ending))
         if self._neighbours:
             self._neighbours.end(ending)
@@ -175,7 +175,7 @@ class RunCommand:
             reader.require(base_url=base_url, account=given["account"], columns=columns)
             run_state = run_state_of(reader)
             summary = dataclasses.replace(ending.summary, counts=run_state.counts, rows=run_state.rows)
-            return dataclasses.replace(ending, summary=summary, is_alive=run_state.is_alive)
+            return ending._replace(summary=summary, is_alive=run_state.is_alive)
         return ending
 
     def _with_reasons(self, ending: Ending) -> Ending:
@@ -186,7 +186,7 @@ class RunCommand:
         from ..store.journal_reader import JournalReader
 
         with contextlib.suppress(BulkwriterError), JournalReader(path) as reader:
-            return dataclasses.replace(ending, summary=dataclasses.replace(summary, reasons=reasons_of(reader)))
+            return ending._replace(summary=dataclasses.replace(summary, reasons=reasons_of(reader)))
         return ending
 
     def _journal_text(self) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..core.left import to_do
 from ..errors import COMMITS_LOST, BulkwriterError, Exit, JournalError, TryLater, WrongName
@@ -45,8 +45,7 @@ TOLD_BY_CODE = ("done", "limit", "signal")
 """Ends whose exit code says it all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """What a run came to: its last `summary`, and the error and the signal's exit code that ended it, if any."""
 
     summary: Summary

@@ -14,7 +14,6 @@ Pure but for the `Stderr` it prints to; the clock is an argument.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
@@ -87,14 +86,13 @@ class EventLines:
         )
         is_end = isinstance(event, events.Stopping) and event.is_error
         put = self._stderr.print_once if is_end else self._stderr.print
-        put(text, event=name(event), **dataclasses.asdict(event), **({"more": more} if more else {}))
+        put(text, event=name(event), **event._asdict(), **({"more": more} if more else {}))
 
 
 def as_typed(event: events.Event) -> events.Event:
     """An event with its texts in the words of the command line."""
-    values = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
-    texts: dict[str, Any] = {key: value.typed for key, value in values.items() if isinstance(value, Worded)}
-    return dataclasses.replace(event, **texts)
+    texts: dict[str, Any] = {k: value.typed for k, value in event._asdict().items() if isinstance(value, Worded)}
+    return event._replace(**texts)
 
 
 def together(earlier: events.Event | None, event: events.Event) -> events.Event:

@@ -137,8 +137,8 @@ class JobCommand:
         if self._title:
             command = work_command(self._address, self._options)
             why = f"work on it, on as many machines as you like{hidden(self._address, self._options)}"
-            ending = dataclasses.replace(ending, next=((why, command),))
-        ending = dataclasses.replace(ending, error=error, signal_code=signal_code)
+            ending = ending._replace(next=((why, command),))
+        ending = ending._replace(error=error, signal_code=signal_code)
         summary = dataclasses.replace(ending.summary, exit_code=ending.exit_code)
         server = choose.server_options(self._options)
         name, resume = self._source or self._address.job, self._invocation.command_line

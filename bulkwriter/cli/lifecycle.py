@@ -25,9 +25,8 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import anyio
 import click
@@ -49,8 +48,7 @@ from .stdout import put_json
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class FinalReport:
+class FinalReport(NamedTuple):
     """What a command has to say at its end; `lines` None where it has no summary."""
 
     exit_code: int

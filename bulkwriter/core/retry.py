@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 DOUBLINGS_MAX: Final = 64  # 2^64 times any base is above any cap; more would only overflow a float
 
@@ -31,8 +30,7 @@ TRUST: Final = 2
 MOST_TRUST: Final = 1_000  # doubts at most if a server dies after looks had found its records
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(NamedTuple):
     """Full jitter: `delay(n)` is uniform in [0, min(cap_s, base_s * 2**n)]; the first, n = 0, is in [0, base_s]."""
 
     base_s: float

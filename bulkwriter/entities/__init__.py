@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Final
+from typing import Final, NamedTuple
 
 ORIGINAL: Final = "CourseCompletedLesson"
 """The entity of whoever names none, and of a journal that names none."""
@@ -26,8 +25,7 @@ _HOMES: Final = {ORIGINAL: "completed_lessons.COMPLETED_LESSONS", "CourseMember"
 """Where the entity of a name is; its file is read when it is asked for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entity:
+class Entity(NamedTuple):
     """A resource of the API.  Attributes that come in twos are in the order of a pair's ids.
 
     `name` is the name in the API's roles.  `path` is below the base URL: creates and lists go there, and single records
@@ -51,7 +49,7 @@ class Entity:
 
     def sending(self, **constants: bool) -> Entity:
         """The same entity, but each create has these fields too."""
-        return replace(self, constants=tuple(constants.items()))
+        return self._replace(constants=tuple(constants.items()))
 
     @property
     def create_role(self) -> str:

@@ -21,7 +21,6 @@ import itertools
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -87,8 +86,7 @@ class PagePlace(NamedTuple):
     has_next: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ListPage:
+class ListPage(NamedTuple):
     """One page of a list: (record id, pair) in the order received, and the envelope's facts about the whole list.
 
     The pair of an orphan holds `NOBODY`.  `created_on` has the raw fields of the same records.

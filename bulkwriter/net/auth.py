@@ -19,7 +19,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..clocks import MACHINE, Clocks
 from ..errors import BulkwriterError, ConfigurationStop, TryLater, UsageError
@@ -167,8 +167,7 @@ class FileToken:
         return value, math.inf
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredUse:
+class StoredUse(NamedTuple):
     """The stored sign-in that a `token_source` may use, and what `StoredToken` needs beside it."""
 
     store: SignInStore

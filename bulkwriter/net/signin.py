@@ -62,8 +62,7 @@ class RequestCall(Protocol):
     async def __call__(self, data: bytes, *, deadline_s: float) -> Reply: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenEndpoint:
+class TokenEndpoint(NamedTuple):
     """`/api/token` of one host, asked under one client id.
 
     `longest_wait_s`: a longer Retry-After is a `TryLater`.  `give_up_after_s`: no request begins later than this after

@@ -22,9 +22,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..model import began
@@ -72,8 +71,7 @@ class SignInStore(Protocol):
     def hold(self) -> HeldStore | None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fallbacks:
+class Fallbacks(NamedTuple):
     """What may give a token where the stored sign-in cannot be renewed."""
 
     login: Login | None = None
@@ -149,7 +147,7 @@ class StoredToken:
             await asyncio.to_thread(held.reserve)
             client_id = client_id or await self._client_id() or new_client_id()
             check_header(client_id, "client id")
-            endpoint = dataclasses.replace(self._endpoint, client_id=client_id)
+            endpoint = self._endpoint._replace(client_id=client_id)
             made = self._made(await sign_in(login, endpoint), login.username, client_id)
             await asyncio.to_thread(held.save, made)
             return made
@@ -235,7 +233,7 @@ class StoredToken:
         await asyncio.to_thread(held.reserve)
         if stored is self._unsaved and not stored.is_due(self._endpoint.wall()):
             return await self._saved(held, stored)
-        endpoint = dataclasses.replace(self._endpoint, client_id=stored.client_id)
+        endpoint = self._endpoint._replace(client_id=stored.client_id)
         grant, has_answered = None, bool(self._handed)
         if stored.refresh_token:
             answer = await endpoint.ask(refresh_form(stored.refresh_token), has_answered=has_answered)

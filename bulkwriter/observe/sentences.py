@@ -8,7 +8,6 @@ Pure: the time of day is an argument.  Not here: how many of them a person gets 
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Any, Final
 
@@ -31,8 +30,7 @@ def name(event: events.Event) -> str:
 
 def facts(event: events.Event) -> dict[str, Any]:
     """The fields of an event that are values, for JSON."""
-    found = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
-    return {key: value for key, value in found.items() if not callable(value)}
+    return {key: value for key, value in event._asdict().items() if not callable(value)}
 
 
 def sentence(event: events.Event, *, wall: float) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -106,8 +106,7 @@ def part_name(index: int) -> str:
 
 def counts_of(parts: Sequence[PartStanding]) -> tuple[Counts, Rows]:
     """The counts of the whole job, and how many rows of its source no worker has read yet."""
-    names = [one.name for one in fields(Counts)]
-    counts = Counts(*(sum(getattr(part.counts, name) for part in parts) for name in names))
+    counts = Counts.sum_of(part.counts for part in parts)
     return counts, Rows.known(sum(part.rows for part in parts), is_exact=True, read=counts.pairs)
 
 
@@ -118,7 +117,7 @@ def loaded_counts_of(parts: Sequence[PartStanding]) -> tuple[Counts, Rows]:
     """
     counts, rows = counts_of(parts)
     unread = sum(part.not_read for part in parts)
-    counts = replace(counts, pending=counts.pending + unread)
+    counts = counts._replace(pending=counts.pending + unread)
     return counts, Rows.known(rows.total, is_exact=True, read=counts.pairs)
 
 
@@ -190,8 +189,7 @@ def read_parts(connection: Connection[Any], job: str) -> dict[str, PartStanding]
 
 def counts_in(column: Any) -> Counts:
     """The counts of a part's journal; none before its first group."""
-    names = [one.name for one in fields(Counts)]
-    numbers = [column.get(name, 0) for name in names]
+    numbers = [column.get(name, 0) for name in Counts._fields]
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise JournalError("the counts of a part are no numbers", hint=RESTORE)
     return Counts(*numbers)

@@ -16,7 +16,6 @@ Pure.  Not here: storing (`quota.ledger`), waiting (`quota.gate`), rows of other
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -244,7 +243,7 @@ class Account:
         learnt = self._rows.learnt
         for kind in ask.good & learnt.keys():
             # of this the server has surely forgotten nothing yet: shorter by a minute, and by a long latency
-            day = dataclasses.replace(day_of(kind, 0), window_s=DAY_S - 2 * MINUTE_S)
+            day = day_of(kind, 0)._replace(window_s=DAY_S - 2 * MINUTE_S)
             taken = self._spending.spent(day, ask.now)
             self._learn(kind, stretched(learnt[kind], taken=taken, wall=ask.clocks.wall))
         for kind, news in ask.spent.items():

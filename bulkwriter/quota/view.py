@@ -20,8 +20,7 @@ one of them until two or three have passed.  Only writes take time (`core.writes
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..model import QuotaWindow, began, moment
 from .forecast import Grant, day_of, finish, kinds_of
@@ -145,8 +144,7 @@ def left_of(quotas: Quotas) -> dict[str, int]:
     }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkAhead:
+class WorkAhead(NamedTuple):
     """How a run stands: the writes to come, those that were answered a second lately, the kind of what holds it back,
     for how much longer nothing is sent because of a pause, for how much longer doubts wait (below 0: they are
     due), and how many of them may be sent then: those of which no attempt is known."""

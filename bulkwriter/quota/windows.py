@@ -17,7 +17,6 @@ a little faster or slower than ours.  Pure: no counting, no waiting.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import math
 import re
@@ -110,7 +109,7 @@ def shared(window: QuotaWindow, share: float) -> QuotaWindow:
         return window
     count = math.floor(window.count * share + 1e-9)
     if count:
-        return dataclasses.replace(window, count=count)
+        return window._replace(count=count)
     if window.day_at_s is not None:
         raise UsageError(
             f"a share of {share:g} of {window.text} is less than one request", hint="a larger --quota-share"
@@ -120,7 +119,7 @@ def shared(window: QuotaWindow, share: float) -> QuotaWindow:
         raise UsageError(
             f"so small a share of {window.text} is less than one request in 31 days", hint="a larger --quota-share"
         )
-    return dataclasses.replace(window, count=1, window_s=window_s)
+    return window._replace(count=1, window_s=window_s)
 
 
 def concerned(windows: Iterable[QuotaWindow], kind: str) -> tuple[QuotaWindow, ...]:

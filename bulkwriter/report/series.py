@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final, Self
@@ -96,7 +96,7 @@ class Series:
             return cls(rows)
         at = min(datetime.fromisoformat(facts["written_at"]).timestamp(), last.moment.at + TAIL_S)
         # Only the process itself can tell its doubts from what it is about to send.
-        counts = replace(last.counts, **{name: facts[name] for name in COUNTS if name not in ("in_doubt", "pending")})
+        counts = last.counts._replace(**{name: facts[name] for name in COUNTS if name not in ("in_doubt", "pending")})
         return cls(rows, tail=last._replace(moment=last.moment._replace(at=at), counts=counts))
 
     @property
@@ -201,7 +201,7 @@ def proven(rows: Sequence[HistoryRow]) -> list[HistoryRow]:
         made = made + max(0, row.counts.created - before) if found else before
         before = row.counts.created
         attempts = max(attempts, row.moment.attempts, made + row.counts.rejected)
-        moment, counts = row.moment._replace(attempts=attempts), replace(row.counts, created=made)
+        moment, counts = row.moment._replace(attempts=attempts), row.counts._replace(created=made)
         found.append(row._replace(moment=moment, counts=counts))
     return found
 

@@ -16,9 +16,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import SourceError
 
@@ -31,8 +30,7 @@ class SourceChanged(SourceError):
     """The source is no longer the file that was opened, so none of its rows may be believed any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileIdentity:
+class FileIdentity(NamedTuple):
     """What tells one version of a file from another."""
 
     device: int

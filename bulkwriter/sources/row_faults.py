@@ -10,8 +10,7 @@ is refused.  The digits that a spreadsheet rounded away are lost.  The first mat
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from ..model import BadRow
 from .batches import printable, raw_text
@@ -54,8 +53,7 @@ LOOKS: Final = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RowFault:
+class RowFault(NamedTuple):
     """Why a row is no pair.  `reason` equals `kind` if it holds no value of its row."""
 
     kind: str

@@ -20,10 +20,9 @@ import json
 import os
 import socket
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import JournalError
 from .sqlite_errors import journal_error
@@ -38,8 +37,7 @@ PAUSE_S: Final = 0.02
 _UNSUPPORTED: Final = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """Who holds a lock; `since` is UTC as ISO 8601.  All None: a process whose line is not there, or cannot be read.
 
     The line comes after the lock and goes before it.  On a full disk it never comes.

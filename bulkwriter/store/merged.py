@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -201,8 +200,7 @@ def added(
         causes={key: int(value) for key, value in summed(known.moment.causes for known in latest).items()},
         ended=row.moment.ended,
     )
-    names = [field.name for field in fields(Counts)]
-    counts = Counts(*(sum(getattr(known.counts, name) for known in latest) for name in names))
+    counts = Counts.sum_of(known.counts for known in latest)
     return HistoryRow(moment, counts, sum(known.next_seq for known in latest), row.next_single_seq)
 
 

@@ -68,7 +68,6 @@ Not here: how rows are written (`journal`) and read (`journal_rows`).  Source: s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -108,8 +107,7 @@ HAS_PAIR_INDEX: Final = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND na
 CREATE_PAIR_INDEX: Final = "CREATE INDEX IF NOT EXISTS pair_by_ids ON pair(id_a, id_b)"
 
 
-@dataclass(frozen=True, slots=True)
-class JournalIdentity:
+class JournalIdentity(NamedTuple):
     """What a journal belongs to.  `base_url` is normalised; `columns` are the source's names of the two ids.
 
     `entity` is the label of what is written.

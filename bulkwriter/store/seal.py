@@ -28,9 +28,8 @@ import hashlib
 import json
 import os
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..model import SINGLE_SEQ
 from .private import FILE_MODE
@@ -47,8 +46,7 @@ LINE_BYTES: Final = 1_024
 ROWS_MAX: Final = 1 << 40
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
+class Seal(NamedTuple):
     """What a journal was, and the state of each of its rows."""
 
     sha256: str

@@ -26,8 +26,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..model import Ended, Rows
 
@@ -42,8 +41,7 @@ WALL_MAX: Final = 253_402_300_799.0  # the end of the year 9999, which is as far
 REASON_CHARS: Final = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """A start as it was noted.  `ended` is None if no end was noted."""
 
     began_at: float | None
@@ -90,8 +88,7 @@ def last_start(meta: Mapping[str, str]) -> Start | None:
     return Start(began_at, ended_at, ended)
 
 
-@dataclass(frozen=True, slots=True)
-class Undone:
+class Undone(NamedTuple):
     """The last undo: when it began or ended, and how many records undos had deleted then since the last start (None if
     it noted no end).
     """

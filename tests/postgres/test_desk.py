@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -30,15 +29,15 @@ def chosen(*parts: PartSeen, desk: Desk | None = None) -> str | float | None:
     ("counts", "row", "free_in_s", "answer"),
     [
         (Counts(), FREE, 0.0, "1"),  # nobody has begun it
-        (replace(DONE, created=7), FREE, 0.0, "1"),  # one row is not read
-        (replace(DONE, created=7, pending=1), FREE, 0.0, "1"),
-        (replace(DONE, created=7, failed=1), FREE, 0.0, "1"),  # as this start found it
-        (replace(DONE, created=7, in_doubt=1), FREE, 0.0, "1"),
+        (DONE._replace(created=7), FREE, 0.0, "1"),  # one row is not read
+        (DONE._replace(created=7, pending=1), FREE, 0.0, "1"),
+        (DONE._replace(created=7, failed=1), FREE, 0.0, "1"),  # as this start found it
+        (DONE._replace(created=7, in_doubt=1), FREE, 0.0, "1"),
         (DONE, FREE, 0.0, None),
-        (replace(DONE, created=7), HELD, 12.0, 12.0),  # its worker may die
-        (replace(DONE, created=7, failed=1), HELD, 12.0, 12.0),
-        (replace(DONE, created=7), HELD, 0.0, "1"),  # its worker is gone
-        (replace(DONE, created=7, in_doubt=1), HELD, 0.0, "1"),
+        (DONE._replace(created=7), HELD, 12.0, 12.0),  # its worker may die
+        (DONE._replace(created=7, failed=1), HELD, 12.0, 12.0),
+        (DONE._replace(created=7), HELD, 0.0, "1"),  # its worker is gone
+        (DONE._replace(created=7, in_doubt=1), HELD, 0.0, "1"),
         (DONE, HELD, 12.0, None),  # its worker has only to give it up
         (DONE, HELD, 0.0, None),  # it was killed as it did
     ],
@@ -48,7 +47,7 @@ def test_each_kind_of_part(counts: Counts, row: PartRow, free_in_s: float, answe
 
 
 def test_unsent_pairs_come_first_and_a_free_part_before_waiting() -> None:
-    failed = seen(replace(DONE, created=7, failed=1), name="1")
+    failed = seen(DONE._replace(created=7, failed=1), name="1")
     unsent = seen(Counts(), name="2")
     held = seen(Counts(), HELD, 3.0, name="3")
     assert chosen(failed, unsent, held) == "2"
@@ -64,7 +63,7 @@ def test_workers_that_begin_together_do_not_all_take_the_same_part() -> None:
 
 def test_failed_pairs_are_tried_once_a_start_and_not_once_a_worker() -> None:
     begun = Counts(created=2)
-    failed = replace(DONE, created=7, failed=1)
+    failed = DONE._replace(created=7, failed=1)
     desk = Desk()
     assert chosen(seen(begun, HELD, 9.0), desk=desk) == 9.0
     assert chosen(seen(failed, FREE._replace(shipped=8)), desk=desk) is None  # the other worker has tried them
@@ -84,4 +83,4 @@ def test_a_part_that_others_left_half_done_is_taken_again() -> None:
 
 def test_rejected_pairs_are_sent_again_where_that_is_asked() -> None:
     assert chosen(seen(DONE), desk=Desk(is_retrying=True)) == "1"
-    assert chosen(seen(replace(DONE, created=9, rejected=0)), desk=Desk(is_retrying=True)) is None
+    assert chosen(seen(DONE._replace(created=9, rejected=0)), desk=Desk(is_retrying=True)) is None

@@ -75,7 +75,7 @@ def sent_again_after_a_500() -> list[Any]:
     def classify(reply: Any, **known: Any) -> Verdict:
         verdict = real(reply, **known)
         if reply.status >= 500 and verdict.kind is VerdictKind.IN_DOUBT:
-            return replace(verdict, kind=VerdictKind.UNSENT)
+            return verdict._replace(kind=VerdictKind.UNSENT)
         return verdict
 
     real = classifying.classify
@@ -88,7 +88,7 @@ def sent_again_after_a_lost_reply() -> list[Any]:
 
     def classify(reply: Any, **known: Any) -> Verdict:
         verdict = real(reply, **known)
-        return replace(verdict, kind=VerdictKind.UNSENT) if reply.fault is Fault.LOST else verdict
+        return verdict._replace(kind=VerdictKind.UNSENT) if reply.fault is Fault.LOST else verdict
 
     real = classifying.classify
     return [patch.object(rulings, "classify", classify)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -37,7 +36,7 @@ async def ask_all(request: object, api: Api, *, first_id: int, pairs: list[tuple
         assert reply.fault is None
         body: object = None
         if is_page:
-            body = replace(api.parse_page(reply.body), created_on=())
+            body = api.parse_page(reply.body)._replace(created_on=())
         elif is_list:
             body = [record[:2] for record in api.parse_records(reply.body)]
         heard.append((reply.status, body))
