@@ -28,6 +28,7 @@ LEFT_EARLY: Final = "left before the end of the source"
 SHOWN_LIVE: Final = 1
 """Reasons a state in a snapshot.  A snapshot is taken a few times a second, so there are few."""
 CLOSED: Final = "the writer was closed; it took no source"
+UNSENT: Final = "left before every pair was sent"
 ENDINGS: Final = {
     Exit.OK: ALL_DONE,
     Exit.INCOMPLETE: "ended, with some pairs rejected, failed or invalid",
@@ -61,20 +62,22 @@ def summary_of(engine: Engine, *, elapsed_s: float, rows: Rows, ended: Ended | N
 def ended_of(engine: Engine, source_run: SourceRun, asked: Ended | None) -> Ended:
     """Why this start ends now: an error, a request to stop, or the end of its work.  Nothing is in flight any more."""
     counts = Counts.of(engine.ports.store.counts)
+    is_short = bool(counts.pending) or (source_run.has_begun and not source_run.has_read_all)
     exit_code = int(exit_for(counts))
+    early = int(Exit.TRY_LATER) if is_short else exit_code
     at, is_theirs = waits_until(engine)
     if error := engine.run.error or source_run.error:
         if isinstance(error, TryLater) and error.retry_at is not None:
             at, is_theirs = error.retry_at, error.code == "stated_wait"
         return Ended(error.code, error.message, int(error.exit_code), at, is_theirs)
     if asked:
-        return Ended(asked.code, asked.reason, asked.exit_code or exit_code, at, is_theirs)
+        return Ended(asked.code, asked.reason, asked.exit_code or early, at, is_theirs)
     if source_run.has_used_limit:
         return Ended("limit", AT_LIMIT, exit_code, at, is_theirs)
     if not source_run.has_begun:
-        return Ended("closed", CLOSED, exit_code, at, is_theirs)
-    if not source_run.has_read_all:
-        return Ended("left", LEFT_EARLY, exit_code, at, is_theirs)
+        return Ended("closed", CLOSED, early, at, is_theirs)
+    if is_short:
+        return Ended("left", UNSENT if source_run.has_read_all else LEFT_EARLY, early, at, is_theirs)
     is_empty = not counts.pairs and source_run.rows().total == 0
     return Ended("done", NO_ROWS if is_empty else ENDINGS[Exit(exit_code)], exit_code)
 

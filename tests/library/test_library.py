@@ -20,6 +20,7 @@ import anyio
 import pytest
 
 from bulkwriter import BulkWriter, Limits, Outcome, State, TryLater, UsageError
+from bulkwriter.run.summary import ALL_DONE
 from tests.support.cli_process import stub
 from tests.support.library import all_of, on_loop, settings_for, some_pairs, states, truth, wholly
 
@@ -233,6 +234,28 @@ def test_a_drained_writer_begins_nothing(tmp_path: Path) -> None:
         assert server.truth()["operations"].get("create", 0) == 0
 
 
+def test_an_end_with_unsent_pairs_is_never_the_end_of_all(tmp_path: Path) -> None:
+    """Closed with thirty pairs unsent it said 0, and after a source even that every pair was written or found."""
+
+    async def unsent(name: str, source: list[Any]) -> tuple[str, int, bool]:
+        async with BulkWriter(settings_for(server, tmp_path / name, in_flight=1)) as writer:
+            if source:
+                await writer.write_all(source)
+            await asyncio.wait([writer.submit((2, member)) for member in range(1, 31)], return_when="FIRST_COMPLETED")
+        last = writer.summary()
+        assert last.ended is not None
+        assert last.exit_code == last.ended.exit_code
+        assert last.counts.pending
+        return last.ended.code, last.exit_code, last.ended.reason == ALL_DONE
+
+    async def main() -> None:
+        assert await unsent("single", []) == ("closed", 75, False)
+        assert await unsent("beside", [(1, 1)]) == ("left", 75, False)
+
+    with stub(latency_s=0.05) as server:
+        on_loop(main, server=server)
+
+
 def test_what_is_on_its_way_is_no_doubt(tmp_path: Path) -> None:
     """Right after the loop was left hundreds of pairs counted as in doubt, and a moment later none."""
 
@@ -258,6 +281,7 @@ def test_what_is_on_its_way_is_no_doubt(tmp_path: Path) -> None:
         assert (last.under_way, last.counts.in_doubt) == (0, 0)
         assert last.ended is not None
         assert (last.ended.code, last.rows.not_read) == ("left", len(MANY) - last.rows.read)
+        assert last.exit_code == last.ended.exit_code == 75  # not all was done
 
     with stub(latency_s=0.01) as server:
         on_loop(main, server=server)
