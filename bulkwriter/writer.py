@@ -65,7 +65,7 @@ class BulkWriter:
     Use it as an async context manager, or call `start` and `aclose`, on asyncio (uvloop or not).  One `stream` or
     `write_all` runs at a time; any number of `write`, `write_many` and `submit` calls may run beside it.  With
     `journal=None` the journal is in memory and ends with the writer.  Other sources may then follow the first, and a
-    pair of an earlier source goes on from its row.
+    pair of an earlier source goes on from its row.  A pair that another writer or run has at once is doubled.
 
     Each of `observers` gets the `events`.  The log gets them in any case, under loggers `bulkwriter.*`.  `columns` are
     the names of the source's two columns; the journal keeps them, so that another start reads the same ones.

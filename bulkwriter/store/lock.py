@@ -52,6 +52,18 @@ class Holder(NamedTuple):
             return "another process, which has not said who it is"
         return f"pid {self.pid} on {self.host} since {self.since}"
 
+    @property
+    def hint(self) -> str:
+        """What to do.  A process that is gone can hold it no more, but one that was forked from it can."""
+        if self.pid and self.host == socket.gethostname():
+            try:
+                os.kill(self.pid, 0)
+            except ProcessLookupError:
+                return f"pid {self.pid} is gone here: end what was forked from it, or is it in another container?"
+            except (OSError, OverflowError):
+                pass
+        return "wait for it, or stop it; two writers would double records"
+
 
 class FileLock:
     """A held lock; made by `acquire`."""
@@ -68,9 +80,8 @@ class FileLock:
         fd = _open(file, os.O_RDWR | os.O_CREAT)
         try:
             if not _flock(fd, file, is_exclusive=True, tries=TRIES):
-                raise JournalError(
-                    f"{file} is held by {_read(fd)}", hint="wait for it, or stop it; two writers would double records"
-                )
+                by = _read(fd)
+                raise JournalError(f"{file} is held by {by}", hint=by.hint)
             # The line is a courtesy: on a full disk the lock holds all the same, and the database will say so.
             with contextlib.suppress(OSError):
                 os.ftruncate(fd, 0)

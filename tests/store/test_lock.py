@@ -142,3 +142,31 @@ assert holder(file).pid == os.getpid()
 def test_a_forked_child_keeps_nobody_out_and_takes_nothing_from_its_parent(file: Path, code: str) -> None:
     """The kernel holds a lock until the last descriptor of it is closed, a child's too, or somebody lets go of it."""
     subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(file)], timeout=60, check=True)
+
+
+LIVES_ON = """
+import os, sys
+from pathlib import Path
+from bulkwriter.store.lock import FileLock
+
+lock = FileLock.acquire(Path(sys.argv[1]))
+if os.fork():
+    print(os.getpid(), flush=True)
+    os._exit(0)
+sys.stdin.read()
+"""
+
+
+def test_a_child_that_outlives_the_holder_is_told_as_such(file: Path) -> None:
+    """Told was to stop a process that was there no more."""
+    code = [sys.executable, "-W", "ignore", "-c", LIVES_ON, str(file)]
+    with subprocess.Popen(code, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        gone = int(process.stdout.readline())
+        process.wait(60)
+        with pytest.raises(JournalError, match=f"pid {gone} is gone here: end what was forked from it"):
+            FileLock.acquire(file)
+        assert process.stdin
+        process.stdin.close()
+        process.stdout.read()  # its end: the child has ended
+    FileLock.acquire(file).release()
