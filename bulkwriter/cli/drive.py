@@ -57,7 +57,7 @@ class RunCommand:
         self._source = source
         self._notes = notes
         self._journal: Path | None = self._options["journal"]
-        self._neighbours: Neighbours | None = None  # once the run may begin
+        self._neighbours: Neighbours | None = None  # not for a dry run
         self._drive: Drive | None = None
         self._look: Ending | None = None  # what a dry run has found
 
@@ -79,7 +79,10 @@ class RunCommand:
             raise
         if not self._options["dry_run"]:
             choose.check_there(self._source)
-            if not settings.after_loss and (lost := journals.note_if_lost(self._journal)):
+            is_forced = self._options["yes"]
+            self._neighbours = Neighbours.of(self._stderr, self._source, settings, is_forced=is_forced)
+            before = self._neighbours.before if self._neighbours else None
+            if not settings.after_loss and (lost := journals.note_if_lost(self._journal, before)):
                 self._stderr.note(lost)
         return settings
 
@@ -97,8 +100,6 @@ class RunCommand:
             return
         text = f"bulkwriter: {self._source} -> {settings.base_url}, journal {self._journal}"
         self._stderr.print(text, event="start")
-        is_forced = self._options["yes"]
-        self._neighbours = Neighbours.of(self._stderr, self._source, settings, is_forced=is_forced)
         self._drive = self._drive_of(settings)
         with self._invocation.on_signal(self._drive.stop):
             await self._drive.run()

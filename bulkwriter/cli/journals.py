@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..entities import Entity, entity_of
 from ..errors import JournalError, UsageError
+from ..model import iso
 from ..shell import operand, quote
+from . import describe
 
 if TYPE_CHECKING:
     from ..postgres.address import Address
+    from ..run.registry import Entry
     from ..store.journal_reader import JournalReader
 
 SQLITE = b"SQLite format 3\0"
@@ -78,11 +81,21 @@ def is_there(path: Path) -> bool:
         raise JournalError(f"{path}: {e.strerror}", hint="check the name, and the permissions of its folder") from None
 
 
-def note_if_lost(path: Path) -> str:
-    """What to say before a journal is made where there was one: its lock is never removed.  "" where there was none."""
+def note_if_lost(path: Path, before: Entry | None) -> str:
+    """What to say before a journal is made where there was one, as its lock or the registry of runs shows; "" where
+    there was none.  Raises `JournalError` where its last start noted no end: what that had on its way may still come.
+    """
     with contextlib.suppress(OSError):
-        is_new = not path.exists() or not path.stat().st_size
-        if is_new and path.with_name(path.name + ".lock").exists():
+        if path.exists() and path.stat().st_size:
+            return ""
+        if before and before.ended_at is None and before.may_have_written:
+            raise JournalError(
+                f"{path} is gone, and the start of {describe.when(iso(before.started_at) or '')} with it did not note "
+                "its end",
+                hint="put the journal back; if it is lost, add --after-loss: it waits until what was on its way is "
+                "seen, or that could be created twice",
+            )
+        if before or path.with_name(path.name + ".lock").exists():
             return (
                 f"there was a journal at {path}, and it is gone.  Where it was lost, or its run ended just now, stop "
                 "this and add --after-loss: it waits until what was on its way is seen, or that could be created twice"

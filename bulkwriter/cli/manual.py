@@ -206,8 +206,8 @@ If the journal is lost or damaged (exit 5), add --after-loss to the same command
 Move a damaged file away first.  The run then makes a new journal.  It waits
 until the server must have applied every request that was on its way, looks up
 what exists, and sends only the missing pairs.  Without --after-loss a run whose
-journal has disappeared starts at once, and pairs that were on their way may be
-created twice.
+journal has disappeared ends with exit 5 if its last start was cut off.  Otherwise
+it says that there was a journal, and starts at once.
 
 To read a journal:
 

@@ -49,7 +49,8 @@ class Neighbours:
         self._told: set[str] = set()
         self._is_begun = False
         self._has_given = False  # rows that may have been sent
-        self._before = registry.get(entry)
+        self.before = registry.get(entry)
+        """What the last start with this journal told, if there was one."""
         self._changed_at = 0
         self._claims: dict[str, tuple[Entry, Claims]] = {}  # by journal, of runs at work since this one began
 
@@ -161,6 +162,8 @@ class Neighbours:
             how = f"ended at {when} with pairs left" if other.ended_at else f"began at {when} and was cut off"
             if stands.get("state") == "undone":
                 how = f"was undone at {describe.when(stands['undone_at'])}"
+            elif not other.ended_at:
+                how += " (without --after-loss, what it had on its way could be created twice by this run)"
             self._note(other.journal, f"a run of {named(other)} {how}; some of its pairs are in {self._source} too")
         elif self._is_forced:
             self._note(other.journal, self._both(other))
@@ -182,9 +185,9 @@ class Neighbours:
                 ".  This run has sent pairs before it met the other, which may send them too: when both have ended, "
                 f"`bulkwriter verify {own}` tells whether any are doubled"
             )
-        elif self._before:
+        elif self.before:
             self._is_begun = False
-            self._registry.put(self._before)
+            self._registry.put(self.before)
         else:
             self._is_begun = False
             self._registry.drop(self._entry)

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from bulkwriter.model import State
+from bulkwriter.quota.ledger import ledger_path
+from bulkwriter.run.registry import Entry, Registry
 from bulkwriter.store.lock import FileLock
 from tests.conftest import CANARY
-from tests.support.cli_process import Done, Here, stub, write_pairs
+from tests.support.cli_process import Done, Here, stub, url_of, write_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -267,6 +269,26 @@ def test_after_a_lost_journal_nothing_is_asked_before_what_was_on_its_way_is_see
     assert done.json["elapsed_s"] >= 0.8
     assert "requests of the run whose journal was lost may still be applied" in done.err
     assert "add --after-loss" not in done.err
+
+
+def test_a_journal_that_is_gone_after_a_cut_off_start_needs_after_loss(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 3)
+    journal = Path(f"{source}.journal")
+    registry = Registry(ledger_path(None))
+    with stub() as server:
+        begun = Entry.begun(base_url=url_of(server), account=None, source=str(source), journal=journal)
+        assert not registry.put(begun)  # as a start leaves it that was killed, and then all three files are removed
+        for name in (journal.name, "other.journal"):
+            refused = here.run(source, server, f"--journal={tmp_path / name}")
+            assert "--after-loss" in refused.err
+            assert (refused.code, journal.exists()) == ((5, False) if name == journal.name else (0, False))
+        assert server.truth()["creates_applied"] == 3, "by the other journal alone, which says how it stands"
+        assert here.run(source, server).code == 5, "the start that was refused has not made it forget"
+        done = here.run(source, server, "--after-loss", "--doubt-wait=0.1")
+        assert (done.code, done.counts("created", "existing")) == (0, (0, 3))
+        journal.unlink()
+        told = here.run(source, server)
+    assert (told.code, "and it is gone" in told.err) == (0, True), "that start ended, so nothing is on its way"
 
 
 def test_after_loss_is_of_no_use_where_nothing_is_looked_up(here: Here, tmp_path: Path) -> None:
