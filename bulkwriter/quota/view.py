@@ -147,7 +147,8 @@ def left_of(quotas: Quotas) -> dict[str, int]:
 class WorkAhead(NamedTuple):
     """How a run stands: the writes to come, those that were answered a second lately, the kind of what holds it back,
     for how much longer nothing is sent because of a pause, for how much longer doubts wait (below 0: they are
-    due), and how many of them may be sent then: those of which no attempt is known."""
+    due), how many of them may be sent then (those of which no attempt is known), and how many rows are not read yet.
+    """
 
     writes: int
     rate_per_s: float
@@ -155,6 +156,7 @@ class WorkAhead(NamedTuple):
     pause_s: float = 0.0
     doubts_s: float = 0.0
     doubts: int = 0
+    not_read: int = 0
 
 
 class Eta:
@@ -192,8 +194,8 @@ class Eta:
         if ahead.held in UNKNOWN:
             return None
         doubts_s = ahead.doubts_s + ahead.doubts / self.rate_per_s
-        if ahead.writes <= 0:
-            return None if doubts_s < 0 else doubts_s
+        if ahead.writes <= 0:  # how long it takes to read the rows that exist, nobody knows
+            return None if doubts_s < 0 or ahead.not_read else doubts_s
         if self._known is None or not is_near(self._known, ahead, now, self.rate_per_s):
             seconds = self._forecast(ahead, is_held=is_held)
             if seconds is None:

@@ -90,10 +90,11 @@ class Intake:
                 raise self._shorter()
             await self._take_stored(batch)
             self._total.read_to(self.seq, self._source.fraction())
+        idle_rows = 0  # of the batch before, where none of it is to be sent: such rows need not come by the limit
         while plan.left != 0:
             ready = await self._intents.room(self._chunk.rows)
-            rows = self._chunk.next(clock(), ready)
-            batch = await self._source.read(rows if plan.left is None else min(rows, plan.left))
+            rows, left = self._chunk.next(clock(), ready), plan.left
+            batch = await self._source.read(rows if left is None else min(rows, max(left, 2 * idle_rows)))
             if batch is None:
                 await self._end()
                 return
@@ -102,6 +103,7 @@ class Intake:
             self._total.read_to(self.seq + len(batch.pairs), self._source.fraction())
             self._intents.note_source(self._total.news())
             await self._take_new(batch)
+            idle_rows = len(batch.pairs) if plan.left == left else 0
         # As many as may be sent: whether this was all is asked only where the answer surely waits for nobody.
         if self.seq >= plan.stored and self._source.fraction() == 1.0 and await self._source.read(1) is None:
             await self._end()
@@ -197,7 +199,8 @@ class Intake:
             rows, intents, existing = self._plain_rows(batch, floor)
         self.seq += len(rows)
         later: list[Chosen] = []
-        if len(intents) > (count := self._intents.at_once()):
+        count = self._intents.at_once()
+        if len(intents) > (count := count if self._plan.left is None else min(count, self._plan.left)):
             rows, intents, later = held_back(rows, intents, count)
         late = await self._intents.commit_new(rows, intents, existing)
         if late:

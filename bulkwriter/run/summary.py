@@ -135,4 +135,5 @@ def work_ahead(engine: Engine, counts: Counts, rows: Rows, now: float) -> WorkAh
         pause_s=max(0.0, engine.admission.control.paused_until - now),
         doubts_s=0.0 if settled_at is None else settled_at - now,
         doubts=sum(not doubt.intent.attempts for doubt in doubts),
+        not_read=rows.not_read or 0,
     )

@@ -61,6 +61,8 @@ def test_an_eta_counts_on_others_who_share_the_quotas(tmp_path: Path) -> None:
 def test_an_eta_without_quotas_is_need_by_rate() -> None:
     assert Eta(None).seconds(WorkAhead(writes=100, rate_per_s=4.0), 0.0) == 25.0
     assert Eta(None).seconds(WorkAhead(writes=0, rate_per_s=0.0), 0.0) == 0.0
+    rows_that_exist = WorkAhead(writes=0, rate_per_s=0.0, not_read=19_000)
+    assert Eta(None).seconds(rows_that_exist, 0.0) is None, "they need no write, but they are to be read"
     assert Eta(None).seconds(WorkAhead(writes=100, rate_per_s=0.0), 0.0) is None
 
 

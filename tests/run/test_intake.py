@@ -19,6 +19,7 @@ from bulkwriter.run.intents import Intents, There
 from bulkwriter.sources import iterable_source
 
 PAIRS = [(1, n) for n in range(1, 7)]
+PAIRS_NEW = [(2, n) for n in range(1, 7)]
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Noted:
     rows: list[AppendRow] = field(default_factory=list)
     sent: list[Intent] = field(default_factory=list)
     existing: list[tuple[int, int]] = field(default_factory=list)
+    batches: int = 0
 
     async def room(self, rows: int) -> int:
         return 0
@@ -55,6 +57,7 @@ class Noted:
 
     async def commit_new(self, rows: list[AppendRow], intents: list[Intent], there: There) -> frozenset[int]:
         self.rows += rows
+        self.batches += 1
         await self.commit_again(intents, [], there)
         return frozenset()
 
@@ -121,6 +124,17 @@ def test_no_more_pairs_are_sent_than_this_start_may() -> None:
     assert [intent.seq for intent in noted.sent] == [0, 1, 2, 3]
     assert intake.is_used_up
     assert not intake.is_whole
+
+
+def test_rows_that_are_there_come_in_growing_batches_whatever_the_limit() -> None:
+    """With batches of the limit, `--limit 1` over 20,000 existing records took a commit of the disk for each."""
+    noted, there = Noted(), [(1, n) for n in range(1, 501)]
+    intake = taken([*there, *PAIRS_NEW], noted, listed=there, left=2)
+    assert [intent.pair for intent in noted.sent] == PAIRS_NEW[:2]
+    assert noted.batches <= 12
+    assert intake.is_used_up
+    sent = noted.states_made()[500:]
+    assert sent == [State.INTENT] * 2 + [State.PENDING] * (len(sent) - 2), "what was read beyond the limit waits"
 
 
 def test_stored_rows_are_compared_and_those_not_sent_go_on_a_failed_one_anew() -> None:
