@@ -210,7 +210,7 @@ class Admission:
         """The server answers.  `is_proof`: it took or refused a pair, so it takes writes."""
         gone_s = self.breaker.record_good(now)
         recovered = (Recovered(gone_s),) if gone_s else NOTHING
-        if is_proof and self.suspension.is_unproven:
+        if is_proof and self.suspension.is_unproven and not self.suspension.is_refusing:  # no reply spends its time
             return *recovered, *self.resumed(now, is_proven=True)
         return recovered
 

@@ -13,7 +13,8 @@ from bulkwriter.adaptive import Controller
 from bulkwriter.core.retry import Breaker
 from bulkwriter.core.rulings import News
 from bulkwriter.core.suspension import Suspension
-from bulkwriter.events import ConnectionTrouble, Recovered, ServerBusy, Throttled
+from bulkwriter.errors import TryLater
+from bulkwriter.events import ConnectionTrouble, Recovered, ServerBusy, Throttled, Well
 from bulkwriter.model import Fault, Reply, Verdict, VerdictKind
 from bulkwriter.run.admission import Admission
 
@@ -107,6 +108,16 @@ def test_quotas_learn_from_throttles_and_not_from_a_busy_server(kind: VerdictKin
     (event,) = asked.heard(News.THROTTLED, cast(Verdict, verdict), sent_at=NOW, now=NOW, is_whole=True)
     assert event == (Throttled if learns else ServerBusy)(30.0, 30.0, 2)
     assert quotas.throttles == learns
+
+
+@pytest.mark.parametrize(("retry_at", "goes_on"), [(None, True), (4_000.0, False)])
+def test_a_reply_does_not_end_a_wait_until_a_named_time(retry_at: float | None, goes_on: bool) -> None:
+    """A run that had stopped for a spent quota said "sending goes on after 0.0 s" when its last reply came."""
+    asked = admission()
+    asked.suspension.begin(TryLater("the quota is spent", retry_at=retry_at), NOW, NOW)
+    events = asked.created(NOW, {NOW: 1})
+    assert [type(event) for event in events] == ([Well] if goes_on else [])
+    assert (asked.suspension.error is None) == goes_on
 
 
 def test_a_look_that_found_a_record_closes_the_breaker_and_ends_the_canary() -> None:
