@@ -167,7 +167,7 @@ def lines_of(run: dict[str, Any]) -> list[str]:
     """One run for people."""
     began = describe.when(run["began_at"]) if run["began_at"] else "an unknown time"
     rows = [
-        (run["state"], f"{run['journal']}, begun {began}"),
+        (run["state"], f"{run['journal']}, last start {began}"),
         ("", f"from {run['source']} to {run['base_url']}" + (f", account {run['account']}" if run["account"] else "")),
     ]
     if run["moved_from"]:

@@ -195,12 +195,14 @@ class Series:
 def proven(rows: Sequence[HistoryRow]) -> list[HistoryRow]:
     """Rows whose records made never fall, and whose requests are at least as many as rows by state prove."""
     found: list[HistoryRow] = []
-    made = attempts = 0
+    made = attempts = noted = 0
     before = rows[0].counts.created
     for row in rows:
         made = made + max(0, row.counts.created - before) if found else before
         before = row.counts.created
-        attempts = max(attempts, row.moment.attempts, made + row.counts.rejected)
+        # What a start has noted comes on top of what is proven of those before it.
+        attempts = max(attempts + max(0, row.moment.attempts - noted), made + row.counts.rejected)
+        noted = row.moment.attempts
         moment, counts = row.moment._replace(attempts=attempts), row.counts._replace(created=made)
         found.append(row._replace(moment=moment, counts=counts))
     return found

@@ -78,10 +78,13 @@ def test_starts_have_their_own_share() -> None:
 def test_what_a_killed_start_did_after_its_last_row_is_its_own() -> None:
     """119 requests by its last row, 127 records by the first row of the next start."""
     rows = [row(MIDNIGHT, 0), row(MIDNIGHT + 6, 119), row(MIDNIGHT + 30, 127, start=2)]
-    rows[2] = rows[2]._replace(moment=rows[2].moment._replace(attempts=119))
-    series = Series([*rows, row(MIDNIGHT + 40, 150, start=2, ended="done")])
+    rows.append(row(MIDNIGHT + 40, 150, start=2, ended="done"))
+    for i, noted in ((2, 119), (3, 119 + 25)):  # a start counts on from what was noted
+        rows[i] = rows[i]._replace(moment=rows[i].moment._replace(attempts=noted))
+    series = Series(rows)
     assert not series.is_whole
-    assert [(span.created, span.attempts) for span in series.starts()] == [(127, 127), (23, 23)]
+    assert [(span.created, span.attempts) for span in series.starts()] == [(127, 127), (23, 25)]
+    assert [day.attempts for day in series.days()] == [152]
     assert TWO_STARTS.is_whole
 
 
