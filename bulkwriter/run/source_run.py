@@ -18,7 +18,7 @@ from typing import Final
 
 from ..core.left import RowTotal
 from ..errors import BulkwriterError, SourceError, UsageError
-from ..model import SINGLE_SEQ, Rows
+from ..model import SINGLE_SEQ, Rows, State
 from ..settings import Settings
 from ..shielded import to_its_end
 from ..sources import Source
@@ -168,5 +168,6 @@ class SourceRun:
 
     @property
     def has_used_limit(self) -> bool:
-        """Whether the last source was left because this start may send no more."""
-        return self._intake is not None and self._intake.is_used_up and not self._intake.is_whole
+        """Whether pairs of the last source are left because this start may send no more."""
+        is_left = not self.has_read_all or bool(self._engine.ports.store.counts.get(State.PENDING))
+        return self._intake is not None and self._intake.is_used_up and is_left

@@ -291,6 +291,19 @@ def test_a_journal_that_is_gone_after_a_cut_off_start_needs_after_loss(here: Her
     assert (told.code, "and it is gone" in told.err) == (0, True), "that start ended, so nothing is on its way"
 
 
+def test_a_limit_that_is_used_up_is_the_end_also_where_every_row_was_read(here: Here, tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "pairs.csv", 45)
+    with stub(existing={"lessons": 10, "members": 4}) as server:
+        for made in (1, 2):
+            done = here.run(source, server, "--limit=1")
+            assert (done.code, done.counts("created", "existing", "pending")) == (0, (made, 40, 5 - made))
+            assert "As many pairs were sent as --limit allows" in done.err
+            assert (done.json["not_read"], "written or found" in done.err) == (0, False)
+        assert here.run(source, server, "--limit=3").code == 0
+        whole = here.run(source, server)
+    assert (whole.code, whole.counts("created", "pending")) == (0, (5, 0))
+
+
 def test_after_loss_is_of_no_use_where_nothing_is_looked_up(here: Here, tmp_path: Path) -> None:
     source = write_pairs(tmp_path / "pairs.csv", 5)
     done = here.run(source, "http://127.0.0.1:1", "--after-loss", "--existing=skip")
