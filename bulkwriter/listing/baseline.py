@@ -40,6 +40,9 @@ from ..errors import JournalError
 
 BEGAN: Final = "began"
 """Key of the journal's meta; JSON: `at`, `floor` and `newest_on` of a `Baseline`."""
+MOST_BELOW: Final = 3
+SHARE: Final = 20
+"""More than `MOST_BELOW` ids below their floors, and more than one in `SHARE` of all, and floors tell nothing."""
 MARGIN_S: Final = 10.0
 """How far the clock of CreatedOn may lag behind the clock of the server's `Date`."""
 SECOND_S: Final = 1.0
@@ -87,6 +90,11 @@ class Baseline(NamedTuple):
         if made_at is None:
             return self.floor is not None
         return made_at <= max(self.newest_on or 0.0, (self.at or 0.0) - MARGIN_S)
+
+
+def floors_tell(below: int, checked: int) -> bool:
+    """Whether looks may go by floors: of so many ids few were `below` their floors, and are not known to be older."""
+    return below <= MOST_BELOW or below * SHARE <= checked
 
 
 def is_newer(created_on: object, sent_at: float) -> bool | None:

@@ -119,15 +119,15 @@ class DoubtResolution:
     # what looks ask
 
     def newest_id(self) -> int | None:
-        """The highest record id given so far, or None where ids do not rise, so that floors tell nothing."""
-        return self._ids.newest if self._ids.are_rising else None
+        """The highest record id given so far, or None where floors tell nothing."""
+        return self._ids.newest if self._ids.floors_tell else None
 
     def witness_id(self) -> int:
-        """The highest record id given to this process, which lists show `list_lag_s` later; 0 where ids do not rise.
+        """The highest record id given to this process, which lists show `list_lag_s` later; 0 where ids may not rise.
 
         Not of earlier ones: who cleans up in between may have deleted it, and no list would ever be believed.
         """
-        return self._ids.newest_own if self._ids.are_rising else 0
+        return self._ids.newest_own if self._ids.floors_tell else 0
 
     def created_count(self) -> int:
         return self._store.counts.get(State.CREATED, 0)

@@ -4,20 +4,18 @@ An id that comes twice shows a lane that answers out of step.  The highest known
 rising ids, the record of a pair that is sent later has a higher id.
 
 An id that is not above the floor of its pair may be that of a record which was there before.  Such a pair is looked up.
-Whether ids rise is watched: each such id is counted, unless its record turns out to be an older one.  If there are more
-than `MOST_BELOW` of them at a look, and more than one in `SHARE` of all, ids count as not rising, and an id below a
-floor tells nothing.  A few such ids may occur on any server, when the replies of a lane out of step went to the wrong
-pairs.
+Whether ids rise is watched: each such id is counted, unless its record turns out to be an older one.  While there are
+more of them than `floors_tell` allows, no look goes by floors, since a floor may be of a list that lied.  If it is so
+when a look shows such a record, ids count as not rising, and an id below a floor tells nothing.  A few such ids may
+occur on any server, when the replies of a lane out of step went to the wrong pairs.
 """
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import cast
 
 from ..core.dedupe import IdSet
-
-MOST_BELOW: Final = 3
-SHARE: Final = 20
+from ..listing.baseline import floors_tell
 
 
 class RecordIds:
@@ -33,6 +31,11 @@ class RecordIds:
         self.are_rising = are_rising
         self.run_floor: int | None = self.newest or None
         """A floor from before the first write of this process."""
+
+    @property
+    def floors_tell(self) -> bool:
+        """Whether a look may say by a floor that a record is not there."""
+        return self.are_rising and floors_tell(self._below, self._checked)
 
     @property
     def newest_own(self) -> int:
@@ -72,5 +75,5 @@ class RecordIds:
         """
         if is_new is False:
             self._below = max(0, self._below - 1)
-        elif not is_near and self._below > MOST_BELOW and self._below * SHARE > self._checked:
+        elif not is_near and not floors_tell(self._below, self._checked):
             self.are_rising = False

@@ -27,7 +27,7 @@ import anyio
 
 from ..core.stats import RateMeter
 from ..errors import BulkwriterError, Exit
-from ..listing.baseline import Baseline
+from ..listing.baseline import Baseline, floors_tell
 from ..listing.coverage import Coverage
 from ..listing.lists import Filters, ListFailed
 from ..listing.visibility import wanted_of
@@ -194,13 +194,16 @@ class Undo(UndoStanding):
         Raises what makes looks impossible.
         """
         if self._doubts:
-            has_floors = await self._store.run(lambda journal: journal.meta_get(RISING_IDS)) != "no"
+            created = self._store.counts.get(State.CREATED, 0)
+            below = sum(named.record_id > 0 for named in self._named.values())
+            is_told = await self._store.run(lambda journal: journal.meta_get(RISING_IDS)) != "no"
+            has_floors = is_told and floors_tell(below, below + created)
             resolver = DoubtResolver(
                 self._store,
                 self._session,
                 self._settings,
                 has_floors=has_floors,
-                created=self._store.counts.get(State.CREATED, 0),
+                created=created,
                 witness=await self._witness() if has_floors else 0,
             )
             await resolver.settle(self._doubts, self._named)

@@ -172,6 +172,17 @@ def test_another_writer_just_before_us_says_nothing_of_ids(created_on: str, *, n
     assert ids.are_rising is near
 
 
+def test_no_look_goes_by_floors_while_many_records_below_theirs_are_not_judged() -> None:
+    ids = RecordIds()
+    ids.add_all([*range(1, 101)], [0] * 100)
+    for count, tells in ((3, True), (3, False)):
+        ids.add_all([*range(1_000 + count, 1_000, -1)] if tells else [2_001, 2_002, 2_003], [10**9] * count)
+        assert (ids.floors_tell, ids.are_rising) == (tells, True)
+    for _ in range(3):
+        ids.judge(is_new=False)
+    assert (ids.floors_tell, ids.are_rising) == (True, True)
+
+
 def test_what_a_killed_process_was_told_counts_against_rising_ids() -> None:
     given = IdSet()
     given.add_new(list(range(1, 41)))
