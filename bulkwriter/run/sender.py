@@ -263,7 +263,7 @@ class Sender:
                 pairs.back(intent, now)
                 lane.history.frombytes(NOTE(intent.seq, *intent.pair, intent.attempts << 4 | PENDING))
             case PairEvent.LOST:
-                pairs.lost(intent, verdict.message, now, self._sent(lane, now))
+                pairs.lost(intent, verdict.message, now, self._sent(lane))
             case PairEvent.HELD:
                 attempts = intent.attempts + 1
                 detail = outcome_detail(verdict.errors, verdict.message)
@@ -293,10 +293,10 @@ class Sender:
             return
         self.log.named(intent.seq, now, status=status, took_s=now - lane.sent_at)
         reason = f"the reply names record {record_id}, which is not newer than those known before"
-        self._pairs.lost(intent, reason, now, self._sent(lane, now, record_id))
+        self._pairs.lost(intent, reason, now, self._sent(lane, record_id))
 
-    def _sent(self, lane: LaneLike, now: float, record_id: int = 0) -> Named:
-        return Named(record_id, self._wall() - (now - lane.sent_at))
+    def _sent(self, lane: LaneLike, record_id: int = 0) -> Named:
+        return Named(record_id, self._wall() - (self._clock() - lane.sent_at))
 
     def _repeated(self, lane: LaneLike, intent: Intent, record_id: int, status: int, now: float) -> None:
         """A known id came again.  A reply does not name its request, so this is the only sign of a lane out of step."""
