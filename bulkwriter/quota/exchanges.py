@@ -227,7 +227,11 @@ class Exchanges:
             self._lapse.cancel()
         wait_s = self._client.until - self._clocks.boot()
         if wait_s >= 0 and not self.is_broken:
-            self._lapse = self._clocks.call_later(wait_s + LAPSE_S, guarded(self.report, self._crashed))
+            self._lapse = self._clocks.call_later(wait_s + LAPSE_S, guarded(self._lapsed, self._crashed))
+
+    def _lapsed(self) -> None:
+        self._lapse = None
+        self.report()
 
     def _crashed(self, error: Exception) -> None:
         """A bug in what the ledger's answers do; nothing is granted any more."""

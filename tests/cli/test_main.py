@@ -98,7 +98,7 @@ def test_topics_are_listed_and_commands_are_topics(capsys: pytest.CaptureFixture
 
 def test_exit_codes_are_shown_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
     main(["help", "exit-codes"])
-    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    shown = re.findall(r"^  (\d+) ", capsys.readouterr().out, re.MULTILINE)
     assert shown == [str(code) for code in ending.ORDER]
 
 

@@ -204,9 +204,10 @@ def test_singles_share_commits_and_take_no_tasks(
 
             mine = [loop.create_task(caller()) for _ in range(callers)]
             loop.set_task_factory(lambda loop, step, **how: counted_task(loop, step, **how))
-            commits[0] = 0
+            commits[0], began_at = 0, loop.time()
             await asyncio.wait(mine)
-            made = commits[0] * 1_000 / count
+            notes = int(loop.time() - began_at) + 1  # at most: the history's tick is a second
+            made = (commits[0] - notes) * 1_000 / count
             loop.set_task_factory(None)
         assert made <= most, f"{made} commits for 1,000 pairs"
         assert tasks[0] < count / 20, f"{tasks[0]} tasks for {count} pairs"

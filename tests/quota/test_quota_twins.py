@@ -29,7 +29,8 @@ from tests.support.quota_stage import ACCOUNT, Machine, broken_windows
 Twin = Callable[[], list[Any]]
 TWINS: dict[str, tuple[Sequence[str], Twin]] = {}
 """By name: the quotas that it is tried with, and what makes its patches."""
-SEEDS = 25
+SEEDS = 60
+"""At most.  `a_unit_is_never_void` shows in one of six, and the first is seed 45; others in far fewer."""
 
 
 def twin(*quotas: str) -> Callable[[Twin], Twin]:
@@ -96,7 +97,7 @@ def a_long_unit_is_booked_when_it_is_leased() -> list[Any]:
     ]
 
 
-@twin("short ones", "many at once")
+@twin("short ones")
 def a_unit_is_never_void() -> list[Any]:
     """A lease is used up whenever there is something to send, long after others may have its slots."""
 
