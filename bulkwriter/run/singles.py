@@ -241,6 +241,7 @@ class Singles:
         finally:
             self._health.waits_no_more(turn)
         self._granted -= 1
+        self._require_open()  # the end may have come since the turn was given
 
     def _let_in(self) -> None:
         """Let those in who wait, as far as there is room."""

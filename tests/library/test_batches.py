@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,28 @@ def test_a_caller_that_leaves_the_queue_leaves_no_hole(tmp_path: Path) -> None:
     with stub(latency_s=0.005) as server:
         on_loop(main, server=server)
         assert server.truth()["doubles"] == 0
+
+
+def test_who_is_let_in_as_the_writer_ends_hears_of_it(tmp_path: Path) -> None:
+    """The last answer lets the next call in, and closes the writer before that call goes on (seed 14003756)."""
+
+    async def main() -> None:
+        async with BulkWriter(settings_for(server, tmp_path / "j", most_outstanding=1)) as writer:
+            ends: list[Coroutine[None, None, None]] = []
+
+            def close(_: object) -> None:
+                ends.append(writer._singles.aclose(TryLater("the writer ends")))
+                with pytest.raises(StopIteration):  # all in this turn of the loop: everything is committed
+                    ends[0].send(None)
+
+            writer.submit((1, 1)).add_done_callback(close)
+            calls = [asyncio.create_task(writer.write((1, 2))), asyncio.create_task(writer.write_many([(1, 3)]))]
+            ended = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 20)
+            assert [type(end) for end in ended] == [TryLater, TryLater]
+            assert len(ends) == 1
+
+    with stub() as server:
+        on_loop(main, server=server)
 
 
 def test_a_timeout_ends_the_waiting_and_not_the_write(tmp_path: Path) -> None:
