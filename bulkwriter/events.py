@@ -152,8 +152,8 @@ class HeldBack(NamedTuple):
     """The run has another bottleneck from now on.
 
     `by` is its kind ("limit", "quota", "ceiling", "in flight", "cpu", …), `words` describes it.  `more_s` says for how
-    much longer it holds the run back, or None where that is not known.  `believes` is the rate that the run takes the
-    server to allow, in words.
+    much longer it holds the run back, or None where that is not known.  `believes` says which
+    throttles the server answered, and what the run does since.
     """
 
     by: str
@@ -163,7 +163,7 @@ class HeldBack(NamedTuple):
 
 
 class Remembered(NamedTuple):
-    """An earlier run of this account, `age_s` ago, found that the server allows `rate_per_s`; this starts at half."""
+    """An earlier run of this account, `age_s` ago, ended at a pace of `rate_per_s`; this starts at half."""
 
     rate_per_s: float
     age_s: float

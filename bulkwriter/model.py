@@ -444,8 +444,9 @@ class Snapshot:
     other figures are those of this process.  `done` counts settled rows.  `total` is None while unknown;
     `is_total_exact` is False for an estimate from the bytes read.  `not_read` counts rows that no start has read.
     `latency_s` holds quantiles, such as {0.5: 0.02, 0.99: 0.1}.  `held_by` names the bottleneck in words, `held_kind`
-    in one or two; `holds_until_s` says for how many more seconds it lasts, or None.  `believes` says which rate the
-    run takes the server to allow.  `reasons` are the most frequent reasons why pairs were not written.
+    in one or two; `holds_until_s` says for how many more seconds it lasts, or None.  `believes` says which
+    throttles the server answered, and what the run does since.  `reasons` are the most frequent reasons why pairs were
+    not written.
     """
 
     counts: Counts

@@ -285,6 +285,7 @@ class Controller:
         was_starting, pace.is_starting = pace.is_starting, False
         if pace.is_free:
             pace.set(self._queue.delivered_now(now))
+        self._told.refused(now, pace.rate)
         mark = Mark(sent_at, refusal.taken_before)
         span_s, sends = sent_at - self._trip_at, refusal.sent_before - self._trip_sent
         if span_s > 0 and not (was_starting or pace.was_used(sends, span_s, is_full=False)):
@@ -392,7 +393,7 @@ class Controller:
         return {"rate_per_s": rate} if rate > 0 or self._memory.is_wrong else {}
 
     def explain(self, now: float) -> str:
-        """What the controller believes of the server, for people."""
+        """What the server did and what the run does since, for people."""
         return believed(now, self._told, self._memory, self._pace, self._limit, self._crowd, self._queue)
 
     def holding(self, now: float, *, is_full: bool) -> Holding:

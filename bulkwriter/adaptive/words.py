@@ -1,12 +1,14 @@
-"""Says in words what the controller believes of the server, and which part of it holds the run back.  No decisions.
+"""Says in words what the server did, what this run does since, and which part of it holds the run back.  No decisions.
 
-    believes   the server allows about 98/s, a window of 10 s; learnt 40 s ago; asked for less 3 times in 10 min
-               the server takes 20 requests at a time; asked for less 3 times in 10 min
-               an earlier run found 98/s, 3 h ago
+    believes   the server answered 3 throttles in 10 min, the latest at a pace of 104/s 40 s ago; the pace is 98/s now
+               ..., taken for a window of 10 s;  ..., in a crowd; 20 requests at a time may be sent now
+               an earlier run ended at a pace of 98/s, 3 h ago
     held       the kinds and sentences of `Holding` below
 
-It reads no clock.  All it keeps is how many throttles came lately, in slots of `SLOT_S`: every throttle counts, even if
-it ended no epoch.  The rest of a pause is told beside these words, not in them.
+What the server allows is a guess, so it is not told: throttles may come by chance, or for reasons of others.  It reads
+no clock.  All it keeps is how many throttles came lately, in slots of `SLOT_S`: every throttle counts, even if it ended
+no epoch; and when and at which pace the last one of an epoch came.  The rest of a pause is told beside these words, not
+in them.
 """
 
 from __future__ import annotations
@@ -28,9 +30,10 @@ SLOT_S: Final = 10.0  # a bad hour needs little memory; a count is exact to one 
 
 
 class Told:
-    """How many throttles came lately."""
+    """How many throttles came lately, and how the last of them came."""
 
     def __init__(self) -> None:
+        self.at = self.per_s = 0.0
         self._throttles: deque[list[int]] = deque(maxlen=round(LATELY_S / SLOT_S))  # slot, count
 
     def throttled(self, now: float) -> None:
@@ -38,6 +41,10 @@ class Told:
         if not self._throttles or self._throttles[-1][0] != slot:
             self._throttles.append([slot, 0])
         self._throttles[-1][1] += 1
+
+    def refused(self, now: float, per_s: float) -> None:
+        """One came at this pace, and not to a canary."""
+        self.at, self.per_s = now, per_s
 
     def throttles(self, now: float) -> int:
         """How many came lately."""
@@ -57,8 +64,8 @@ STATED = Holding("pause", "the server asked for a pause")
 REFUSED = Holding("pause", "the server takes nothing; one request tries again")
 CANARY = Holding("pause", "one request tries whether the server takes more")
 TRIAL = Holding("busy", "the server says 503: whether less often when asked less is being tried")
-LIMIT = Holding("limit", "the server's limit")
-CROWD = Holding("crowd", "how many requests the server takes at a time")
+LIMIT = Holding("limit", "the pace that the server's throttles leave")
+CROWD = Holding("crowd", "how many requests at a time the server's throttles leave")
 QUEUE = Holding("queue", "how many requests the server works on at a time: more would wait there")
 IN_FLIGHT = Holding("in flight", "latency × in-flight")
 
@@ -78,43 +85,34 @@ def held(pace: Pace, crowd: Crowd, queue: Queueing, *, is_full: bool) -> Holding
 
 
 def believed(now: float, told: Told, memory: Memory, pace: Pace, limit: Limit, crowd: Crowd, queue: Queueing) -> str:
-    """The rate that the server seems to allow."""
-    throttles = told.throttles(now)
+    """What the server did, and what this run does since."""
+    throttles, at_once = told.throttles(now), int(min(crowd.limit, queue.limit))
+    answered = f"the server answered {throttles:,} throttle{'s' * (throttles != 1)} in 10 min"
     if not throttles and memory.rate and pace.is_starting:
-        return f"an earlier run found {per_s(memory.rate)}, {span(memory.age_s)} ago"
-    at_once = int(min(crowd.limit, queue.limit))
+        return f"an earlier run ended at a pace of {per_s(memory.rate)}, {span(memory.age_s)} ago"
+    if queue.is_found and not crowd.is_capped:
+        slower = f"the server answers slower with more than {at_once:,} requests in flight"
+        return f"{slower}; {answered}" if throttles else slower
+    if pace.is_free or not told.per_s:
+        return answered if throttles else "the server has shown no limit"
+    latest = f"{answered}, the latest" if throttles else "the server's latest throttle came"
+    latest = f"{latest} at a pace of {per_s(told.per_s)} {span(now - told.at)} ago"
     if crowd.is_capped:
-        return f"the server takes {at_once:,} request{'s' * (at_once != 1)} at a time{lately(throttles)}"
-    if queue.is_found:
-        return f"the server answers slower with more than {at_once:,} requests in flight{lately(throttles)}"
-    if limit.is_shared and not pace.is_free:
-        return f"others use the server's limit too; a share of it is about {per_s(limit.safe)}{lately(throttles)}"
-    if limit.safe and not pace.is_free:
-        learnt = f"learnt {span(now - limit.known_at)} ago"
-        return f"the server allows about {per_s(limit.safe)}{shape(limit)}; {learnt}{lately(throttles)}"
-    if throttles and not pace.is_free:
-        refused = f"refused {per_s(limit.top)}" if limit.top < math.inf else "refuses"
-        return f"the server {refused}, and its limit is not measured yet{lately(throttles)}"
-    return f"the server has shown no limit{lately(throttles)}"
+        return f"{latest}, in a crowd; {at_once:,} request{'s' * (at_once != 1)} at a time may be sent now"
+    return f"{latest}{shape(limit)}; the pace is {per_s(pace.rate)} now"
 
 
 def shape(limit: Limit) -> str:
-    """What kind of limit it is, where that shows."""
-    if limit.window.length_s:
-        return f", a window of {span(rounded(limit.window.length_s))}"
-    return f", some {limit.credit:,.0f} of them at once" if limit.credit > limit.safe else ""
+    """What it is taken for, where that says more than the pace."""
+    if limit.is_shared:
+        return ", at another one each time, as where others use the same limit"
+    return f", taken for a window of {span(rounded(limit.window.length_s))}" if limit.window.length_s else ""
 
 
 def rounded(window_s: float) -> float:
     """The usual length that is near: a hold's end is known to some percent."""
     near = min(USUAL_S, key=lambda s: abs(math.log(window_s / s)))
     return near if abs(math.log(window_s / near)) < NEAR else window_s
-
-
-def lately(throttles: int) -> str:
-    """Replies that said "too fast", or "busy" and left their pair in doubt."""
-    times = {1: "once", 2: "twice"}.get(throttles, f"{throttles:,} times")
-    return f"; asked for less {times} in 10 min" if throttles else ""
 
 
 def per_s(rate: float) -> str:

@@ -63,7 +63,7 @@ def sentence(event: events.Event, *, wall: float) -> str:
             return "signed in again: a new token is in use"
         case events.Remembered(rate_per_s, age_s):
             rate, age = per_second(rate_per_s), duration(age_s)
-            return f"an earlier run found that the server allows about {rate}, {age} ago; this one starts at half of it"
+            return f"an earlier run ended at a pace of {rate}, {age} ago; this one starts at half of it"
         case events.NotRemembered(reason):
             return f"what is learnt of the server is not remembered: {reason}"
         case events.Stopping(reason, hint, True, _):

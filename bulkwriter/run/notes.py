@@ -12,7 +12,7 @@ The row `run` holds:
     held_kind, held_by          what holds the run back
     holds_until                 when that ends (epoch seconds), or null
     resume_at, is_theirs        when going on makes sense (epoch seconds, or null); whether the server said so
-    believes                    the rate that the run takes the server to allow
+    believes                    which throttles the server answered, and what the run does since
     quota, quota_share, ledger  the settings
 
 `run` is written a second after the start, then at growing intervals up to a minute if the rate changed by more than a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
@@ -16,9 +17,9 @@ def test_it_says_what_it_believes_and_what_holds_back() -> None:
     trace = drive(c, Server(Bucket(100, 10)), 0.35)
     assert c.holding(0.35, is_full=False).words.startswith("the start: ")
     drive(c, Server(Bucket(100, 10)), 30.0, trace)
-    assert c.explain(trace.now).startswith("the server allows about ")
-    assert c.explain(trace.now).endswith(" in 10 min")
-    assert c.holding(trace.now, is_full=False) == ("limit", "the server's limit")
+    latest = r"the latest at a pace of 1\d\d/s \d\.\d s ago; the pace is 1?\d\d/s now"
+    assert re.fullmatch(rf"the server answered \d+ throttles in 10 min, {latest}", c.explain(trace.now))
+    assert c.holding(trace.now, is_full=False) == ("limit", "the pace that the server's throttles leave")
     c.on_sent(trace.now + 1)
     c.on_throttle(trace.now + 1.02, trace.now + 1, 30.0)
     assert c.holding(trace.now + 2, is_full=False) == ("pause", "the server asked for a pause")
@@ -36,7 +37,7 @@ def test_it_says_how_long_a_window_is(window_s: float) -> None:
 
     c = controller()
     trace = drive(c, Server(takes), 6 * window_s)
-    assert f"/s, a window of {window_s:g} s; learnt " in c.explain(trace.now)
+    assert f" ago, taken for a window of {window_s:g} s; the pace is " in c.explain(trace.now)
 
 
 def test_no_limit_is_claimed_where_nothing_was_refused() -> None:
@@ -49,9 +50,9 @@ def test_no_limit_is_claimed_where_nothing_was_refused() -> None:
 def test_it_says_what_an_earlier_run_found_until_it_knows_better() -> None:
     c = controller()
     c.restore({"rate_per_s": 98.0}, 7_200.0)
-    assert c.explain(0.0) == "an earlier run found 98/s, 2.0 h ago"
+    assert c.explain(0.0) == "an earlier run ended at a pace of 98/s, 2.0 h ago"
     trace = drive(c, Server(Bucket(50, 5)), 20.0)
-    assert c.explain(trace.now).startswith("the server allows about ")
+    assert c.explain(trace.now).startswith("the server answered ")
 
 
 def test_many_throttles_are_counted_and_old_ones_forgotten() -> None:
@@ -72,4 +73,4 @@ def test_it_says_that_others_use_the_limit_too() -> None:
 
     c = controller()
     trace = drive(c, Server(takes), 30.0)
-    assert c.explain(trace.now).startswith("others use the server's limit too; a share of it is about ")
+    assert ", at another one each time, as where others use the same limit; the pace is " in c.explain(trace.now)

@@ -17,8 +17,8 @@ from tests.cli.test_stderr import STAMPED, Terminal
 WALL = 1_795_000_000.0
 EXAMPLES: list[tuple[events.Event, str]] = [
     (
-        events.HeldBack("limit", "the server's limit", None, "the server allows about 98/s"),
-        "held back: the server's limit; the server allows about 98/s",
+        events.HeldBack("limit", "the pace", None, "the pace is 98/s now"),
+        "held back: the pace; the pace is 98/s now",
     ),
     (
         events.HeldBack("pause", "the server asked for a pause", 12.0, "the server has shown no limit"),
@@ -75,7 +75,7 @@ EXAMPLES: list[tuple[events.Event, str]] = [
     (events.TokenRefreshed(), "signed in again: a new token is in use"),
     (
         events.Remembered(98.2, 7_200.0),
-        "an earlier run found that the server allows about 98.2/s, 2 h 00 min ago; this one starts at half of it",
+        "an earlier run ended at a pace of 98.2/s, 2 h 00 min ago; this one starts at half of it",
     ),
     (events.NotRemembered("x: full"), "what is learnt of the server is not remembered: x: full"),
     (events.Stopping("401"), "stopping: 401"),

@@ -46,10 +46,14 @@ async def plenty() -> AsyncIterator[Pair]:
 
 
 SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "limit": ({"limits": [BUCKET]}, {"rate": 5_000.0}, "the server's limit"),
+    "limit": ({"limits": [BUCKET]}, {"rate": 5_000.0}, "the pace that the server's throttles leave"),
     "ceiling": ({}, {"rate": 30.0}, "the ceiling, rate=30/s"),
     "quota": ({}, {"quota": ("write:1800/min",)}, "quota write:1800/min"),
-    "crowd": ({"limits": [{**BUCKET, "kind": "concurrency", "count": 3}]}, {}, "how many requests the server takes"),
+    "crowd": (
+        {"limits": [{**BUCKET, "kind": "concurrency", "count": 3}]},
+        {},
+        "how many requests at a time the server",
+    ),
     "in flight": ({"latency_s": 0.2}, {"in_flight": 4}, "latency × in-flight: 4 requests of about 0.2"),
     "pause": ({"limits": [{"kind": "window", "count": 50, "window_s": 60}]}, {}, "the server asked for a pause"),
     "gone": (
