@@ -9,8 +9,8 @@ The guarded second is 1% longer: the network may deliver two requests a little c
 the server must not count N + 1.  Below one a second the guard keeps 1/N seconds between two sends.  A rate of 2.5/s
 reaches 2 a second, since no second may hold 3.
 
-It permits and does not send: `feed` runs as a task and waits on the limiter; the sender asks `opens_at`, and calls
-`book` for each request.
+It permits and does not send: `feed` runs as a task and waits on the limiter.  The sender asks `opens_at` and `room`,
+and calls `book` with the requests that went.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from itertools import repeat
 
 import anyio
 
@@ -34,9 +35,9 @@ class Ceiling:
         self.reached_per_s = reached(rate_per_s)
         from aiolimiter import AsyncLimiter  # it imports importlib.metadata, a fifteenth of a start without --rate
 
-        sends = max(1, math.floor(rate_per_s))
+        self._most = max(1, math.floor(rate_per_s))  # in a second
         self._window_s = max(1.0, 1 / rate_per_s) * (1 + SLACK)
-        self._sent_at: deque[float] = deque(maxlen=sends)
+        self._sent_at: deque[float] = deque(maxlen=self._most)
         self._batch = max(1, math.floor(rate_per_s * BURST_S))
         burst = max(2, 2 * self._batch)
         self._limiter = AsyncLimiter(burst, burst / (rate_per_s * AIM))
@@ -49,7 +50,19 @@ class Ceiling:
             self._wanted.set()
             return math.inf
         sent_at = self._sent_at
-        return sent_at[0] + self._window_s if len(sent_at) == sent_at.maxlen else now
+        return sent_at[0] + self._window_s if len(sent_at) == self._most else now
+
+    def room(self, now: float, most: int) -> int:
+        """How many of `most` requests may go together at `now`, once `opens_at` lets one go.
+
+        The last of them takes the place of the oldest but so many, which must be a second old.
+        """
+        sent_at = self._sent_at
+        free = self._most - len(sent_at)
+        room = min(most, self._permits, self._most)
+        while room > max(1, free) and sent_at[room - free - 1] + self._window_s > now:
+            room -= 1
+        return room
 
     def is_waited_for(self, now: float) -> bool:
         """Whether somebody wants to send and has to wait for it; only looks."""
@@ -57,10 +70,10 @@ class Ceiling:
             return self._wanted.is_set()
         return self.opens_at(now) > now
 
-    def book(self, now: float) -> None:
-        """Count one request that was sent at `now`."""
-        self._permits -= 1
-        self._sent_at.append(now)
+    def book(self, now: float, count: int = 1) -> None:
+        """Count requests that were sent by `now`, no more than there was room for."""
+        self._permits -= count
+        self._sent_at.extend(repeat(now, count))
 
     async def feed(self, wake: Callable[[], None]) -> None:
         """Hand out permits without end, and call `wake` after each hand-out.  Cancel it to end it."""

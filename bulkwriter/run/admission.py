@@ -88,9 +88,11 @@ class Admission:
 
     def room(self, now: float, most: int) -> int:
         """How many of `most` requests may go together, once `opens_at` lets one go.  0: a unit is void meanwhile."""
-        if self.suspension.error or self.breaker.is_open or self.ceiling:
+        if self.suspension.error or self.breaker.is_open:
             most = 1
         most = min(most, self.control.room())
+        if self.ceiling:
+            most = self.ceiling.room(now, most)
         return self.quotas.room(now, most) if self.quotas else most
 
     def take_probe(self, now: float) -> None:
@@ -111,7 +113,7 @@ class Admission:
             self.suspension.tried(now)
         self.control.on_sent(now, count)
         if self.ceiling:
-            self.ceiling.book(self._clock())  # which in a slow turn is later than `now`
+            self.ceiling.book(self._clock(), count)  # which in a slow turn is later than `now`
 
     # after a reply
 

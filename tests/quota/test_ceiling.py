@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -15,9 +17,10 @@ from bulkwriter.quota.ceiling import Ceiling
 from ..sim.loop import run_virtual
 
 
-def sends(rate: float, seconds: float, *, quiet: tuple[float, float] = (0.0, 0.0)) -> list[float]:
-    """When a sender that always has something sends, but in the quiet time."""
+def sends(rate: float, seconds: float, *, quiet: tuple[float, float] = (0.0, 0.0), most: int = 64) -> list[float]:
+    """When a sender that always has something sends, but in the quiet time: 1 to `most` at a time."""
     sent: list[float] = []
+    wants = partial(random.Random(1).randint, 1, most)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -35,8 +38,9 @@ def sends(rate: float, seconds: float, *, quiet: tuple[float, float] = (0.0, 0.0
                             timer.cancel()
                         timer = loop.call_at(at, pump)
                     return
-                sent.append(now)
-                ceiling.book(now)
+                count = ceiling.room(now, wants())
+                sent.extend([now] * count)
+                ceiling.book(now, count)
 
         feeding = loop.create_task(ceiling.feed(pump))
         pump()
@@ -91,6 +95,20 @@ def test_nothing_is_saved_up_in_a_quiet_time(rate: float, begin: float, length: 
     assert most_in(sent, 1.0) <= max(1, math.floor(rate))
     if rate < 1:
         assert all(b - a >= 1 / rate for a, b in pairwise(sent))
+
+
+def test_as_many_go_together_as_the_second_still_holds() -> None:
+    ceiling = Ceiling(5.0)
+    assert ceiling.room(0.0, 9) == 0  # nothing is permitted yet
+    ceiling._permits = 20
+    assert ceiling.room(0.0, 3) == 3
+    assert ceiling.room(0.0, 9) == 5
+    ceiling.book(0.0, 2)
+    ceiling.book(0.5, 3)
+    assert ceiling.opens_at(1.005) > 1.005  # a second, and a little for the network
+    assert ceiling.opens_at(1.02) <= 1.02
+    assert ceiling.room(1.02, 9) == 2
+    assert ceiling.room(1.6, 9) == 5
 
 
 def test_the_first_goes_as_soon_as_it_is_fed() -> None:

@@ -16,6 +16,7 @@ from bulkwriter.core.suspension import Suspension
 from bulkwriter.errors import TryLater
 from bulkwriter.events import ConnectionTrouble, Recovered, ServerBusy, Throttled, Well
 from bulkwriter.model import Fault, Reply, Verdict, VerdictKind
+from bulkwriter.quota.ceiling import Ceiling
 from bulkwriter.run.admission import Admission
 
 from ..support.sender_stage import PlainControl
@@ -98,6 +99,15 @@ def test_a_probe_is_taken_once_and_is_still_there_while_its_lane_is_opened() -> 
     (event,) = asked.unconnected("connection refused", at + 1)
     assert isinstance(event, ConnectionTrouble)
     assert at + 1 < asked.opens_at(at + 1) < math.inf
+
+
+def test_as_many_go_together_as_the_ceiling_permits_and_each_is_booked() -> None:
+    ceiling = Ceiling(5.0)
+    ceiling._permits = 4
+    asked = admission(cast(Any, ceiling))
+    assert asked.room(NOW, 9) == 4
+    asked.sent(NOW, 3)
+    assert asked.room(NOW, 9) == 1
 
 
 @pytest.mark.parametrize(("kind", "learns"), [(VerdictKind.THROTTLED, True), (VerdictKind.IN_DOUBT, False)])
