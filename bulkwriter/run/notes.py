@@ -37,7 +37,7 @@ from ..events import Note
 from ..model import Counts, Ended, VerdictKind, whole_second
 from ..store.starts import LAST_START, RUN, SOURCE, ended_text, source_text
 from ..wording import Worded
-from .bottleneck import waits_until
+from .bottleneck import quiet_s, waits_until
 from .token_life import token_warning
 
 if TYPE_CHECKING:
@@ -80,12 +80,13 @@ class Notes:
 
     async def keep(self) -> None:
         """Note how the run stands, again and again."""
-        engine, noted, pause_s = self._engine, None, FIRST_S
-        clock = engine.ports.clock
-        noted_at = clock()
+        engine, clock = self._engine, self._engine.ports.clock
+        noted: Noted | None = None
+        noted_at, pause_s, idle_s = clock(), FIRST_S, FIRST_S
         while True:
-            await engine.ports.clocks.idle(min(pause_s, HELD_S))
-            now = clock()
+            is_told = noted and noted[0] == engine.bottleneck.now(clock()).kind
+            await engine.ports.clocks.idle(max(idle_s, quiet_s(engine)) if is_told else idle_s)
+            now, idle_s = clock(), min(HELD_S, idle_s * 2)
             self._tell_growth()
             self._tell_token()
             held, rate = engine.bottleneck.now(now), engine.sender.stats.creates.per_s(now)

@@ -137,7 +137,7 @@ def answered(command: list[str], answer: bytes) -> tuple[int, str]:
 
 def test_killed_under_faults_and_given_again_nothing_is_missing_or_doubled(tmp_path: Path) -> None:
     faults = [{**fault, "resource": "enrolments"} for fault in all_faults() if not fault["kind"].startswith("connect_")]
-    ending = campaign(write_table(tmp_path), faults, kills=6)
+    ending = campaign(write_table(tmp_path), faults, kills=3)
     assert ending.is_clean, ending
     assert ending.kills >= 2, "it ended before it could be killed"
 

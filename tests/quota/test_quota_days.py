@@ -1,6 +1,6 @@
 """Backfills of days in virtual time against every kind of daily limit; the full ones are `scripts/days`.
 
-Some of the same worlds, one of each kind, with a fifth of the limits and a fortieth of the pairs.  The whole engine,
+Some of the same worlds, one of each kind, with a fifth of the limits and an eightieth of the pairs.  The whole engine,
 quotas and ledger run; only the network, the journal's disk and the clocks are models.
 """
 
@@ -15,9 +15,9 @@ from bulkwriter.stub.limits import LimitRule
 from tests.campaigns.days import WORLDS, Finding, least, measure, most_in, scaled
 from tests.support.quota_days import DAY_S, Backfill
 
-PAIRS = 2_500
+PAIRS = 1_250
 FORETOLD = {"exact", "sliding", "fixed", "calendar", "half", "half, silent"}
-"""Worlds of which a tenth of so short a run, half a day, shows all; in the others the server shows itself later."""
+"""Worlds of which a tenth of so short a run, six hours, shows all; in the others the server shows itself later."""
 
 
 @pytest.mark.slow

@@ -30,10 +30,10 @@ def broken(name: str) -> Iterator[None]:
         yield
 
 
-def caught_by(name: str, most: int) -> Caught | None:
-    """The first seed that catches a twin, among the first `most` that concern it."""
+def caught_by(name: str, most: int, *, first: int = 0) -> Caught | None:
+    """The first seed from `first` on that catches a twin, among the first `most` that concern it."""
     tried = 0
-    for seed in count():
+    for seed in count(first):
         world = draw_world(seed)
         if not TWINS[name].concerns(world):
             continue

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support import crash_points
 
-PARTS = 3
-POINTS = 12
+PARTS = 2
+POINTS = 8
 """Of some 1,500."""
 
 

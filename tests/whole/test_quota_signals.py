@@ -18,7 +18,7 @@ from tests.support.cli_process import start, stub, wait_for, write_pairs
 pytestmark = pytest.mark.slow
 
 WINDOW_S, MOST, MOST_A_DAY = 5.0, 25, 90
-ACTS = 30
+ACTS = 15
 SLEEPS_S = (0.05, 0.5, 1.5, 6.0)
 """Within a lease, beyond its grace, beyond its end, and beyond the short window."""
 
