@@ -8,8 +8,9 @@ a little later: so the units of a lease are spread over its time.
 A client that dies says nothing more.  Its lease stays booked as it is, and time alone frees it.
 
 Fairness: clients that are active share a short window alike, each at its part of the pace; slots that are left over
-pass from one to the next.  Where clients are more than slots, they take turns: who waits for a slot is served before
-those that came later, as long as it asks again when it said.
+pass from one to the next.  Who waits for a slot is served before those that came later, as long as it asks again when
+it said.  Where clients are more than slots of a window that is over before the next one looks, they take turns of two
+seconds: whoever has the turn is served first, and the others have what it leaves.
 
 Pure.  Not here: storing (`quota.ledger`), waiting (`quota.gate`), rows of other boots (`quota.others`).
 """
@@ -55,6 +56,7 @@ class WindowShare:
     limit: int  # so many it may hold
     active: int  # clients that share the window
     ahead: int  # of these are served first
+    look_at: float | None  # when to ask again, where others are served first
 
     @property
     def free(self) -> int:
@@ -111,7 +113,7 @@ class Account:
         before = self._short.release(ask.client, ask.now)
         self._report(ask, before)
         self._learn_from(ask)
-        parts = self._parts(ask, before)
+        parts = [self._part(ask, before, window) for window in self._tightest]
         tries: set[str] = set()
         leases: dict[str, Lease] = {}
         blocked: dict[str, Grant] = {}
@@ -255,30 +257,34 @@ class Account:
 
     # what it gets
 
-    def _parts(self, ask: Ask, before: ClientRow) -> list[WindowShare]:
-        """What the client holds of each short window, and what it may have."""
-        parts, holders = [], self._short.holders
-        for window in self._tightest:
-            key = key_of(window)
-            waiting = {
-                name: one.waits[key][0] for name, one in holders.items()
-                if key in one.waits and one.waits[key][1] + LATE_S > ask.now
-            }  # fmt: skip
-            others = [
-                name for name, one in holders.items()
-                if name in waiting or (key in one.slots and one.until + ACTIVE_S > ask.now)
-            ]  # fmt: skip
-            active = 1 + len(others)
-            place = sum(1 for name in others if name < ask.client)
-            # together the limits are all slots: where a few are left over, each client has one more in its turn, or
-            # those that came first would have it for ever
-            least, over = divmod(window.count, active)
-            turn = (place + int(ask.now / max(LEASE_S, span_of(key)))) % active
-            since, _ = before.waits.get(key, (ask.now, 0.0))
-            ahead = sum(1 for other in waiting.values() if other < since)
-            held = held_of(ask, window) if key in before.slots else []  # none, if its lease was over
-            parts.append(WindowShare(window, held, max(1, least + (turn < over)), active, ahead))
-        return parts
+    def _part(self, ask: Ask, before: ClientRow, window: QuotaWindow) -> WindowShare:
+        """What the client holds of a short window, and what it may have."""
+        key, now, holders = key_of(window), ask.now, self._short.holders
+        waiting = {
+            name: one.waits[key][0] for name, one in holders.items()
+            if key in one.waits and one.waits[key][1] + LATE_S > now
+        }  # fmt: skip
+        others = [
+            name for name, one in holders.items()
+            if name in waiting or (key in one.slots and one.until + ACTIVE_S > now)
+        ]  # fmt: skip
+        names = sorted([*others, ask.client])
+        # together the limits are all slots: where a few are left over, each client has one more in its turn, or those
+        # that came first would have it for ever
+        least, over = divmod(window.count, len(names))
+        turn_s = max(LEASE_S, span_of(key))
+        turn = int(now / turn_s)
+        in_turn = {names[(turn + place) % len(names)] for place in range(over)}
+        has_turn = ask.client in in_turn
+        ahead, look_at = 0, None
+        if least or span_of(key) > LOOK_S:
+            since, _ = before.waits.get(key, (now, 0.0))
+            if ahead := sum(1 for other in waiting.values() if other < since):
+                look_at = now + LOOK_S
+        elif not has_turn:  # a slot that passed on with each request would be idle until the next client looks
+            ahead, look_at = len(in_turn & waiting.keys()), min(now + LOOK_S, (turn + 1) * turn_s)
+        held = held_of(ask, window) if key in before.slots else []  # none, if its lease was over
+        return WindowShare(window, held, max(1, least + has_turn), len(names), ahead, look_at)
 
     def _grant(self, ask: Ask, kind: str, parts: Sequence[WindowShare], tries: set[str]) -> Lease | Grant:
         """A lease of this kind, or what stands against it."""
@@ -301,8 +307,8 @@ class Account:
             openings = self._short.openings(part.window, now, part.held)
             free = sum(count for at, count in openings if at <= now + AHEAD_S)
             most = min(free - part.ahead, part.free)
-            if most < 1:  # where others are served first, they may be before the next look
-                at = now + LOOK_S if part.ahead else self._short.opens_at(part.window, now) - SOON_S
+            if most < 1:
+                at = self._short.opens_at(part.window, now) - SOON_S if part.look_at is None else part.look_at
                 blocked = max(
                     blocked,
                     Grant(0, max(at, now + min(POLL_S, span_of(key_of(part.window)))), part.window),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -112,6 +113,26 @@ def test_where_clients_are_more_than_slots_they_take_turns() -> None:
     other.ask(True, now=NOW + 0.1)
     assert one.ask(True, now=NOW + 0.3, ended={("write", NOW + 0.2): 1}).leases == {}
     assert other.lease(now=NOW + 0.35).units == 1
+
+
+def test_a_slot_that_is_soon_free_again_stays_with_one_client_for_its_turn() -> None:
+    both = desks("write:1/100ms", count=2)
+    due: list[float] = [NOW, NOW]
+    ended: list[dict[tuple[str, float], int]] = [{}, {}]
+    served: list[int] = []
+    while (now := min(due)) < NOW + 12.0:
+        who = due.index(now)
+        answer = both[who].ask(True, now=now, ended=ended[who])
+        if lease := answer.leases.get("write"):
+            ((at, _),) = lease.coming
+            served.append(who)
+            due[who] = max(at, now) + 0.05
+            ended[who] = {("write", due[who]): 1}
+        else:
+            due[who], ended[who] = answer.blocked["write"].opens_at, {}
+    assert len(served) > 0.95 * 12.0 / 0.15
+    assert 5 <= sum(one != other for one, other in pairwise(served)) <= 7  # a turn lasts two seconds
+    assert abs(served.count(0) - served.count(1)) <= 4
 
 
 @pytest.mark.parametrize(
