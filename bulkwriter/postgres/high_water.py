@@ -29,7 +29,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from ..store.private import FILE_MODE, make_folder
+from ..store.private import FILE_MODE, make_folder, state_folder
 
 ABOVE_ALL: Final = 10**12
 """A claim or an exchange every millisecond takes 31 years for as many."""
@@ -68,7 +68,7 @@ class HighWater:
             self._file = None
 
     def _path(self) -> Path:
-        return seen_folder() / hashlib.sha256("\n".join(self._whose).encode()).hexdigest()[:32]
+        return state_folder() / "seen" / hashlib.sha256("\n".join(self._whose).encode()).hexdigest()[:32]
 
 
 def of_job(base_url: str, account: str, job: str, part: str = "") -> HighWater:
@@ -85,19 +85,6 @@ def note_job(base_url: str, account: str, job: str) -> None:
 def of_account(account: str) -> HighWater:
     """That of an account's ledger."""
     return HighWater("ledger", account)
-
-
-def state_folder() -> Path:
-    """The user's state folder for what is kept beside databases.  Raises `RuntimeError` where there is no home."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    folder = (Path(state) if state.startswith("/") else Path("~/.local/state")).expanduser()
-    if not folder.is_absolute():
-        raise RuntimeError("HOME is no absolute path")
-    return folder / "bulkwriter"
-
-
-def seen_folder() -> Path:
-    return state_folder() / "seen"
 
 
 def line_of(first: int, second: int) -> bytes:

@@ -33,11 +33,11 @@ from ..model import State
 from ..store.journal import Journal
 from ..store.lock import holder
 from ..store.opening import check_identity
-from ..store.private import make_folder
+from ..store.private import make_folder, state_folder
 from ..store.schema import JournalIdentity, normal_url
 from ..store.shipping import damaged_log, replay
 from .address import Address
-from .high_water import HighWater, note_job, of_job, state_folder
+from .high_water import HighWater, note_job, of_job
 from .lease import Claim, PartLease, PartWatch, claim_part, mark_if_behind
 from .log import PartLog
 from .session import ANSWER_S, Session, cluster_of

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Final, Protocol, Self
 from urllib.parse import quote
 
-from ..errors import LedgerError, UsageError
+from ..errors import LedgerError
 from ..postgres.address import Address
-from ..store.private import make_folder
+from ..store.private import at_home, make_folder, state_folder
 from ..store.schema import normal_url
 from .account import Account
 from .exchange import Answer, Ask, BootPlace, LedgerRows, ShortRow, SpentRow
@@ -149,24 +149,17 @@ def rows_of(db: sqlite3.Connection, name: str, *, version: int = FORMAT) -> Ledg
     return LedgerRows(spent, ShortRow(BootPlace(machine, boot), at, packed), learnt, spread_s)
 
 
-def ledger_path(given: Path | Address | None, env: dict[str, str] | os._Environ[str] = os.environ) -> Path:
+def ledger_path(given: Path | Address | None) -> Path:
     """The ledger's file: the given one, or the one in the user's state folder.  Where the ledger is a database, it is
     the latter: what other ledgers have beside them is there.
 
-    Raises `LedgerError` without a home folder, and `UsageError` for a relative path of the home folder.
+    Raises `LedgerError` without a home folder.
     """
-    state = env.get("XDG_STATE_HOME", "")
-    folder = Path(state) if state.startswith("/") else Path("~/.local/state")
     try:
-        named = given if isinstance(given, Path) else folder / "bulkwriter" / "ledger"
-        path = named.expanduser()
+        path = at_home(given) if isinstance(given, Path) else state_folder() / "ledger"
     except RuntimeError as e:
-        raise LedgerError(f"the quota ledger has no place: {e}", hint="name a file with --ledger") from None
-    if named.parts[:1] and named.parts[0].startswith("~") and not path.is_absolute():
-        raise UsageError(
-            f"HOME is {env.get('HOME', '')!r}, which is no absolute path, so the quota ledger has no place of its own",
-            hint="set HOME or XDG_STATE_HOME to an absolute path, or name a file with --ledger",
-        )
+        hint = "set HOME or XDG_STATE_HOME to an absolute path, or name a file with --ledger"
+        raise LedgerError(f"the quota ledger has no place: {e}", hint=hint) from None
     return path.resolve()
 
 

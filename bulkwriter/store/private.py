@@ -1,4 +1,4 @@
-"""Keeps files and folders to their owner: ids of people's courses are nobody else's business.
+"""Keeps files and folders to their owner: ids of people's courses are nobody else's business; where the user's lie.
 
 Our files are made with mode 0600, our folders with 0700, whatever the umask.  Some file systems keep no modes (CIFS,
 exFAT, a Windows drive under WSL): they refuse or ignore `chmod`.  That stops nothing.  `shown_to` then says who else
@@ -17,6 +17,23 @@ from pathlib import Path
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 GROUP_READS, OTHERS_READ = 0o040, 0o004
+
+
+def state_folder() -> Path:
+    """The user's state folder: `bulkwriter` in `$XDG_STATE_HOME`, or else in `~/.local/state`.
+
+    Raises `RuntimeError`, with words for people, without a home folder.
+    """
+    state = os.environ.get("XDG_STATE_HOME", "")
+    return at_home(Path(state if state.startswith("/") else "~/.local/state")) / "bulkwriter"
+
+
+def at_home(path: Path) -> Path:
+    """The same with the home folder for `~`.  Raises `RuntimeError` where that is nowhere."""
+    found = path.expanduser()
+    if path.parts[:1] and path.parts[0].startswith("~") and not found.is_absolute():
+        raise RuntimeError(f"HOME is {os.environ.get('HOME', '')!r}, which is no absolute path")
+    return found
 
 
 def make_folder(folder: Path) -> None:

@@ -26,7 +26,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -35,7 +35,7 @@ from ..errors import ConfigurationStop
 from ..stored_sign_in import StoredSignIn
 from .boot import machine_id
 from .lock import try_flock
-from .private import FILE_MODE, make_folder, whose
+from .private import FILE_MODE, make_folder, state_folder, whose
 from .schema import normal_url
 
 VERSION: Final = 1
@@ -60,17 +60,13 @@ class SignInFile:
         self.path = folder / f"{host}-{digest}.json"
 
     @classmethod
-    def of(cls, base_url: str, account: str | None, env: Mapping[str, str] = os.environ) -> Self:
+    def of(cls, base_url: str, account: str | None) -> Self:
         """The file in the user's state folder.  Raises `ConfigurationStop` without a home folder."""
-        state, home = env.get("XDG_STATE_HOME", ""), env.get("HOME", "")
-        if not state.startswith("/") and not home.startswith("/"):
-            raise ConfigurationStop(
-                "a stored sign-in has no place: there is no home folder",
-                hint="set HOME or XDG_STATE_HOME to an absolute path",
-                code="token",
-            )
-        root = Path(state) if state.startswith("/") else Path(home, ".local", "state")
-        return cls(root / "bulkwriter" / "sign-ins", base_url, account)
+        try:
+            return cls(state_folder() / "sign-ins", base_url, account)
+        except RuntimeError as e:
+            hint = "set HOME or XDG_STATE_HOME to an absolute path"
+            raise ConfigurationStop(f"a stored sign-in has no place: {e}", hint=hint, code="token") from None
 
     @property
     def server(self) -> tuple[str, str]:

@@ -42,7 +42,7 @@ class Runs:
         self._env = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), "BULKWRITER_CONFIG": "none"}
         self.sources = [write_pairs(folder / f"{i}.csv", pairs, first=1 + i * pairs) for i in range(2)]
         self.logs = [folder / f"{i}.log" for i in range(2)]
-        self.file = SignInFile.of(url, None, self._env)
+        self.file = SignInFile(folder / "state" / "bulkwriter" / "sign-ins", url, None)
         self.bad: list[str] = []
         self.processes: list[subprocess.Popen[bytes]] = []
 

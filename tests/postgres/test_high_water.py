@@ -13,11 +13,12 @@ import pytest
 
 from bulkwriter.errors import COMMITS_LOST, Exit, JournalError
 from bulkwriter.model import State
-from bulkwriter.postgres.high_water import ABOVE_ALL, HighWater, of_account, of_job, seen_folder
+from bulkwriter.postgres.high_water import ABOVE_ALL, HighWater, of_account, of_job
 from bulkwriter.postgres.jobs import find, opened
 from bulkwriter.postgres.lease import LOST_TIMELINE
 from bulkwriter.postgres.loading import Plan, load
 from bulkwriter.postgres.part import PartStore
+from bulkwriter.store.private import state_folder
 from tests.postgres.test_loading import PLAN, source_of, text
 from tests.postgres.test_part import QUICK
 from tests.postgres_server import Database
@@ -151,7 +152,7 @@ def test_the_numbers_of_a_row_are_two_words_of_a_file(postgres: Database) -> Non
         seen.note(7)
         seen.note(12, 3, is_durable=True)
         assert seen.numbers == HighWater("ledger", "an account").numbers == (12, 3)
-    (path,) = seen_folder().iterdir()
+    (path,) = (state_folder() / "seen").iterdir()
     assert path.read_text().split("\n") == [f"{12:020} {3:020}", "ledger an account", ""]
     assert path.stat().st_mode & 0o777 == 0o600
     path.write_text("torn")

@@ -328,18 +328,23 @@ def test_reading_an_unusable_file_is_an_error_too(path: Path) -> None:
 # ---- names
 
 
-def test_it_is_in_the_state_folder_of_the_user() -> None:
-    assert ledger_path(None, {"XDG_STATE_HOME": "/state"}) == Path("/state/bulkwriter/ledger")
+def test_it_is_in_the_state_folder_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert ledger_path(None) == Path("/state/bulkwriter/ledger")
     home = Path("~/.local/state/bulkwriter/ledger").expanduser().resolve()
-    assert ledger_path(None, {}) == ledger_path(None, {"XDG_STATE_HOME": "not/absolute"}) == home
+    monkeypatch.setenv("XDG_STATE_HOME", "not/absolute")
+    assert ledger_path(None) == home
+    monkeypatch.delenv("XDG_STATE_HOME")
+    assert ledger_path(None) == home
 
 
 def test_a_user_without_a_home_is_told_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.delenv("HOME")  # as in a container that runs under a number that nobody has
     monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)
     with pytest.raises(LedgerError, match=r"no place.*\n.*with ledger"):
-        ledger_path(None, {})
-    assert ledger_path(Path("/state/ledger"), {}) == Path("/state/ledger")
+        ledger_path(None)
+    assert ledger_path(Path("/state/ledger")) == Path("/state/ledger")
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bulkwriter.errors import UsageError
+from bulkwriter.errors import ConfigurationStop, LedgerError
 from bulkwriter.quota.ledger import ledger_path
 from bulkwriter.store.private import keep_private, make_folder, shown_to
+from bulkwriter.store.sign_in_file import SignInFile
 from tests.support.cli_process import Here, stub, write_pairs
 
 
@@ -58,9 +59,13 @@ def test_a_state_folder_is_absolute_or_refused(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UsageError, match="no absolute path") as error:
+    with pytest.raises(LedgerError, match="no absolute path") as error:
         ledger_path(None)
     assert "--ledger" in error.value.hint.typed
+    with pytest.raises(LedgerError, match="no absolute path"):
+        ledger_path(Path("~/ledger"))
+    with pytest.raises(ConfigurationStop, match="no absolute path"):
+        SignInFile.of("https://spaces.nexudus.com", None)
     assert ledger_path(Path("here")) == Path.cwd() / "here"
     monkeypatch.setenv("XDG_STATE_HOME", "/state")
     assert ledger_path(None) == Path("/state/bulkwriter/ledger")

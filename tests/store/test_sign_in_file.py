@@ -158,13 +158,12 @@ def test_without_a_file_there_is_none(tmp_path: Path) -> None:
     assert SignInFile(tmp_path / "nowhere", URL, None).load() is None
 
 
-def test_a_home_that_is_no_place_is_told() -> None:
-    with pytest.raises(ConfigurationStop, match="no home folder"):
-        SignInFile.of(URL, None, {"HOME": "relative"})
-    assert SignInFile.of(URL, None, {"HOME": "/h"}).path.parent == Path("/h/.local/state/bulkwriter/sign-ins")
-    assert SignInFile.of(URL, None, {"XDG_STATE_HOME": "/s", "HOME": "/h"}).path.parent == Path(
-        "/s/bulkwriter/sign-ins"
-    )
+def test_it_is_in_the_state_folder_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/h")
+    monkeypatch.setenv("XDG_STATE_HOME", "/s")
+    assert SignInFile.of(URL, None).path.parent == Path("/s/bulkwriter/sign-ins")
+    monkeypatch.delenv("XDG_STATE_HOME")
+    assert SignInFile.of(URL, None).path.parent == Path("/h/.local/state/bulkwriter/sign-ins")
 
 
 def test_one_holds_it_at_a_time_and_a_dead_holders_rest_is_no_trouble(file: SignInFile) -> None:
