@@ -54,6 +54,7 @@ DIP: Final = 0.015  # below what is certainly allowed; credit for a throttle or 
 IDLE_S: Final = 2.0  # so long without a request, or so late after a pause: there was no pair
 EXPECTED_S: Final = 0.2  # a hold that should last longer is not tried at once
 EXPECTED_GAPS: Final = 5.0
+OLDER: Final = 1.5  # round trips before a throttle, all others are answered
 CROWDED: Final = 1.1  # of what a full crowd sends: then it is the crowd that holds back, and not the pace
 CROWDED_STATED: Final = 2.0  # the same after a stated pause: a throttle costs so much that no other corrects it soon
 
@@ -175,7 +176,7 @@ class Controller:
             if retry_after_s is not None:
                 self._pause_until(now, now + retry_after_s)
         elif self._is_canary and not self._was_taken(now, sent_at):
-            self._begin_hold(now, retry_after_s)
+            self._begin_hold(now, sent_at, retry_after_s)
         else:
             self._end_epoch(now, sent_at, retry_after_s, refusal)
             self._end_stated(sent_at, retry_after_s, refusal)
@@ -301,15 +302,18 @@ class Controller:
         can_tell = not (was_starting or is_again or limit.is_shared) and (self._crowd.is_capped or not limit.is_rate)
         can_tell = can_tell and not (self._stated.leads and self._stated.guard)
         trip_s, is_new = self._queue.round_trip_s, limit.trust < TRUSTED
-        is_crowded = can_tell and self._crowd.is_to_blame(now, refusal, trip_s, is_new=is_new, cost_s=limit.cost_s)
+        most = self._recent.most_others(sent_at - OLDER * trip_s) if can_tell else 0
+        is_crowded = can_tell and self._crowd.is_to_blame(
+            now, refusal, trip_s, is_new=is_new, cost_s=limit.cost_s, most=most
+        )
         self._is_crowded = is_crowded and retry_after_s is not None
         if retry_after_s is not None or is_again:
-            self._begin_hold(now, retry_after_s)
+            self._begin_hold(now, sent_at, retry_after_s)
         elif is_crowded:
             self.in_flight_limit = self._most_now()
             pace.allow(now, CROWDED * self.in_flight_limit / trip_s)
         elif not was_starting and not self._floor.per_s and left_s > max(EXPECTED_S, EXPECTED_GAPS * pace.gap_s):
-            self._begin_hold(now, None)
+            self._begin_hold(now, sent_at, None)
         else:
             first, is_crowd = self._memory.refused_first, self._crowd.is_likely
             rate = first(limit, mark, pace.rate) if was_starting else limit.refused(mark, pace.rate, is_crowd=is_crowd)
@@ -329,14 +333,15 @@ class Controller:
             self._crowd.least = self._queue.least = self._floor.in_flight(round_trip_s, self._most)
             pace.next_at = max(due_at, now)  # throttles that come faster than its gap must not put the floor off
 
-    def _begin_hold(self, now: float, retry_after_s: float | None) -> None:
+    def _begin_hold(self, now: float, sent_at: float, retry_after_s: float | None) -> None:
         """A hold begins or goes on; with a floor only a stated one."""
         if self._floor.per_s and retry_after_s is None:
             self._keep_floor(now)
             return
         self._cut_at, self._cut_sent, self._canaries = now, self._recent.sent, 1
         ends_at = self._limit.window.ends_at(Mark(now, self._recent.taken))
-        self._pause_until(now, self._hold.refuse(now, gap_s=self._pace.gap_s, stated_s=retry_after_s, ends_at=ends_at))
+        until = self._hold.refuse(now, sent_at, gap_s=self._pace.gap_s, stated_s=retry_after_s, ends_at=ends_at)
+        self._pause_until(now, until)
 
     def _keep_floor(self, now: float) -> None:
         """Nothing was taken, but the floor is promised: no pause and no canary, only the minimum rate."""
@@ -379,8 +384,10 @@ class Controller:
         if self._stated.leads:
             self._stated.resumed(now, mark)
             self._lead(now)
-            if self._stated.slack_s or self._stated.kind != "bucket":  # a bucket that holds little takes no two at once
-                pace.next_at = due_at if self._stated.slack_s else now  # a burst is spent once, from the canaries on
+            if self._stated.slack_s or self._canaries > 1:
+                pace.next_at = due_at  # a burst is spent once, from the canaries on
+            elif self._stated.kind != "bucket":  # one that holds little takes no two at once
+                pace.next_at = now
 
     @property
     def allowed_per_s(self) -> float:

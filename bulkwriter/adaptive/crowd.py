@@ -5,7 +5,8 @@ throttle brings its *rank* (`recent.py`), averaged from 0.5 on.  Above `BLAME` t
 becomes the number in flight when the refused request went.  A cap refuses at the same number each time, so a throttle
 within `SAME` of the one before weighs twice as much.  But a rate limit, which may look so by chance, goes on refusing
 when there are fewer: it was no cap if a request is refused alone, or with less than `SLACK` of the number at which the
-cap was learnt (some of those may have been on their way back).
+cap was learnt (some of those may have been on their way back).  And none is learnt where `TAKEN` times as many at a
+time were taken before: a counter lets single requests through at the end of its window, and that looks like a cap of 1.
 
 When this limit holds the run back, one more is tried every 250 requests (at least 2 s, and 200 times the cost of a
 stated pause).  The step doubles with every two round trips without a throttle.
@@ -24,6 +25,7 @@ BLAME: Final = 0.7
 LIKELY: Final = 0.6  # not yet sure, but nobody else is to blame
 SAME: Final = 0.1
 SLACK: Final = 0.85
+TAKEN: Final = 2.0
 WEIGHT: Final = 0.2
 WEIGHT_SAME: Final = 0.4
 ROOMY: Final = 3.0  # more than so many places free is no crowd; held by the cell of two equal clients
@@ -58,9 +60,10 @@ class Crowd:
         self.limit, self.is_capped, self._blame = float(self._most), False, FIRST
 
     def is_to_blame(
-        self, now: float, refusal: Refusal, round_trip_s: float, *, is_new: bool, cost_s: float = 0.0
+        self, now: float, refusal: Refusal, round_trip_s: float, *, is_new: bool, cost_s: float = 0.0, most: int = 0
     ) -> bool:
-        """A throttle, which may cost a stated pause of `cost_s`: was it the crowd?  Then the limit falls."""
+        """A throttle, which may cost a stated pause of `cost_s`: was it the crowd?  Then the limit falls.  `most`: so
+        many others were in flight with a request that was taken before."""
         if refusal.others < 1:
             self.free()
             return False
@@ -77,6 +80,8 @@ class Crowd:
         if self._blame <= BLAME:
             return False
         if not self.is_capped:
+            if most > TAKEN * (refusal.others + 1):
+                return False
             self._first = refusal.others
         self.is_capped = True
         self.limit = max(self.least, min(self.limit, float(refusal.others)))

@@ -36,7 +36,7 @@ class EndedHold(NamedTuple):
     cost_s: float
     """How long nothing was sent: until the first taken request was answered."""
     unsure_s: float
-    """How long before the first taken request it may have ended."""
+    """How long before the first taken request it may have ended: then the last refused canary went."""
     is_stated: bool
     is_long: bool
     """Longer than a bucket takes to fill again, or a crowd to leave."""
@@ -56,13 +56,13 @@ class Hold:
         self.is_stated = False
         self._level = 0
 
-    def refuse(self, now: float, *, gap_s: float, stated_s: float | None, ends_at: float) -> float:
-        """A throttle: returns when the next canary may go."""
+    def refuse(self, now: float, sent_at: float, *, gap_s: float, stated_s: float | None, ends_at: float) -> float:
+        """A throttle of a request sent at `sent_at`: returns when the next canary may go."""
         if self.since is None:
-            self.since, self.refused, self._level = now, 0, 0
+            self.since, self.refused, self.refused_at, self._level = now, 0, now, 0
         else:
-            self.refused += 1
-        self.refused_at, self.is_stated = now, stated_s is not None
+            self.refused, self.refused_at = self.refused + 1, sent_at
+        self.is_stated = stated_s is not None
         delay_s = self._next_s(gap_s, ends_at - now)
         if stated_s is None:
             return now + delay_s

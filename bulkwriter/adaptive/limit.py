@@ -49,6 +49,7 @@ CREDIT_PATIENCE: Final = 1.2
 CREDIT_PATIENCE_MAX_S: Final = 70.0  # a window of a minute, and some
 CREDIT_KEPT: Final = 0.8  # a share of the old credit is believed after an epoch without a hold
 CREDIT_KEPT_HOLD: Final = 0.95  # and after one with
+ROUNDED_S: Final = 1.1  # stated waits are rounded up to seconds, and some come back later
 MEASURED_MOST: Final = 12
 CLOSE: Final = 1.05  # after a short hold the rate at which it began says little
 TRUSTED: Final = 8.0
@@ -142,7 +143,7 @@ class Limit:
         """An epoch ended at `mark`, at this rate.  Returns the rate to go on at."""
         self._before = self._ends, self.safe, self.top, self.trust, self.credit
         self.credit *= CREDIT_KEPT
-        self.window.note(mark)
+        self.window.refused(mark)
         taken, span_s = mark.taken - self._ends.taken, mark.at - self._ends.at
         measured = self.window.rate(mark) if taken < self.window.requests else 0.0  # the last whole window
         measured = measured or (taken / span_s if taken >= COUNTED and span_s > 0 else 0.0)
@@ -205,13 +206,13 @@ class Limit:
         since = self.window.since(mark, hold.lasted_s) if hold.is_long else self._ends
         taken, span_s = mark.taken - since.taken, mark.at - hold.unsure_s / 2 - since.at
         if refused:
-            self.window.note(refused[0])
+            self.window.refused(refused[0])
             self._bursts.refused(refused[0])
         self._bursts.passed(mark)
         self.window.note(mark)
         is_window = False
         if hold.is_long and (not hold.is_stated or hold.lasted_s > LONG_S):
-            is_window = self.window.held(mark, since, hold.lasted_s, hold.unsure_s)
+            is_window = self.window.held(mark, since, hold.lasted_s, ROUNDED_S if hold.is_stated else hold.unsure_s)
         low = taken / span_s if taken >= COUNTED and span_s > 0 else self.window.rate(mark)
         if low:
             at, rate = refused or (mark, low)

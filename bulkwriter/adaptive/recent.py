@@ -96,6 +96,10 @@ class RecentSends:
         step = max(1, len(times) // STRETCHES)
         return [(mark.at - at, len(times) - n) for n, at in enumerate(times) if n % step == 0]
 
+    def most_others(self, until: float) -> int:
+        """How many others were in flight at most when a request went that the server took, until then."""
+        return max((n for at, n in zip(self._times, self._others, strict=True) if at <= until), default=0)
+
     def back(self, count: int) -> float:
         """When the last but `count - 1` went, or long ago."""
         return self._times[-count] if count <= len(self._times) else -math.inf

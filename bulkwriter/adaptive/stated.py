@@ -25,6 +25,7 @@ It is a hypothesis, and is given up for the run (`is_wrong`) when the server dis
     a stated wait of more than `MOST_S`             it varies with what the server needs, so it is no constant
     the known limit was passed by more than `BEYOND`    it was too low: a cap, or a window shorter than the pause
     a window refused far fewer than at first        a counter, or chance
+    a counter refused fewer than before, `LESS` times   a burst of many seconds, or a longer window
     a bucket refused soon more than `SOON` times    it is none: a cap, or a longer window
     it allows fewer than `COUNTED` in a pause       one request more or less is everything
     a stretch brought more than it allows           a window longer than the pause, a burst of many seconds, or a cap
@@ -86,6 +87,7 @@ LEAST_FAST: Final = (
 CROSSINGS: Final = 100  # higher rates tried, each
 CROSSING_STEP: Final = 1.012  # times the one before: up to 4.2 times the likeliest
 SOON: Final = 2  # throttles in a row: a burst after a pause is what a counter refuses, and no bucket goes on so
+LESS: Final = 2  # times in a row: a counter may be refused by chance, and not go on so (bucket 36/s, holds 224, 0.9 s)
 WINDOWS: Final = 2  # a stretch no longer than a window lies in so many at most
 SEEN: Final = 4  # throttles; older ones may be of another limit
 
@@ -143,7 +145,7 @@ class Stated:
         self._resumed = self._checked = Mark(0.0, 0)
         self._refused_at, self._rested_s, self._started = 0.0, math.inf, 0.0
         self._seen: list[Epoch] = []
-        self._burst, self._soon = 0.0, 0
+        self._burst, self._soon, self._less = 0.0, 0, 0
         self._unsure = 0.0  # share of the rate
         self._count, self._window_s = 0, 0.0
         self._tau_s = TAU_S
@@ -185,6 +187,7 @@ class Stated:
             self._seen.append(last)
         elif self.kind == "counter":
             if last.span_s > self.pause_s:
+                self._less = self._less + 1 if within <= self.per_s * self.pause_s else 0
                 self._be_counter(within)
             elif len(self._seen) > 1 and self._seen[-2].span_s <= self.pause_s:  # twice so soon
                 self._fall(before)
@@ -192,7 +195,7 @@ class Stated:
                 self._be_counter(round(self.per_s * self.pause_s))
         elif len(self._seen) > 1:
             self._be_bucket(last)
-        self.is_wrong = self.kind == "bucket" and self._soon > SOON
+        self.is_wrong = (self.kind == "bucket" and self._soon > SOON) or self._less == LESS
         self.is_wrong = self.is_wrong or (bool(self.kind) and self._is_refuted())
 
     def _is_refuted(self) -> bool:

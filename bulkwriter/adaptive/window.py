@@ -6,8 +6,9 @@ window's length after its begin.  So both are measured, and their holds foretold
 on, however these were spread.
 
     requests   taken from the first request, or from the end of a hold, until a throttle that begins a hold of at least
-               `HOLD_SHARE` of the whole time.  The first time may have met two windows: the least of them counts, but
-               none that is less than half of the first
+               `HOLD_SHARE` of the whole time.  The first time may have met two windows: where it holds one usual length
+               that is no shorter than the hold, what went in that time counts.  Later the least counts, but none that
+               is less than half of the first; and no more than went in a usual length before a throttle
     bounds     of the length: the last canary that was refused, and the first that was taken, were so long after the
                first of the last `requests`.  The beginning of a fixed window is itself known no better than the end of
                the hold before.  A hold that contradicts the bounds replaces them where it is longer
@@ -89,9 +90,19 @@ class Window:
         if not self._marks or mark.at > self._marks[-1].at:
             self._marks.append(mark)
 
+    def refused(self, mark: Mark) -> None:
+        """A throttle: as many as a window allows went within its length before."""
+        while self._marks and self._marks[-1].at >= mark.at:
+            self._marks.pop()  # it counts requests as taken that are refused with this one
+        self.note(mark)
+        if self.usual_s and (since := self._before(mark, self.usual_s)) is not None:
+            taken = mark.taken - since
+            if max(self._first / 2, USED * self.requests) <= taken < self.requests:
+                self.requests = taken
+
     def passed(self, mark: Mark) -> None:
         """A round trip went well."""
-        if self.requests and mark.taken - self._marks[-1].taken >= self.requests / STEPS:
+        if self._marks and mark.taken - self._marks[-1].taken >= self.requests / STEPS:
             self._marks.append(mark)
 
     def held(self, mark: Mark, since: Mark, held_s: float, unsure_s: float) -> bool:
@@ -103,6 +114,8 @@ class Window:
         is_long = is_whole and taken >= COUNTED and held_s >= share * span_s
         is_found = is_long and not self.requests
         if is_found:
+            if since.taken == 0:
+                taken, span_s = self._within(mark, taken, span_s, held_s, unsure_s)
             self._first = taken
             self._start(mark)
         if is_found or (is_long and self._first / 2 <= taken < self.requests):
@@ -115,6 +128,18 @@ class Window:
             unsure_s = max(0.0, min(unsure_s, mark.at - earliest))
         self._start_unsure_s = unsure_s
         return is_found
+
+    def _within(self, mark: Mark, taken: int, span_s: float, held_s: float, unsure_s: float) -> tuple[int, float]:
+        """The count and length of the first window, which may have begun after the first request: where one usual
+        length alone is as long as the hold, and no longer than all, it is that one."""
+        usual = [s for s in USUAL_S if max(held_s - unsure_s, 2 * unsure_s) <= s <= span_s]
+        before = [one for one in self._marks if one.at <= mark.at - unsure_s - usual[0]] if len(usual) == 1 else []
+        count = taken - before[-1].taken if before else 0
+        return (count, float(usual[0])) if count > taken / 2 else (taken, span_s)
+
+    def _before(self, mark: Mark, span_s: float) -> int | None:
+        """How many had been taken so long before."""
+        return next((one.taken for one in reversed(self._marks) if one.at <= mark.at - span_s), None)
 
     def _bound(self, mark: Mark, unsure_s: float) -> bool:
         first = self._first_at(mark)

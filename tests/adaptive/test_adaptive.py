@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from bulkwriter.adaptive import Controller
+from bulkwriter.adaptive.crowd import Crowd
+from bulkwriter.adaptive.recent import Refusal
 
 
 def controller(in_flight: int = 64, *, min_rate: float = 0.0, seed: int = 1) -> Controller:
@@ -291,3 +293,21 @@ def test_nonsense_is_not_remembered(learnt: dict[str, object]) -> None:
 
 
 # ---- whatever the server does
+
+
+def test_canaries_are_the_first_of_what_goes_on() -> None:
+    """A bucket that holds one refuses two that go together, and each throttle costs a second."""
+    trace = drive(controller(), Server(Bucket(51, 1), latency_s=0.28, stated_s=1.0), 8.0)
+    resumed_at = trace.throttled[0] + 1.0
+    after = [at for at in trace.sent if resumed_at <= at <= resumed_at + 1.0]
+    assert len(after) > 10
+    assert min(b - a for a, b in itertools.pairwise(after)) > 0.8 / 51
+
+
+def test_a_cap_is_not_learnt_far_below_what_was_taken_at_a_time() -> None:
+    """At its end a counter lets single requests through, and refuses whoever meets another."""
+    for most, is_cap in ((3, True), (700, False)):
+        crowd = Crowd(1_024)
+        refusal = Refusal(others=2, sent_before=9, taken_before=9, rank=1.0, per_s=1.0)
+        blamed = [crowd.is_to_blame(float(n), refusal, 0.1, is_new=True, most=most) for n in range(9)]
+        assert (any(blamed), crowd.is_capped) == (is_cap, is_cap)

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.control import matrix, measure
+from benchmarks.control import bars, matrix, measure
 from benchmarks.control.drawn import FORMS, OUT, drawn
 
 NUMBERS = range(5_000, 5_012)
@@ -25,6 +25,15 @@ def test_a_number_is_one_server_and_all_kinds_and_forms_are_drawn() -> None:
     assert set(kinds) == {"bucket", "window", "log", "counter", "at", "queue"}
     assert {cell.form for cell in cells} == set(FORMS)
     assert all(cell.is_clean and cell.limit_per_s * cell.timing.latency_s < 1.2 * OUT for cell in cells if not cell.cap)
+
+
+@pytest.mark.parametrize("number", [710_071, 710_161, 710_186, 710_075, 710_100])
+def test_servers_that_missed_a_bar_once_meet_both(number: int) -> None:
+    """First windows that begin after the first request, ends of windows far away, waits rounded up to seconds, a bucket
+    taken for a counter."""
+    cell = drawn(number)
+    one = measure.run(cell, matrix.ours, 1)
+    assert [key for key in bars.misses(cell, one) if key in ("steady", "throttled")] == []
 
 
 @pytest.mark.slow

@@ -21,8 +21,8 @@ def hold(cap_s: float = 60.0) -> Hold:
     return Hold(cap_s, Middle())
 
 
-def refused(one: Hold, now: float, ends_at: float = math.inf) -> float:
-    at = one.refuse(now, gap_s=0.001, stated_s=None, ends_at=ends_at)
+def refused(one: Hold, now: float, ends_at: float = math.inf, *, sent_at: float = 0.0) -> float:
+    at = one.refuse(now, sent_at, gap_s=0.001, stated_s=None, ends_at=ends_at)
     one.check()
     return at - now
 
@@ -46,7 +46,7 @@ def test_none_goes_past_the_end_of_a_window() -> None:
 
 def test_a_stated_time_is_never_undercut_by_what_is_expected() -> None:
     one = hold()
-    assert one.refuse(5.0, gap_s=0.001, stated_s=4.0, ends_at=7.0) >= 9.0
+    assert one.refuse(5.0, 4.9, gap_s=0.001, stated_s=4.0, ends_at=7.0) >= 9.0
     held = one.end(9.5, 9.0, rate=100.0, round_trip_s=0.5)
     assert held == EndedHold(4.0, 4.5, 0.0, is_stated=True, is_long=True, is_idle=False)
 
@@ -54,6 +54,6 @@ def test_a_stated_time_is_never_undercut_by_what_is_expected() -> None:
 def test_an_end_is_known_no_better_than_the_last_refused_canary() -> None:
     one = hold()
     refused(one, 1.0)
-    refused(one, 1.5)
-    assert one.end(2.5, 2.25, rate=100.0, round_trip_s=0.1)[:3] == (1.25, 1.5, 0.75)
+    refused(one, 1.5, sent_at=1.25)  # far away: it may have ended before that throttle came back
+    assert one.end(2.5, 2.25, rate=100.0, round_trip_s=0.1)[:3] == (1.25, 1.5, 1.0)
     assert one.end(3.0, 3.0, rate=100.0, round_trip_s=0.1)[:3] == (0.0, 0.0, 0.0)

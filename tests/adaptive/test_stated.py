@@ -143,6 +143,20 @@ def test_counts_that_no_window_can_give_are_of_a_counter() -> None:
     assert server.law.per_s == pytest.approx((1 - BELOW_COUNTER) * 100, abs=1)
 
 
+def test_a_counter_does_not_go_on_to_refuse_what_it_took() -> None:
+    """So does a bucket that holds a lot, or a longer window."""
+    server = Server()
+    for count, span_s in ((24, 0.5), (80, 0.1)):
+        server.take(count, span_s)
+    server.refuse()
+    server.take(46, 0.22)
+    server.refuse()
+    for span_s, is_wrong in ((4.5, False), (5.0, True)):
+        server.take(400, span_s)  # fewer in a second than the counter is known to take
+        server.refuse()
+        assert (server.law.kind, server.law.is_wrong) == ("counter", is_wrong)
+
+
 @pytest.mark.parametrize(("resumed_at", "is_window"), [(2.6, True), (2.2, False)])
 def test_a_window_that_ended_within_a_stretch_tells_when_all_end(resumed_at: float, is_window: bool) -> None:
     """Of 150 in 0.75 s, then 100: a window ended 0.5 s before the first throttle, at 0.5.  The next end is at 2.5."""

@@ -36,6 +36,27 @@ def test_what_was_taken_until_the_first_long_hold_is_the_window() -> None:
     assert (window.usual_s, window.length_s, window.exact) == (5.0, 5.0, 60.0)
 
 
+def test_what_was_taken_before_the_first_window_began_is_not_of_it() -> None:
+    """A window of 183 in 10 s begins 0.6 s after the first request; 2 went before."""
+    window = Window()
+    window.begin(Mark(0.0, 0))
+    for at, taken in ((0.3, 2), (0.9, 6), (1.4, 14)):
+        window.passed(Mark(at, taken))
+    assert window.held(Mark(10.7, 185), Mark(0.0, 0), 7.0, 0.3)
+    assert (window.requests, window.usual_s) == (183, 10.0)
+
+
+def test_no_more_is_believed_than_went_in_a_windows_length_before_a_throttle() -> None:
+    window = found()
+    window.passed(Mark(6.0, 400))
+    window.passed(Mark(10.5, 690))
+    window.refused(Mark(11.0, 695))
+    assert window.requests == 295
+    window.passed(Mark(12.0, 700))
+    window.refused(Mark(16.0, 800))  # so few: it is another limit that refuses
+    assert window.requests == 295
+
+
 def test_a_length_that_nobody_chooses_is_the_middle_of_its_bounds() -> None:
     window = Window()
     window.begin(Mark(0.0, 0))
