@@ -9,9 +9,10 @@ fault in every row.  `kind_of` removes everything that may be a value, so that s
 Values are quoted texts, e-mail addresses, and words with a digit.  The same rule decides whether two refusals use the
 same words.  `stops` and `refusals` depend on that.
 
-`ReasonCounter` counts texts by state and kind, and keeps the first text of a kind as its example.  In the reason that
-is shown, a value stays if it was the same in all texts of the kind.  Any other value becomes "…".  The author of a text
-may know better which part is a value, and may then give the kind as well.
+`ReasonCounter` counts texts by state and kind.  The example of a kind is the text of its lowest row, whichever came
+first, so that a run and its journal tell the same.  In the reason that is shown, a value stays if it was the same in
+all texts of the kind.  Any other value becomes "…".  The author of a text may know better which part is a value, and
+may then give the kind as well.
 
 Invariants: the counts of a state add up to the number of texts added for it.  A state has at most `MOST_KINDS` kinds;
 all further texts are counted together as `OTHER`.  A `Reason` can neither move a cursor nor colour a terminal
@@ -78,13 +79,13 @@ def place_of(line: int | None, pair: Pair | tuple[int, int] | None) -> str:
 
 
 class Kind:
-    """One kind of reason: its count, its first text, and the values that never changed."""
+    """One kind of reason: its count, the text of its lowest row, and the values that never changed."""
 
-    __slots__ = ("_parts", "count", "example", "fixed")
+    __slots__ = ("_parts", "at", "count", "example", "fixed")
 
-    def __init__(self, parts: list[str], example: str) -> None:
+    def __init__(self, parts: list[str], example: str, at: int) -> None:
         self.count = 0
-        self.example = example
+        self.example, self.at = example, at
         self._parts = parts  # texts and values in turn
         self.fixed: Sequence[int] = range(1, len(parts), 2)
         """Places of the values that were the same in all texts so far."""
@@ -116,11 +117,13 @@ class ReasonCounter:
         kind: str = "",
         place: Callable[[], str] = str,
         count: int = 1,
+        at: int = 0,
     ) -> None:
         """Count a text that was said of `count` pairs.
 
-        `kind` is the text without its values, where the author of the text knows that.  `place` tells where the first
-        of the pairs is; it is called only for the example of a kind.
+        `kind` is the text without its values, where the author of the text knows that.  `at` is the row of the first of
+        the pairs, where texts do not come in the order of rows.  `place` tells where that is; it is called only for the
+        example of a kind.
         """
         parts = _VALUE.split(escaped(kind or text, TEXT_CHARS) or NOT_SAID)
         kinds = self._kinds.setdefault(state, {})
@@ -130,9 +133,11 @@ class ReasonCounter:
             key = key if len(kinds) < MOST_KINDS else BEYOND
             found = kinds.get(key)
             if found is None:
-                found = kinds[key] = Kind(parts, example(text or NOT_SAID, place()))
+                found = kinds[key] = Kind(parts, example(text or NOT_SAID, place()), at)
         elif found.fixed:
             found.meet(parts)
+        if at < found.at:
+            found.example, found.at = example(text or NOT_SAID, place()), at
         found.count += count
 
     def top(self, most: int = SHOWN) -> Reasons:
@@ -141,11 +146,13 @@ class ReasonCounter:
 
 
 def _top(kinds: Mapping[tuple[str, ...], Kind], most: int) -> tuple[Reason, ...]:
-    named = nlargest(most, (kind for key, kind in kinds.items() if key != BEYOND), key=lambda kind: kind.count)
+    named = nlargest(
+        most, (kind for key, kind in kinds.items() if key != BEYOND), key=lambda kind: (kind.count, -kind.at)
+    )
     rest = [kind for kind in kinds.values() if kind not in named]
     told = [kind.told() for kind in named]
     if rest:
-        told.append(Reason(OTHER, sum(kind.count for kind in rest), rest[0].example))
+        told.append(Reason(OTHER, sum(kind.count for kind in rest), min(rest, key=lambda kind: kind.at).example))
     return tuple(told)
 
 

@@ -216,7 +216,7 @@ class Deliveries:
         if not WITH_REASON.isdisjoint(map(STATE_OF, rows)):
             for intent, row in zip(intents, rows, strict=True):
                 if row[1] in WITH_REASON:
-                    self._note_reason(row[1], row[5], intent.line, intent.pair)
+                    self._note_reason(row[0], row[1], row[5], intent.line, intent.pair)
         waiters, stream = self.waiters, self.stream
         if not waiters and stream is None:
             return
@@ -243,11 +243,13 @@ class Deliveries:
         """Deliver a row that was settled when it was made: it is no pair, or repeats another row."""
         seq, first, second, line, state, detail = row
         if state == INVALID:
-            self._note_reason(state, detail, line, None)
+            self._note_reason(seq, state, detail, line, None)
         if self.stream:
             pair = None if first is None or second is None else (first, second)
             self.stream.put(make_outcome((seq, state, 0, None, None, detail), pair, line))
 
-    def _note_reason(self, state: int, detail: str | None, line: int | None, pair: tuple[int, int] | None) -> None:
+    def _note_reason(
+        self, seq: int, state: int, detail: str | None, line: int | None, pair: tuple[int, int] | None
+    ) -> None:
         text, kind = reason_of(detail)
-        self.reasons.add(State(state).word, text, kind=kind, place=lambda: place_of(line, pair))
+        self.reasons.add(State(state).word, text, kind=kind, place=lambda: place_of(line, pair), at=seq)

@@ -72,6 +72,21 @@ def test_the_most_frequent_come_first_and_the_rest_is_told_as_one() -> None:
     assert shown_first(told, 1) == ([told[0]], 24)
 
 
+@pytest.mark.parametrize("rows", [(3, 5, 7, 4), (7, 5, 4, 3), (4, 7, 3, 5)])
+def test_what_is_told_does_not_depend_on_the_order_in_which_replies_come(rows: tuple[int, ...]) -> None:
+    counter = ReasonCounter()
+    for row in rows:  # even rows have another reason than odd ones, row 7 one that is not named
+        word = "late" if row == 7 else ("odd", "even")[row % 2 == 0]
+        counter.add("rejected", f"{word} member {row}", place=partial(place_of, row, None), at=row)
+        counter.add("rejected", f"{word} member {row + 10}", place=partial(place_of, row + 10, None), at=row + 10)
+    told = counter.top(2)["rejected"]
+    assert told == (
+        Reason("odd member …", 4, "line 3: odd member 3"),
+        Reason("even member …", 2, "line 4: even member 4"),
+        Reason(OTHER, 2, "line 7: late member 7"),
+    )
+
+
 def test_kinds_without_end_take_bounded_memory_and_every_pair_is_counted() -> None:
     counter = ReasonCounter()
     for i in range(5_000):
