@@ -145,7 +145,9 @@ def looks(engine: Engine, now: float) -> Held:
         reason = engine.looker.failures.reason[:REASON_CHARS]
         return Held("lists", f"{words}, the last look in vain: {reason}")
     due = engine.pairs.doubts.next_due_at()
-    return Held(kind, words, due - now if due and due > now else None)
+    if due is not None and due <= now:
+        return Held(kind, f"{words}: a look is under way")
+    return Held(kind, words, None if due is None else due - now)
 
 
 def looked_up(engine: Engine) -> tuple[str, str]:

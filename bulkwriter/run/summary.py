@@ -122,9 +122,13 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
 
 
 def work_ahead(engine: Engine, counts: Counts, rows: Rows, now: float) -> WorkAhead:
-    """The work from which the remaining time follows.  Pairs in flight need no write any more."""
+    """The work from which the remaining time follows.  Pairs in flight need no write any more.
+
+    A pair that looks did not see is still in doubt in the journal: it is to be sent, if no look is to tell of it.
+    """
     held, doubts, settings = engine.bottleneck.now(now), engine.looker.doubts, engine.settings
     writes = writes_to_come(counts, rows.not_read, unmet=engine.unmet(counts), is_alive=True)
+    writes += max(0, counts.in_doubt - sum(not doubt.is_refused for doubt in doubts))
     settled_at = doubts.settled_at()
     if engine.run.is_stopping and doubts:  # in the next start their wait begins again
         settled_at = now + settings.late_apply_s + 2 * settings.list_lag_s

@@ -17,14 +17,16 @@ import pytest
 from bulkwriter import BulkWriter, Pair
 from bulkwriter.core.doubts import Doubt
 from bulkwriter.events import Event, HeldBack
-from bulkwriter.model import Intent, Snapshot, began, moment
+from bulkwriter.model import Counts, Intent, Rows, Snapshot, began, moment
 from bulkwriter.quota.ceiling import Ceiling
 from bulkwriter.quota.view import UNKNOWN
 from bulkwriter.quota.windows import READ, WRITE
-from bulkwriter.run.bottleneck import Bottleneck
+from bulkwriter.run.bottleneck import Bottleneck, Held
 from bulkwriter.run.cpu import cpu_times
 from bulkwriter.run.engine import Engine
 from bulkwriter.run.ports import Ports
+from bulkwriter.run.summary import work_ahead
+from bulkwriter.settings import Settings
 from bulkwriter.wiring import Assembly
 from tests.support.cli_process import stub
 from tests.support.library import on_loop, settings_for
@@ -261,13 +263,25 @@ def test_doubts_whose_looks_fail_wait_for_a_time_that_nobody_knows() -> None:
     engine.resolution = SimpleNamespace(is_winding_up=lambda: True)
     assert Bottleneck(engine).now(6.0) == (
         "doubts",
-        "2 doubts wait to be looked up",
+        "2 doubts wait to be looked up: a look is under way",
         None,
-    )  # due at 5: the look is made
+    )  # due at 5
     engine.looker = SimpleNamespace(failures=SimpleNamespace(since=6.0, reason="the list ends at record 300"))
     held = Bottleneck(engine).now(7.0)
     assert held.kind in UNKNOWN
     assert held == ("lists", "2 doubts wait to be looked up, the last look in vain: the list ends at record 300", None)
+
+
+def test_pairs_that_looks_did_not_see_are_writes_to_come_and_not_the_end() -> None:
+    engine: Any = engine_of(cpu=lambda: (0.0, 0.0), tell=lambda event: None)
+    engine.looker = SimpleNamespace(doubts=Parked([a_doubt(1), a_doubt(2, is_refused=True)]))
+    engine.looker.doubts.settled_at = lambda: 7.0
+    engine.bottleneck = SimpleNamespace(now=lambda now: Held("again", ""))
+    engine.settings, engine.unmet = Settings(), lambda counts: 0
+    engine.sender.stats.writes = SimpleNamespace(per_s=lambda now: 4.0)
+    engine.pairs.in_flight = [1, 2]
+    ahead = work_ahead(engine, Counts(created=5, in_doubt=9), Rows(14, True, 14), 6.0)
+    assert (ahead.writes, ahead.doubts_s, ahead.held) == (9 - 1 - 2, 1.0, "again")
 
 
 def a_doubt(seq: int, *, is_refused: bool = False) -> Doubt:
