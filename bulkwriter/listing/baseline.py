@@ -2,13 +2,13 @@
 
 A server may answer the second POST of a pair with the id of the record that was there before.  That reply looks like a
 creation.  While ids rise, its id shows what it is: the run knew that id, or a higher one, before it sent the request.
-Where ids do not rise, the id shows nothing.  So such a pair is in doubt until a look shows its record (`is_newer`):
+Where ids do not rise, the id shows nothing.  So such a pair is in doubt until a look shows its record (`is_own`):
 
     CreatedOn clearly before the request was sent         older, so the pair was there
     CreatedOn of that second or later, in any zone        the run's, and ids do not rise
     else                                                  not known by the clock; it is as the ids of all replies say
 
-The same holds for a lost request whose record is not above its floor.
+The same holds for a lost request whose record is not above its floor, in a run as in an `undo`.
 
 Before anything is deleted, `Baseline` tells the run's records from those that were there when the run began.  With
 `--existing skip` nobody had looked before.  `undo` and `verify --repair` must not delete an older record.
@@ -95,6 +95,21 @@ class Baseline(NamedTuple):
 def floors_tell(below: int, checked: int) -> bool:
     """Whether looks may go by floors: of so many ids few were `below` their floors, and are not known to be older."""
     return below <= MOST_BELOW or below * SHARE <= checked
+
+
+def is_own(
+    record_id: int, created_on: object, *, floor: int | None, sent_at: float | None, are_rising: bool
+) -> bool | None:
+    """Whether a record that a look shows was made by the request with this floor, sent at that time (None: not known).
+
+    `are_rising`: ids rise.  None where neither its id nor its time tells.
+    """
+    if floor is not None and record_id > floor:
+        return True
+    is_new = None if sent_at is None else is_newer(created_on, sent_at)
+    if is_new is None and floor is not None and are_rising:
+        return False
+    return is_new
 
 
 def is_newer(created_on: object, sent_at: float) -> bool | None:

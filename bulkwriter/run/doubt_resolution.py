@@ -19,7 +19,7 @@ from ..core.pairs import Pairs
 from ..core.record_log import RecordLog
 from ..core.retry import RetryBudget
 from ..events import Note
-from ..listing.baseline import is_near, is_newer
+from ..listing.baseline import is_near, is_newer, is_own
 from ..model import Intent, State
 from ..net.api import ListedRecord, Record
 from .admission import Admission
@@ -89,22 +89,19 @@ class DoubtResolution:
         self._run.soon()
 
     def _is_ours(self, doubt: Doubt, record: ListedRecord) -> bool:
-        """Ours if its id is above the floor, or if it is newer than its request.
+        """As its id or its time tells.
 
-        Where ids do not rise, ours may be below the floor, too: if a check before had not found it, if the server had
-        told of its creation, or if it is newer than the run.
+        Where neither does, it is ours if a check before had not found it, if the server had told of its creation, or if
+        it is newer than the run.
         """
-        floor, named = doubt.intent.floor, doubt.named
-        if floor is not None and record.record_id > floor:
-            return True
-        is_new = is_newer(record.created_on, named.at) if named else None
-        if named and doubt.is_named:
-            self._ids.judge(is_new=is_new, is_near=is_near(record.created_on, named.at))
-        if is_new is not None:
-            return is_new
-        if floor is not None and self._ids.are_rising:
-            return False
-        is_of_run = self._began_at is not None and is_newer(record.created_on, self._began_at)
+        record_id, created_on, floor, named = record.record_id, record.created_on, doubt.intent.floor, doubt.named
+        if named and doubt.is_named and (floor is None or record_id <= floor):
+            self._ids.judge(is_new=is_newer(created_on, named.at), is_near=is_near(created_on, named.at))
+        sent_at, are_rising = named.at if named else None, self._ids.are_rising
+        is_ours = is_own(record_id, created_on, floor=floor, sent_at=sent_at, are_rising=are_rising)
+        if is_ours is not None:
+            return is_ours
+        is_of_run = self._began_at is not None and is_newer(created_on, self._began_at)
         return self._is_checked or doubt.is_named or bool(is_of_run)
 
     def absent(self, intent: Intent) -> None:

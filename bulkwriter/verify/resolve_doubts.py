@@ -1,12 +1,10 @@
 """Settles the doubts that a dead process left, without sending anything again: what `undo` does first.
 
-The same looks, waits and rules as in a run (`looks`, `doubts`); only what follows differs.  A pair whose record is
-found is `created` where the record's id is above the pair's floor, or where it is newer than the request whose reply
-named it, else `existing`; one that two looks did not see is
-`pending`, since it was not applied, and an undo is not going to send it.  Where no floor is known, or ids do not rise
-and the record's is not above it, the record may be the run's or older: an undo must not guess, so the doubt stays
-(`undecided`); a run, which knows whether it had looked before it wrote, settles it.  Outcomes are durable when `settle`
-returns.
+The same looks, waits and rules as in a run (`looks`, `doubts`, `baseline.is_own`); only what follows differs.  A pair
+whose record is found is `created` or `existing`.  One that two looks did not see is `pending`: it was not applied, and
+an undo is not going to send it.  Where neither the record's id nor its time tells whether it is the run's, an undo
+must not guess, so the doubt stays (`undecided`); a run, which knows whether it had looked before it wrote, settles it.
+Outcomes are durable when `settle` returns.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from ..core.doubts import Doubt, Doubts
 from ..core.stops import at_long_wait
 from ..errors import BulkwriterError, ConfigurationStop, TryLater
 from ..events import DoubtsParked
-from ..listing.baseline import is_newer
+from ..listing.baseline import is_own
 from ..listing.lists import Filters, ListFailed
 from ..listing.looks import Looker
 from ..listing.retry_until_deadline import NO_LIST, Oddness, needs_list
@@ -132,13 +130,12 @@ class DoubtResolver:
 
     def found(self, doubt: Doubt, record: ListedRecord) -> None:
         intent, named, record_id = doubt.intent, doubt.named, record.record_id
-        is_above = intent.floor is not None and record_id > intent.floor
-        is_new = is_newer(record.created_on, named.at) if named else None
-        if is_above or is_new is not None or (intent.floor is not None and self._has_floors):
-            state = State.CREATED if is_above or is_new else State.EXISTING
-            self._note(intent, state, max(intent.attempts, 1), record_id)
-        else:
+        sent_at = named.at if named else None
+        is_ours = is_own(record_id, record.created_on, floor=intent.floor, sent_at=sent_at, are_rising=self._has_floors)
+        if is_ours is None:
             self.undecided.append(intent)
+        else:
+            self._note(intent, State.CREATED if is_ours else State.EXISTING, max(intent.attempts, 1), record_id)
 
     def absent(self, intent: Intent) -> None:
         self._note(intent, State.PENDING, intent.attempts, None)

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bulkwriter.errors import JournalError
-from bulkwriter.listing.baseline import MARGIN_S, ZONES_S, Baseline, latest
+from bulkwriter.listing.baseline import MARGIN_S, ZONES_S, Baseline, is_own, latest
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 BEGAN = Baseline(NOON, 100, NOON - 60)
@@ -82,3 +82,24 @@ def test_a_damaged_one_is_refused(text: str) -> None:
 @example("٢٠٢٦-01-01T12:00:00Z")
 def test_no_stamp_breaks_it(stamp: object) -> None:
     assert latest(stamp) is None or isinstance(latest(stamp), float)
+
+
+@pytest.mark.parametrize(
+    ("record_id", "floor", "created_on", "is_known", "are_rising", "is_ours"),
+    [
+        (101, 100, "2026-01-01T11:00:00Z", True, True, True),  # above the floor, whatever its time
+        (101, 100, None, False, False, True),
+        (100, 100, "2026-01-01T12:00:00Z", True, True, True),  # newer than its request
+        (100, 100, "2026-01-01T11:00:00Z", True, False, False),  # older
+        (100, None, "2026-01-01T11:00:00Z", True, False, False),
+        (100, 100, None, True, True, False),  # no time: the ids tell, where they rise
+        (100, 100, "2026-01-01T12:00:00Z", False, True, False),  # nobody knows when it was sent
+        (100, 100, None, True, False, None),
+        (100, None, None, True, True, None),
+    ],
+)
+def test_whose_a_record_is_by_its_id_and_its_time(
+    record_id: int, floor: int | None, created_on: str | None, *, is_known: bool, are_rising: bool, is_ours: bool | None
+) -> None:
+    sent_at = NOON if is_known else None
+    assert is_own(record_id, created_on, floor=floor, sent_at=sent_at, are_rising=are_rising) is is_ours
