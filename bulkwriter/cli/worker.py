@@ -16,19 +16,19 @@ import random
 import signal
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..errors import FenceLost, JournalError, StoreGone
 from ..events import Event, Stopping
 from ..model import Ended, Summary
+from ..postgres.address import Address
 from ..postgres.connect import host_name
 from ..postgres.desk import Desk, PartSeen
 from ..postgres.jobs import Job, PartStanding, parts_done, parts_of, read_parts
 from ..postgres.lease import PartWatch
 from ..postgres.loading import apart
 from ..postgres.session import Session
-from ..postgres.worker_quotas import WorkerQuotas, difference, join_job, named
+from ..postgres.worker_quotas import WorkerQuotas, difference, join_job, named, which_of
 from ..quota.build import windows_for
 from ..quota.ledger import ledger_path
 from ..run.summary import AT_LIMIT
@@ -38,7 +38,6 @@ from .ending import first_of, is_of_loss
 from .stderr import Stderr
 
 if TYPE_CHECKING:
-    from ..postgres.address import Address
     from .drive import Drive
 
 LONGEST_S: Final = 5.0
@@ -90,7 +89,7 @@ class Worker:
         self._drive_of = drive_of
         self._session = Session(address, give_up_after_s=settings.give_up_after_s, note=stderr.note)
         self._watch = PartWatch()
-        self._quotas: WorkerQuotas | None = quotas_of(settings)  # until others know
+        self._quotas: Callable[[], WorkerQuotas] | None = partial(quotas_of, settings, which=which_of)  # until told
         self._desk = Desk(is_retrying=settings.retry_rejected)
         self._rng = random.Random()  # noqa: S311 which part comes first is no secret
         self._is_stopped = asyncio.Event()
@@ -193,7 +192,7 @@ class Worker:
             left=part.left,
         )
         if self._quotas:
-            await self._join(part, self._quotas)
+            await self._join(part, await apart(self._quotas))
             self._quotas = None
 
     async def _note_end(self, part: PartStanding) -> None:
@@ -218,11 +217,12 @@ def is_take_over(event: Event) -> bool:
     return isinstance(event, Stopping) and event.code == FenceLost.code
 
 
-def quotas_of(settings: Settings) -> WorkerQuotas:
-    """Which quotas a worker with these settings keeps, and where it counts them."""
+def quotas_of(settings: Settings, *, which: Callable[[Address], str] = lambda ledger: "") -> WorkerQuotas:
+    """Which quotas a worker with these settings keeps, and where it counts them.  `which` tells databases apart."""
     quotas = tuple(sorted(window.text for window in windows_for(settings)))
     if not quotas:
         return WorkerQuotas("", ())
     ledger = settings.ledger
-    shown = f"{ledger_path(ledger)} on {host_name()}" if ledger is None or isinstance(ledger, Path) else named(ledger)
-    return WorkerQuotas(shown, quotas, settings.quota_share)
+    if isinstance(ledger, Address):
+        return WorkerQuotas(named(ledger), quotas, settings.quota_share, which(ledger))
+    return WorkerQuotas(f"{ledger_path(ledger)} on {host_name()}", quotas, settings.quota_share)

@@ -4,13 +4,21 @@ Each worker notes its own once it has its first part.  They stand in the job's r
 all workers since the job last had none at work.  So a worker that was put right is not compared with one that ended
 long ago.
 
+Two names may lead to one database: another address, a pooler, a socket.  So a ledger in a database is told apart by
+what it says of itself (`session.Cluster`), where it answers.
+
 Nothing depends on it but a note for people.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ..errors import LedgerError
+from .connect import connect, troubles
+from .session import cluster_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -25,11 +33,34 @@ REACHED_BY: Final = ("host", "hostaddr", "port", "service")
 
 
 class WorkerQuotas(NamedTuple):
-    """What one worker counts, and where: `ledger` as people are shown it, `quotas` as `--quota` writes them."""
+    """What one worker counts, and where: `ledger` as people are shown it, `quotas` as `--quota` writes them; `which`
+    ledger that is by its database, or ""."""
 
     ledger: str
     quotas: tuple[str, ...]
     share: float = 1.0
+    which: str = ""
+
+    def is_as(self, other: WorkerQuotas) -> bool:
+        """Whether both keep the same quotas in the same ledger."""
+        return (self.quotas, self.share) == (other.quotas, other.share) and self.counts_with(other)
+
+    def counts_with(self, other: WorkerQuotas) -> bool:
+        """Whether both count in the same ledger."""
+        if self.which and other.which:
+            return self.which == other.which
+        return self.ledger == other.ledger
+
+
+def which_of(ledger: Address) -> str:
+    """Which database it is, whatever leads there; "" where it does not answer, which is told elsewhere."""
+    with (
+        contextlib.suppress(LedgerError),
+        troubles(ledger, gone=LedgerError, refused=LedgerError),
+        contextlib.closing(connect(ledger)) as connection,
+    ):
+        return cluster_of(connection).system_id
+    return ""
 
 
 def named(ledger: Address) -> str:
@@ -54,7 +85,7 @@ def join_job(connection: Connection[Any], job: str, part: str, own: WorkerQuotas
         if row is None:
             return []
         noted, is_at_work = row
-        others = [found for found in choices(noted) if found != own] if is_at_work else []
+        others = [found for found in choices(noted) if not found.is_as(own)] if is_at_work else []
         from psycopg.types.json import Jsonb
 
         kept = Jsonb([[*choice] for choice in [*others, own][-MOST:]])
@@ -69,8 +100,8 @@ def choices(noted: Any) -> list[WorkerQuotas]:
     found = []
     for entry in noted if isinstance(noted, list) else []:
         match entry:
-            case [str(ledger), [*quotas], int(share) | float(share)]:
-                found.append(WorkerQuotas(ledger, tuple(map(str, quotas)), float(share)))
+            case [str(ledger), [*quotas], int(share) | float(share), str(which)]:
+                found.append(WorkerQuotas(ledger, tuple(map(str, quotas)), float(share), which))
             case _:
                 pass
     return found
@@ -82,7 +113,7 @@ def difference(own: WorkerQuotas, others: Sequence[WorkerQuotas]) -> str:
         return ""
     other = others[-1]
     danger = "so together they may send more than the account allows"
-    if bool(own.quotas) != bool(other.quotas) or own.ledger != other.ledger:
+    if bool(own.quotas) != bool(other.quotas) or not own.counts_with(other):
         theirs, ours = counts_in(other), counts_in(own)
         return f"others on this job {theirs}, this one {ours.replace('count', 'counts', 1)}: {danger}"
     return f"others on this job keep {kept_by(other)}, this one {kept_by(own)}: {danger}"

@@ -16,6 +16,7 @@ from bulkwriter.events import Stopping
 from bulkwriter.model import Counts, Summary
 from bulkwriter.postgres.jobs import find, loaded_counts_of, opened
 from bulkwriter.postgres.loading import load
+from bulkwriter.postgres.worker_quotas import WorkerQuotas
 from bulkwriter.settings import Settings
 from tests.postgres.test_loading import PLAN, source_of, text
 from tests.postgres_server import Database
@@ -144,7 +145,7 @@ def test_only_a_take_over_is_left_to_the_worker_to_tell() -> None:
 
 
 def test_where_a_worker_counts() -> None:
-    assert quotas_of(Settings(base_url="http://127.0.0.1:9")) == ("", (), 1.0)
+    assert quotas_of(Settings(base_url="http://127.0.0.1:9")) == WorkerQuotas("", ())
     kept = quotas_of(Settings(base_url="https://x", quota=("write:60/min",), quota_share=0.5, ledger=Path("/l.db")))
     assert (kept.ledger.startswith("/l.db on "), kept.share) == (True, 0.5)
     shared = quotas_of(Settings(base_url="https://x", ledger="postgresql://bw@db/ops"))

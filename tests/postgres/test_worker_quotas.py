@@ -10,7 +10,7 @@ import pytest
 from bulkwriter.postgres.address import Address
 from bulkwriter.postgres.jobs import opened
 from bulkwriter.postgres.loading import load
-from bulkwriter.postgres.worker_quotas import WorkerQuotas, choices, difference, join_job, named
+from bulkwriter.postgres.worker_quotas import WorkerQuotas, choices, difference, join_job, named, which_of
 
 from ..postgres_server import Database
 from .test_loading import PLAN, source_of, text
@@ -62,7 +62,8 @@ def test_the_note_says_both(own: WorkerQuotas, other: WorkerQuotas, words: str) 
 
 
 def test_what_others_wrote_into_the_row_is_passed_over() -> None:
-    assert choices([["l", ["q"], 1], ["l", "q", 1], 3, [], ["l", [], True, 4], None]) == [WorkerQuotas("l", ("q",))]
+    noted = [["l", ["q"], 1, "7/5"], ["l", ["q"], 1], ["l", "q", 1, ""], 3, [], ["l", [], True, 4], None]
+    assert choices(noted) == [WorkerQuotas("l", ("q",), which="7/5")]
     assert choices({"a": 1}) == choices(None) == []
 
 
@@ -70,3 +71,14 @@ def test_the_same_ledger_reached_in_another_way_is_the_same() -> None:
     one = Address.parse("postgresql://a:secret@h/ops?host=/run&sslmode=require")
     other = Address.parse("postgresql://b@h/ops?host=/run&connect_timeout=3")
     assert named(one) == named(other) != named(Address.parse("postgresql://b@h/ops?host=/var"))
+
+
+def test_two_names_of_one_database_are_one_ledger(postgres: Database) -> None:
+    with opened(postgres.address):
+        here = which_of(postgres.address)
+    assert here
+    assert which_of(Address.parse("postgresql://127.0.0.1:1/nobody")) == ""
+    other = SHARED._replace(ledger="postgresql://elsewhere/ops")
+    assert SHARED._replace(which=here).is_as(other._replace(which=here))
+    assert not SHARED._replace(which=here).is_as(SHARED._replace(which=f"{here}0"))
+    assert not SHARED._replace(which=here).is_as(other), "not known of one: their names tell"
