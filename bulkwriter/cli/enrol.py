@@ -71,6 +71,11 @@ class EnrolStep:
         self._tell_settled(Counter(earlier[pair] for pair in missing if pair in earlier))
         if not pending + doubts:
             return False
+        neighbours = self._neighbours()
+        if not self._settings.after_loss:
+            before = neighbours.before if neighbours else None
+            if lost := journals.note_if_lost(self.journal, before):
+                self._invocation.stderr.note(lost)
         self._tell(missing, added, pending=pending, doubts=doubts)
         if pending and not self._invocation.options["yes"]:
             count = describe.quantity(pending, "enrolment")
@@ -78,7 +83,7 @@ class EnrolStep:
                 return False
         if added:
             write_file(self.file, self._lines(earlier, added, missing))
-        await self._drive()
+        await self._drive(neighbours)
         return True
 
     @property
@@ -202,16 +207,16 @@ class EnrolStep:
             yield from csv_rows([[*ENROLMENTS.fields, LINE]])
         yield from csv_rows([*pair, missing[pair][0]] for pair in added)
 
-    async def _drive(self) -> None:
+    def _neighbours(self) -> Neighbours | None:
+        is_forced, label = self._invocation.options["yes"], self._entity.label
+        return Neighbours.of(self._invocation.stderr, str(self.file), self._settings, is_forced=is_forced, entity=label)
+
+    async def _drive(self, neighbours: Neighbours | None) -> None:
         """Write them, with progress; a signal drains."""
         from ..sources import open_source
         from ..writer import BulkWriter
 
         invocation, settings = self._invocation, self._settings
-        is_forced = invocation.options["yes"]
-        neighbours = Neighbours.of(
-            invocation.stderr, str(self.file), settings, is_forced=is_forced, entity=self._entity.label
-        )
 
         def open_file() -> Any:
             source = open_source(str(self.file), entity=ENROLMENTS)

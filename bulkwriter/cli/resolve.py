@@ -44,6 +44,12 @@ if TYPE_CHECKING:
 
 LIST_BODY_BYTES = 16 << 20
 """Largest page of a list here.  A decoded page takes three times its size, and all of it must stay under 150 MB."""
+OF_ENROL = {
+    "leave_approval": "says how to enrol",
+    "retry": "says which enrolments to send again",
+    "after_loss": "says that the journal of enrolments was lost",
+}
+"""Options that say nothing without --enrol."""
 COLUMNS = ("email", "name", "course", "lesson", "section")
 
 EXAMPLES = (
@@ -71,6 +77,7 @@ enrol_options = options.several(
                   "leave_approval", is_flag=True),
     options.plain("--retry", "with --enrol: send enrolments again that an earlier start saw rejected", "retry",
                   type=click.Choice(["rejected"])),
+    options.after_loss_option,
     title="Missing enrolments",
 )  # fmt: skip
 table_columns = options.several(
@@ -127,10 +134,9 @@ class ResolveCommand(CountingCommand):
     def prepare(self) -> Settings:
         if self._people == "-":
             raise UsageError("a table of people is a file", hint="save it, and name the file")
-        if self._options["leave_approval"] and not self._options["enrol"]:
-            raise UsageError("--leave-approval says how to enrol", hint="add --enrol")
-        if self._options["retry"] and not self._options["enrol"]:
-            raise UsageError("--retry says which enrolments to send again", hint="add --enrol")
+        for name, what in OF_ENROL.items():
+            if self._options[name] and not self._options["enrol"]:
+                raise UsageError(f"--{name.replace('_', '-')} {what}", hint="add --enrol")
         if self._options["enrol"] and not self._may_replace():
             raise UsageError("--enrol creates enrolments, and nobody is here to be asked", hint="add --yes")
         self._accepted = accepted(self._options["accept"])

@@ -4,7 +4,8 @@
 again.  Each page that comes is kept at once.  A list that is read after a kill begins with the pages that were kept; if
 these do not fit the rest, they are forgotten and the list is read anew.  `Lists.by_ids` reads records by their ids, as
 many at a time as an address holds; what is left out is asked for once more in smaller portions, since a server may cap
-a portion without a word.  Whoever calls it must not take what is missing then for "not there".
+a portion without a word.  Whoever calls it must not take what is missing then for "not there".  An empty list is asked
+for twice: where nothing is, each row of the table that needs it is called unresolved.
 
 A page that is larger than its bound is asked for with fewer records.  A failed call is repeated until the deadline;
 what stays failed is an error (exit 4 or 75) and never an empty list.  All calls wait for the read quota
@@ -249,8 +250,11 @@ class WholeReading:
         """Read the list once.  Raises `ListFailed` if anything can have been missed; then nothing is kept of it."""
         self._rows.clear()
         self._served.clear()
+        is_kept = self._cache.page((self._name, 1, self._lists.size(self._kind))) is not None
         try:
             await scan(self._page, self._filters)
+            if not self._rows and not is_kept:
+                await scan(self._page, self._filters)
         except ListFailed:
             self._cache.drop(self._name)
             raise

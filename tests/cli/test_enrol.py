@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from bulkwriter.entities.enrolments import APPROVED
+from bulkwriter.quota.ledger import ledger_path
+from bulkwriter.run.registry import Entry, Registry
 from bulkwriter.stub.thread import StubThread
 from tests.support.cli_asking import said
 from tests.support.cli_process import Done, Here, start, stub
@@ -76,6 +79,22 @@ def test_a_stop_half_way_names_the_command_that_goes_on(tmp_path: Path, here: He
         code, facts, done = resolve(here, table.path, server)
         assert (code, facts["enrolments"]["pending"] > 0) == (4, True)
         assert "next: the same command goes on with the enrolments" in done.err
+
+
+def test_a_journal_that_is_gone_after_a_cut_off_start_needs_after_loss(tmp_path: Path, here: Here) -> None:
+    table = write_table(tmp_path)
+    with stub(people=PEOPLE) as server:
+        begun = Entry.begun(
+            base_url=server.base_url, account=None, source=str(tmp_path), journal=table.journal, entity=APPROVED.label
+        )
+        assert not Registry(ledger_path(None)).put(begun)  # as a start leaves it that was killed
+        code, _, done = resolve(here, table.path, server)
+        assert (code, created(server), "add --after-loss" in done.err) == (5, 0, True)
+        quick = ("--after-loss", "--late-apply=0.05", "--list-lag=0.02", "--refresh")
+        code, facts, done = resolve(here, table.path, server, *quick)
+        assert (code, facts["enrolments"]["created"]) == (1, len(table.wanted)), done.err
+        assert "whose journal was lost may still be applied" in done.err
+    assert here("resolve", str(table.path), "--after-loss").code == 2
 
 
 def test_the_server_may_be_left_to_approve(tmp_path: Path, here: Here) -> None:
