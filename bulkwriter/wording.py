@@ -48,7 +48,8 @@ OPTION: Final = re.compile(
 
 PHRASES: Final = (
     ("mend it and add --retry rejected to the command", "mend it and set retry_rejected=True"),
-    ("the same command with --after-loss makes a new one", "after_loss=True makes a new one"),
+    ("the command that began it, with --after-loss, makes a new one", "after_loss=True makes a new one"),
+    ("add --after-loss to the command that began it", "set after_loss=True"),
     ("add --after-loss", "set after_loss=True"),
     ("the same command goes on where this one ended", "the same pairs go on where they ended"),
     ("the same command goes on when", "the same source goes on when"),

@@ -166,7 +166,9 @@ def lines(facts: dict[str, Any]) -> list[str]:
     if end := facts["end"]:
         about = "" if end["is_exact"] else "about "
         why = f": the quota {end['quota']} allows no more" if end.get("quota") else ""
-        rows.append(("end", f"in {end['words']}, for {about}{describe.quantity(end['left'], 'pair')} left{why}"))
+        now = "" if facts["writer"] else " if started now,"
+        left = f"{about}{describe.quantity(end['left'], 'pair')} left"
+        rows.append(("end", f"in {end['words']},{now} for {left}{why}"))
         if facts["others"] >= OTHERS_TOLD:
             rows.append(
                 ("others", f"they write {facts['others']:.3g} times as much as this run; the end counts on that")

@@ -52,7 +52,7 @@ NO_LIST: Final = "check --base-url, its path prefix too, and whatever proxy or g
 
 def needs_list(role: str) -> str:
     """The hint where lists are forbidden; `role` is the role that allows them."""
-    return f"check the token, and that its user has the role {role}"
+    return f"`bulkwriter login` again, or give another token; its user needs the role {role}"
 
 
 class CallFailed(Exception):

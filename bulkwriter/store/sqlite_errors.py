@@ -20,12 +20,12 @@ from ..errors import JournalError
 
 AGAIN: Final = "then give the same command again; what was settled before is kept"
 ANEW: Final = (
-    "the same command with --after-loss makes a new one: it waits until what was on its way has been applied, and "
-    "looks up what is there before it writes (--existing check, the default)"
+    "the command that began it, with --after-loss, makes a new one: it waits until what was on its way has been "
+    "applied, and looks up what is there before it writes (--existing check, the default)"
 )
 DAMAGED: Final = (
     "move it and its -wal to another place, and keep them.  If there is a copy of both that was made together while no "
-    f"run was at work, put that back and add --after-loss.  Without a copy, {ANEW}"
+    f"run was at work, put that back, and add --after-loss to the command that began it.  Without a copy, {ANEW}"
 )
 EMPTY: Final = "`bulkwriter run SOURCE` goes on with it; add --after-loss if an earlier start had written to it"
 GONE: Final = f"put it back beside its -wal; where it is lost, move the -wal to another place and keep it: then {ANEW}"

@@ -29,7 +29,7 @@ from ..support.chance import Highest, Lowest
 SETTINGS = Settings(give_up_after_s=3_600.0)
 AGAIN = CallFailed("HTTP 500")
 THROTTLE = CallFailed("HTTP 429", is_slow_down=True)
-HINT, WAY_OUT = "check the token", "or do without"
+HINT, WAY_OUT = "`bulkwriter login` again", "or do without"
 FORBIDDEN = CallFailed("HTTP 403", is_forbidden=True)
 
 
