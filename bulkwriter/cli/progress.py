@@ -15,6 +15,8 @@ from . import describe, reason_lines
 
 FIRST_LINE_S = 5.0
 LAST_LINE_S = 60.0
+LEAST_S = 0.05
+"""What holds the run for less is over: it would be shown as 0.0 s."""
 
 
 def pause_s(elapsed_s: float) -> float:
@@ -58,7 +60,7 @@ def pace_facts(s: Snapshot) -> list[str]:
 def held_by(s: Snapshot) -> str:
     """What holds the run back right now and for how much longer, or ""."""
     words = typed(s.held_by)
-    if s.holds_until_s is None or not words:
+    if s.holds_until_s is None or not words or s.holds_until_s < LEAST_S:
         return words
     return f"{words}, {describe.duration(s.holds_until_s)} more"
 

@@ -27,12 +27,15 @@ from ..wording import typed
 from . import describe
 
 RATE_MAX: Final = 1e9
+ROUND_S: Final = 0.1
+"""Notes tell times in tenths of a second."""
 OTHERS_TOLD: Final = 0.05
 """Fewer writes of others for each of ours move an end by less than it is told exactly."""
 
 if TYPE_CHECKING:
     from ..model import Counts
     from ..store.journal_reader import JournalReader
+    from ..store.starts import Start
     from .last_start import RunState
     from .outlook import Outlook
 
@@ -40,8 +43,9 @@ if TYPE_CHECKING:
 def facts(reader: JournalReader, run_state: RunState) -> dict[str, Any]:
     """As `--json` has it."""
     noted, is_alive = noted_of(reader.meta(), RUN), run_state.is_alive
-    rate = number_of(noted, "rate_per_s", RATE_MAX) if is_alive else None
-    held = held_now(noted) if is_alive else {}
+    is_told = is_alive and is_of_start(noted, run_state.start)
+    rate = number_of(noted, "rate_per_s", RATE_MAX) if is_told else None
+    held = held_now(noted) if is_told else {}
     found: dict[str, Any] = held | {
         "rate_per_s": rate,
         "end": None,
@@ -90,6 +94,12 @@ def last_doubts_s(writes: int, noted: dict[str, Any]) -> float:
     did."""
     are_any = writes * (number_of(noted, "doubted", 1.0) or 0.0) >= 1
     return (number_of(noted, "doubt_wait_s", RATE_MAX) or 0.0) if are_any else 0.0
+
+
+def is_of_start(noted: dict[str, Any], start: Start | None) -> bool:
+    """Whether a run at work has noted this itself: while it opens its journal, what an earlier start noted is there."""
+    at = wall_of(noted, "at")
+    return start is None or start.began_at is None or (at is not None and at >= start.began_at - ROUND_S)
 
 
 def held_now(noted: dict[str, Any]) -> dict[str, Any]:

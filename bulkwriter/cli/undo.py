@@ -7,7 +7,9 @@ nothing.  Stopped or killed, the same command goes on.  stdout carries nothing b
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ import click
 
 from ..entities import Entity
 from ..entities.completed_lessons import COMPLETED_LESSONS
-from ..errors import Exit, UsageError
+from ..errors import Exit, JournalError, UsageError
 from ..model import State
 from ..settings import Settings
 from ..store.starts import UNDONE, undone_text
@@ -27,6 +29,7 @@ from .lifecycle import CountingCommand, Invocation
 if TYPE_CHECKING:
     from ..postgres.address import Address
     from ..store.journal import Journal
+    from ..store.journal_writer import JournalWriter
     from ..store.schema import JournalIdentity
     from ..verify.undo import Undo, UndoPlan
     from .undo_job import JobUndo
@@ -123,9 +126,8 @@ class UndoCommand(CountingCommand):
                 if not session.stop.is_set and await self._may_go_on(undo, settings):
                     async with invocation.showing(lambda: progress_line(undo)):
                         with invocation.draining(session.stop.set):
-                            await store.run(partial(note_undo, is_over=False))
-                            await undo.run()
-                            await store.run(partial(note_undo, is_over=True))
+                            async with noted(store):
+                                await undo.run()
         finally:
             with anyio.CancelScope(shield=True):
                 await store.close()
@@ -155,7 +157,7 @@ class UndoCommand(CountingCommand):
                 self._undo = undo
                 async with invocation.showing(lambda: progress_line(undo)):
                     with invocation.draining(session.stop.set):
-                        await undo.run(identity, note_undo)
+                        await undo.run(identity, noted)
 
     async def _may_go_on(self, undo: Undo | JobUndo, settings: Settings) -> bool:
         """Print the plan, and ask unless `--yes` was given; False where there is nothing to do, or nothing may be
@@ -224,6 +226,17 @@ class UndoCommand(CountingCommand):
                 f"              {self._invocation.command_line}",
             ]
         return lines
+
+
+@contextlib.asynccontextmanager
+async def noted(store: JournalWriter) -> AsyncIterator[None]:
+    """Keep in the journal that the block deletes records, and how many were deleted, however it ends."""
+    await store.run(partial(note_undo, is_over=False))
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True), contextlib.suppress(JournalError):
+            await store.run(partial(note_undo, is_over=True))
 
 
 def note_undo(journal: Journal, *, is_over: bool) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from ..verify.session import ServerSession
 
 MOST_NAMES: Final = 5
+NotesUndo = Callable[[JournalWriter], contextlib.AbstractAsyncContextManager[None]]
 
 
 class JobUndo(UndoStanding):
@@ -54,14 +54,14 @@ class JobUndo(UndoStanding):
         self._undos: list[Undo] = []
         self._plan = plan
 
-    async def run(self, identity: JournalIdentity, note: Callable[..., None]) -> None:
-        """Undo one part after the other.  `note(journal, is_over=)` keeps there that it begins, and how it ended."""
+    async def run(self, identity: JournalIdentity, noted: NotesUndo) -> None:
+        """Undo one part after the other.  `noted` keeps in a part's journal that it begins, and how it ended."""
         for part in self._parts:
             if self._session.stop.is_set:
                 return
-            await self._undo(part, identity, note)
+            await self._undo(part, identity, noted)
 
-    async def _undo(self, part: PartStanding, identity: JournalIdentity, note: Callable[..., None]) -> None:
+    async def _undo(self, part: PartStanding, identity: JournalIdentity, noted: NotesUndo) -> None:
         settings, stop = self._settings, self._session.stop
         place = self._address.with_job(self._address.job, part.name)
         claimed = PartStore(place, PartSettings.of(settings), note=lambda text: None)
@@ -80,9 +80,8 @@ class JobUndo(UndoStanding):
                 await undo.settle_doubts()
                 if stop.is_set or undo.plan().doubts:
                     return
-                await store.run(partial(note, is_over=False))
-                await undo.run()
-                await store.run(partial(note, is_over=True))
+                async with noted(store):
+                    await undo.run()
         finally:
             with anyio.CancelScope(shield=True):
                 await store.close()

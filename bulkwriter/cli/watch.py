@@ -114,9 +114,10 @@ def draw(lines: Sequence[str]) -> None:
     """Draw it over what was drawn before; what does not fit below is left out."""
     size = shutil.get_terminal_size((80, 24))
     rows = [row for line in lines for row in wrapped(visible(line), size.columns)]
-    room = size.lines - 2
+    foot = wrapped(FOOT, size.columns)
+    room = size.lines - 1 - len(foot)
     shown = rows if len(rows) <= room else [*rows[: room - 1], "…"]
-    write(HOME + "".join(f"{row}{END_OF_ROW}\r\n" for row in [*shown, ""]) + FOOT[: size.columns] + END_OF_SCREEN)
+    write(HOME + "\r\n".join(f"{END_OF_ROW}{row}" for row in [*shown, "", *foot]) + END_OF_SCREEN)
 
 
 def wrapped(line: str, columns: int) -> list[str]:

@@ -21,6 +21,7 @@ import math
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..core.reasons import escaped
 from ..core.retry import RESENDS_PER_S
 from ..events import HeldBack
 from ..model import began, moment
@@ -114,7 +115,7 @@ def lasts(engine: Engine, now: float) -> Held | None:
     if admission.fence and admission.fence.over_s():
         return Held("lease", GONE)
     if error := admission.suspension.error:
-        return Held("unwell", error.message[:REASON_CHARS], max(0.0, admission.suspension.opens_at(now) - now))
+        return Held("unwell", escaped(error.message, REASON_CHARS), max(0.0, admission.suspension.opens_at(now) - now))
     if engine.resolution.is_winding_up() and (again := len(engine.pairs.released)):
         waiting = f"{again:,} pairs wait" if again > 1 else "1 pair waits"
         return Held("again", f"{waiting} to be sent again: after losses at most {RESENDS_PER_S:g}/s and two a success")
@@ -142,7 +143,7 @@ def looks(engine: Engine, now: float) -> Held:
     """Pairs that wait for a look: until it is due, while it is under way, or while looks fail."""
     kind, words = looked_up(engine)
     if engine.looker.failures.since is not None:
-        reason = engine.looker.failures.reason[:REASON_CHARS]
+        reason = escaped(engine.looker.failures.reason, REASON_CHARS)
         return Held("lists", f"{words}, the last look in vain: {reason}")
     due = engine.pairs.doubts.next_due_at()
     if due is not None and due <= now:
@@ -174,7 +175,7 @@ def gone(engine: Engine, now: float) -> Held:
     return Held(
         "gone",
         f"no good reply{lasts}, so one request at a time tries, and the run gives up at {began(wall + left_s)}: "
-        f"{breaker.reason[:REASON_CHARS]}",
+        f"{escaped(breaker.reason, REASON_CHARS)}",
         max(0.0, at - now) if at < math.inf else None,
     )
 
@@ -226,7 +227,7 @@ def upstream(engine: Engine) -> Held:
 def listing(engine: Engine) -> Held:
     """Existing records are being listed, or cannot be listed now."""
     words, trouble = f"listing what exists: {engine.known.calls:,} calls so far", engine.known.trouble
-    return Held("lists", f"{words}, the last in vain: {trouble[:REASON_CHARS]}" if trouble else words)
+    return Held("lists", f"{words}, the last in vain: {escaped(trouble, REASON_CHARS)}" if trouble else words)
 
 
 def crowded(engine: Engine, now: float) -> Held:

@@ -104,10 +104,11 @@ def undone_text(wall: float, deleted: int | None, meta: Mapping[str, str]) -> st
 
 
 def undone(meta: Mapping[str, str]) -> Undone | None:
-    """The last undo, unless a start came after it: then its pairs were written again.  No clock has to go right."""
+    """The last undo, unless it has deleted nothing, or a start came after it: then its pairs were written again.  No
+    clock has to go right."""
     noted, start = noted_of(meta, UNDONE), last_start(meta)
     at, deleted = wall_of(noted, "at"), number_of(noted, "deleted", ROWS_MAX)
-    if at is None or wall_of(noted, "after") != (start.began_at if start else None):
+    if at is None or deleted == 0 or wall_of(noted, "after") != (start.began_at if start else None):
         return None
     return Undone(at, None if deleted is None else int(deleted))
 

@@ -14,9 +14,10 @@ import pytest
 from bulkwriter.cli import describe, last_start
 from bulkwriter.cli.ending import Ending, summary_lines
 from bulkwriter.cli.last_start import RunState
+from bulkwriter.cli.status_ahead import is_of_start
 from bulkwriter.model import Counts, Ended, Rows, Summary
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.starts import LAST_START, RUN, Start, began_text
+from bulkwriter.store.starts import LAST_START, RUN, UNDONE, Start, Undone, began_text, undone, undone_text
 from tests.support.cli_process import Here, finish, interrupt, start, stub, url_of, wait_for, write_pairs
 
 WALL = 1_764_000_000.0
@@ -27,6 +28,21 @@ HALF = Rows(20_000, False, 11_455)
 
 def told(*, counts: Counts | None = None, rows: Rows = HALF, **how: Any) -> RunState:
     return RunState(counts or Counts(created=10_839, in_doubt=17, pending=599), rows, **{"start": None, **how})
+
+
+@pytest.mark.parametrize(("deleted", "told"), [(None, Undone(WALL, None)), (3, Undone(WALL, 3)), (0, None)])
+def test_an_undo_that_deleted_nothing_is_none(deleted: int | None, told: Undone | None) -> None:
+    assert undone({UNDONE: undone_text(WALL, deleted, {})}) == told
+
+
+@pytest.mark.parametrize(
+    ("noted", "is_so"), [({"at": WALL - 3_600}, False), ({"at": round(WALL, 1)}, True), ({}, False)]
+)
+def test_while_a_start_opens_its_journal_what_held_the_one_before_is_not_told(
+    noted: dict[str, float], *, is_so: bool
+) -> None:
+    assert is_of_start(noted, Start(WALL + 0.04)) is is_so
+    assert is_of_start(noted, None)
 
 
 # ---- in words

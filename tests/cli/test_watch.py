@@ -65,6 +65,7 @@ def test_on_a_terminal_it_is_drawn_over_and_the_end_stays(capsys: Captured, monk
     assert drawn.startswith(ENTER)
     assert left
     assert drawn.count("Ctrl-C ends") == 2
+    assert f"not the\r\n{watch.END_OF_ROW}  run" in drawn, "on a narrow one, too, it is told whole"
     assert "…" in drawn, "what does not fit is left out"
     assert after.splitlines()[0] == "row 3"
 

@@ -266,7 +266,9 @@ def test_doubts_whose_looks_fail_wait_for_a_time_that_nobody_knows() -> None:
         "2 doubts wait to be looked up: a look is under way",
         None,
     )  # due at 5
-    engine.looker = SimpleNamespace(failures=SimpleNamespace(since=6.0, reason="the list ends at record 300"))
+    engine.looker = SimpleNamespace(failures=SimpleNamespace(since=6.0, reason="the list " + "of all " * 20))
+    assert Bottleneck(engine).now(7.0).words.endswith("of all …"), "a quoted text that is cut says so"
+    engine.looker.failures.reason = "the list ends at record 300"
     held = Bottleneck(engine).now(7.0)
     assert held.kind in UNKNOWN
     assert held == ("lists", "2 doubts wait to be looked up, the last look in vain: the list ends at record 300", None)
