@@ -117,6 +117,9 @@ class FenceLost(JournalError):
     code = "fence"
 
 
+JOURNAL_LOST = "journal_lost"
+"""Code of an end where the journal is gone or damaged: the same command passes only once that is put right, or with
+`--after-loss`."""
 COMMITS_LOST = "lost"
 """Code of the errors of a database that may have lost commits: of a start the same command does not pass."""
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..core.left import to_do
-from ..errors import COMMITS_LOST, BulkwriterError, Exit, JournalError, TryLater, WrongName
+from ..errors import COMMITS_LOST, JOURNAL_LOST, BulkwriterError, Exit, JournalError, TryLater, WrongName
 from ..model import Counts, Summary, iso
 from ..shell import join, operand
 from ..wording import typed
@@ -210,9 +210,12 @@ def next_steps(ending: Ending, *, source: str, resume: str, server: Sequence[str
     ended, rows = ending.summary.ended, ending.summary.rows
     has_more = rows.not_read or (rows.total is None and ended is not None and ended.code == "limit")
     is_over = is_over and not has_more
-    if ending.error and is_of_loss(first_of(ending.error)):
-        again = resume if "--after-loss" in resume.split() else f"{resume} --after-loss"
+    error = first_of(ending.error) if ending.error else None
+    again = resume if "--after-loss" in resume.split() else f"{resume} --after-loss"
+    if is_of_loss(error):
         steps.append(("once every worker of the job has ended, and not before", again))
+    elif isinstance(error, JournalError) and error.code == JOURNAL_LOST:
+        steps.append(("where the journal is lost for good (move a damaged one away first)", again))
     elif not is_over or counts.pending or counts.in_doubt or counts.failed:
         steps.append((why_again(ending), resume))
     bad = [s for s in ("rejected", "failed", "invalid") if getattr(counts, s)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..entities import Entity, entity_of
-from ..errors import JournalError, UsageError
+from ..errors import JOURNAL_LOST, JournalError, UsageError
 from ..model import iso
 from ..shell import operand, quote
 from . import describe
@@ -94,6 +94,7 @@ def note_if_lost(path: Path, before: Entry | None) -> str:
                 "its end",
                 hint="put the journal back; if it is lost, add --after-loss: it waits until what was on its way is "
                 "seen, or that could be created twice",
+                code=JOURNAL_LOST,
             )
         if before or path.with_name(path.name + ".lock").exists():
             return (

@@ -30,7 +30,7 @@ from typing import Final
 import orjson
 
 from ..entities import ORIGINAL
-from ..errors import BulkwriterError, JournalError
+from ..errors import JOURNAL_LOST, BulkwriterError, JournalError
 from ..model import SINGLE_SEQ, State
 from ..rows import AppendRow, SettleRow, StepRow
 from .bounds import believed
@@ -377,7 +377,7 @@ class Journal(JournalRows):
     def _refuse_if_gone(self) -> None:
         # SQLite writes on into a file that has no name any more, and nobody would find it again.
         if self.path is not None and inode_of(self.path) != self._inode:
-            raise JournalError(f"{self.path} was removed or replaced while it was in use", hint=GONE)
+            raise JournalError(f"{self.path} was removed or replaced while it was in use", hint=GONE, code=JOURNAL_LOST)
 
     def _reason(self, error: BaseException) -> JournalError:
         if isinstance(error, sqlite3.Error):

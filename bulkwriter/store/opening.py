@@ -28,7 +28,7 @@ from urllib.parse import quote
 
 from .. import __version__
 from ..entities import ORIGINAL
-from ..errors import JournalError, SourceError
+from ..errors import JOURNAL_LOST, JournalError, SourceError
 from .bounds import check_meta, columns_of
 from .bulk import VARIABLES
 from .lock import holder
@@ -87,7 +87,9 @@ def refuse_emptied(path: Path) -> None:
     """
     wal = path.with_name(path.name + "-wal")
     if wal.exists() and wal.stat().st_size and not (path.exists() and path.stat().st_size):
-        raise JournalError(f"{path} is {'empty' if path.exists() else 'gone'}, and its -wal is there", hint=GONE)
+        raise JournalError(
+            f"{path} is {'empty' if path.exists() else 'gone'}, and its -wal is there", hint=GONE, code=JOURNAL_LOST
+        )
 
 
 def open_writer(path: Path | None, identity: JournalIdentity) -> sqlite3.Connection:
@@ -188,7 +190,7 @@ def _is_empty(db: sqlite3.Connection) -> bool:
 def _check_format(db: sqlite3.Connection, path: Path | None) -> None:
     version = _pragma(db, "user_version")
     if _pragma(db, "application_id") != APPLICATION_ID:
-        raise JournalError(f"{path} is no journal of bulkwriter, or is damaged", hint=NO_JOURNAL)
+        raise JournalError(f"{path} is no journal of bulkwriter, or is damaged", hint=NO_JOURNAL, code=JOURNAL_LOST)
     if version != FORMAT:
         begun_by = BEGUN_BY.get(version) or _version_of(db)
         raise JournalError(

@@ -16,7 +16,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from ..errors import JournalError
+from ..errors import JOURNAL_LOST, JournalError
 
 AGAIN: Final = "then give the same command again; what was settled before is kept"
 ANEW: Final = (
@@ -30,7 +30,7 @@ DAMAGED: Final = (
 EMPTY: Final = "`bulkwriter run SOURCE` goes on with it; add --after-loss if an earlier start had written to it"
 GONE: Final = f"put it back beside its -wal; where it is lost, move the -wal to another place and keep it: then {ANEW}"
 ELSEWHERE: Final = "name another file with --journal"
-NO_JOURNAL: Final = f"if it never was one, {ELSEWHERE}; if it was: {DAMAGED}"
+NO_JOURNAL: Final = f"if it never was one, name another file; if it was: {DAMAGED}"
 
 _FAULTS: Final[dict[int, tuple[str, str]]] = {
     sqlite3.SQLITE_FULL: ("the disk is full", f"make room, {AGAIN}"),
@@ -62,14 +62,15 @@ def journal_error(error: sqlite3.Error | OSError, path: Path | None) -> JournalE
     if isinstance(error, OSError):
         reason = os.strerror(error.errno) if error.errno else str(error)
         return JournalError(f"{name}: {reason}", hint=f"see to the folder of the journal, or {ELSEWHERE}")
-    code = getattr(error, "sqlite_errorcode", 0)
+    number = getattr(error, "sqlite_errorcode", 0)
     if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
-        code = code or sqlite3.SQLITE_MISUSE
-    what, hint = _DAMAGE if code in _OF_THE_FILE else _FAULTS.get(code & 0xFF, _DAMAGE)
+        number = number or sqlite3.SQLITE_MISUSE
+    what, hint = _DAMAGE if number in _OF_THE_FILE else _FAULTS.get(number & 0xFF, _DAMAGE)
     symbol = getattr(error, "sqlite_errorname", type(error).__name__)
-    return JournalError(f"{name}: {what} ({symbol}: {error})", hint=hint)
+    code = JOURNAL_LOST if hint in (DAMAGED, NO_JOURNAL) else ""
+    return JournalError(f"{name}: {what} ({symbol}: {error})", hint=hint, code=code)
 
 
 def damaged(path: Path | str | None, what: str) -> JournalError:
     """The `JournalError` for a journal that SQLite can read but that we cannot believe."""
-    return JournalError(f"{path}: the journal is damaged ({what})", hint=DAMAGED)
+    return JournalError(f"{path}: the journal is damaged ({what})", hint=DAMAGED, code=JOURNAL_LOST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ from bulkwriter.errors import (
     WrongName,
 )
 from bulkwriter.model import Counts, Ended, Rows, Summary
+from bulkwriter.store.sqlite_errors import damaged
 from tests.conftest import CANARY
 
 ERRORS = [UsageError, JournalError, SourceError, ConfigurationStop, TryLater, BulkwriterError]
@@ -68,6 +70,13 @@ def test_what_follows_lost_commits_is_a_start_after_a_loss(kind: type[JournalErr
     end = ended(error=ExceptionGroup("", [kind("x", code=COMMITS_LOST)]), pending=3)
     ((why, command),) = next_steps(end, source="j", resume=f"bulkwriter work URL{given}")
     assert (command, "every worker of the job has ended" in why) == ("bulkwriter work URL --after-loss", True)
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_what_follows_a_lost_journal_is_a_start_after_a_loss(tmp_path: Path, *, lost: bool) -> None:
+    error = damaged(tmp_path, "x") if lost else JournalError("of another host")
+    ((why, command),) = next_steps(ended(error=error), source="j", resume="bulkwriter run j")
+    assert (command, "lost for good" in why) == (f"bulkwriter run j{' --after-loss' * lost}", lost)
 
 
 def test_a_signal_comes_before_all_but_usage() -> None:
