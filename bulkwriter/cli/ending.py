@@ -216,6 +216,10 @@ def next_steps(ending: Ending, *, source: str, resume: str, server: Sequence[str
         steps.append(("once every worker of the job has ended, and not before", again))
     elif isinstance(error, JournalError) and error.code == JOURNAL_LOST:
         steps.append(("where the journal is lost for good (move a damaged one away first)", again))
+    elif error and getattr(error, "code", "") == "rejections" and "--retry" not in resume:
+        steps.append(
+            ("once the cause is mended, this sends the rejected pairs again, too", f"{resume} --retry rejected")
+        )
     elif not is_over or counts.pending or counts.in_doubt or counts.failed:
         steps.append((why_again(ending), resume))
     bad = [s for s in ("rejected", "failed", "invalid") if getattr(counts, s)]

@@ -72,6 +72,12 @@ def test_what_follows_lost_commits_is_a_start_after_a_loss(kind: type[JournalErr
     assert (command, "every worker of the job has ended" in why) == ("bulkwriter work URL --after-loss", True)
 
 
+@pytest.mark.parametrize("given", ["", " --retry rejected"])
+def test_what_follows_the_same_rejection_again_and_again_sends_those_pairs_too(given: str) -> None:
+    end = ended(error=ConfigurationStop("x", code="rejections"), pending=3)
+    assert next_steps(end, source="j", resume=f"bulkwriter run j{given}")[0][1] == "bulkwriter run j --retry rejected"
+
+
 @pytest.mark.parametrize("lost", [True, False])
 def test_what_follows_a_lost_journal_is_a_start_after_a_loss(tmp_path: Path, *, lost: bool) -> None:
     error = damaged(tmp_path, "x") if lost else JournalError("of another host")
