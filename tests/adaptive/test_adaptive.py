@@ -306,7 +306,7 @@ def test_canaries_are_the_first_of_what_goes_on() -> None:
 
 def test_a_cap_is_not_learnt_far_below_what_was_taken_at_a_time() -> None:
     """At its end a counter lets single requests through, and refuses whoever meets another."""
-    for most, is_cap in ((3, True), (700, False)):
+    for most, is_cap in ((20, True), (700, False)):
         crowd = Crowd(1_024)
         refusal = Refusal(others=2, sent_before=9, taken_before=9, rank=1.0, per_s=1.0)
         blamed = [crowd.is_to_blame(float(n), refusal, 0.1, is_new=True, most=most) for n in range(9)]
