@@ -1,8 +1,8 @@
 """How much of a short quota processes use that share it, and how evenly: `scripts/days --shared`, in virtual time.
 
 Each process sends whenever it may.  The *most possible* is what one slot can do: a request, and a window after its
-reply, again and again.  Must hold: no window is exceeded by arrival, and `LEAST` of the most possible is used; a tenth
-less where each request needs an exchange, and what is over is known to its process alone.
+reply, again and again.  Must hold: no window is exceeded by arrival, and `LEAST` of the most possible is used; 0.07
+less where each request needs an exchange of its own.
 """
 
 from __future__ import annotations
