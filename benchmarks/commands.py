@@ -82,13 +82,20 @@ def read_elapsed(ended: Ended) -> Row:
     return {**said, "pairs_per_s": said["pairs"] / said["elapsed_s"]}
 
 
-def wrk_run(server: Server, pairs: int, *, cores: frozenset[int]) -> Contender:
+def wrk_run(
+    server: Server,
+    pairs: int,
+    *,
+    cores: frozenset[int],
+    in_flight: int = IN_FLIGHT,
+    per_s: float = WRK_PAIRS_PER_S,
+) -> Contender:
     """wrk, the load generator in C, on one thread, at nginx's cheapest reply."""
 
     def argv(count: int) -> list[str]:
-        seconds = max(1, round(count / WRK_PAIRS_PER_S))
-        url = f"{server.base_url}/static{PATH}"
-        return ["wrk", "-t1", f"-c{IN_FLIGHT}", f"-d{seconds}s", "-s", str(WRK_LUA), url]
+        seconds = max(1, round(count / per_s))
+        url = f"{server.base_url}{'/static' if server.is_cheap else ''}{PATH}"
+        return ["wrk", "-t1", f"-c{in_flight}", f"-d{seconds}s", "-s", str(WRK_LUA), url]
 
     return Contender(
         name="wrk (C, bare requests)",

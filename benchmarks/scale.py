@@ -14,10 +14,12 @@ than `LONGEST_S`: of a run at 200 ms the start is a tenth.  `--axis` measures so
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from .children import BenchmarkFailed
-from .commands import bulkwriter_run
+from .commands import bulkwriter_run, wrk_run
 from .figures import Row, median_rows, ratio
 from .inputs import FORMATS, clustered, scattered, write_pairs
 from .servers import Server, cheapest, stub
@@ -124,7 +126,9 @@ def far_runs(plan: Plan) -> list[Row]:
 
 
 def ramp_runs(plan: Plan) -> list[Row]:
-    """The same, for as many pairs as bars were set for."""
+    """The same, for as many pairs as bars were set for, and wrk for about ten seconds: what this stub lets anybody
+    reach.
+    """
     ideal = RAMP_IN_FLIGHT / RAMP_S
     with stub(plan.folder, plan.cores, {"latency_s": RAMP_S}) as server:
         contenders = []
@@ -132,6 +136,9 @@ def ramp_runs(plan: Plan) -> list[Row]:
             source = write_pairs(plan.folder / f"{pairs}.csv", clustered(pairs, plan.seed))
             name = f"{far_name(RAMP_S, RAMP_IN_FLIGHT)}, {size_name(pairs)}"
             contenders.append(run_of(name, server, source, pairs, plan, "--in-flight", str(RAMP_IN_FLIGHT)))
+        if shutil.which("wrk"):
+            wrk = wrk_run(server, RAMP_PAIRS[0], cores=plan.cores.client, in_flight=RAMP_IN_FLIGHT, per_s=ideal)
+            contenders.append(replace(wrk, name=f"wrk, {far_name(RAMP_S, RAMP_IN_FLIGHT)}"))
         runs = in_turns(contenders, plan)[0]
     return [{**run, "share_of_ideal": float(run["pairs_per_s"]) / ideal} for run in runs]
 
