@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 
-from .clocks import MACHINE
+from .clocks import MACHINE, Clocks
 from .core.dedupe import IdSet
 from .entities import Entity
 from .entities.completed_lessons import COMPLETED_LESSONS
 from .errors import BulkwriterError, Exit, JournalError
 from .events import Event, Note
 from .guarded import guarded
-from .model import Ended, Intent, State
+from .model import Ended, Intent, State, Summary
 from .net.dial import load_tls, needs_tls
 from .net.pool import most_lanes
 from .postgres.address import START_S, Address
@@ -35,6 +35,7 @@ from .quota.gate import unheard
 from .quota.ledger import ledger_path
 from .run.baseline_keeper import began_at
 from .run.cpu import cpu_times
+from .run.peers import Peers
 from .run.ports import Ports, Stored
 from .run.warm_start import warm_start_for
 from .server_client import ServerClient
@@ -57,7 +58,8 @@ NOTE_S: Final = 2.0
 class Assembly:
     """The real parts, as an async context manager.  It sets `ports` and `stored` when it is entered.
 
-    `watch` is what a worker of a job has seen of its parts (`postgres.lease`).
+    `watch` is what a worker of a job has seen of its parts (`postgres.lease`).  `is_forced`: a source
+    sends what another writer has claimed.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Assembly:
         entity: Entity = COMPLETED_LESSONS,
         tell: Callable[[Event], None] = unheard,
         watch: PartWatch | None = None,
+        is_forced: bool = False,
     ) -> None:
         self._settings = settings
         self._tell = tell
@@ -79,7 +82,7 @@ class Assembly:
         self._ledger_start_s = min(settings.give_up_after_s, START_S if watch is None else math.inf)
         self.store = JournalWriter(open_journal=self._part.open) if self._part else JournalWriter()
         self._client: ServerClient | None = None
-        self._clocks = settings.clocks or MACHINE
+        self._peers = Peers.of(settings, entity=entity.label, tell=tell, is_forced=is_forced)
         self.began_at = 0.0
         self._asked_to_end: Ended | None = None
         self.ports: Ports
@@ -98,6 +101,7 @@ class Assembly:
                 entity=self._entity.label,
                 notes={LAST_START: began_text(self.began_at)},
             )
+            await self._meet_peers()
             stored = await self._read_stored()
             await self._load_network()
             self.ports = self._make_ports()
@@ -134,7 +138,12 @@ class Assembly:
         text = ended_text(self.began_at, self._wall(), ended)
         with contextlib.suppress(JournalError), anyio.move_on_after(NOTE_S):
             await self.store.run(lambda journal: journal.meta_set(LAST_START, text))
+            await self.note_end(None)
         await self._close(checkpoint=False)
+
+    @property
+    def _clocks(self) -> Clocks:
+        return self._settings.clocks or MACHINE
 
     def _wall(self) -> float:
         return self._clocks.wall()
@@ -195,6 +204,16 @@ class Assembly:
             unseen_for_s=unseen_for_s,
         )
 
+    async def _meet_peers(self) -> None:
+        """Let other writers know of this one."""
+        if self._peers:
+            await asyncio.to_thread(self._peers.begin)
+
+    async def note_end(self, summary: Summary | None) -> None:
+        """Let others know how it ended; None if it did not begin."""
+        if self._peers:
+            await asyncio.to_thread(self._peers.end, summary)
+
     def _files(self) -> list[Path]:
         """The files that only their owner should read."""
         has_file = windows_for(self._settings) and not isinstance(self._settings.ledger, Address)
@@ -226,6 +245,7 @@ class Assembly:
             most_lanes=most_lanes(),
             quotas=client.quotas,
             fence=self._part.log if self._part else None,
+            peers=self._peers,
             warm_start=warm_start_for(self._settings, self._clocks.wall),
         )
 

@@ -64,8 +64,8 @@ class BulkWriter:
 
     Use it as an async context manager, or call `start` and `aclose`, on asyncio (uvloop or not).  One `stream` or
     `write_all` runs at a time; any number of `write`, `write_many` and `submit` calls may run beside it.  With
-    `journal=None` the journal is in memory and ends with the writer.  Other sources may then follow the first, and a
-    pair of an earlier source goes on from its row.  A pair that another writer or run has at once is doubled.
+    `journal=None` it is in memory; other sources may follow the first, and a pair of an earlier one goes on from its
+    row.  Writers of one user and machine send no pair twice, each with its file; others meanwhile may double it.
 
     Each of `observers` gets the `events`.  The log gets them in any case, under loggers `bulkwriter.*`.  `columns` are
     the names of the source's two columns; the journal keeps them, so that another start reads the same ones.
@@ -211,6 +211,7 @@ class BulkWriter:
             await self._history.end(noted)
             await engine.committer.committed()
         self._last_summary = replace(self.summary(), ended=noted)
+        await self._assembly.note_end(self._last_summary)
         if error:
             raise error
 
@@ -295,8 +296,7 @@ class BulkWriter:
         or an enrolment may be there by now.  Safe to cancel: the pair goes on, and the journal gets its outcome.
 
         `timeout` (seconds) ends the waiting, never the write: the outcome is then as it stands, `pending` or `in_doubt`
-        (`seq` is -1 if the journal was not asked yet: an earlier call or start may then have written the pair).  While
-        `most_outstanding` answers are owed, calls wait in order.
+        (`seq` is -1 if the journal was not asked yet).  While `most_outstanding` answers are owed, calls wait in order.
 
         Raises `NotWell` once the writer is not well for `Settings.patience_s` (see `is_well`), for a pair that surely
         was not applied, and it goes on when it can; `TryLater` for a new pair while a quota is spent with

@@ -11,7 +11,7 @@
     run             the options of a run; `drive`: the run itself, its progress and its drain
     metrics_kept    the file of `--metrics-file`, kept up to date
     ledger          makes the tables in PostgreSQL that machines share; `manual_machines`: the help topic on them
-    neighbours      other runs over the same pairs, by the registry beside the ledger; `claims`: by their journals
+    neighbours      other runs over the same pairs, by the registry beside the ledger
     dry_run, plan   what a run would do, and when it would be done (`outlook`)
     survey          a source as a start would find it (`source_counts`): for dry_run, plan and check
     runs            all runs of this user, by the registry beside the ledger; `moved`: where their journals lie now;

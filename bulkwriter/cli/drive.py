@@ -17,6 +17,7 @@ import dataclasses
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -124,6 +125,7 @@ class RunCommand:
 
     def _drive_of(self, settings: Settings) -> Drive:
         """A real run: the library's writer, and the source named on the command line."""
+        from ..wiring import Assembly
         from ..writer import BulkWriter
 
         names = choose.columns_of(self._options)
@@ -137,7 +139,10 @@ class RunCommand:
             self._stderr,
             open_source=open_source,
             open_writer=lambda source: BulkWriter(
-                settings, observers=[self._invocation.event_lines, *([metrics.file] if metrics else [])], columns=names
+                settings,
+                observers=[self._invocation.event_lines, *([metrics.file] if metrics else [])],
+                columns=names,
+                assemble=partial(Assembly, is_forced=self._options["yes"]),
             ),
             progress=progress_form(self._stderr, self._options["progress"], os.environ),
             kept=[kept for kept in (metrics, self._report_for(self._options["report"])) if kept],

@@ -20,6 +20,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +215,7 @@ class EnrolStep:
     async def _drive(self, neighbours: Neighbours | None) -> None:
         """Write them, with progress; a signal drains."""
         from ..sources import open_source
+        from ..wiring import Assembly
         from ..writer import BulkWriter
 
         invocation, settings = self._invocation, self._settings
@@ -226,7 +228,11 @@ class EnrolStep:
             invocation.stderr,
             open_source=open_file,
             open_writer=lambda source: BulkWriter(
-                settings, observers=[invocation.event_lines], columns=ENROLMENTS.fields, entity=self._entity
+                settings,
+                observers=[invocation.event_lines],
+                columns=ENROLMENTS.fields,
+                entity=self._entity,
+                assemble=partial(Assembly, is_forced=invocation.options["yes"]),
             ),
             progress=progress_form(invocation.stderr, "plain", os.environ),
         )

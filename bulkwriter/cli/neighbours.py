@@ -1,40 +1,35 @@
 """Two runs over the same pairs: the one that meets the other's is refused, or warned, before it sends them.
 
 `Neighbours` is told of a run's rows as its source gives them (`watching`), before any of them becomes an intent, and
-holds them against the runs that `run.registry` knows of the same server and account:
+holds the first ones against the runs that `run.registry` knows of the same server and account:
 
     at work, and of the same source, or with one of the first pairs in common    refused (exit 5), unless --yes
-    at work then or since, and its journal has claimed one of the pairs          refused (exit 5), unless --yes
     such a run that ended before its time, or was killed                         told: its command goes on with it
     such a run that is finished, or any other                                    nothing
 
-Both would look before either writes, so `--existing check` does not see what the other is about to send.  A run that
-begins later is noticed with the next rows, as the folder of the registry has changed.  What is left: pairs that both
-read within the moment that it takes to commit them.  The same journal needs no such look: its lock does that.
+Pairs that both have behind their first ones are met later, once they are intents (`run.peers`).  The same journal needs
+no such look: its lock does that.
 
-Invariants: a registry that cannot be written, and a journal that cannot be read, change nothing but a note.  A run
-alone asks for the time of one folder a batch, and no more.
+Invariant: a registry that cannot be written changes nothing but a note.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AnotherRun, BulkwriterError, Exit, JournalError
+from ..errors import AnotherRun, BulkwriterError, Exit
 from ..model import iso
 from . import describe
 
 if TYPE_CHECKING:
     from ..run.registry import Entry, Registry
     from ..settings import Settings
-    from .claims import Claims
     from .ending import Ending
     from .stderr import Stderr
 
@@ -51,8 +46,6 @@ class Neighbours:
         self._has_given = False  # rows that may have been sent
         self.before = registry.get(entry)
         """What the last start with this journal told, if there was one."""
-        self._changed_at = 0
-        self._claims: dict[str, tuple[Entry, Claims]] = {}  # by journal, of runs at work since this one began
 
     @classmethod
     def of(
@@ -103,34 +96,7 @@ class Neighbours:
             if is_open and other.overlaps(self._entry) and other.journal not in self._told:
                 self._told.add(other.journal)
                 self._judge(other)
-
-    async def compare(self, pairs: Sequence[tuple[int, int] | None]) -> None:
-        """Hold rows of ours against what others have claimed.  Raises `AnotherRun` where they have one of them."""
-        changed_at = self._registry.changed_at()
-        if changed_at != self._changed_at:
-            self._changed_at = changed_at
-            self._meet_others()
-        for other, claims in list(self._claims.values()):
-            try:
-                await asyncio.to_thread(claims.read)
-            except JournalError as error:
-                if error.message not in self._told:
-                    self._note(error.message, f"pairs of a run at work cannot be compared with these: {error.message}")
-                continue
-            if (pair := claims.first_of(pairs)) and not self._is_forced:
-                raise self._refusal(other, f"{pair[0]},{pair[1]} among them")
-            if pair and other.journal not in self._told:
-                self._note(other.journal, self._both(other))
         self._has_given = True
-
-    def _meet_others(self) -> None:
-        """Find the runs that are, or were, at work since this one began."""
-        from .claims import Claims
-
-        for other in self._registry.others(self._entry):
-            is_later = other.started_at >= self._entry.started_at
-            if other.journal not in self._claims and (other.is_at_work or (is_later and other.may_have_written)):
-                self._claims[other.journal] = other, Claims(other.journal, is_later=is_later)
 
     def end(self, ending: Ending) -> None:
         """Tell how it ended."""
@@ -168,31 +134,24 @@ class Neighbours:
         elif self._is_forced:
             self._note(other.journal, self._both(other))
         else:
-            raise self._refusal(other, f"pid {other.pid}")
+            raise self._refusal(other)
 
     def _both(self, other: Entry) -> str:
         return f"a run at work has pairs of this source, and both may write them: {named(other)}"
 
-    def _refusal(self, other: Entry, detail: str) -> AnotherRun:
+    def _refusal(self, other: Entry) -> AnotherRun:
         """The error that ends this run.  If it has given no rows yet, nothing is left of this start."""
-        is_at_work, journal = other.is_at_work, shlex.quote(other.journal)
-        again = "give the same command again, which looks up what is there by now"
-        hint = f"let it end, then {again}" if is_at_work else again
-        hint += f" (`bulkwriter status {journal}`); with --yes this one goes on, and pairs that both send are doubled"
-        if self._has_given:
-            own = shlex.quote(self._entry.journal)
-            hint += (
-                ".  This run has sent pairs before it met the other, which may send them too: when both have ended, "
-                f"`bulkwriter verify {own}` tells whether any are doubled"
-            )
-        elif self.before:
+        hint = (
+            "let it end, then give the same command again, which looks up what is there by now (`bulkwriter status "
+            f"{shlex.quote(other.journal)}`); with --yes this one goes on, and pairs that both send are doubled"
+        )
+        if not self._has_given:
             self._is_begun = False
-            self._registry.put(self.before)
-        else:
-            self._is_begun = False
-            self._registry.drop(self._entry)
-        how = "at work" if is_at_work else "that was at work a moment ago"
-        return AnotherRun(f"a run {how} has pairs of this source: {named(other)}, {detail}", hint=hint)
+            if self.before:
+                self._registry.put(self.before)
+            else:
+                self._registry.drop(self._entry)
+        return AnotherRun(f"a run at work has pairs of this source: {named(other)}, pid {other.pid}", hint=hint)
 
     def _note(self, about: str, text: str) -> None:
         self._told.add(about)
@@ -224,7 +183,6 @@ class Watched:
         batch = await self._source.read(max_rows)
         if batch:
             self._neighbours.see(batch.pairs)
-            await self._neighbours.compare(batch.pairs)
         return batch
 
     def __getattr__(self, name: str) -> Any:

@@ -93,7 +93,7 @@ def facts_of(entry: Entry, taken: Collection[str] = ()) -> dict[str, Any]:
         "journal": entry.journal,
         "moved_from": None,
         "records": entity.plural if (entity := entity_of(entry.entity or ORIGINAL)) else entry.entity,
-        "source": entry.source,
+        "source": entry.source or None,
         "base_url": entry.base_url,
         "account": entry.account or None,
         "began_at": iso(entry.started_at or None),
@@ -168,7 +168,11 @@ def lines_of(run: dict[str, Any]) -> list[str]:
     began = describe.when(run["began_at"]) if run["began_at"] else "an unknown time"
     rows = [
         (run["state"], f"{run['journal']}, last start {began}"),
-        ("", f"from {run['source']} to {run['base_url']}" + (f", account {run['account']}" if run["account"] else "")),
+        (
+            "",
+            f"from {run['source'] or 'a program'} to {run['base_url']}"
+            + (f", account {run['account']}" if run["account"] else ""),
+        ),
     ]
     if run["moved_from"]:
         rows.append(("", f"moved here from {run['moved_from']}"))

@@ -26,6 +26,7 @@ for the next commit.  A pair may be ready while the row that says `in doubt` is 
     freed                                                              ready
     recalled    in doubt   in doubt   =          =          in doubt   in doubt   in doubt
     taken back             known                                       known
+    yielded                known                                       known
     durable     =          =          =          =          =          =          away
 
 A blank field cannot happen: the container refuses it.  `=` means that the pair stays.  Some events need more words:
@@ -36,6 +37,7 @@ A blank field cannot happen: the container refuses it.  `=` means that the pair 
   settled pair stays settled.  If its row is `pending` or `failed`, the pair is in doubt.  If only the journal has the
   row, the journal is asked (`asked`, `claimed`).
 - `held`: the pair is `known` at once if looks have shown that such words do not mean an existing record.
+- `yielded`: another writer has the pair, so it is not sent; it is `pending` again, or `existing`.
 - `used up`: all attempts of the pair are used, and looks saw that none was applied.  The pair is `failed`.
 
 The table is for the reader and for a test.  The test brings about every event in every place.  The code does not look
@@ -249,6 +251,14 @@ class Pairs:
         for intent in unsent:
             self.answered(intent, (intent.seq, PENDING, STATE_ALONE, None, None, None))
         return unsent
+
+    def yielded(self, rows: Mapping[int, SettleRow]) -> list[Intent]:
+        """Another writer has these waiting pairs: give them these rows, by seq, and return them."""
+        given = [intent for intent in (*self.ready, *self.released) if intent.seq in rows]
+        self._take_out(rows.keys())
+        for intent in given:
+            self.answered(intent, rows[intent.seq])
+        return given
 
     def take_rows(self) -> tuple[list[Intent], list[SettleRow]]:
         """Return all queued rows; they are on their way to the disk until `durable`.  A repeated call returns the same

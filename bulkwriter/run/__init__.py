@@ -16,6 +16,7 @@
     committer       writes rows to the disk in groups, then delivers their outcomes (`delivery`)
     singles         single pairs from a service, in the same way; `single`: a pair and who waits for it
     entrance        the way of single pairs into the journal; `row_finder`: which rows pairs have there
+    contention      pairs that another writer has claimed; `peers`: the other writers, and how they see each other
     pruning         old settled rows of single pairs dropped from the journal
 
     bottleneck      what holds the run back now, in words for people
@@ -23,7 +24,7 @@
     notes, token_life           what is kept for `status` and the next start; whether the token outlives the run
     warm_start                  the server's rate limit as found, kept for the next run of the account
     history                     the run minute by minute, and the steps of records with trouble, in its journal
-    registry        the list of this user's runs, so that two runs over the same pairs notice each other
+    registry        the list of this user's runs and writers, so that two over the same pairs notice each other
     cpu                         processor time used
 
 This folder knows all others but `cli`, `verify` and `stub`.  An `Entity` says which kind of record it writes.

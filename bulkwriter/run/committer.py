@@ -149,7 +149,7 @@ class Committer:
             self._rows_committed += len(rows)
             self.deliveries.deliver(intents, rows)
         if group and entered:
-            self.entrance.entered(group, entered)
+            self.entrance.entered(group, entered, await self.entrance.met(group))
             self._entered += len(group)
         if asked := self._pairs.take_asked():
             self._pairs.claimed(asked, await self._store.recall(asked, SURELY_NOT_APPLIED), self._clock())

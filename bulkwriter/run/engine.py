@@ -38,6 +38,7 @@ from .admission import admission_for
 from .baseline_keeper import BaselineKeeper
 from .bottleneck import Bottleneck, quiet_s
 from .committer import Committer
+from .contention import Contention
 from .doubt_resolution import DoubtResolution
 from .entrance import Entrance
 from .existing_records import KnownRecords, existing_of, outwait_s
@@ -118,12 +119,12 @@ class Engine:
             clocks=ports.clocks,
             tell=tell,
         )
-        finder = RowFinder()
+        finder, contention = RowFinder(), Contention(ports, self.known, run, pairs, settings)
         self.intents = Intents(
             run, store, pairs, deliveries, admission, looker, settings.limits,
-            finder=finder, list_role=ports.entity.list_role, clock=clock,
+            finder=finder, contention=contention, list_role=ports.entity.list_role, clock=clock,
         )  # fmt: skip
-        entrance = Entrance(run, pairs, deliveries, self.known, self.intents, settings, clock=clock)
+        entrance = Entrance(run, pairs, deliveries, self.known, self.intents, settings, contention=contention)
         self.committer = Committer(
             run, store, pairs, deliveries, entrance, finder, after_commit=self._after_commit, clock=clock
         )
@@ -141,6 +142,7 @@ class Engine:
         if ports.warm_start:
             ports.warm_start.restore(self)
         self.known.adopt(stored.doubts)
+        self.intents.contention.adopt(stored.doubts)
         ended_at = ports.clock() + stored.in_doubt_for_s
         self.pairs.adopted(
             stored.doubts, ended_at, being_deleted=stored.being_deleted, causes=stored.causes, named=stored.named
@@ -154,7 +156,7 @@ class Engine:
     def advance(self) -> float:
         """Make the step after a change.  Return when it must be made again even if nothing changes."""
         pairs, source = self.pairs, self.run.source
-        if pairs.released:
+        if pairs.released and self.intents.contention.lets_go():
             self.resolution.release()
         if pairs.ready and source and source.is_ended and not self.run.is_stopping:
             source.took_back(pairs.taken_back(self._is_of_source))
@@ -179,6 +181,7 @@ class Engine:
         self.committer.start()
         run.spawn(run.lasting, self.looker.run)
         run.spawn(run.lasting, self.committer.entrance.look_up)
+        run.spawn(run.lasting, self.committer.entrance.try_again)
         run.spawn(run.lasting, self._renew_token)
         run.spawn(self._tick)
         if admission.ceiling:

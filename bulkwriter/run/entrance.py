@@ -3,6 +3,7 @@
     given ──┬─> (its row is settled: answered from there)
             ├─> (its row is under way: waits for the outcome of that row)
             ├─> an intent, durable ──> ready
+            │        └─> another writer has it (`contention`) ──> `pending` ──> tried again later
             └─> a `pending` row ──> waits for room, or for a look at the server ──> an intent, durable ──> ready
 
 The committer takes a group whenever it commits, so new intents share the commits of outcomes.  What the operation finds
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain, count, repeat
 from typing import Final
@@ -35,9 +36,11 @@ from ..settings import Settings
 from ..store.journal import Journal
 from ..store.schema import ExportRow
 from .chunks import ChunkSize
+from .contention import NOBODY, Contention
 from .delivery import Deliveries, stored_outcome
 from .existing_records import KnownRecords
 from .intents import Intents, existing_row, intent_row, states_sent_again
+from .peers import Met
 from .row_finder import RowFinder
 from .run_loop import RunLoop
 from .single import Single
@@ -96,14 +99,14 @@ class Entrance:
         intents: Intents,
         settings: Settings,
         *,
-        clock: Callable[[], float],
+        contention: Contention,
     ) -> None:
+        self._contention = contention
         self._run, self._pairs, self._deliveries = run, pairs, deliveries
         self._known, self._intents = known, intents
         self._chunk = ChunkSize(most=settings.limits.chunk_rows, chunk_s=settings.limits.chunk_s)
         self.again = states_sent_again(settings)
         """Stored states of rows that are sent again."""
-        self._clock = clock
         self._new: deque[Single] = deque()
         self._waiting: deque[Single] = deque()
         self._unlisted: list[Single] = []
@@ -131,7 +134,7 @@ class Entrance:
         self._take_returned()
         if self._run.is_stopping:
             return len(self._new)
-        if self._waiting or self._unlisted or self._looked_up:
+        if self._waiting or self._unlisted or self._looked_up or self._contention:
             self._refuse_if_told()
         count = len(self._new) + len(self._looked_up)
         if self._waiting and not count:
@@ -166,13 +169,14 @@ class Entrance:
     def outstanding(self) -> int:
         """How many pairs were given and are not answered yet."""
         on_their_way = len(self._deliveries.waiters) + self._at_disk
-        return on_their_way + len(self._new) + len(self._waiting) + len(self._unlisted) + len(self._looked_up)
+        waiting = len(self._waiting) + len(self._unlisted) + len(self._looked_up) + len(self._contention)
+        return on_their_way + len(self._new) + waiting
 
     def _refuse_if_told(self) -> None:
         """While nothing can be sent before a stated time, pairs that wait are refused.  Their rows stay `pending`."""
         if not (refusal := self._refusal()):
             return
-        refused = [*self._waiting, *self._unlisted, *self._looked_up]
+        refused = [*self._waiting, *self._unlisted, *self._looked_up, *self._contention.take_all()]
         self._waiting.clear()
         self._unlisted.clear()
         self._looked_up.clear()
@@ -187,14 +191,15 @@ class Entrance:
         """Rows that are `pending` again, and that nobody else will send."""
         for single, intent in self._deliveries.waiters.take_returned():
             single.is_in(intent.seq, intent.attempts, intent.line)
-            self._waiting.appendleft(single)
+            if not self._contention.takes(single):
+                self._waiting.appendleft(single)
 
     def _taken_room(self, claimed: int) -> int:
         room = self._room() - claimed
         if len(self._waiting) + len(self._new) < self._chunk.rows:
             self._chunk.rest()
         elif room > 0:
-            room = min(room, self._chunk.next(self._clock(), len(self._pairs.ready)))
+            room = min(room, self._chunk.next(self._run.clocks.clock(), len(self._pairs.ready)))
         return max(0, room)
 
     def _room(self) -> int:
@@ -230,7 +235,11 @@ class Entrance:
 
     # from the disk
 
-    def entered(self, group: Entering, made: Entered) -> None:
+    async def met(self, group: Entering) -> Mapping[tuple[int, int], Met]:
+        """Of the pairs whose intents the commit has made durable, those that another writer has claimed."""
+        return await self._contention.met([*group.claimed, *group.new[: group.sent]])
+
+    def entered(self, group: Entering, made: Entered, met: Mapping[tuple[int, int], Met] = NOBODY) -> None:
         """The commit is durable: hand over the intents, and answer what the journal answers."""
         self._at_disk = 0
         intents: list[Intent] = []
@@ -246,7 +255,8 @@ class Entrance:
             self._appended(group, made.first_seq, intents, there)
         if there:
             self._deliveries.deliver(there, [existing_row((i, PENDING, group.there[i.pair])) for i in there])
-        self._pairs.added(intents, self._clock())
+        self._pairs.added(intents, self._run.clocks.clock())
+        self._contention.of_singles(intents, met)
         if intents:
             self._run.tell(ChunkReady(intents[0].seq, len(intents)))
 
@@ -297,6 +307,12 @@ class Entrance:
             single.answer(stored_outcome(row))
         else:
             self._deliveries.waiters.wait(single)
+
+    async def try_again(self) -> None:
+        """Try for ever again to send the pairs that another writer may send."""
+        while True:
+            self._waiting += await self._contention.over()
+            self._run.soon()
 
     # what the server has
 

@@ -68,7 +68,7 @@ class KnownRecords:
         self._stats = stats
         self._lock = anyio.Lock()
         self._watermark: int | None = None
-        self._has_begun = False
+        self._first_listed: int | None = None  # not begun
         self.is_listing = False
 
     async def find(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
@@ -83,13 +83,13 @@ class KnownRecords:
         finally:
             self.is_listing = False
         async with self._lock:  # a second caller must wait for the first one's look, or it would have no floor
-            if not self._has_begun:
+            if self._first_listed is None:
                 await self._begin_floors()
         return there
 
     def at_hand(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int] | None:
         """What `find` would return, where that takes neither a call nor a wait; else None."""
-        if not self._has_begun or self.outwaits_s(self._clocks.clock()):
+        if self._first_listed is None or self.outwaits_s(self._clocks.clock()):
             return None
         return self._existing.at_hand(pairs) if self._existing else {}
 
@@ -135,6 +135,13 @@ class KnownRecords:
             return newest or None if self._ids.are_rising else None
         return max(known, newest)
 
+    @property
+    def first_listed(self) -> int:
+        """The highest record id on the first list; 0 where ids tell nothing.  What another writer created with a higher
+        one may be on no list that was read.
+        """
+        return (self._first_listed or 0) if self._ids.are_rising else 0
+
     def outwaits_s(self, now: float) -> float:
         """For how much longer the requests of a process with a lost journal may be applied but not listed."""
         return max(0.0, self._not_before - now)
@@ -161,7 +168,7 @@ class KnownRecords:
             await self._look_at_top()
         floor = self.floor()
         await self._baseline.note(floor)
-        self._has_begun = True
+        self._first_listed = (self._existing.newest_id if self._existing else self._watermark) or 0
         if floor is not None and not self._stats.attempts:  # doubts may have been, while the first lists were read
             self._ids.begin_at(floor)
 

@@ -3,7 +3,7 @@
 Each commit and the hand-over after it run shielded from cancellation.  Otherwise intents could be durable although
 nobody sends them, and they would be doubts.  The shield ends with the commit, or with the run when the disk fails.
 
-Invariant: a pair enters the ready queue only here, after its intent is durable.
+Invariant: a pair enters the ready queue only here, after its intent is durable and no other writer has it.
 The intake waits here for room, too.  Three things bound it: ready pairs, doubts, and outcomes not delivered yet.
 """
 
@@ -27,6 +27,7 @@ from ..store.journal import Journal
 from ..store.schema import ExportRow
 from ..store.starts import ORIGIN, SOURCE, source_text
 from .admission import Admission
+from .contention import Contention
 from .delivery import Deliveries
 from .ports import Store
 from .reach import Reach, reach_of
@@ -57,9 +58,11 @@ class Intents:
         limits: Limits,
         *,
         finder: RowFinder,
+        contention: Contention,
         list_role: str,
         clock: Callable[[], float],
     ) -> None:
+        self.contention = contention
         self._run, self._store, self._pairs, self.deliveries = run, store, pairs, deliveries
         self._finder = finder
         self._singles_before = store.next_single_seq
@@ -187,7 +190,7 @@ class Intents:
                 elif row[0] in late:
                     self.deliveries.deliver_row((*row[:4], DUPLICATE, None))
         self._found(there)
-        self._hand_over(intents)
+        await self._hand_over(intents)
         return late
 
     async def _commit_again(self, intents: list[Intent], expected: list[int], there: There) -> None:
@@ -195,10 +198,14 @@ class Intents:
         states = [*expected, *(state for _, state, _ in there)]
         claimed = set(await self._store.run(lambda journal: journal.claim(rows, states)))
         self._found([found for found in there if found[0].seq in claimed])
-        self._hand_over([intent for intent in intents if intent.seq in claimed])
+        await self._hand_over([intent for intent in intents if intent.seq in claimed])
 
-    def _hand_over(self, intents: list[Intent]) -> None:
+    async def _hand_over(self, intents: list[Intent]) -> None:
+        """Make durable intents ready, except those that another writer has claimed: these end the source."""
+        met = await self.contention.met(intents)
         self._pairs.added(intents, self._clock())
+        if met:
+            self.contention.of_source(intents, met)
         if intents:
             self._run.tell(ChunkReady(intents[0].seq, len(intents)))
         self._run.soon()

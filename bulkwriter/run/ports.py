@@ -27,6 +27,7 @@ from ..rows import Named, SettleRow
 from ..store.journal import Journal
 from .holding import Fence
 from .lanes import LaneLike
+from .peers import PeersLike
 from .warm_start import WarmStart
 
 T = TypeVar("T")
@@ -79,6 +80,8 @@ class Ports:
     quotas: Quotas | None = None
     fence: Fence | None = None
     """The lease of the part that this process writes, where its journal is kept in a database."""
+    peers: PeersLike | None = None
+    """The other writers, where this one keeps its journal in a file."""
     warm_start: WarmStart | None = None
 
     @property

@@ -4,7 +4,7 @@ Each journal has one small JSON file in the folder LEDGER-runs beside the ledger
 as a whole:
 
     <server>-<journal>.json    hashes of base URL and account, and of the journal's path
-    base_url, account, source, journal      as they were given; paths are absolute, "-" is standard input
+    base_url, account, source, journal      as they were given; paths are absolute, "-" is standard input, "" none yet
     rows                       digests of the first `ROWS` different pairs; ids stay in the journal
     pid, boot, started_at      of the last start; epoch seconds
     ended_at, is_finished, exit_code, reason    of its end; null if it was killed or is still at work
@@ -15,7 +15,8 @@ The lock of its journal tells whether a run is at work; its process number never
 skipped.  If the registry cannot be written, this is told and the run goes on.  The registry prevents doubles that
 `--existing check` does not see, because both runs looked before either wrote.  No promise rests on it.
 
-Invariants: it never raises.  There are at most `FILES_MAX` files, and none is older than `KEEP_S`.
+Invariants: it never raises.  There are at most `FILES_MAX` files, and none is older than `KEEP_S`, beside those of
+writers at work.
 Not here: the messages about other runs (`cli.neighbours`).
 """
 
@@ -67,7 +68,7 @@ class Entry:
     @classmethod
     def begun(cls, *, base_url: str, account: str | None, source: str, journal: Path, entity: str = "") -> Entry:
         """The entry of a run that begins now, before its rows are known."""
-        source = source if source == "-" else str(Path(source).resolve())
+        source = source if source in ("-", "") else str(Path(source).resolve())
         return cls(
             normal_url(base_url),
             account or "",
@@ -93,7 +94,7 @@ class Entry:
 
     def overlaps(self, other: Entry) -> bool:
         """Whether both read the same source, or have one of their first pairs in common."""
-        is_same = self.source == other.source != "-"
+        is_same = self.source == other.source and self.source not in ("-", "")
         return is_same or not set(self.rows).isdisjoint(other.rows)
 
 
@@ -173,7 +174,8 @@ class Registry:
     def _prune(self) -> None:
         files = sorted(((path.stat().st_mtime, path) for path in self.folder.glob("*.json")), reverse=True)
         for i, (written_at, path) in enumerate(files):
-            if i >= FILES_MAX or written_at < time.time() - KEEP_S:
+            is_old = i >= FILES_MAX or written_at < time.time() - KEEP_S
+            if is_old and not ((entry := read(path)) and entry.is_at_work):
                 path.unlink(missing_ok=True)
 
 

@@ -28,8 +28,9 @@ from .delivery import in_doubt
 from .engine import Engine
 from .health import Health
 from .pruning import prune
-from .single import Answers, Single
+from .single import NO_ROW, Answers, Single
 
+NOT_ASKED: Final = "the journal was not asked yet: an earlier call or start may have written the pair"
 NO_PAIR: Final = (0, 0)
 """Stands for the pairs of a call that has many; no id is 0."""
 RESUMED_ROWS: Final = 1_000
@@ -196,6 +197,7 @@ class Singles:
 
     def _as_it_stands(self, singles: Iterable[Single]) -> list[Outcome]:
         """What is known of these pairs, which are not settled: they may have been sent, or surely had no effect."""
+        why = self._engine.intents.contention.why
         pairs, waiters = self._pairs, self._committer.deliveries.waiters
         unsent = {intent.seq: intent.attempts for intent in (*pairs.ready, *pairs.released)}
         outcomes = []
@@ -206,7 +208,10 @@ class Singles:
                 outcomes.append(in_doubt(doubt))
                 continue
             attempts = unsent.get(single.seq, single.attempts)
-            outcomes.append(Outcome(single.seq, Pair(*single.pair), state, attempts=attempts, line=single.line))
+            told = NOT_ASKED if single.seq == NO_ROW else why(single.pair)
+            outcomes.append(
+                Outcome(single.seq, Pair(*single.pair), state, attempts=attempts, line=single.line, message=told)
+            )
         return outcomes
 
     # waiting for room

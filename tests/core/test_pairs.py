@@ -129,6 +129,11 @@ def taken_out(pairs: Pairs) -> None:
         raise LookupError("nothing waits to be sent")
 
 
+def yielded(pairs: Pairs) -> None:
+    if not pairs.yielded({SEQ: (SEQ, int(State.EXISTING), 0, 77, None, None)}):
+        raise LookupError("nothing waits to be sent")
+
+
 def told(state: int) -> Callable[[Pairs], None]:
     return lambda pairs: pairs.recalled([(intent(attempts=1), state)], 2.0, floor=3)
 
@@ -158,6 +163,7 @@ EVENTS: dict[str, Callable[[Pairs], Any]] = {
     "freed": lambda pairs: pairs.freed(),
     "recalled": told(CREATED),
     "taken back": taken_out,
+    "yielded": yielded,
     "durable": flush,
 }
 
@@ -176,6 +182,7 @@ believed    |          |          |           |          | known    |          |
 freed       |          |          |           |          |          | ready    |
 recalled    | in doubt | in doubt | =         | =        | in doubt | in doubt | in doubt
 taken back  |          | known    |           |          |          | known    |
+yielded     |          | known    |           |          |          | known    |
 durable     | =        | =        | =         | =        | =        | =        | away
 """
 HEAD, *LINES = [[cell.strip() for cell in line.split("|")] for line in TABLE.strip("\n").splitlines()]

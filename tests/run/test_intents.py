@@ -44,6 +44,7 @@ def test_doubts_that_no_look_can_settle_stop_a_run_that_may_risk_no_more(doubts:
             looker,
             limits,
             finder=RowFinder(),
+            contention=SimpleNamespace(),  # type: ignore[arg-type]
             list_role="R",
             clock=clock,
         )

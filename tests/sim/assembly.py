@@ -9,6 +9,7 @@ from bulkwriter.entities import Entity
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.listing.lister import Lister
 from bulkwriter.net.api import Api
+from bulkwriter.run.peers import PeersLike
 from bulkwriter.run.ports import Ports
 from bulkwriter.settings import Settings
 from bulkwriter.store.journal import Journal
@@ -56,6 +57,8 @@ class SimAssembly(Assembly):
         entity: Entity = COMPLETED_LESSONS,
     ) -> None:
         super().__init__(settings, columns=None, entity=entity)
+        self._peers = None  # nothing is on this machine's disk
+        self.peers: PeersLike | None = None
         self._process = process
         self._weather = weather
         self._rng = rng
@@ -87,4 +90,5 @@ class SimAssembly(Assembly):
             clocks=Clocks(clock=clock, wall=self._wall),
             rng=self._rng,
             cpu_times=lambda: (0.0, 0.0),
+            peers=self.peers,
         )

@@ -47,7 +47,7 @@ def no_intent_before_the_send() -> list[Any]:
     """Pairs are sent first and noted afterwards."""
 
     async def commit(self: Intents, rows: Any, intents: Any, there: Any) -> None:
-        self._hand_over(intents)
+        await self._hand_over(intents)
         await real(self, rows, [], there)
 
     real = Intents._commit_new
@@ -260,7 +260,7 @@ def a_row_is_claimed_twice() -> list[Any]:
         rows = [intent_row(intent) for intent in intents]
         await self._store.settle([*rows, *(existing_row(found) for found in there)])
         self._found(there)
-        self._hand_over(intents)
+        await self._hand_over(intents)
 
     def enter(journal: Journal, finder: RowFinder, group: Entering) -> Entered:
         return real(journal, finder, replace(group, again=frozenset(map(int, State))))
