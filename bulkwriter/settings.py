@@ -23,6 +23,7 @@ from .wording import Worded
 
 DEFAULT_BASE_URL: Final = "https://spaces.nexudus.com"
 
+NEVER_EMPTY: Final = frozenset({"token", "username"})
 STOP_WAIT_S: Final = 60.0
 """With `on_quota` "stop", a longer wait than this ends the run."""
 
@@ -255,6 +256,8 @@ def check_types(settings: Any) -> None:
                 f"{f.name} is of type {type(value).__name__}, not {' or '.join(kinds)}",
                 hint=f"{f.name}: {f.metadata['why']}",
             )
+        if f.name in NEVER_EMPTY and isinstance(value, str) and not value.strip():
+            raise UsageError(f"{f.name} is empty", hint=f"leave it out, or give a {f.metadata['why']}")
 
 
 def is_of(value: Any, kind: str) -> bool:

@@ -471,10 +471,10 @@ class BulkWriter:
         return snapshot_of(self._engine, elapsed_s=elapsed_s, rows=self._source_run.rows())
 
     def _require_open(self) -> None:
-        if self._living is None or (self._is_left.is_set() and self._living.done()):
+        if self._living is None:
             raise UsageError("the writer is not open", hint=OPEN)
         if self._is_left.is_set():
-            raise TryLater("the writer ends", hint=ENDS)
+            raise TryLater("the writer ends, or has ended", hint=ENDS)
         if running_loop() is not self._living.get_loop():
             raise UsageError(
                 "the writer belongs to another event loop",

@@ -79,7 +79,7 @@ async def completed(request: web.Request) -> web.Response:
         return web.json_response({"error": 'not like {"lesson_id": 11, "member_id": 42}'}, status=400)
     try:
         outcome = await request.app[WRITER].write(pair, timeout=request.app[TIMEOUT])
-    except (TryLater, UsageError) as error:  # the second: no token as it is set up, or the writer is ending
+    except (TryLater, UsageError) as error:  # the second: no token as it is set up
         return web.json_response({"error": error.message}, status=503, headers={"Retry-After": LATER_S})
     except BulkwriterError as error:  # the journal failed: a new process may go on
         return web.json_response({"error": error.message}, status=500)

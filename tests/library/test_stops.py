@@ -193,6 +193,9 @@ def test_an_observer_that_raises_is_dropped_and_the_run_goes_on(tmp_path: Path, 
         {"on_quota": "pause"},
         {"quota": "write:60/min"},
         {"journal": 5},
+        {"token": ""},
+        {"token": " \n"},
+        {"username": ""},
     ],
 )
 def test_a_wrong_setting_is_named_where_it_is_made(chosen: dict[str, Any]) -> None:
@@ -216,7 +219,8 @@ def test_a_server_that_is_gone_for_a_while(tmp_path: Path) -> None:
         settings = settings_for(url, tmp_path / "j", in_flight=8)
         async with BulkWriter(settings, observers=[told.append]) as writer:
             writing = asyncio.create_task(writer.write_all(pairs))
-            await asyncio.sleep(0.2)
+            while writer.summary().counts.created < 100:  # in the middle, however slow this machine is
+                await asyncio.sleep(0.002)
             await asyncio.to_thread(gone)
             summary = await writing
         assert (summary.counts.created + summary.counts.existing, summary.exit_code) == (1_500, 0)
