@@ -384,10 +384,8 @@ class Controller:
         if self._stated.leads:
             self._stated.resumed(now, mark)
             self._lead(now)
-            if self._stated.slack_s or self._canaries > 1:
-                pace.next_at = due_at  # a burst is spent once, from the canaries on
-            elif self._stated.kind != "bucket":  # one that holds little takes no two at once
-                pace.next_at = now
+            if self._stated.slack_s or self._stated.kind != "bucket":  # a bucket that holds little takes no two at once
+                pace.next_at = due_at if self._stated.slack_s else now  # a burst is spent once, from the canaries on
 
     @property
     def allowed_per_s(self) -> float:

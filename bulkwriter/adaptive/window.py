@@ -32,6 +32,7 @@ HOLD_SHARE_FIRST: Final = 0.25  # one of eight clients of a bucket sees a fifth 
 COUNTED: Final = 30  # requests; fewer are a trickle and no window
 SHORTER: Final = 3.0  # a hold of a third is another limit's, met within the window
 USED: Final = 0.95  # of the requests tell the rate: one more or less must not reach back into the hold before
+MOST: Final = 0.75  # of a start, which grows, is in the last window; or it began before, and is longer
 STEPS: Final = 32
 KEPT: Final = 256
 USUAL_S: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600)
@@ -131,11 +132,11 @@ class Window:
 
     def _within(self, mark: Mark, taken: int, span_s: float, held_s: float, unsure_s: float) -> tuple[int, float]:
         """The count and length of the first window, which may have begun after the first request: where one usual
-        length alone is as long as the hold, and no longer than all, it is that one."""
+        length alone is as long as the hold, and no longer than all, and few went before it, it is that one."""
         usual = [s for s in USUAL_S if max(held_s - unsure_s, 2 * unsure_s) <= s <= span_s]
         before = [one for one in self._marks if one.at <= mark.at - unsure_s - usual[0]] if len(usual) == 1 else []
         count = taken - before[-1].taken if before else 0
-        return (count, float(usual[0])) if count > taken / 2 else (taken, span_s)
+        return (count, float(usual[0])) if count > MOST * taken else (taken, span_s)
 
     def _before(self, mark: Mark, span_s: float) -> int | None:
         """How many had been taken so long before."""

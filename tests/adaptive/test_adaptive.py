@@ -295,15 +295,6 @@ def test_nonsense_is_not_remembered(learnt: dict[str, object]) -> None:
 # ---- whatever the server does
 
 
-def test_canaries_are_the_first_of_what_goes_on() -> None:
-    """A bucket that holds one refuses two that go together, and each throttle costs a second."""
-    trace = drive(controller(), Server(Bucket(51, 1), latency_s=0.28, stated_s=1.0), 8.0)
-    resumed_at = trace.throttled[0] + 1.0
-    after = [at for at in trace.sent if resumed_at <= at <= resumed_at + 1.0]
-    assert len(after) > 10
-    assert min(b - a for a, b in itertools.pairwise(after)) > 0.8 / 51
-
-
 def test_a_cap_is_not_learnt_far_below_what_was_taken_at_a_time() -> None:
     """At its end a counter lets single requests through, and refuses whoever meets another."""
     for most, is_cap in ((20, True), (700, False)):

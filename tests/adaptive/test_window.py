@@ -46,6 +46,15 @@ def test_what_was_taken_before_the_first_window_began_is_not_of_it() -> None:
     assert (window.requests, window.usual_s) == (183, 10.0)
 
 
+def test_a_first_window_may_also_have_begun_before_the_first_request() -> None:
+    """Half went more than 2 s before its end, 3.1 s after the start: it is of 5 s."""
+    window = Window()
+    window.begin(Mark(0.0, 0))
+    window.passed(Mark(0.8, 100))
+    assert window.held(Mark(3.1, 205), Mark(0.0, 0), 1.3, 0.3)
+    assert window.requests == 205
+
+
 def test_no_more_is_believed_than_went_in_a_windows_length_before_a_throttle() -> None:
     window = found()
     window.passed(Mark(6.0, 400))
