@@ -31,9 +31,9 @@ from pyroaring import BitMap, BitMap64
 BEGIN: Final = 1 << 15
 """The first words go to the bitmap whatever they are.  That takes 4 MB at most, and a shuffled table shows itself."""
 PROBED: Final = 1 << 9
-TRUSTED: Final = PROBED << 5
-"""So many words follow what the probed ones have shown.  Chunks are of some 1,000, so 1 in 17 random words is in the
-bitmap: 7 bytes a word.
+TRUSTED: Final = PROBED << 6
+"""So many words follow what the probed ones have shown.  Chunks are of 2,000 in a fast run, so 1 in 17 random words is
+in the bitmap: 7 bytes a word.
 """
 SHARED: Final = 16
 """With fewer words a container the sparse form is the smaller one: 120 / 16 + 2 is 9.5 bytes a word."""
