@@ -1,12 +1,13 @@
 """Says in words what the server did, what this run does since, and which part of it holds the run back.  No decisions.
 
-    believes   the server answered 3 throttles in 10 min, the latest at a pace of 104/s 40 s ago; the pace is 98/s now
+    believes   the server asked for less 3 times in 10 min, last at a pace of 104/s 40 s ago; the pace is 98/s now
                ..., taken for a window of 10 s;  ..., in a crowd; 20 requests at a time may be sent now
                an earlier run ended at a pace of 98/s, 3 h ago
     held       the kinds and sentences of `Holding` below
 
-What the server allows is a guess, so it is not told: throttles may come by chance, or for reasons of others.  It reads
-no clock.  All it keeps is how many throttles came lately, in slots of `SLOT_S`: every throttle counts, even if it ended
+What the server allows is a guess, so it is not told: throttles may come by chance, or for reasons of others.  It "asks
+for less" by throttles and by 503s that state a wait, which may have been applied and are no throttles.  It reads no
+clock.  All it keeps is how many throttles came lately, in slots of `SLOT_S`: every throttle counts, even if it ended
 no epoch; and when and at which pace the last one of an epoch came.  The rest of a pause is told beside these words, not
 in them.
 """
@@ -64,8 +65,8 @@ STATED = Holding("pause", "the server asked for a pause")
 REFUSED = Holding("pause", "the server takes nothing; one request tries again")
 CANARY = Holding("pause", "one request tries whether the server takes more")
 TRIAL = Holding("busy", "the server says 503: whether less often when asked less is being tried")
-LIMIT = Holding("limit", "the pace that the server's throttles leave")
-CROWD = Holding("crowd", "how many requests at a time the server's throttles leave")
+LIMIT = Holding("limit", "the pace since the server asked for less")
+CROWD = Holding("crowd", "how many requests at a time may be sent since the server asked for less")
 QUEUE = Holding("queue", "how many requests the server works on at a time: more would wait there")
 IN_FLIGHT = Holding("in flight", "latency × in-flight")
 
@@ -87,15 +88,15 @@ def held(pace: Pace, crowd: Crowd, queue: Queueing, *, is_full: bool) -> Holding
 def believed(now: float, told: Told, memory: Memory, pace: Pace, limit: Limit, crowd: Crowd, queue: Queueing) -> str:
     """What the server did, and what this run does since."""
     throttles, at_once = told.throttles(now), int(min(crowd.limit, queue.limit))
-    answered = f"the server answered {throttles:,} throttle{'s' * (throttles != 1)} in 10 min"
+    asked = f"the server asked for less {'once' if throttles == 1 else f'{throttles:,} times'} in 10 min"
     if not throttles and memory.rate and pace.is_starting:
         return f"an earlier run ended at a pace of {per_s(memory.rate)}, {span(memory.age_s)} ago"
     if queue.is_found and not crowd.is_capped:
         slower = f"the server answers slower with more than {at_once:,} requests in flight"
-        return f"{slower}; {answered}" if throttles else slower
+        return f"{slower}; {asked}" if throttles else slower
     if pace.is_free or not told.per_s:
-        return answered if throttles else "the server has shown no limit"
-    latest = f"{answered}, the latest" if throttles else "the server's latest throttle came"
+        return asked if throttles else "the server has shown no limit"
+    latest = f"{asked}, last" if throttles else "the server last asked for less"
     latest = f"{latest} at a pace of {per_s(told.per_s)} {span(now - told.at)} ago"
     if crowd.is_capped:
         return f"{latest}, in a crowd; {at_once:,} request{'s' * (at_once != 1)} at a time may be sent now"

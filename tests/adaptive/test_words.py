@@ -17,9 +17,9 @@ def test_it_says_what_it_believes_and_what_holds_back() -> None:
     trace = drive(c, Server(Bucket(100, 10)), 0.35)
     assert c.holding(0.35, is_full=False).words.startswith("the start: ")
     drive(c, Server(Bucket(100, 10)), 30.0, trace)
-    latest = r"the latest at a pace of 1\d\d/s \d\.\d s ago; the pace is 1?\d\d/s now"
-    assert re.fullmatch(rf"the server answered \d+ throttles in 10 min, {latest}", c.explain(trace.now))
-    assert c.holding(trace.now, is_full=False) == ("limit", "the pace that the server's throttles leave")
+    latest = r"last at a pace of 1\d\d/s \d\.\d s ago; the pace is 1?\d\d/s now"
+    assert re.fullmatch(rf"the server asked for less \d+ times in 10 min, {latest}", c.explain(trace.now))
+    assert c.holding(trace.now, is_full=False) == ("limit", "the pace since the server asked for less")
     c.on_sent(trace.now + 1)
     c.on_throttle(trace.now + 1.02, trace.now + 1, 30.0)
     assert c.holding(trace.now + 2, is_full=False) == ("pause", "the server asked for a pause")
@@ -52,7 +52,7 @@ def test_it_says_what_an_earlier_run_found_until_it_knows_better() -> None:
     c.restore({"rate_per_s": 98.0}, 7_200.0)
     assert c.explain(0.0) == "an earlier run ended at a pace of 98/s, 2.0 h ago"
     trace = drive(c, Server(Bucket(50, 5)), 20.0)
-    assert c.explain(trace.now).startswith("the server answered ")
+    assert c.explain(trace.now).startswith("the server asked for less ")
 
 
 def test_many_throttles_are_counted_and_old_ones_forgotten() -> None:

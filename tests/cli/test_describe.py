@@ -31,7 +31,7 @@ BUSY = dataclasses.replace(
     is_total_exact=False,
     held_by="the server said too fast",
     holds_until_s=12.0,
-    believes="its latest throttle came 40 s ago; the pace is 98/s now",
+    believes="it asked for less 40 s ago; the pace is 98/s now",
 )
 
 
@@ -103,7 +103,7 @@ def test_a_plain_line_says_all_that_matters() -> None:
     assert line == (
         "1,234 of about 5,000 · 24% · created 1,200 · existing 20 · rejected 9 · failed 1 · in doubt 4 · "
         "612 creates/s · ETA 6.2 s · in flight 64/64 · throttled 12 · "
-        "its latest throttle came 40 s ago; the pace is 98/s now · held back: the server said too fast, 12 s more"
+        "it asked for less 40 s ago; the pace is 98/s now · held back: the server said too fast, 12 s more"
     )
 
 

@@ -48,13 +48,13 @@ async def plenty() -> AsyncIterator[Pair]:
 
 
 SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "limit": ({"limits": [BUCKET]}, {"rate": 5_000.0}, "the pace that the server's throttles leave"),
+    "limit": ({"limits": [BUCKET]}, {"rate": 5_000.0}, "the pace since the server asked for less"),
     "ceiling": ({}, {"rate": 30.0}, "the ceiling, rate=30/s"),
     "quota": ({}, {"quota": ("write:1800/min",)}, "quota write:1800/min"),
     "crowd": (
         {"limits": [{**BUCKET, "kind": "concurrency", "count": 3}]},
         {},
-        "how many requests at a time the server",
+        "how many requests at a time may be sent since the server",
     ),
     "in flight": ({"latency_s": 0.2}, {"in_flight": 4}, "latency × in-flight: 4 requests of about 0.2"),
     "pause": ({"limits": [{"kind": "window", "count": 50, "window_s": 60}]}, {}, "the server asked for a pause"),
