@@ -191,7 +191,7 @@ class Eta:
     def seconds(self, ahead: WorkAhead, now: float) -> float | None:
         """How many more seconds the run takes; None if nobody can know."""
         is_held = self.note(ahead.rate_per_s, ahead.held, now)
-        if ahead.held in UNKNOWN:
+        if ahead.held in UNKNOWN or (ahead.doubts and self.rate_per_s == math.inf):  # nobody knows how fast those go
             return None
         doubts_s = ahead.doubts_s + ahead.doubts / self.rate_per_s
         if ahead.writes <= 0:  # how long it takes to read the rows that exist, nobody knows

@@ -278,8 +278,8 @@ class IdentityHints(NamedTuple):
 
 
 OTHER_FILE: Final = IdentityHints(
-    "name that --base-url and --account again, or another file with --journal; add --after-loss to a new one where "
-    "another run may just have written the same pairs there",
+    "name that --base-url and --account again; a run elsewhere needs another file with --journal, and --after-loss "
+    "where another run may just have written the same pairs there",
     "the command that began it goes on with it; for other records name another file with --journal",
     "name the same --lesson-column and --member-column again, or another file with --journal",
 )

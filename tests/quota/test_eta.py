@@ -122,6 +122,13 @@ def test_doubts_that_wait_55_s_more_mean_55_s_more_at_least() -> None:
     assert eta.seconds(WorkAhead(writes=0, rate_per_s=4.0), 60.0) == 0.0
 
 
+def test_doubts_that_may_be_sent_at_a_rate_that_nobody_knows_have_no_end_yet() -> None:
+    killed = WorkAhead(writes=0, rate_per_s=0.0, held="doubts", doubts_s=0.3, doubts=260)
+    assert Eta(None).seconds(killed, 0.0) is None
+    assert Eta(None).seconds(killed._replace(doubts=0), 0.0) == 0.3, "these were sent: a look is all they need"
+    assert Eta(None, Ceiling(10.0)).seconds(killed, 0.0) == pytest.approx(26.5, rel=0.01)
+
+
 def test_a_pause_is_waited_for_and_its_silence_is_no_rate() -> None:
     eta = Eta(None)
     for at in range(int(STEADY_S) + 3):
