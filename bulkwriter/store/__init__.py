@@ -8,7 +8,8 @@
                     pruned          how many rows of single pairs were dropped
                     bounds          the checks that a file must pass before anything in it is believed
                     history         the run minute by minute, and the steps of records with trouble
-                    seal            what a large file was at its last close, so that it need not be checked again
+                    seal, wal       what a large file was at its last checkpoint, so that it need not be checked again;
+                                    which rows came later
                     journal_rows, journal_reader    reading, also by another process
                     claims          pairs that another run has sent or will send, read from its journal
                     journal_writer  the same for asyncio: a thread, and commits in groups

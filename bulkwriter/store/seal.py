@@ -1,118 +1,152 @@
-"""The seal of a large journal: a note of what its file was when a writer closed it, so that the next one need not check
+"""The seal of a large journal: a note of what its file was when a writer left it, so that the next one need not check
 each row again.
 
-    FILE.seal    one line of JSON, then the states of all rows, compressed (zlib)
+    FILE.seal    one line of JSON
         version   of this format
-        sha256    of FILE, without a -wal
+        sha256    of FILE, without its -wal
         bytes     length of FILE
-        rows      rows of the source; `singles`: those given one by one
-        pruned    see `pruned.Pruned`
         openings  how many writers in a row have believed a seal
+
+SQLite changes FILE at a checkpoint alone.  So the seal is made after each of them (`LiveSeal`), and at the close.
+After a kill FILE is what was sealed, unless the kill came in or just after a checkpoint, and what came later is in the
+-wal.  Then only the rows there are checked (`wal`); SQLite has check sums for the rest of it.
 
 A file with the bytes of its seal is what the last writer left, to the last bit: a check of rows (`bounds`) never shows
 so much.  What it cannot show is damage from the time when that writer had the file open.  So every `MOST_OPENINGS`-th
 opening checks all rows, as each reading command does.  A seal that is missing, torn, of other bytes or of another
-version only costs that check.  Whoever copies a journal may leave it behind.
+version only costs that check.  So it may be written at any moment, whatever happens to FILE meanwhile.  Whoever copies
+a journal may leave it behind.
 
-Cost at 10^6 rows of 31 bytes: 0.03 s of CPU to open and to close, where the check takes 0.6 s.  Below `LEAST_ROWS` the
-check is not felt, and no seal is made.
+Cost at 10^6 rows of 31 bytes: 0.03 s of CPU, where the check takes 0.6 s.  Below `LEAST_ROWS` the check is not felt,
+and no seal is made.
 
-Invariant: SQLite has the file closed when it is read here, since closing a second descriptor would drop SQLite's lock
-(fcntl(2)).  The caller holds the journal's own lock.
+Invariant: to close any descriptor of FILE drops SQLite's locks on it (fcntl(2)).  So FILE is opened here only while
+SQLite has it closed, or by `LiveSeal`, which outlives the connection.  The caller holds the journal's own lock.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
-import zlib
+import threading
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..model import SINGLE_SEQ
+from ..errors import BulkwriterError
+from ..threads import started
 from .private import FILE_MODE
-from .pruned import Pruned
-from .states import HOLE, StateColumn
+from .wal import Ranges, rows_in
 
-VERSION: Final = 1
+VERSION: Final = 2
 LEAST_ROWS: Final = 50_000
 """The check of so many rows takes 30 ms."""
 MOST_BYTES: Final = 2 << 30
 """About 7 * 10^7 rows.  To read more would keep the end of a writer for seconds."""
+MOST_LIVE_BYTES: Final = 64 << 20
+"""About 2 * 10^6 rows.  To read more after each checkpoint, of 4 MB, would cost more than 1% of a fast run's CPU."""
 MOST_OPENINGS: Final = 20
 LINE_BYTES: Final = 1_024
-ROWS_MAX: Final = 1 << 40
+BYTES_MAX: Final = 1 << 48
 
 
 class Seal(NamedTuple):
-    """What a journal was, and the state of each of its rows."""
+    """What the file of a journal was, and which rows its -wal may have changed since."""
 
     sha256: str
     file_bytes: int
-    states: StateColumn
     openings: int
+    mtime_ns: int
+    changed: Ranges
 
 
 def read_seal(file: Path) -> Seal | None:
-    """The seal of a journal that is as its last writer left it, or None."""
+    """The seal of a journal whose file is as it was sealed, or None."""
     try:
-        seal = _parsed(_path(file).read_bytes())
-        wal = file.with_name(file.name + "-wal")
-        if seal is None or seal.openings >= MOST_OPENINGS or (wal.exists() and wal.stat().st_size):
+        noted = json.loads(_path(file).read_bytes()[:LINE_BYTES])
+        sha256, file_bytes, openings = (noted[key] for key in ("sha256", "bytes", "openings"))
+        are_whole = all(type(number) is int and 0 <= number <= BYTES_MAX for number in (file_bytes, openings))
+        if noted["version"] != VERSION or not are_whole or openings >= MOST_OPENINGS:
             return None
-        is_same = file.stat().st_size == seal.file_bytes and _sha256(file) == seal.sha256
-    except (OSError, ValueError, KeyError, TypeError, zlib.error):
+        found = file.stat()
+        if found.st_size != file_bytes or _sha256(file) != sha256:
+            return None
+        return Seal(sha256, file_bytes, openings, found.st_mtime_ns, rows_in(file.with_name(file.name + "-wal")))
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return seal if is_same else None
 
 
-def write_seal(file: Path, states: StateColumn, openings: int) -> None:
-    """Seal a journal that SQLite has closed without a -wal.  What fails is left: the next opening checks all rows."""
-    path = _path(file)
-    size = states.rows + states.next_single_seq - SINGLE_SEQ
+def note_opening(file: Path, seal: Seal) -> None:
+    """One more writer has believed this seal."""
     with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
+        _write(file, seal.sha256, seal.file_bytes, seal.openings + 1)
+
+
+def write_seal(file: Path, rows: int, openings: int) -> None:
+    """Seal a journal that SQLite has closed without a -wal.  What fails is left: the next opening checks all rows."""
+    with contextlib.suppress(OSError):
+        _path(file).unlink(missing_ok=True)
         wal = file.with_name(file.name + "-wal")
         file_bytes = file.stat().st_size
-        if size < LEAST_ROWS or file_bytes > MOST_BYTES or (wal.exists() and wal.stat().st_size):
-            return
-        source, singles = states.slice(0, states.rows), states.slice(SINGLE_SEQ, size - states.rows)
-        line = json.dumps(
-            {
-                "version": VERSION, "sha256": _sha256(file), "bytes": file_bytes, "rows": len(source),
-                "singles": len(singles), "openings": openings, "pruned": states.pruned,
-            }
-        )  # fmt: skip
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
-        with os.fdopen(fd, "wb") as out:
-            out.write(f"{line}\n".encode() + zlib.compress(source + singles, 1))
+        if rows >= LEAST_ROWS and file_bytes <= MOST_BYTES and not (wal.exists() and wal.stat().st_size):
+            _write(file, _sha256(file), file_bytes, openings)
 
 
-def _parsed(raw: bytes) -> Seal | None:
-    line, _, packed = raw.partition(b"\n")
-    noted = json.loads(line[:LINE_BYTES])
-    rows, singles, file_bytes, openings = (noted[key] for key in ("rows", "singles", "bytes", "openings"))
-    are_whole = all(type(number) is int and 0 <= number <= ROWS_MAX for number in (rows, singles, file_bytes, openings))
-    if noted["version"] != VERSION or not are_whole:
-        return None
-    unpacking = zlib.decompressobj()
-    unpacked = unpacking.decompress(packed, rows + singles + 1)
-    if len(unpacked) != rows + singles or not unpacking.eof:  # at its end the check sum is right, or zlib raises
-        return None
-    pruned = Pruned(*noted["pruned"])
-    states = StateColumn(pruned)
-    states.extend(0, unpacked[:rows])
-    states.extend(SINGLE_SEQ, unpacked[rows:])
-    if unpacked.count(HOLE) != pruned.rows or min(pruned[1:]) < 0:
-        return None
-    return Seal(noted["sha256"], file_bytes, states, openings)
+class LiveSeal:
+    """Seals a file that SQLite has open whenever a checkpoint has changed it, in a thread.
+
+    `sealed_ns`: when the file changed that has a seal now, or 0.
+    """
+
+    def __init__(self, file: Path, openings: int, sealed_ns: int) -> None:
+        self._file, self._openings, self._sealed_ns = file, openings, sealed_ns
+        self._fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        self._thread: threading.Thread | None = None
+
+    def look(self) -> None:
+        """After a commit: seal the file if it has changed, unless that is under way."""
+        now = os.fstat(self._fd)
+        is_changed = now.st_mtime_ns != self._sealed_ns and now.st_size <= MOST_LIVE_BYTES
+        if is_changed and not (self._thread and self._thread.is_alive()):
+            self._sealed_ns = now.st_mtime_ns
+            with contextlib.suppress(BulkwriterError):  # no room for a thread
+                self._thread = started(self._seal, name="seal")
+
+    def wait(self) -> None:
+        """Until no seal is under way."""
+        if self._thread:
+            self._thread.join()
+
+    def close(self) -> None:
+        """SQLite has closed the file."""
+        self.wait()
+        os.close(self._fd)
+
+    def _seal(self) -> None:
+        with contextlib.suppress(OSError), open(self._fd, "rb", buffering=0, closefd=False) as opened:
+            opened.seek(0)
+            sha256 = _digest(opened)
+            _write(self._file, sha256, opened.tell(), self._openings)
+
+
+def _write(file: Path, sha256: str, file_bytes: int, openings: int) -> None:
+    path = _path(file)
+    path.unlink(missing_ok=True)
+    line = json.dumps({"version": VERSION, "sha256": sha256, "bytes": file_bytes, "openings": openings})
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+    with os.fdopen(fd, "wb") as out:
+        out.write(f"{line}\n".encode())
 
 
 def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    with file.open("rb", buffering=0) as opened:
+        return _digest(opened)
+
+
+def _digest(opened: io.FileIO) -> str:
+    return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _path(file: Path) -> Path:

@@ -1,0 +1,83 @@
+"""Which rows a -wal may have changed: all that lie between the first and the last row of any leaf page in it.
+
+    -wal      32 bytes, with the size of a page at 8 and two salts at 16; then frames
+    frame     24 bytes, with the salts at 8; then a page
+    page      a leaf of a table begins with 13; at 3 the number of its cells, from 8 on where each of them begins
+    cell      how long the row is, and its seq, as varints; then the row
+
+A frame with other salts is of an earlier use of the file, and there SQLite stops as well.  Check sums are left to
+SQLite.  Where it uses fewer frames, too many rows are named here, never too few.  Tables of other rows have leaves as
+well, so some rows are named for nothing.
+
+Not here: what is checked of these rows (`bounds`).  Source: sqlite.org/fileformat2.html, 1.6 and 4.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+HEADER_BYTES: Final = 32
+FRAME_BYTES: Final = 24
+LEAF: Final = 13
+PAGE_BYTES: Final = frozenset(1 << bits for bits in range(9, 17))
+MOST_BYTES: Final = 64 << 20
+"""A reader has kept SQLite from its checkpoints for long.  To check all rows is simpler then."""
+
+Ranges = list[tuple[int, int]]
+
+
+def rows_in(wal: Path) -> Ranges:
+    """Ranges of seqs, both ends included, ascending and apart.  Raises `ValueError` where the file does not tell."""
+    raw = wal.read_bytes() if wal.exists() and wal.stat().st_size <= MOST_BYTES else b""
+    if not raw and wal.exists() and wal.stat().st_size:
+        raise ValueError("the -wal is too large")
+    if len(raw) <= HEADER_BYTES:
+        return []
+    page_bytes, salts = int.from_bytes(raw[8:12]), raw[16:24]
+    if page_bytes not in PAGE_BYTES:
+        raise ValueError("the -wal has no pages")
+    found: Ranges = []
+    step = FRAME_BYTES + page_bytes
+    for at in range(HEADER_BYTES, len(raw) - step + 1, step):
+        if raw[at + 8 : at + 16] != salts:
+            break
+        found += _rows_of(raw[at + FRAME_BYTES : at + step])
+    return _together(found)
+
+
+def _rows_of(page: bytes) -> Ranges:
+    cells = int.from_bytes(page[3:5])
+    if page[0] != LEAF or not cells:
+        return []
+    return [(_seq_of(page, 0), _seq_of(page, cells - 1))]
+
+
+def _seq_of(page: bytes, cell: int) -> int:
+    at = int.from_bytes(page[8 + 2 * cell : 10 + 2 * cell])
+    try:
+        if at > 8:
+            return _varint(page, _varint(page, at)[1])[0]
+    except IndexError:
+        pass
+    raise ValueError("a page of the -wal is none")
+
+
+def _varint(page: bytes, at: int) -> tuple[int, int]:
+    """A number, and where it ends."""
+    value = 0
+    for i in range(at, at + 8):
+        value = value << 7 | page[i] & 127
+        if page[i] < 128:
+            return value, i + 1
+    return value << 8 | page[at + 8], at + 9
+
+
+def _together(ranges: Ranges) -> Ranges:
+    merged: Ranges = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = merged[-1][0], max(last, merged[-1][1])
+        else:
+            merged.append((first, last))
+    return merged
