@@ -34,7 +34,7 @@ import orjson
 from ..model import ID_MAX, SINGLE_SEQ, State
 from .pruned import Pruned, pruned_of
 from .states import HOLE, SCAN_ROWS, StateColumn
-from .wal import Ranges
+from .wal import SeqRanges
 
 ATTEMPTS_MAX: Final = 10**9
 """Far more than any number of starts can use."""
@@ -98,7 +98,7 @@ _FROM_DIGITS: Final = bytes(c - 48 if 48 <= c <= 57 else 255 for c in range(256)
 _OF_EVERY_JOURNAL: Final = ("base_url", "account", "columns", "created_at")
 
 
-def believed(db: sqlite3.Connection, changed: Ranges | None = None, created: list[str] | None = None) -> StateColumn:
+def believed(db: sqlite3.Connection, changed: SeqRanges | None = None, created: list[str] | None = None) -> StateColumn:
     """Check the whole file, and return the state of every row.
 
     `changed`: the file has its seal, so only the rows of these ranges are checked.  `created` then gets the record ids

@@ -38,7 +38,7 @@ from typing import Final, NamedTuple
 from ..errors import BulkwriterError
 from ..threads import started
 from .private import FILE_MODE
-from .wal import Ranges, rows_in
+from .wal import SeqRanges, rows_in
 
 VERSION: Final = 2
 LEAST_ROWS: Final = 50_000
@@ -59,7 +59,7 @@ class Seal(NamedTuple):
     file_bytes: int
     openings: int
     mtime_ns: int
-    changed: Ranges
+    changed: SeqRanges
 
 
 def read_seal(file: Path) -> Seal | None:

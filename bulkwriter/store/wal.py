@@ -24,10 +24,10 @@ PAGE_BYTES: Final = frozenset(1 << bits for bits in range(9, 17))
 MOST_BYTES: Final = 64 << 20
 """A reader has kept SQLite from its checkpoints for long.  To check all rows is simpler then."""
 
-Ranges = list[tuple[int, int]]
+SeqRanges = list[tuple[int, int]]
 
 
-def rows_in(wal: Path) -> Ranges:
+def rows_in(wal: Path) -> SeqRanges:
     """Ranges of seqs, both ends included, ascending and apart.  Raises `ValueError` where the file does not tell."""
     raw = wal.read_bytes() if wal.exists() and wal.stat().st_size <= MOST_BYTES else b""
     if not raw and wal.exists() and wal.stat().st_size:
@@ -37,7 +37,7 @@ def rows_in(wal: Path) -> Ranges:
     page_bytes, salts = int.from_bytes(raw[8:12]), raw[16:24]
     if page_bytes not in PAGE_BYTES:
         raise ValueError("the -wal has no pages")
-    found: Ranges = []
+    found: SeqRanges = []
     step = FRAME_BYTES + page_bytes
     for at in range(HEADER_BYTES, len(raw) - step + 1, step):
         if raw[at + 8 : at + 16] != salts:
@@ -46,7 +46,7 @@ def rows_in(wal: Path) -> Ranges:
     return _together(found)
 
 
-def _rows_of(page: bytes) -> Ranges:
+def _rows_of(page: bytes) -> SeqRanges:
     cells = int.from_bytes(page[3:5])
     if page[0] != LEAF or not cells:
         return []
@@ -73,8 +73,8 @@ def _varint(page: bytes, at: int) -> tuple[int, int]:
     return value << 8 | page[at + 8], at + 9
 
 
-def _together(ranges: Ranges) -> Ranges:
-    merged: Ranges = []
+def _together(ranges: SeqRanges) -> SeqRanges:
+    merged: SeqRanges = []
     for first, last in sorted(ranges):
         if merged and first <= merged[-1][1] + 1:
             merged[-1] = merged[-1][0], max(last, merged[-1][1])
