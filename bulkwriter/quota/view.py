@@ -100,7 +100,7 @@ def waited_for(quotas: Quotas, kind: str) -> QuotaWindow | None:
         return refused.window
     boot, one = quotas.boot(), quotas.classes[kind]
     at = one.units.opens_at(boot)  # infinity: nothing is left; it comes with an answer, or once a request has ended
-    is_coming = at < math.inf or one.units.next_at > boot or one.units.on_way or quotas.latest is not None
+    is_coming = at < math.inf or one.units.next_at > boot or one.units.on_way or quotas.exchanges.is_asking
     if at <= boot or not is_coming:
         return None
     short = [window for window in concerned(quotas.windows, kind) if is_short(window)]

@@ -23,7 +23,6 @@ UNEVEN = "uneven way, holds 1"
 KNOWN: dict[str, set[str]] = {
     "503 above 20, 1 s stated": {"converged_s"},
     "10/s": {"converged_s"},
-    "counter, whole seconds": {"steady"},
     "uneven way, holds 1": {"converged_s", "steady", "throttled", "total"},
     "limit falls tenfold": {"dropped"},
     "a second one joins": {"jain"},
