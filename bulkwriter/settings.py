@@ -150,7 +150,7 @@ class Settings:
     max_attempts: int = bound(5, "attempts", 1, 1_000, "how often a pair is sent before it counts as failed")
     give_up_after_s: float = bound(3_600.0, "s", 0.01, 10**9, "stop with exit 75 when the server was gone for this long")
     most_outstanding: int = bound(10_000, "answers", 1, 10**7, "most answers owed to callers of single writes; above it write and write_many wait in order, and submit raises Backlogged; each takes up to 1.5 kB")
-    patience_s: float | None = bound(None, "s", 0, 10**9, "how long a single write without a timeout of its own waits for a writer that is not well; None: as long as give_up_after_s")
+    patience_s: float | None = bound(None, "s", 0, 10**9, "how long a single write without a timeout of its own waits for a writer that is not well, or for another writer that has its pair; None: as long as give_up_after_s")
     max_same_rejections: int = bound(50, "replies", 1, 10**9, "stop with exit 4 after the same rejection this many times in a row, since that means a wrong setting")
     stop_rejected: float = bound(0.5, "share", 0.01, 1, "stop with exit 4 when the same rejection makes up this share of the last 200 replies (100 at least), or any rejections make up 95%; 1 never stops")
     clocks: Clocks | None = choice(None, "clocks in place of this machine's, such as the `bulkwriter_clock` of our pytest plugin, whose `advance` ends waits")
@@ -183,7 +183,7 @@ class Settings:
 
     @property
     def longest_patience_s(self) -> float:
-        """How long a single write waits for a writer that is not well."""
+        """How long a single write waits for a writer that is not well, or for another one that has its pair."""
         return self.give_up_after_s if self.patience_s is None else self.patience_s
 
     @property
