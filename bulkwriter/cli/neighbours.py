@@ -20,7 +20,6 @@ import dataclasses
 import shlex
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AnotherRun, BulkwriterError, Exit
@@ -52,23 +51,10 @@ class Neighbours:
         cls, stderr: Stderr, source: str, settings: Settings, *, is_forced: bool, entity: str = ""
     ) -> Neighbours | None:
         """None where there is no place for a registry."""
-        from ..quota.ledger import ledger_path
-        from ..run.registry import Entry, Registry
+        from ..run.registry import begun_by
 
-        if not isinstance(settings.journal, Path):
-            return None  # a part in a database has one writer by itself
-        try:
-            registry = Registry(ledger_path(settings.ledger))
-        except BulkwriterError:
-            return None
-        entry = Entry.begun(
-            base_url=settings.base_url,
-            account=settings.account,
-            source=source,
-            journal=settings.journal,
-            entity=entity,
-        )
-        return cls(stderr, registry, entry, source=source, is_forced=is_forced)
+        found = begun_by(settings, source=source, entity=entity)
+        return cls(stderr, *found, source=source, is_forced=is_forced) if found else None
 
     def watching(self, source: Any) -> Any:
         """The source, with each batch shown to us before it is handed on."""

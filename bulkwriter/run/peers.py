@@ -37,14 +37,13 @@ import anyio
 
 from ..core.dedupe import PairSet
 from ..entities import ORIGINAL
-from ..errors import BulkwriterError, JournalError
+from ..errors import JournalError
 from ..events import Event, Note
 from ..listing.existing import FRESHEN_S
 from ..model import State, Summary
-from ..quota.ledger import ledger_path
 from ..settings import Settings
 from ..store.claims import START, claims_of, pairs_from
-from .registry import Entry, Registry
+from .registry import Entry, Registry, begun_by
 
 KEPT_S: Final = 2 * FRESHEN_S
 TICK_S: Final = 0.02
@@ -137,21 +136,9 @@ class Peers:
         cls, settings: Settings, *, entity: str, tell: Callable[[Event], None], is_forced: bool = False
     ) -> Peers | None:
         """None for a writer without a journal file, and where there is no place for a registry."""
-        if not isinstance(settings.journal, Path):
-            return None
-        try:
-            registry = Registry(ledger_path(settings.ledger))
-        except BulkwriterError:
-            return None
-        entry = Entry.begun(
-            base_url=settings.base_url,
-            account=settings.account,
-            source="",
-            journal=settings.journal,
-            entity="" if entity == ORIGINAL else entity,
-        )
+        found = begun_by(settings, source="", entity="" if entity == ORIGINAL else entity)
         kept_s = math.inf if settings.existing == "skip" else KEPT_S
-        return cls(registry, entry, tell=tell, kept_s=kept_s, is_forced=is_forced)
+        return cls(*found, tell=tell, kept_s=kept_s, is_forced=is_forced) if found else None
 
     def begin(self) -> None:
         """Let others know of this writer, before its first intent and while it holds the lock of its journal."""

@@ -30,13 +30,17 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import JournalError
+from ..errors import BulkwriterError, JournalError
+from ..quota.ledger import ledger_path
 from ..store.boot import boot_id
 from ..store.lock import holder, try_flock
 from ..store.private import FILE_MODE, make_folder
 from ..store.schema import normal_url
+
+if TYPE_CHECKING:
+    from ..settings import Settings
 
 ROWS: Final = 100
 FILES_MAX: Final = 300
@@ -223,3 +227,21 @@ def server_of(entry: Entry) -> str:
 def digest(text: str) -> str:
     """A digest of 48 bits.  Among a few hundred thousand pairs two collide once in a thousand times."""
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:12]
+
+
+def begun_by(settings: Settings, *, source: str, entity: str = "") -> tuple[Registry, Entry] | None:
+    """The registry, and the entry of a writer with these settings that begins now.
+
+    None without a journal file, since a part in a database has one writer by itself, and where there is no place for a
+    registry.
+    """
+    if not isinstance(settings.journal, Path):
+        return None
+    try:
+        registry = Registry(ledger_path(settings.ledger))
+    except BulkwriterError:
+        return None
+    entry = Entry.begun(
+        base_url=settings.base_url, account=settings.account, source=source, journal=settings.journal, entity=entity
+    )
+    return registry, entry
