@@ -44,12 +44,6 @@ LONGEST_PAUSE_S: Final = 0.05
 """Above 10,000 pairs/s groups grow until the pause is 50 ms.  A commit takes 0.3 ms of CPU beside its rows: groups of
 1,000 instead of 500 save 0.1 to 0.4 µs a pair.  A kill then leaves the pairs of 50 ms in doubt instead of 20.
 """
-UNEVEN: Final = 0.4
-GOLDEN: Final = 0.618034
-"""Up to this share is taken off a pause of a fast run, each time another.  Where one core has to do all, a commit holds
-up the replies that come meanwhile.  If commits kept step with the round trip, they would hold up the same pairs again
-and again: at 50 ms both, reckoned at 10,000 pairs/s, 2.2% of the rate instead of 0.4%.
-"""
 WORTH_IT: Final = 1.5
 """A commit is made early when so many times as many pairs wait for the disk as are ready or in flight.  A lower value
 makes more commits, a higher one lets lanes fall idle: at 100 callers this is at most 33 commits for 1,000 pairs.
@@ -82,7 +76,7 @@ class Committer:
         """Rows by state when the run began."""
         self._task: asyncio.Task[None] | None = None
         self._flushing = anyio.Lock()
-        self._rows_committed = self._entered = self._commits = 0
+        self._rows_committed = self._entered = 0
 
     def start(self) -> None:
         """Commit groups from now on."""
@@ -94,8 +88,7 @@ class Committer:
             await self._run.until(lambda: self._pairs.has_rows or self.entrance.waiting() > 0)
             count = await self._commit()
             self._after_commit()
-            self._commits += 1
-            with anyio.move_on_after(pause_s(count, self._commits)):
+            with anyio.move_on_after(pause_s(count)):
                 await self._run.until(self._is_worth_it)
 
     def _is_worth_it(self) -> bool:
@@ -157,13 +150,9 @@ class Committer:
         return len(rows) + len(group or ())
 
 
-def pause_s(rows: int, commits: int = 0) -> float:
-    """The longest wait after a commit of so many rows: 0.5 ms for 1, 20 ms from 40 on, 30 to 50 ms from 500 on.
-
-    Which of these depends on the number of commits before.
-    """
-    share = 1.0 - UNEVEN * (commits * GOLDEN % 1.0)
-    return max(min(USUAL_PAUSE_S, rows * PAUSE_S_PER_ROW), min(LONGEST_PAUSE_S, rows * FAST_PAUSE_S_PER_ROW) * share)
+def pause_s(rows: int) -> float:
+    """The longest wait after a commit of so many rows: 0.5 ms for 1, 20 ms from 40 on, 50 ms from 500 on."""
+    return max(min(USUAL_PAUSE_S, rows * PAUSE_S_PER_ROW), min(LONGEST_PAUSE_S, rows * FAST_PAUSE_S_PER_ROW))
 
 
 def commit_group(journal: Journal, *, finder: RowFinder, rows: list[SettleRow], group: Entering) -> Entered:
