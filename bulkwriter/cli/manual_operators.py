@@ -218,6 +218,9 @@ When something happens: what it means, what to do
   exit 5, held by pid N
       Another process uses this journal: bulkwriter status JOURNAL shows it.
       Wait for it, or stop it with kill N.  Never delete the .lock file.
+  exit 5, a writer at work has pairs of this source
+      A run or service of yours sends the same pairs.  Give the same command
+      again: it finds what that one has written.
   exit 5, the journal is damaged, or the disk is full or failing
       Make room on the disk.  For a damaged file, move it away and add
       --after-loss (help journal).

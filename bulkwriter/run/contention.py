@@ -4,6 +4,9 @@
     the other may send it          `pending` again.  A source ends (exit 5).  A single pair waits and is tried again;
                                    its callers get `TryLater` after `patience_s`
 
+Most claims are settled within a second.  So a source first waits, for `SOURCE_S` at most, until no writer at work has
+claimed any of its next pairs.
+
 Two writers may see each other's intents at the same moment.  Then both give way, and wait for a time of their own, by
 chance.  So one of them is first, and the other finds its intent or its record.
 
@@ -32,6 +35,8 @@ from .single import Single
 
 AGAIN_S, MOST_AGAIN_S = 0.1, 5.0
 """Shortest and longest wait before a pair is tried again that another writer had.  Most are created within a second."""
+SOURCE_S: Final = 30.0
+"""A source waits no longer: another writer may keep its claims for days, until a quota lets them go."""
 NOBODY: Final[Mapping[tuple[int, int], Met]] = MappingProxyType({})
 
 
@@ -62,6 +67,18 @@ class Contention:
         if not self._peers or not intents or not self._peers.are_there():
             return NOBODY
         return await self._peers.met([intent.pair for intent in intents], above=self._known.first_listed)
+
+    async def outwait(self, intents: Sequence[Intent]) -> None:
+        """Wait until no writer at work has claimed any of these pairs of a source, which have no intents yet."""
+        if self._peers and self._peers.is_forced:
+            return
+        clocks, pause_s = self._run.clocks, AGAIN_S
+        until = clocks.clock() + SOURCE_S
+        while any(met.is_at_work and met.record_id is None for met in (await self.met(intents)).values()):
+            if clocks.clock() >= until:
+                return
+            await clocks.sleep(self._rng.uniform(0.5, 1.0) * pause_s)
+            pause_s = min(2 * pause_s, MOST_AGAIN_S)
 
     def of_source(self, intents: Sequence[Intent], met: Mapping[tuple[int, int], Met]) -> None:
         """Give way with pairs that the source has just made ready.  It ends if another writer may send one."""

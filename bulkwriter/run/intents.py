@@ -165,10 +165,12 @@ class Intents:
         """Make rows, and make the intents among them ready.  Return the seqs of rows that became duplicates, since
         their pairs had just been given one by one.
         """
+        await self.contention.outwait(intents)
         return await self._commit(self._commit_new(rows, intents, there))
 
     async def commit_again(self, intents: list[Intent], expected: list[int], there: There) -> None:
         """Make stored rows intents again, or `existing`, unless somebody else has claimed them meanwhile."""
+        await self.contention.outwait(intents)
         await self._commit(self._commit_again(intents, expected, there))
 
     async def _commit(self, step: Coroutine[Any, Any, T]) -> T:

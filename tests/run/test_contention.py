@@ -141,6 +141,26 @@ def held(until: float, **settings: Any) -> Stage:
     return here
 
 
+def test_a_source_waits_for_what_another_writer_has_just_claimed() -> None:
+    async def act(writer: BulkWriter) -> None:
+        assert (await writer.write_all(PAIRS)).counts.created == len(PAIRS)
+
+    here = held(2.0)
+    here.run(act)
+    assert 2.0 < here.process.now < 10.0
+
+
+def test_a_source_waits_no_longer_than_half_a_minute_for_another_writer() -> None:
+    async def act(writer: BulkWriter) -> None:
+        with pytest.raises(AnotherRun, match=r"at work has pairs.*other\.journal"):
+            await writer.write_all(PAIRS)
+        assert here.watch.attempts == 0
+
+    here = held(1e9)
+    here.run(act)
+    assert 30.0 < here.process.now < 45.0
+
+
 def test_who_waits_for_another_writer_is_answered_when_that_has_not_sent_it() -> None:
     async def act(writer: BulkWriter) -> Outcome:
         return await writer.write(PAIR)
