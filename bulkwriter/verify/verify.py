@@ -12,8 +12,8 @@
 
 It only reads.  A list that failed or is not whole is made again and never believed (`lists.scan`,
 `retry_until_deadline`).  Never more than twice the pages of the whole table in step 1: with L first ids and T pages of
-table, L lists are at most L + T pages, and they are chosen only where L < T.  Memory: three bitmaps of pairs, and ids
-of at most `MOST_DOUBLED` pairs.
+table, L lists are at most L + T pages, and they are chosen only where L < T.  Memory: three bitmaps of pairs, one of
+record ids, and the ids of at most `MOST_DOUBLED` pairs.
 
 Others who write meanwhile, and a run at work, are not held off: what they add after the expected pairs were read counts
 as strangers, or not at all.
@@ -27,7 +27,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import Final
 
-from ..core.dedupe import PairSet
+from ..core.dedupe import IdSet, PairSet
 from ..listing.coverage import Coverage, FiltersOf, table_pages
 from ..listing.lists import Filters, GetPage, scan
 from ..listing.retry_until_deadline import RetryUntilDeadline
@@ -77,7 +77,7 @@ class Findings:
 
 
 class Verification:
-    """One check of what is expected.  `calls` and `records` tell how far it is."""
+    """One check of what is expected.  `calls` and `records`, the different ones listed, tell how far it is."""
 
     def __init__(
         self,
@@ -100,7 +100,11 @@ class Verification:
         self._find_by_ids = find_by_ids
         self._observed = ObservedPairs(expected)
         self.calls = 0
-        self.records = 0
+        self._listed = IdSet()
+
+    @property
+    def records(self) -> int:
+        return len(self._listed)
 
     async def run(self) -> Findings:
         """List, look again at what is not as it should be, and return what was found."""
@@ -134,7 +138,7 @@ class Verification:
     async def _page(self, filters: Filters, number: int) -> ListPage:
         page = await self._retry(partial(self._get_page, filters, number))  # one that fails costs no other page
         self.calls += 1
-        self.records += len(page.records)
+        self._listed.add_all([record_id for record_id, _ in page.records])
         return page
 
     async def _list_all(self) -> None:

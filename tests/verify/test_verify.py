@@ -51,19 +51,27 @@ def verify(
     loop = VirtualLoop()
 
     async def process() -> Findings:
-        session = session_with(server, loop)
-        verification = Verification(
-            expected,
-            get_page=session.get_page,
-            filters_of=session.entity.filters,
-            retry=session.retry,
-            list_lag_s=SETTINGS.list_lag_s,
-            sleep=session.stop.sleep,
-            find_by_ids=find_by_ids,
-        )
-        return await verification.run()
+        return await verification_of(server, expected, loop, find_by_ids).run()
 
     return loop.run(process()), loop.time()
+
+
+def verification_of(
+    server: ModelApi,
+    expected: ExpectedPairs,
+    loop: VirtualLoop,
+    find_by_ids: Callable[[PairSet], Awaitable[tuple[PairSet, PairSet]]] | None = None,
+) -> Verification:
+    session = session_with(server, loop)
+    return Verification(
+        expected,
+        get_page=session.get_page,
+        filters_of=session.entity.filters,
+        retry=session.retry,
+        list_lag_s=SETTINGS.list_lag_s,
+        sleep=session.stop.sleep,
+        find_by_ids=find_by_ids,
+    )
 
 
 def facts(findings: Findings) -> tuple[set[Pair], dict[Pair, list[int]], int]:
@@ -76,6 +84,20 @@ def test_missing_doubled_and_strangers_are_told_apart() -> None:
     findings, _ = verify(server, expected)
     assert facts(findings) == ({(1, 3), (2, 1)}, {(1, 2): [2, 3, 8], (2, 5): [6, 7]}, 1)
     assert (findings.checked, findings.missing, findings.doubled) == (4, 2, 2)
+
+
+def test_a_record_that_several_lists_show_is_counted_once() -> None:
+    server = ModelApi([(1, 1), (1, 2), (1, 2), (1, 3)])
+    server.page_size_max = 3
+    loop = VirtualLoop()
+
+    async def process() -> Verification:
+        verification = verification_of(server, expected_of((1, 1), (1, 2), (1, 4)), loop)
+        await verification.run()
+        return verification
+
+    verification = loop.run(process())
+    assert (verification.records, verification.calls > 3) == (4, True)
 
 
 def test_nothing_wrong_costs_one_pass_and_no_wait() -> None:
