@@ -126,6 +126,7 @@ def check_believable(db: sqlite3.Connection, version: int) -> None:
     for table, bounds in BOUNDS[version].items():
         if db.execute(f"SELECT 1 FROM {table} WHERE ({bounds}) IS NOT 1 LIMIT 1").fetchone():  # noqa: S608 our words
             raise ValueError(f"a row of table {table} is not as it was written")
+        db.execute(f"SELECT DISTINCT account FROM {table}").fetchall()  # noqa: S608 raises where one is no UTF-8
     if version == FORMAT:
         for (packed,) in db.execute("SELECT short FROM accounts"):
             unpacked(packed)

@@ -416,10 +416,11 @@ def test_a_row_out_of_its_bounds_is_damage(path: Path, table: str, column: str, 
         assert "wait a day" in error.value.hint
 
 
-def test_text_that_is_no_utf_8_is_damage(path: Path) -> None:
+@pytest.mark.parametrize("column", ["account", "boot"])
+def test_text_that_is_no_utf_8_is_damage(path: Path, column: str) -> None:
     used(path)
     with contextlib.closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE spent SET boot = CAST(x'ff41' AS TEXT)")
+        db.execute(f"UPDATE spent SET {column} = CAST(x'ff41' AS TEXT)")
         db.commit()
     with pytest.raises(LedgerError, match="damaged"):
         rows(path)

@@ -44,6 +44,9 @@ STUCK_S = 60.0
 """No command takes so long here: the process is left with a traceback."""
 WAITS = ("--quota=write:100000/day", "--on-quota=stop", "--doubt-wait=0.1", "--give-up-after=5")
 WORDS = "--after-loss"
+OTHER_VERSION = ("use the bulkwriter that wrote it", "with the bulkwriter that began it")
+ANOTHER = ("belongs to", "made from", " records, ", "a detail", "'began'", "table meta")
+"""Words of an answer about a journal of other records, or about text in it that only who reads it can judge."""
 STATES = [s.word for s in State if s is not State.INTENT]
 Said = tuple[int, str, str]
 
@@ -408,13 +411,10 @@ def wrong(name: str, said: Said, rows: list[tuple[Any, ...]] | None, *, is_lost:
     if code == 70 or "bug:" in err or "Traceback" in err:
         return f"exit {code}"
     if rows is None:
-        is_told = WORDS in err or "use the bulkwriter that wrote it" in err or "made from the columns" in err
+        is_told = any(words in err for words in (WORDS, *OTHER_VERSION, "made from the columns"))
         return "" if is_told and (code in (5, 6) or (is_lost and name == "run")) else f"damage passed with {code}"
     if code == 5 and name != "undo":
-        is_other = (
-            "belongs to" in err or "made from" in err or "a detail" in err or "'began'" in err or "table meta" in err
-        )
-        return "" if is_other else "5, and nothing shows damage"
+        return "" if any(words in err for words in ANOTHER) else "5, and nothing shows damage"
     if name == "status":
         return "" if counted(json.loads(out)) == counts_of(rows) else "untrue counts"
     if name == "export" and code == 0:
