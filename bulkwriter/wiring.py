@@ -182,8 +182,9 @@ class Assembly:
         tally = dict(store.counts)
         lease = self._part.log.lease if self._part else None
         in_doubt_for_s, unseen_for_s = (lease.in_doubt_for_s, lease.unseen_for_s) if lease else (0.0, 0.0)
+        record_ids = IdSet(await store.run(lambda journal: journal.created_ids()))
         if not tally:
-            return Stored(tally=tally, doubts=[], record_ids=IdSet(), unseen_for_s=unseen_for_s)
+            return Stored(tally=tally, doubts=[], record_ids=record_ids, unseen_for_s=unseen_for_s)
         rows = await store.run(adopt_doubts)
         meta = await store.run(lambda journal: journal.meta())
         return Stored(
@@ -199,7 +200,7 @@ class Assembly:
             began_at=began_at(meta),
             has_rising_ids=meta.get(RISING_IDS) != "no",
             rows=source_rows(meta, store.rows),
-            record_ids=await store.run(read_record_ids),
+            record_ids=record_ids,
             in_doubt_for_s=in_doubt_for_s,
             unseen_for_s=unseen_for_s,
         )
@@ -248,16 +249,6 @@ class Assembly:
             peers=self._peers,
             warm_start=warm_start_for(self._settings, self._clocks.wall),
         )
-
-
-def read_record_ids(journal: Journal) -> IdSet:
-    """The ids of all created records.  The set is made in the journal's thread, since a list of 10^7 ids takes 400
-    MB.
-    """
-    seen = IdSet()
-    for ids in journal.record_ids():
-        seen.add_all(ids)
-    return seen
 
 
 def adopt_doubts(journal: Journal) -> list[ExportRow]:

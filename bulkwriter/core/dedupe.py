@@ -101,12 +101,14 @@ class PairSet:
 
 
 class IdSet:
-    """A set of record ids.  A server may send any integer, so ids that do not fit into 64 bits are kept apart."""
+    """A set of record ids, which begins with those of `bitmap` and adds to it.  A server may send any integer, so ids
+    that do not fit into 64 bits are kept apart.
+    """
 
     __slots__ = ("_bitmap", "_odd")
 
-    def __init__(self) -> None:
-        self._bitmap = BitMap64()
+    def __init__(self, bitmap: BitMap64 | None = None) -> None:
+        self._bitmap = BitMap64() if bitmap is None else bitmap
         self._odd: set[int] = set()
 
     def __len__(self) -> int:

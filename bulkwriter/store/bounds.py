@@ -7,8 +7,8 @@ SQLite is loosely typed, and a damaged page may hold anything after trouble with
     meta                   the keys of every journal are there, each as it was written
     rows                   contiguous, each within `ROW_IS_BELIEVABLE`
 
-A writer makes them unless the file is bit by bit what a writer has left (`seal`).  Then it reads states alone, and
-checks the rows that the -wal may have changed.
+A writer makes them unless the file is bit by bit what a writer has left (`seal`).  Then it has the states from there,
+and reads and checks the rows alone that the -wal may have changed.
 
 Values that pass may still be wrong: a flipped bit in a valid id gives another valid id, and there are no checksums.
 Values that do not pass are damage (exit 5), whichever command asks.  Cost a row, all without the GIL:
@@ -30,11 +30,12 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
+from pyroaring import BitMap64
 
 from ..model import ID_MAX, SINGLE_SEQ, State
-from .pruned import Pruned, pruned_of
+from .pruned import PRUNED, Pruned, pruned_of
+from .seal import Seal
 from .states import HOLE, SCAN_ROWS, StateColumn
-from .wal import SeqRanges
 
 ATTEMPTS_MAX: Final = 10**9
 """Far more than any number of starts can use."""
@@ -82,41 +83,64 @@ IS_PLAIN: Final = " AND ".join(
 Single pairs have no line: without the clause for them each takes the long check.
 """
 _IS_BELIEVABLE: Final = f"CASE WHEN {IS_PLAIN} THEN 1 ELSE {ROW_IS_BELIEVABLE} END"
-_SCAN: Final = "SELECT group_concat(state, ''), {} FROM pair WHERE seq >= ? AND seq < ?"
-_SCAN_PLACES: Final = (
-    "SELECT json_group_array(seq - ?), group_concat(state, ''), {} FROM pair WHERE seq >= ? AND seq < ?"
-)
-BELIEVABLE: Final = f"sum({_IS_BELIEVABLE})"
+_BELIEVABLE: Final = f"sum({_IS_BELIEVABLE})"
 """SQL: how many rows of a range can be believed."""
-ANY: Final = "count(*)"
-"""The same where no row is checked."""
-CREATED: Final = f"{ANY}, json_group_array(record_id) FILTER (WHERE state = {State.CREATED})"
-"""SQL: the same, and the record ids of created rows."""
-_COUNT: Final = f"SELECT count(*), {BELIEVABLE} FROM pair WHERE seq >= ? AND seq < ?"  # noqa: S608 ours
+_SCAN: Final = f"SELECT group_concat(state, ''), {_BELIEVABLE} FROM pair WHERE seq >= ? AND seq < ?"  # noqa: S608 ours
+_SCAN_PLACES: Final = (
+    f"SELECT json_group_array(seq - ?), group_concat(state, ''), {_BELIEVABLE} FROM pair WHERE seq >= ? AND seq < ?"  # noqa: S608
+)
+_SCAN_CHANGED: Final = f"""SELECT json_group_array(seq), group_concat(state, ''), {_BELIEVABLE},
+    json_group_array(record_id) FILTER (WHERE state = {State.CREATED})
+    FROM (SELECT * FROM pair WHERE seq >= ? AND seq <= ? ORDER BY seq LIMIT {SCAN_ROWS})"""  # noqa: S608
 _FIRST_BAD: Final = f"SELECT seq FROM pair WHERE seq >= ? AND seq < ? AND ({ROW_IS_BELIEVABLE}) IS NOT 1 LIMIT 1"  # noqa: S608
 _FROM_DIGITS: Final = bytes(c - 48 if 48 <= c <= 57 else 255 for c in range(256))
 _OF_EVERY_JOURNAL: Final = ("base_url", "account", "columns", "created_at")
 
 
-def believed(db: sqlite3.Connection, changed: SeqRanges | None = None, created: list[str] | None = None) -> StateColumn:
-    """Check the whole file, and return the state of every row.
-
-    `changed`: the file has its seal, so only the rows of these ranges are checked.  `created` then gets the record ids
-    of created rows, as JSON arrays: to read them with the states takes half as long.
+def believed(db: sqlite3.Connection, seal: Seal | None = None) -> tuple[StateColumn, BitMap64 | None]:
+    """Check the whole file, or what is not known by its seal.  Return the state of every row; and the record ids of
+    created ones, where the seal tells.
 
     Raises a `ValueError` that says what cannot be believed, or `sqlite3.Error`.  The result is as of one moment only
     inside a transaction.
     """
-    if changed is None:
+    if seal is None:
         check_trees(db)
     meta = dict(db.execute("SELECT key, value FROM meta"))
     check_meta(meta)
-    for first, last in changed or ():
-        rows, count = db.execute(_COUNT, (first, last + 1)).fetchone()
-        require_believable(db, first, count or 0, rows, end=last + 1)
-    return load_states(
-        db, pruned_of(meta), BELIEVABLE if changed is None else ANY if created is None else CREATED, created
-    )
+    pruned = pruned_of(meta)
+    return sealed(db, pruned, seal) if seal else (load_states(db, pruned), None)
+
+
+def is_of(db: sqlite3.Connection, seal: Seal) -> bool:
+    """Whether no rows were dropped since this seal was made: the -wal does not tell which."""
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (PRUNED,)).fetchone()
+    return (row[0] if row else "") == seal.contents.pruned
+
+
+def sealed(db: sqlite3.Connection, pruned: Pruned, seal: Seal) -> tuple[StateColumn, BitMap64 | None]:
+    """What a seal tells, and the rows that may have changed since, which are checked.
+
+    Once a created row is none, the server may give its id again.
+    """
+    states, ids = StateColumn(pruned), seal.contents.ids
+    states.extend(0, seal.contents.source)
+    states.extend(SINGLE_SEQ, seal.contents.singles)
+    for first, last in seal.changed:
+        while first <= last:
+            found, digits, count, created = db.execute(_SCAN_CHANGED, (first, last)).fetchone()
+            seqs, changed = orjson.loads(found), (digits or "").encode().translate(_FROM_DIGITS)
+            if len(seqs) != len(changed):
+                raise ValueError(f"rows from {first} on are of unknown state")
+            require_believable(db, first, count or 0, len(seqs), end=last + 1)
+            ids = None if states.put(seqs, changed) else ids
+            if ids is not None:
+                ids.update(orjson.loads(created or "[]"))
+            first = seqs[-1] + 1 if len(seqs) == SCAN_ROWS else last + 1
+    (rows,) = db.execute("SELECT count(*) FROM pair").fetchone()
+    if rows != states.rows + states.next_single_seq - SINGLE_SEQ - pruned.rows:
+        raise ValueError(f"{rows:,} rows are there, and others are missing")
+    return states, ids
 
 
 def check_trees(db: sqlite3.Connection) -> None:
@@ -152,51 +176,42 @@ def columns_of(text: str) -> tuple[str, str]:
     return columns[0], columns[1]
 
 
-def load_states(
-    db: sqlite3.Connection, pruned: Pruned | None = None, counted: str = BELIEVABLE, created: list[str] | None = None
-) -> StateColumn:
-    """Read the states of table `pair`.  Raises `ValueError` that says where rows are missing or not among `counted`.
+def load_states(db: sqlite3.Connection, pruned: Pruned) -> StateColumn:
+    """Read the states of table `pair`.  Raises `ValueError` that says where rows are missing or cannot be believed.
 
     As many single rows are missing as were `pruned`, below the seq that it names.
 
     After `check_trees` the rows come in the order of their seqs, each once.  So no row is missing in a range that holds
     as many rows as it is long.
     """
-    pruned = pruned or Pruned()
     states = StateColumn(pruned)
     lowest, end = db.execute("SELECT (SELECT min(seq) FROM pair), (SELECT max(seq) FROM pair)").fetchone()
     if lowest not in (None, 0, SINGLE_SEQ) and not (pruned.rows and lowest > SINGLE_SEQ):
         raise ValueError(f"row {lowest} is the first one")
     source_end = db.execute("SELECT max(seq) FROM pair WHERE seq < ?", (SINGLE_SEQ,)).fetchone()[0]
-    load_range(db, states, 0, -1 if source_end is None else source_end, counted, created)
-    load_pruned(db, states, counted, created)
-    load_range(db, states, pruned.before, -1 if end is None else end, counted, created)
+    load_range(db, states, 0, -1 if source_end is None else source_end)
+    load_pruned(db, states)
+    load_range(db, states, pruned.before, -1 if end is None else end)
     return states
 
 
-def load_range(
-    db: sqlite3.Connection, states: StateColumn, start: int, last: int, counted: str, created: list[str] | None
-) -> None:
+def load_range(db: sqlite3.Connection, states: StateColumn, start: int, last: int) -> None:
     """Read the states of the rows from `start` to `last`, without gaps."""
-    scan = _SCAN.format(counted)
     for first in range(start, last + 1, SCAN_ROWS):
-        digits, count, *ids = db.execute(scan, (first, first + SCAN_ROWS)).fetchone()
+        digits, count = db.execute(_SCAN, (first, first + SCAN_ROWS)).fetchone()
         rows = min(SCAN_ROWS, last + 1 - first)
         if type(digits) is not str or len(digits) != rows:  # states have one digit
             raise ValueError(f"rows are missing from {first} on, or of unknown state")
         states.extend(first, digits.encode().translate(_FROM_DIGITS))
         require_believable(db, first, count, rows)
-        if created is not None:
-            created += ids
 
 
-def load_pruned(db: sqlite3.Connection, states: StateColumn, counted: str, created: list[str] | None) -> None:
+def load_pruned(db: sqlite3.Connection, states: StateColumn) -> None:
     """Read the states of the single rows from which some were dropped."""
-    pruned, scan = states.pruned, _SCAN_PLACES.format(counted)
-    missing = 0
+    pruned, missing = states.pruned, 0
     for first in range(SINGLE_SEQ, pruned.before, SCAN_ROWS):
         end = min(first + SCAN_ROWS, pruned.before)
-        places, digits, count, *ids = db.execute(scan, (first, first, end)).fetchone()
+        places, digits, count = db.execute(_SCAN_PLACES, (first, first, end)).fetchone()
         there = orjson.loads(places)
         found = (digits or "").encode().translate(_FROM_DIGITS)
         if len(found) != len(there):
@@ -206,8 +221,6 @@ def load_pruned(db: sqlite3.Connection, states: StateColumn, counted: str, creat
             region[place] = state
         states.extend(first, bytes(region))
         require_believable(db, first, count or 0, len(there), end=end)
-        if created is not None:
-            created += ids
         missing += end - first - len(there)
     if missing != pruned.rows:
         raise ValueError(f"{missing:,} single rows are missing, and {pruned.rows:,} were pruned")

@@ -57,7 +57,7 @@ class JournalReader(JournalRows):
         with super()._guard():
             try:
                 self._db.execute("BEGIN")  # one moment for the whole scan
-                states = believed(self._db)
+                states, _ = believed(self._db)
                 meta: dict[str, str] = dict(self._db.execute("SELECT key, value FROM meta"))
             except ValueError as e:
                 raise damaged(self.path, str(e)) from e

@@ -15,6 +15,7 @@ when a transaction fails.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
@@ -54,6 +55,10 @@ class StateColumn:
         """Rows by state, states without rows left out."""
         return {State(i): n for i, n in enumerate(self._counts) if n}
 
+    def count(self, state: State) -> int:
+        """How many rows are in this state."""
+        return self._counts[state]
+
     def extend(self, first_seq: int, states: bytes) -> None:
         """Add rows at the end of their region.  Raises `ValueError` if that is not `first_seq`, or for an unknown
         state.
@@ -66,6 +71,27 @@ class StateColumn:
         region += states
         for state in State:
             self._counts[state] += states.count(state)
+
+    def put(self, seqs: Sequence[int], states: bytes) -> bool:
+        """Give rows, ascending, their states, whether they are there already or follow.  Return whether one of them is
+        `created` no longer.  Raises as `extend` does.
+        """
+        singles, is_lost = bisect_left(seqs, SINGLE_SEQ), False
+        for first, last, end in ((0, singles, self.rows), (singles, len(seqs), self.next_single_seq)):
+            split = bisect_left(seqs, end, first, last)
+            known, new = seqs[first:split], states[first:split]
+            old = (self.slice(seq, 1)[0] for seq in known)
+            is_lost = is_lost or any(was == State.CREATED != now for was, now in zip(old, new, strict=True))
+            self.replace(known, new)
+            if split < last:
+                if seqs[last - 1] - seqs[split] != last - split - 1:
+                    raise ValueError(f"rows are missing between {seqs[split]} and {seqs[last - 1]}")
+                self.extend(seqs[split], states[split:last])
+        return is_lost
+
+    def regions(self) -> tuple[bytes, bytes]:
+        """The states of the source's rows, and of the single ones."""
+        return bytes(self._source), bytes(self._single)
 
     def replace(self, seqs: Sequence[int], states: Sequence[int]) -> None:
         """Give rows new states.  A seq may come twice: the last state counts.  Raises `IndexError` for a missing

@@ -14,6 +14,7 @@ Not here: what is checked of these rows (`bounds`).  Source: sqlite.org/fileform
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -21,29 +22,48 @@ HEADER_BYTES: Final = 32
 FRAME_BYTES: Final = 24
 LEAF: Final = 13
 PAGE_BYTES: Final = frozenset(1 << bits for bits in range(9, 17))
+SEQ_MAX: Final = (1 << 63) - 1
 MOST_BYTES: Final = 64 << 20
 """A reader has kept SQLite from its checkpoints for long.  To check all rows is simpler then."""
 
 SeqRanges = list[tuple[int, int]]
 
 
-def rows_in(wal: Path) -> SeqRanges:
-    """Ranges of seqs, both ends included, ascending and apart.  Raises `ValueError` where the file does not tell."""
-    raw = wal.read_bytes() if wal.exists() and wal.stat().st_size <= MOST_BYTES else b""
-    if not raw and wal.exists() and wal.stat().st_size:
-        raise ValueError("the -wal is too large")
-    if len(raw) <= HEADER_BYTES:
+def frames_in(wal: Path) -> bytes:
+    """The file up to its last frame of the present use; empty if there is none.  Raises `ValueError` where the file
+    does not tell.
+    """
+    if not wal.exists():
+        return b""
+    with wal.open("rb", buffering=0) as opened:
+        fd = opened.fileno()
+        head, size, end = os.pread(fd, HEADER_BYTES, 0), os.fstat(fd).st_size, HEADER_BYTES
+        if size <= HEADER_BYTES:
+            return b""
+        step, salts = FRAME_BYTES + _page_bytes(head), head[16:24]
+        while end + step <= size and os.pread(fd, 8, end + 8) == salts:
+            end += step
+        if end > MOST_BYTES:
+            raise ValueError("the -wal is too large")
+        return os.pread(fd, end, 0)
+
+
+def rows_in(frames: bytes) -> SeqRanges:
+    """Ranges of seqs, both ends included, ascending and apart.  Raises `ValueError` where a page does not tell."""
+    if not frames:
         return []
-    page_bytes, salts = int.from_bytes(raw[8:12]), raw[16:24]
+    found: SeqRanges = []
+    step = FRAME_BYTES + _page_bytes(frames)
+    for at in range(HEADER_BYTES, len(frames), step):
+        found += _rows_of(frames[at + FRAME_BYTES : at + step])
+    return _together(found)
+
+
+def _page_bytes(head: bytes) -> int:
+    page_bytes = int.from_bytes(head[8:12])
     if page_bytes not in PAGE_BYTES:
         raise ValueError("the -wal has no pages")
-    found: SeqRanges = []
-    step = FRAME_BYTES + page_bytes
-    for at in range(HEADER_BYTES, len(raw) - step + 1, step):
-        if raw[at + 8 : at + 16] != salts:
-            break
-        found += _rows_of(raw[at + FRAME_BYTES : at + step])
-    return _together(found)
+    return page_bytes
 
 
 def _rows_of(page: bytes) -> SeqRanges:
@@ -56,8 +76,8 @@ def _rows_of(page: bytes) -> SeqRanges:
 def _seq_of(page: bytes, cell: int) -> int:
     at = int.from_bytes(page[8 + 2 * cell : 10 + 2 * cell])
     try:
-        if at > 8:
-            return _varint(page, _varint(page, at)[1])[0]
+        if at > 8 and (seq := _varint(page, _varint(page, at)[1])[0]) <= SEQ_MAX:
+            return seq
     except IndexError:
         pass
     raise ValueError("a page of the -wal is none")

@@ -18,7 +18,7 @@ import pytest
 from bulkwriter.errors import JournalError
 from bulkwriter.model import SINGLE_SEQ, State
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.seal import LEAST_ROWS, MOST_OPENINGS, Seal, read_seal
+from bulkwriter.store.seal import LEAST_ROWS, LINE_BYTES, MOST_OPENINGS, LiveSeal, Seal, read_seal
 from bulkwriter.store.wal import LEAF
 from tests.support.journal_child import open_journal
 
@@ -61,7 +61,11 @@ def found(path: Path) -> Seal:
 
 
 def changed(**values: object) -> Callable[[bytes], bytes]:
-    return lambda raw: json.dumps(json.loads(raw) | values).encode()
+    def change(raw: bytes) -> bytes:
+        line = json.dumps(json.loads(raw[:LINE_BYTES]) | values).encode()
+        return line.ljust(LINE_BYTES - 1) + b"\n" + raw[LINE_BYTES:]
+
+    return change
 
 
 def killed(journal: Journal, path: Path, folder: Path) -> Path:
@@ -117,9 +121,8 @@ def test_of_a_writer_that_was_killed_the_rows_in_the_wal_are_checked(path: Path,
     assert after.rows == ROWS + 500
     assert after.states_of(20_000, 1) == bytes([State.PENDING])
     after.check()
-    ids = [*after.record_ids()]
-    assert ids == [*after.record_ids()], "the second time from the disk"
-    assert [record_id for some in ids for record_id in some] == [*range(5, 1_005)]
+    assert [*after.created_ids()] == [record_id for some in after.record_ids() for record_id in some]
+    assert [*after.created_ids()] == [*range(5, 1_005)]
     after.close()
     journal._db.execute("UPDATE pair SET id_a = -7 WHERE seq = 20003")
     with pytest.raises(JournalError, match="row 20003 is not as it was written"):
@@ -127,26 +130,119 @@ def test_of_a_writer_that_was_killed_the_rows_in_the_wal_are_checked(path: Path,
     journal.close()
 
 
+def checkpointed(journal: Journal, path: Path, seq: int) -> LiveSeal:
+    """A commit after a checkpoint; the thread has read the file, and the next commit seals it."""
+    journal._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    if journal._live_seal:
+        journal._live_seal._rests_until = 0.0
+    journal.mark([seq], State.PENDING)
+    assert not seal_of(path).exists(), "it is of another file"
+    assert journal._live_seal
+    journal._live_seal.wait()
+    return journal._live_seal
+
+
+def assert_lost_or_cut(path: Path, folder: Path) -> None:
+    """Without the -wal that its states are from, or with less of it, a seal is none."""
+    for end in ("", ".seal"):
+        (folder / f"{path.name}{end}").write_bytes(path.with_name(path.name + end).read_bytes())
+    wal = path.with_name(path.name + "-wal").read_bytes()
+    other = folder / f"{path.name}-wal"
+    assert read_seal(folder / path.name) is None
+    for harmed in (b"", wal[:4_000], wal[:100] + bytes([wal[100] ^ 1]) + wal[101:]):
+        other.write_bytes(harmed)
+        assert read_seal(folder / path.name) is None
+    other.write_bytes(wal)
+    assert read_seal(folder / path.name)
+
+
 def test_a_file_that_a_checkpoint_has_changed_is_sealed_anew_while_it_is_open(path: Path, tmp_path: Path) -> None:
     seal_of(path).unlink()
     journal = open_journal(path)
     sealed = set()
-    for i in range(3):
+    for i, is_later in enumerate((False, True)):
         journal.mark([100 + i], State.PENDING)
-        journal._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        journal.mark([200 + i], State.PENDING)
-        assert journal._live_seal
-        journal._live_seal.wait()
+        checkpointed(journal, path, 200 + i)
+        journal.settle([(300 + i, State.CREATED, 1, 7 + i, 200, None)])
+        if is_later:
+            journal.mark([400 + i], State.PENDING)
         left = killed(journal, path, make_folder(tmp_path / str(i)))
-        sealed.add(found(left).sha256)
+        sealed.add(json.loads(seal_of(left).read_bytes()[:LINE_BYTES])["sha256"])
+        assert_lost_or_cut(left, make_folder(tmp_path / f"lost {i}"))
         after = open_journal(left)
-        assert after.states_of(100 + i, 1) == after.states_of(200 + i, 1) == bytes([State.PENDING])
+        assert after._openings == 1
+        assert [after.states_of(n + i, 1)[0] == State.PENDING for n in (100, 200, 400)] == [True, True, is_later]
+        assert after.states_of(300 + i, 1)[0] == State.CREATED
         after.check()
         after.close()
-    assert len(sealed) == 3
+    assert len(sealed) == 2
     program = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('PRAGMA journal_mode = DELETE')"
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, text=True)
     assert "locked" in other.stderr, "SQLite still has its locks"
+    journal.close()
+
+
+def test_a_file_that_changes_before_it_is_sealed_is_read_again(path: Path) -> None:
+    journal = open_journal(path)
+    journal.mark([1], State.PENDING)
+    live = checkpointed(journal, path, 2)
+    journal._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    live._rests_until = float("inf")
+    journal.mark([3], State.PENDING)
+    assert not seal_of(path).exists()
+    live._rests_until = 0.0
+    journal.mark([4], State.PENDING)
+    live.wait()
+    journal.mark([5], State.PENDING)
+    assert seal_of(path).exists()
+    assert live._rests_until > 0.0, "a file that is read all the time would take a processor"
+    journal.close()
+
+
+def test_rows_that_are_missing_after_a_kill_are_damage(path: Path, tmp_path: Path) -> None:
+    journal = open_journal(path)
+    journal._db.execute("DELETE FROM pair WHERE seq BETWEEN 1000 AND 9000")  # whole pages, which no -wal shows
+    with pytest.raises(JournalError, match="others are missing"):
+        open_journal(killed(journal, path, make_folder(tmp_path / "left")))
+    journal.close()
+
+
+def test_after_rows_were_pruned_all_are_read_until_the_next_seal(path: Path, tmp_path: Path) -> None:
+    journal = open_journal(path)
+    journal.settle([(SINGLE_SEQ + i, State.CREATED, 1, 70 + i, 200, None) for i in range(5)])
+    assert journal.prune(SINGLE_SEQ, bytes([State.CREATED] * 2)) == 2
+    left = killed(journal, path, make_folder(tmp_path / "left"))
+    assert read_seal(left)
+    after = open_journal(left)
+    assert (after._openings, after.counts()[State.CREATED]) == (0, 5)
+    after.close()
+    again = open_journal(left)
+    assert (again._openings, again.counts()[State.CREATED]) == (1, 5)
+    again.check()
+    again.close()
+    journal.close()
+
+
+def test_record_ids_are_kept_until_a_created_row_is_no_longer_one(path: Path, tmp_path: Path) -> None:
+    journal = open_journal(path)
+    assert not journal.created_ids()
+    rows = [(seq, State.CREATED, 1, 5 + seq, 200, None) for seq in range(3)]
+    journal.settle([*rows, (3, State.REJECTED, 1, None, 400, None)])
+    journal.close()
+    journal = open_journal(path)
+    journal.mark([4], State.PENDING)
+    assert [*(found(path).contents.ids or ())] == [5, 6, 7]
+    assert [*journal.created_ids()] == [5, 6, 7]
+    journal.settle([(1, State.PENDING, 1, None, None, None)])  # an undo: the server may give its id again
+    assert [*journal.created_ids()] == [5, 7]
+    after = open_journal(killed(journal, path, make_folder(tmp_path / "left")))
+    assert (after._openings, [*after.created_ids()]) == (3, [5, 7])
+    after.close()
+    journal.mark([0], State.PENDING)
+    journal.close()
+    assert found(path).contents.ids is None
+    journal = open_journal(path)
+    assert [*journal.created_ids()] == [7]
     journal.close()
 
 
@@ -173,6 +269,9 @@ def test_a_wal_that_does_not_tell_its_rows_has_all_rows_checked(path: Path, tmp_
         lambda raw: b"[]\n" + raw,
         lambda raw: b"\xff" * 2_000,
         lambda raw: raw[:-3],
+        lambda raw: raw[:-9] + b"\x07" + raw[-8:],
+        lambda raw: raw[: LINE_BYTES + 5] + b"\x03" + raw[LINE_BYTES + 6 :],
+        lambda raw: raw + b"x",
         changed(version=1),
         changed(openings=-1),
         changed(openings=True),
@@ -180,6 +279,10 @@ def test_a_wal_that_does_not_tell_its_rows_has_all_rows_checked(path: Path, tmp_
         changed(bytes=1),
         changed(sha256="x"),
         changed(sha256=None),
+        changed(rest="x"),
+        changed(source=-1),
+        changed(ids="x"),
+        changed(ids=1),
     ],
 )
 def test_a_seal_that_is_not_as_it_was_written_is_none(path: Path, change: Callable[[bytes], bytes]) -> None:
