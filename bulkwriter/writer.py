@@ -223,8 +223,8 @@ class BulkWriter:
             tell=self._audience.tell,
             is_measured=self._audience.wants_metrics,
         )
-        self._health = Health(engine)
-        self._singles = Singles(engine, self._health)
+        self._singles = Singles(engine)
+        self._health = Health(engine, self._singles.end_waits)
         self._source_run = source_run = SourceRun(engine, self._settings, assembly.stored.rows)
         self._history = History(engine, engine.sender.log)
         self._notes = Notes(
@@ -308,11 +308,8 @@ class BulkWriter:
         singles, retries = self._singles, checked_retry(retry)
         if timeout is not None or not singles.has_room:
             return await singles.write(checked_pair(pair), checked_timeout(timeout), retries=retries)
-        future = singles.asked(checked_pair(pair), retries=retries)
-        try:  # here and not in a coroutine of `singles`: that would be some 250 bytes more for each that is outstanding
-            return await future
-        finally:
-            singles.hears_no_more(future)
+        # Awaited here and not in a coroutine of `singles`: that would be some 250 bytes more for each outstanding one.
+        return await singles.asked(checked_pair(pair), retries=retries)
 
     async def write_many(
         self,

@@ -25,13 +25,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import BulkwriterError, NotWell, TryLater
 from ..listing.lists import ListFailed
-from .delivery import in_doubt
 from .holding import GONE, HINT
 
 if TYPE_CHECKING:
@@ -55,12 +54,15 @@ class Trouble(NamedTuple):
 
 
 class Health:
-    """How one writer is.  `keep` runs for its life."""
+    """How one writer is.  `keep` runs for its life.
 
-    def __init__(self, engine: Engine) -> None:
+    `end_waits` ends the waits, because of an error, of all calls that came up to a time.
+    """
+
+    def __init__(self, engine: Engine, end_waits: Callable[[BulkwriterError, float], None]) -> None:
         self._engine = engine
         self._patience_s = engine.settings.longest_patience_s
-        self._calls: dict[asyncio.Future[Any], tuple[tuple[int, int] | None, float]] = {}
+        self._end_waits = end_waits
         self._trying: asyncio.Task[None] | None = None
         self._looked_at = 0.0
         self._token_since: float | None = None  # since when the token was in use when looks were forbidden
@@ -99,48 +101,6 @@ class Health:
         if run.is_stopping:
             raise run.why_ended(TryLater("the writer ends", hint="give the pair again after the next start"))
 
-    # those who wait
-
-    @property
-    def now(self) -> float:
-        """The clock on which calls wait."""
-        return self._engine.ports.clock()
-
-    def waits(self, call: asyncio.Future[Any], pair: tuple[int, int] | None, since: float) -> None:
-        """Somebody waits for the outcome of `pair`, since that time and for as long as `patience_s` allows.
-
-        None: it waits until its pair, or the rest of its pairs, can be taken.
-        """
-        self._calls[call] = pair, since
-
-    def waits_no_more(self, call: asyncio.Future[Any]) -> None:
-        self._calls.pop(call, None)
-
-    def _end_waits(self, trouble: Trouble, now: float) -> None:
-        """End the waits that have lasted long enough."""
-        pairs = self._engine.pairs
-        over = [
-            (call, pair)
-            for call, (pair, since) in self._calls.items()
-            if now >= max(since, trouble.since) + self._patience_s
-        ]
-        if not over:
-            return
-        in_flight = {intent.pair for intent in pairs.in_flight.values()}  # a request ends within `timeout_s`
-        doubts = {doubt.intent.pair: doubt for doubt in pairs.doubts if not doubt.is_refused}
-        for call, pair in over:
-            if call.done() or (pair is not None and pair in in_flight):
-                continue
-            del self._calls[call]
-            if pair is None:
-                call.set_exception(not_well(trouble.error, "it was not taken, or not all of it: give it again later"))
-            elif doubt := doubts.get(pair):
-                call.set_result(in_doubt(doubt))
-            else:
-                call.set_exception(
-                    not_well(trouble.error, "the pair is pending, and is written once the writer is well")
-                )
-
     # the tries
 
     async def keep(self) -> None:
@@ -151,7 +111,8 @@ class Health:
             while trouble := self.trouble:
                 now = clock()
                 self._note_forbidden()
-                self._end_waits(trouble, now)
+                if trouble.since <= (before := now - self._patience_s):
+                    self._end_waits(trouble.error, before)
                 self._try(now)
                 await idle(TICK_S)
             self._note_forbidden()

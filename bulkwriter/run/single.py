@@ -9,7 +9,9 @@ A single is answered once.  Whoever waited may have gone by then: the pair goes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from ..errors import BulkwriterError
 from ..model import Outcome, State
@@ -19,12 +21,15 @@ NO_ROW = -1
 
 
 class Answers:
-    """The outcomes of one call's pairs, in their order; the future has them when there are all."""
+    """The outcomes of one call's pairs, in their order; the future has them when there are all.  The call came at
+    `since`.
+    """
 
-    __slots__ = ("future", "left", "outcomes")
+    __slots__ = ("future", "left", "outcomes", "since")
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, since: float) -> None:
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.since = since
         self.outcomes: list[Outcome | None] = [None] * count
         self.left = count
 
@@ -37,19 +42,24 @@ class Answers:
 
 Sink = asyncio.Future[Outcome] | Answers
 """Who waits for an outcome."""
+FOR_EVER: Final = math.inf
+"""In place of the time since which somebody waits: no patience ends it."""
 
 
 class Single:
-    """One pair, which `sink` waits for, if anybody does.
+    """One pair, which `sink` waits for since a time, if anybody does.
 
     `attempts` and `line` are those of its row; `answered` is called when it is answered.
     """
 
-    __slots__ = ("_answered", "_index", "_others", "_sink", "attempts", "line", "owed", "pair", "retries", "seq")
+    __slots__ = (
+        "_answered", "_index", "_others", "_since", "_sink", "attempts", "line", "owed", "pair", "retries", "seq",
+    )  # fmt: skip
 
     def __init__(
-        self, pair: tuple[int, int], answered: Callable[[Single], None], sink: Sink | None = None, index: int = 0
-    ) -> None:
+        self, pair: tuple[int, int], answered: Callable[[Single], None], sink: Sink | None = None, index: int = 0,
+        since: float = FOR_EVER,
+    ) -> None:  # fmt: skip
         self.pair = pair
         self._answered = answered
         self.seq = NO_ROW
@@ -60,8 +70,8 @@ class Single:
         self.owed = 1
         """How many answers this is counted for."""
         self._sink = sink  # the first who waits, without a list: 100,000 may be outstanding
-        self._index = index
-        self._others: list[tuple[Sink, int]] | None = None
+        self._index, self._since = index, since
+        self._others: list[tuple[Sink, int, float]] | None = None
 
     def is_in(self, seq: int, attempts: int, line: int | None) -> None:
         """The journal has a row of the pair."""
@@ -75,21 +85,36 @@ class Single:
         """Whether it is sent where its row is in this state; `again` has the states that this start sends again."""
         return state in again or (self.retries and state == State.REJECTED)
 
-    def asks(self, sink: Sink, index: int = 0, *, owed: int = 1) -> None:
+    def asks(self, sink: Sink, index: int = 0, since: float = FOR_EVER, *, owed: int = 1) -> None:
         """Somebody else waits for the outcome.  It is counted for `owed` more answers."""
         if self._sink is None:
-            self._sink, self._index = sink, index
+            self._sink, self._index, self._since = sink, index, since
         elif self._others is None:
-            self._others = [(sink, index)]
+            self._others = [(sink, index, since)]
         else:
-            self._others.append((sink, index))
+            self._others.append((sink, index, since))
         self.owed += owed
+
+    def end_waits(self, before: float, error: Callable[[], BulkwriterError], told: Outcome | None) -> None:
+        """End the waits that began up to `before`, by this outcome if there is one; the pair goes on."""
+        for sink, index, since in self._asked():
+            if isinstance(sink, Answers):
+                if sink.since <= before:
+                    fail(sink.future, error)
+            elif since <= before:
+                if told:
+                    tell(sink, index, told)
+                else:
+                    fail(sink, error)
+
+    def _asked(self) -> Iterable[tuple[Sink, int, float]]:
+        return () if self._sink is None else ((self._sink, self._index, self._since), *(self._others or ()))
 
     def answer(self, outcome: Outcome) -> None:
         """Tell everybody who waits."""
         if self._sink is not None:
             tell(self._sink, self._index, outcome)
-            for sink, index in self._others or ():
+            for sink, index, _ in self._others or ():
                 tell(sink, index, outcome)
         self._answered(self)
 
@@ -100,12 +125,15 @@ class Single:
 
     def fail(self, error: BulkwriterError) -> None:
         """No outcome will come."""
-        asked = () if self._sink is None else ((self._sink, self._index), *(self._others or ()))
-        for sink, _ in asked:
-            future = sink.future if isinstance(sink, Answers) else sink
-            if not future.done():
-                future.set_exception(error)
-                future.exception()  # whoever waited may have gone; then nobody else retrieves it
+        for sink, _, _ in self._asked():
+            fail(sink.future if isinstance(sink, Answers) else sink, lambda: error)
+
+
+def fail(future: asyncio.Future[Any], error: Callable[[], BulkwriterError]) -> None:
+    """Give somebody an error, if they still wait."""
+    if not future.done():
+        future.set_exception(error())
+        future.exception()  # whoever waited may have gone; then nobody else retrieves it
 
 
 def tell(sink: Sink, index: int, outcome: Outcome) -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final, cast
 
 from ..errors import Backlogged, BulkwriterError
@@ -26,13 +27,13 @@ from ..model import Outcome, Pair, State
 from ..store.schema import ExportRow
 from .delivery import in_doubt
 from .engine import Engine
-from .health import Health
+from .health import not_well
 from .pruning import prune
-from .single import NO_ROW, Answers, Single
+from .single import FOR_EVER, NO_ROW, Answers, Single, fail
 
 NOT_ASKED: Final = "the journal was not asked yet: an earlier call or start may have written the pair"
-NO_PAIR: Final = (0, 0)
-"""Stands for the pairs of a call that has many; no id is 0."""
+NOT_TAKEN: Final = "it was not taken, or not all of it: give it again later"
+WRITTEN_LATER: Final = "the pair is pending, and is written once the writer is well"
 RESUMED_ROWS: Final = 1_000
 """Rows of earlier starts that are read at a time."""
 
@@ -40,14 +41,14 @@ RESUMED_ROWS: Final = 1_000
 class Singles:
     """Writes single pairs, and batches of them."""
 
-    def __init__(self, engine: Engine, health: Health) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._committer, self._pairs, self._store = engine.committer, engine.pairs, engine.ports.store
         self._most = engine.settings.most_outstanding
-        self._health, self._clocks = health, engine.ports.clocks
+        self._clocks, self._clock = engine.ports.clocks, engine.ports.clock
         self._open: dict[tuple[int, int], Single] = {}
         self._when_answered = self._answered  # bound once: each bound method of its own takes 64 bytes
-        self._turns: deque[asyncio.Future[None]] = deque()
+        self._turns: deque[tuple[asyncio.Future[None], float]] = deque()
         self._granted = 0
         self.outstanding = 0
         """How many answers are owed: pairs that were given and are not settled, once for each call that gave them."""
@@ -61,37 +62,29 @@ class Singles:
 
         `retries`: send it again if it was rejected.
         """
-        until, since = None if timeout_s is None else self._health.now + timeout_s, self._health.now
+        since = self._clock()
+        until = None if timeout_s is None else since + timeout_s
         await self._turn(until)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        singles = self._give((pair,), future, retries=retries)
-        self._health.waits(future, pair, since)
-        try:
-            if until is None:
-                return await future
-            is_done = await self._clocks.wait(future, until)
-            return future.result() if is_done else self._as_it_stands(singles)[0]
-        finally:
-            self.hears_no_more(future)
+        singles = self._give((pair,), future, since=since, retries=retries)
+        if until is None or await self._clocks.wait(future, until):
+            return await future
+        return self._as_it_stands(singles)[0]
 
     def asked(self, pair: tuple[int, int], *, retries: bool = False) -> asyncio.Future[Outcome]:
-        """As `write` while it `has_room`, without a coroutine.  `hears_no_more` must follow."""
+        """As `write` while it `has_room`, without a coroutine."""
         self._require_open()
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._give((pair,), future, retries=retries)
-        self._health.waits(future, pair, self._health.now)
+        self._give((pair,), future, since=self._clock(), retries=retries)
         return future
-
-    def hears_no_more(self, future: asyncio.Future[Outcome]) -> None:
-        """Nobody waits for this outcome any more."""
-        self._health.waits_no_more(future)
 
     async def write_many(
         self, pairs: Sequence[tuple[int, int]], timeout_s: float | None, *, retries: bool = False
     ) -> list[Outcome]:
         """Write `pairs`, and return their outcomes in the same order."""
-        until, since = None if timeout_s is None else self._health.now + timeout_s, self._health.now
-        answers = Answers(len(pairs))
+        since = self._clock()
+        until = None if timeout_s is None else since + timeout_s
+        answers = Answers(len(pairs), since)
         singles: list[Single] = []
         while len(singles) < len(pairs):
             at = len(singles)
@@ -99,7 +92,7 @@ class Singles:
             room = max(1, self._most - self.outstanding - self._granted)
             singles += self._give(pairs[at : at + room], answers, at, retries=retries)
         if pairs:
-            await self._answered_by(answers, until, since)
+            await self._answered_by(answers, until)
         if not answers.left:
             return cast(list[Outcome], answers.outcomes)
         unknown = [single for single, outcome in zip(singles, answers.outcomes, strict=True) if outcome is None]
@@ -119,10 +112,10 @@ class Singles:
         """Wait until all pairs that are open now are answered."""
         self._require_open()
         if self._open:
-            answers = Answers(len(self._open))
+            answers = Answers(len(self._open), self._clock())
             for i, single in enumerate(self._open.values()):
                 single.asks(answers, i, owed=0)
-            await self._answered_by(answers, None, self._health.now)
+            await answers.future
 
     async def resume(self) -> int:
         """Give the single pairs that earlier starts left unsent, and return how many."""
@@ -159,7 +152,7 @@ class Singles:
 
     def _give(
         self, pairs: Sequence[tuple[int, int]], sink: asyncio.Future[Outcome] | Answers, index: int = 0, *,
-        retries: bool = False,
+        since: float = FOR_EVER, retries: bool = False,
     ) -> list[Single]:  # fmt: skip
         """Give these pairs, whose outcomes have the places from `index` on in what `sink` waits for."""
         given, entrance, when_answered = self._open, self._committer.entrance, self._when_answered
@@ -167,10 +160,10 @@ class Singles:
         for i, pair in enumerate(pairs, index):
             single = given.get(pair)
             if single is None:
-                single = given[pair] = Single(pair, when_answered, sink, i)
+                single = given[pair] = Single(pair, when_answered, sink, i, since)
                 entrance.add(single)
             else:
-                single.asks(sink, i)
+                single.asks(sink, i, since)
             if retries:
                 single.retry()
             singles.append(single)
@@ -183,17 +176,25 @@ class Singles:
         if self._turns:
             self._let_in()
 
-    async def _answered_by(self, answers: Answers, until: float | None, since: float) -> None:
-        """Wait until all of a call's pairs are answered, or until `until`.  The call came at `since`."""
-        self._health.waits(answers.future, NO_PAIR, since)
-        try:
-            if until is None:
-                await answers.future
-            else:
-                if await self._clocks.wait(answers.future, until):
-                    answers.future.result()
-        finally:
-            self._health.waits_no_more(answers.future)
+    async def _answered_by(self, answers: Answers, until: float | None) -> None:
+        """Wait until all of a call's pairs are answered, or until `until`."""
+        if until is None or await self._clocks.wait(answers.future, until):
+            await answers.future
+
+    def end_waits(self, trouble: BulkwriterError, before: float) -> None:
+        """The writer is not well: end the waits of all calls that came up to `before`.  Their pairs go on.
+
+        One in flight is waited for: a request ends within `timeout_s`.
+        """
+        in_flight, doubts = self._pairs.in_flight, self._pairs.doubts
+        for turn, since in self._turns:
+            if since <= before:
+                fail(turn, partial(not_well, trouble, NOT_TAKEN))
+        for single in self._open.values():
+            if single.seq not in in_flight:
+                doubt = doubts.get(single.seq)
+                told = in_doubt(doubt) if doubt and not doubt.is_refused else None
+                single.end_waits(before, partial(not_well, trouble, WRITTEN_LATER), told)
 
     def _as_it_stands(self, singles: Iterable[Single]) -> list[Outcome]:
         """What is known of these pairs, which are not settled: they may have been sent, or surely had no effect."""
@@ -227,8 +228,8 @@ class Singles:
         if self.has_room or (taken and self.outstanding + self._granted < self._most):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        (self._turns.appendleft if taken else self._turns.append)(turn)
-        self._health.waits(turn, None, self._health.now)
+        waiting = turn, self._clock()
+        (self._turns.appendleft if taken else self._turns.append)(waiting)
         try:
             if until is None:
                 await turn
@@ -237,21 +238,19 @@ class Singles:
                     raise backlogged(self._most, taken)
                 turn.result()
         except BaseException:
-            if turn in self._turns:
-                self._turns.remove(turn)
+            if waiting in self._turns:
+                self._turns.remove(waiting)
             elif not turn.cancelled() and turn.exception() is None:
                 self._granted -= 1
                 self._let_in()
             raise
-        finally:
-            self._health.waits_no_more(turn)
         self._granted -= 1
         self._require_open()  # the end may have come since the turn was given
 
     def _let_in(self) -> None:
         """Let those in who wait, as far as there is room."""
         while self._turns and self.outstanding + self._granted < self._most:
-            turn = self._turns.popleft()
+            turn, _ = self._turns.popleft()
             if not turn.done():
                 self._granted += 1
                 turn.set_result(None)
@@ -273,7 +272,7 @@ class Singles:
             for single in unanswered.values():
                 single.fail(self.closed)
             turns, self._turns = self._turns, deque()
-            for turn in turns:
+            for turn, _ in turns:
                 if not turn.done():
                     turn.set_exception(self.closed)
 
