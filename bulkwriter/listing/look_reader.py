@@ -104,8 +104,7 @@ class LookReader:
         try:
             newest = await scan(self._showing(take), {}, down_to=floor, sleep=self._sleep)
             if len(seen) < len(wanted):
-                check_witness(newest, witness)
-                self._visibility.note_hidden(unseen.items())
+                self._check(newest, witness, unseen)
                 if any(may_be(orphans, pair, floor) for pair, floor in wanted.items() if pair not in seen):
                     raise Outrun("a record of the list names no pair")
         except ListFailed as failure:
@@ -132,13 +131,24 @@ class LookReader:
     async def _check_top(self, batch: list[Doubt], witness: int, own: Own) -> None:
         page = await top_page(self._get_page, self._sleep)
         is_sorted = is_newest_first(page)
-        if is_sorted:
-            check_witness(page.records[0][0] if page.records else 0, witness)
         self._visibility.note_shown(page.records, wanted_of([doubt.intent.pair for doubt in batch]))
         if is_sorted or not page.has_next:
             lowest = page.records[-1][0] if page.has_next else 0
             shown = {record_id for record_id, _ in page.records}
-            self._visibility.note_hidden((i, pair) for i, pair in own.items() if i >= lowest and i not in shown)
+            newest = max(shown, default=0) if is_sorted else witness
+            self._check(newest, witness, {i: pair for i, pair in own.items() if i >= lowest and i not in shown})
+
+    def _check(self, newest: int, witness: int, unseen: Own) -> None:
+        """A list whose newest record is `newest` lacks these records of the run.  Raise where it is too old to say of
+        anything that it is absent.
+
+        An old list, too, shows what is older than its newest record, or hides it.
+        """
+        is_old = newest < witness
+        self._visibility.note_hidden((i, pair) for i, pair in unseen.items() if i <= newest or not is_old)
+        if is_old and self._visibility.hides:
+            raise self._visibility.failure()
+        check_witness(newest, witness)
 
     async def _see(self, pair: tuple[int, int], own: Own) -> None:
         """Find out whether lists show the first and the second id of a pair that they do not show, by what the run

@@ -207,7 +207,8 @@ class Looker:
         newest, each = self._part(batch)
         if newest:
             try:
-                looked = await self._reader.newest(newest, self._witnesses.at(began_at), self._own_of(newest))
+                witness = self._witnesses.at(began_at)
+                looked = await self._reader.newest(newest, witness, self._own_of(newest, witness))
                 self._take(newest, looked, began_at)
             except Outrun:
                 each = [*newest, *each]
@@ -230,20 +231,24 @@ class Looker:
             for intent, own in zip(some, await self._settling.created_near(some), strict=True):
                 self._visibility.own[intent.seq] = own
 
-    def _own_of(self, batch: list[Doubt]) -> dict[int, tuple[int, int]]:
-        """The records of the run that a look for these doubts must show, if it may say that they are absent."""
+    def _own_of(self, batch: list[Doubt], witness: int) -> dict[int, tuple[int, int]]:
+        """The records of the run that a look for these doubts must show, if it may say that they are absent: those up
+        to its witness, and those that were there when an earlier look had missed the doubt.
+        """
         return dict(
             record
             for doubt in batch
-            if doubt.absent_at is not None and not self._visibility.sees(doubt.intent.pair)
+            if not self._visibility.sees(doubt.intent.pair)
             for record in self._visibility.own.get(doubt.intent.seq, ())
+            if doubt.absent_at is not None or record[0] <= witness
         )
 
     async def _look_up(self, batch: list[Doubt]) -> None:
         """Look up one by one; that lists are new is seen to only where it may be said of a doubt that it is absent."""
         began_at = self._clock()
         is_due = any(self.doubts.due_at(doubt) <= began_at for doubt in batch)
-        looked = await self._reader.each(batch, self._witnesses.at(began_at) if is_due else 0, self._own_of(batch))
+        witness = self._witnesses.at(began_at) if is_due else 0
+        looked = await self._reader.each(batch, witness, self._own_of(batch, witness))
         self._take(batch, looked, began_at)
 
     def _part(self, batch: list[Doubt]) -> tuple[list[Doubt], list[Doubt]]:

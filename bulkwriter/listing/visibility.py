@@ -79,9 +79,14 @@ class Visibility:
         """Whether lists have shown both ids of the pair, so that they would show a record of it."""
         return pair[0] in self._shown[0] and pair[1] in self._shown[1]
 
+    @property
+    def hides(self) -> bool:
+        """Whether lists hide records of the run."""
+        return len(self._hidden) >= FEWEST_HIDDEN
+
     def may_hide(self, pair: tuple[int, int]) -> bool:
         """Whether a record of the pair may be there though no list shows it."""
-        may_hide = len(self._hidden) >= FEWEST_HIDDEN and not self.sees(pair)
+        may_hide = self.hides and not self.sees(pair)
         self.is_hiding = self.is_hiding or may_hide
         return may_hide
 

@@ -324,11 +324,16 @@ class Narrow(ListServer):
         return page._replace(records=kept, total=len(kept))
 
 
+@pytest.mark.parametrize("has_witness", [False, True])
 @pytest.mark.parametrize("newest", [1_000_000, None], ids=["ids rise", "one by one"])
-def test_where_lists_hide_what_the_run_made_nothing_is_absent(newest: int | None) -> None:
+def test_where_lists_hide_what_the_run_made_nothing_is_absent(newest: int | None, *, has_witness: bool) -> None:
+    """Its newest record is hidden as well, so that the list might be an old one; but the list shows newer ones than
+    some that it hides.
+    """
     server = Narrow()
     ids = server.add((1, 5), (1, 6), (2, 5), (2, 6), (1, 1))
     settled = Settled(newest=newest, own=dict(zip(ids[:4], [(1, 5), (1, 6), (2, 5), (2, 6)], strict=True)))
+    settled.witness = ids[4] if has_witness else 0
 
     async def act(stage: Stage) -> None:
         stage.park(1, floor=0)
