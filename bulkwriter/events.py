@@ -142,6 +142,13 @@ class SameRejections(NamedTuple):
     reason: str
 
 
+class Unreadable(NamedTuple):
+    """No reply of a while could be read, says `reason`, though lists show what was written.  `hint` says what to do."""
+
+    reason: str
+    hint: str
+
+
 class Note(NamedTuple):
     """A sentence, `text`, that a person should know; nothing needs to be done."""
 
@@ -228,7 +235,7 @@ class Closed(NamedTuple):
 Event = (
     HeldBack | Throttled | ServerBusy | ConnectionTrouble | Recovered | DoubtsParked | DoubtsSettled | LookFailed
     | LaneShifted | TokenRefreshed | Remembered | NotRemembered | Stopping | Unwell | Well | SameRejections | Note
-    | ObserverDropped | Opened | ChunkReady | Sampled | Closed
+    | Unreadable | ObserverDropped | Opened | ChunkReady | Sampled | Closed
 )  # fmt: skip
 Observer = Callable[[Event], None]
 """Takes one event, and returns at once.  One that raises is dropped.  See `wants_metrics` above."""

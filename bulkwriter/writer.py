@@ -300,9 +300,10 @@ class BulkWriter:
 
         Raises `NotWell` once the writer is not well for `Settings.patience_s` (see `is_well`), for a pair that surely
         was not applied, and it goes on when it can; `TryLater` for a new pair while a quota is spent with
-        `on_quota="stop"`, until its window opens, and at close for a pair that was not sent, whose row is then
-        `pending` if it was given before; `Backlogged` if `timeout` ends before there is room for the pair; `UsageError`
-        for what is no pair; and the error that ended the writer for good (`StoreGone`: its database was away too long).
+        `on_quota="stop"`, until its window opens, for a pair that another writer still may send after `patience_s`, and
+        at close for a pair that was not sent, whose row is then `pending` if it was given before; `Backlogged` if
+        `timeout` ends before there is room for the pair; `UsageError` for what is no pair; and the error that ended the
+        writer for good (`StoreGone`: its database was away too long).
         """
         self._require_able()
         singles, retries = self._singles, checked_retry(retry)
@@ -426,9 +427,11 @@ class BulkWriter:
 
         It knows from its own requests alone, and asks nothing for this: a server that is gone is noticed after
         `limits.breaker_failures` lost replies in a row, or where the looks for one lost reply fail for 5 s, which begin
-        `late_apply_s` after it.  A connection that is refused is noticed at once.  A writer that is not well tries by
-        itself whether it can send again, after 1 s to 5 min.  A spent quota that it waits for (`on_quota="wait"`), a
-        throttle and a failed pair are no reason.
+        `late_apply_s` after it.  A connection that is refused is noticed at once.  A server whose replies can never be
+        read, since a proxy changes them, say, is named after as many (3 where none was good before), although lists
+        show what it wrote; that holds until a good reply, or a minute after the last other one.  A writer that is not
+        well tries by itself whether it can send again, after 1 s to 5 min.  A spent quota that it waits for
+        (`on_quota="wait"`), a throttle and a failed pair are no reason.
         """
         return (
             self._living is not None

@@ -3,6 +3,7 @@
     Backoff      how long to wait after the n-th failure of one thing
     RetryBudget  how many re-sends all pairs together may make
     Breaker      whether anything but one probe may be sent
+    Silence      whether no reply can be read, though looks find what was written
 
 Throttles are answers, so they do not count here; `adaptive` deals with them.  Whether a pair may be sent again at all
 is decided by `core.classify` and by looks.  This module decides only when, and how many at once.
@@ -26,6 +27,8 @@ RESENDS: Final = 100.0  # a burst of so many re-sends is always allowed: 64 lane
 RESENDS_PER_S: Final = 10.0  # never empty for longer than 0.1 s, whatever happens
 RESENDS_PER_SUCCESS: Final = 2.0  # a server that takes half of its re-sends gets them as fast as it takes them
 
+FEW: Final = 3
+"""So many are enough where no reply was ever good: a proxy before the server may change every one."""
 TRUST: Final = 2
 MOST_TRUST: Final = 1_000  # doubts at most if a server dies after looks had found its records
 
@@ -213,3 +216,34 @@ class Breaker:
     def _pause(self) -> float:
         d = min(self._cap_s, math.ldexp(self._pause_s, min(self._probes, DOUBLINGS_MAX)))
         return self._rng.uniform(d / 2, d)
+
+
+class Silence:
+    """Counts bad exchanges since the last good one.  A look that finds a record closes the breaker; it ends no silence.
+
+    There `is_long` after `failures` of them, or `FEW` where none was ever good.
+    """
+
+    __slots__ = ("_failures", "_most", "at", "count", "since")
+
+    def __init__(self, failures: int) -> None:
+        self._failures, self._most = failures, min(FEW, failures)
+        self.count = 0
+        self.since = self.at = -math.inf
+        """When the first and the last of them ended."""
+
+    def bad(self, now: float) -> None:
+        """An exchange was lost or ended in doubt."""
+        self.since = self.since if self.count else now
+        self.at = now
+        self.count += 1
+
+    def good(self) -> None:
+        """Any other whole reply came."""
+        self._most = self._failures
+        self.count = 0
+
+    @property
+    def is_long(self) -> bool:
+        """Whether there were too many."""
+        return self.count >= self._most

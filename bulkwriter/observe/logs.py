@@ -35,6 +35,7 @@ LEVELS: Final[dict[type[events.Event], tuple[str, int]]] = {
     events.ConnectionTrouble: ("connections", logging.WARNING),
     events.Recovered: ("connections", logging.INFO),
     events.LaneShifted: ("connections", logging.WARNING),
+    events.Unreadable: ("connections", logging.ERROR),
     events.DoubtsParked: ("doubts", logging.INFO),  # looks settle them
     events.DoubtsSettled: ("doubts", logging.INFO),
     events.LookFailed: ("doubts", logging.WARNING),

@@ -78,6 +78,8 @@ def sentence(event: events.Event, *, wall: float) -> str:
             return f"sending goes on after {duration(unwell_s)}"
         case events.SameRejections(count, reason):
             return f"the last {count:,} single pairs were rejected with the same words: {reason}"
+        case events.Unreadable(reason, hint):
+            return f"trouble: {reason} ({hint})"
         case events.Note(text):
             return f"note: {text}"
         case events.Opened(base_url, journal):

@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from ..adaptive import Controller
-from ..core.retry import Breaker
+from ..core.retry import Breaker, Silence
 from ..core.rulings import News
 from ..core.suspension import Suspension
 from ..events import ConnectionTrouble, Event, Recovered, ServerBusy, Throttled, Well
@@ -47,6 +47,7 @@ class Admission:
         suspension: Suspension,
         control: Controller,
         breaker: Breaker,
+        silence: Silence,
         ceiling: Ceiling | None,
         quotas: Quotas | None,
         *,
@@ -57,6 +58,7 @@ class Admission:
         self.fence = fence
         self.suspension = suspension
         self.control, self.breaker, self.ceiling, self.quotas = control, breaker, ceiling, quotas
+        self.silence = silence
         self._next_send_at = control.next_send_at
         self._give_up_after_s = give_up_after_s
         self._clock = clock
@@ -133,7 +135,9 @@ class Admission:
 
     def created(self, now: float, together: Mapping[float, int]) -> Sequence[Event]:
         """Records were created by requests that were sent at these times, so many at each."""
-        self.has_created = True
+        if not self.has_created:
+            self.has_created = True
+            self.silence.good()
         self.control.on_all_good(now, together)
         if self.quotas and self.quotas.is_wary:
             for _ in range(sum(together.values())):
@@ -158,6 +162,7 @@ class Admission:
     ) -> Sequence[Event]:
         """An exchange was lost, or ended in doubt.  A whole reply to it may say that the server is busy."""
         control, events = self.control, NOTHING
+        self.silence.bad(now)
         if is_whole and self.breaker.trust:
             control.on_good(now, sent_at, now - sent_at)
         elif not is_busy:
@@ -210,6 +215,7 @@ class Admission:
 
     def _recovered(self, now: float, *, is_proof: bool = True) -> Sequence[Event]:
         """The server answers.  `is_proof`: it took or refused a pair, so it takes writes."""
+        self.silence.good()
         gone_s = self.breaker.record_good(now)
         recovered = (Recovered(gone_s),) if gone_s else NOTHING
         if is_proof and self.suspension.is_unproven and not self.suspension.is_refusing:  # no reply spends its time
@@ -237,6 +243,7 @@ def admission_for(settings: Settings, ports: Ports) -> Admission:
         Suspension(rng=rng, has_password=settings.username is not None),
         Controller(in_flight, pause_cap_s=limits.throttle_pause_s, rng=rng, min_rate=settings.min_rate),
         Breaker(limits.breaker_failures, cap_s=limits.probe_pause_s, rng=rng),
+        Silence(limits.breaker_failures),
         Ceiling(settings.rate) if settings.rate else None,
         ports.quotas,
         fence=ports.fence,

@@ -4,6 +4,7 @@ Nobody sends, for one of these reasons, and each has one owner:
 
     an error of the server, the token or a setting     `core.suspension`, asked by `run.admission`
     no good reply for a while                          the breaker (`core.retry`), asked by `run.admission`
+    none of many replies could be read                 the same, also while looks find what was written
     what exists cannot be listed                       `listing.existing`; without it nothing new may be sent
     the lease of its part of a job is over             `holding.Fence`, asked by `run.admission`
     looks fail, and the last thing sent was lost       `listing.looks`: it tells before the breaker can where few write
@@ -30,6 +31,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import BulkwriterError, NotWell, TryLater
+from ..events import Unreadable
 from ..listing.lists import ListFailed
 from .holding import GONE, HINT
 
@@ -42,6 +44,11 @@ LISTS_S: Final = 5.0
 """Lists that fail for a shorter time are no reason: most are answered at the next try."""
 LOOKS_S: Final = 300.0
 """Where lists were forbidden a look tries again so often, in case somebody gave the role."""
+CHECK: Final = "check base_url, and whatever proxy or gateway changes replies on the way"
+SILENT_S: Final = 60.0
+"""So long after the last reply that could not be read, silence is no reason any more.  Then a service that takes calls
+while it is well gives a pair, and its reply shows whether that still holds.
+"""
 EVERYTHING: Final[Mapping[str, str]] = MappingProxyType({})
 """The filters of the list that tries."""
 
@@ -64,6 +71,7 @@ class Health:
         self._patience_s = engine.settings.longest_patience_s
         self._end_waits = end_waits
         self._trying: asyncio.Task[None] | None = None
+        self._told_since = -math.inf  # when the silence began that was told last
         self._looked_at = 0.0
         self._token_since: float | None = None  # since when the token was in use when looks were forbidden
 
@@ -72,9 +80,10 @@ class Health:
         """Why the writer is not well; None if it is well."""
         engine = self._engine
         known, suspension, breaker = engine.known, engine.admission.suspension, engine.admission.breaker
+        silence = engine.admission.silence
         over_s = engine.admission.fence.over_s() if engine.admission.fence else 0.0
         looks = engine.looker.failures
-        is_calm = not (engine.run.error or suspension.error or breaker.is_open or known.is_listing or over_s)
+        is_calm = not (engine.run.error or suspension.error or breaker.bad or known.is_listing or over_s)
         if is_calm and looks.since is None:
             return None  # as nearly always; it is asked after each step
         now = engine.ports.clock()
@@ -87,6 +96,8 @@ class Health:
             return Trouble(suspension.error, min(suspension.since, gone_since))
         if breaker.is_open:
             return no_good_reply(now, now if breaker.gone_since is None else breaker.gone_since, breaker.reason)
+        if silence.is_long and now < silence.at + SILENT_S:
+            return silent(silence.count, silence.since, breaker.reason)
         if known.is_listing and known.trouble and now - known.troubled_at >= LISTS_S:
             message = f"what exists cannot be listed: {known.trouble}"
             return Trouble(TryLater(message, hint="it goes on when lists are answered", code="gone"), known.troubled_at)
@@ -108,17 +119,27 @@ class Health:
         run, clock, idle = self._engine.run, self._engine.ports.clock, self._engine.ports.clocks.idle
         while True:
             await run.until(lambda: self.trouble is not None or bool(self._engine.looker.forbidden))
+            has_passed = self.trouble is not None
             while trouble := self.trouble:
                 now = clock()
+                self._tell_silence(trouble.error)
                 self._note_forbidden()
                 if trouble.since <= (before := now - self._patience_s):
                     self._end_waits(trouble.error, before)
                 self._try(now)
                 await idle(TICK_S)
             self._note_forbidden()
-            self._look_again(clock())
+            self._look_again(clock(), has_passed=has_passed)
             run.soon()  # for those who wait until it is well
             await idle(TICK_S)
+
+    def _tell_silence(self, error: BulkwriterError) -> None:
+        """Tell once that no reply can be read, where requests go on: nothing else would show it but their time."""
+        admission = self._engine.admission
+        silence = admission.silence
+        if silence.is_long and not admission.breaker.is_open and self._told_since != silence.since:
+            self._told_since = silence.since
+            self._engine.run.tell(Unreadable(error.message, error.hint))
 
     def _note_forbidden(self) -> None:
         """Keep in mind with which token looks were forbidden."""
@@ -127,15 +148,15 @@ class Health:
         elif self._token_since is None:
             self._token_since = self._engine.token_refresh.since
 
-    def _look_again(self, now: float) -> None:
-        """Looks that were forbidden are tried again with each new token, and from time to time where no source waits
-        for its end.
+    def _look_again(self, now: float, *, has_passed: bool) -> None:
+        """Looks that were forbidden are tried again with each new token, when a trouble `has_passed`, since what ended
+        it may allow lists as well, and from time to time where no source waits for its end.
         """
         engine = self._engine
         if not engine.looker.forbidden:
             return
         has_new_token = self._token_since != engine.token_refresh.since < math.inf
-        if has_new_token or (engine.run.source is None and now >= self._looked_at + LOOKS_S):
+        if has_new_token or has_passed or (engine.run.source is None and now >= self._looked_at + LOOKS_S):
             self._looked_at, self._token_since = now, None
             engine.looker.failures.try_again()
             engine.looker.wake()
@@ -191,7 +212,16 @@ class Health:
 
 def no_good_reply(now: float, since: float, reason: str) -> Trouble:
     message = f"no good reply for {now - since:,.0f} s (last: {reason})"
-    return Trouble(TryLater(message, hint="it goes on when the server is back", code="gone"), since)
+    return Trouble(
+        TryLater(message, hint=f"it goes on when the server is back; if that is there, {CHECK}", code="gone"), since
+    )
+
+
+def silent(count: int, since: float, reason: str) -> Trouble:
+    message = f"none of the last {count:,} requests had a reply that could be read (last: {reason})"
+    return Trouble(
+        TryLater(message, hint=f"lists have to tell what was written, and take time: {CHECK}", code="gone"), since
+    )
 
 
 def not_well(error: BulkwriterError, what: str) -> NotWell:

@@ -80,6 +80,7 @@ EXAMPLES: list[tuple[events.Event, str]] = [
     (events.NotRemembered("x: full"), "what is learnt of the server is not remembered: x: full"),
     (events.Stopping("401"), "stopping: 401"),
     (events.Note("something"), "note: something"),
+    (events.Unreadable("none was read", "check base_url"), "trouble: none was read (check base_url)"),
     (events.Opened("https://h", "p.journal"), "open for https://h, with the journal p.journal"),
     (events.Opened("https://h", None), "open for https://h, without a journal"),
     (events.ChunkReady(2_000, 1), "1 pair may be sent, from seq 2,000 on"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkwriter.core.retry import MOST_TRUST, Backoff, Breaker, RetryBudget
+from bulkwriter.core.retry import MOST_TRUST, Backoff, Breaker, RetryBudget, Silence
 from tests.support.chance import Highest, Lowest
 
 # ---- backoff
@@ -245,3 +245,16 @@ def test_a_breaker_keeps_its_promises(events: list[tuple[float, str]], seed: int
             is_out = False
         b.check()
         assert is_out or b.next_probe_at(now) <= now + 4.0
+
+
+def test_a_silence_is_long_after_three_replies_of_a_new_server_and_after_more_of_one_that_answered() -> None:
+    silence, is_long = Silence(5), []
+    for now in range(10):
+        silence.bad(now)
+        is_long.append(silence.is_long)
+        if now == 4:
+            assert (silence.since, silence.at) == (0, 4)
+            silence.good()
+            assert not silence.is_long
+    assert is_long == [False, False, True, True, True, False, False, False, False, True]
+    assert (silence.since, silence.at) == (5, 9)

@@ -25,6 +25,7 @@ from bulkwriter import (
     events,
 )
 from bulkwriter.net.auth import Token
+from bulkwriter.run.health import SILENT_S
 from tests.library.test_waits import Stage, stage
 from tests.sim.fates import CALM
 from tests.sim.lists import SimTokens
@@ -274,6 +275,34 @@ def test_a_service_that_takes_no_calls_before_it_is_well_becomes_well_by_itself(
     here.run(act)
 
 
+@pytest.mark.parametrize("kind", ["cut reply", "500 after"])
+def test_a_server_whose_replies_can_never_be_read_is_named(kind: str) -> None:
+    """Lists show what it wrote, so all goes on, if slowly: nobody would know why."""
+
+    async def act(writer: BulkWriter) -> None:
+        for pair in OURS[:2]:
+            await writer.write(pair)
+            assert writer.is_well()
+        for pair in OURS[2:5]:
+            await writer.write(pair)
+            assert not writer.is_well()
+            assert writer.error is not None
+            assert "had a reply that could be read" in writer.error.message
+            assert "base_url" in writer.error.hint
+        here.weather.calm()
+        async with asyncio.timeout(SILENT_S + 1.0):
+            await writer.well()
+        await goes_on(writer)
+        here.weather.odds = replace(CALM, creates={kind: 1.0})
+        for pair in OURS[6:]:
+            await writer.write(pair)
+        assert writer.is_well()  # a few among others
+
+    here = stage(odds=replace(CALM, creates={kind: 1.0}))
+    here.run(act)
+    assert len(told(here, events.Unreadable)) == 1
+
+
 def test_a_doubt_is_looked_up_once_lists_are_allowed_again() -> None:
     async def act(writer: BulkWriter) -> None:
         here.weather.odds = replace(CALM, creates={"reset after": 1.0}, lists={"403": 1.0})
@@ -281,6 +310,26 @@ def test_a_doubt_is_looked_up_once_lists_are_allowed_again() -> None:
         here.weather.calm()
         await asyncio.sleep(310.0)
         assert (await writer.write((1, 1))).state is State.EXISTING  # there, and nothing shows whose it is
+
+    here = stage()
+    here.run(act)
+
+
+def test_a_doubt_is_looked_up_soon_after_a_token_that_was_refused_for_a_moment() -> None:
+    """Lists were forbidden just then as well, and nobody gives another token: the doubt waited for five minutes."""
+
+    async def act(writer: BulkWriter) -> None:
+        await goes_on(writer)
+        here.weather.odds = replace(CALM, creates={"reset after": 1.0})
+        doubt = asyncio.create_task(writer.write((1, 1)))
+        await asyncio.sleep(0.1)
+        here.weather.odds = replace(CALM, creates={"403": 1.0}, lists={"403": 1.0})
+        refused = asyncio.create_task(writer.write((1, 2)))
+        assert (await doubt).state is State.IN_DOUBT  # no look is possible, as far as is known
+        here.weather.calm()
+        assert (await refused).state is State.CREATED
+        await asyncio.sleep(30.0)
+        assert (await writer.write((1, 1))).state in (State.CREATED, State.EXISTING)
 
     here = stage()
     here.run(act)

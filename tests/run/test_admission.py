@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from bulkwriter.adaptive import Controller
-from bulkwriter.core.retry import Breaker
+from bulkwriter.core.retry import Breaker, Silence
 from bulkwriter.core.rulings import News
 from bulkwriter.core.suspension import Suspension
 from bulkwriter.errors import TryLater
@@ -51,6 +51,7 @@ def admission(ceiling: Asked | None = None, quotas: Asked | None = None) -> Admi
         Suspension(rng=random.Random(1)),
         cast(Controller, PlainControl(8)),
         Breaker(2, cap_s=5.0, rng=random.Random(1)),
+        Silence(2),
         cast(Any, ceiling),
         cast(Any, quotas),
         give_up_after_s=60.0,

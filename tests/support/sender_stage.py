@@ -15,7 +15,7 @@ import orjson
 from bulkwriter.adaptive import Controller
 from bulkwriter.core.pairs import Pairs
 from bulkwriter.core.record_log import RecordLog
-from bulkwriter.core.retry import Breaker
+from bulkwriter.core.retry import Breaker, Silence
 from bulkwriter.core.rulings import Rulings
 from bulkwriter.core.stats import Stats
 from bulkwriter.core.suspension import Suspension
@@ -208,6 +208,7 @@ class Stage:
             Suspension(rng=rng),
             cast(Controller, PlainControl(settings.in_flight)),
             Breaker(limits.breaker_failures, cap_s=limits.probe_pause_s, rng=rng),
+            Silence(limits.breaker_failures),
             Ceiling(settings.rate) if settings.rate else None,
             None,
             give_up_after_s=settings.give_up_after_s,
