@@ -13,6 +13,7 @@ Not searched: what a test keeps in memory, and output under `pytest -s`.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -51,10 +52,18 @@ def pytest_configure(config: pytest.Config) -> None:
             "ci",
         ):
             del os.environ[name]
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process that a test starts would compile the package anew
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for a script's job, and then for all that tests start
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(HOME=home.name, XDG_STATE_HOME=str(Path(home.name, "state")), XDG_CONFIG_HOME=home.name)
     logging.getLogger().setLevel(logging.DEBUG)  # so that debug lines of any library are captured, and searched
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are no garbage.  Else each look through all objects, and each search for cycles, goes through
+    them as well: a second or two for a test that has both."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from ..model import QuotaWindow
@@ -194,11 +195,13 @@ def key_of(window: QuotaWindow) -> str:
     return f"{window.kind}/{window.window_s!r}"
 
 
+@lru_cache(maxsize=64)
 def span_of(key: str) -> float:
     """The length of the window that has this key."""
     return float(key.rpartition("/")[2]) * (1 + SLACK)
 
 
+@lru_cache(maxsize=64)  # asked for each unit that is booked
 def step_of(key: str) -> float:
     return span_of(key) / STEPS
 

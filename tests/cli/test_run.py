@@ -245,8 +245,8 @@ def test_a_slip_is_usage_and_still_one_object(here: Here, tmp_path: Path) -> Non
 
 def test_stderr_as_json_lines_is_json_throughout(here: Here, tmp_path: Path) -> None:
     source = write_pairs(tmp_path / "pairs.csv", 200)
-    limit = {"kind": "bucket", "count": 400, "window_s": 1, "burst": 40, "retry_after": "none"}
-    with stub(limits=[limit]) as server:
+    throttles = {"kind": "status_before", "status": 429, "skip": 40, "limit": 3}
+    with stub(faults=[throttles]) as server:
         done = here.run(source, server, "--log-format=json", "-v", "--account=x")
     assert done.code == 0
     events = [json.loads(line)["event"] for line in done.err.splitlines()]

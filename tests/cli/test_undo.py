@@ -8,6 +8,7 @@ import pty
 import signal
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,12 @@ from tests.support.cli_asking import WAITS, ask, journal_of, pairs_on, said
 from tests.support.cli_process import Here, finish, interrupt, start, stub, wait_for
 
 pytestmark = pytest.mark.slow
+
+
+def held(kind: str, skip: int, on: str = "create") -> dict[str, Any]:
+    """The scenario of a stub that is quick for `skip` requests, so that a command is in the middle however busy the
+    machine is."""
+    return {"tokens": [CANARY], "faults": [{"kind": kind, "on": on, "skip": skip, "delay_s": 1.0}]}
 
 
 def test_undo_after_a_run_with_faults_takes_back_exactly_that_run(here: Here, source: Path) -> None:
@@ -40,7 +47,7 @@ def test_undo_after_a_run_with_faults_takes_back_exactly_that_run(here: Here, so
 def test_undo_stopped_half_way_and_given_again(here: Here, source: Path, how: signal.Signals) -> None:
     with stub(existing=[[1, 1], [5, 999]]) as server:
         assert here.run(source, server).code == 0
-        server.set_scenario(tokens=[CANARY], latency_s=0.01)
+        server.set_scenario(held("slow", 61, "delete"))
         command = ("undo", str(journal_of(source)), "--base-url", server.base_url, "--yes", "--json", WAITS)
         process = start(*command)
         wait_for(lambda: server.truth()["deletes_applied"] > 60)
@@ -63,7 +70,7 @@ def test_undo_stopped_half_way_and_given_again(here: Here, source: Path, how: si
 def test_a_run_after_a_killed_undo_has_every_pair_again(here: Here, source: Path) -> None:
     with stub() as server:
         assert here.run(source, server).code == 0
-        server.set_scenario(tokens=[CANARY], latency_s=0.01)
+        server.set_scenario(held("slow", 31, "delete"))
         process = start("undo", str(journal_of(source)), "--base-url", server.base_url, "--yes")
         wait_for(lambda: server.truth()["deletes_applied"] > 30)
         process.kill()
@@ -76,7 +83,7 @@ def test_a_run_after_a_killed_undo_has_every_pair_again(here: Here, source: Path
 
 
 def test_undo_settles_the_doubts_of_a_killed_run_first(here: Here, source: Path) -> None:
-    with stub(existing=[[1, 1]], latency_s=0.1) as server:
+    with stub(existing=[[1, 1]], **held("silence_before", 31)) as server:
         process = start("run", str(source), "--base-url", server.base_url, "--progress=none")
         wait_for(lambda: server.truth()["records"] > 30)
         process.kill()
@@ -108,7 +115,7 @@ def test_undo_is_asked_for_planned_and_obeys_throttles(here: Here, source: Path)
         assert "300 records" in done.err
         assert ask(here, "undo", journal, server, "--dry-run", "--quota=write:100/day")[2].err.count("2 d 0 h") == 1
         assert server.truth()["requests"].get("DELETE") is None
-        server.set_scenario(tokens=[CANARY], limits=[{"kind": "bucket", "count": 60, "window_s": 1, "burst": 60}])
+        server.set_scenario(tokens=[CANARY], limits=[{"kind": "window", "count": 160, "window_s": 4}])
         assert ask(here, "undo", journal, server, "--yes")[1]["deleted"] == 300
         assert 0 < server.truth()["throttles"] < 30
 
@@ -144,7 +151,7 @@ def test_undo_leaves_a_record_that_holds_another_pair(here: Here, source: Path) 
 
 
 def test_undo_does_not_touch_a_run_at_work(here: Here, source: Path) -> None:
-    with stub(latency_s=0.15) as server:
+    with stub(**held("slow", 1)) as server:
         process = start("run", str(source), "--base-url", server.base_url, "--in-flight=8", "--json", WAITS)
         wait_for(lambda: server.truth()["records"] > 0)
         code, _, done = ask(here, "undo", journal_of(source), server, "--yes")

@@ -13,7 +13,6 @@ import pytest
 from bulkwriter import Backlogged, BulkWriter, Outcome, State, TryLater, UsageError
 from bulkwriter.model import SINGLE_SEQ
 from bulkwriter.run.single import NO_ROW
-from bulkwriter.store.journal_writer import JournalWriter
 from tests.support.cli_process import stub
 from tests.support.library import on_loop, settings_for, some_pairs, states, truth
 
@@ -197,49 +196,3 @@ def test_a_close_keeps_what_was_not_sent_and_the_next_start_resumes_it(tmp_path:
         on_loop(first, server=server)
         on_loop(second, server=server)
         assert truth(server) == (2_001, 0)
-
-
-@pytest.mark.parametrize(
-    ("callers", "most"), [(1, 2_000), (100, 35), (1_000, 10)], ids=["one at a time", "100 callers", "1,000 callers"]
-)
-def test_singles_share_commits_and_take_no_tasks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, callers: int, most: int
-) -> None:
-    """Counts for 1,000 pairs.  Measured: 2,000 commits, 23 to 26, and 5 to 6; no task."""
-    commits, tasks = [0], [0]
-    real = JournalWriter._hand_in
-
-    async def counted(self: JournalWriter, kind: str, call: Any) -> Any:
-        commits[0] += kind == "write"
-        return await real(self, kind, call)
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        count = 1_000 if callers > 1 else 50
-        pairs = some_pairs(count)
-        async with BulkWriter(settings_for(server, tmp_path / "j", in_flight=64, existing="skip")) as writer:
-            await writer.write_many([(77, n) for n in range(1, 500)])  # the lanes are open, the rate is found
-            began = [iter(pairs)]
-
-            async def caller() -> None:
-                for pair in began[0]:
-                    await writer.write(pair)
-
-            mine = [loop.create_task(caller()) for _ in range(callers)]
-            loop.set_task_factory(lambda loop, step, **how: counted_task(loop, step, **how))
-            commits[0], began_at = 0, loop.time()
-            await asyncio.wait(mine)
-            notes = int(loop.time() - began_at) + 1  # at most: the history's tick is a second
-            made = (commits[0] - notes) * 1_000 / count
-            loop.set_task_factory(None)
-        assert made <= most, f"{made} commits for 1,000 pairs"
-        assert tasks[0] < count / 20, f"{tasks[0]} tasks for {count} pairs"
-
-    def counted_task(loop: Any, step: Any, **how: Any) -> asyncio.Task[Any]:
-        tasks[0] += 1
-        return asyncio.Task(step, loop=loop, **how)
-
-    monkeypatch.setattr(JournalWriter, "_hand_in", counted)
-    with stub() as server:
-        on_loop(main, server=server)
-        assert server.truth()["doubles"] == 0

@@ -47,8 +47,8 @@ from tests.sim.world import Life, plain_world
 from tests.support.list_liars import CAP, LIARS, Ask, Lie
 from tests.support.model_api import BASE_URL, ModelApi
 
-GIVE_UP_S: Final = 900.0
-MOST_CALLS: Final = 1_000
+GIVE_UP_S: Final = 300.0
+MOST_CALLS: Final = 600
 
 STRANGERS = [(50 + i % 9, 900 + i) for i in range(45)]
 PAIRS = [(1 + i % 3, 1 + i) for i in range(60)]

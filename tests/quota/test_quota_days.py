@@ -1,6 +1,6 @@
 """Backfills of days in virtual time against every kind of daily limit; the full ones are `scripts/days`.
 
-Some of the same worlds, one of each kind, with a fifth of the limits and an eightieth of the pairs.  The whole engine,
+Some of the same worlds, one of each kind, with a twentieth of the limits and a 320th of the pairs.  The whole engine,
 quotas and ledger run; only the network, the journal's disk and the clocks are models.
 """
 
@@ -15,7 +15,7 @@ from bulkwriter.stub.limits import LimitRule
 from tests.campaigns.days import WORLDS, Finding, least, measure, most_in, scaled
 from tests.support.quota_days import DAY_S, Backfill
 
-PAIRS = 1_250
+PAIRS = 312
 FORETOLD = {"exact", "sliding", "fixed", "calendar", "half", "half, silent"}
 """Worlds of which a tenth of so short a run, six hours, shows all; in the others the server shows itself later."""
 
@@ -23,7 +23,8 @@ FORETOLD = {"exact", "sliding", "fixed", "calendar", "half", "half, silent"}
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["exact", "calendar", "half, silent", "half, fixed", "lowered", "shared"])
 def test_a_backfill_stays_in_its_bands(name: str, tmp_path: Path) -> None:
-    finding = measure(scaled(WORLDS[name], 5), PAIRS, tmp_path)
+    world = scaled(WORLDS[name], 20)
+    finding = measure(replace(world, kills=world.kills // 4), PAIRS, tmp_path)
     broken = set(finding.broken) - (set() if name in FORETOLD else {"ETA"})
     assert not broken, finding.line(name)
     assert finding.outcome.created == finding.pairs
@@ -32,32 +33,32 @@ def test_a_backfill_stays_in_its_bands(name: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_with_stop_each_start_comes_back_at_the_time_that_it_was_told(tmp_path: Path) -> None:
     """Cron with a perfect clock: each start ends with 75 and a time; begun again then, it goes on at once."""
-    backfill = Backfill(1_200, rules(400), tmp_path, quota=("write:60/min", "write:400/day"), on_quota="stop")
+    backfill = Backfill(300, rules(100), tmp_path, quota=("write:60/min", "write:100/day"), on_quota="stop")
     outcome = backfill.run()
-    assert outcome.created == 1_200
+    assert outcome.created == 300
     assert (len(outcome.stops), outcome.processes, outcome.throttled_at) == (2, 3, [])
-    assert outcome.took_s <= least(1_200, 400) * 1.01 + 60
+    assert outcome.took_s <= least(300, 100) * 1.01 + 60
 
 
 @pytest.mark.slow
 def test_with_stop_a_server_that_throttles_is_left_alone_until_it_said(tmp_path: Path) -> None:
-    backfill = Backfill(1_200, rules(400), tmp_path, quota=("write:60/min", "write:800/day"), on_quota="stop")
+    backfill = Backfill(300, rules(100), tmp_path, quota=("write:60/min", "write:200/day"), on_quota="stop")
     outcome = backfill.run()
-    assert (outcome.created, outcome.doubled) == (1_200, 0)
+    assert (outcome.created, outcome.doubled) == (300, 0)
     assert outcome.throttles_of_worst_day() <= 20
-    assert outcome.took_s <= least(1_200, 400) * 1.05
+    assert outcome.took_s <= least(300, 100) * 1.05
 
 
 @pytest.mark.slow
 def test_with_stop_a_server_that_throttles_without_end_is_tried_now_and_then(tmp_path: Path) -> None:
     """A handful of throttles, an end with 75, and one request at each time that was told."""
-    quota = ("write:60/min", "write:800/day")
-    backfill = Backfill(900, rules(400), tmp_path, quota=quota, on_quota="stop", says_wait=False)
+    quota = ("write:60/min", "write:200/day")
+    backfill = Backfill(225, rules(100), tmp_path, quota=quota, on_quota="stop", says_wait=False)
     outcome = backfill.run()
-    assert (outcome.created, outcome.doubled) == (900, 0)
+    assert (outcome.created, outcome.doubled) == (225, 0)
     assert outcome.throttles_of_worst_day() <= 20
     assert 2 < len(outcome.stops) < 30
-    assert outcome.took_s <= least(900, 400) * 1.05
+    assert outcome.took_s <= least(225, 100) * 1.05
 
 
 def rules(cap: int) -> list[LimitRule]:
@@ -88,5 +89,5 @@ def test_the_fullest_span_by_hand() -> None:
 def test_a_window_exceeded_is_seen(tmp_path: Path) -> None:
     """A twin: our quota is twice what the judge is told."""
     world = scaled(WORLDS["sliding"], 50)
-    finding: Finding = measure(replace(world, own=2 * world.cap), 200, tmp_path)
+    finding: Finding = measure(replace(world, own=2 * world.cap), 100, tmp_path)
     assert {"throttles", "window"} & set(finding.broken)

@@ -61,7 +61,7 @@ async def spend(machine: Machine, processes: int, lasts_s: float, *, reboots: bo
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     name=st.sampled_from(list(QUOTAS)), processes=st.integers(1, 3), seed=st.integers(0, 2**32), reboots=st.booleans()
 )

@@ -69,7 +69,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._selector = self  # what BaseEventLoop asks to wait
         self._clock_resolution = 1e-9
         self._is_killed = False
-        self._tasks_made = 0
+        self.tasks_made = 0
         self._pending: dict[CountedTask[Any], None] = {}
         self.set_task_factory(self._new_task)
         self.set_exception_handler(self._failed)
@@ -117,8 +117,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """There is nobody to wake: everything happens in one thread."""
 
     def _new_task(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> CountedTask[Any]:
-        self._tasks_made += 1
-        task = CountedTask(coro, self._tasks_made, loop=loop, **options)
+        self.tasks_made += 1
+        task = CountedTask(coro, self.tasks_made, loop=loop, **options)
         self._pending[task] = None
         task.add_done_callback(self._ended)
         return task
