@@ -192,8 +192,9 @@ def test_instructions_are_told_only_where_they_were_counted() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not counters.has_valgrind(), reason="no valgrind here")
 def test_valgrind_counts_the_same_instructions_each_time() -> None:
+    if not counters.has_valgrind():  # it takes three seconds to know, which is much for those who collect tests
+        pytest.skip("no valgrind here")
     argv = [PYTHON, "-I", "-S", "-c", "sum(range(10**5))"]
     counter = Contender(name="it", pairs=1, argv=lambda count: argv, cores=frozenset(), read=lambda ended: {"pairs": 1})
     one, other = (run_once(counter, 1, counting=counters.by_valgrind)["instructions"] for _ in range(2))
