@@ -6,7 +6,7 @@
 
 A *world* is a server, a quota of ours, what befalls the run, and the bands that it must stay in.  `least_s` is what
 nobody can beat: as many writes at once as server and quota both allow, from the first second on.  The short runs of
-`tests/quota/test_quota_days.py` are the same worlds with a fifth of the limits and an eightieth of the pairs.
+`tests/quota/test_quota_days.py` are the same worlds with a twentieth of the limits and a 320th of the pairs.
 
 Exit codes: 0, 1 where any world left its bands.
 """

@@ -314,6 +314,7 @@ def is_told(name: str, command: int, code: int) -> bool:
     return code in (ending if isinstance(ending, tuple) else (ending,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIARS)
 def test_a_run_that_lists_first(name: str) -> None:
     code, wrong = run(LIARS[name])
@@ -321,12 +322,14 @@ def test_a_run_that_lists_first(name: str) -> None:
     assert name in BLIND or not wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIARS)
 def test_a_run_whose_looks_are_lied_to(name: str) -> None:
     code, wrong = run(LIARS[name], is_late=True)
     assert (is_told(name, 1, code), wrong) == (True, []), code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIARS)
 def test_a_run_that_does_not_list_first(name: str) -> None:
     code, wrong = run(LIARS[name], existing="skip")

@@ -177,11 +177,13 @@ def stopped(folder: Path, pairs: int, rules: Sequence[LimitRule] = (), **chosen:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [5.0, 41.0, 70.0])
 def test_the_end_told_at_a_stop_under_a_ceiling(stop_at: float, tmp_path: Path) -> None:
     assert stopped(tmp_path, 2_000, rate=20.0).stop_and_go_on(stop_at) <= 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stop_at", "pairs"), [(20.0, 175), (500.0, 175), (90_000.0, 325)])
 def test_the_end_told_at_a_stop_under_the_documented_quotas(stop_at: float, pairs: int, tmp_path: Path) -> None:
     """With a sixteenth of the day's window, which is spent, and spent again before the last stop."""
@@ -190,6 +192,7 @@ def test_the_end_told_at_a_stop_under_the_documented_quotas(stop_at: float, pair
     assert stopped(tmp_path, pairs, rules, quota=("nexudus", "write:150/day")).stop_and_go_on(stop_at) <= 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 3])
 @pytest.mark.parametrize("stop_at", [20.0, 45.0])
 def test_the_end_told_at_a_stop_where_rows_exist(every: int, stop_at: float, tmp_path: Path) -> None:
@@ -201,8 +204,10 @@ def test_the_end_told_at_a_stop_where_rows_exist(every: int, stop_at: float, tmp
     assert run.stop_and_go_on(stop_at) <= 0.03
 
 
-@pytest.mark.parametrize("pairs", [1_300, 2_600])
-@pytest.mark.parametrize("stop_at", [62.0, 64.0, 100.0])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stop_at", "pairs"), [(62.0, 1_300), (64.0, 1_300), (100.0, 1_300), (62.0, 4_000), (100.0, 4_000)]
+)
 def test_the_end_told_at_a_stop_with_doubts(stop_at: float, pairs: int, tmp_path: Path) -> None:
     """A process was killed; its doubts wait for a minute, and anew when the next one is stopped."""
     run = stopped(tmp_path, pairs, rate=20.0)
