@@ -35,7 +35,7 @@ seen.
     acting
     gate         makes writes and calls (list, read, delete, token) wait for their turn
     exchanges    carries out exchanges beside the loop, one at a time, each before the last lease is used up
-    ledger       the file of all spending and leases; `ledger_schema`: its tables; `postgres.ledger`: the same there
+    ledger       the file of all spending and leases; `postgres.ledger`: the same there
     ceiling      the user's own maximum rate (`--rate`)
     view         what is spent and what holds writes back, in words; when the run ends
     build        puts all of them together from the settings

@@ -2,13 +2,24 @@
 
 A ledger is anything that can carry out an `exchange` (`Ledger`).  This one is an SQLite file in the user's state folder
 (`$XDG_STATE_HOME` or `~/.local/state`, then `bulkwriter/ledger`; `--ledger` names another), 0600, in rollback-journal
-mode because several processes write it.  Anyone can read it; `quota.ledger_schema` says what is in it.
+mode because several processes write it.  Anyone can read it; it has format 3:
+
+    table `spent`    requests by account, machine, boot, client, kind and minute since that boot (kinds: write, read;
+                     write-refused and read-refused are those among them that the server throttled).  `client` is empty
+                     for requests that have ended.  Else they are units of that client's lease, in the minute in which
+                     the last of them can end.  `ended` is the minute's end by the server's clock (epoch seconds), null
+                     where that is unknown.  Near the beginning of a calendar day `minute` has parts
+                     (`quota.forecast`).  `seen_at`: when another boot first saw it, by the clock of `seen_boot`
+    table `learnt`   what a server showed of its own limit by throttling, see `quota.throttles`
+    table `accounts` how far the clocks of an account's server lie apart, see `quota.clock`; and its short windows as
+                     one value (`quota.short`), with the place whose clock its times are of, and when it was written
+
+Of format 2 the counts are taken over: its rows of other boots as spent when they are first seen.  What processes had
+booked and not used stays spent.
 
 An account is its `--account` name, or else the base URL.  An exchange is one short transaction, and returns only when
-that is on the disk.  Whoever dies, by a kill or with the power, loses what it had leased and nothing more.
-
-A damaged ledger is refused when it is opened, by SQLite's checks and by the bounds of its rows.  So is an empty file
-beside the journal of a used ledger: it was emptied, and would count from 0.
+that is on the disk.  A damaged ledger is refused when it is opened, by SQLite's checks and by the bounds of its rows.
+So is an empty file beside the journal of a used ledger: it was emptied, and would count from 0.
 
 Invariants: counts are never negative; a failed commit ends the ledger, and everything after it fails.
 Not here: what may be spent (`quota.account`).
@@ -32,18 +43,7 @@ from ..store.private import at_home, make_folder, state_folder
 from ..store.schema import normal_url
 from .account import Account
 from .exchange import Answer, Ask, BootPlace, LedgerRows, ShortRow, SpentRow
-from .ledger_schema import (
-    FORMAT,
-    OLDER,
-    ROW_ACCOUNT,
-    ROWS_LEARNT,
-    ROWS_SPENT,
-    ROWS_SPENT_OLDER,
-    check_believable,
-    format_of,
-    make_tables,
-    take_over,
-)
+from .short import unpacked
 from .throttles import Learnt
 
 BUSY_S: Final = 10.0  # others hold the lock for a commit; longer is somebody's sqlite3 shell
@@ -56,6 +56,52 @@ DAMAGED: Final = (
 )
 USED_UP: Final = """DELETE FROM spent
     WHERE account = ? AND machine = ? AND boot = ? AND client = ? AND kind = ? AND minute = ?"""
+
+APPLICATION_ID: Final = 0x62776C67  # "bwlg"
+FORMAT: Final = 3
+OLDER: Final = 2  # the only older format that is read
+CREATE: Final = (
+    """CREATE TABLE spent(account TEXT, machine TEXT, boot TEXT, client TEXT, kind TEXT, minute INTEGER,
+        count INTEGER NOT NULL, ended REAL, seen_boot TEXT NOT NULL, seen_at REAL NOT NULL,
+        PRIMARY KEY(account, machine, boot, client, kind, minute)) WITHOUT ROWID""",
+    """CREATE TABLE accounts(account TEXT PRIMARY KEY, spread_s REAL NOT NULL, machine TEXT NOT NULL,
+        boot TEXT NOT NULL, at REAL NOT NULL, short TEXT NOT NULL) WITHOUT ROWID""",
+)
+CREATE_LEARNT: Final = """CREATE TABLE learnt(account TEXT, kind TEXT, most INTEGER NOT NULL, until REAL NOT NULL,
+    try_at REAL NOT NULL, tries INTEGER NOT NULL, stretch INTEGER NOT NULL, PRIMARY KEY(account, kind)) WITHOUT ROWID"""
+
+ROWS_SPENT: Final = """SELECT machine, boot, client, kind, minute, count, ended, seen_boot, seen_at
+    FROM spent WHERE account = ?"""
+ROWS_LEARNT: Final = "SELECT kind, most, until, try_at, tries, stretch FROM learnt WHERE account = ?"
+ROW_ACCOUNT: Final = "SELECT spread_s, machine, boot, at, short FROM accounts WHERE account = ?"
+
+KINDS: Final = ("write", "read", "write-refused", "read-refused")
+TIME_MAX: Final = 1e12  # epoch seconds; and no boot lasts so many minutes
+_IS_TIME: Final = f"BETWEEN -{TIME_MAX:.0f} AND {TIME_MAX:.0f}"
+
+
+def _texts(*names: str) -> str:
+    return " AND ".join(f"typeof({name}) = 'text'" for name in names)
+
+
+def _counts(*names: str) -> str:
+    return " AND ".join(f"typeof({name}) = 'integer' AND {name} BETWEEN 0 AND {10**12}" for name in names)
+
+
+def _times(*names: str) -> str:
+    return " AND ".join(f"{name} {_IS_TIME}" for name in names)
+
+
+BOUNDS: Final = {
+    "spent": f"""{_texts("account", "machine", "boot", "client", "seen_boot")} AND kind IN {KINDS}
+        AND typeof(minute) IN ('integer', 'real') AND {_counts("count")} AND {_times("minute", "seen_at")}
+        AND (ended IS NULL OR ended {_IS_TIME})""",
+    "accounts": f"""{_texts("account", "machine", "boot", "short")} AND {_times("at")}
+        AND spread_s BETWEEN 0 AND {TIME_MAX:.0f}""",
+    "learnt": f"""{_texts("account")} AND kind IN {KINDS[:2]} AND {_counts("most", "tries", "stretch")}
+        AND {_times("until", "try_at")}""",
+}
+"""SQL by table: what a row must be to be believed; text and blobs sort above every number, so a range shows them."""
 
 
 class Ledger(Protocol):
@@ -85,7 +131,7 @@ class SqliteLedger:
                 make_folder(path.parent)
                 make_private(path)
                 db = undo.enter_context(contextlib.closing(sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)))
-                prepare(db, path, place, synchronous)
+                prepare(db, path, synchronous)
             except (sqlite3.Error, OSError, ValueError) as e:
                 raise ledger_error(e, path) from e
             undo.pop_all()
@@ -130,19 +176,17 @@ class SqliteLedger:
 
     def _forget(self, minute: int, ended: float | None) -> None:
         """Drop old rows, of all accounts: one that is never used again must not stay for ever."""
-        self._db.execute("DELETE FROM spent WHERE machine = ? AND boot = ? AND minute < ?", (*self._place, minute))
+        self._db.execute("DELETE FROM spent WHERE boot = ? AND minute < ?", (self._place.boot, minute))
         if ended is not None:
-            asked = "DELETE FROM spent WHERE NOT (machine = ? AND boot = ?) AND ended < ?"
-            self._db.execute(asked, (*self._place, ended))
+            self._db.execute("DELETE FROM spent WHERE boot <> ? AND ended < ?", (self._place.boot, ended))
 
 
-def rows_of(db: sqlite3.Connection, name: str, *, version: int = FORMAT) -> LedgerRows:
+def rows_of(db: sqlite3.Connection, name: str) -> LedgerRows:
     """All that is kept of an account."""
-    asked = ROWS_SPENT_OLDER if version == OLDER else ROWS_SPENT
-    found = [SpentRow(BootPlace(machine, boot), *row) for machine, boot, *row in db.execute(asked, (name,))]
+    found = [SpentRow(BootPlace(machine, boot), *row) for machine, boot, *row in db.execute(ROWS_SPENT, (name,))]
     spent = {row[:4]: row for row in found}
     learnt = {kind: Learnt(*row) for kind, *row in db.execute(ROWS_LEARNT, (name,))}
-    kept = db.execute(ROW_ACCOUNT, (name,)).fetchone() if version == FORMAT else None
+    kept = db.execute(ROW_ACCOUNT, (name,)).fetchone()
     if kept is None:
         return LedgerRows(spent=spent, learnt=learnt)
     spread_s, machine, boot, at, packed = kept
@@ -181,11 +225,14 @@ def read_ledger(path: Path, name: str) -> LedgerRows:
         db = sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None)
         try:
             db.execute("BEGIN")
-            version = format_of(db, path)
-            if not version:
+            if not (version := format_of(db, path)):
                 return LedgerRows()
-            check_believable(db, version)
-            return rows_of(db, name, version=version)
+            if version == OLDER:
+                db.backup(copy := sqlite3.connect(":memory:"))
+                db.close()
+                take_over(db := copy)
+            check_believable(db)
+            return rows_of(db, name)
         finally:
             db.close()
     except (sqlite3.Error, OSError, ValueError) as e:
@@ -231,7 +278,7 @@ def make_private(path: Path) -> None:
         other.unlink(missing_ok=True)
 
 
-def prepare(db: sqlite3.Connection, path: Path, place: BootPlace, synchronous: str) -> None:
+def prepare(db: sqlite3.Connection, path: Path, synchronous: str) -> None:
     """Bring a connection into our mode, make the tables in a new file, and take over an older format."""
     format_of(db, path)  # before anything of somebody else's file is changed
     db.execute("PRAGMA journal_mode = PERSIST")  # a rollback journal whose file stays: fewer changes to the folder
@@ -239,12 +286,11 @@ def prepare(db: sqlite3.Connection, path: Path, place: BootPlace, synchronous: s
     db.execute("PRAGMA fullfsync = ON")
     db.execute("BEGIN IMMEDIATE")
     version = format_of(db, path)
-    if version:
-        check_believable(db, version)
-    else:
-        make_tables(db)
     if version == OLDER:
-        take_over(db, place)
+        take_over(db)
+    elif not version:
+        make_tables(db)
+    check_believable(db)
     db.execute("COMMIT")
 
 
@@ -259,3 +305,49 @@ def ledger_error(error: BaseException, path: Path) -> LedgerError:
     else:
         reason = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
     return LedgerError(f"quota ledger {path}: {reason}", hint=HINT)
+
+
+def make_tables(db: sqlite3.Connection) -> None:
+    """In a new file."""
+    for statement in (*CREATE, CREATE_LEARNT):
+        db.execute(statement)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def take_over(db: sqlite3.Connection) -> None:
+    """Bring a ledger of the older format into ours, inside a transaction."""
+    db.execute("ALTER TABLE spent RENAME TO older")
+    for statement in CREATE:
+        db.execute(statement)
+    db.execute("INSERT INTO spent SELECT account, '', boot, '', kind, minute, count, NULL, '', 0.0 FROM older")
+    db.execute("DROP TABLE older")
+    db.execute("DROP TABLE held")
+    db.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def format_of(db: sqlite3.Connection, path: Path) -> int:
+    """The format of this ledger; 0 for an empty database.  Raises `LedgerError` for anything else."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if not ours and (version or db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]):
+        raise LedgerError(f"{path} is no ledger of bulkwriter", hint="name another file with --ledger")
+    if ours and version not in (OLDER, FORMAT):
+        raise LedgerError(
+            f"{path} has format {version}; this version knows formats {OLDER} and {FORMAT}",
+            hint="use the bulkwriter that wrote it, or name another file with --ledger",
+        )
+    return version if ours else 0
+
+
+def check_believable(db: sqlite3.Connection) -> None:
+    """Raise `ValueError` where SQLite, or the bounds of a row, show that the ledger is damaged: ms for its few rows."""
+    found = db.execute("PRAGMA integrity_check(1)").fetchone()
+    if found is None or found[0] != "ok":
+        raise ValueError(f"SQLite says: {' '.join(str(found and found[0]).split())[:200]}")
+    for table, bounds in BOUNDS.items():
+        if db.execute(f"SELECT 1 FROM {table} WHERE ({bounds}) IS NOT 1 LIMIT 1").fetchone():  # noqa: S608 our words
+            raise ValueError(f"a row of table {table} is not as it was written")
+        db.execute(f"SELECT DISTINCT account FROM {table}").fetchall()  # noqa: S608 raises where one is no UTF-8
+    for (packed,) in db.execute("SELECT short FROM accounts"):
+        unpacked(packed)

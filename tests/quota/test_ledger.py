@@ -19,8 +19,16 @@ import pytest
 from bulkwriter.errors import Exit, JournalError, LedgerError
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.exchange import Answer, Ask, BootPlace, LedgerRows, ShortRow, SpentRow
-from bulkwriter.quota.ledger import SqliteLedger, account_key, ledger_path, make_private, read_ledger, refuse_emptied
-from bulkwriter.quota.ledger_schema import APPLICATION_ID, CREATE_LEARNT
+from bulkwriter.quota.ledger import (
+    APPLICATION_ID,
+    CREATE_LEARNT,
+    SqliteLedger,
+    account_key,
+    ledger_path,
+    make_private,
+    read_ledger,
+    refuse_emptied,
+)
 from bulkwriter.quota.throttles import Learnt
 from bulkwriter.quota.windows import windows_of
 from tests.support.quota_desk import HERE, HOLD_S, clocks
@@ -198,7 +206,7 @@ def test_the_counts_of_format_2_are_taken_over_in_full(path: Path) -> None:
     ledger = opened(path)
     assert {(row.place, row.minute): (row.requests, row.ended) for row in rows(path)} == {
         (BootPlace("", "boot-0"), 900): (60, None),
-        (HERE, 5): (40, None),
+        (BootPlace("", HERE.boot), 5): (40, None),
     }
     assert read_ledger(path, "a").learnt["write"].most == 70
     assert asked(ledger, wants=WRITES).leases == {}  # all of the hour is spent, whatever their age was

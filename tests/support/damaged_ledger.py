@@ -1,6 +1,6 @@
 """Judges a damaged ledger by SQLite's integrity check, and by bounds of format 3 written down here a second time.
 
-Each row is judged cell by cell in plain Python, so that a slip in the product's SQL (`quota.ledger_schema`) is found.
+Each row is judged cell by cell in plain Python, so that a slip in the product's SQL (`quota.ledger`) is found.
 The judge reads a copy, since even a reader may change what lies beside a ledger.
 
 Invariant: it knows no code of the product.  Not here: the damage itself, and what commands may say of it (`damage`).
