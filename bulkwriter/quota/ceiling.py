@@ -3,14 +3,12 @@
 - An `aiolimiter.AsyncLimiter` paces.  It aims at 98.5% of N with a burst of about 5 ms' worth, and at least 2, so that
   a late wake-up is caught up.  With a burst of 1 it reaches only 95 to 98% of its rate.
 - A guard keeps the promise.  It remembers the times of the last N sends, and the next one waits until the oldest is a
-  second old.  A limiter of (10, 0.01 s) alone put 1,008 into a second at 1,000/s.
+  second old, and 1% more, since the network may deliver two requests a little closer together than they were sent.  A
+  limiter of (10, 0.01 s) alone put 1,008 into a second at 1,000/s.
 
-The guarded second is 1% longer: the network may deliver two requests a little closer together than they were sent, and
-the server must not count N + 1.  Below one a second the guard keeps 1/N seconds between two sends.  A rate of 2.5/s
-reaches 2 a second, since no second may hold 3.
-
-It permits and does not send: `feed` runs as a task and waits on the limiter.  The sender asks `opens_at` and `room`,
-and calls `book` with the requests that went.
+Below one a second the guard keeps 1/N seconds between two sends.  A rate of 2.5/s reaches 2 a second, since no second
+may hold 3.  It permits and does not send: `feed` runs as a task and waits on the limiter.  The sender asks `opens_at`
+and `room`, and calls `book` with the requests that went.
 """
 
 from __future__ import annotations

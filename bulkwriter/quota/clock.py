@@ -12,14 +12,10 @@ round, and some renew their Date by a timer: a second more on both sides.
     Age above 0; garbage; before 2020, after 2099  not counted: a cache kept the reply, or no such clock places days
     a Date that stands still                       the earliest clock stands still with it: no day ends
 
-Whether something is over (a day, a window) is asked of `epoch`: no clock that is believed shows less.  When something
-was spent is noted by `latest`.  So what is remembered looks younger than it is, never older, and a calendar day is over
-only when it is over for every backend.
-
-How far the clocks lay apart (`spread_s`) is remembered for a day after it last showed, since 20 replies in a row can
-come from one of several backends.  Clocks that lie closer than three seconds and the time of a reply may pass for one.
-
-None means unknown, and frees nothing: a calendar window then counts as one of any 24 hours, which no day can exceed.
+Whether something is over is asked of `epoch`, and when something was spent is noted by `latest`.  So what is remembered
+looks younger than it is, never older, and a calendar day is over only when it is over for every backend.  How far the
+clocks lay apart (`spread_s`) is remembered for a day after it last showed, since 20 replies in a row can come from one
+of several backends.  None means unknown, and frees nothing: a calendar window then counts as one of any 24 hours.
 
 Pure: `boot` is CLOCK_BOOTTIME in seconds, and comes from the caller.  Invariant: `epoch` <= `latest`.
 Source: K. Marzullo, "Maintaining the Time in a Distributed System" (1984), for the intervals; RFC 9110, 6.6.1, Date.
@@ -34,23 +30,17 @@ from typing import Final
 
 from ..core.classify import http_date
 
-SAMPLES: Final = 20
-"""So many replies count.  More remember a rare backend for longer; fewer are faster to forget a false Date."""
+SAMPLES: Final = 20  # replies that count.  More remember a rare backend for longer; fewer forget a false Date sooner.
 GRAIN_S: Final = 1.0  # a Date tells whole seconds; see the module for the second that is added on both sides
 ANEW_S: Final = 0.05
 """The same Date again tells next to nothing so soon, and thousands of replies a second have it.  More would tell the
 time less exactly, and notice later that a Date stands still."""
 SPREAD_HOLDS_S: Final = 86_400.0  # a backend whose clock was not seen for a day is taken for gone
-MOST_SPREAD_S: Final = 43_200.0
-"""Half a day.  A calendar day that begins that late for us wastes more than a window of any 24 hours."""
-DRIFT: Final = 1e-4
-"""How much faster or slower our clock runs than the server's, at most, since the last reply: 9 s in a day.  Half of
-what windows allow for (`quota.windows.SLACK`)."""
-FIRST_S: Final = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
+MOST_SPREAD_S: Final = 43_200.0  # a calendar day that begins later for us wastes more than one of any 24 hours
+DRIFT: Final = 1e-4  # how much our clock's pace may differ from the server's: half of `quota.windows.SLACK`
+FIRST_S: Final = datetime(2020, 1, 1, tzinfo=UTC).timestamp()  # 1970 is a clock without a battery
 LAST_S: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
-"""Dates that are believed: 1970 is a clock without a battery."""
-CENTURY_S: Final = datetime(2030, 1, 1, tzinfo=UTC).timestamp()
-"""What tells the century of a Date with two digits for the year."""
+CENTURY_S: Final = datetime(2030, 1, 1, tzinfo=UTC).timestamp()  # tells the century of a Date with a year of two digits
 
 
 class ServerClock:
@@ -83,21 +73,16 @@ class ServerClock:
         return self._latest + boot + DRIFT * max(0.0, boot - self._at) if self.is_known else None
 
     def heard(self, date: str | None, boot: float, *, took_s: float = 0.0, age_s: float = 0.0) -> bool:
-        """A reply came at `boot` with this header, `took_s` after its request was sent.  Whether that changed much.
+        """A reply came at `boot` with this Date and Age, `took_s` after its request was sent.
 
-        True where the clock became known or unknown, or moved by more than a second: then decisions by the old one are
-        to be made again.  The same header as just before is passed over.  `age_s` is the reply's Age.  An HTTP-date in
-        any of its three forms counts.
+        Whether the clock became known or unknown, or moved by more than a second: then decisions by the old one are to
+        be made again.  The same Date as just before is passed over.
         """
         if date == self._date and boot < self._at + ANEW_S:
             return False
         self._date = date
-        at = http_date(date.strip(" \t"), CENTURY_S) if date else None
-        return at is not None and self.saw(at, boot, took_s=took_s, has_age=age_s > 0)
-
-    def saw(self, date_s: float, boot: float, *, took_s: float = 0.0, has_age: bool = False) -> bool:
-        """As `heard`, with the Date in epoch seconds."""
-        if has_age or not FIRST_S <= date_s < LAST_S:
+        date_s = http_date(date.strip(" \t"), CENTURY_S) if date else None
+        if date_s is None or age_s > 0 or not FIRST_S <= date_s < LAST_S:
             return False
         was_known, earliest, latest = self.is_known, self._earliest, self._latest
         self._intervals.append((date_s - GRAIN_S - boot, date_s + 2 * GRAIN_S - (boot - max(0.0, took_s))))

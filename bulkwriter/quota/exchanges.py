@@ -3,9 +3,8 @@
 A part that needs more of a kind calls `ask`.  While an exchange is on its way, further wishes are gathered for the next
 one.  When all leases are over and their requests have ended, that is reported by itself, so that others get the rest.
 
-A daemon thread owns the ledger and opens it (`LedgerThread`).  An exchange that was handed in happens even if nobody
-waits any more.  The end waits for it only so long: a hanging disk, or a database that is away, cannot keep the process
-alive.  Its leases then stay booked until their time is over.
+A daemon thread owns the ledger and opens it (`LedgerThread`).  The end waits for it only so long: a hanging disk, or a
+database that is away, cannot keep the process alive.  Its leases then stay booked until their time is over.
 
 Epoch seconds come from the `Date` of replies (`quota.clock`).  Until they tell, and for words to people alone, the wall
 clock counts as it was at the start: a change of it moves nothing.

@@ -1,9 +1,9 @@
 """The spending by the minute: the room of long windows, when they have room again, and when a run ends.
 
 Minutes count on the boot clock: minute m lasts from 60 m to 60 (m + 1) seconds after boot.  The spending of earlier
-boots lies before minute 0.  A unit belongs to the minute in which its request ended; while the request is on its way,
-to the minute of its deadline.  It counts as having arrived at that minute's end.  So in every span of a sliding
-window's length no more is sent than it allows, and it is spent to within one minute: 0.07 % of a day.
+boots lies before minute 0.  A unit belongs to the minute in which its request ended, while it is on its way to that of
+its deadline, and counts as having arrived at that minute's end.  So no span of a sliding window's length ever has more
+than it allows, and it is spent to within one minute: 0.07 % of a day.
 
     any 24 hours     minute m counts until 60 (m + 1) + window
     a calendar day   minute m counts in a day if any of it lies in it by any clock of the server, give or take
@@ -11,8 +11,6 @@ window's length no more is sent than it allows, and it is spent to within one mi
 
 Where a day begins, a minute is told by its parts: what is spent just before midnight must not count in both days.  A
 part is named by the minute that ends with it: 6.25 lasts until 60 x 7.25 seconds after boot, and lies in minute 7.
-
-`finish` spends forward minute by minute, by the same rules, so that its answer is right across every wait.
 
 Pure.  Not here: durability (`quota.ledger`), short windows (`quota.short`).
 """
@@ -29,19 +27,13 @@ from .windows import SLACK
 
 MINUTE_S: Final = 60.0
 DAY_S: Final = 86_400.0
-DAY_SKEW_S: Final = 2.0
-"""By how much the server's clock may differ from ours once it was compared: `Date` tells whole seconds."""
-READ_SHARE: Final = 0.02
-"""Share of windows over `any` that writes leave to lists, so that looks cannot starve; at least one request."""
-PARTS: Final = 64
-"""Parts of a minute, 0.94 s each: less than `DAY_SKEW_S`.  A power of two, so that their names are exact."""
-NEAR_S: Final = 60.0
-"""So near to the beginning of a day minutes are told by their parts: where it lies is known to some seconds."""
+DAY_SKEW_S: Final = 2.0  # by how much the server's clock may differ from ours once compared: a Date tells whole seconds
+READ_SHARE: Final = 0.02  # of windows over `any`, at least one: writes leave it to lists, so that looks cannot starve
+PARTS: Final = 64  # of a minute: shorter than `DAY_SKEW_S`, and a power of two, so that their names are exact
+NEAR_S: Final = 60.0  # so near to the beginning of a day minutes are told by their parts: it is known to some seconds
 TAKEN: Final = "taken-"
-ROUNDING_S: Final = 1e-6
-"""What floats of a boot clock of years may be off by: at the instant that `opens_at` names there is room."""
-CYCLES: Final = 5
-"""Lengths of the longest window after which `finish` takes what was spent in them for the pattern of the rest."""
+ROUNDING_S: Final = 1e-6  # what floats of a boot clock of years may be off by: when `opens_at` says so, there is room
+CYCLES: Final = 5  # lengths of the longest window whose spending `finish` takes for the pattern of the rest
 KINDS: Final = ("write", "read")
 REFUSED: Final = "-refused"
 """Added to a kind: its requests that the server throttled.  They count in our windows, but nobody can say that the
@@ -203,7 +195,7 @@ def finish(
     others: float = 0.0
 ) -> Finish:  # fmt: skip
     """When `need` writes are made if each goes as early as the long `windows` and `rate_per_s` let it, and others of
-    the account make `others` writes for each of them.
+    the account make `others` writes for each of them.  It spends forward minute by minute, by the rules above.
 
     First value: 5,000 at 2,500 a day, 1 a second and nothing spent end after 24 h 42 min.
     """
@@ -245,10 +237,7 @@ def finish(
 
 
 class EndCounts:
-    """How many requests ended when: what every window, short or long, is counted from.
-
-    Without a unit of time: whoever adds rounds times up, so that there are few of them.
-    """
+    """How many requests ended when: what every window, short or long, is counted from.  Who adds rounds times up."""
 
     __slots__ = ("_counts", "_times")
 

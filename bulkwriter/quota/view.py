@@ -7,14 +7,14 @@ The remaining time of a run (`Eta`) comes from its present rate; `quota.forecast
 
     ceiling or short quota      its own rate, exactly, while it holds the run back
     anything else               the recent rate of answered writes, but never more than these two allow
-    long quotas                 every wait to come, also of days; others of the account go on as they do now
+    long quotas                 every wait to come, also of days; others of the account go on as they do now.  What
+                                throttles have shown counts as a window of any 24 hours
     a pause                     its end, then the rate before it
     doubts                      until the last of them may be settled either way; a look that is due may take any time
     server gone, lists, token   no time is told, since nobody knows how long that takes
 
-While something long holds the run, the recent rate is near 0 and says nothing.  The last rate before it counts then.  A
-limit that throttles have shown counts as one of any 24 hours: if the server counts by days, the answer is off by up to
-one of them until two or three have passed.  Only writes take time (`core.writes` says how many are to come).
+While something long holds the run, the recent rate is near 0 and says nothing: the last one before it counts.  Only
+writes take time (`core.writes` says how many are to come).
 """
 
 from __future__ import annotations

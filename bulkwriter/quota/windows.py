@@ -69,27 +69,24 @@ def windows_of(specs: Sequence[str], *, is_loopback: bool, share: float = 1.0) -
 
 def parse(spec: str) -> QuotaWindow:
     """One window from its text.  Raises a `UsageError` that names the fault and the nearest right word."""
+
+    def wrong(words: str) -> UsageError:
+        return UsageError(f"quota {spec!r}{words}", hint=EXAMPLE)
+
     found = _SPEC.fullmatch(spec)
     if not found:
-        near = nearest(spec, ("nexudus", "none"))
-        raise UsageError(f"quota {spec!r} is not a quota" + near, hint=EXAMPLE)
+        raise wrong(" is not a quota" + nearest(spec, ("nexudus", "none")))
     kind, count, number, unit, day_at = found.groups()
     if kind not in (WRITE, READ, ANY):
-        raise UsageError(
-            f"quota {spec!r}: {kind!r} is not write, read or any" + nearest(kind, (WRITE, READ, ANY)), hint=EXAMPLE
-        )
+        raise wrong(f": {kind!r} is not write, read or any" + nearest(kind, (WRITE, READ, ANY)))
     unit_s = UNITS.get(unit) or UNITS.get(unit.removesuffix("s"))
     if unit_s is None:
-        raise UsageError(
-            f"quota {spec!r}: {unit!r} is not ms, s, min, hour or day" + nearest(unit, UNITS), hint=EXAMPLE
-        )
+        raise wrong(f": {unit!r} is not ms, s, min, hour or day" + nearest(unit, UNITS))
     most, window_s = int(count.replace("_", "").replace(",", "")), unit_s * int(number or 1)
     if not 1 <= most <= 10**9 or not 1e-3 <= window_s <= LONGEST_S:
-        raise UsageError(
-            f"quota {spec!r}: a count from 1 to 1,000,000,000 in a time from 1 ms to 31 days", hint=EXAMPLE
-        )
+        raise wrong(": a count from 1 to 1,000,000,000 in a time from 1 ms to 31 days")
     if day_at is not None and window_s != UNITS["day"]:
-        raise UsageError(f"quota {spec!r}: only a day can begin @ a time", hint=EXAMPLE)
+        raise wrong(": only a day can begin @ a time")
     return QuotaWindow(spec, kind, most, window_s, None if day_at is None else day_start(spec, day_at))
 
 

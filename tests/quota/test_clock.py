@@ -205,7 +205,7 @@ def test_it_is_never_later_than_the_earliest_nor_earlier_than_the_latest_that_wa
 def test_whatever_comes_the_earliest_is_not_after_the_latest(dates: list[tuple[float, float]]) -> None:
     clock = ServerClock()
     for date_s, boot in dates:
-        clock.saw(date_s, boot)
+        clock.heard(formatdate(date_s, usegmt=True), boot)
         early, late = clock.epoch(boot), clock.latest(boot)
         assert (early is None) == (late is None)
         assert early is None or late is None or early <= late
