@@ -186,11 +186,11 @@ What throttles teach
   The run then takes the number of requests that the server accepted in the last
   day as the limit for any day.  This may be wrong, for instance because another
   program used the account.  So the run tries one request after 30 minutes, then
-  after 1, 2 and 4 hours, then every 6 hours.  If the server accepts it, the limit
-  grows by 1, the next time by 2, 4 and so on.  Each try costs at most one
-  throttle.
+  after 1, 2 and 4 hours, then every 6 hours.  If the server accepts it, and so
+  has taken more than that in a day, the limit is forgotten, until throttles show
+  one again.
 
-  Example: the server throttles 7 times in a row at 10:00, after 2,500 writes.
+  Example: the server throttles 6 times in a row at 10:00, after 2,500 writes.
   The limit is now 2,500 a day.  The run tries at 10:30, 11:30, 13:30, 17:30,
-  23:30 and 05:30: 13 throttles on the first day, 4 on each later day.
+  23:30 and 05:30: 12 throttles on the first day, 4 on each later day.
 """

@@ -3,14 +3,11 @@
 It counts the requests that have ended, notes what throttles have shown, and then grants a lease of each kind that is
 wanted, as much as the slowest window can spend in two seconds.  A lease counts as spent when its last request can end;
 what has ended counts from its end.  Of short windows each unit waits for a slot of every one, also for one that is free
-a little later: so the units of a lease are spread over its time.
+a little later: so the units of a lease are spread over its time.  A client that dies says nothing more: time alone
+frees its lease.
 
-A client that dies says nothing more.  Its lease stays booked as it is, and time alone frees it.
-
-Fairness: clients that are active share a short window alike, each at its part of the pace; slots that are left over
-pass from one to the next.  Who waits for a slot is served before those that came later, as long as it asks again when
-it said.  Where clients are more than slots of a window that is over before the next one looks, they take turns of two
-seconds: whoever has the turn is served first, and the others have what it leaves.
+Fairness: clients that are at work share a short window alike.  Slots that are left over pass from one to the next, in
+turns of two seconds or of a window.  Where clients are more than slots, whoever has the turn is served first.
 
 Pure.  Not here: storing (`quota.ledger`), waiting (`quota.gate`), rows of other boots (`quota.others`).
 """
@@ -19,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,16 +26,15 @@ from .forecast import DAY_S, KINDS, MINUTE_S, REFUSED, Grant, Spending, day_of, 
 from .leases import BATCH_S, GRACE_S, LEASE_S, SOON_S
 from .others import AHEAD_S, Others, placed
 from .short import LOOK_S, ClientRow, ShortWindows, key_of, span_of, step_in, unpacked
-from .throttles import Learnt, learn, stretched, tried
+from .throttles import Learnt, disproved, known_of, learn, tried
 from .windows import ANY, SLACK, WRITE, concerned, is_short, pace_of, tightest
 
-ACTIVE_S: Final = 2.0
-"""So long after its lease, or after its next request would have gone by its pace, a client counts as at work."""
+ACTIVE_S: Final = 2.0  # so long after its lease, or the time of its next request, a client counts as at work
 PLENTY: Final = 1 << 20  # units that are granted where no window says how many
 PART: Final = 100  # at most this part of a long window a client has at once: so much a process can waste that dies
 CATCH_UP_S: Final = 0.5
-"""A busy machine, or its disk, may be so late.  So much is caught up, and half of the time between two requests where
-that is more; a higher value is less even, a lower one loses throughput."""
+"""A busy machine, or its disk, may be so late, or half of the time between two requests: that is caught up.  More would
+be less even, less would lose throughput."""
 LATE_S: Final = 1.0  # who waits and does not ask again within so long of the time that it said is taken for dead
 POLL_S: Final = 0.05  # nobody need ask more often for a slot, or than once a window
 KEEP_S: Final = 32 * DAY_S  # a day more than the longest window
@@ -55,8 +51,8 @@ class WindowShare:
     held: list[tuple[float, int]]  # slots of it: from when on, how many
     limit: int  # so many it may hold
     active: int  # clients that share the window
-    ahead: int  # of these are served first
-    look_at: float | None  # when to ask again, where others are served first
+    ahead: int  # of these are served first, since it is their turn
+    look_at: float  # when to ask again at the latest
 
     @property
     def free(self) -> int:
@@ -89,11 +85,11 @@ class Account:
         self._changes = LedgerRows()
 
     def is_stale(self, ask: Ask) -> bool:
-        """Whether the rows must be read again though nobody has changed them: the clock says something else of them."""
+        """Whether the rows must be read again though nobody has changed them: the clock says something else of them, or
+        old ones are to go."""
         zero, before = zero_of(ask), self._placed_by
-        if not self._has_others or zero == before:
-            return False
-        return zero is None or before is None or abs(zero - before) > STEP_S
+        has_moved = zero != before and (zero is None or before is None or abs(zero - before) > STEP_S)
+        return ask.now >= self._forget_at or (self._has_others and has_moved)
 
     def exchange(self, ask: Ask, rows: LedgerRows | None, *, lost_s: float | None = None) -> tuple[Answer, LedgerRows]:
         """Decide; `rows` are given the first time, and when others have changed them.  `lost_s`: exchanges of so long
@@ -104,44 +100,33 @@ class Account:
         epoch, latest, _, known_spread_s = ask.clocks
         self._changes = changes = LedgerRows()
         self._latest_zero = None if latest is None else latest - ask.now
-        was_unknown = self._spending.epoch is None
         self._spending.set_clock(zero_of(ask), (latest or 0.0) - (epoch or 0.0))
         if rows is not None:
             self._read(ask, rows, lost_s)
-        if self._latest_zero is not None and (rows is not None or was_unknown):
-            self._date_rows(self._latest_zero)
         before = self._short.release(ask.client, ask.now)
         self._report(ask, before)
         self._learn_from(ask)
         parts = [self._part(ask, before, window) for window in self._tightest]
         tries: set[str] = set()
-        leases: dict[str, Lease] = {}
-        blocked: dict[str, Grant] = {}
-        for kind in sorted(ask.wants):  # reads before writes: they tell the outcomes of writes
-            granted = self._grant(ask, kind, [part for part in parts if part.window.kind in (kind, ANY)], tries)
-            if isinstance(granted, Lease):
-                leases[kind] = granted
-            else:
-                blocked[kind] = granted
-        self._hold(ask, before, parts, leases, blocked)
-        self._forget(ask)
+        # reads before writes: they tell the outcomes of writes
+        granted = {kind: self._grant(ask, kind, parts, tries) for kind in sorted(ask.wants)}
+        leases = {kind: one for kind, one in granted.items() if isinstance(one, Lease)}
+        blocked = {kind: one for kind, one in granted.items() if isinstance(one, Grant)}
+        self._hold(ask, before, parts, [*ask.held.values(), *leases.values()], blocked)
         self._short.forget(ask.now)
         changes.short = ShortRow(self._place, ask.now, self._short.packed())
         spread_s = self._rows.spread_s
         if epoch is not None:
             self._rows.spread_s = known_spread_s
         changes.spread_s = self._rows.spread_s
-        rates = [pace_of([part.window]) / part.active for part in parts]
-        pace_per_s = min(rates, default=math.inf)
-        self._others.look(ask.now, self._spending, self._held)
-        others = self._others.share
-        if others is None:  # then all that share a short window count as equal
-            others = pace_of(self._tightest) / pace_per_s - 1 if pace_per_s < math.inf else 0.0
+        self._others.look(ask.now, self._spending)
+        alike = max((part.active for part in parts), default=1) - 1  # if all that share a short window are
         answer = Answer(
-            leases, blocked, tries, dict(self._rows.learnt),
+            leases, blocked, tries, known_of(self._rows.learnt),
             is_guess=self._has_others and epoch is None,
             spending=self._spending.copy(),
-            spread_s=spread_s, at=ask.now, pace_per_s=pace_per_s, others=others,
+            spread_s=spread_s, at=ask.now, others=alike if self._others.share is None else self._others.share,
+            pace_per_s=min((pace_of([part.window]) / part.active for part in parts), default=math.inf),
             free={window: self._short.openings(window, ask.now, ()) for window in self._short_windows},
         )  # fmt: skip
         return answer, changes
@@ -154,8 +139,11 @@ class Account:
     # what the ledger has
 
     def _read(self, ask: Ask, rows: LedgerRows, lost_s: float | None) -> None:
-        """Take over the rows."""
+        """Take over the rows.  Once an hour those that no window reaches go, those of other places by a known clock."""
         self._rows = rows
+        if ask.now >= self._forget_at:
+            self._forget_at, epoch = ask.now + FORGET_EVERY_S, ask.clocks.epoch
+            self._changes.forget = minute_of(ask.now - KEEP_S), None if epoch is None else epoch - KEEP_S
         self._placed_by, first = (zero := zero_of(ask)), self._first_minute(ask.now)
         self._spending = Spending(epoch=zero, spread_s=self._spending.spread_s)
         self._held.clear()
@@ -174,21 +162,18 @@ class Account:
             minute = placed(row, self._place, now=ask.now, zero=zero, hold_s=ask.hold_s)
             self._spending.add(row.kind, minute, row.requests)
         self._spending.forget(first * MINUTE_S)
-        self._short = ShortWindows()
         if lost_s is not None:
             self._lose(ask, lost_s)
-        elif rows.short:  # of another boot: each slot waits as long as it had to when it was written
-            self._short = unpacked(rows.short.packed)
-            if not rows.short.place.has_clock_of(self._place):
-                self._short = self._short.moved(ask.now - rows.short.at)
+        self._short = unpacked(rows.short.packed) if rows.short and lost_s is None else ShortWindows()
         ended = max([min(ask.now, self._spending.ended_by()), *(end_of(minute) for *_, minute in self._held)])
+        if rows.short and not rows.short.place.has_clock_of(self._place):
+            # of another boot: all slots wait as long as the last of them had to when it was written
+            ended = max(ended, self._short.ended_by() + ask.now - rows.short.at)
+            self._short = ShortWindows()
         self._short.begin(self._tightest, ended, ask.now)
 
     def _lose(self, ask: Ask, lost_s: float) -> None:
-        """Book all that any clients may have been granted in that time, as leases of a client that is lost.
-
-        That is as much as the windows allow in it, and until the last of those leases is over.
-        """
+        """Book as leases of a lost client what windows allowed in that time, and until the last lease of it is over."""
         over_s = LEASE_S + AHEAD_S + GRACE_S
         for kind, windows in self._windows.items():
             if windows:
@@ -212,16 +197,13 @@ class Account:
                 if kind == WRITE:
                     self._others.wrote(part, count)
         for window in self._tightest:
-            key = key_of(window)
-            over = sum(count for _, count in before.slots.get(key, ()))
-            over -= sum(count for _, count in held_of(ask, window))
-            ended = [(at, count) for (kind, at), count in ask.ended.items() if kind in kinds_of(window)]
+            slots = before.slots.get(key := key_of(window), ())
             if is_repeat:  # what was granted and never heard of is lost
-                ended = [(ask.now, over)]
-            for at, count in sorted(ended, reverse=True):
-                part = max(0, min(over, count))
-                self._short.use(key, at, part)
-                over -= part
+                known = sum(count for _, count in held_of(ask, window))
+                self._short.use(key, ask.now, max(0, sum(count for _, count in slots) - known))
+            elif slots:  # else they count as used already
+                for (kind, at), count in ask.ended.items():
+                    self._short.use(key, at, count if kind in kinds_of(window) else 0)
 
     def _book(self, ask: Ask, kind: str, count: int, until: float) -> None:
         """Units that the client holds count as spent when the last of them can have ended."""
@@ -231,10 +213,8 @@ class Account:
     def _add(self, client: str, kind: str, minute: float, count: int) -> None:
         key = self._place, client, kind, minute
         row = self._rows.spent.get(key, SpentRow(*key, 0))
-        if count > 0:
-            ended = row.ended if self._latest_zero is None else self._latest_zero + end_of(minute)
-            row = row._replace(ended=ended, seen_boot="", seen_at=0.0)
-        self._rows.spent[key] = self._changes.spent[key] = row._replace(requests=max(0, row.requests + count))
+        ended = row.ended if self._latest_zero is None else self._latest_zero + end_of(minute)
+        self._rows.spent[key] = self._changes.spent[key] = SpentRow(*key, max(0, row.requests + count), ended)
         self._spending.add(kind, minute, count)
         if client:
             self._held[key[1:]] += count
@@ -247,7 +227,7 @@ class Account:
             # of this the server has surely forgotten nothing yet: shorter by a minute, and by a long latency
             day = day_of(kind, 0)._replace(window_s=DAY_S - 2 * MINUTE_S)
             taken = self._spending.spent(day, ask.now)
-            self._learn(kind, stretched(learnt[kind], taken=taken, wall=ask.clocks.wall))
+            self._learn(kind, disproved(learnt[kind], taken=taken))
         for kind, news in ask.spent.items():
             taken = self._spending.spent(day_of(kind, 0), ask.now) - sum(ask.held.get(kind, HeldUnits())[:2])
             self._learn(kind, learn(learnt.get(kind), news, taken=taken, wall=ask.clocks.wall))
@@ -259,35 +239,26 @@ class Account:
 
     def _part(self, ask: Ask, before: ClientRow, window: QuotaWindow) -> WindowShare:
         """What the client holds of a short window, and what it may have."""
-        key, now, holders = key_of(window), ask.now, self._short.holders
-        waiting = {
-            name: one.waits[key][0] for name, one in holders.items()
-            if key in one.waits and one.waits[key][1] + LATE_S > now
-        }  # fmt: skip
-        others = [
-            name for name, one in holders.items()
-            if name in waiting or (key in one.slots and one.until + ACTIVE_S > now)
-        ]  # fmt: skip
-        names = sorted([*others, ask.client])
+        key, now, me = key_of(window), ask.now, ask.client
+        rows = self._short.holders.items()
+        waiting = {name for name, one in rows if key in one.waits and one.waits[key][1] + LATE_S > now}
+        at_work = {name for name, one in rows if key in one.slots and one.until + ACTIVE_S > now}
+        names = sorted(waiting | at_work | {me})
         # together the limits are all slots: where a few are left over, each client has one more in its turn, or those
         # that came first would have it for ever
         least, over = divmod(window.count, len(names))
         turn_s = max(LEASE_S, span_of(key))
         turn = int(now / turn_s)
         in_turn = {names[(turn + place) % len(names)] for place in range(over)}
-        has_turn = ask.client in in_turn
-        ahead, look_at = 0, None
-        if least or span_of(key) > LOOK_S:
-            since, _ = before.waits.get(key, (now, 0.0))
-            if ahead := sum(1 for other in waiting.values() if other < since):
-                look_at = now + LOOK_S
-        elif not has_turn:  # a slot that passed on with each request would be idle until the next client looks
-            ahead, look_at = len(in_turn & waiting.keys()), min(now + LOOK_S, (turn + 1) * turn_s)
+        ahead, look_at = 0, math.inf
+        if not least and me not in in_turn:
+            ahead, look_at = len(in_turn & waiting), min(now + LOOK_S, (turn + 1) * turn_s)
         held = held_of(ask, window) if key in before.slots else []  # none, if its lease was over
-        return WindowShare(window, held, max(1, least + has_turn), len(names), ahead, look_at)
+        return WindowShare(window, held, max(1, least + (me in in_turn)), len(names), ahead, look_at)
 
     def _grant(self, ask: Ask, kind: str, parts: Sequence[WindowShare], tries: set[str]) -> Lease | Grant:
         """A lease of this kind, or what stands against it."""
+        parts = [part for part in parts if part.window.kind in (kind, ANY)]
         long = [window for window in self._windows[kind] if not is_short(window)]
         count = min([PLENTY, *(max(1, window.count // PART) for window in long)])
         count -= ask.held.get(kind, HeldUnits()).left
@@ -302,20 +273,16 @@ class Account:
 
     def _room(self, ask: Ask, parts: Sequence[WindowShare], count: int) -> Grant:
         """As many of `count` as the short windows allow soon, and as is this client's part of two seconds."""
-        now, blocked = ask.now, Grant(0)
+        now, blocked = ask.now, list[Grant]()
         for part in parts:
             openings = self._short.openings(part.window, now, part.held)
-            free = sum(count for at, count in openings if at <= now + AHEAD_S)
-            most = min(free - part.ahead, part.free)
+            most = min(sum(n for at, n in openings if at <= now + AHEAD_S) - part.ahead, part.free)
             if most < 1:
-                at = self._short.opens_at(part.window, now) - SOON_S if part.look_at is None else part.look_at
-                blocked = max(
-                    blocked,
-                    Grant(0, max(at, now + min(POLL_S, span_of(key_of(part.window)))), part.window),
-                    key=lambda grant: grant.opens_at,
-                )
+                at = math.inf if part.ahead else self._short.opens_at(part.window, now) - SOON_S
+                soon = now + min(POLL_S, span_of(key_of(part.window)))
+                blocked.append(Grant(0, max(soon, min(at, part.look_at)), part.window))
             count = min(count, most, max(1, int(LEASE_S / part.pace_s)))
-        return blocked if blocked.window else Grant(count)
+        return max(blocked, key=lambda grant: grant.opens_at, default=Grant(count))
 
     def _as_shown(self, ask: Ask, kind: str, count: int, tries: set[str]) -> Grant:
         """As many of `count` as the server has shown that it takes."""
@@ -357,54 +324,21 @@ class Account:
         return Lease(count, until, first + count * gap_s, coming)
 
     def _hold(
-        self,
-        ask: Ask,
-        before: ClientRow,
-        parts: Sequence[WindowShare],
-        leases: dict[str, Lease],
-        blocked: dict[str, Grant],
-    ) -> None:
-        """Book what the client has from now on, as if it were never to ask again."""
-        until = max([ask.now, *(one.until for one in ask.held.values()), *(one.until for one in leases.values())])
+        self, ask: Ask, before: ClientRow, parts: Sequence[WindowShare], units: Sequence[HeldUnits | Lease],
+        blocked: Mapping[str, Grant],
+    ) -> None:  # fmt: skip
+        """Book what the client has from now on, these `units`, as if it were never to ask again."""
+        until = max([ask.now, *(one.until for one in units)])
+        next_at = 0.0 if ask.is_last else max((one.next_at for one in ask.held.values()), default=0.0)
         waits = before.waits
         if ask.wants or ask.is_last:
-            since = min((since for since, _ in before.waits.values()), default=ask.now)
             again = {one.window: one.opens_at for one in blocked.values()}
             short = [part.window for part in parts if part.free > 0]  # else it waits for its own requests
-            waits = {key_of(window): (since, again[window]) for window in short if window in again}
+            waits = {key_of(window): (ask.now, again[window]) for window in short if window in again}
         slots = {(key := key_of(part.window)): steps_of(key, part.held) for part in parts}
         slots = {key: steps for key, steps in slots.items() if steps or (key in before.slots and not ask.is_last)}
-        self._short.holders[ask.client] = ClientRow(
-            ask.number,
-            until if ask.is_last else max([until, *(one.next_at for one in ask.held.values())]),
-            until + ask.hold_s,
-            slots,
-            waits,
-        )
-
-    # what is kept
-
-    def _date_rows(self, zero: float) -> None:
-        """The server's clock became known: rows of this place without a date get it."""
-        rows = self._rows.spent
-        for key, row in rows.items():
-            if row.ended is None and row.place.has_clock_of(self._place):
-                rows[key] = self._changes.spent[key] = row._replace(ended=zero + end_of(row.minute))
-
-    def _forget(self, ask: Ask) -> None:
-        """Drop what no window can reach any more; rows of other places only by a clock that is known."""
-        if ask.now < self._forget_at:
-            return
-        self._forget_at = ask.now + FORGET_EVERY_S
-        first = self._first_minute(ask.now)
-        self._spending.forget(first * MINUTE_S)
-        for key, row in list(self._rows.spent.items()):
-            if row.minute < first and row.place.has_clock_of(self._place):
-                del self._rows.spent[key]
-        self._changes.forget = (
-            minute_of(ask.now - KEEP_S),
-            ask.clocks.epoch - KEEP_S if ask.clocks.epoch is not None else None,
-        )
+        row = ClientRow(ask.number, max(until, next_at), until + ask.hold_s, slots, waits)
+        self._short.holders[ask.client] = row
 
     def _first_minute(self, now: float) -> int:
         """What was spent before matters no more; of a day it does always, since so long is what throttles may show."""

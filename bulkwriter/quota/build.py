@@ -33,7 +33,7 @@ from .forecast import Spending
 from .gate import Quotas, unheard
 from .ledger import SqliteLedger, account_key, ledger_path, read_ledger, refuse_emptied
 from .others import at_work, spending_in
-from .throttles import Learnt
+from .throttles import Learnt, known_of
 from .windows import windows_of
 
 
@@ -143,4 +143,4 @@ def spent_so_far(ledger: Path | Address | None, account: str, windows: tuple[Quo
     else:
         rows, place, now = read_ledger(ledger_path(ledger), account), here(), boot_clock()
     spending = spending_in(rows, windows, place, now=now, wall=time.time())
-    return SpentNow(spending, rows.learnt, now, at_work(rows, place, now))
+    return SpentNow(spending, known_of(rows.learnt), now, at_work(rows, place, now))

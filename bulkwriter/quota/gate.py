@@ -5,8 +5,8 @@ The sender asks once a turn for how many requests there is `room`, and until whe
 calls (lists, deletes, tokens).  Where nothing is leased, the ledger is asked, and answers with a lease, or with the
 window that is spent: then they wait until it has room, or (--on-quota stop) end with `TryLater`.
 
-All of this happens at once on the event loop.  A waiting call goes before writes if both want the same unit, and writes
-leave calls a share of long windows over `any`: so looks cannot starve.
+A waiting call goes before writes if both want the same unit, and writes leave calls a share of long windows over `any`:
+so looks cannot starve.  All of this happens on the event loop.
 
 Invariant: between `spent` and `ended` a request counts in every window, at worst until `hold_s` have passed.
 """
@@ -32,19 +32,15 @@ from .exchange import Answer
 from .exchanges import Exchanges, LedgerThread
 from .forecast import Grant
 from .leases import SOON_S, Client, Units
-from .throttles import FIRST_HOLDS_S, KNOWN_HOLDS_S, STRETCHED_HOLDS_S, Spent, Streak
+from .throttles import Spent, Streak
 from .view import spent_words
 from .windows import READ, WRITE, is_short
 
-POLITE_S: Final = 0.005
-"""A write waits so much longer for a unit than a waiting call.  A higher value is safer on a slow loop, and slower."""
-TURN_S: Final = 0.05
-"""So long an answer of `room` holds.  A process that was stopped in the middle of a turn sends one request after it."""
+POLITE_S: Final = 0.005  # a write waits so much longer for a unit than a waiting call: more is safer, and slower
+TURN_S: Final = 0.05  # so long an answer of `room` holds.  A process that is stopped within sends one request after it
 CONTENDED_S: Final = 0.001  # pause before the next try where a unit was void when it was to be taken
 SLOW_S: Final = 5.0  # the Date of a reply that took longer tells too little of now
-RECHECK_S: Final = 600.0
-"""While a window is spent, the ledger is asked so often: another process may have given units back, or a try may have
-succeeded."""
+RECHECK_S: Final = 600.0  # while a window is spent, the ledger is asked so often: others may have given units back
 TOLD_S: Final = 120.0  # people are told of a longer wait, once
 
 
@@ -137,7 +133,9 @@ class Quotas:
 
     def ended(self, kind: str = WRITE, *, count: int = 1) -> None:
         """So many requests were answered, or were given up at their deadline."""
-        if self.classes[kind].units.ended(count) and self._client.has_ended(self.boot()) and not self._is_starved:
+        boot, units = self.boot(), self.classes[kind].units
+        units.ended(count, boot)
+        if not units.held and not self._is_starved and self._client.has_ended(boot):
             self.exchanges.report()  # else whoever is waked asks for more in the same exchange
         if self.calls_waiting or self._is_starved:
             self._awake()
@@ -190,7 +188,7 @@ class Quotas:
         """The server throttled a request though our quota had room for it."""
         one = self.classes[kind]
         one.units.refused(self.boot())
-        news = one.streak.throttled(now, sent_at, stated_s, holds_s=self._holds_s(kind))
+        news = one.streak.throttled(now, sent_at, stated_s)
         if isinstance(news, Spent):
             one.units.give_back()
             self.exchanges.note_spent(kind, news)
@@ -250,13 +248,6 @@ class Quotas:
         for one in self.classes.values():
             one.answered(answer, self.boot())
         self._awake()
-
-    def _holds_s(self, kind: str) -> Sequence[float]:
-        """How many throttles in a row are waited out before a long window is taken for spent."""
-        learnt = self.latest.learnt.get(kind) if self.latest else None
-        if learnt is None:
-            return FIRST_HOLDS_S
-        return STRETCHED_HOLDS_S if learnt.stretch else KNOWN_HOLDS_S
 
     def _failed(self, error: BulkwriterError) -> None:
         self._error = self._error or error

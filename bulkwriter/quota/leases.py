@@ -2,11 +2,8 @@
 
 A *lease* is some units of one kind.  Each may be used from its own time on, and all `until` the same one; then they are
 void, also for a process that was stopped meanwhile.  `Units` are those of one kind; `Client` has both kinds, makes the
-asks and takes up the answers.
-
-Requests end in any order, and nobody need say which one: all that matters is how many are on their way and how many
-ended when.  So ends are only counted, and booked together, at the latest before the next request (`Units.settle`).
-That is safe, since it is never too early.
+asks and takes up the answers.  Requests end in any order: all that matters is how many are on their way, and how many
+ended when.
 
 Pure: `now` is the boot clock.  Not here: what is granted (`quota.account`), when to ask (`quota.exchanges`).
 """
@@ -26,13 +23,11 @@ from .throttles import Spent
 from .windows import concerned, tightest
 
 GRACE_S: Final = 1.0  # so late the last unit may be used.  More would let a dead process keep its slots for longer.
-LEASE_S: Final = 2.0
-"""A lease lasts about so long.  A longer one keeps more from others, and a dead process wastes more; a shorter one
-costs more exchanges."""
+LEASE_S: Final = 2.0  # a lease lasts about so long.  Longer keeps and wastes more, shorter costs more exchanges.
 SOON_S: Final = 0.1
-"""Where the pace is slower than an exchange a request, so long before its time it is asked for.  An exchange takes
-milliseconds; more would keep a slot from others for nothing, and a process that dies meanwhile wastes it."""
-BATCH_S: Final = 0.001  # so much later a slot may be free because ends are booked together; less costs CPU in fast runs
+"""So long before its time a unit is asked for where each needs an exchange, which takes milliseconds.  More would keep
+a slot from others for nothing, and a process that dies meanwhile wastes it."""
+BATCH_S: Final = 0.001  # units and ends that lie closer are told together; less costs CPU in fast runs
 
 
 class Units:
@@ -47,8 +42,6 @@ class Units:
         self._early = 0  # all of these
         self._ready_at = -math.inf  # when the first of the others came
         self._tick_s = min([MINUTE_S / PARTS, *(max(BATCH_S, step_of(key_of(window))) for window in windows)])
-        self._over = 0  # requests that ended and are not booked yet,
-        self._batch = 1  # fewer than so many, which at full pace end within `BATCH_S`
         self.unreported: Counter[tuple[str, float]] = Counter()  # requests that ended: by (refused) kind, and when
         self._low, self._renew_at = 0, math.inf  # when so few units are left, or it ends so soon, more are asked for
 
@@ -56,8 +49,8 @@ class Units:
 
     def ready(self, now: float) -> int:
         """How many units may be used now, as far as windows go."""
-        if self._over or now > self._until:
-            self.settle(now)
+        if now > self._until:
+            self.give_back()
         while self._coming and self._coming[0][0] <= now:
             at, count = self._coming.popleft()
             if self.left == self._early:
@@ -76,19 +69,10 @@ class Units:
         self.left -= count
         self.on_way += count
 
-    def ended(self, count: int) -> bool:
-        """So many requests were answered, or given up at their deadline.  Whether that is to be booked at once."""
-        self._over += count
-        return self._over >= self._batch or self._over == self.on_way
-
-    def settle(self, now: float) -> None:
-        """Book the requests that have ended; void units are not left."""
-        if self._over:
-            self.unreported[self.kind, self._tick(now)] += self._over
-            self.on_way -= self._over
-            self._over = 0
-        if now > self._until:
-            self.give_back()
+    def ended(self, count: int, now: float) -> None:
+        """So many requests were answered, or given up at their deadline."""
+        self.on_way -= count
+        self.unreported[self.kind, self._tick(now)] += count
 
     def refused(self, now: float) -> None:
         """A request that ended was throttled: the server did not take it."""
@@ -99,7 +83,7 @@ class Units:
     @property
     def held(self) -> int:
         """Units that others cannot have: left, or on their way."""
-        return self.left + self.on_way - self._over
+        return self.left + self.on_way
 
     @property
     def told(self) -> HeldUnits:
@@ -119,13 +103,12 @@ class Units:
 
     def granted(self, lease: Lease, now: float) -> None:
         """More units, or none, and a longer time for all."""
-        self.settle(now)
+        self.ready(now)
         self.left += lease.units
         self._until, self.next_at = lease.until, lease.next_at
         self._coming = deque(sorted([*self._coming, *lease.coming]))
         self._early += lease.units
         if lease.units:
-            self._batch = max(1, int(lease.units * BATCH_S / LEASE_S))
             self._low = lease.units * 3 // 4  # or clients that share a short window take its slots too late
         self._renew_at = now + (lease.until - GRACE_S - now) / 2 if self.left > 1 else math.inf
 
@@ -143,7 +126,7 @@ class Units:
 
     def check(self) -> None:
         """Invariants, for tests."""
-        assert 0 <= self._over <= self.on_way
+        assert self.on_way >= 0
         assert 0 <= self._early <= self.left
         assert self._early == sum(count for _, count in self._coming)
 
@@ -177,7 +160,7 @@ class Client:
         """
         self._number += 1
         for kind, units in self.units.items():
-            units.settle(now)
+            units.ready(now)
             if is_last or (spent and kind in spent):  # else what was granted would count as taken by the server
                 units.give_back()
         return Ask(
@@ -212,11 +195,10 @@ class Client:
                 units.give_back()
 
     def has_ended(self, now: float) -> bool:
-        """Book ends.  Whether all units are used or void, all requests have ended, and this is still to be reported."""
-        for units in self.units.values():
-            units.settle(now)
+        """Whether all units are used or void, all requests have ended, and this is still to be reported."""
         both = self.units.values()
-        return not any(units.held for units in both) and any(units.unreported for units in both)
+        is_held = any(units.ready(now) or units.held for units in both)
+        return not is_held and any(units.unreported for units in both)
 
     def check(self) -> None:
         """Invariants, for tests."""

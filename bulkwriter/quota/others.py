@@ -1,10 +1,10 @@
 """What others of an account have written, here and elsewhere, and what they write beside this process.
 
-Rows of this boot say themselves when they ended.  Rows of another boot are placed by the server's clock, and never
-later than they were first seen; while that clock is unknown, they count as spent when they were first seen.
+Rows of another boot are placed by the server's clock, and never later than they were first seen; while that clock is
+unknown, they count as spent when they were first seen.
 
 For forecasts, the ledger's rows tell all requests that have ended, and a process knows its own: the others' are taken
-to go on as in the last minutes in which this process wrote.  Leases do not count: those of the dead are never used.
+to go on as in the last minutes in which this process wrote.
 
 Pure.  Not here: what is granted (`quota.account`), and when a run ends (`quota.forecast`).
 """
@@ -12,7 +12,7 @@ Pure.  Not here: what is granted (`quota.account`), and when a run ends (`quota.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from ..model import QuotaWindow
@@ -67,15 +67,14 @@ class Others:
         """So many writes of this process ended in this minute, or in a part of one."""
         self._own.add(end_of(minute), count)
 
-    def look(self, now: float, spending: Spending, leased: Mapping[tuple[str, str, float], int]) -> None:
-        """Measure again; `leased` are units in `spending` that may never be used, by client, kind and minute."""
+    def look(self, now: float, spending: Spending) -> None:
+        """Measure again, by all spending."""
         end = end_of(minute_of(now))
         self._from = min(self._from, end)
         begin = max(self._from, end - RECENT_S)
         self._own.forget(begin)
         own = self._own.after(begin)
         total = spending.ended(WRITE, begin, end)
-        total -= sum(n for (_, kind, minute), n in leased.items() if kind == WRITE and begin < end_of(minute) <= end)
         if own and total >= SAMPLE:
             self.share = max(0, total - own) / own
 

@@ -1,9 +1,9 @@
 """The short windows of an account: which of their slots are free from when on, and what a client holds of them.
 
 A window of N requests in W seconds has N *slots*.  A slot is free again W after the request that used it ended, since
-the server counts at arrival, which lies between send and reply.  So the server sees at most N requests in any span of
-W.  A unit of a lease has a slot from its time on, and counts as ended when its request can end at the latest; with the
-next exchange its client tells when that was.
+the server counts at arrival, which lies between send and reply: so it sees at most N in any span of W.  A unit of a
+lease has a slot from its time on, and counts as ended when its request can end at the latest; with the next exchange
+its client tells when that was.
 
 Ends are rounded up to a `STEPS`th of the window, and counted by these steps, so that a window of thousands costs no
 more than one of a few.  All of it is one value of an account (`packed`), which each exchange reads and writes whole.
@@ -26,13 +26,10 @@ from ..model import QuotaWindow
 from .forecast import EndCounts
 from .windows import ANY, READ, SLACK, WRITE
 
-STEPS: Final = 512
-"""So many steps a window has.  More would cost memory, fewer would lose more than 0.2% of a window to rounding."""
-ROUNDING: Final = 1e-3
-"""Of a step: what floats may be off by, for windows of 10 ms and a clock of years; a hundredth of `SLACK`."""
+STEPS: Final = 512  # of a window.  More would cost memory, fewer would lose more than 0.2% of it to rounding.
+ROUNDING: Final = 1e-3  # of a step: what floats are off by, with 10 ms and a clock of years; a hundredth of `SLACK`
 NUMBER_MAX: Final = 10**18  # no time, step or count is more
-LOOK_S: Final = 0.25
-"""Who waits asks again at least so often: a client may give back some of its slots during its lease."""
+LOOK_S: Final = 0.25  # who waits asks again at least so often: a client may give back slots during its lease
 KEEP_S: Final = 120.0  # so long a client's last exchange is remembered, so that a repeat of it is not counted twice
 KEYS_MAX: Final = 64  # windows of quotas that nobody has any more are kept up to so many
 
@@ -47,7 +44,7 @@ class ClientRow(NamedTuple):
     until: float  # from then on it sends nothing
     ended_by: float  # and by then its last request has ended
     slots: Mapping[str, Sequence[tuple[int, int]]]
-    waits: Mapping[str, tuple[float, float]]  # it waits for a slot since then, and promised to ask again then
+    waits: Mapping[str, tuple[float, float]]  # it asked for a slot then, and promised to ask again then
 
 
 @dataclass(slots=True)
@@ -97,13 +94,9 @@ class ShortWindows:
         row = self.holders.pop(client, ClientRow(0, 0.0, 0.0, {}, {}))
         if row.ended_by > now:
             return row
-        self.use_up(row)
-        return row._replace(slots={})
-
-    def use_up(self, row: ClientRow, later_s: float = 0.0) -> None:
-        """All that a client had counts as used; on a clock that shows so much more."""
         for key, steps in row.slots.items():
-            self.use(key, row.ended_by + later_s, sum(count for _, count in steps))
+            self.use(key, row.ended_by, sum(count for _, count in steps))
+        return row._replace(slots={})
 
     def forget(self, now: float) -> None:
         """Drop old ends, and clients that are gone."""
@@ -114,10 +107,11 @@ class ShortWindows:
             counts.forget(step_over(key, now))
 
     def begin(self, windows: Iterable[QuotaWindow], ended: float, now: float) -> None:
-        """Windows that were not counted before begin as used by whatever has been sent until `ended`."""
-        if self.used:
-            known = [step * step_of(key) for key, counts in self.used.items() for step, _ in counts.rows()]
-            ended = max([-math.inf, *known, *(one.ended_by for one in self.holders.values() if one.slots)])
+        """Windows that were not counted before begin as used by whatever was sent: until `ended`, if nothing is known
+        here.
+        """
+        known = self.ended_by()
+        ended = known if known > -math.inf else ended
         for window in windows:
             key = key_of(window)
             if key not in self.used:
@@ -127,15 +121,10 @@ class ShortWindows:
         while len(self.used) > KEYS_MAX:
             del self.used[next(iter(self.used))]
 
-    def moved(self, later_s: float) -> ShortWindows:
-        """The same on a clock that shows so much more."""
-        other = ShortWindows({key: EndCounts() for key in self.used})
-        for key, counts in self.used.items():
-            for step, count in counts.rows():
-                other.use(key, step * step_of(key) + later_s, count)
-        for one in self.holders.values():
-            other.use_up(one, later_s)
-        return other
+    def ended_by(self) -> float:
+        """When the last request that is known here ends, or can end; minus infinity where none is."""
+        known = [step * step_of(key) for key, counts in self.used.items() for step, _ in counts.rows()]
+        return max([-math.inf, *known, *(one.ended_by for one in self.holders.values() if one.slots)])
 
     def opens_at(self, window: QuotaWindow, now: float) -> float:
         """When a slot may be free: when one is known to be, or when a client may have reported; soon, where neither is
@@ -143,15 +132,12 @@ class ShortWindows:
 
         Whoever is late with that, or dead, is asked after more and more seldom, until its slots free themselves.
         """
-        key, at = key_of(window), math.inf
-        for step, _ in self.used[key].rows(step_over(key, now))[:1]:
-            at = (step + STEPS) * step_of(key)
+        key = key_of(window)
+        times = [(step + STEPS) * step_of(key) for step, _ in self.used[key].rows(step_over(key, now))[:1]]
         for one in self.holders.values():
             if any(count for _, count in one.slots.get(key, ())):
-                late_s = now - one.until
-                look_at = min(one.until, now + LOOK_S) if late_s < 0 else now + late_s / 2
-                at = min(at, one.ended_by + span_of(key), look_at)
-        return at if at < math.inf else now + LOOK_S
+                times += one.ended_by + span_of(key), now + max(LOOK_S, (now - one.until) / 2)
+        return min(times, default=now + LOOK_S)
 
     def packed(self) -> str:
         """As the ledger keeps it: JSON."""

@@ -72,10 +72,10 @@ def a_short_unit_is_free_a_window_after_its_time() -> list[Any]:
 
     def take(self: Units, count: int) -> None:
         real_take(self, count)
-        real_ended(self, count)
+        real_ended(self, count, self._ready_at)
 
     real_take, real_ended = Units.take, Units.ended
-    return [patch.object(Units, "take", take), patch.object(Units, "ended", lambda self, count: True)]
+    return [patch.object(Units, "take", take), patch.object(Units, "ended", lambda self, count, now: None)]
 
 
 @twin("short ones", "short and long")
