@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from ..quota.exchange import Answer, Ask, ClockReadings
+from ..quota.exchange import Answer, Ask, ClockReadings, Lease
 
 
 def to_ledger(ask: Ask, now: float, *, ahead_s: float, behind_s: float) -> Ask:
@@ -24,12 +24,7 @@ def to_ledger(ask: Ask, now: float, *, ahead_s: float, behind_s: float) -> Ask:
         clocks = clocks._replace(epoch=clocks.epoch + passed_s - behind_s, latest=clocks.latest + passed_s)
     return dataclasses.replace(
         ask, now=now, clocks=ClockReadings(*clocks[:2], clocks.wall + passed_s, clocks.spread_s),
-        held={
-            kind: one._replace(
-                until=one.until + behind_s, next_at=one.next_at - ahead_s, coming=moved(one.coming, -ahead_s)
-            )
-            for kind, one in ask.held.items()
-        },
+        held={kind: seen_from(one, until_s=behind_s, from_s=-ahead_s) for kind, one in ask.held.items()},
         ended={(kind, at + behind_s): count for (kind, at), count in ask.ended.items()},
     )  # fmt: skip
 
@@ -43,15 +38,16 @@ def to_client(answer: Answer, *, ahead_s: float, behind_s: float) -> Answer:
     """The answer in the client's time, whose clock may be ahead or behind by so much."""
     return dataclasses.replace(
         answer,
-        leases={
-            kind: lease._replace(
-                until=lease.until - behind_s, next_at=lease.next_at + ahead_s, coming=moved(lease.coming, ahead_s)
-            )
-            for kind, lease in answer.leases.items()
-        },
+        leases={kind: seen_from(one, until_s=-behind_s, from_s=ahead_s) for kind, one in answer.leases.items()},
         blocked={kind: grant._replace(opens_at=grant.opens_at + ahead_s) for kind, grant in answer.blocked.items()},
         free={window: moved(free, ahead_s) for window, free in answer.free.items()},
     )  # fmt: skip
+
+
+def seen_from(lease: Lease, *, until_s: float, from_s: float) -> Lease:
+    """The lease with its end, and the times from which on its units may be used, later by so much."""
+    next_at, coming = lease.next_at + from_s, moved(lease.coming, from_s)
+    return lease._replace(until=lease.until + until_s, next_at=next_at, coming=coming)
 
 
 def moved(coming: Sequence[tuple[float, int]], by_s: float) -> list[tuple[float, int]]:

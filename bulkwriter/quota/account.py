@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..model import QuotaWindow
-from .exchange import Answer, Ask, BootPlace, HeldUnits, Lease, LedgerRows, ShortRow, SpentRow
+from .exchange import Answer, Ask, BootPlace, Lease, LedgerRows, ShortRow, SpentRow
 from .forecast import DAY_S, KINDS, MINUTE_S, REFUSED, Grant, Spending, day_of, end_of, kinds_of, minute_of, part_of
 from .leases import BATCH_S, GRACE_S, LEASE_S, SOON_S
 from .others import AHEAD_S, Others, placed
@@ -187,7 +187,7 @@ class Account:
             if client == ask.client:
                 self._add(client, kind, minute, -count)
         for kind, held in ask.held.items():
-            self._book(ask, kind, held.left + held.on_way, held.until)
+            self._book(ask, kind, held.units + held.on_way, held.until)
         is_repeat, first = ask.number == before.number, self._first_minute(ask.now)
         if not is_repeat:
             for (kind, at), count in ask.ended.items():
@@ -229,7 +229,7 @@ class Account:
             taken = self._spending.spent(day, ask.now)
             self._learn(kind, disproved(learnt[kind], taken=taken))
         for kind, news in ask.spent.items():
-            taken = self._spending.spent(day_of(kind, 0), ask.now) - sum(ask.held.get(kind, HeldUnits())[:2])
+            taken = self._spending.spent(day_of(kind, 0), ask.now) - sum(ask.held.get(kind, Lease())[:2])
             self._learn(kind, learn(learnt.get(kind), news, taken=taken, wall=ask.clocks.wall))
 
     def _learn(self, kind: str, learnt: Learnt) -> None:
@@ -261,7 +261,7 @@ class Account:
         parts = [part for part in parts if part.window.kind in (kind, ANY)]
         long = [window for window in self._windows[kind] if not is_short(window)]
         count = min([PLENTY, *(max(1, window.count // PART) for window in long)])
-        count -= ask.held.get(kind, HeldUnits()).left
+        count -= ask.held.get(kind, Lease()).units
         if count < 1:  # or each renewal of a slow client would take another part
             return self._lease(ask, kind, parts, 0)
         grant = self._spending.grant(long, kind, count, ask.now)
@@ -307,7 +307,7 @@ class Account:
 
         None at all make the lease of those that are held longer.
         """
-        now, held = ask.now, ask.held.get(kind, HeldUnits())
+        now, held = ask.now, ask.held.get(kind, Lease())
         gap_s = max((part.pace_s for part in parts), default=0.0)
         first = max(now - max(CATCH_UP_S, gap_s / 2), held.next_at)
         batch = max(1, int(BATCH_S / gap_s)) if gap_s else count
@@ -316,15 +316,15 @@ class Account:
             coming = later(coming, self._short.openings(part.window, now, part.held))
         for part in parts:
             part.held += coming
-        total = held.left + count
+        total = held.units + count
         last_at = coming[-1][0] if coming else now
         until = max(last_at, now + (LEASE_S if total > 1 else 0.0), held.until - GRACE_S) + GRACE_S
-        self._book(ask, kind, -(held.left + held.on_way), held.until)
+        self._book(ask, kind, -(held.units + held.on_way), held.until)
         self._book(ask, kind, total + held.on_way, until)
-        return Lease(count, until, first + count * gap_s, coming)
+        return Lease(count, 0, until, first + count * gap_s, coming)
 
     def _hold(
-        self, ask: Ask, before: ClientRow, parts: Sequence[WindowShare], units: Sequence[HeldUnits | Lease],
+        self, ask: Ask, before: ClientRow, parts: Sequence[WindowShare], units: Sequence[Lease],
         blocked: Mapping[str, Grant],
     ) -> None:  # fmt: skip
         """Book what the client has from now on, these `units`, as if it were never to ask again."""
@@ -357,8 +357,8 @@ def held_of(ask: Ask, window: QuotaWindow) -> list[tuple[float, int]]:
     """Slots of the window that the client holds: from when on, how many."""
     held = []
     for kind, one in ask.held.items():
-        if window.kind in (kind, ANY) and one.left + one.on_way:
-            begun = one.left + one.on_way - sum(count for _, count in one.coming)
+        if window.kind in (kind, ANY) and one.units + one.on_way:
+            begun = one.units + one.on_way - sum(count for _, count in one.coming)
             held += [(ask.now, begun), *one.coming]
     return held
 

@@ -90,14 +90,14 @@ class ClockReadings(NamedTuple):
     spread_s: float = 0.0
 
 
-class HeldUnits(NamedTuple):
-    """Units of one kind that a client holds: `left` to be used until a time, and on their way.
+class Lease(NamedTuple):
+    """Units of one kind, as they are granted, or as the client tells what it holds.
 
-    `coming` are those of the left ones that may not be used yet: from when on, how many.
+    So many `units` may be used, `coming` of them not before these times, so many each, and none later than `until`.
     """
 
-    left: int = 0
-    on_way: int = 0
+    units: int = 0
+    on_way: int = 0  # requests that used some of it and have not ended
     until: float = 0.0
     next_at: float = 0.0  # when the next unit after them goes by even pacing
     coming: Sequence[tuple[float, int]] = ()
@@ -113,30 +113,18 @@ class Ask:
     clocks: ClockReadings
     hold_s: float  # the longest time from the use of a unit to the end of its request
     wants: frozenset[str] = frozenset()  # kinds of which more is wanted
-    held: Mapping[str, HeldUnits] = field(default_factory=dict)  # by kind
+    held: Mapping[str, Lease] = field(default_factory=dict)  # by kind
     ended: Mapping[tuple[str, float], int] = field(default_factory=dict)  # requests by (refused) kind, and when
     spent: Mapping[str, Spent] = field(default_factory=dict)  # kinds of which throttles say that they are spent
     good: frozenset[str] = frozenset()  # kinds of which a try succeeded
     is_last: bool = False  # this client will not ask again
 
 
-class Lease(NamedTuple):
-    """Granted units of one kind: so many from these times on, and all of them, with those that were left, `until` then.
-
-    `next_at`: when the next one after them goes by even pacing.
-    """
-
-    units: int
-    until: float
-    next_at: float
-    coming: Sequence[tuple[float, int]]
-
-
 @dataclass(slots=True)
 class Answer:
     """The other side; `spending` is a copy."""
 
-    leases: dict[str, Lease]
+    leases: dict[str, Lease]  # more units by kind; those that were left may be used `until` then as well
     blocked: dict[str, Grant]  # kinds of which nothing was granted: when to ask again, and which window is spent
     tries: set[str]  # kinds of which the one unit that was granted is a try
     learnt: dict[str, Learnt]  # what throttles have shown of the server's own windows, by kind

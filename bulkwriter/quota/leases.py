@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from ..model import QuotaWindow
-from .exchange import Answer, Ask, ClockReadings, HeldUnits, Lease
+from .exchange import Answer, Ask, ClockReadings, Lease
 from .forecast import KINDS, MINUTE_S, PARTS, REFUSED
 from .short import key_of, step_of
 from .throttles import Spent
@@ -86,9 +86,9 @@ class Units:
         return self.left + self.on_way
 
     @property
-    def told(self) -> HeldUnits:
+    def told(self) -> Lease:
         """As an ask tells them."""
-        return HeldUnits(self.left, self.on_way, self.until, self.next_at, list(self._coming))
+        return Lease(self.left, self.on_way, self.until, self.next_at, list(self._coming))
 
     @property
     def until(self) -> float:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bulkwriter.quota.account import Account
 from bulkwriter.quota.build import here
-from bulkwriter.quota.exchange import Answer, Ask, BootPlace, ClockReadings, HeldUnits, Lease, LedgerRows
+from bulkwriter.quota.exchange import Answer, Ask, BootPlace, ClockReadings, Lease, LedgerRows
 from bulkwriter.quota.leases import Client
 from bulkwriter.quota.ledger import Ledger, SqliteLedger
 from bulkwriter.quota.throttles import Spent
@@ -29,9 +29,9 @@ def clocks(now: float, *, is_known: bool = True, wall: float = WALL) -> ClockRea
     return ClockReadings(at, at, at) if is_known else ClockReadings(None, None, at)
 
 
-def holding(units: int, until: float = 0.0, *, on_way: int = 0, next_at: float = 0.0) -> dict[str, HeldUnits]:
+def holding(units: int, until: float = 0.0, *, on_way: int = 0, next_at: float = 0.0) -> dict[str, Lease]:
     """So many writes that are left until then, and on their way."""
-    return {"write": HeldUnits(units, on_way, until, next_at)}
+    return {"write": Lease(units, on_way, until, next_at)}
 
 
 class Desk:
