@@ -45,7 +45,7 @@ from .store.journal import Journal
 from .store.journal_writer import JournalWriter
 from .store.private import shown_to
 from .store.schema import RISING_IDS, ExportRow
-from .store.starts import LAST_START, began_text, ended_text, source_rows
+from .store.starts import LAST_START, began_text, ended_text, source_rows, undone_unseen_s
 
 if TYPE_CHECKING:
     from .postgres.lease import PartWatch
@@ -183,10 +183,15 @@ class Assembly:
         lease = self._part.log.lease if self._part else None
         in_doubt_for_s, unseen_for_s = (lease.in_doubt_for_s, lease.unseen_for_s) if lease else (0.0, 0.0)
         record_ids = IdSet(await store.run(lambda journal: journal.created_ids()))
+        is_checked = self._settings.existing == "check"
         if not tally:
+            if self._peers and is_checked:
+                unseen_for_s = self._peers.unseen_s
             return Stored(tally=tally, doubts=[], record_ids=record_ids, unseen_for_s=unseen_for_s)
         rows = await store.run(adopt_doubts)
         meta = await store.run(lambda journal: journal.meta())
+        if is_checked:
+            unseen_for_s = max(unseen_for_s, undone_unseen_s(meta, self._wall(), self._settings.list_lag_s))
         return Stored(
             tally=tally,
             doubts=[

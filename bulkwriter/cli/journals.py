@@ -98,8 +98,8 @@ def note_if_lost(path: Path, before: Entry | None) -> str:
             )
         if before or path.with_name(path.name + ".lock").exists():
             return (
-                f"there was a journal at {path}, and it is gone.  Where it was lost, or its run ended just now, stop "
-                "this and add --after-loss: it waits until what was on its way is seen, or that could be created twice"
+                f"there was a journal at {path}, and it is gone.  Where it was lost in mid-run, stop this and add "
+                "--after-loss: it waits until what was on its way is seen, or that could be created twice"
             )
     return ""
 

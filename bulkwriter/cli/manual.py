@@ -207,7 +207,7 @@ Move a damaged file away first.  The run then makes a new journal.  It waits
 until the server must have applied every request that was on its way, looks up
 what exists, and sends only the missing pairs.  Without --after-loss a run whose
 journal has disappeared ends with exit 5 if its last start was cut off.  Otherwise
-it says that there was a journal, and starts at once.
+it says that there was a journal, and begins once lists show what that wrote.
 
 To read a journal:
 

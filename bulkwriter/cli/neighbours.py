@@ -20,6 +20,7 @@ import dataclasses
 import shlex
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AnotherRun, BulkwriterError, Exit
@@ -114,7 +115,7 @@ class Neighbours:
             how = f"ended at {when} with pairs left" if other.ended_at else f"began at {when} and was cut off"
             if stands.get("state") == "undone":
                 how = f"was undone at {describe.when(stands['undone_at'])}"
-            elif not other.ended_at:
+            elif not other.ended_at and not Path(other.journal).is_file():  # `peers` cannot tell what it had claimed
                 how += " (without --after-loss, what it had on its way could be created twice by this run)"
             self._note(other.journal, f"a run of {named(other)} {how}; some of its pairs are in {self._source} too")
         elif self._is_forced:

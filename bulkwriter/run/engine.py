@@ -115,7 +115,7 @@ class Engine:
             baseline=baseline,
             token_refresh=token_refresh,
             stats=stats,
-            not_before=clock() + (stored.unseen_for_s if ports.fence else outwait_s(settings)),
+            not_before=clock() + max(stored.unseen_for_s, 0.0 if ports.fence else outwait_s(settings)),
             clocks=ports.clocks,
             tell=tell,
         )

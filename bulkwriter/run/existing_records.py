@@ -7,8 +7,9 @@ the server does not answer that call, the id of the first created record serves 
 The highest id is a *floor*.  If a record of a pair that is sent later has a higher id, this run made it.  If it has a
 lower id, it was there before.  This holds where the server gives rising ids; `RecordIds` notices if it does not.
 
-After a lost journal (`--after-loss`) the first look waits.  By then all requests of the lost process are applied and
-listed, so the look finds everything.
+After a lost journal (`--after-loss`), after an undo and where the journal of a run is gone that has just ended, the
+first look waits.  By then all that was sent is applied, and lists show it, so the look finds everything and nothing
+else.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from ..model import Intent
 from ..settings import Settings
 from ..store.journal import Journal
 from ..store.schema import RISING_IDS
-from ..wording import Worded
 from .baseline_keeper import BaselineKeeper
 from .ports import Ports
 from .record_ids import RecordIds
@@ -40,7 +40,7 @@ NOT_RISING: Final = (
 )
 
 
-OUTWAITING: Final = "--after-loss: requests of the run whose journal was lost may still be applied"
+OUTWAITING: Final = "lists may not show yet what was sent before this start"
 
 
 class KnownRecords:
@@ -143,7 +143,7 @@ class KnownRecords:
         return (self._first_listed or 0) if self._ids.are_rising else 0
 
     def outwaits_s(self, now: float) -> float:
-        """For how much longer the requests of a process with a lost journal may be applied but not listed."""
+        """For how much longer lists may not show what was sent before this start."""
         return max(0.0, self._not_before - now)
 
     def floors_to_forget(self) -> Callable[[Journal], None] | None:
@@ -160,7 +160,7 @@ class KnownRecords:
             return
         if not self._has_told:  # many single writes may wait here at once
             self._has_told = True
-            self._tell(Note(Worded(f"{OUTWAITING}: nothing is looked up or sent for {wait_s:,.0f} s")))
+            self._tell(Note(f"{OUTWAITING}: nothing is looked up or sent for {wait_s:,.0f} s"))
         await self._clocks.sleep(wait_s)
 
     async def _begin_floors(self) -> None:

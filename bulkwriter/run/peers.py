@@ -12,8 +12,9 @@ journals (`store.claims`).  So of two writers that take the same pair at the sam
     it was killed meanwhile              the same: only its next start, or a list made later, tells what became of it
     anything else                        the pair is sent
 
-A writer is a peer if it is at work when this one looks, or was since this one began.  Its records of that time may be
-on no list that this one has read.  `KEPT_S` after its end they are, since lists are freshened more often than that.
+A writer is a peer if it is at work when this one looks, or was since this one began, or so shortly before that lists
+may not show what it wrote (`Unseen`).  Its records of that time may be on no list that this one has read.  `KEPT_S`
+after its end they are, since lists are freshened more often than that.
 
 A writer alone asks for the time of one folder a commit, 2 µs.  That time has ticks, so what is seen in the first moment
 after a change is looked at again.
@@ -26,6 +27,7 @@ another user or another state folder; nobody sees them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import math
 import time
@@ -46,6 +48,8 @@ from ..store.claims import START, claims_of, pairs_from
 from .registry import Entry, Registry, begun_by
 
 KEPT_S: Final = 2 * FRESHEN_S
+CUT_OFF_S: Final = 60.0
+"""A writer that is killed may have sent something for so long after it last wrote to its journal."""
 TICK_S: Final = 0.02
 """Longer than a tick of any file system's clock: a folder that has had its time for so long has not changed again."""
 
@@ -89,16 +93,35 @@ class PeersLike(Protocol):
         ...
 
 
-class Peer:
-    """What is known of one other writer."""
+class Unseen(NamedTuple):
+    """For how long lists may not show what a writer has sent: all that was answered, and what is in doubt."""
 
-    def __init__(self, entry: Entry) -> None:
+    list_lag_s: float
+    late_apply_s: float
+
+    def until(self, other: Entry) -> float:
+        """When lists show what this writer sent that is at work no more; epoch seconds."""
+        if not other.may_have_written:
+            return 0.0
+        if other.ended_at is None:
+            return last_written_at(other) + CUT_OFF_S + self.late_apply_s + self.list_lag_s
+        return other.ended_at + self.list_lag_s + (0.0 if other.is_finished else self.late_apply_s)
+
+
+class Peer:
+    """What is known of one other writer.  `is_of_before`: it had ended when this one began, so ids that were listed by
+    then do not tell that those below them were, too.
+    """
+
+    def __init__(self, entry: Entry, *, is_of_before: bool = False) -> None:
         self.entry, self.path = entry, Path(entry.journal)
+        self._is_of_before = is_of_before
         self.ended_at = math.inf
         self._place, self._pairs = START, PairSet()
 
     def claimed(self, pairs: Collection[Ids], *, above: int, now: float) -> dict[Ids, Met]:
         """Those of `pairs` that it has claimed.  Raises `JournalError`."""
+        above = 0 if self._is_of_before else above
         is_at_work = self.entry.is_at_work  # asked first: what it wrote until its end is read then
         if is_at_work or self.ended_at == math.inf:
             for place, fresh in pairs_from(self.path, self._place, above=above):
@@ -113,14 +136,24 @@ class Peer:
         }
 
 
+def last_written_at(entry: Entry) -> float:
+    """When a writer last changed its journal; epoch seconds, 0 where it is gone."""
+    written = 0.0
+    for path in (entry.journal, f"{entry.journal}-wal"):
+        with contextlib.suppress(OSError):
+            written = max(written, Path(path).stat().st_mtime)
+    return written
+
+
 class Peers:
     """One writer among others.  `begin` and `end` block."""
 
     def __init__(
-        self, registry: Registry, entry: Entry, *, tell: Callable[[Event], None], kept_s: float = KEPT_S,
-        is_forced: bool = False,
+        self, registry: Registry, entry: Entry, *, tell: Callable[[Event], None], unseen: Unseen,
+        kept_s: float = KEPT_S, is_forced: bool = False,
     ) -> None:  # fmt: skip
         self.is_forced = is_forced
+        self._unseen = unseen
         self._registry, self._entry, self._tell, self._kept_s = registry, entry, tell, kept_s
         self._is_known = False
         self._before: Entry | None = None
@@ -138,7 +171,8 @@ class Peers:
         """None for a writer without a journal file, and where there is no place for a registry."""
         found = begun_by(settings, source="", entity="" if entity == ORIGINAL else entity)
         kept_s = math.inf if settings.existing == "skip" else KEPT_S
-        return cls(*found, tell=tell, kept_s=kept_s, is_forced=is_forced) if found else None
+        unseen = Unseen(settings.list_lag_s, settings.late_apply_s)
+        return cls(*found, tell=tell, kept_s=kept_s, is_forced=is_forced, unseen=unseen) if found else None
 
     def begin(self) -> None:
         """Let others know of this writer, before its first intent and while it holds the lock of its journal."""
@@ -147,7 +181,20 @@ class Peers:
         if before:
             entry, self._before = dataclasses.replace(entry, source=before.source, rows=before.rows), before
         self._note(self._registry.put(entry), "other writers do not know of this one")
+        for other in self._registry.others(self._entry):
+            is_unseen = self._unseen.until(other) > self._entry.started_at and Path(other.journal).is_file()
+            if is_unseen and not other.is_at_work:
+                self._peers[other.journal] = Peer(other, is_of_before=True)
         self._look(time.monotonic())
+
+    @property
+    def unseen_s(self) -> float:
+        """For how long lists may not show what the run wrote whose journal stood at this place, and is gone."""
+        before = self._before
+        if before is None or before.ended_at is None or not before.may_have_written:
+            return 0.0
+        most_s = self._unseen.list_lag_s + self._unseen.late_apply_s
+        return min(most_s, max(0.0, self._unseen.until(before) - self._entry.started_at))
 
     def end(self, summary: Summary | None) -> None:
         """Note the end.  If nothing was sent, the entry is as it was before."""

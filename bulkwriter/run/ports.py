@@ -118,7 +118,7 @@ class Stored:
     """Requests of an earlier holder may still be on their way for so long; looks for its doubts count from then.  Below
     0: they have ended, so long ago."""
     unseen_for_s: float = 0.0
-    """For so long nothing may be looked up or sent: what was lost of the journal may still be applied."""
+    """For so long nothing may be looked up or sent: lists may not show what was written or deleted before."""
     notes: list[str] = field(default_factory=list)
     """Messages that people should read first."""
     rows: Rows = field(default_factory=Rows)

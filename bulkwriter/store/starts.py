@@ -113,6 +113,15 @@ def undone(meta: Mapping[str, str]) -> Undone | None:
     return Undone(at, None if deleted is None else int(deleted))
 
 
+def undone_unseen_s(meta: Mapping[str, str], wall: float, list_lag_s: float) -> float:
+    """For how long lists may still show what the last undo has deleted: from its end, or from now if it was killed."""
+    noted = noted_of(meta, UNDONE)
+    at, deleted = wall_of(noted, "at"), number_of(noted, "deleted", ROWS_MAX)
+    if at is None or deleted == 0:
+        return 0.0
+    return list_lag_s if deleted is None else min(list_lag_s, max(0.0, at + list_lag_s - wall))
+
+
 def source_text(total: int | None, *, is_exact: bool) -> str:
     """The note of how many rows the source has."""
     return json.dumps({"rows": total, "is_exact": is_exact})

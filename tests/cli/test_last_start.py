@@ -17,7 +17,17 @@ from bulkwriter.cli.last_start import RunState
 from bulkwriter.cli.status_ahead import is_of_start
 from bulkwriter.model import Counts, Ended, Rows, Summary
 from bulkwriter.store.journal import Journal
-from bulkwriter.store.starts import LAST_START, RUN, UNDONE, Start, Undone, began_text, undone, undone_text
+from bulkwriter.store.starts import (
+    LAST_START,
+    RUN,
+    UNDONE,
+    Start,
+    Undone,
+    began_text,
+    undone,
+    undone_text,
+    undone_unseen_s,
+)
 from tests.support.cli_process import Here, finish, interrupt, start, stub, url_of, wait_for, write_pairs
 
 WALL = 1_764_000_000.0
@@ -33,6 +43,17 @@ def told(*, counts: Counts | None = None, rows: Rows = HALF, **how: Any) -> RunS
 @pytest.mark.parametrize(("deleted", "told"), [(None, Undone(WALL, None)), (3, Undone(WALL, 3)), (0, None)])
 def test_an_undo_that_deleted_nothing_is_none(deleted: int | None, told: Undone | None) -> None:
     assert undone({UNDONE: undone_text(WALL, deleted, {})}) == told
+
+
+@pytest.mark.parametrize(
+    ("deleted", "wall", "unseen_s"),
+    [(7, 1_000.0, 5.0), (7, 1_003.0, 2.0), (7, 1_006.0, 0.0), (7, 900.0, 5.0), (0, 1_000.0, 0.0), (None, 9e9, 5.0)],
+)
+def test_lists_may_show_for_a_while_what_an_undo_has_deleted(deleted: int | None, wall: float, unseen_s: float) -> None:
+    """Else the next start would call pairs `existing` whose records were deleted a moment ago."""
+    meta = {UNDONE: undone_text(1_000.0, deleted, {}), LAST_START: began_text(wall)}
+    assert undone_unseen_s(meta, wall, 5.0) == unseen_s
+    assert undone_unseen_s({}, wall, 5.0) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from bulkwriter.model import State
 from bulkwriter.quota.ledger import ledger_path
+from bulkwriter.run.existing_records import OUTWAITING
 from bulkwriter.run.registry import Entry, Registry
 from bulkwriter.store.lock import FileLock
 from tests.conftest import CANARY
@@ -267,7 +268,7 @@ def test_after_a_lost_journal_nothing_is_asked_before_what_was_on_its_way_is_see
         done = here.run(source, server, "--after-loss", "--doubt-wait=0.8")
     assert (done.code, done.counts("created", "existing")) == (0, (29, 21))
     assert done.json["elapsed_s"] >= 0.8
-    assert "requests of the run whose journal was lost may still be applied" in done.err
+    assert OUTWAITING in done.err
     assert "add --after-loss" not in done.err
 
 

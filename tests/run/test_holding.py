@@ -15,8 +15,9 @@ import pytest
 from bulkwriter import BulkWriter, NotWell, State
 from bulkwriter.errors import FenceLost, StoreGone
 from bulkwriter.run.ports import Ports, Stored
+from bulkwriter.store.starts import UNDONE, undone_text
 from tests.library.test_waits import Stage, stage
-from tests.sim.assembly import SimAssembly
+from tests.sim.assembly import WALL_S, SimAssembly
 
 LEASE_S = 30.0
 
@@ -174,3 +175,17 @@ def test_people_are_told_once_that_sending_stopped_and_once_that_it_goes_on() ->
     here.run(twice)
     told = [line for line in here.process.trace.lines if "told Unwell(" in line or "told Well(" in line]
     assert ["Unwell" in line for line in told] == [True, False, True, False]
+
+
+@pytest.mark.parametrize(("existing", "least_s"), [("check", 5.0), ("skip", 0.0)])
+def test_after_an_undo_nothing_is_looked_up_while_lists_may_show_what_it_deleted(existing: str, least_s: float) -> None:
+    """Its pairs were called `existing`, and the server had none of them."""
+    here = stage(settings={"existing": existing, "list_lag_s": 5.0})
+    here.journal.append([(0, 1, 1, None, int(State.PENDING), None)])
+    here.journal.meta_set(UNDONE, undone_text(WALL_S, 1, {}))
+
+    async def one(writer: BulkWriter) -> float:
+        await writer.write((1, 1))
+        return here.process.now
+
+    assert least_s <= here.run(one) < least_s + 2.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from bulkwriter.errors import JournalError
 from bulkwriter.events import Event
 from bulkwriter.model import SINGLE_SEQ, Counts, State, Summary
 from bulkwriter.run import peers as peers_module
-from bulkwriter.run.peers import Met, Peers
+from bulkwriter.run.peers import CUT_OFF_S, Met, Peers, Unseen
 from bulkwriter.run.registry import FILES_MAX, Entry, Registry
 from bulkwriter.store.claims import START, ClaimedRow, claims_of, pairs_from
 from bulkwriter.store.journal import Journal
@@ -36,7 +37,7 @@ class Writer:
         self.registry = Registry(folder / "ledger")
         entry = Entry.begun(base_url="https://api.example", account=None, source="", journal=self.path)
         self.entry = dataclasses.replace(entry, started_at=began_at)
-        self.peers = Peers(self.registry, self.entry, tell=self.told.append, kept_s=kept_s)
+        self.peers = Peers(self.registry, self.entry, tell=self.told.append, kept_s=kept_s, unseen=Unseen(5.0, 60.0))
         self.peers.begin()
 
     def claim(
@@ -54,8 +55,8 @@ class Writer:
         found = asyncio.run(self.peers.met([(1, m) for m in members], above=OLD))
         return {member: met for (_, member), met in found.items()}
 
-    def leave(self, *, has_written: bool = True) -> None:
-        self.peers.end(Summary(Counts(created=int(has_written))))
+    def leave(self, *, has_written: bool = True, in_doubt: int = 0) -> None:
+        self.peers.end(Summary(Counts(created=int(has_written), in_doubt=in_doubt)))
         self.journal.close()
 
 
@@ -119,13 +120,45 @@ def test_one_that_ended_meanwhile_counts_until_lists_show_what_it_wrote(tmp_path
     a.leave()
 
 
-def test_one_that_ended_before_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("end", "unseen_s"), [("done", 5.0), ("doubt", 65.0), ("killed", CUT_OFF_S + 65.0)], ids=lambda value: str(value)
+)
+@pytest.mark.parametrize("is_over", [False, True])
+def test_one_that_ended_before_counts_until_lists_show_what_it_sent(
+    tmp_path: Path, end: str, unseen_s: float, *, is_over: bool
+) -> None:
+    """Lists need not show records in the order of their ids, so one below the newest that was listed counts, too."""
     a = Writer(tmp_path, "a", began_at=100.0)
-    a.claim(5, state=State.CREATED, record_id=500)
-    a.leave()
-    b = Writer(tmp_path, "b", began_at=200.0)
-    assert b.met(5) == {}
+    a.claim(5, state=State.CREATED, record_id=OLD - 1)
+    a.claim(6)
+    a.journal.close() if end == "killed" else a.leave(in_doubt=int(end == "doubt"))
+    b = Writer(tmp_path, "b", began_at=time.time() + unseen_s + (1.0 if is_over else -1.0))
+    at_once = {5: Met(OLD - 1, str(a.path), is_at_work=False), 6: Met(None, str(a.path), is_at_work=False)}
+    assert b.met(5, 6, 7) == ({} if is_over else at_once)
     b.leave()
+
+
+def test_one_that_ended_before_and_whose_journal_is_gone_is_none(tmp_path: Path) -> None:
+    a = Writer(tmp_path, "a", began_at=100.0)
+    a.leave()
+    a.path.unlink()
+    b = Writer(tmp_path, "b", began_at=time.time())
+    assert (b.met(5), b.told) == ({}, [])
+    b.leave()
+
+
+@pytest.mark.parametrize(("in_doubt", "waits_s"), [(0, 3.0), (1, 63.0)])
+def test_where_a_journal_is_gone_lists_are_not_believed_before_they_show_what_was_sent(
+    tmp_path: Path, in_doubt: int, waits_s: float
+) -> None:
+    a = Writer(tmp_path, "a", began_at=100.0)
+    assert a.peers.unseen_s == 0.0
+    a.leave(in_doubt=in_doubt)
+    a.path.unlink()
+    for began_at, expected in ((time.time() + 2.0, waits_s), (time.time() + 70.0, 0.0)):
+        again = Writer(tmp_path, "a", began_at=began_at)
+        assert again.peers.unseen_s == pytest.approx(expected, abs=0.5)
+        again.journal.close()
 
 
 def test_a_writer_that_starts_again_is_read_from_its_beginning(two: tuple[Writer, Writer]) -> None:
