@@ -18,6 +18,7 @@ with a reason; it is never taken for "not given".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -38,6 +39,9 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     "lesson_id": ("CourseLessonId", "LessonId"),
     "member_id": ("CourseMemberId",),
 }
+MARKED: Final = re.compile(r"'(?=[=+\-@\t\r\n＝＋－＠])")
+"""The apostrophe that our own tables have before what a spreadsheet would take for a formula (`cli.export`).  Without
+it such a title is found again when a file of unresolved rows is resolved."""
 IDS: Final = ("course_id", "coworker_id", "lesson_id", "member_id")
 SHOWN_CHARS: Final = 40
 
@@ -100,7 +104,7 @@ class WishColumns:
 
     def wish(self, cells: Sequence[str]) -> Wish:
         """What a row with these cells asks for.  Missing cells are empty ones."""
-        said: dict[str, Any] = {meaning: cells[at].strip() for meaning, at in self._texts if at < len(cells)}
+        said: dict[str, Any] = {meaning: as_meant(cells[at]) for meaning, at in self._texts if at < len(cells)}
         if not self._ids:
             return Wish(**said)
         fault = ""
@@ -111,6 +115,12 @@ class WishColumns:
                     fault = fault or f"{self.names[at]} '{cut(value)}' is no id"
                 said[meaning] = number or 0
         return Wish(**said, fault=fault)
+
+
+def as_meant(cell: str) -> str:
+    """The text of a cell, without the mark that we may have put before it."""
+    text = cell.strip()
+    return text[1:].strip() if MARKED.match(text) else text
 
 
 def place_of(keys: Sequence[str], names: Sequence[str], source: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bulkwriter.cli.export import FORMULA, harmless
 from bulkwriter.errors import SourceError, UsageError
 from bulkwriter.resolve.wishes import Wish, WishColumns
 
@@ -15,6 +16,8 @@ USUAL = ["E-mail", "Course title", "lesson_title"]
     [
         (USUAL, [" a@b ", "Safety", "Exits"], Wish(email="a@b", course="Safety", lesson="Exits")),
         (USUAL, ["a@b"], Wish(email="a@b")),
+        (USUAL, [harmless("+a@b"), harmless("- Safety"), "'s Gravenhage"],
+         Wish(email="+a@b", course="- Safety", lesson="'s Gravenhage")),
         (["Mail", "CourseLessonId"], ["a@b", "7"], Wish(email="a@b", lesson_id=7)),
         (["CourseMemberId", "LessonId"], ["0042", "7"], Wish(member_id=42, lesson_id=7)),
         (["CoworkerId", "Course", "Lesson", "Section"], ["5", "S", "L", "One"],
@@ -30,6 +33,13 @@ USUAL = ["E-mail", "Course title", "lesson_title"]
 )  # fmt: skip
 def test_a_row_says_what_its_columns_hold(names: list[str], cells: list[str], wish: Wish) -> None:
     assert WishColumns.find(names, "t.csv").wish(cells) == wish
+
+
+@pytest.mark.parametrize("sign", FORMULA)
+def test_what_our_own_tables_mark_against_formulas_is_read_as_it_was(sign: str) -> None:
+    """A lesson called "- Intro" was not found when its unresolved row was resolved again."""
+    wish = WishColumns.find(USUAL, "t.csv").wish(["a@b", "S", harmless(f"{sign}Intro")])
+    assert wish.lesson == f"{sign}Intro".strip()
 
 
 def test_full_names_are_read_only_where_that_was_asked_for() -> None:
