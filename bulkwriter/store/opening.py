@@ -29,7 +29,7 @@ from urllib.parse import quote
 from .. import __version__
 from ..entities import ORIGINAL
 from ..errors import JOURNAL_LOST, JournalError, SourceError
-from .bounds import check_meta, columns_of
+from .bounds import check_meta, check_trees, columns_of
 from .bulk import VARIABLES
 from .lock import holder
 from .network_fs import network_kind
@@ -115,6 +115,7 @@ def open_writer(path: Path | None, identity: JournalIdentity) -> sqlite3.Connect
         if is_new:
             _create(db, path, identity)
         elif is_unused(db):
+            _check_trees(db, path)
             _adopt(db, identity)
         else:
             check_identity(dict(db.execute("SELECT key, value FROM meta")), path, identity)
@@ -243,6 +244,14 @@ def is_unused(db: sqlite3.Connection) -> bool:
     """Whether no row was ever read into it.  A start that failed before its first row binds nothing."""
     is_pruned = db.execute("SELECT 1 FROM meta WHERE key = ?", (PRUNED,)).fetchone() is not None
     return not is_pruned and db.execute("SELECT 1 FROM pair LIMIT 1").fetchone() is None
+
+
+def _check_trees(db: sqlite3.Connection, path: Path | None) -> None:
+    """Raise `JournalError` where rows are not gone but misplaced: the root of an empty table lies where theirs was."""
+    try:
+        check_trees(db)
+    except ValueError as e:
+        raise damaged(path, str(e)) from e
 
 
 def _adopt(db: sqlite3.Connection, identity: JournalIdentity) -> None:

@@ -210,6 +210,22 @@ def test_a_page_overwritten_is_damage(path: Path) -> None:
     assert "skip" not in e.value.hint
 
 
+def test_a_journal_whose_rows_are_misplaced_is_damaged_and_not_unused(path: Path) -> None:
+    """It would be given to a new run as one without rows, and what it has on its way would be sent again."""
+    journal = open_journal(path)
+    journal.append(intents(3))
+    journal.close()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        query = "SELECT rootpage FROM sqlite_master WHERE name IN ('pair', 'step')"
+        one, other = (slice((root - 1) * 4_096, root * 4_096) for (root,) in db.execute(query))
+    raw = bytearray(path.read_bytes())
+    raw[one], raw[other] = raw[other], raw[one]
+    path.write_bytes(raw)
+    with pytest.raises(JournalError, match="is damaged"):
+        open_journal(path)
+    assert path.read_bytes() == raw
+
+
 def test_files_are_for_their_owner_alone(path: Path) -> None:
     before = os.umask(0)
     try:
