@@ -245,7 +245,10 @@ class Journal(JournalRows):
         if self._states.count(State.CREATED) != created + made:
             self._ids = None
         elif made:
-            self._ids.update([i for i, state in zip(ids, states, strict=True) if i and state == State.CREATED])
+            if made == len(ids) and None not in ids:  # as nearly always
+                self._ids.update(ids)  # type: ignore[arg-type]  # none is None
+            else:
+                self._ids.update([i for i, state in zip(ids, states, strict=True) if i and state == State.CREATED])
 
     def claim(self, rows: Sequence[SettleRow], expected: Sequence[int]) -> list[int]:
         """Settle each of these rows that is still in its `expected` state, and return their seqs.
