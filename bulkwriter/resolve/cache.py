@@ -32,8 +32,10 @@ from typing import Any, Final
 
 import orjson
 
+from ..errors import ConfigurationStop
 from ..settings import Settings
 from ..store import private
+from ..store.sign_in_file import SignInFile
 
 KEPT_S: Final = 86_400.0
 """A day: longer than any list takes to read under the quotas, and short enough that most of it is still so."""
@@ -55,14 +57,21 @@ def cache_path(settings: Settings, env: Mapping[str, str]) -> Path | None:
 
 
 def whose(settings: Settings) -> str:
-    """A digest of server, account and sign-in.  A new token is somebody else until it is known to be the same user."""
+    """A digest of server, account and sign-in.  A new token is somebody else until it is known to be the same user, as
+    that of a stored sign-in is.
+    """
     signed_in = settings.token if isinstance(settings.token, str) else ""
     if not signed_in and settings.token_file is not None:
         with contextlib.suppress(OSError, UnicodeDecodeError):
             if settings.token_file.is_file():  # a pipe gives its token once, to those who send it
                 signed_in = settings.token_file.read_text(encoding="utf-8-sig").partition("\n")[0].strip()
         signed_in = signed_in or str(settings.token_file)
-    parts = (settings.base_url, settings.account or "", signed_in or f"user {settings.username}")
+    username = settings.username
+    if settings.stored_sign_in:
+        with contextlib.suppress(ConfigurationStop):  # what is wrong with it is told when it is used
+            stored = SignInFile.of(settings.base_url, settings.account).load()
+            username = stored.username if stored else username
+    parts = (settings.base_url, settings.account or "", signed_in or f"user {username}")
     return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:24]
 
 

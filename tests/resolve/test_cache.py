@@ -10,6 +10,8 @@ import pytest
 
 from bulkwriter.resolve.cache import BUSY, KEPT_S, Cache, cache_path
 from bulkwriter.settings import Settings
+from bulkwriter.store.sign_in_file import SignInFile
+from bulkwriter.stored_sign_in import StoredSignIn
 
 KEY = ("Course?", 1, 1_000)
 PLACE = [1, 25, 1, False]
@@ -141,6 +143,29 @@ def test_each_server_account_and_sign_in_has_a_file_of_its_own(tmp_path: Path) -
     assert len({*paths}) == len(each)
     assert not any("made-up" in str(path) or "ann" in str(path).rpartition("/")[2] for path in paths)
     assert cache_path(Settings(token="made-up-token-2"), env) == paths[3], "the same token is the same sign-in"
+
+
+def test_each_user_of_a_stored_sign_in_has_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists may be narrowed to what a user may see: after a new `login` the lists of the one before counted on."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    settings = Settings(stored_sign_in=True)
+    env = {"XDG_CACHE_HOME": str(tmp_path)}
+    file = SignInFile.of(settings.base_url, None)
+    base_url, account = file.server
+    paths = []
+    for username, token in (("ann", "a"), ("ann", "renewed"), ("bob", "b")):
+        held = file.hold()
+        assert held
+        held.save(
+            StoredSignIn(
+                base_url=base_url, account=account, username=username, client_id="c", obtained_at=NOW,
+                expires_at=None, access_token=token, refresh_token="",
+            )
+        )  # fmt: skip
+        held.release()
+        paths.append(cache_path(settings, env))
+    assert paths[0] == paths[1] != paths[2]
+    assert paths[2] == cache_path(Settings(username="bob", password="x"), env)
 
 
 def test_where_it_lies() -> None:
