@@ -8,6 +8,8 @@ listed, down to the newest known one.
 A list tells nothing by what it does not show until it is known to be whole.  But each record that any page shows is
 there, so a page counts also where its scan passes over it or is given up.
 
+The first pair that lists show with two records is told: somebody has doubled it.
+
 A failed list is repeated with growing pauses for `give_up_after_s`; then the run stops.  It never counts as "nothing
 there" (`retry_until_deadline`).
 """
@@ -23,8 +25,8 @@ import anyio
 from ..clocks import Clocks
 from ..core.dedupe import PairSet
 from ..entities import Entity
-from ..events import Event, LookFailed
-from ..net.api import ListPage, Record
+from ..events import Event, LookFailed, Note
+from ..net.api import NOBODY, ListPage, Record
 from ..settings import Settings
 from .coverage import Coverage
 from .lists import Filters, GetPage
@@ -58,7 +60,8 @@ class Existing:
             hint=needs_list(entity.list_role),
             way_out="or, only if surely none of the pairs is there, use --existing skip",
         )
-        self._get_page = get_page
+        self._get_page, self._entity, self._tell = get_page, entity, tell
+        self._has_told = False
         self._coverage = Coverage(self._page, entity.filters, retry=self._retry)
         self._clock = clocks.clock
         self._found = PairSet()
@@ -137,5 +140,11 @@ class Existing:
         for record_id, pair in records:
             if self._found.add(pair) and (self._top is None or record_id <= self._top):
                 self.listed += 1
-            if len(self._ids) < MOST_IDS:
-                self._ids.setdefault(pair, record_id)
+            has_room = len(self._ids) < MOST_IDS
+            known = self._ids.setdefault(pair, record_id) if has_room else self._ids.get(pair, record_id)
+            if known != record_id and known and NOBODY not in pair and not self._has_told:
+                self._has_told = True
+                named, ids = self._entity.describe(pair), f"ids {known} and {record_id}"
+                self._tell(
+                    Note(f"{named} is listed more than once ({ids}), and others may be: verify lists all such pairs")
+                )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bulkwriter.clocks import Clocks
 from bulkwriter.entities.completed_lessons import COMPLETED_LESSONS
 from bulkwriter.errors import BulkwriterError, ConfigurationStop, TryLater
-from bulkwriter.events import Event, LookFailed
+from bulkwriter.events import Event, LookFailed, Note
 from bulkwriter.listing.existing import FRESHEN_S, Existing
 from bulkwriter.listing.lists import Filters, ListFailed
 from bulkwriter.net.api import ListPage
@@ -118,6 +118,21 @@ def test_the_record_named_is_one_of_the_pair() -> None:
     ids = server.add((1, 1), (1, 1))
     (answer,) = found(server, [(1, 1)])
     assert answer[(1, 1)] in ids
+
+
+def test_the_first_pair_with_two_records_is_told_once() -> None:
+    server, events = ListServer(), list[Event]()
+    first, *_, last = server.add((1, 1), (1, 2), (0, 7), (0, 7), (1, 2), (1, 1))
+
+    async def main() -> None:
+        existing = existing_over(server, events)
+        existing.remember([(0, (1, 2))])
+        await existing.find([(1, 1)])
+        await existing.find([(1, 2)])
+
+    run_virtual(main)
+    (note,) = (str(event) for event in events if isinstance(event, Note))
+    assert f"lesson 1, member 1 is listed more than once (ids {last} and {first})" in note
 
 
 def test_what_others_added_is_seen_after_an_hour() -> None:
