@@ -6,7 +6,8 @@
 
 A run that nobody measures has plain `Stats` and none of this.  Nothing is done for one pair: rows are counted a commit
 at a time, in two passes in C.  By the shortest of many short loops of each part, on and off, it costs 0.08 µs a pair
-where 20 are sent in a turn of the loop, 0.16 with 5 and 0.59 where each comes alone.
+where 20 are sent in a turn of the loop, and 0.16 with 5.  Where each comes alone it was 0.59; a single row and a chunk
+of one pair have ways of their own since, which take 0.57 times as much.
 
 Invariants: counts only grow.  Labels that a server chooses are bounded (`metrics.add_bounded`).  Pure.  Not here: the
 places where a run counts (`run.measured`).
@@ -39,6 +40,7 @@ SETTLED_WORDS: Final = {
     int(state): state.word
     for state in (State.CREATED, State.EXISTING, State.REJECTED, State.FAILED, State.INVALID, State.DUPLICATE)
 }
+OK: Final = "200"
 CREATED_WORD: Final = SETTLED_WORDS[CREATED]
 PROPERTY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,63}")
 """The name of a property of the API.  Anything else in its place is the server's text, and no label."""
@@ -109,6 +111,9 @@ class MeasuredStats(Stats):
 
     def settled(self, rows: Sequence[SettleRow]) -> None:
         """These rows are durable."""
+        if len(rows) == 1 and rows[0][1] == CREATED:  # a third of what the passes would take
+            self._created(rows[0][4], 1)
+            return
         states, statuses = [*map(STATE_OF, rows)], set(map(STATUS_OF, rows))
         if len(statuses) == 1 and states.count(CREATED) == len(rows):  # nearly always
             self._created(statuses.pop(), len(rows))
@@ -123,7 +128,9 @@ class MeasuredStats(Stats):
 
     def _created(self, status: int | None, count: int) -> None:
         self.outcomes[CREATED_WORD] += count
-        if status is not None:  # else a look found the record
+        if status == 200 and OK in self.responses:  # nearly always
+            self.responses[OK] += count
+        elif status is not None:  # else a look found the record
             add_bounded(self.responses, str(status), count)
 
     def settled_at_once(self, state: int) -> None:

@@ -56,7 +56,10 @@ class TimedPairs(Pairs):
         before = len(self.ready)
         super().added(intents, now)
         if count := len(self.ready) - before:
-            self._chunks.append((now, count))
+            if self._left or self._chunks:
+                self._chunks.append((now, count))
+            else:
+                self._ready_at, self._left = now, count
             self._length += count
 
     def back(self, intent: Intent, now: float) -> None:
@@ -73,6 +76,8 @@ class TimedPairs(Pairs):
         """Count the waits of all pairs that left the queue since the last turn."""
         length = len(self.ready)
         sent, self._length = self._length - length, length
+        if not self._left and self._chunks:
+            self._ready_at, self._left = self._chunks.popleft()
         if 0 < sent <= self._left and not self._again:  # nearly always
             self._left -= sent
             self._waits(now - self._ready_at, sent)
@@ -105,10 +110,10 @@ class CountedDeliveries(Deliveries):
 
     def __init__(self, run: RunLoop, stats: MeasuredStats) -> None:
         super().__init__(run)
-        self._stats = stats
+        self._stats, self._settled = stats, stats.settled
 
     def deliver(self, intents: list[Intent], rows: list[SettleRow]) -> None:
-        self._stats.settled(rows)
+        self._settled(rows)
         super().deliver(intents, rows)
 
     def deliver_row(self, row: AppendRow) -> None:

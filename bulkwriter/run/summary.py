@@ -93,10 +93,7 @@ def exit_for(counts: Counts) -> Exit:
 
 def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
     """How the run stands this moment."""
-    now = engine.ports.clock()
-    by_state = Counter(engine.ports.store.counts)
-    by_state[State.PENDING] += by_state.pop(State.INTENT, 0)
-    counts = Counts.of(by_state)
+    now, counts = engine.ports.clock(), counts_now(engine)
     done = counts.pairs - counts.pending - counts.in_doubt - counts.failed
     held = engine.bottleneck.now(now)
     return Snapshot(
@@ -111,7 +108,7 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
         throttled=engine.sender.stats.throttled,
         rate_per_s=engine.sender.stats.creates.per_s(now),
         elapsed_s=elapsed_s,
-        eta_s=None if rows.total is None else engine.bottleneck.eta.seconds(work_ahead(engine, counts, rows, now), now),
+        eta_s=eta_of(engine, rows),
         latency_s=engine.sender.stats.latency.quantiles(0.5, 0.95, 0.99),
         held_kind=held.kind,
         held_by=Worded(held.words),
@@ -119,6 +116,21 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
         believes=engine.admission.control.explain(now),
         reasons=engine.intents.deliveries.reasons.top(SHOWN_LIVE),
     )
+
+
+def counts_now(engine: Engine) -> Counts:
+    """The rows of the journal by state.  An intent counts as pending."""
+    by_state = Counter(engine.ports.store.counts)
+    by_state[State.PENDING] += by_state.pop(State.INTENT, 0)
+    return Counts.of(by_state)
+
+
+def eta_of(engine: Engine, rows: Rows) -> float | None:
+    """For how many more seconds the source takes, where its length is known."""
+    if rows.total is None:
+        return None
+    now = engine.ports.clock()
+    return engine.bottleneck.eta.seconds(work_ahead(engine, counts_now(engine), rows, now), now)
 
 
 def work_ahead(engine: Engine, counts: Counts, rows: Rows, now: float) -> WorkAhead:
