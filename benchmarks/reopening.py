@@ -39,6 +39,7 @@ async def make(source: str, journal: str, base_url: str) -> None:
     """Every pair of the source as a created row."""
     seq = 0
     with closing(opened(journal, base_url)) as writer:
+        writer.created_ids()  # as a run does, so that its seal has them
         async with aclosing(open_source(source)) as rows:
             while batch := await rows.read(GROUP_ROWS):
                 seqs = range(seq, seq + len(batch.pairs))
@@ -69,9 +70,7 @@ async def parts(source: str, journal: str, base_url: str) -> None:
         writer = opened(journal, base_url)
     with closing(writer):
         with clock.timed("ids"):
-            seen = IdSet()
-            for ids in writer.record_ids():
-                seen.add_all(ids)
+            IdSet(writer.created_ids())
         await read_both(source, writer, clock)
         print(json.dumps({"pairs": writer.rows, **clock.took}))
 
