@@ -226,13 +226,13 @@ def test_refused_pairs_do_not_wait_for_lists_that_never_work() -> None:
         assert simulation.now < 15
 
 
-@pytest.mark.parametrize(("kind", "most_s"), [("500 after", 100), ("200 of another kind", 600), ("reset after", 250)])
+@pytest.mark.parametrize(("kind", "most_s"), [("500 after", 60), ("200 of another kind", 500), ("reset after", 130)])
 def test_a_server_whose_replies_never_tell_what_it_did(
     kind: str, most_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of 2,000 pairs 94 were sent in an hour, one a minute, and then the server was held to be gone."""
+    """Of 500 pairs 55 to 82 were sent in 50 minutes, soon one a minute, and then the server was held to be gone."""
     monkeypatch.setattr(drive, "CALM_AFTER_S", math.inf)
-    pairs: list[Pair] = [(1 + i % 5, 1 + i) for i in range(2_000)]
+    pairs: list[Pair] = [(1 + i % 5, 1 + i) for i in range(500)]
     settings = replace(plain_world([], lives=[]).settings, in_flight=64, limits=Limits(), late_apply_s=60, list_lag_s=5)
     odds = replace(FAIR, creates={kind: 1.0})
     world = plain_world([*pairs], lives=[Life("write_all")], settings=settings, odds=odds, latency_s=0.02)
@@ -240,8 +240,8 @@ def test_a_server_whose_replies_never_tell_what_it_did(
     simulation._live(world.lives[0])
     states = simulation.journal.counts()
     assert not simulation.result.wrong
-    assert (sum(states.values()), states[State.CREATED]) == (2_000, len(simulation.server.ours()))
-    assert states[State.CREATED] >= 1_980  # some never got through in five attempts
+    assert (sum(states.values()), states[State.CREATED]) == (500, len(simulation.server.ours()))
+    assert states[State.CREATED] >= 495  # some never got through in five attempts
     assert max(simulation.server.ours().values()) == 1
     assert simulation.now < most_s
 

@@ -137,7 +137,7 @@ def a_lane_out_of_step_is_believed() -> list[Any]:
     """Neither an id that comes twice nor bytes that nobody asked for put anything in doubt."""
 
     return [
-        patch.object(RecordIds, "add_all", lambda self, ids, floors: []),
+        patch.object(RecordIds, "add_all", lambda self, ids, floors: ([], [])),
         patch.object(Sender, "strayed", lambda self, lane: None),
     ]
 
