@@ -230,6 +230,8 @@ class VerifyCommand(CountingCommand):
     def _next_step(self) -> str:
         """What a person may do about what was found."""
         facts = self.facts()
+        if facts["doubled"] and self._repair and self._repair.open:
+            return "the same command goes on with what this run can claim of them; delete none by hand before that"
         if facts["doubled"] and self._repair:
             return "this run cannot claim the rest: --output FILE.csv lists them with their ids, to be deleted by hand"
         if facts["doubled"] and isinstance(self._journal, Path) and not self._options["repair"]:

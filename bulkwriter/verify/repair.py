@@ -6,6 +6,9 @@ read shows another record of the pair as well.  Of several that could go, the ne
 read and list.  The journal then has the pair as `existing`, with the oldest id that is left: the pair is there, and
 this run has no claim on what is there.
 
+A DELETE without an answer may have been applied, or may be yet.  Such a pair is listed again at the end.  If its record
+is still there the pair stays `open`, as does one that a stop has left out: nobody should delete the rest by hand then.
+
 Invariant: a pair that had a record before has one afterwards, as far as lists can tell (somebody else may delete the
 other one in the same moment).  Pairs are repaired one by one; a kill between two steps leaves a pair that is there.
 """
@@ -51,6 +54,8 @@ class Repair:
         self._own = own
         self._list_lag_s = list_lag_s
         self.left = dict(doubled)
+        self.open = set(own)
+        """Pairs of which another start of the same may delete records still."""
         self.deleted = 0
 
     @classmethod
@@ -81,40 +86,65 @@ class Repair:
     async def run(self) -> None:
         """Delete what may go.  Raises the error that stopped it; `left` and `deleted` are right even then."""
         stop = self._session.stop
+        unanswered: list[tuple[tuple[int, int], ExportRow]] = []
         for pair, rows in self._own.items():
             if stop.is_set:
                 break
             with suppress(StopSet):
-                await self._repair(pair, rows)
-            if len(self.left[pair]) < 2:
-                del self.left[pair]
+                if row := await self._repair(pair, rows):
+                    unanswered.append((pair, row))
+        with suppress(StopSet):
+            if unanswered:
+                await stop.sleep(self._list_lag_s)
+            for pair, row in unanswered:
+                await self._look_again(pair, row)
+        self.left = {pair: ids for pair, ids in self.left.items() if len(ids) > 1}
+        self.open &= self.left.keys()
         if stop.error:
             raise stop.error
 
-    async def _repair(self, pair: tuple[int, int], rows: Sequence[ExportRow]) -> None:
+    async def _repair(self, pair: tuple[int, int], rows: Sequence[ExportRow]) -> ExportRow | None:
+        """Delete what may go of one pair.  Returns the row of a record whose DELETE was not answered."""
         deleted: set[int] = set()
         for row in sorted(rows, key=lambda row: row.record_id or 0, reverse=True):
-            if not await self._delete(pair, row, deleted):
-                return
+            fate = await self._delete(pair, row, deleted)
+            if fate is Fate.UNKNOWN:
+                return row
+            if fate not in (Fate.DELETED, Fate.GONE):
+                break
+        if not self._session.stop.is_set:
+            self.open.discard(pair)
+        return None
 
-    async def _delete(self, pair: tuple[int, int], row: ExportRow, deleted: set[int]) -> bool:
-        """Delete the record of `row` if it may go; False when the pair is to be left as it is."""
+    async def _look_again(self, pair: tuple[int, int], row: ExportRow) -> None:
+        """Whether the record is gone whose DELETE was not answered."""
+        listed = await self._session.list_ids(pair)
+        self.left[pair] = sorted(listed)
+        if listed and row.record_id not in listed:
+            await self._note(pair, row)
+
+    async def _delete(self, pair: tuple[int, int], row: ExportRow, deleted: set[int]) -> Fate:
+        """Delete the record of `row` if it may go; UNSENT when the pair is to be left as it is."""
         session, record_id = self._session, row.record_id
         assert record_id is not None
         seen = (await session.read([record_id])).get(record_id)
         if seen is None or seen.pair != pair or self._baseline.is_before(record_id, seen.created_on):
-            return False
+            return Fate.UNSENT
         listed = await session.list_ids(pair)
         if deleted & listed:  # it lags behind a delete, so it may also show another record that is gone
             await session.stop.sleep(self._list_lag_s)
             listed = await session.list_ids(pair)
         self.left[pair] = sorted(listed)
         if deleted & listed or record_id not in listed or len(listed) < 2:
-            return False
-        if await session.deleter.delete(record_id) not in (Fate.DELETED, Fate.GONE):
-            return False
-        deleted.add(record_id)
+            return Fate.UNSENT
+        fate = await session.deleter.delete(record_id)
+        if fate in (Fate.DELETED, Fate.GONE):
+            deleted.add(record_id)
+            self.left[pair] = sorted(listed - {record_id})
+            await self._note(pair, row)
+        return fate
+
+    async def _note(self, pair: tuple[int, int], row: ExportRow) -> None:
+        """The record of `row` is gone, and others of the pair are left."""
         self.deleted += 1
-        self.left[pair] = sorted(listed - {record_id})
         await self._store.settle([(row.seq, State.EXISTING, row.attempts, self.left[pair][0], row.http_status, DETAIL)])
-        return True

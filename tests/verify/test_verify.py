@@ -307,6 +307,25 @@ def test_repair_ends_with_a_drain(halt_at: str, deleted: int) -> None:
     assert (repair.deleted, len(repair.left), len(world.server.records)) == (deleted, 2 - deleted, 4 - deleted)
 
 
+@pytest.mark.parametrize("is_applied", [True, False])
+def test_after_a_delete_without_an_answer_the_pair_is_listed_again(*, is_applied: bool) -> None:
+    """It was told that the rest is not this run's and to be deleted by hand, which could take the last record."""
+    world = Doubled({10: (1, 1), 11: (2, 2)}, (1, 1), (2, 2))
+
+    def lose(method: str) -> None:
+        share = float(method == "DELETE")
+        world.server.weather = Weather(lost_after=share) if is_applied else Weather(lost_before=share)
+
+    world.server.on_request = lose
+    repair = world.repair()
+    if is_applied:
+        assert (repair.deleted, repair.left, repair.open) == (2, {}, set())
+        assert world.states() == [(State.EXISTING, 100), (State.EXISTING, 101)]
+    else:
+        assert (repair.deleted, repair.open) == (0, {(1, 1), (2, 2)}) == (0, {*repair.left})
+        assert world.states() == [(State.CREATED, 10), (State.CREATED, 11)]
+
+
 def test_a_lesson_of_which_lists_show_nothing_is_not_called_missing() -> None:
     server = ModelApi([(1, 1), (1, 2), (2, 3)])
     never_written = {(1, 9), (2, 1), (5, 6), (5, 7), (3, 7)}
