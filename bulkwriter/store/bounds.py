@@ -119,10 +119,7 @@ def is_of(db: sqlite3.Connection, seal: Seal) -> bool:
 
 
 def sealed(db: sqlite3.Connection, pruned: Pruned, seal: Seal) -> tuple[StateColumn, BitMap64 | None]:
-    """What a seal tells, and the rows that may have changed since, which are checked.
-
-    Once a created row is none, the server may give its id again.
-    """
+    """What a seal tells, and the rows that may have changed since, which are checked."""
     states, ids = StateColumn(pruned), seal.contents.ids
     states.extend(0, seal.contents.source)
     states.extend(SINGLE_SEQ, seal.contents.singles)
@@ -133,13 +130,16 @@ def sealed(db: sqlite3.Connection, pruned: Pruned, seal: Seal) -> tuple[StateCol
             if len(seqs) != len(changed):
                 raise ValueError(f"rows from {first} on are of unknown state")
             require_believable(db, first, count or 0, len(seqs), end=last + 1)
-            ids = None if states.put(seqs, changed) else ids
+            states.put(seqs, changed)
             if ids is not None:
                 ids.update(orjson.loads(created or "[]"))
             first = seqs[-1] + 1 if len(seqs) == SCAN_ROWS else last + 1
     (rows,) = db.execute("SELECT count(*) FROM pair").fetchone()
     if rows != states.rows + states.next_single_seq - SINGLE_SEQ - pruned.rows:
         raise ValueError(f"{rows:,} rows are there, and others are missing")
+    created = states.count(State.CREATED) - pruned.created
+    if ids is not None and len(ids) != created:  # a row that was created is none, or has another id
+        ids = None
     return states, ids
 
 

@@ -55,6 +55,10 @@ OF_PAIRS: Final = (
     " (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
 )
 ALL_SEQS: Final = 2**63 - 1
+MOST_IDS: Final = 2_000_000
+"""Ids of created rows that are kept for the seal, 9 bytes each at worst.  The run has them too, with others that no row
+has: of replies that were not believed.
+"""
 NOT_FINAL: Final = frozenset({int(State.INTENT), int(State.IN_DOUBT)})
 """States of rows whose outcome this process is still to bring."""
 CHECKPOINT_BUSY_MS: Final = 1_000  # a reader may be at work; it reads the rest from the -wal
@@ -183,12 +187,12 @@ class Journal(JournalRows):
             self.has_index = True
 
     def created_ids(self) -> BitMap64:
-        """The ids of all created records.  The caller may add ids that the server has given, and take none out."""
+        """The ids of all created records, for the caller to change."""
         if self._ids is None:
             self._ids = BitMap64()
             for ids in self.record_ids():
                 self._ids.update(ids)
-        return self._ids
+        return self._ids.copy()
 
     def row(self, seq: int) -> ExportRow | None:
         """The whole row of this seq."""
@@ -242,7 +246,7 @@ class Journal(JournalRows):
         if self._ids is None:
             return
         made = states.count(State.CREATED)
-        if self._states.count(State.CREATED) != created + made:
+        if self._states.count(State.CREATED) != created + made or created > MOST_IDS:
             self._ids = None
         elif made:
             if made == len(ids) and None not in ids:  # as nearly always

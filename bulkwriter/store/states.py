@@ -72,22 +72,16 @@ class StateColumn:
         for state in State:
             self._counts[state] += states.count(state)
 
-    def put(self, seqs: Sequence[int], states: bytes) -> bool:
-        """Give rows, ascending, their states, whether they are there already or follow.  Return whether one of them is
-        `created` no longer.  Raises as `extend` does.
-        """
-        singles, is_lost = bisect_left(seqs, SINGLE_SEQ), False
+    def put(self, seqs: Sequence[int], states: bytes) -> None:
+        """Give rows, ascending, their states, whether they are there already or follow.  Raises as `extend` does."""
+        singles = bisect_left(seqs, SINGLE_SEQ)
         for first, last, end in ((0, singles, self.rows), (singles, len(seqs), self.next_single_seq)):
             split = bisect_left(seqs, end, first, last)
-            known, new = seqs[first:split], states[first:split]
-            old = (self.slice(seq, 1)[0] for seq in known)
-            is_lost = is_lost or any(was == State.CREATED != now for was, now in zip(old, new, strict=True))
-            self.replace(known, new)
+            self.replace(seqs[first:split], states[first:split])
             if split < last:
                 if seqs[last - 1] - seqs[split] != last - split - 1:
                     raise ValueError(f"rows are missing between {seqs[split]} and {seqs[last - 1]}")
                 self.extend(seqs[split], states[split:last])
-        return is_lost
 
     def regions(self) -> tuple[bytes, bytes]:
         """The states of the source's rows, and of the single ones."""
