@@ -302,6 +302,10 @@ After a run: verify, repair, undo
   bulkwriter undo pairs.csv.journal
       Deletes the records that this run created, and none that existed before.
 
+If pairs are doubled that nobody else wrote, a proxy on the way may send a POST
+again by itself (nginx: proxy_next_upstream with non_idempotent; HAProxy:
+retry-on).  No client can see that: turn it off there, then --repair.
+
 verify lists the lessons of the run or the whole table, whichever takes fewer
 calls.  It looks again before it reports a pair as missing.  --output FILE.csv
 writes what it found to a file that is a SOURCE again.  It ends with 0 only if
