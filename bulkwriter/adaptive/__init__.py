@@ -7,6 +7,7 @@
     stated      the law where throttles state a short pause
     window      how many it allows in what time, and when it ends
     sharing     whether others use it too
+    chance      whether throttles come at any pace
     hold        how long nobody sends after a throttle
     crowd       how many at a time, where the server refuses crowds
     queueing    how many are useful, where the server queues them

@@ -16,6 +16,7 @@
     a wait of a second is stated              a window, bucket, counter a hold; the law of `stated.py` until disproved
     another wait is stated, or the first      not yet known             a hold; what pauses tell (`bursts.py`)
     request after a cut was refused as well
+    as few at a higher pace                   chance (`chance.py`)      nothing, up to a budget
     crowded requests were refused             a cap (`crowd.py`)        fewer in flight, no lower rate
     much credit was used                      a window (`window.py`)    a hold whose end is known
     measurements do not repeat                others use it, too        a fifth less, a straight climb (`sharing.py`)
@@ -39,6 +40,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from .busy import Busy
+from .chance import Chance
 from .crowd import Crowd
 from .floor import Floor
 from .hold import Hold
@@ -67,10 +69,10 @@ class Controller:
     (also for a 503 that states Retry-After), `on_busy` (for one that does not) and `note_error` (everything else).
     """
 
-    __slots__ = ("_busy", "_canaries", "_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold", "_in_flight",
-        "_is_canary", "_is_crowded", "_left_over", "_limit", "_memory", "_most", "_not_before", "_note", "_pace",
-        "_peak", "_queue", "_recent", "_refused", "_replied", "_stated", "_told", "_trip_at", "_trip_sent",
-        "in_flight_limit", "paused_until", "restore")  # fmt: skip
+    __slots__ = ("_busy", "_canaries", "_chance", "_crowd", "_cut_at", "_cut_sent", "_floor", "_has_begun", "_hold",
+        "_in_flight", "_is_canary", "_is_crowded", "_left_over", "_limit", "_memory", "_most", "_not_before",
+        "_note", "_pace", "_peak", "_queue", "_recent", "_refused", "_replied", "_stated", "_told", "_trip_at",
+        "_trip_sent", "in_flight_limit", "paused_until", "restore")  # fmt: skip
 
     def __init__(self, in_flight: int, *, pause_cap_s: float, rng: random.Random, min_rate: float = 0.0) -> None:
         self._most = in_flight
@@ -90,6 +92,7 @@ class Controller:
         self._refused: tuple[Mark, float] | None = None  # the throttle that began the hold, and the rate then
         self._trip_at, self._trip_sent = 0.0, 0  # a round trip ends with the first good reply to a request sent since
         self._memory, self._told, self._busy = Memory(), Told(), Busy()
+        self._chance = Chance()
         self._stated = Stated()
         self._not_before = 0.0  # what the law for stated pauses lets catch up goes no earlier
         self.restore = self._memory.restore
@@ -177,12 +180,19 @@ class Controller:
                 self._pause_until(now, now + retry_after_s)
         elif self._is_canary and not self._was_taken(now, sent_at):
             self._begin_hold(now, sent_at, retry_after_s)
-        else:
+        elif not self._is_excused(now, retry_after_s, refusal):
             self._end_epoch(now, sent_at, retry_after_s, refusal)
             self._end_stated(sent_at, retry_after_s, refusal)
         if self._floor.per_s:
             self._floor.refused(now)
         return self.paused_until
+
+    def _is_excused(self, now: float, retry_after_s: float | None, refusal: Refusal) -> bool:
+        """Whether it came by chance.  The first one after a cut is no chance, and with a floor there is no need."""
+        if retry_after_s is not None or self._floor.per_s or refusal.sent_before <= self._cut_sent:
+            return False
+        trip_s = self._queue.round_trip_s
+        return self._chance.excuses(Mark(now, self._recent.taken), trip_s, self._limit, self._pace)
 
     def _was_taken(self, now: float, sent_at: float) -> bool:
         """Whether others went before a refused one since the pause, and were taken: then the pause is over."""
@@ -315,7 +325,7 @@ class Controller:
         elif not was_starting and not self._floor.per_s and left_s > max(EXPECTED_S, EXPECTED_GAPS * pace.gap_s):
             self._begin_hold(now, sent_at, None)
         else:
-            first, is_crowd = self._memory.refused_first, self._crowd.is_likely
+            first, is_crowd = self._memory.refused_first, can_tell and self._crowd.is_likely
             rate = first(limit, mark, pace.rate) if was_starting else limit.refused(mark, pace.rate, is_crowd=is_crowd)
             self._share(now) if limit.is_shared else self._dip(now, rate * (1 - DIP) if rate == limit.safe else rate)
 
@@ -412,7 +422,7 @@ class Controller:
     def check(self) -> None:
         """Invariants, for simulation."""
         parts = self._pace, self._limit, self._crowd, self._queue, self._hold, self._recent, self._floor
-        for part in (*parts, self._memory, self._busy, self._stated):
+        for part in (*parts, self._memory, self._busy, self._chance, self._stated):
             part.check()
         assert 0 <= self._left_over <= self._in_flight <= self._peak
         assert 1 <= self.in_flight_limit <= self._most

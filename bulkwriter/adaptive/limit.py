@@ -117,6 +117,15 @@ class Limit:
         return self._sharing.is_shared and not self.window.requests
 
     @property
+    def is_unsteady(self) -> bool:
+        """Whether measurements do not repeat."""
+        return self._sharing.is_shared
+
+    def be_alone(self) -> None:
+        """What differed from time to time was no share of others."""
+        self._sharing = Sharing()
+
+    @property
     def patience_s(self) -> float:
         return min(max(self.window.longest_s, CREDIT_PATIENCE * self.credit / self.top), CREDIT_PATIENCE_MAX_S)
 
@@ -243,7 +252,7 @@ class Limit:
         if low or hold.is_long:
             self._ends = mark
         self._before = None
-        self._sharing.held()
+        self._sharing.held(is_idle=hold.is_idle and self.window.requests > 0)
         return low > 0
 
     def _learn(self, safe: float, top: float, taken: int, *, is_window: bool = False) -> None:

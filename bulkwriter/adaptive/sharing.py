@@ -53,14 +53,17 @@ class Sharing:
         if last:
             is_alike = off(measured, last[0]) < max(ALIKE, 1.01 / max(1, taken))  # one request more or less is chance
             is_same = off(rate, last[1]) < ALIKE / 2
-            self._note(min(measured, rate), is_unlike=not (is_alike or is_same))
+            is_early = rate < was * (1 - ALIKE / 2)  # what is ours alone takes again what it took
+            self._note(min(measured, rate), is_unlike=is_early or not (is_alike or is_same))
             self._same = self._same + 1 if is_alike and off(rate, last[1]) < ALIKE else 0
             if self.is_shared and self._same >= SAME:
                 self.is_shared, self._unlike = False, FIRST
 
-    def held(self) -> None:
-        """A hold ended."""
+    def held(self, *, is_idle: bool) -> None:
+        """A hold ended; `is_idle`: what was known foretold it, and there was none."""
         self._last = None
+        if is_idle:
+            self._note(math.inf, is_unlike=True)
 
     def revoke(self) -> None:
         """The last throttle was the beginning of a hold."""

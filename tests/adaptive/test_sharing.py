@@ -64,7 +64,7 @@ def test_a_hold_says_nothing_and_takes_back_the_throttle_that_began_it() -> None
         told(sharing, rate, 2 * rate).revoke()
     assert not sharing.is_shared
     for rate in VARIED * 5:
-        told(sharing, rate).held()
+        told(sharing, rate).held(is_idle=False)
     assert not sharing.is_shared
 
 
