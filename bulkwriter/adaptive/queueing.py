@@ -142,7 +142,7 @@ class Queueing:
                     self._change(now, limit)
                     return False
                 self._was = self.limit, mean_s
-        useful = max(LIMIT_MIN, self.least, self.delivered * self._bearable_s())
+        useful = max(LIMIT_MIN, self.least, round(self.delivered * self._bearable_s()))
         if useful >= self.limit:
             return False
         if not self._was:
