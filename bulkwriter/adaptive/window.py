@@ -29,7 +29,7 @@ from .recent import Mark
 
 HOLD_SHARE: Final = 0.15
 HOLD_SHARE_FIRST: Final = 0.25  # one of eight clients of a bucket sees a fifth by chance
-COUNTED: Final = 30  # requests; fewer are a trickle and no window
+COUNTED: Final = 15  # requests; fewer are a trickle and no window
 SHORTER: Final = 3.0  # a hold of a third is another limit's, met within the window
 USED: Final = 0.95  # of the requests tell the rate: one more or less must not reach back into the hold before
 MOST: Final = 0.75  # of a start, which grows, is in the last window; or it began before, and is longer

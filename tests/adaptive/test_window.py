@@ -134,7 +134,7 @@ def test_nothing_is_measured_back_into_the_hold_or_without_a_window() -> None:
 
 
 def test_no_window_is_seen_in_a_trickle_a_short_hold_or_what_began_midway() -> None:
-    for taken, held_s in ((20, 4.5), (300, 0.9 * HOLD_SHARE_FIRST * 5.0)):
+    for taken, held_s in ((10, 4.5), (300, 0.9 * HOLD_SHARE_FIRST * 5.0)):
         window = Window()
         window.begin(Mark(0.0, 0))
         assert not window.held(Mark(5.0, taken), Mark(0.0, 0), held_s, 0.1)
