@@ -37,6 +37,8 @@ class Draft:
     name: str
     limits: Limits = field(default=lambda rng: [])
     per_s: float = math.inf
+    allowed_per_s: float = 0.0
+    """Where that is less than `per_s`."""
     window_s: float = 0.0
     cap: int = 0
     queue: int = 0
@@ -50,7 +52,8 @@ def drawn(number: int) -> Cell:
     is_two = bool(draft.window_s) and rng.random() < 0.3
     if is_two:
         other = a_bucket(rng, timing, least=APART * draft.per_s, most=20 * draft.per_s)
-        draft = Draft(f"{draft.name}, and {other.name}", both(draft.limits, other.limits), draft.per_s, draft.window_s)
+        limits, name = both(draft.limits, other.limits), f"{draft.name}, and {other.name}"
+        draft = Draft(name, limits, draft.per_s, draft.allowed_per_s, draft.window_s)
     form = rng.choices((servers.no_header, servers.whole_seconds, servers.http_date), (6, 3, 1))[0]
     least_s = max(LEAST_S if form is servers.no_header else LEAST_STATED_S, REQUESTS / draft.per_s)
     steady_s = max(least_s, TRIPS * timing.latency_s, WINDOWS * draft.window_s)
@@ -62,7 +65,7 @@ def drawn(number: int) -> Cell:
         name=f"{number}: {said}",
         factor="server",
         limits=draft.limits,
-        limit_per_s=draft.per_s,
+        limit_per_s=draft.allowed_per_s or draft.per_s,
         timing=timing,
         cap=draft.cap,
         queue=draft.queue,
@@ -93,11 +96,18 @@ def a_shaper(rng: random.Random, timing: Timing) -> Draft:
     return Draft(f"bucket {rate:g}/s, delays {holds:,}", shaper(rate, holds), rate)
 
 
-def counted(kind: str, make: Callable[[int, float], Limits]) -> Callable[[random.Random, Timing], Draft]:
+def counted(
+    kind: str, make: Callable[[int, float], Limits], lets: Callable[[int], int] = lambda count: count
+) -> Callable[[random.Random, Timing], Draft]:
+    """`lets(count)` go in each window in the long run."""
+
     def draft(rng: random.Random, timing: Timing) -> Draft:
         window_s = float(rng.choice((1, 1, 5, 10, 15, 30, 60)))
         count = max(5, round(rate_of(rng, timing) * window_s))
-        return Draft(f"{kind} {count:,} in {window_s:g} s", make(count, window_s), count / window_s, window_s)
+        per_s = count / window_s
+        return Draft(
+            f"{kind} {count:,} in {window_s:g} s", make(count, window_s), per_s, lets(count) / window_s, window_s
+        )
 
     return draft
 
@@ -121,7 +131,7 @@ KINDS: tuple[Callable[[random.Random, Timing], Draft], ...] = (
     counted("window", window),
     counted("window", window),
     counted("log", log),
-    counted("counter", counter),
+    counted("counter", counter, lambda count: count - 1),
     a_cap,
     a_queue,
 )
