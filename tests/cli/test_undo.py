@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 def held(kind: str, skip: int, on: str = "create") -> dict[str, Any]:
     """The scenario of a stub that is quick for `skip` requests, so that a command is in the middle however busy the
-    machine is."""
+    machine is.  Who is killed leaves nothing behind that "silence_before" applies later; "slow" would, after 1 s."""
     return {"tokens": [CANARY], "faults": [{"kind": kind, "on": on, "skip": skip, "delay_s": 1.0}]}
 
 
@@ -47,7 +47,7 @@ def test_undo_after_a_run_with_faults_takes_back_exactly_that_run(here: Here, so
 def test_undo_stopped_half_way_and_given_again(here: Here, source: Path, how: signal.Signals) -> None:
     with stub(existing=[[1, 1], [5, 999]]) as server:
         assert here.run(source, server).code == 0
-        server.set_scenario(held("slow", 61, "delete"))
+        server.set_scenario(held("slow" if how is signal.SIGINT else "silence_before", 61, "delete"))
         command = ("undo", str(journal_of(source)), "--base-url", server.base_url, "--yes", "--json", WAITS)
         process = start(*command)
         wait_for(lambda: server.truth()["deletes_applied"] > 60)
@@ -70,7 +70,7 @@ def test_undo_stopped_half_way_and_given_again(here: Here, source: Path, how: si
 def test_a_run_after_a_killed_undo_has_every_pair_again(here: Here, source: Path) -> None:
     with stub() as server:
         assert here.run(source, server).code == 0
-        server.set_scenario(held("slow", 31, "delete"))
+        server.set_scenario(held("silence_before", 31, "delete"))
         process = start("undo", str(journal_of(source)), "--base-url", server.base_url, "--yes")
         wait_for(lambda: server.truth()["deletes_applied"] > 30)
         process.kill()
