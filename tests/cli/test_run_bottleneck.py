@@ -41,10 +41,10 @@ def test_a_living_run_says_what_holds_it_back(tmp_path: Path, capsys: pytest.Cap
         texts.append(status_of(journal, capsys))
         return texts[-1]
 
-    def progress() -> list[dict[str, Any]]:
+    def lines(event: str, key: str) -> list[dict[str, Any]]:
         """What it told while the ceiling held it; on a busy machine others say "start" or "cpu"."""
-        lines = [json.loads(line) for line in said.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        return [line for line in lines if line["event"] == "progress" and line["held_kind"] == "ceiling"]
+        read = [json.loads(line) for line in said.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        return [line for line in read if line["event"] == event and line[key] == "ceiling"]
 
     with stub(latency_s=0.05) as server:
         how = ("--base-url", server.base_url, "--rate", "20/s", "--log-format", "json", "--json")
@@ -52,7 +52,7 @@ def test_a_living_run_says_what_holds_it_back(tmp_path: Path, capsys: pytest.Cap
             process = start("run", str(source), *how, stderr=stderr)
         wait_for(is_known)
         wait_for(lambda: f"\nheld back  {CEILING}\n" in text())
-        wait_for(progress)
+        wait_for(lambda: lines("held_back", "by") and lines("progress", "held_kind"))
         interrupt(process)
         assert finish(process).code == 130
     assert (facts["held_by"], facts["holds_until_s"]) == (CEILING, None)
@@ -60,10 +60,8 @@ def test_a_living_run_says_what_holds_it_back(tmp_path: Path, capsys: pytest.Cap
     (belief,) = (line for line in texts[-1].splitlines() if line.startswith("believes "))
     assert belief.removeprefix("believes").lstrip().startswith(BELIEFS)
     assert "(said " in belief
-    lines = [json.loads(line) for line in said.read_text().splitlines()]
-    events = [line for line in lines if line["event"] == "held_back" and line["by"] == "ceiling"]
-    assert events[0]["words"] == CEILING
-    told = progress()[-1]
+    assert lines("held_back", "by")[0]["words"] == CEILING
+    told = lines("progress", "held_kind")[-1]
     assert told["held_by"] == CEILING
     assert told["believes"].startswith(BELIEFS)
     assert "held_by" not in json.loads(status_of(journal, capsys, "--json")), "its process is gone"
