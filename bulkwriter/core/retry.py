@@ -95,7 +95,7 @@ class Breaker:
     when no connection can be made.  So a run without useful replies sends more and more from look to look.
 
     While `is_open`, the caller asks `may_probe(now)`, which is true once a probe.  `record_bad` or `record_good` ends
-    the probe.
+    the probe; `unsent` gives back one that could not go.
     """
 
     __slots__ = ("_cap_s", "_failures", "_pause_s", "_probe_at", "_probe_out_at", "_probes", "_rng", "_tried_s",
@@ -191,6 +191,11 @@ class Breaker:
             return False
         self._probe_out_at = now
         return True
+
+    def unsent(self, taken_at: float) -> None:
+        """The probe that was taken then was not sent, or told nothing of the server: it is due again."""
+        if self._probe_out_at == taken_at:
+            self._probe_out_at = None
 
     def next_probe_at(self, now: float) -> float:
         """When the next probe may go: infinity while one is out, `now` while the breaker is closed."""

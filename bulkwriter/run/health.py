@@ -7,7 +7,7 @@ Nobody sends, for one of these reasons, and each has one owner:
     none of many replies could be read                 the same, also while looks find what was written
     what exists cannot be listed                       `listing.existing`; without it nothing new may be sent
     the lease of its part of a job is over             `holding.Fence`, asked by `run.admission`
-    looks fail, and the last thing sent was lost       `listing.looks`: it tells before the breaker can where few write
+    looks for doubts fail, the last thing was lost     `listing.looks`: it tells before the breaker can where few write
     the run has ended for good                         `run.run_loop`
 
 This module reads them and owns none.  A writer with such a reason is *not well*.  Then:
@@ -101,7 +101,8 @@ class Health:
         if known.is_listing and known.trouble and now - known.troubled_at >= LISTS_S:
             message = f"what exists cannot be listed: {known.trouble}"
             return Trouble(TryLater(message, hint="it goes on when lists are answered", code="gone"), known.troubled_at)
-        if looks.since is not None and breaker.gone_since is not None and now - looks.since >= LISTS_S:
+        is_looking = looks.since is not None and now - looks.since >= LISTS_S and bool(engine.pairs.doubts)
+        if is_looking and breaker.gone_since is not None:
             return None if looks.forbidden else no_good_reply(now, breaker.gone_since, looks.reason)
         return None
 
@@ -177,10 +178,10 @@ class Health:
                 suspension.tried(now)
                 self._trying = engine.run.spawn(self._call).task
         elif breaker.is_open and not (pairs.ready or engine.run.source) and breaker.may_probe(now):
-            self._trying = engine.run.spawn(self._call).task
+            self._trying = engine.run.spawn(self._call, now).task
 
-    async def _call(self) -> None:
-        """Try whether there is a token, and whether the server answers."""
+    async def _call(self, probe_at: float | None = None) -> None:
+        """Try whether there is a token, and whether the server answers.  It may be the breaker's probe of then."""
         engine = self._engine
         admission, clock = engine.admission, engine.ports.clock
         try:
@@ -202,6 +203,8 @@ class Health:
             self._tell(admission.answered(clock()))
         finally:
             self._trying = None
+            if probe_at is not None:
+                admission.breaker.unsent(probe_at)
             engine.run.soon()
 
     def _tell(self, events: Any) -> None:

@@ -111,6 +111,20 @@ def test_probes_go_one_at_a_time_with_growing_pauses() -> None:
     assert pauses == [0.5, 1.0, 2.0, 4.0, 4.0, 4.0]
 
 
+def test_a_probe_that_could_not_go_is_due_again() -> None:
+    """Else nobody would ever send again: each waits for the end of a probe that nobody makes."""
+    b = breaker(failures=1)
+    b.record_bad(0.0, "lost")
+    assert b.may_probe(0.5)
+    b.unsent(0.5)
+    assert b.may_probe(0.6)
+    b.unsent(0.5)  # another one is out now
+    assert not b.may_probe(0.7)
+    b.record_bad(0.8, "lost", began_at=0.6)
+    b.unsent(0.6)
+    assert b.next_probe_at(0.8) > 0.8
+
+
 def test_the_first_pause_is_between_a_quarter_and_half_a_second() -> None:
     b = breaker(Lowest(), failures=1)
     b.record_bad(0.0, "refused")

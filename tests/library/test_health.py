@@ -335,6 +335,20 @@ def test_a_doubt_is_looked_up_soon_after_a_token_that_was_refused_for_a_moment()
     here.run(act)
 
 
+def test_looks_that_failed_are_no_trouble_once_no_doubt_is_left() -> None:
+    """Nobody would look again, so the writer would be unwell for ever; found by simulation, seed 20002092."""
+
+    async def act(writer: BulkWriter) -> None:
+        await goes_on(writer)
+        engine, now = writer._engine, asyncio.get_running_loop().time()
+        engine.admission.breaker.record_bad(now, "lost")
+        engine.looker.failures.since = now
+        await asyncio.sleep(100.0)
+        assert writer.is_well()
+
+    stage().run(act)
+
+
 # the end
 
 
