@@ -95,7 +95,7 @@ class Neighbours:
             self._entry,
             ended_at=time.time(),
             is_finished=is_over and not (counts.pending or counts.in_doubt or counts.failed or rows.not_read),
-            may_have_written=bool(ending.summary.attempts or counts.created or counts.in_doubt),
+            may_have_written=bool(counts.created or counts.in_doubt),
             exit_code=int(ending.exit_code),
             reason=str(ending.error or ending.summary.reason).partition("\n")[0][:200],
         )

@@ -197,11 +197,11 @@ class Peers:
         return min(most_s, max(0.0, self._unseen.until(before) - self._entry.started_at))
 
     def end(self, summary: Summary | None) -> None:
-        """Note the end.  If nothing was sent, the entry is as it was before."""
+        """Note the end.  If the server has taken nothing, the entry is as it was before."""
         entry = self._registry.get(self._entry) if self._is_known else None
         if entry is None:
             return
-        if summary and (summary.attempts or summary.counts.created or summary.counts.in_doubt):
+        if summary and (summary.counts.created or summary.counts.in_doubt):
             counts, ended = summary.counts, summary.ended
             entry = dataclasses.replace(
                 entry,

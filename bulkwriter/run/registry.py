@@ -8,7 +8,7 @@ as a whole:
     rows                       digests of the first `ROWS` different pairs; ids stay in the journal
     pid, boot, started_at      of the last start; epoch seconds
     ended_at, is_finished, exit_code, reason    of its end; null if it was killed or is still at work
-    may_have_written           false if no start of it has sent anything
+    may_have_written           false if the server has taken nothing of it, and nothing is in doubt
     entity                     what its records are, if not what a plain run writes
 
 The lock of its journal tells whether a run is at work; its process number never does.  A file that cannot be read is
