@@ -70,6 +70,7 @@ def test_on_a_terminal_it_is_drawn_over_and_the_end_stays(capsys: Captured, monk
     assert after.splitlines()[0] == "row 3"
 
 
+@pytest.mark.usefixtures("heeds_hangups")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_it_without_a_word(capsys: Captured, number: int, code: int) -> None:
     before = signal.getsignal(signal.SIGTERM)
