@@ -29,8 +29,9 @@ def test_a_ledger_from_another_machine_is_placed_by_one_list_call(
     args = ("--quota", "write:40/day", "--ledger", str(ledger), "--existing", "skip", "--on-quota", "stop")
     with stub() as server:
         assert here.run(write_pairs(tmp_path / "first.csv", 60), server, *args).counts("created") == (40,)
-        elsewhere = "machine = 'b', boot = 'b', minute = 7 + minute % 2"  # the first run may go from one minute to the next
-        change(ledger, f"UPDATE spent SET {elsewhere}, ended = ended - ?", hours * 3_600)
+        # The first run may go from one minute to the next.
+        elsewhere = "UPDATE spent SET machine = 'b', boot = 'b', minute = 7 + minute % 2, ended = ended - ?"
+        change(ledger, elsewhere, hours * 3_600)
         before = server.truth()["list_calls"]
         done = here.run(write_pairs(tmp_path / "second.csv", 30, first=9_000), server, *args)
         assert (done.code, done.counts("created")) == (code, (created,)), done.err
