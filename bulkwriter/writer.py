@@ -47,7 +47,7 @@ from .run.measured import metrics_of
 from .run.notes import Notes
 from .run.singles import Singles
 from .run.source_run import SourceRun
-from .run.summary import ended_of, eta_of, snapshot_of, summary_of
+from .run.summary import counts_now, ended_of, eta_of, snapshot_of, summary_of
 from .run.warm_start import WarmStart
 from .settings import Settings
 from .shielded import own_task, to_its_end
@@ -231,7 +231,7 @@ class BulkWriter:
             engine,
             began_at=assembly.began_at,
             total=lambda: source_run.total,
-            eta_s=lambda: eta_of(engine, source_run.rows()),
+            eta_s=lambda: eta_of(engine, counts_now(engine), source_run.rows()),
         )
 
     # writing

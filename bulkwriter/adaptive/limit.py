@@ -114,7 +114,7 @@ class Limit:
     @property
     def is_shared(self) -> bool:
         """Whether others use it too; of a window that is not known."""
-        return self._sharing.is_shared and not self.window.requests
+        return self.is_unsteady and not self.window.requests
 
     @property
     def is_unsteady(self) -> bool:

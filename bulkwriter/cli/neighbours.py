@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shlex
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,15 +89,9 @@ class Neighbours:
         if not self._is_begun:
             return
         counts, rows = ending.summary.counts, ending.summary.rows
-        is_over = ending.exit_code in (Exit.OK, Exit.INCOMPLETE) and not ending.title
-        self._entry = dataclasses.replace(
-            self._entry,
-            ended_at=time.time(),
-            is_finished=is_over and not (counts.pending or counts.in_doubt or counts.failed or rows.not_read),
-            may_have_written=bool(counts.created or counts.in_doubt),
-            exit_code=int(ending.exit_code),
-            reason=str(ending.error or ending.summary.reason).partition("\n")[0][:200],
-        )
+        is_over = ending.exit_code in (Exit.OK, Exit.INCOMPLETE) and not ending.title and not rows.not_read
+        reason = str(ending.error or ending.summary.reason).partition("\n")[0]
+        self._entry = self._entry.ended(counts, exit_code=int(ending.exit_code), reason=reason, is_over=is_over)
         self._put()
 
     def _put(self) -> None:

@@ -27,7 +27,6 @@ another user or another state folder; nobody sees them.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import math
 import time
@@ -45,6 +44,7 @@ from ..listing.existing import FRESHEN_S
 from ..model import State, Summary
 from ..settings import Settings
 from ..store.claims import START, claims_of, pairs_from
+from ..store.wal import last_written_at
 from .registry import Entry, Registry, begun_by
 
 KEPT_S: Final = 2 * FRESHEN_S
@@ -104,7 +104,7 @@ class Unseen(NamedTuple):
         if not other.may_have_written:
             return 0.0
         if other.ended_at is None:
-            return last_written_at(other) + CUT_OFF_S + self.late_apply_s + self.list_lag_s
+            return last_written_at(Path(other.journal)) + CUT_OFF_S + self.late_apply_s + self.list_lag_s
         return other.ended_at + self.list_lag_s + (0.0 if other.is_finished else self.late_apply_s)
 
 
@@ -134,15 +134,6 @@ class Peer:
             pair: Met(claim.record_id if claim.state is State.CREATED else None, self.entry.journal, is_at_work)
             for pair, claim in claims.items()
         }
-
-
-def last_written_at(entry: Entry) -> float:
-    """When a writer last changed its journal; epoch seconds, 0 where it is gone."""
-    written = 0.0
-    for path in (entry.journal, f"{entry.journal}-wal"):
-        with contextlib.suppress(OSError):
-            written = max(written, Path(path).stat().st_mtime)
-    return written
 
 
 class Peers:
@@ -202,15 +193,8 @@ class Peers:
         if entry is None:
             return
         if summary and (summary.counts.created or summary.counts.in_doubt):
-            counts, ended = summary.counts, summary.ended
-            entry = dataclasses.replace(
-                entry,
-                ended_at=time.time(),
-                is_finished=not (counts.pending or counts.in_doubt or counts.failed),
-                exit_code=summary.exit_code,
-                reason=ended.reason[:200] if ended else "",
-            )
-            self._registry.put(entry)
+            reason = summary.ended.reason if summary.ended else ""
+            self._registry.put(entry.ended(summary.counts, exit_code=summary.exit_code, reason=reason))
         elif self._before:
             self._registry.put(self._before)
         else:

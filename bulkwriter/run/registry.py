@@ -40,6 +40,7 @@ from ..store.private import FILE_MODE, make_folder
 from ..store.schema import normal_url
 
 if TYPE_CHECKING:
+    from ..model import Counts
     from ..settings import Settings
 
 ROWS: Final = 100
@@ -82,6 +83,19 @@ class Entry:
             boot=boot_id(),
             started_at=time.time(),
             entity=entity,
+        )
+
+    def ended(self, counts: Counts, *, exit_code: int, reason: str, is_over: bool = True) -> Entry:
+        """The entry of the same run that ends now.  `is_over`: it has nothing left to read."""
+        is_finished = is_over and not (counts.pending or counts.in_doubt or counts.failed)
+        may_have_written = bool(counts.created or counts.in_doubt)
+        return dataclasses.replace(
+            self,
+            ended_at=time.time(),
+            is_finished=is_finished,
+            may_have_written=may_have_written,
+            exit_code=exit_code,
+            reason=reason[:200],
         )
 
     @property

@@ -21,15 +21,12 @@ NO_ROW = -1
 
 
 class Answers:
-    """The outcomes of one call's pairs, in their order; the future has them when there are all.  The call came at
-    `since`.
-    """
+    """The outcomes of one call's pairs, in their order; the future has them when there are all."""
 
-    __slots__ = ("future", "left", "outcomes", "since")
+    __slots__ = ("future", "left", "outcomes")
 
-    def __init__(self, count: int, since: float) -> None:
+    def __init__(self, count: int) -> None:
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.since = since
         self.outcomes: list[Outcome | None] = [None] * count
         self.left = count
 
@@ -98,14 +95,12 @@ class Single:
     def end_waits(self, before: float, error: Callable[[], BulkwriterError], told: Outcome | None) -> None:
         """End the waits that began up to `before`, by this outcome if there is one; the pair goes on."""
         for sink, index, since in self._asked():
-            if isinstance(sink, Answers):
-                if sink.since <= before:
-                    fail(sink.future, error)
-            elif since <= before:
-                if told:
-                    tell(sink, index, told)
-                else:
-                    fail(sink, error)
+            if since > before:
+                continue
+            if told and not isinstance(sink, Answers):
+                tell(sink, index, told)
+            else:
+                fail(future_of(sink), error)
 
     def _asked(self) -> Iterable[tuple[Sink, int, float]]:
         return () if self._sink is None else ((self._sink, self._index, self._since), *(self._others or ()))
@@ -126,7 +121,12 @@ class Single:
     def fail(self, error: BulkwriterError) -> None:
         """No outcome will come."""
         for sink, _, _ in self._asked():
-            fail(sink.future if isinstance(sink, Answers) else sink, lambda: error)
+            fail(future_of(sink), lambda: error)
+
+
+def future_of(sink: Sink) -> asyncio.Future[Any]:
+    """What whoever has this sink waits for."""
+    return sink.future if isinstance(sink, Answers) else sink
 
 
 def fail(future: asyncio.Future[Any], error: Callable[[], BulkwriterError]) -> None:

@@ -84,13 +84,13 @@ class Singles:
         """Write `pairs`, and return their outcomes in the same order."""
         since = self._clock()
         until = None if timeout_s is None else since + timeout_s
-        answers = Answers(len(pairs), since)
+        answers = Answers(len(pairs))
         singles: list[Single] = []
         while len(singles) < len(pairs):
             at = len(singles)
             await self._turn(until, taken=at)
             room = max(1, self._most - self.outstanding - self._granted)
-            singles += self._give(pairs[at : at + room], answers, at, retries=retries)
+            singles += self._give(pairs[at : at + room], answers, at, since=since, retries=retries)
         if pairs:
             await self._answered_by(answers, until)
         if not answers.left:
@@ -112,9 +112,9 @@ class Singles:
         """Wait until all pairs that are open now are answered."""
         self._require_open()
         if self._open:
-            answers = Answers(len(self._open), self._clock())
+            answers, since = Answers(len(self._open)), self._clock()
             for i, single in enumerate(self._open.values()):
-                single.asks(answers, i, owed=0)
+                single.asks(answers, i, since, owed=0)
             await answers.future
 
     async def resume(self) -> int:
@@ -263,18 +263,17 @@ class Singles:
 
     async def aclose(self, error: BulkwriterError) -> None:
         """Write nothing more.  Pairs that were not sent have a `pending` row, and their callers get `error`."""
-        self.closed = self.closed or error
+        closed = self.closed = self.closed or error
         try:
             await self._committer.committed()
         finally:
             self._committer.deliveries.waiters.clear()
             unanswered, self._open, self.outstanding = self._open, {}, 0
             for single in unanswered.values():
-                single.fail(self.closed)
+                single.fail(closed)
             turns, self._turns = self._turns, deque()
             for turn, _ in turns:
-                if not turn.done():
-                    turn.set_exception(self.closed)
+                fail(turn, lambda: closed)
 
     def check(self) -> None:
         """Invariants, for simulation."""

@@ -108,7 +108,7 @@ def snapshot_of(engine: Engine, *, elapsed_s: float, rows: Rows) -> Snapshot:
         throttled=engine.sender.stats.throttled,
         rate_per_s=engine.sender.stats.creates.per_s(now),
         elapsed_s=elapsed_s,
-        eta_s=eta_of(engine, rows),
+        eta_s=eta_of(engine, counts, rows),
         latency_s=engine.sender.stats.latency.quantiles(0.5, 0.95, 0.99),
         held_kind=held.kind,
         held_by=Worded(held.words),
@@ -125,12 +125,12 @@ def counts_now(engine: Engine) -> Counts:
     return Counts.of(by_state)
 
 
-def eta_of(engine: Engine, rows: Rows) -> float | None:
-    """For how many more seconds the source takes, where its length is known."""
+def eta_of(engine: Engine, counts: Counts, rows: Rows) -> float | None:
+    """For how many more seconds the source takes, where its length is known.  `counts` are those of now."""
     if rows.total is None:
         return None
     now = engine.ports.clock()
-    return engine.bottleneck.eta.seconds(work_ahead(engine, counts_now(engine), rows, now), now)
+    return engine.bottleneck.eta.seconds(work_ahead(engine, counts, rows, now), now)
 
 
 def work_ahead(engine: Engine, counts: Counts, rows: Rows, now: float) -> WorkAhead:

@@ -28,6 +28,7 @@ from .lock import Holder, holder
 from .opening import check_identity, identity_of, is_unused, open_reader
 from .schema import ExportRow, JournalIdentity
 from .sqlite_errors import damaged
+from .wal import last_written_at
 
 STORED: Final = "id_a, id_b, state, attempts, record_id, http_status, detail"
 
@@ -113,8 +114,7 @@ class JournalReader(JournalRows):
 
     def written_at(self) -> datetime.datetime:
         """When the journal was last written, in UTC: its file or its -wal, whichever is younger."""
-        times = [p.stat().st_mtime for p in (self.path, self.path.with_name(self.path.name + "-wal")) if p.exists()]
-        return datetime.datetime.fromtimestamp(max(times, default=0.0), datetime.UTC)
+        return datetime.datetime.fromtimestamp(last_written_at(self.path), datetime.UTC)
 
     def close(self) -> None:
         with suppress(sqlite3.Error):  # nothing was written

@@ -7,7 +7,7 @@
 
 A frame with other salts is of an earlier use of the file, and there SQLite stops as well.  Check sums are left to
 SQLite.  Where it uses fewer frames, too many rows are named here, never too few.  Tables of other rows have leaves as
-well, so some rows are named for nothing.
+well, so some rows are named for nothing.  Also when a journal was last written.
 
 Not here: what is checked of these rows (`bounds`).  Source: sqlite.org/fileformat2.html, 1.6 and 4.
 """
@@ -15,6 +15,7 @@ Not here: what is checked of these rows (`bounds`).  Source: sqlite.org/fileform
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -101,3 +102,12 @@ def _together(ranges: SeqRanges) -> SeqRanges:
         else:
             merged.append((first, last))
     return merged
+
+
+def last_written_at(journal: Path) -> float:
+    """When a journal was last written, its file or its -wal; epoch seconds, 0 where it is gone."""
+    written = 0.0
+    for path in (journal, journal.with_name(journal.name + "-wal")):
+        with suppress(OSError):
+            written = max(written, path.stat().st_mtime)
+    return written
