@@ -190,9 +190,13 @@ async def converse(pool: Pool, case: Case, server: FaultServer, *, is_warm: bool
     reply = await ear.exchange(lane, post(server.port, case.request_bytes), deadline_s=deadline_s)
     if case.is_stray:
         await asyncio.sleep(0.12)
-    elif case.is_stray is None:
-        pass  # bytes that nobody asked for may end the lane at any moment
-    elif lane.is_open and reply is not None and not await ear.exchange(lane, post(server.port), deadline_s=0.05):
+    # where `is_stray` is None, bytes that nobody asked for may end the lane at any moment
+    elif (
+        case.is_stray is False
+        and lane.is_open
+        and reply is not None
+        and not await ear.exchange(lane, post(server.port), deadline_s=0.05)
+    ):
         ear.crashes.append(AssertionError("an open lane did not send"))
     await pool.aclose()
     seen: Seen = NOT_SENT if reply is None else reply.fault or reply.status
